@@ -1,0 +1,26 @@
+# Decides whether this build has CUDA and says so. Sets XTASC_WITH_CUDA.
+set(XTASC_WITH_CUDA OFF)
+if(XTASC_CUDA)
+  include(CheckLanguage)
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    # Named, not "native": nothing is detected on a machine without a GPU. Ampere, Hopper, Blackwell.
+    set(CMAKE_CUDA_ARCHITECTURES 80 90 100)
+  endif()
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+      # CMake 3.25 does not know yet that nvcc speaks C++20.
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+    endif()
+    set(CMAKE_CUDA_STANDARD 20)
+    set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)  # one CUDA runtime in the process: torch's
+    set(XTASC_WITH_CUDA ON)
+    message(STATUS "XTasC: CUDA ${CMAKE_CUDA_COMPILER_VERSION} for sm_${CMAKE_CUDA_ARCHITECTURES} (not run on a GPU yet)")
+  else()
+    message(STATUS "XTasC: no nvcc found: built WITHOUT CUDA, device = \"cuda\" will be refused")
+  endif()
+else()
+  message(STATUS "XTasC: built WITHOUT CUDA (XTASC_CUDA=OFF), device = \"cuda\" will be refused")
+endif()

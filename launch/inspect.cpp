@@ -1,0 +1,66 @@
+// xtasc-inspect: looks into models, packs, checkpoints and single steps.
+#include "launch/inspect.hpp"
+
+#include <CLI/CLI.hpp>
+#include <optional>
+
+#include "core/cli.hpp"
+#include "core/log.hpp"
+#include "launch/ranks.hpp"
+
+int main(int argc, char** argv) {
+  using namespace xtasc;
+  CLI::App app("Looks into models, packs, checkpoints and single training steps.", "xtasc-inspect");
+  app.require_subcommand(1);
+
+  std::string config_file;
+  std::vector<std::string> assignments;
+  const auto add_config = [&](CLI::App* command, bool required) {
+    command->add_option("--config", config_file, "A run's config (TOML)")->required(required);
+    command->add_option("--set", assignments, "Override one key: section.key=value; may be repeated")->allow_extra_args(false);
+  };
+
+  CLI::App* model = app.add_subcommand("model", "Layers and parameters of a config's net");
+  std::int64_t num_classes = 7;
+  add_config(model, false);
+  model->add_option("--classes", num_classes, "Number of classes")->capture_default_str()->check(CLI::Range(2, 255));
+
+  CLI::App* pack = app.add_subcommand("pack", "What a pack holds");
+  std::string pack_file;
+  pack->add_option("PACK", pack_file, "The pack (.h5)")->required();
+
+  CLI::App* checkpoint = app.add_subcommand("checkpoint", "What a checkpoint holds, after its checksums were verified");
+  std::string checkpoint_folder;
+  checkpoint->add_option("DIR", checkpoint_folder, "A checkpoint folder: RUN/checkpoint/last or .../best")->required();
+
+  CLI::App* step = app.add_subcommand("step", "One forward and backward from given weights on given samples, into one .pt file");
+  launch::StepFiles files;
+  add_config(step, true);
+  step->add_option("--weights", files.weights, "W.pt: dictionary of the model's tensors")->required();
+  step->add_option("--samples", files.samples, "S.pt: dictionary of image, label and depth")->required();
+  step->add_option("--output", files.output, "O.pt: predictions, losses, gradients; weights after the steps")->required();
+  step->add_option("--steps", files.num_steps, "Optimizer steps on the same samples")->check(CLI::Range(0, 1000000));
+
+  std::optional<dist::MpiSession> session;
+  return run_program(
+      app, argc, argv,
+      [&] {
+        const auto config = [&] {
+          return config_file.empty() ? config::read_run_config(assignments)
+                                     : config::read_run_config(config_file, assignments);
+        };
+        if (model->parsed()) {
+          launch::inspect_model(config(), num_classes);
+        } else if (pack->parsed()) {
+          launch::inspect_pack(pack_file);
+        } else if (checkpoint->parsed()) {
+          launch::inspect_checkpoint(checkpoint_folder);
+        } else {
+          session.emplace(&argc, &argv);
+          set_quiet(session->rank() != 0);
+          launch::inspect_step(*session, config(), files);
+        }
+        return ExitCode::success;
+      },
+      launch::rank_error_hooks(session));
+}

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "config/run_config.hpp"
+#include "dist/mpi_session.hpp"
+
+namespace xtasc::launch {
+
+/// Prints the net of a config: a line a layer group with its parameters, and the totals.
+void inspect_model(const config::RunConfig& config, std::int64_t num_classes);
+
+/// Prints what a pack holds.
+void inspect_pack(const std::filesystem::path& path);
+
+/// Verifies a checkpoint folder and prints where it stands and its tensors.
+void inspect_checkpoint(const std::filesystem::path& folder);
+
+struct StepFiles {
+  std::filesystem::path weights, samples, output;
+  std::int64_t num_steps = 0;
+};
+
+/// One forward and backward from given weights on given samples, then num_steps optimizer steps, all into one file:
+/// predictions, losses and every gradient of the first step; the totals of all steps and the weights after them.
+/// What outside programs compare with. Collective: ranks split the samples, rank 0 writes.
+void inspect_step(const dist::MpiSession& session, const config::RunConfig& config, const StepFiles& files);
+
+}  // namespace xtasc::launch

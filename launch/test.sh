@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Set-up, then every test. Further arguments go to ctest: launch/test.sh -R pack, launch/test.sh --preset asan -L unit.
+set -euo pipefail
+# shellcheck source=launch/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+case "${1:-}" in
+  -h | --help)
+    echo "Usage: launch/test.sh [--preset NAME] [arguments of ctest, e.g. -R NAME, -L LABEL, --rerun-failed]"
+    exit 0
+    ;;
+esac
+
+preset="$(preset_of "$@")"
+arguments=()
+while (($#)); do
+  case "$1" in
+    --preset) shift ;;
+    --preset=*) ;;
+    *) arguments+=("$1") ;;
+  esac
+  (($#)) && shift
+done
+
+"$XTASC_ROOT/launch/setup.sh" --preset "$preset"
+cd "$XTASC_ROOT"
+# Tests that start ranks run alone (RUN_SERIAL); the others share the cores, one thread each.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+exec ctest --preset "$preset" --parallel "$(nproc)" "${arguments[@]}"

@@ -1,0 +1,180 @@
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include "core/cli.hpp"
+#include "core/log.hpp"
+#include "core/progress.hpp"
+#include "core/signals.hpp"
+#include "folder.hpp"
+#include "nyuv2.hpp"
+#include "pack/verify.hpp"
+#include "pack_builder.hpp"
+#include "scenes_dataset.hpp"
+
+namespace xtasc::preprocess {
+namespace {
+
+/// What the user typed; each field belongs to the option of its name.
+struct Options {
+  std::string root, description, output, size, image_filter = "nearest", pack;
+  int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  bool force = false;
+  std::int64_t num_train = 0, num_val = 0;
+  std::uint64_t seed = 0;
+};
+
+/// "128x256" -> {128, 256}. \throws Error (exit code 2).
+Size parse_size(const std::string& text) {
+  Size size;
+  int used = 0;
+  const int fields = std::sscanf(text.c_str(), "%5ldx%5ld%n", &size.height, &size.width, &used);
+  if (fields != 2 || static_cast<std::size_t>(used) != text.size()) {
+    fail_usage("--size '{}': HEIGHTxWIDTH is expected, for example 128x256", text);
+  }
+  try {
+    pack::check_size(size.height, size.width);
+  } catch (const Error& error) {
+    fail_usage("--{}", error.what());
+  }
+  return size;
+}
+
+void add_pack_options(CLI::App& command, Options& options, bool has_images) {
+  command.add_option("--output", options.output, "The pack to write (.h5)")->required()->type_name("PACK");
+  command.add_option("--size", options.size, "Height and width of the samples, multiples of 32")->type_name("HxW");
+  command.add_option("--workers", options.workers, "Threads that decode; the pack is the same for any number")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command.add_flag("--force", options.force, "Replace an existing output");
+  if (has_images) {
+    command.add_option("--image-filter", options.image_filter, "How images are made smaller (labels, depth: nearest)")
+        ->check(CLI::IsMember({"nearest", "area"}))
+        ->capture_default_str();
+  }
+}
+
+std::string summary(const std::string& path, const pack::Schema& schema, std::int64_t num_train, std::int64_t num_val) {
+  return fmt::format("{}: {}, {} train + {} val samples of {} x {}, {} classes, depth up to {:.4g} {}, digest {}", path,
+                     schema.dataset, num_train, num_val, schema.height, schema.width, schema.num_classes(), schema.depth_max,
+                     schema.depth_kind == pack::DepthKind::metres ? "m" : "(inverse depth)", schema.content_digest);
+}
+
+ExitCode run_pack(const RawDataset& raw, const Options& options) {
+  BuildOptions build;
+  build.output = options.output;
+  build.size = options.size.empty() ? Size{raw.schema().height, raw.schema().width} : parse_size(options.size);
+  build.image_filter = options.image_filter == "area" ? ImageFilter::area : ImageFilter::nearest;
+  build.workers = options.workers;
+  build.overwrite = options.force;
+  const auto start = std::chrono::steady_clock::now();
+  const pack::Schema schema = build_pack(raw, build);
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  const auto num_train = static_cast<std::int64_t>(raw.names(pack::Split::train).size());
+  const auto num_val = static_cast<std::int64_t>(raw.names(pack::Split::val).size());
+  log_info("packed {} samples in {:.1f} s ({:.0f} samples/s)", num_train + num_val, elapsed.count(),
+           static_cast<double>(num_train + num_val) / elapsed.count());
+  fmt::print("{}\n", summary(options.output, schema, num_train, num_val));
+  return ExitCode::success;
+}
+
+pack::Report verified(const std::string& path) {
+  std::unique_ptr<Progress> progress;
+  const pack::Report report = pack::verify(path, [&](std::int64_t done, std::int64_t total) {
+    if (!progress) {
+      progress = std::make_unique<Progress>("verifying", total);
+    }
+    progress->update(done);
+  });
+  progress.reset();
+  if (!report.faults.empty()) {
+    throw Error(fmt::format("{} is damaged: {} fault{} found", path, report.faults.size(), report.faults.size() == 1 ? "" : "s"),
+                ExitCode::failure, report.faults);
+  }
+  return report;
+}
+
+ExitCode run_verify(const std::string& path) {
+  const pack::Report report = verified(path);
+  fmt::print("{}\nevery sample, name and attribute is as it was packed\n",
+             summary(path, report.schema, report.train_size, report.val_size));
+  return ExitCode::success;
+}
+
+ExitCode run_info(const std::string& path) {
+  const pack::Report report = verified(path);
+  const pack::Schema& schema = report.schema;
+  fmt::print("{}\n", summary(path, schema, report.train_size, report.val_size));
+  fmt::print("source: {}; resize: {}; packed {} by version {}\n", schema.source, schema.resize, schema.created,
+             schema.tool_version);
+  const double pixels = static_cast<double>(report.pixels);
+  for (std::size_t i = 0; i < schema.label_sets.size(); ++i) {
+    const pack::LabelSet& set = schema.label_sets[i];
+    fmt::print("{}:\n", set.name);
+    for (std::size_t c = 0; c <= set.class_names.size(); ++c) {
+      const std::int64_t count = report.label_pixels[i][c];
+      fmt::print("  {:>3} {:<20} {:>14} pixels {:6.2f} %\n", c < set.class_names.size() ? std::to_string(c) : "255",
+                 c < set.class_names.size() ? set.class_names[c] : "(void)", count, 100.0 * static_cast<double>(count) / pixels);
+    }
+  }
+  fmt::print("depth: {} as {}, {:.4g} to {:.4g}, {:.2f} % invalid\n", pack::depth_kind_name(schema.depth_kind),
+             pack::depth_type_name(schema.depth_type), report.depth_min, report.depth_max,
+             100.0 * (1.0 - static_cast<double>(report.valid_depth_pixels) / pixels));
+  return ExitCode::success;
+}
+
+ExitCode run(const CLI::App& app, const Options& options) {
+  install_stop_handlers();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is then an error like a full disk
+  if (app.got_subcommand("nyuv2")) {
+    return run_pack(Nyuv2Dataset(options.root), options);
+  }
+  if (app.got_subcommand("folder")) {
+    const auto root = std::filesystem::path(options.root);
+    const auto description = options.description.empty() ? root / "dataset.toml" : std::filesystem::path(options.description);
+    return run_pack(FolderDataset(root, read_folder_description(description)), options);
+  }
+  if (app.got_subcommand("scenes")) {
+    const Size size = options.size.empty() ? Size{64, 128} : parse_size(options.size);
+    return run_pack(ScenesDataset(options.num_train, options.num_val, options.seed, size), options);
+  }
+  return app.got_subcommand("verify") ? run_verify(options.pack) : run_info(options.pack);
+}
+
+void add_commands(CLI::App& app, Options& options) {
+  app.require_subcommand(1);
+  CLI::App* nyuv2 = app.add_subcommand("nyuv2", "Pack the official NYU Depth v2 .mat files (288x384, 13 classes)");
+  nyuv2->add_option("--root", options.root, "Folder with nyu_depth_v2_labeled.mat, splits.mat, classMapping40.mat, class13Mapping.mat")
+      ->required()
+      ->type_name("DIR");
+  add_pack_options(*nyuv2, options, true);
+
+  CLI::App* folder = app.add_subcommand("folder", "Pack folders of images, label PNGs and depth PNGs, described by a dataset.toml");
+  folder->add_option("--root", options.root, "Folder that the description's paths start from")->required()->type_name("DIR");
+  folder->add_option("--description", options.description, "The description, when it is not DIR/dataset.toml")->type_name("FILE");
+  add_pack_options(*folder, options, true);
+
+  CLI::App* scenes = app.add_subcommand("scenes", "Render and pack generated scenes (64x128, 7 classes)");
+  scenes->add_option("--train", options.num_train, "Number of training scenes")->required()->type_name("N");
+  scenes->add_option("--val", options.num_val, "Number of validation scenes")->required()->type_name("N");
+  scenes->add_option("--seed", options.seed, "Other seeds give other scenes")->capture_default_str()->type_name("S");
+  add_pack_options(*scenes, options, false);
+
+  CLI::App* verify = app.add_subcommand("verify", "Read every byte of a pack and check it");
+  verify->add_option("PACK", options.pack, "The pack")->required();
+  CLI::App* info = app.add_subcommand("info", "Verify a pack and print its sizes, classes and depth range");
+  info->add_option("PACK", options.pack, "The pack")->required();
+}
+
+}  // namespace
+}  // namespace xtasc::preprocess
+
+int main(int argc, char** argv) {
+  CLI::App app("Turns raw data into one pack file (.h5) for training, and checks packs.", "xtasc-preprocess");
+  xtasc::preprocess::Options options;
+  xtasc::preprocess::add_commands(app, options);
+  return xtasc::run_program(app, argc, argv, [&] { return xtasc::preprocess::run(app, options); });
+}

@@ -1,0 +1,296 @@
+#include "nyuv2.hpp"
+
+#include <fmt/format.h>
+#include <matio.h>
+
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "core/error.hpp"
+#include "io/atomic_file.hpp"
+#include "io/hdf5.hpp"
+
+namespace xtasc::preprocess {
+
+namespace {
+
+namespace fs = std::filesystem;
+using io::check;
+
+constexpr const char* kLabeledFile = "nyu_depth_v2_labeled.mat";
+constexpr std::size_t kNumLabels = 894;
+constexpr std::size_t kNumClasses40 = 40;
+constexpr std::size_t kNumClasses13 = 13;
+
+const std::vector<std::string> kClassNames = {"bed",     "books",   "ceiling", "chair", "floor", "furniture", "objects",
+                                              "picture", "sofa",    "table",   "tv",    "wall",  "window"};
+
+struct CloseMat {
+  void operator()(mat_t* file) const noexcept { Mat_Close(file); }
+};
+struct FreeVariable {
+  void operator()(matvar_t* variable) const noexcept { Mat_VarFree(variable); }
+};
+
+template <typename T>
+void append_values(const matvar_t& variable, std::vector<double>& values) {
+  const auto* data = static_cast<const T*>(variable.data);
+  values.insert(values.end(), data, data + variable.nbytes / sizeof(T));
+}
+
+/// The elements of a numeric MATLAB variable; empty when it is none.
+std::vector<double> numbers_of(const matvar_t& variable) {
+  std::vector<double> values;
+  if (variable.data == nullptr || variable.isComplex != 0) {
+    return values;
+  }
+  switch (variable.class_type) {
+    case MAT_C_DOUBLE:
+      append_values<double>(variable, values);
+      break;
+    case MAT_C_SINGLE:
+      append_values<float>(variable, values);
+      break;
+    case MAT_C_INT8:
+      append_values<std::int8_t>(variable, values);
+      break;
+    case MAT_C_UINT8:
+      append_values<std::uint8_t>(variable, values);
+      break;
+    case MAT_C_INT16:
+      append_values<std::int16_t>(variable, values);
+      break;
+    case MAT_C_UINT16:
+      append_values<std::uint16_t>(variable, values);
+      break;
+    case MAT_C_INT32:
+      append_values<std::int32_t>(variable, values);
+      break;
+    case MAT_C_UINT32:
+      append_values<std::uint32_t>(variable, values);
+      break;
+    default:
+      break;
+  }
+  return values;
+}
+
+/// Whole numbers low .. high from variable `name` (of struct `owner` when that is not empty) of a MATLAB 5 file.
+std::vector<std::size_t> read_indices(const fs::path& path, const std::string& owner, const std::string& name,
+                                      std::size_t low, std::size_t high) {
+  const std::string where = fmt::format("'{}': {}{}{}", path.string(), owner, owner.empty() ? "" : ".", name);
+  const std::unique_ptr<mat_t, CloseMat> file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
+  check(file != nullptr, "cannot read '{}': not a MATLAB 5 file, or damaged", path.string());
+  const std::unique_ptr<matvar_t, FreeVariable> top(Mat_VarRead(file.get(), owner.empty() ? name.c_str() : owner.c_str()));
+  check(top != nullptr, "{} is missing, or the file is damaged", where);
+  const matvar_t* variable = top.get();
+  if (!owner.empty()) {
+    check(top->class_type == MAT_C_STRUCT, "{} is missing: {} is no struct", where, owner);
+    variable = Mat_VarGetStructFieldByName(top.get(), name.c_str(), 0);
+    check(variable != nullptr, "{} is missing", where);
+  }
+  std::vector<std::size_t> indices;
+  for (const double value : numbers_of(*variable)) {
+    check(value >= static_cast<double>(low) && value <= static_cast<double>(high) && value == std::floor(value),
+          "{} holds {}, whole numbers from {} to {} are expected", where, value, low, high);
+    indices.push_back(static_cast<std::size_t>(value));
+  }
+  check(!indices.empty(), "{} holds no numbers", where);
+  return indices;
+}
+
+/// 894 NYU labels (and 0, unlabelled) -> 13 classes or kIgnoreLabel.
+std::vector<std::uint8_t> read_class_map(const fs::path& root) {
+  const fs::path path40 = root / "classMapping40.mat";
+  const fs::path path13 = root / "class13Mapping.mat";
+  const auto to40 = read_indices(path40, "", "mapClass", 0, kNumClasses40);
+  const auto to13 = read_indices(path13, "classMapping13", "labels13", 0, kNumClasses13);
+  check(to40.size() == kNumLabels, "'{}': mapClass has {} entries, {} are expected", path40.string(), to40.size(), kNumLabels);
+  check(to13.size() == kNumClasses40, "'{}': classMapping13.labels13 has {} entries, {} are expected", path13.string(),
+        to13.size(), kNumClasses40);
+  std::vector<std::uint8_t> map(kNumLabels + 1, pack::kIgnoreLabel);
+  for (std::size_t label = 1; label <= kNumLabels; ++label) {
+    const std::size_t class40 = to40[label - 1];
+    const std::size_t class13 = class40 == 0 ? 0 : to13[class40 - 1];
+    if (class13 != 0) {
+      map[label] = static_cast<std::uint8_t>(class13 - 1);
+    }
+  }
+  return map;
+}
+
+io::Hdf5Handle open_frames(hid_t file, const std::string& name, const std::string& type, std::size_t rank,
+                           const std::string& where) {
+  io::Hdf5Handle data_set = io::open_dataset(file, name, where);
+  const auto shape = io::dataset_shape(data_set.get());
+  check(io::dataset_type_name(data_set.get()) == type && shape.size() == rank,
+        "{}: '{}' is {} of shape {}, {} of {} dimensions is expected", where, name, io::dataset_type_name(data_set.get()),
+        io::shape_text(shape), type, rank);
+  return data_set;
+}
+
+/// MATLAB stores columns first: (channels, width, height) in the file -> (height, width, channels).
+template <typename T>
+std::vector<T> transposed(const std::vector<T>& in, std::size_t height, std::size_t width, std::size_t channels) {
+  std::vector<T> out(in.size());
+  for (std::size_t c = 0; c < channels; ++c) {
+    for (std::size_t x = 0; x < width; ++x) {
+      const T* column = in.data() + (c * width + x) * height;
+      for (std::size_t y = 0; y < height; ++y) {
+        out[(y * width + x) * channels + c] = column[y];
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+struct Nyuv2Dataset::Impl {
+  fs::path path;
+  pack::Schema schema;
+  io::Hdf5Handle file, images, depths, labels;
+  std::size_t num_frames = 0, height = 0, width = 0;
+  std::vector<std::uint8_t> class_map;
+  std::array<std::vector<std::size_t>, 2> frames;  ///< 1-based, in the order of splits.mat
+  std::array<std::vector<std::string>, 2> names;
+
+  explicit Impl(const fs::path& root);
+  ~Impl() {
+    const auto lock = io::lock_hdf5();
+    for (io::Hdf5Handle* handle : {&images, &depths, &labels, &file}) {
+      handle->close();
+    }
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void open_labeled();
+  void read_splits(const fs::path& splits_path);
+
+  template <typename T>
+  [[nodiscard]] std::vector<T> read_frame(const io::Hdf5Handle& data_set, const char* name, hid_t type, std::size_t frame,
+                                          std::size_t channels) const {
+    std::vector<hsize_t> start = {frame - 1, 0, 0};
+    std::vector<hsize_t> count = {1, width, height};
+    if (channels > 1) {
+      start.insert(start.begin() + 1, 0);
+      count.insert(count.begin() + 1, channels);
+    }
+    std::vector<T> values(channels * width * height);
+    {
+      const auto lock = io::lock_hdf5();
+      check(io::read_block(data_set.get(), type, start, count, values.data()), "cannot read '{}' of frame {} from '{}'", name,
+            frame, path.string());
+    }
+    return transposed(values, height, width, channels);
+  }
+};
+
+Nyuv2Dataset::Impl::Impl(const fs::path& root) : path(root / kLabeledFile) {
+  std::error_code error;
+  check(fs::is_directory(root, error), "there is no folder '{}'", root.string());
+  std::vector<std::string> missing;
+  for (const char* name : {kLabeledFile, "splits.mat", "classMapping40.mat", "class13Mapping.mat"}) {
+    if (!fs::is_regular_file(root / name, error)) {
+      missing.push_back(fmt::format("'{}' is missing", (root / name).string()));
+    }
+  }
+  if (!missing.empty()) {
+    throw Error(fmt::format("'{}' does not hold the official NYU Depth v2 files", root.string()), ExitCode::failure, missing);
+  }
+  const auto lock = io::lock_hdf5();
+  open_labeled();
+  class_map = read_class_map(root);
+  read_splits(root / "splits.mat");
+
+  schema.dataset = "nyuv2";
+  schema.height = 288;
+  schema.width = 384;
+  schema.label_sets = {{"label", kClassNames, pack::default_class_colors(kClassNames.size())}};
+  schema.depth_kind = pack::DepthKind::metres;
+  schema.depth_type = pack::DepthType::float32;
+  schema.source = "NYU Depth v2, official .mat files, 13 classes";
+}
+
+void Nyuv2Dataset::Impl::open_labeled() {
+  const std::string where = fmt::format("'{}'", path.string());
+  file = io::open_hdf5(path);
+  images = open_frames(file.get(), "images", "uint8", 4, where);
+  depths = open_frames(file.get(), "depths", "float32", 3, where);
+  labels = open_frames(file.get(), "labels", "uint16", 3, where);
+  const auto image_shape = io::dataset_shape(images.get());
+  const std::vector<hsize_t> plane_shape = {image_shape[0], image_shape[2], image_shape[3]};
+  constexpr hsize_t kMaxExtent = 1 << 14;
+  check(image_shape[0] > 0 && image_shape[1] == 3 && image_shape[2] > 0 && image_shape[3] > 0 &&
+            image_shape[2] <= kMaxExtent && image_shape[3] <= kMaxExtent,
+        "{}: 'images' has shape {}, frames x 3 x width x height is expected", where, io::shape_text(image_shape));
+  for (const auto& [name, data_set] : {std::pair{"depths", &depths}, std::pair{"labels", &labels}}) {
+    const auto shape = io::dataset_shape(data_set->get());
+    check(shape == plane_shape, "{}: '{}' has shape {}, {} is expected as 'images' has it", where, name, io::shape_text(shape),
+          io::shape_text(plane_shape));
+  }
+  num_frames = image_shape[0];
+  width = image_shape[2];
+  height = image_shape[3];
+}
+
+void Nyuv2Dataset::Impl::read_splits(const fs::path& splits_path) {
+  frames[0] = read_indices(splits_path, "", "trainNdxs", 1, num_frames);
+  frames[1] = read_indices(splits_path, "", "testNdxs", 1, num_frames);
+  std::map<std::size_t, std::string_view> seen;
+  std::vector<std::string> faults;
+  for (std::size_t split = 0; split < 2; ++split) {
+    const std::string_view list = split == 0 ? "trainNdxs" : "testNdxs";
+    for (const std::size_t frame : frames[split]) {
+      const auto [first, is_new] = seen.emplace(frame, list);
+      if (!is_new) {
+        faults.push_back(fmt::format("frame {} of {} is in {} already", frame, list, first->second));
+      }
+      names[split].push_back(fmt::format("{}:{}", kLabeledFile, frame));
+    }
+  }
+  if (!faults.empty()) {
+    throw Error(fmt::format("'{}': {} frames are listed twice", splits_path.string(), faults.size()), ExitCode::failure, faults);
+  }
+}
+
+Nyuv2Dataset::Nyuv2Dataset(const fs::path& root) : impl_(std::make_unique<Impl>(root)) {}
+Nyuv2Dataset::~Nyuv2Dataset() = default;
+
+const pack::Schema& Nyuv2Dataset::schema() const { return impl_->schema; }
+
+const std::vector<std::string>& Nyuv2Dataset::names(pack::Split split) const {
+  return impl_->names[static_cast<std::size_t>(split)];
+}
+
+RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index) const {
+  const std::size_t frame = impl_->frames[static_cast<std::size_t>(split)][index];
+  const auto where = [&](std::size_t pixel) {
+    return fmt::format("'{}' frame {}, row {}, column {}", impl_->path.string(), frame, pixel / impl_->width,
+                       pixel % impl_->width);
+  };
+  RawSample sample;
+  sample.height = static_cast<std::int64_t>(impl_->height);
+  sample.width = static_cast<std::int64_t>(impl_->width);
+  sample.image = impl_->read_frame<std::uint8_t>(impl_->images, "images", H5T_NATIVE_UINT8, frame, 3);
+
+  const auto raw_labels = impl_->read_frame<std::uint16_t>(impl_->labels, "labels", H5T_NATIVE_UINT16, frame, 1);
+  std::vector<std::uint8_t> labels(raw_labels.size());
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    check(raw_labels[i] <= kNumLabels, "{}: label {}, 0 to {} are known", where(i), raw_labels[i], kNumLabels);
+    labels[i] = impl_->class_map[raw_labels[i]];
+  }
+  sample.labels.push_back(std::move(labels));
+
+  auto depth = impl_->read_frame<float>(impl_->depths, "depths", H5T_NATIVE_FLOAT, frame, 1);
+  for (std::size_t i = 0; i < depth.size(); ++i) {
+    check(depth[i] >= 0.0F && std::isfinite(depth[i]), "{}: depth {}, metres from 0 (invalid) up are expected", where(i),
+          depth[i]);
+  }
+  sample.depth = std::move(depth);
+  return sample;
+}
+
+}  // namespace xtasc::preprocess

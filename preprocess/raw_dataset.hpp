@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "pack/schema.hpp"
+
+namespace xtasc::preprocess {
+
+/// One decoded sample at the raw data's own size.
+struct RawSample {
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  std::vector<std::uint8_t> image;                ///< height x width x 3 RGB
+  std::vector<std::vector<std::uint8_t>> labels;  ///< one height x width per label set: class id or pack::kIgnoreLabel
+  /// height x width as it will be stored (depth = depth_scale * stored, 0 = invalid), of the schema's depth_type
+  std::variant<std::vector<float>, std::vector<std::uint16_t>> depth;
+};
+
+/// One layout of raw data: lists its samples, checks them before any work, decodes them.
+class RawDataset {
+ public:
+  RawDataset() = default;
+  virtual ~RawDataset() = default;
+  RawDataset(const RawDataset&) = delete;
+  RawDataset& operator=(const RawDataset&) = delete;
+
+  /// What the pack will say: dataset, classes, depth, source, and the size where the user asks for none.
+  [[nodiscard]] virtual const pack::Schema& schema() const = 0;
+  /// The samples of a split in pack order, by the name that they will have there.
+  [[nodiscard]] virtual const std::vector<std::string>& names(pack::Split split) const = 0;
+  /// Looks at every raw file's presence, header, size and bit depth without decoding it. \returns one line per fault.
+  [[nodiscard]] virtual std::vector<std::string> check_files() const = 0;
+  /// Decodes a sample and checks every pixel of it. Safe to call from many threads.
+  /// \throws Error  naming the file and what is wrong with it.
+  [[nodiscard]] virtual RawSample decode(pack::Split split, std::size_t index) const = 0;
+};
+
+}  // namespace xtasc::preprocess

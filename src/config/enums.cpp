@@ -1,0 +1,55 @@
+#include "config/enums.hpp"
+
+#include <array>
+
+namespace xtasc::config {
+
+template <>
+std::span<const std::string_view> names<Device>() {
+  static constexpr std::array<std::string_view, 3> kNames = {"auto", "cpu", "cuda"};
+  return kNames;
+}
+
+template <>
+std::span<const std::string_view> names<Precision>() {
+  static constexpr std::array<std::string_view, 4> kNames = {"fp32", "tf32", "bf16", "fp64"};
+  return kNames;
+}
+
+template <>
+std::span<const std::string_view> names<System>() {
+  static constexpr std::array<std::string_view, 5> kNames = {"xtasc", "align", "base_mt", "base_st_seg", "base_st_depth"};
+  return kNames;
+}
+
+template <>
+std::span<const std::string_view> names<Encoder>() {
+  static constexpr std::array<std::string_view, 5> kNames = {"resnet18", "resnet34", "resnet50", "resnet101", "resnet152"};
+  return kNames;
+}
+
+template <>
+std::span<const std::string_view> names<DepthLoss>() {
+  static constexpr std::array<std::string_view, 1> kNames = {"L1"};
+  return kNames;
+}
+
+template <>
+std::span<const std::string_view> names<TransferredSegmentationLoss>() {
+  static constexpr std::array<std::string_view, 1> kNames = {"cross"};
+  return kNames;
+}
+
+template <>
+std::span<const std::string_view> names<Weighting>() {
+  static constexpr std::array<std::string_view, 2> kNames = {"equal", "uncertainty"};
+  return kNames;
+}
+
+bool has_segmentation(System system) { return system != System::base_st_depth; }
+
+bool has_depth(System system) { return system != System::base_st_seg; }
+
+bool has_transfer(System system) { return system == System::xtasc || system == System::align; }
+
+}  // namespace xtasc::config

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+namespace xtasc::config {
+
+enum class Device { automatic, cpu, cuda };
+/// fp32 is the exact mode; tf32 and bf16 trade digits for speed; fp64 (CPU) is for proofs.
+enum class Precision { fp32, tf32, bf16, fp64 };
+enum class System { xtasc, align, base_mt, base_st_seg, base_st_depth };
+enum class Encoder { resnet18, resnet34, resnet50, resnet101, resnet152 };
+enum class DepthLoss { l1 };
+enum class TransferredSegmentationLoss { cross };
+enum class Weighting { equal, uncertainty };
+
+/// The words that a config accepts for an enumeration, in the order of its values.
+template <typename Enum>
+std::span<const std::string_view> names();
+
+/// The config's word for a value, e.g. name(Precision::bf16) == "bf16".
+template <typename Enum>
+std::string_view name(Enum value) {
+  return names<Enum>()[static_cast<std::size_t>(value)];
+}
+
+[[nodiscard]] bool has_segmentation(System system);
+[[nodiscard]] bool has_depth(System system);
+/// Does the system train the two task-transfer nets?
+[[nodiscard]] bool has_transfer(System system);
+
+}  // namespace xtasc::config

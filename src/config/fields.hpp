@@ -1,0 +1,45 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace xtasc::config {
+
+/// A value as it stands in a TOML file, free of the parser's types.
+struct Value {
+  enum class Kind { boolean, integer, real, text, list, other };
+  Kind kind = Kind::other;
+  bool boolean = false;
+  long long integer = 0;
+  double real = 0.0;
+  std::string text = {};
+  std::vector<Value> list = {};
+  std::string type_name = {};  ///< for messages: "an integer", "a string", ...
+};
+
+/// One key of a config: how it is documented, read, and printed. Made by the config's own field list, used by the reader
+/// and the printer, so that neither can know a key that the other does not.
+struct Field {
+  std::string section;
+  std::string key;
+  std::string documentation;
+  bool decides_numbers = true;  ///< part of the run's identity
+  bool takes_text = false;      ///< a string or a word: `--set` may leave the quotes out
+  /// Stores the value; returns an empty text, or what would be accepted ("an integer >= 1").
+  std::function<std::string(const Value&)> read;
+  std::function<std::string()> print;  ///< the value as TOML
+};
+
+/// The known name nearest to `given` by edit distance, or empty when none is near.
+[[nodiscard]] std::string nearest(std::string_view given, const std::vector<std::string>& known);
+
+/// Reads TOML text into the fields. \param source  the file's name, or "--set"
+/// \throws Error (exit code 2), one line with file, line and column.
+void read_toml(std::string_view text, const std::string& source, const std::vector<Field>& fields);
+
+/// Reads "section.key=value" into the fields; the value is TOML, or bare text where the key takes text.
+void read_assignment(const std::string& assignment, const std::vector<Field>& fields);
+
+}  // namespace xtasc::config

@@ -1,0 +1,303 @@
+#include "config/run_config.hpp"
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "config/fields.hpp"
+#include "core/error.hpp"
+
+namespace xtasc::config {
+
+namespace {
+
+std::string toml_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+    }
+    if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+std::string real_text(double value) {
+  const std::string text = fmt::format("{}", value);  // shortest text that reads back to the same double
+  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+}
+
+bool is_number(const Value& value) {
+  return (value.kind == Value::Kind::real && std::isfinite(value.real)) || value.kind == Value::Kind::integer;
+}
+
+/// Appends one field a call, for each type that a config holds.
+struct FieldList {
+  std::vector<Field> fields;
+  std::string section;
+
+  Field& add(std::string key, std::string documentation) {
+    fields.push_back({.section = section, .key = std::move(key), .documentation = std::move(documentation), .read = {}, .print = {}});
+    return fields.back();
+  }
+
+  Field& text(std::string key, std::string& target, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.takes_text = true;
+    field.read = [&target](const Value& value) -> std::string {
+      if (value.kind != Value::Kind::text) {
+        return "a string";
+      }
+      target = value.text;
+      return {};
+    };
+    field.print = [&target] { return toml_string(target); };
+    return field;
+  }
+
+  void boolean(std::string key, bool& target, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [&target](const Value& value) -> std::string {
+      if (value.kind != Value::Kind::boolean) {
+        return "true or false";
+      }
+      target = value.boolean;
+      return {};
+    };
+    field.print = [&target] { return target ? "true" : "false"; };
+  }
+
+  Field& integer(std::string key, std::int64_t& target, std::int64_t minimum, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [&target, minimum](const Value& value) -> std::string {
+      if (value.kind != Value::Kind::integer || value.integer < minimum) {
+        return fmt::format("an integer >= {}", minimum);
+      }
+      target = value.integer;
+      return {};
+    };
+    field.print = [&target] { return fmt::format("{}", target); };
+    return field;
+  }
+
+  void real(std::string key, double& target, double minimum, bool minimum_allowed, double maximum, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [=, &target](const Value& value) -> std::string {
+      if (!is_number(value) || value.real < minimum || (value.real == minimum && !minimum_allowed) || value.real > maximum) {
+        return std::isinf(maximum) ? fmt::format("a number {} {}", minimum_allowed ? ">=" : ">", minimum)
+                                   : fmt::format("a number {} {} and <= {}", minimum_allowed ? ">=" : ">", minimum, maximum);
+      }
+      target = value.real;
+      return {};
+    };
+    field.print = [&target] { return real_text(target); };
+  }
+
+  template <typename Enum>
+  void word(std::string key, Enum& target, std::string documentation) {
+    std::string accepted = fmt::format("one of {}", fmt::join(names<Enum>(), ", "));
+    Field& field = add(std::move(key), documentation + " One of: " + fmt::format("{}", fmt::join(names<Enum>(), ", ")) + ".");
+    field.takes_text = true;
+    field.read = [&target, accepted](const Value& value) -> std::string {
+      if (value.kind == Value::Kind::text) {
+        for (std::size_t i = 0; i < names<Enum>().size(); ++i) {
+          if (names<Enum>()[i] == value.text) {
+            target = static_cast<Enum>(i);
+            return {};
+          }
+        }
+        const std::string near = nearest(value.text, {names<Enum>().begin(), names<Enum>().end()});
+        return near.empty() ? accepted : fmt::format("{} (did you mean \"{}\"?)", accepted, near);
+      }
+      return accepted;
+    };
+    field.print = [&target] { return toml_string(name(target)); };
+  }
+
+  void integers(std::string key, std::vector<std::int64_t>& target, std::size_t count, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [&target, count](const Value& value) -> std::string {
+      std::vector<std::int64_t> read;
+      for (const Value& element : value.list) {
+        if (element.kind == Value::Kind::integer && element.integer >= 1) {
+          read.push_back(element.integer);
+        }
+      }
+      if (value.kind != Value::Kind::list || value.list.size() != count || read.size() != count) {
+        return fmt::format("a list of {} integers >= 1", count);
+      }
+      target = read;
+      return {};
+    };
+    field.print = [&target] { return fmt::format("[{}]", fmt::join(target, ", ")); };
+  }
+
+  void betas(std::string key, std::vector<double>& target, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [&target](const Value& value) -> std::string {
+      std::vector<double> read;
+      for (const Value& element : value.list) {
+        if (is_number(element) && element.real >= 0.0 && element.real < 1.0) {
+          read.push_back(element.real);
+        }
+      }
+      if (value.kind != Value::Kind::list || read.size() != value.list.size() || (read.size() != 2 && !read.empty())) {
+        return "a list of two numbers in [0, 1), or [] for the system's default";
+      }
+      target = read;
+      return {};
+    };
+    field.print = [&target] {
+      return target.empty() ? std::string("[]") : fmt::format("[{}, {}]", real_text(target[0]), real_text(target[1]));
+    };
+  }
+};
+
+/// Every key of a run's config, in the order in which it is printed.
+std::vector<Field> run_fields(RunConfig& c) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  FieldList list;
+
+  list.section = "run";
+  list.text("name", c.run.name, "First part of the run folder's name; empty: SYSTEM_ENCODER.").decides_numbers = false;
+  list.text("output", c.run.output, "Folder that the run's own folder is made in.").decides_numbers = false;
+  list.integer("seed", c.run.seed, 0, "Seed of every random draw: weights, order, augmentation.");
+  list.word("device", c.run.device, "Where to compute; auto: CUDA where there is a GPU, else the CPU.");
+  list.word("precision", c.run.precision,
+            "fp32 is exact; tf32 (CUDA) and bf16 are faster and say so in every table; fp64 (CPU) is for proofs.");
+  list.integer("threads", c.run.threads, 0,
+               "Threads a rank on the CPU; 0: the cores of this host shared among its ranks.").decides_numbers = false;
+
+  list.section = "data";
+  list.text("pack", c.data.pack, "The pack (.h5) that xtasc-preprocess made.");
+  list.text("label_set", c.data.label_set, "Which labels of the pack, e.g. label_19; empty: its first.");
+  list.boolean("flip", c.data.flip, "Mirror training images left to right, with probability 0.5.");
+  list.boolean("scale_crop", c.data.scale_crop,
+               "Cut a window of 1/s of the size, s from {1.0, 1.2, 1.5}, at a random place and enlarge it again.");
+
+  list.section = "model";
+  list.word("system", c.model.system,
+            "xtasc: cross-task consistency; align: alignment loss; base_mt: two decoders; base_st_*: a single task.");
+  list.word("encoder", c.model.encoder, "Size of the ResNet.");
+  list.text("encoder_weights", c.model.encoder_weights,
+            "A file with torchvision's ResNet weights to start from (fc.* is not used); empty: random.");
+  list.integer("decoder_width", c.model.decoder_width, 1, "Channels of the decoders' convolutions.");
+  list.integers("ttnet_widths", c.model.ttnet_widths, 3, "Channels of the task-transfer nets' three levels.");
+  list.boolean("ttnet_batch_norm", c.model.ttnet_batch_norm, "Batch norm in the task-transfer nets.");
+
+  list.section = "loss";
+  list.word("depth", c.loss.depth, "Direct depth loss, per image over valid pixels.");
+  list.word("transferred_depth", c.loss.transferred_depth, "Loss of the depth predicted from the segmentation.");
+  list.word("transferred_segmentation", c.loss.transferred_segmentation,
+            "Loss of the segmentation predicted from the depth, against the arg-max of the direct one.");
+  list.real("lambda_1", c.loss.lambda_1, 0.0, true, 1.0,
+            "Share of the transferred depth loss in the segmentation task's loss (eq. 11).");
+  list.real("lambda_2", c.loss.lambda_2, 0.0, true, 1.0,
+            "Share of the transferred segmentation loss in the depth task's loss (eq. 11).");
+
+  list.section = "weighting";
+  list.word("method", c.weighting.method, "How the two tasks' losses are weighted.");
+
+  list.section = "train";
+  list.integer("epochs", c.train.epochs, 1, "Passes over the training set.");
+  list.integer("batch_size", c.train.batch_size, 1, "Images a step over all ranks: the ranks split it.");
+  list.integer("max_steps", c.train.max_steps, 0, "Stop after this many optimizer steps; 0: no limit.");
+  list.real("learning_rate", c.train.learning_rate, 0.0, false, kInfinity, "Adam's learning rate at the start.");
+  list.betas("betas", c.train.betas, "Adam's decay rates; []: [0.9, 0.99], for base_st_* [0.9, 0.999].");
+  list.integer("lr_step", c.train.lr_step, 1, "The learning rate is multiplied by lr_gamma every so many epochs.");
+  list.real("lr_gamma", c.train.lr_gamma, 0.0, false, 1.0, "See lr_step.");
+  list.boolean("deterministic", c.train.deterministic, "The same bits from the same run; false lets CUDA choose faster kernels.");
+  list.real("bucket_mib", c.train.bucket_mib, 0.0, false, kInfinity, "Gradients are summed over the ranks in pieces of this size, MiB.");
+
+  list.section = "evaluate";
+  list.integer("batch_size", c.evaluate.batch_size, 1,
+               "Batch of the `paper` protocol, whose depth errors depend on it; the same whatever the ranks.");
+  return std::move(list.fields);
+}
+
+void resolve(RunConfig& c) {
+  const bool is_single_task = !has_segmentation(c.model.system) || !has_depth(c.model.system);
+  if (c.train.betas.empty()) {
+    c.train.betas = {0.9, is_single_task ? 0.999 : 0.99};
+  }
+  if (!has_transfer(c.model.system)) {
+    c.loss.lambda_1 = 0.0;
+    c.loss.lambda_2 = 0.0;
+  }
+  if (c.run.name.empty()) {
+    c.run.name = fmt::format("{}_{}", name(c.model.system), name(c.model.encoder));
+  }
+  if (c.run.name.find_first_of("/\n") != std::string::npos || c.run.name.front() == '.') {
+    fail_usage("run.name must be a plain file name, found \"{}\"", c.run.name);
+  }
+  if (c.run.device == Device::cuda && c.run.precision == Precision::fp64) {
+    fail_usage("run.precision = \"fp64\" is for proofs on the CPU: set run.device=cpu, or precision fp32, tf32 or bf16");
+  }
+  if (is_single_task && c.weighting.method != Weighting::equal) {
+    fail_usage("weighting.method = \"{}\" weighs two tasks, but model.system = \"{}\" trains one: use \"equal\"",
+               name(c.weighting.method), name(c.model.system));
+  }
+}
+
+RunConfig resolved(const std::vector<std::string>& assignments, RunConfig config) {
+  const auto fields = run_fields(config);
+  for (const std::string& assignment : assignments) {
+    read_assignment(assignment, fields);
+  }
+  resolve(config);
+  return config;
+}
+
+}  // namespace
+
+RunConfig read_run_config(const std::filesystem::path& file, const std::vector<std::string>& assignments) {
+  std::ifstream stream(file, std::ios::binary);
+  std::ostringstream text;
+  if (!std::filesystem::is_regular_file(file) || !stream || !(text << stream.rdbuf())) {
+    // An empty file sets failbit too: it is a config of defaults only.
+    std::error_code ignored;
+    if (!std::filesystem::is_regular_file(file, ignored) || !stream) {
+      fail_usage("cannot read the config {}: {}", file.string(), errno_text(errno));
+    }
+  }
+  RunConfig config;
+  read_toml(text.str(), file.string(), run_fields(config));
+  return resolved(assignments, config);
+}
+
+RunConfig read_run_config(const std::vector<std::string>& assignments) { return resolved(assignments, RunConfig{}); }
+
+std::string to_toml(const RunConfig& config, bool documented) {
+  RunConfig copy = config;
+  std::string text;
+  std::string section;
+  for (const Field& field : run_fields(copy)) {
+    if (field.section != section) {
+      section = field.section;
+      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
+    }
+    if (documented) {
+      text += fmt::format("# {}\n", field.documentation);
+    }
+    text += fmt::format("{} = {}\n", field.key, field.print());
+  }
+  return text;
+}
+
+std::string identity_text(const RunConfig& config) {
+  RunConfig copy = config;
+  std::string text;
+  for (const Field& field : run_fields(copy)) {
+    if (field.decides_numbers) {
+      text += fmt::format("{}.{} = {}\n", field.section, field.key, field.print());
+    }
+  }
+  return text;
+}
+
+}  // namespace xtasc::config

@@ -1,0 +1,62 @@
+#include "core/cli.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <optional>
+#include <string>
+
+#include "core/version.hpp"
+
+namespace xtasc {
+
+namespace {
+
+/// Libraries put backtraces and newlines into what(); the first line says what happened.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+/// What `body` threw, as an Error; nullopt when it threw nothing. Only here is anything caught for good.
+std::optional<Error> error_of(const std::function<ExitCode()>& body, ExitCode& outcome) {
+  try {
+    outcome = body();
+    return std::nullopt;
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::bad_alloc&) {
+    return Error("out of memory");
+  } catch (const std::exception& error) {
+    return Error(first_line(error.what()));
+  }
+}
+
+}  // namespace
+
+int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCode()>& body, const ErrorHooks& hooks) {
+  const std::string program = app.get_name();
+  app.set_version_flag("--version", program + " " + version_text());
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {
+    return app.exit(done);
+  } catch (const CLI::ParseError& error) {
+    print_error(program, Error(first_line(error.what()) + " (see " + program + " --help)"));
+    return static_cast<int>(ExitCode::usage);
+  }
+  ExitCode outcome = ExitCode::success;
+  const std::optional<Error> error = error_of(body, outcome);
+  if (!error) {
+    return static_cast<int>(outcome);
+  }
+  if (hooks.before_message) {
+    hooks.before_message();
+  }
+  print_error(program, *error);
+  const int exit_code = static_cast<int>(error->code());
+  if (hooks.after_message) {
+    hooks.after_message(exit_code);
+  }
+  return exit_code;
+}
+
+}  // namespace xtasc

@@ -1,0 +1,37 @@
+#include "core/log.hpp"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "core/progress.hpp"
+
+namespace xtasc {
+
+namespace {
+
+spdlog::logger& logger() {
+  static const std::shared_ptr<spdlog::logger> instance = [] {
+    auto made = spdlog::stderr_color_mt("xtasc");
+    made->set_pattern("%H:%M:%S %^%v%$");
+    return made;
+  }();
+  return *instance;
+}
+
+}  // namespace
+
+void set_quiet(bool quiet) { logger().set_level(quiet ? spdlog::level::off : spdlog::level::info); }
+
+bool is_quiet() { return logger().level() == spdlog::level::off; }
+
+void log_line(const std::string& text) {
+  clear_live_line();
+  logger().info(text);
+}
+
+void log_warning_line(const std::string& text) {
+  clear_live_line();
+  logger().warn("warning: {}", text);
+}
+
+}  // namespace xtasc

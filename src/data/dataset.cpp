@@ -1,0 +1,118 @@
+#include "data/dataset.hpp"
+
+#include <ATen/ATen.h>
+#ifdef XTASC_WITH_CUDA
+#include <c10/cuda/CUDAStream.h>
+#endif
+
+#include "core/error.hpp"
+#include "data/augment.hpp"
+
+namespace xtasc::data {
+
+namespace {
+
+template <typename T>
+std::span<T> elements(const at::Tensor& tensor) {
+  return {static_cast<T*>(tensor.mutable_data_ptr()), static_cast<std::size_t>(tensor.numel())};
+}
+
+}  // namespace
+
+Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t label_set, at::Device device)
+    : size_(reader.size(split)) {
+  const pack::Schema& schema = reader.schema();
+  check(size_ > 0, "{}: split {} is empty", reader.path().string(), pack::split_name(split));
+  const bool depth_is_uint16 = schema.depth_type == pack::DepthType::uint16;
+  const auto bytes = at::TensorOptions().dtype(at::kByte);
+  at::Tensor image = at::empty({size_, schema.height, schema.width, 3}, bytes);
+  at::Tensor label = at::empty({size_, schema.height, schema.width}, bytes);
+  at::Tensor depth = at::empty({size_, schema.height, schema.width}, bytes.dtype(depth_is_uint16 ? at::kUInt16 : at::kFloat));
+  reader.read_images(split, 0, size_, elements<std::uint8_t>(image));
+  reader.read_labels(split, label_set, 0, size_, elements<std::uint8_t>(label));
+  if (depth_is_uint16) {
+    reader.read_depth(split, 0, size_, elements<std::uint16_t>(depth));
+  } else {
+    reader.read_depth(split, 0, size_, elements<float>(depth));
+  }
+  image_ = image.to(device);
+  label_ = label.to(device);
+  depth_ = depth.to(device);
+  depth_is_metric_ = schema.depth_kind == pack::DepthKind::metres;
+  depth_scale_ = schema.depth_scale;
+  store_ = {.image = image_.const_data_ptr<std::uint8_t>(),
+            .label = label_.const_data_ptr<std::uint8_t>(),
+            .depth = depth_.const_data_ptr(),
+            .depth_is_uint16 = depth_is_uint16,
+            .height = static_cast<std::int32_t>(schema.height),
+            .width = static_cast<std::int32_t>(schema.width),
+            .mean = {},
+            .inverse_std = {}};
+  for (std::size_t c = 0; c < 3; ++c) {
+    store_.mean[c] = static_cast<float>(schema.image_mean[c]);
+    store_.inverse_std[c] = static_cast<float>(1.0 / schema.image_std[c]);
+  }
+}
+
+Batch Dataset::batch(std::span<const std::int64_t> samples, std::span<const Augmentation> augmentations) const {
+  check(samples.size() == augmentations.size(), "{} samples, but {} augmentations", samples.size(), augmentations.size());
+  std::vector<SampleView> views;
+  views.reserve(samples.size());
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const Augmentation& a = augmentations[i];
+    check(samples[i] >= 0 && samples[i] < size_, "sample {} of {}", samples[i], size_);
+    // A scene seen s times larger is s times nearer; inverse depth is left alone, as in the 2021 code.
+    const double factor = depth_is_metric_ ? depth_scale_ / a.scale : depth_scale_;
+    views.push_back({.index = samples[i],
+                     .window_y = static_cast<std::int32_t>(a.window_y),
+                     .window_x = static_cast<std::int32_t>(a.window_x),
+                     .window_height = static_cast<std::int32_t>(a.window_height),
+                     .window_width = static_cast<std::int32_t>(a.window_width),
+                     .depth_factor = static_cast<float>(factor),
+                     .flip = a.flip ? 1 : 0});
+  }
+  return gather(views);
+}
+
+Batch Dataset::batch(std::span<const std::int64_t> samples) const {
+  const std::vector<Augmentation> none(samples.size(), {.window_height = height(), .window_width = width()});
+  return batch(samples, none);
+}
+
+Batch Dataset::gather(const std::vector<SampleView>& views) const {
+  const auto n = static_cast<std::int64_t>(views.size());
+  const auto options = image_.options();
+  Batch out{.image_n3hw = at::empty({n, 3, height(), width()}, options.dtype(at::kFloat), at::MemoryFormat::ChannelsLast),
+            .label_nhw = at::empty({n, height(), width()}, options.dtype(at::kLong)),
+            .depth_n1hw = at::empty({n, 1, height(), width()}, options.dtype(at::kFloat))};
+  const BatchMemory memory = {.image = out.image_n3hw.mutable_data_ptr<float>(),
+                              .label = out.label_nhw.mutable_data_ptr<std::int64_t>(),
+                              .depth = out.depth_n1hw.mutable_data_ptr<float>()};
+  if (image_.is_cpu()) {
+    augment_on_cpu(store_, views, memory);
+    return out;
+  }
+#ifdef XTASC_WITH_CUDA
+  const auto num_bytes = static_cast<std::int64_t>(views.size() * sizeof(SampleView));
+  const at::Tensor on_device =
+      at::from_blob(const_cast<SampleView*>(views.data()), {num_bytes}, at::kByte).to(options.device());
+  augment_on_cuda(store_, static_cast<const SampleView*>(on_device.const_data_ptr()), n, memory,
+                  c10::cuda::getCurrentCUDAStream().stream());
+  return out;
+#else
+  fail("this build has no CUDA: data on {} cannot be augmented", image_.device().str());
+#endif
+}
+
+std::size_t find_label_set(const pack::Schema& schema, const std::string& name) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < schema.label_sets.size(); ++i) {
+    if (name.empty() || schema.label_sets[i].name == name) {
+      return i;
+    }
+    names.push_back(schema.label_sets[i].name);
+  }
+  fail_usage("data.label_set = \"{}\": the pack has {}", name, fmt::join(names, ", "));
+}
+
+}  // namespace xtasc::data

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/augment_element.hpp"
+#include "data/sampler.hpp"
+#include "pack/reader.hpp"
+
+namespace xtasc::data {
+
+/// A batch ready for the net. Empty batches (N = 0) are allowed: a rank's part of a small last batch.
+struct Batch {
+  at::Tensor image_n3hw;  ///< (N, 3, H, W) float32, normalised, channels-last
+  at::Tensor label_nhw;   ///< (N, H, W) int64, 255 = ignored
+  at::Tensor depth_n1hw;  ///< (N, 1, H, W) float32 in the pack's unit, 0 = invalid
+};
+
+/// One split of a pack, resident on the device as it is stored (uint8, uint16 or float32): batches are cut from it there.
+class Dataset {
+ public:
+  /// Reads the whole split. \param label_set  index into the schema's label sets
+  /// \throws Error naming pack and samples when a checksum is wrong, or when the split is empty.
+  Dataset(const pack::Reader& reader, pack::Split split, std::size_t label_set, at::Device device);
+
+  [[nodiscard]] std::int64_t size() const { return size_; }
+  [[nodiscard]] std::int64_t height() const { return store_.height; }
+  [[nodiscard]] std::int64_t width() const { return store_.width; }
+
+  /// The samples with their augmentations; as many of one as of the other.
+  [[nodiscard]] Batch batch(std::span<const std::int64_t> samples, std::span<const Augmentation> augmentations) const;
+  /// The samples as they are.
+  [[nodiscard]] Batch batch(std::span<const std::int64_t> samples) const;
+
+ private:
+  [[nodiscard]] Batch gather(const std::vector<SampleView>& views) const;
+
+  std::int64_t size_ = 0;
+  bool depth_is_metric_ = false;
+  double depth_scale_ = 1.0;
+  at::Tensor image_, label_, depth_;
+  SampleStore store_{};
+};
+
+/// Index of the label set that `name` means in a pack; empty: the first.
+/// \throws Error (exit code 2) with the names that the pack has.
+[[nodiscard]] std::size_t find_label_set(const pack::Schema& schema, const std::string& name);
+
+}  // namespace xtasc::data

@@ -1,0 +1,98 @@
+#include "dist/communicator.hpp"
+
+#include <ATen/ATen.h>
+#include <mpi.h>
+
+#include <algorithm>
+#include <cstddef>
+
+#include "core/error.hpp"
+
+namespace xtasc::dist {
+
+namespace {
+
+class SoloCommunicator final : public Communicator {
+ public:
+  void sum(const at::Tensor& /*tensor*/) override {}
+  void broadcast(const at::Tensor& /*tensor*/) override {}
+  [[nodiscard]] int rank() const override { return 0; }
+  [[nodiscard]] int size() const override { return 1; }
+  [[nodiscard]] std::string_view backend() const override { return "solo"; }
+};
+
+MPI_Datatype mpi_type(at::ScalarType type) {
+  switch (type) {
+    case at::kFloat:
+      return MPI_FLOAT;
+    case at::kDouble:
+      return MPI_DOUBLE;
+    case at::kLong:
+      return MPI_INT64_T;
+    default:
+      fail("MPI communicator: tensors of {} are not summed, use float32, float64 or int64", c10::toString(type));
+  }
+}
+
+class MpiCommunicator final : public Communicator {
+ public:
+  explicit MpiCommunicator(const MpiSession& session) : session_(session) {}
+
+  void sum(const at::Tensor& tensor) override {
+    for_each_piece(tensor, [](void* data, int count, MPI_Datatype type) {
+      check(MpiCode{MPI_Allreduce(MPI_IN_PLACE, data, count, type, MPI_SUM, MPI_COMM_WORLD)}, "MPI_Allreduce");
+    });
+  }
+
+  void broadcast(const at::Tensor& tensor) override {
+    for_each_piece(tensor, [](void* data, int count, MPI_Datatype type) {
+      check(MpiCode{MPI_Bcast(data, count, type, 0, MPI_COMM_WORLD)}, "MPI_Bcast");
+    });
+  }
+
+  [[nodiscard]] int rank() const override { return session_.rank(); }
+  [[nodiscard]] int size() const override { return session_.size(); }
+  [[nodiscard]] std::string_view backend() const override { return "MPI"; }
+
+ private:
+  /// MPI counts in int: larger tensors go in pieces.
+  template <typename Call>
+  static void for_each_piece(const at::Tensor& tensor, const Call& call) {
+    xtasc::check(tensor.is_cpu() && tensor.is_non_overlapping_and_dense(),
+                 "MPI communicator: a dense host tensor expected, found one on {}", tensor.device().str());
+    constexpr std::int64_t kPiece = std::int64_t{1} << 30;
+    const MPI_Datatype type = mpi_type(tensor.scalar_type());
+    auto* bytes = static_cast<std::byte*>(tensor.mutable_data_ptr());
+    for (std::int64_t first = 0; first < tensor.numel(); first += kPiece) {
+      const std::int64_t count = std::min(kPiece, tensor.numel() - first);
+      call(bytes + static_cast<std::size_t>(first) * tensor.element_size(), static_cast<int>(count), type);
+    }
+  }
+
+  const MpiSession& session_;
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_solo_communicator() { return std::make_unique<SoloCommunicator>(); }
+
+std::unique_ptr<Communicator> make_mpi_communicator(const MpiSession& session) {
+  return std::make_unique<MpiCommunicator>(session);
+}
+
+std::unique_ptr<Communicator> make_communicator(const MpiSession& session, at::DeviceType device) {
+  if (session.size() == 1) {
+    return make_solo_communicator();
+  }
+  if (device == at::kCPU) {
+    return make_mpi_communicator(session);
+  }
+#ifdef XTASC_WITH_CUDA
+  if (device == at::kCUDA) {
+    return make_nccl_communicator(session);
+  }
+#endif
+  fail("no communicator for {} ranks on device {}", session.size(), c10::DeviceTypeName(device, true));
+}
+
+}  // namespace xtasc::dist

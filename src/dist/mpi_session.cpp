@@ -1,0 +1,110 @@
+#include "dist/mpi_session.hpp"
+
+#include <mpi.h>
+
+#include <array>
+#include <cstdlib>
+#include <numeric>
+#include <optional>
+
+#include "core/error.hpp"
+
+namespace xtasc::dist {
+
+namespace {
+
+std::optional<int> environment_number(const char* name) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? std::nullopt : std::optional(std::atoi(text));
+}
+
+void check_world_size(int size) {
+  // Inside mpirun only Open MPI's own variable counts: Slurm's describe the allocation's batch step there.
+  if (const auto promised = environment_number("OMPI_COMM_WORLD_SIZE")) {
+    xtasc::check(*promised == size, "mpirun started {} ranks, but MPI sees {}", *promised, size);
+    return;
+  }
+  if (const auto promised = environment_number("SLURM_STEP_NUM_TASKS"); promised && environment_number("SLURM_PROCID")) {
+    const char* step = std::getenv("SLURM_STEP_ID");
+    const bool is_batch_step = step == nullptr || std::string_view(step) == "4294967291";
+    xtasc::check(is_batch_step || *promised == size,
+                 "srun started {} tasks, but MPI sees {}: start them with srun --mpi=pmix, or with mpirun", *promised, size);
+  }
+}
+
+}  // namespace
+
+void check(MpiCode code, std::string_view what) {
+  if (code.value == MPI_SUCCESS) {
+    return;
+  }
+  std::array<char, MPI_MAX_ERROR_STRING> text{};
+  int length = 0;
+  MPI_Error_string(code.value, text.data(), &length);
+  fail("{}: {}", what, std::string_view(text.data(), static_cast<std::size_t>(length)));
+}
+
+MpiSession::MpiSession(int* argc, char*** argv) {
+  int provided = 0;
+  check(MpiCode{MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided)}, "MPI_Init_thread");
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  check(MpiCode{MPI_Comm_rank(MPI_COMM_WORLD, &rank_)}, "MPI_Comm_rank");
+  check(MpiCode{MPI_Comm_size(MPI_COMM_WORLD, &size_)}, "MPI_Comm_size");
+  MPI_Comm host = MPI_COMM_NULL;
+  check(MpiCode{MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &host)},
+        "MPI_Comm_split_type");
+  check(MpiCode{MPI_Comm_rank(host, &local_rank_)}, "MPI_Comm_rank");
+  check(MpiCode{MPI_Comm_size(host, &local_size_)}, "MPI_Comm_size");
+  MPI_Comm_free(&host);
+  check_world_size(size_);
+}
+
+MpiSession::~MpiSession() { MPI_Finalize(); }
+
+std::int64_t MpiSession::max(std::int64_t value) const {
+  std::int64_t largest = value;
+  check(MpiCode{MPI_Allreduce(&value, &largest, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD)}, "MPI_Allreduce");
+  return largest;
+}
+
+std::vector<std::string> MpiSession::gather(const std::string& text) const {
+  const int length = static_cast<int>(text.size());
+  std::vector<int> lengths(static_cast<std::size_t>(size_));
+  check(MpiCode{MPI_Allgather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, MPI_COMM_WORLD)}, "MPI_Allgather");
+  std::vector<int> offsets(lengths.size());
+  std::exclusive_scan(lengths.begin(), lengths.end(), offsets.begin(), 0);
+  std::string all(static_cast<std::size_t>(offsets.back() + lengths.back()), '\0');
+  check(MpiCode{MPI_Allgatherv(text.data(), length, MPI_CHAR, all.data(), lengths.data(), offsets.data(), MPI_CHAR,
+                               MPI_COMM_WORLD)},
+        "MPI_Allgatherv");
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    texts.push_back(all.substr(static_cast<std::size_t>(offsets[i]), static_cast<std::size_t>(lengths[i])));
+  }
+  return texts;
+}
+
+std::string MpiSession::broadcast(std::string text) const {
+  auto length = static_cast<std::int64_t>(text.size());
+  check(MpiCode{MPI_Bcast(&length, 1, MPI_INT64_T, 0, MPI_COMM_WORLD)}, "MPI_Bcast");
+  text.resize(static_cast<std::size_t>(length));
+  check(MpiCode{MPI_Bcast(text.data(), static_cast<int>(length), MPI_CHAR, 0, MPI_COMM_WORLD)}, "MPI_Bcast");
+  return text;
+}
+
+void MpiSession::barrier() const { check(MpiCode{MPI_Barrier(MPI_COMM_WORLD)}, "MPI_Barrier"); }
+
+void MpiSession::abort(int exit_code) const noexcept {
+  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  std::_Exit(exit_code);
+}
+
+std::string mpi_library_version() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  MPI_Get_library_version(text.data(), &length);
+  const std::string version(text.data(), static_cast<std::size_t>(length));
+  return version.substr(0, version.find(','));
+}
+
+}  // namespace xtasc::dist

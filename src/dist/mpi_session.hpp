@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace xtasc::dist {
+
+/// A return code of MPI, for check().
+struct MpiCode {
+  int value;
+};
+
+/// \throws Error "what: MPI's own words" unless the code is MPI_SUCCESS.
+void check(MpiCode code, std::string_view what);
+
+/// Owns MPI from MPI_Init to MPI_Finalize; `main` makes it first, so that it dies last. Also the control plane: small
+/// agreements between hosts, never tensors.
+class MpiSession {
+ public:
+  /// \throws Error when MPI cannot start, or when the launcher promised another number of ranks than MPI sees (`srun`
+  /// without --mpi=pmix silently starts that many runs of one rank each).
+  MpiSession(int* argc, char*** argv);
+  ~MpiSession();
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+
+  [[nodiscard]] int rank() const { return rank_; }
+  [[nodiscard]] int size() const { return size_; }
+  /// This rank's place among the ranks of the same host, and how many they are.
+  [[nodiscard]] int local_rank() const { return local_rank_; }
+  [[nodiscard]] int local_size() const { return local_size_; }
+
+  /// The largest value over all ranks. Collective.
+  [[nodiscard]] std::int64_t max(std::int64_t value) const;
+  /// One text from each rank, in order of rank, on every rank. Collective.
+  [[nodiscard]] std::vector<std::string> gather(const std::string& text) const;
+  /// Rank 0's text, on every rank. Collective.
+  [[nodiscard]] std::string broadcast(std::string text) const;
+  /// Collective.
+  void barrier() const;
+
+  /// Ends all ranks at once with this exit code: called by the rank that failed, so that no peer hangs.
+  [[noreturn]] void abort(int exit_code) const noexcept;
+
+ private:
+  int rank_ = 0;
+  int size_ = 1;
+  int local_rank_ = 0;
+  int local_size_ = 1;
+};
+
+/// "Open MPI 4.1.4", as loaded.
+[[nodiscard]] std::string mpi_library_version();
+
+}  // namespace xtasc::dist

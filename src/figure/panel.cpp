@@ -1,0 +1,277 @@
+#include "figure/panel.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+
+#include "core/error.hpp"
+#include "figure/palette.hpp"
+#include "figure/panel_layout.hpp"
+#include "io/atomic_file.hpp"
+
+namespace xtasc::figure {
+namespace {
+
+constexpr std::uint8_t kIgnoredLabel = 255;
+constexpr std::int64_t kMaxPictureSide = 60000;  // of a PNG that common viewers open
+
+/// Depths shown by the two ends of the colour map; what lies outside takes the colour of the nearer end.
+struct DepthRange {
+  float low = 0, high = 1;
+};
+
+void check_size(const std::string& caption, const char* part, std::size_t found, std::size_t expected) {
+  check(found == expected, "panel row '{}': {} has {} values, expected {} for the panel's height and width", caption,
+        part, found, expected);
+}
+
+void check_labels(const PanelRow& row, const char* part, std::span<const std::uint8_t> labels, std::size_t classes) {
+  for (const std::uint8_t label : labels) {
+    check(label < classes || label == kIgnoredLabel, "panel row '{}': {} holds class {}, expected 0 .. {} or {}",
+          row.caption, part, label, static_cast<std::int64_t>(classes) - 1, kIgnoredLabel);
+  }
+}
+
+void check_input(const std::vector<PanelRow>& rows, const PanelOptions& options) {
+  check(!rows.empty(), "a panel needs at least one row");
+  check(
+      options.height > 0 && options.width > 0 && options.height <= kMaxPictureSide && options.width <= kMaxPictureSide,
+      "panel rows of {} x {} pixels: height and width must be 1 .. {}", options.height, options.width, kMaxPictureSide);
+  check(options.class_names.size() == options.class_colors.size(), "panel: {} class names but {} class colours",
+        options.class_names.size(), options.class_colors.size());
+  const std::size_t pixels = static_cast<std::size_t>(options.height) * static_cast<std::size_t>(options.width);
+  const auto check_label_part = [&](const PanelRow& row, const char* part, const auto& labels) {
+    if (labels) {
+      check_size(row.caption, part, labels->size(), pixels);
+      check_labels(row, part, *labels, options.class_names.size());
+    }
+  };
+  const auto check_depth_part = [&](const PanelRow& row, const char* part, const auto& depth) {
+    if (depth) {
+      check_size(row.caption, part, depth->size(), pixels);
+    }
+  };
+  for (const PanelRow& row : rows) {
+    check_size(row.caption, "the image", row.image.size(), 3 * pixels);
+    check_label_part(row, "the true label", row.true_label);
+    check_label_part(row, "the predicted label", row.predicted_label);
+    check_depth_part(row, "the true depth", row.true_depth);
+    check_depth_part(row, "the predicted depth", row.predicted_depth);
+  }
+}
+
+/// The finite values of one part of all rows, above `floor`.
+std::vector<float> collect_depths(const std::vector<PanelRow>& rows,
+                                  std::optional<std::span<const float>> PanelRow::*part, float floor) {
+  std::vector<float> values;
+  for (const PanelRow& row : rows) {
+    if (row.*part) {
+      std::copy_if((row.*part)->begin(), (row.*part)->end(), std::back_inserter(values),
+                   [floor](float d) { return std::isfinite(d) && d > floor; });
+    }
+  }
+  return values;
+}
+
+/// The 1st to 99th percentile of what is true, or where nothing is, of what was predicted: a few wild pixels would
+/// leave all others in one colour.
+DepthRange find_depth_range(const std::vector<PanelRow>& rows) {
+  std::vector<float> values = collect_depths(rows, &PanelRow::true_depth, 0.0F);
+  if (values.empty()) {
+    values = collect_depths(rows, &PanelRow::predicted_depth, std::numeric_limits<float>::lowest());
+  }
+  if (values.empty()) {
+    return {};
+  }
+  std::sort(values.begin(), values.end());
+  const std::size_t last = values.size() - 1;
+  DepthRange range{values[last / 100], values[last - last / 100]};
+  if (range.high <= range.low) {
+    range.high = range.low + std::max(1e-6F, 0.01F * std::abs(range.low));
+  }
+  return range;
+}
+
+cv::Scalar bgr(const Rgb& c) {
+  return {static_cast<double>(c[2]), static_cast<double>(c[1]), static_cast<double>(c[0])};
+}
+cv::Vec3b bgr_pixel(const Rgb& c) {
+  return {c[2], c[1], c[0]};
+}
+cv::Rect rect(const Area& area) {
+  return {area.x, area.y, area.width, area.height};
+}
+
+/// Viridis at 256 places, BGR.
+cv::Mat viridis() {
+  cv::Mat ramp(1, 256, CV_8U);
+  for (int i = 0; i < 256; ++i) {
+    ramp.at<std::uint8_t>(0, i) = static_cast<std::uint8_t>(i);
+  }
+  cv::Mat colors;
+  cv::applyColorMap(ramp, colors, cv::COLORMAP_VIRIDIS);
+  return colors;
+}
+
+/// Draws the parts of one panel.
+class Painter {
+ public:
+  Painter(const PanelLayout& layout, const PanelOptions& options, DepthRange range)
+      : layout_(layout),
+        options_(options),
+        range_(range),
+        viridis_(viridis()),
+        canvas_(layout.height, layout.width, CV_8UC3, cv::Scalar(255, 255, 255)) {}
+
+  void draw_text(const std::string& text, const Area& area, double scale) {
+    const std::string fitting = fit_text(text, area.width, scale);
+    cv::putText(canvas_, fitting, {area.x, area.y + area.height - 6}, cv::FONT_HERSHEY_SIMPLEX, scale,
+                cv::Scalar(40, 40, 40), 1, cv::LINE_AA);
+  }
+
+  void draw_cell(const PanelRow& row, PanelColumn column, const Area& area) {
+    switch (column) {
+      case PanelColumn::image:
+        return draw_pixels(area, [&](std::size_t p) {
+          return cv::Vec3b(row.image[3 * p + 2], row.image[3 * p + 1], row.image[3 * p]);
+        });
+      case PanelColumn::true_label:
+        return draw_labels(row.true_label, area);
+      case PanelColumn::predicted_label:
+        return draw_labels(row.predicted_label, area);
+      case PanelColumn::true_depth:
+        return draw_depth(row.true_depth, area, true);
+      case PanelColumn::predicted_depth:
+        return draw_depth(row.predicted_depth, area, false);
+    }
+  }
+
+  void draw_legend() {
+    for (const LegendEntry& entry : layout_.legend) {
+      cv::rectangle(canvas_, rect(entry.patch), bgr(entry.color), cv::FILLED);
+      cv::rectangle(canvas_, rect(entry.patch), cv::Scalar(90, 90, 90), 1);
+      const Area text{entry.patch.x + entry.patch.width + 6, entry.patch.y - 3, layout_.width, 20};
+      draw_text(entry.text, text, PanelLayout::kTextScale);
+    }
+  }
+
+  void draw_color_bar() {
+    const Area bar = layout_.color_bar;
+    for (int x = 0; x < bar.width; ++x) {
+      const cv::Vec3b color = viridis_.at<cv::Vec3b>(0, x * 255 / std::max(1, bar.width - 1));
+      canvas_(cv::Rect(bar.x + x, bar.y, 1, bar.height)).setTo(cv::Scalar(color[0], color[1], color[2]));
+    }
+    const std::string unit = options_.depth_unit == "m" ? "depth [m]" : options_.depth_unit;
+    draw_text(unit + " (grey: none)", {bar.x, bar.y - 20, bar.width, 20}, PanelLayout::kTextScale);
+    for (int tick = 0; tick <= 2; ++tick) {
+      const float value = range_.low + (range_.high - range_.low) * static_cast<float>(tick) / 2;
+      const std::string text = fmt::format("{:.3g}", value);
+      const int shift = text_width(text, PanelLayout::kTextScale) * tick / 2;
+      draw_text(text, {bar.x + bar.width * tick / 2 - shift, bar.y + bar.height, bar.width, 20},
+                PanelLayout::kTextScale);
+    }
+  }
+
+  [[nodiscard]] const cv::Mat& canvas() const { return canvas_; }
+
+ private:
+  /// \param color_at  the BGR colour of a pixel, by its index in the row-major sample.
+  template <typename ColorAt>
+  void draw_pixels(const Area& area, const ColorAt& color_at) {
+    cv::Mat small(static_cast<int>(options_.height), static_cast<int>(options_.width), CV_8UC3);
+    std::size_t p = 0;
+    for (int y = 0; y < small.rows; ++y) {
+      for (int x = 0; x < small.cols; ++x) {
+        small.at<cv::Vec3b>(y, x) = color_at(p++);
+      }
+    }
+    cv::Mat target = canvas_(rect(area));
+    cv::resize(small, target, target.size(), 0, 0, cv::INTER_NEAREST);
+  }
+
+  void draw_missing(const Area& area) {
+    canvas_(rect(area)).setTo(cv::Scalar(240, 240, 240));
+    draw_text("none", {area.x + 8, area.y, area.width - 8, 22}, PanelLayout::kTextScale);
+  }
+
+  void draw_labels(const std::optional<std::span<const std::uint8_t>>& labels, const Area& area) {
+    if (!labels) {
+      return draw_missing(area);
+    }
+    draw_pixels(area, [&](std::size_t p) {
+      const std::uint8_t label = (*labels)[p];
+      return bgr_pixel(label == kIgnoredLabel ? kInvalidColor : options_.class_colors[label]);
+    });
+  }
+
+  void draw_depth(const std::optional<std::span<const float>>& depth, const Area& area, bool zero_is_invalid) {
+    if (!depth) {
+      return draw_missing(area);
+    }
+    draw_pixels(area, [&](std::size_t p) {
+      const float value = (*depth)[p];
+      if (!std::isfinite(value) || (zero_is_invalid && value <= 0)) {
+        return bgr_pixel(kInvalidColor);
+      }
+      const float place = std::clamp((value - range_.low) / (range_.high - range_.low), 0.0F, 1.0F);
+      return viridis_.at<cv::Vec3b>(0, static_cast<int>(std::lround(place * 255)));
+    });
+  }
+
+  const PanelLayout& layout_;
+  const PanelOptions& options_;
+  DepthRange range_;
+  cv::Mat viridis_;
+  cv::Mat canvas_;
+};
+
+const char* head_text(PanelColumn column) {
+  switch (column) {
+    case PanelColumn::image:
+      return "image";
+    case PanelColumn::true_label:
+      return "labels: truth";
+    case PanelColumn::predicted_label:
+      return "labels: predicted";
+    case PanelColumn::true_depth:
+      return "depth: truth";
+    case PanelColumn::predicted_depth:
+      return "depth: predicted";
+  }
+  return "";
+}
+
+}  // namespace
+
+void write_panel(const std::filesystem::path& path, const std::vector<PanelRow>& rows, const PanelOptions& options) {
+  check_input(rows, options);
+  const PanelLayout layout = lay_out_panel(rows, options);
+  check(layout.width <= kMaxPictureSide && layout.height <= kMaxPictureSide,
+        "panel {}: {} rows make a picture of {} x {} pixels, at most {} are possible on a side; use fewer rows",
+        path.string(), rows.size(), layout.width, layout.height, kMaxPictureSide);
+  Painter painter(layout, options, find_depth_range(rows));
+  if (layout.title.height > 0) {
+    painter.draw_text(options.title, layout.title, PanelLayout::kTitleScale);
+  }
+  for (std::size_t column = 0; column < layout.columns.size(); ++column) {
+    painter.draw_text(head_text(layout.columns[column]), layout.heads[column], PanelLayout::kTextScale);
+  }
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    painter.draw_text(rows[row].caption, layout.captions[row], PanelLayout::kTextScale);
+    for (std::size_t column = 0; column < layout.columns.size(); ++column) {
+      painter.draw_cell(rows[row], layout.columns[column], layout.cells[row][column]);
+    }
+  }
+  painter.draw_legend();
+  if (layout.color_bar.width > 0) {
+    painter.draw_color_bar();
+  }
+  std::vector<std::uint8_t> png;
+  check(cv::imencode(".png", painter.canvas(), png), "panel {}: encoding as PNG failed", path.string());
+  io::write_file_atomically(path, std::as_bytes(std::span(png)));
+}
+
+}  // namespace xtasc::figure

@@ -1,0 +1,141 @@
+#include "figure/panel_layout.hpp"
+
+#include <algorithm>
+#include <opencv2/imgproc.hpp>
+
+#include "figure/palette.hpp"
+
+namespace xtasc::figure {
+namespace {
+
+constexpr int kMargin = 12;
+constexpr int kGap = 6;
+constexpr int kLine = 20;
+constexpr int kTitleLine = 28;
+constexpr int kPatch = 14;
+constexpr int kMinCellWidth = 256;
+constexpr int kBarWidth = 260;
+constexpr int kBarHeight = 14;
+
+bool has_part(const PanelRow& row, PanelColumn column) {
+  switch (column) {
+    case PanelColumn::image:
+      return true;
+    case PanelColumn::true_label:
+      return row.true_label.has_value();
+    case PanelColumn::predicted_label:
+      return row.predicted_label.has_value();
+    case PanelColumn::true_depth:
+      return row.true_depth.has_value();
+    case PanelColumn::predicted_depth:
+      return row.predicted_depth.has_value();
+  }
+  return false;
+}
+
+bool any_has(const std::vector<PanelRow>& rows, PanelColumn column) {
+  return std::any_of(rows.begin(), rows.end(), [&](const PanelRow& row) { return has_part(row, column); });
+}
+
+/// Class patches from left to right, wrapped at the content's right edge. \returns the y below them.
+int lay_out_legend(PanelLayout& layout, const PanelOptions& options, int y) {
+  const int right = layout.width - kMargin;
+  int x = kMargin;
+  const auto place = [&](const std::string& name, const Rgb& color) {
+    const int room = right - kMargin - kPatch - kGap;
+    const std::string text = fit_text(name, room, PanelLayout::kTextScale);
+    const int width = kPatch + kGap + text_width(text, PanelLayout::kTextScale);
+    if (x > kMargin && x + width > right) {
+      x = kMargin;
+      y += kLine;
+    }
+    layout.legend.push_back({{x, y + (kLine - kPatch) / 2, kPatch, kPatch}, text, color});
+    x += width + 3 * kGap;
+  };
+  for (std::size_t i = 0; i < options.class_names.size(); ++i) {
+    place(options.class_names[i], options.class_colors[i]);
+  }
+  place("ignored", kInvalidColor);
+  return y + kLine;
+}
+
+}  // namespace
+
+int text_width(const std::string& text, double scale) {
+  int baseline = 0;
+  return cv::getTextSize(text, cv::FONT_HERSHEY_SIMPLEX, scale, 1, &baseline).width;
+}
+
+std::string fit_text(const std::string& text, int width, double scale) {
+  std::string drawable;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f) {
+      drawable += c;
+    } else if (byte < 0x80 || byte >= 0xc0) {
+      drawable += '?';  // once for each character of several bytes, not for those that continue it
+    }
+  }
+  if (text_width(drawable, scale) <= width) {
+    return drawable;
+  }
+  for (std::size_t kept = drawable.size(); kept > 0; --kept) {
+    // The end of a sample's name tells more than its beginning.
+    const std::size_t head = kept / 3;
+    const std::string shorter = drawable.substr(0, head) + "..." + drawable.substr(drawable.size() - (kept - head));
+    if (text_width(shorter, scale) <= width) {
+      return shorter;
+    }
+  }
+  return {};
+}
+
+PanelLayout lay_out_panel(const std::vector<PanelRow>& rows, const PanelOptions& options) {
+  PanelLayout layout;
+  const int image_width = static_cast<int>(options.width);
+  layout.magnification = (kMinCellWidth + image_width - 1) / image_width;
+  for (const PanelColumn column : {PanelColumn::image, PanelColumn::true_label, PanelColumn::predicted_label,
+                                   PanelColumn::true_depth, PanelColumn::predicted_depth}) {
+    if (any_has(rows, column)) {
+      layout.columns.push_back(column);
+    }
+  }
+  const int num_columns = static_cast<int>(layout.columns.size());
+  const int cell_width = image_width * layout.magnification;
+  const int cell_height = static_cast<int>(options.height) * layout.magnification;
+  const int content_width = num_columns * cell_width + (num_columns - 1) * kGap;
+  layout.width = content_width + 2 * kMargin;
+
+  int y = kMargin;
+  layout.title = {kMargin, y, content_width, options.title.empty() ? 0 : kTitleLine};
+  y += layout.title.height;
+  for (int i = 0; i < num_columns; ++i) {
+    layout.heads.push_back({kMargin + i * (cell_width + kGap), y, cell_width, kLine});
+  }
+  y += kLine + kGap;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    layout.captions.push_back({kMargin, y, content_width, kLine});
+    y += kLine;
+    std::vector<Area> cells;
+    for (const Area& head : layout.heads) {
+      cells.push_back({head.x, y, cell_width, cell_height});
+    }
+    layout.cells.push_back(std::move(cells));
+    y += cell_height + kGap;
+  }
+  const auto shows = [&](PanelColumn column) {
+    return std::find(layout.columns.begin(), layout.columns.end(), column) != layout.columns.end();
+  };
+  if (shows(PanelColumn::true_label) || shows(PanelColumn::predicted_label)) {
+    y = lay_out_legend(layout, options, y + kGap);
+  }
+  if (shows(PanelColumn::true_depth) || shows(PanelColumn::predicted_depth)) {
+    y += kGap + kLine;  // the bar's unit stands above it, its range below
+    layout.color_bar = {kMargin, y, std::min(kBarWidth, content_width), kBarHeight};
+    y += kBarHeight + kLine;
+  }
+  layout.height = y + kMargin;
+  return layout;
+}
+
+}  // namespace xtasc::figure

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace xtasc::io {
+
+/// What the first bytes of a PNG or JPEG file say, before anything is decoded.
+struct ImageHeader {
+  enum class Format { png, jpeg };
+  Format format = Format::png;
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  int channels = 0;   ///< 1 grey, 2 grey + alpha, 3 RGB (also a palette's colours), 4 RGB + alpha or CMYK
+  int bit_depth = 0;  ///< bits of one channel: 1, 2, 4, 8 or 16
+  bool palette = false;
+};
+
+/// What is accepted of an image file; judged from its header, so that a small file cannot ask for much memory.
+struct ImageRules {
+  std::optional<std::int64_t> height, width;       ///< exact size, when known
+  std::int64_t max_pixels = std::int64_t{1} << 26;  ///< upper bound where the size is not known: 8192 x 8192
+  bool apply_orientation = false;  ///< turn photographs as their EXIF tag says (height and width then may swap)
+};
+
+/// Pixels of an image, row by row, channels interleaved.
+template <typename T>
+struct Image {
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  std::int64_t channels = 0;
+  std::vector<T> pixels;  ///< height x width x channels
+};
+
+/// Reads the header alone. \throws Error  when the file is missing, empty, a Git LFS pointer, neither PNG nor JPEG.
+[[nodiscard]] ImageHeader read_image_header(const std::filesystem::path& path);
+
+/// \throws Error  naming the file, what its header says and what `rules` accept.
+void check_image_size(const ImageHeader& header, const ImageRules& rules, const std::filesystem::path& path);
+/// \throws Error  unless the file is a PNG of one grey channel of `bit_depth` (8 or 16) bits, without a palette:
+/// everything else would be converted on reading and its values would change.
+void check_grey_png(const ImageHeader& header, int bit_depth, const std::filesystem::path& path);
+
+/// A colour picture (PNG or JPEG of 8 bits a channel) as H x W x 3 RGB; grey is spread to RGB, alpha dropped.
+/// Every byte of a PNG is checked against its CRCs; a JPEG must be whole up to its end mark.
+/// \throws Error  naming the file: as read_image_header, or wrong size, 16 bits, truncated, damaged.
+[[nodiscard]] Image<std::uint8_t> read_rgb_image(const std::filesystem::path& path, const ImageRules& rules = {});
+/// A PNG of one channel of 8 bits, values as stored (labels, coarse depth). \throws Error as read_rgb_image.
+[[nodiscard]] Image<std::uint8_t> read_grey8_image(const std::filesystem::path& path, const ImageRules& rules = {});
+/// A PNG of one channel of 16 bits, values as stored (depth, disparity). \throws Error as read_rgb_image.
+[[nodiscard]] Image<std::uint16_t> read_grey16_image(const std::filesystem::path& path, const ImageRules& rules = {});
+
+/// Writes a PNG atomically. \param pixels  height x width x channels, channels 1 (grey) or 3 (RGB).
+/// \throws Error  with the path and the reason.
+void write_png(const std::filesystem::path& path, std::span<const std::uint8_t> pixels, std::int64_t height,
+               std::int64_t width, std::int64_t channels);
+/// As above, one grey channel of 16 bits.
+void write_png(const std::filesystem::path& path, std::span<const std::uint16_t> pixels, std::int64_t height,
+               std::int64_t width);
+
+/// The file's content in few words when it is no image: "a Git LFS pointer, run `git lfs pull`", "text", "empty", ...
+[[nodiscard]] std::string describe_content(std::string_view first_bytes);
+
+}  // namespace xtasc::io

@@ -1,0 +1,38 @@
+#include "model/decoder.hpp"
+
+#include <ATen/ATen.h>
+
+#include "core/error.hpp"
+
+namespace xtasc::model {
+
+Decoder::Decoder(ParameterSet& set, const std::string& prefix, config::Encoder encoder, std::int64_t width,
+                 std::int64_t out) {
+  const auto skip_channels = feature_channels(encoder);
+  for (std::size_t k = 0; k < 5; ++k) {
+    const std::string name = fmt::format("{}block{}.", prefix, k + 1);
+    std::int64_t in = k == 0 ? skip_channels[4] : width + skip_channels[4 - k];
+    for (std::size_t i = 0; i < 3; ++i) {
+      blocks_[k].convolutions[i] = make_convolution(set, fmt::format("{}conv{}", name, i + 1), in, width, {});
+      blocks_[k].norms[i] = make_batch_norm(set, fmt::format("{}bn{}", name, i + 1), width);
+      in = width;
+    }
+  }
+  head_ = make_convolution(set, prefix + "head", width, out, {.kernel = 1, .bias = false});
+}
+
+at::Tensor Decoder::forward(const Features& features, const Mode& mode) const {
+  at::Tensor x = features[4];
+  for (std::size_t k = 0; k < 5; ++k) {
+    if (k > 0) {
+      x = at::cat({x, features[4 - k]}, 1);
+    }
+    for (std::size_t i = 0; i < 3; ++i) {
+      x = batch_norm(convolve(x, blocks_[k].convolutions[i], mode), blocks_[k].norms[i], mode, Activation::relu);
+    }
+    x = upsample_twice(x);
+  }
+  return convolve(x, head_, mode).to(head_.weight.scalar_type());
+}
+
+}  // namespace xtasc::model

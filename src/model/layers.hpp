@@ -1,0 +1,59 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string>
+
+#include "model/parameters.hpp"
+
+namespace xtasc::model {
+
+/// Sums a small float64 tensor in place over all ranks.
+using SumOverRanks = std::function<void(const at::Tensor&)>;
+
+/// How a forward pass computes.
+struct Mode {
+  /// true: batch norm by the statistics of the global batch, which also move the running ones. false: by the running ones.
+  bool training = false;
+  /// Type of activations and of the weights that convolutions see: bfloat16, float32 or float64.
+  ///
+  /// The whole rule of the bf16 mode: convolutions, ReLU, pooling and upsampling take and give bfloat16; batch norm reads
+  /// and writes bfloat16 but computes and keeps its statistics in float32 or wider; predictions leave the net in float32;
+  /// losses, weights, gradients and the optimizer are float32.
+  at::ScalarType compute = at::kFloat;
+  /// The global batch's statistics come from here; empty for a world of one.
+  SumOverRanks sum_over_ranks = {};
+};
+
+struct Convolution {
+  at::Tensor weight;  ///< (out, in, k, k)
+  at::Tensor bias;    ///< (out), or undefined
+  std::int64_t stride = 1;
+  std::int64_t padding = 0;
+};
+
+struct BatchNorm {
+  at::Tensor weight, bias, running_mean, running_var;  ///< (channels)
+};
+
+struct ConvolutionOptions {
+  std::int64_t kernel = 3;
+  std::int64_t stride = 1;
+  bool bias = true;
+  Init init = Init::xavier_normal;
+};
+
+/// Declares NAME.weight and, if wanted, NAME.bias. Padding keeps the size at stride 1.
+Convolution make_convolution(ParameterSet& set, const std::string& name, std::int64_t in, std::int64_t out,
+                             const ConvolutionOptions& options);
+/// Declares NAME.weight, .bias, .running_mean, .running_var.
+BatchNorm make_batch_norm(ParameterSet& set, const std::string& name, std::int64_t channels);
+
+/// (N, in, H, W) -> (N, out, H / stride, W / stride), in mode.compute, channels-last.
+[[nodiscard]] at::Tensor convolve(const at::Tensor& x_nchw, const Convolution& convolution, const Mode& mode);
+
+/// Bilinear, corners aligned: (N, C, H, W) -> (N, C, 2H, 2W).
+[[nodiscard]] at::Tensor upsample_twice(const at::Tensor& x_nchw);
+
+}  // namespace xtasc::model

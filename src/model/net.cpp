@@ -1,0 +1,51 @@
+#include "model/net.hpp"
+
+#include <ATen/ATen.h>
+
+#include "core/error.hpp"
+
+namespace xtasc::model {
+
+Net::Net(const config::ModelSection& options, std::int64_t num_classes, std::uint64_t seed, at::Device device,
+         at::ScalarType dtype)
+    : parameters_(seed, device, dtype), num_classes_(num_classes), encoder_(parameters_, "encoder.", options.encoder) {
+  const auto width = options.decoder_width;
+  if (config::has_segmentation(options.system)) {
+    check(num_classes >= 2, "segmentation needs at least 2 classes, found {}", num_classes);
+    seg_decoder_.emplace(parameters_, "seg_decoder.", options.encoder, width, num_classes);
+  }
+  if (config::has_depth(options.system)) {
+    depth_decoder_.emplace(parameters_, "depth_decoder.", options.encoder, width, 1);
+  }
+  if (config::has_transfer(options.system)) {
+    const TransferNet::Options transfer = {.widths = options.ttnet_widths, .batch_norm = options.ttnet_batch_norm};
+    seg_to_depth_.emplace(parameters_, "seg_to_depth.", num_classes, 1, transfer);
+    depth_to_seg_.emplace(parameters_, "depth_to_seg.", 1, num_classes, transfer);
+  }
+  parameters_.flatten();
+}
+
+Predictions Net::forward_direct(const at::Tensor& image_n3hw, const Mode& mode) const {
+  check(image_n3hw.dim() == 4 && image_n3hw.size(1) == 3 && image_n3hw.size(2) % 32 == 0 && image_n3hw.size(3) % 32 == 0,
+        "images must be N x 3 x H x W with H and W multiples of 32, found {}", fmt::join(image_n3hw.sizes(), " x "));
+  const Features features = encoder_.forward(image_n3hw.contiguous(at::MemoryFormat::ChannelsLast), mode);
+  Predictions predictions;
+  if (seg_decoder_) {
+    predictions.seg = seg_decoder_->forward(features, mode);
+  }
+  if (depth_decoder_) {
+    predictions.depth = depth_decoder_->forward(features, mode);
+  }
+  return predictions;
+}
+
+Predictions Net::forward(const at::Tensor& image_n3hw, const Mode& mode) const {
+  Predictions predictions = forward_direct(image_n3hw, mode);
+  if (seg_to_depth_) {
+    predictions.seg_to_depth = seg_to_depth_->forward(at::log_softmax(predictions.seg, 1), mode);
+    predictions.depth_to_seg = depth_to_seg_->forward(predictions.depth, mode);
+  }
+  return predictions;
+}
+
+}  // namespace xtasc::model

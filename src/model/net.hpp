@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "config/run_config.hpp"
+#include "model/decoder.hpp"
+#include "model/parameters.hpp"
+#include "model/resnet.hpp"
+#include "model/ttnet.hpp"
+
+namespace xtasc::model {
+
+/// What a net says about a batch; undefined where the system has no such part. float32, or float64 in fp64.
+struct Predictions {
+  at::Tensor seg;           ///< (N, C, H, W) logits
+  at::Tensor depth;         ///< (N, 1, H, W)
+  at::Tensor seg_to_depth;  ///< (N, 1, H, W): depth from log-softmax of the logits
+  at::Tensor depth_to_seg;  ///< (N, C, H, W): logits from the depth
+};
+
+/// The whole net of a system: encoder, its decoders, its task-transfer nets, and all their tensors.
+class Net {
+ public:
+  /// \param num_classes  C; not used by base_st_depth
+  Net(const config::ModelSection& options, std::int64_t num_classes, std::uint64_t seed, at::Device device,
+      at::ScalarType dtype);
+
+  /// image: (N, 3, H, W), normalised, H and W multiples of 32.
+  [[nodiscard]] Predictions forward(const at::Tensor& image_n3hw, const Mode& mode) const;
+  /// The same without the task-transfer nets: all that inference needs.
+  [[nodiscard]] Predictions forward_direct(const at::Tensor& image_n3hw, const Mode& mode) const;
+
+  [[nodiscard]] const ParameterSet& parameters() const { return parameters_; }
+  [[nodiscard]] std::int64_t num_classes() const { return num_classes_; }
+
+ private:
+  ParameterSet parameters_;
+  std::int64_t num_classes_;
+  ResNet encoder_;
+  std::optional<Decoder> seg_decoder_;
+  std::optional<Decoder> depth_decoder_;
+  std::optional<TransferNet> seg_to_depth_;
+  std::optional<TransferNet> depth_to_seg_;
+};
+
+}  // namespace xtasc::model

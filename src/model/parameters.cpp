@@ -1,0 +1,92 @@
+#include "model/parameters.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+
+#include "core/error.hpp"
+#include "core/random.hpp"
+
+namespace xtasc::model {
+
+namespace {
+
+double standard_deviation(at::IntArrayRef shape, Init init) {
+  // (out, in, kh, kw)
+  const double receptive = static_cast<double>(shape[2] * shape[3]);
+  const double fan_out = static_cast<double>(shape[0]) * receptive;
+  const double fan_in = static_cast<double>(shape[1]) * receptive;
+  return init == Init::xavier_normal ? std::sqrt(2.0 / (fan_in + fan_out)) : std::sqrt(2.0 / fan_out);
+}
+
+/// Drawn on the CPU in double for every device and dtype: the same seed gives the same net everywhere.
+at::Tensor initial_values(std::uint64_t seed, const std::string& name, at::IntArrayRef shape, Init init) {
+  const auto options = at::TensorOptions().dtype(at::kDouble);
+  if (init == Init::zeros || init == Init::ones) {
+    return at::full(shape, init == Init::ones ? 1.0 : 0.0, options);
+  }
+  at::Tensor values = at::empty(shape, options);
+  RandomStream stream(seed, Purpose::initial_weights, 0, hash_name(name));
+  const double deviation = standard_deviation(shape, init);
+  auto* data = values.mutable_data_ptr<double>();
+  for (std::int64_t i = 0; i < values.numel(); ++i) {
+    data[i] = deviation * stream.normal();
+  }
+  return values;
+}
+
+/// The part of a flat buffer that holds a tensor of this shape; four-dimensional ones are channels-last in it.
+at::Tensor view_of(const at::Tensor& flat, std::int64_t offset, at::IntArrayRef shape, std::int64_t numel) {
+  const at::Tensor part = flat.narrow(0, offset, numel);
+  if (shape.size() == 4) {
+    return part.view({shape[0], shape[2], shape[3], shape[1]}).permute({0, 3, 1, 2});
+  }
+  return part.view(shape);
+}
+
+}  // namespace
+
+ParameterSet::ParameterSet(std::uint64_t seed, at::Device device, at::ScalarType dtype)
+    : seed_(seed), device_(device), dtype_(dtype) {}
+
+at::Tensor ParameterSet::parameter(const std::string& name, at::IntArrayRef shape, Init init) {
+  at::Tensor tensor = initial_values(seed_, name, shape, init).to(at::TensorOptions().dtype(dtype_).device(device_));
+  tensor.set_requires_grad(true);
+  parameters_.push_back({name, tensor});
+  return tensor;
+}
+
+at::Tensor ParameterSet::buffer(const std::string& name, at::IntArrayRef shape, double value) {
+  at::Tensor tensor = at::full(shape, value, at::TensorOptions().dtype(dtype_).device(device_));
+  buffers_.push_back({name, tensor});
+  return tensor;
+}
+
+void ParameterSet::flatten() {
+  check(!flat_values_.defined(), "ParameterSet::flatten() was called twice");
+  const auto options = at::TensorOptions().dtype(dtype_).device(device_);
+  flat_values_ = at::empty({num_parameters()}, options);
+  flat_gradients_ = at::zeros({num_parameters()}, options);
+  std::int64_t offset = 0;
+  const c10::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : parameters_) {
+    const at::Tensor values = view_of(flat_values_, offset, tensor.sizes(), tensor.numel());
+    values.copy_(tensor.detach());
+    tensor.set_data(values);
+    tensor.mutable_grad() = view_of(flat_gradients_, offset, tensor.sizes(), tensor.numel());
+    offset += tensor.numel();
+  }
+}
+
+std::int64_t ParameterSet::num_parameters(std::string_view prefix) const {
+  std::int64_t count = 0;
+  for (const auto& [name, tensor] : parameters_) {
+    if (name.starts_with(prefix)) {
+      count += tensor.numel();
+    }
+  }
+  return count;
+}
+
+}  // namespace xtasc::model

@@ -1,0 +1,100 @@
+#include "model/resnet.hpp"
+
+#include <ATen/ATen.h>
+
+#include "core/error.hpp"
+
+namespace xtasc::model {
+
+namespace {
+
+constexpr std::int64_t kStemWidth = 64;
+
+ConvolutionOptions encoder_convolution(std::int64_t kernel, std::int64_t stride) {
+  return {.kernel = kernel, .stride = stride, .bias = false, .init = Init::kaiming_normal};
+}
+
+}  // namespace
+
+ResNetShape resnet_shape(config::Encoder encoder) {
+  switch (encoder) {
+    case config::Encoder::resnet18:
+      return {{2, 2, 2, 2}, false};
+    case config::Encoder::resnet34:
+      return {{3, 4, 6, 3}, false};
+    case config::Encoder::resnet50:
+      return {{3, 4, 6, 3}, true};
+    case config::Encoder::resnet101:
+      return {{3, 4, 23, 3}, true};
+    case config::Encoder::resnet152:
+      return {{3, 8, 36, 3}, true};
+  }
+  fail("unknown encoder {}", static_cast<int>(encoder));
+}
+
+std::array<std::int64_t, 5> feature_channels(config::Encoder encoder) {
+  const std::int64_t expansion = resnet_shape(encoder).bottleneck ? 4 : 1;
+  return {kStemWidth, 64 * expansion, 128 * expansion, 256 * expansion, 512 * expansion};
+}
+
+ResNet::ResNet(ParameterSet& set, const std::string& prefix, config::Encoder encoder) {
+  const auto unit = [&](const std::string& convolution, const std::string& norm, std::int64_t in, std::int64_t out,
+                        std::int64_t kernel, std::int64_t stride) {
+    return Unit{make_convolution(set, convolution, in, out, encoder_convolution(kernel, stride)),
+                make_batch_norm(set, norm, out)};
+  };
+  const ResNetShape shape = resnet_shape(encoder);
+  const auto channels = feature_channels(encoder);
+  stem_ = unit(prefix + "conv1", prefix + "bn1", 3, kStemWidth, 7, 2);
+  std::int64_t in = kStemWidth;
+  for (std::size_t stage = 0; stage < 4; ++stage) {
+    const std::int64_t out = channels[stage + 1];
+    const std::int64_t width = std::int64_t{64} << stage;
+    for (std::int64_t index = 0; index < shape.blocks[stage]; ++index) {
+      const std::string name = fmt::format("{}layer{}.{}.", prefix, stage + 1, index);
+      const std::int64_t stride = stage > 0 && index == 0 ? 2 : 1;
+      Block block;
+      if (shape.bottleneck) {
+        block.units = {unit(name + "conv1", name + "bn1", in, width, 1, 1),
+                       unit(name + "conv2", name + "bn2", width, width, 3, stride),
+                       unit(name + "conv3", name + "bn3", width, out, 1, 1)};
+      } else {
+        block.units = {unit(name + "conv1", name + "bn1", in, out, 3, stride),
+                       unit(name + "conv2", name + "bn2", out, out, 3, 1)};
+      }
+      if (stride != 1 || in != out) {
+        block.downsample = {unit(name + "downsample.0", name + "downsample.1", in, out, 1, stride)};
+      }
+      stages_[stage].push_back(std::move(block));
+      in = out;
+    }
+  }
+}
+
+at::Tensor ResNet::forward(const Block& block, const at::Tensor& x, const Mode& mode) {
+  at::Tensor y = x;
+  for (std::size_t i = 0; i < block.units.size(); ++i) {
+    const auto activation = i + 1 < block.units.size() ? Activation::relu : Activation::none;
+    y = batch_norm(convolve(y, block.units[i].convolution, mode), block.units[i].norm, mode, activation);
+  }
+  at::Tensor shortcut = x;
+  for (const Unit& unit : block.downsample) {
+    shortcut = batch_norm(convolve(x, unit.convolution, mode), unit.norm, mode, Activation::none);
+  }
+  return at::relu(y + shortcut);
+}
+
+Features ResNet::forward(const at::Tensor& image_n3hw, const Mode& mode) const {
+  Features features;
+  features[0] = batch_norm(convolve(image_n3hw, stem_.convolution, mode), stem_.norm, mode, Activation::relu);
+  at::Tensor x = at::max_pool2d(features[0], /*kernel_size=*/3, /*stride=*/2, /*padding=*/1);
+  for (std::size_t stage = 0; stage < 4; ++stage) {
+    for (const Block& block : stages_[stage]) {
+      x = forward(block, x, mode);
+    }
+    features[stage + 1] = x;
+  }
+  return features;
+}
+
+}  // namespace xtasc::model

@@ -1,0 +1,50 @@
+#include "model/ttnet.hpp"
+
+#include <ATen/ATen.h>
+
+#include "core/error.hpp"
+
+namespace xtasc::model {
+
+TransferNet::TransferNet(ParameterSet& set, const std::string& prefix, std::int64_t in, std::int64_t out,
+                         const Options& options) {
+  const auto& w = options.widths;
+  check(w.size() == 3, "a task-transfer net has 3 widths, found {}", w.size());
+  const auto make_double = [&](const std::string& name, std::int64_t from, std::int64_t to) {
+    Double pair;
+    for (std::size_t i = 0; i < 2; ++i) {
+      pair.convolutions[i] = make_convolution(set, fmt::format("{}{}.conv{}", prefix, name, i + 1), i == 0 ? from : to, to, {});
+      if (options.batch_norm) {
+        pair.norms[i] = make_batch_norm(set, fmt::format("{}{}.bn{}", prefix, name, i + 1), to);
+      }
+    }
+    return pair;
+  };
+  down_ = {make_double("down1", in, w[0]), make_double("down2", w[0], w[1]), make_double("down3", w[1], w[2])};
+  // Each skip is the pooled output of the way down, joined before the next upsample.
+  up_ = {make_double("up1", w[2], w[1]), make_double("up2", w[1] + w[1], w[0]), make_double("up3", w[0] + w[0], w[0])};
+  head_ = make_convolution(set, prefix + "head", w[0], out, {.kernel = 1, .bias = false});
+}
+
+at::Tensor TransferNet::forward(const Double& pair, at::Tensor x, const Mode& mode) {
+  for (std::size_t i = 0; i < 2; ++i) {
+    x = convolve(x, pair.convolutions[i], mode);
+    x = pair.norms[i] ? batch_norm(x, *pair.norms[i], mode, Activation::relu) : at::relu(x);
+  }
+  return x;
+}
+
+at::Tensor TransferNet::forward(const at::Tensor& x_nchw, const Mode& mode) const {
+  std::array<at::Tensor, 3> pooled;
+  at::Tensor x = x_nchw;
+  for (std::size_t i = 0; i < 3; ++i) {
+    x = at::max_pool2d(forward(down_[i], x, mode), /*kernel_size=*/2);
+    pooled[i] = x;
+  }
+  x = forward(up_[0], upsample_twice(x), mode);
+  x = forward(up_[1], upsample_twice(at::cat({x, pooled[1]}, 1)), mode);
+  x = forward(up_[2], upsample_twice(at::cat({x, pooled[0]}, 1)), mode);
+  return convolve(x, head_, mode).to(head_.weight.scalar_type());
+}
+
+}  // namespace xtasc::model

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/batch_norm.hpp"
+#include "model/layers.hpp"
+
+namespace xtasc::model {
+
+/// A task-transfer net: predicts one task from the other's prediction (SPEC section 1).
+/// Source: Nakano et al. 2021, section III-C.
+class TransferNet {
+ public:
+  struct Options {
+    std::vector<std::int64_t> widths = {64, 128, 256};
+    bool batch_norm = false;
+  };
+
+  TransferNet(ParameterSet& set, const std::string& prefix, std::int64_t in, std::int64_t out, const Options& options);
+
+  /// (N, in, H, W) -> (N, out, H, W) float32 (float64 in fp64). H and W multiples of 8.
+  [[nodiscard]] at::Tensor forward(const at::Tensor& x_nchw, const Mode& mode) const;
+
+ private:
+  /// Two convolutions with their activations.
+  struct Double {
+    std::array<Convolution, 2> convolutions;
+    std::array<std::optional<BatchNorm>, 2> norms;
+  };
+
+  [[nodiscard]] static at::Tensor forward(const Double& pair, at::Tensor x, const Mode& mode);
+
+  std::array<Double, 3> down_;
+  std::array<Double, 3> up_;
+  Convolution head_;
+};
+
+}  // namespace xtasc::model

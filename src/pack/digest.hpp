@@ -1,0 +1,57 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "io/checksum.hpp"
+#include "pack/schema.hpp"
+
+namespace xtasc::pack {
+
+/// The content digest of a pack while its samples pass by: one stream for each data set and for the names, so that writer
+/// and verifier may read them in any order of data sets, as long as each is in sample order.
+class ContentDigest {
+ public:
+  explicit ContentDigest(const Schema& schema) : data_sets_(schema.label_sets.size() + 2) {
+    for (auto& split : samples_) {
+      split.resize(data_sets_);
+    }
+  }
+
+  /// \param data_set  index into data_set_names(schema); `bytes` of one or more samples as stored, little endian
+  void add(Split split, std::size_t data_set, std::span<const std::byte> bytes) {
+    samples_[static_cast<std::size_t>(split)][data_set].add(bytes);
+  }
+  void add_name(Split split, const std::string& name) { names_[static_cast<std::size_t>(split)].add_text(name); }
+
+  /// Over `schema`'s attributes, then names and data sets of train and val. 32 hexadecimal digits.
+  [[nodiscard]] std::string hex(const Schema& schema) const {
+    io::Digest all;
+    all.add_text(digest_text(schema));
+    for (std::size_t split = 0; split < 2; ++split) {
+      all.add_text(names_[split].hex());
+      for (const io::Digest& digest : samples_[split]) {
+        all.add_text(digest.hex());
+      }
+    }
+    return all.hex();
+  }
+
+ private:
+  std::size_t data_sets_;
+  std::array<std::deque<io::Digest>, 2> samples_;
+  std::array<io::Digest, 2> names_;
+};
+
+/// What is wrong with a label map: the first value that is neither a class nor kIgnoreLabel, and where.
+[[nodiscard]] std::optional<std::string> label_fault(const Schema& schema, std::size_t label_set,
+                                                     std::span<const std::uint8_t> labels);
+/// What is wrong with a depth map: the first value that is NaN, infinite or negative, and where.
+[[nodiscard]] std::optional<std::string> depth_fault(const Schema& schema, std::span<const float> depth);
+
+}  // namespace xtasc::pack

@@ -1,0 +1,247 @@
+#include "pack/reader.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <set>
+#include <utility>
+
+#include "core/error.hpp"
+#include "io/hdf5.hpp"
+
+namespace xtasc::pack {
+
+namespace {
+
+using io::check;
+using io::Hdf5Handle;
+
+constexpr std::array kSplits = {Split::train, Split::val};
+
+struct SplitReader {
+  std::int64_t size = 0;
+  std::vector<Hdf5Handle> data_sets;  ///< in the order of data_set_names
+};
+
+/// Names of the label data sets of a split: "label", or "label_7" and "label_19"; the one with the fewest classes first.
+std::vector<std::string> label_set_names(hid_t group, const std::string& where) {
+  std::vector<std::string> names;
+  const auto visit = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
+    if (const std::string text = name; text == "label" || text.starts_with("label_")) {
+      static_cast<std::vector<std::string>*>(out)->push_back(text);
+    }
+    return 0;
+  };
+  check(H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, nullptr, visit, &names), "{}: cannot list the data sets", where);
+  check(!names.empty(), "{}: there is no data set 'label' (or 'label_N')", where);
+  return names;
+}
+
+LabelSet read_label_set(hid_t group, const std::string& name, const std::string& where) {
+  const Hdf5Handle data_set = io::open_dataset(group, name, where);
+  const std::string place = where + "/" + name;
+  LabelSet set;
+  set.name = name;
+  set.class_names = io::read_strings_attribute(data_set.get(), "class_names", place);
+  const auto bytes = io::read_bytes_attribute(data_set.get(), "class_colors", set.class_names.size(), 3, place);
+  for (std::size_t i = 0; i + 2 < bytes.size(); i += 3) {
+    set.class_colors.push_back({bytes[i], bytes[i + 1], bytes[i + 2]});
+  }
+  return set;
+}
+
+void check_format(hid_t root, const std::string& where) {
+  check(H5Aexists(root, "format") > 0, "'{}' is an HDF5 file but no pack: it has no attribute 'format'", where);
+  const std::string format = io::read_string_attribute(root, "format", where);
+  check(format == kFormat, "{}: its format is \"{}\", \"{}\" is expected", where, format, kFormat);
+  const std::int64_t version = io::read_int_attribute(root, "version", where);
+  check(version == kVersion, "{}: it is a pack of version {}, this program reads version {}: pack the raw data again", where,
+        version, kVersion);
+}
+
+Schema read_attributes(hid_t root, const std::string& where) {
+  Schema schema;
+  schema.dataset = io::read_string_attribute(root, "dataset", where);
+  schema.height = io::read_int_attribute(root, "height", where);
+  schema.width = io::read_int_attribute(root, "width", where);
+  const std::int64_t ignore = io::read_int_attribute(root, "ignore_label", where);
+  check(ignore == kIgnoreLabel, "{}: ignore_label is {}, {} is expected", where, ignore, kIgnoreLabel);
+  schema.depth_kind = depth_kind_from(io::read_string_attribute(root, "depth_kind", where), where);
+  schema.depth_scale = io::read_double_attribute(root, "depth_scale", 1, where).front();
+  schema.depth_max = io::read_double_attribute(root, "depth_max", 1, where).front();
+  const auto mean = io::read_double_attribute(root, "image_mean", 3, where);
+  const auto std = io::read_double_attribute(root, "image_std", 3, where);
+  for (std::size_t i = 0; i < 3; ++i) {
+    schema.image_mean[i] = mean[i];
+    schema.image_std[i] = std[i];
+  }
+  schema.resize = io::read_string_attribute(root, "resize", where);
+  schema.tool_version = io::read_string_attribute(root, "tool_version", where);
+  schema.created = io::read_string_attribute(root, "created", where);
+  schema.source = io::read_string_attribute(root, "source", where);
+  schema.content_digest = io::read_string_attribute(root, "content_digest", where);
+  return schema;
+}
+
+}  // namespace
+
+struct Reader::Impl {
+  std::filesystem::path path;
+  Hdf5Handle file;
+  Schema schema;
+  std::array<SplitReader, 2> splits;
+
+  void open_label_sets();
+  void open_split(Split split);
+  void read(Split split, std::size_t data_set, std::int64_t first, std::int64_t count, hid_t type, std::size_t values,
+            void* out) const;
+  [[nodiscard]] std::string where() const { return path.string(); }
+};
+
+void Reader::Impl::open_label_sets() {
+  const std::int64_t num_classes = io::read_int_attribute(file.get(), "num_classes", where());
+  const auto class_names = io::read_strings_attribute(file.get(), "class_names", where());
+  for (const Split split : kSplits) {
+    const std::string name(split_name(split));
+    if (!io::has_link(file.get(), name)) {
+      continue;
+    }
+    const std::string place = where() + ":/" + name;
+    const Hdf5Handle group(check(H5Gopen2(file.get(), name.c_str(), H5P_DEFAULT), "{}: cannot open it", place), H5Gclose);
+    for (const std::string& set_name : label_set_names(group.get(), place)) {
+      LabelSet set = read_label_set(group.get(), set_name, place);
+      const bool is_first = set.class_names == class_names;
+      schema.label_sets.insert(is_first ? schema.label_sets.begin() : schema.label_sets.end(), std::move(set));
+    }
+    break;
+  }
+  check(!schema.label_sets.empty(), "{}: it holds neither /train nor /val", where());
+  check(schema.label_sets.front().class_names == class_names && schema.num_classes() == num_classes,
+        "{}: class_names or num_classes of the root are not those of '{}'", where(), schema.label_sets.front().name);
+}
+
+void Reader::Impl::open_split(Split split) {
+  const std::string name(split_name(split));
+  SplitReader& reader = splits[static_cast<std::size_t>(split)];
+  if (!io::has_link(file.get(), name)) {
+    return;
+  }
+  const std::string place = where() + ":/" + name;
+  const Hdf5Handle group(check(H5Gopen2(file.get(), name.c_str(), H5P_DEFAULT), "{}: cannot open it", place), H5Gclose);
+  const Hdf5Handle names = io::open_dataset(group.get(), "name", place);
+  const auto names_shape = io::dataset_shape(names.get());
+  const hsize_t size = names_shape.empty() ? 0 : names_shape.front();
+  reader.size = static_cast<std::int64_t>(size);
+  const auto data_sets = data_set_names(schema);
+  for (std::size_t i = 0; i < data_sets.size(); ++i) {
+    Hdf5Handle data_set = io::open_dataset(group.get(), data_sets[i], place);
+    const std::string type = io::dataset_type_name(data_set.get());
+    const bool is_depth = i + 1 == data_sets.size();
+    if (is_depth && (type == "uint16" || type == "float32")) {
+      schema.depth_type = type == "uint16" ? DepthType::uint16 : DepthType::float32;
+    } else {
+      check(!is_depth && type == "uint8", "{}/{}: its elements are {}, {} is expected", place, data_sets[i], type,
+            is_depth ? "uint16 or float32" : "uint8");
+    }
+    std::vector<hsize_t> expected = {size, static_cast<hsize_t>(schema.height), static_cast<hsize_t>(schema.width)};
+    if (i == 0) {
+      expected.push_back(3);
+    }
+    const auto shape = io::dataset_shape(data_set.get());
+    check(shape == expected, "{}/{}: its shape is {}, {} is expected", place, data_sets[i], io::shape_text(shape),
+          io::shape_text(expected));
+    reader.data_sets.push_back(std::move(data_set));
+  }
+}
+
+void Reader::Impl::read(Split split, std::size_t data_set, std::int64_t first, std::int64_t count, hid_t type,
+                        std::size_t values, void* out) const {
+  const SplitReader& reader = splits[static_cast<std::size_t>(split)];
+  check(first >= 0 && count >= 0 && first <= reader.size - count, "{}: samples {} to {} of {} are asked for, it has {}",
+        where(), first, first + count - 1, split_name(split), reader.size);
+  const std::size_t per_sample = static_cast<std::size_t>(schema.height * schema.width) * (data_set == 0 ? 3 : 1);
+  check(values == per_sample * static_cast<std::size_t>(count), "{}: a buffer of {} values does not fit {} samples of {}",
+        where(), values, count, per_sample);
+  if (count == 0) {
+    return;
+  }
+  const hid_t source = reader.data_sets[data_set].get();
+  std::vector<hsize_t> start(data_set == 0 ? 4 : 3, 0);
+  std::vector<hsize_t> extent = {static_cast<hsize_t>(count), static_cast<hsize_t>(schema.height),
+                                 static_cast<hsize_t>(schema.width)};
+  if (data_set == 0) {
+    extent.push_back(3);
+  }
+  start[0] = static_cast<hsize_t>(first);
+  const auto lock = io::lock_hdf5();
+  const io::Failure failure = io::read_block(source, type, start, extent, out);
+  if (!failure) {
+    return;
+  }
+  const std::string place = fmt::format("{}:/{}/{}", where(), split_name(split), data_set_names(schema)[data_set]);
+  extent[0] = 1;  // one by one, to name the sample
+  for (std::int64_t i = first; i < first + count; ++i) {
+    start[0] = static_cast<hsize_t>(i);
+    check(io::read_block(source, type, start, extent, out), "{}: sample {} cannot be read, the pack is damaged", place, i);
+  }
+  check(failure, "{}: samples {} to {} cannot be read", place, first, first + count - 1);
+}
+
+Reader::Reader(const std::filesystem::path& path) : impl_(std::make_unique<Impl>()) {
+  const auto lock = io::lock_hdf5();
+  impl_->path = path;
+  impl_->file = io::open_hdf5(path);
+  check_format(impl_->file.get(), path.string());
+  impl_->schema = read_attributes(impl_->file.get(), path.string());
+  impl_->open_label_sets();
+  check_schema(impl_->schema, path.string());
+  for (const Split split : kSplits) {
+    impl_->open_split(split);
+  }
+}
+
+Reader::~Reader() {
+  const auto lock = io::lock_hdf5();
+  impl_.reset();
+}
+Reader::Reader(Reader&&) noexcept = default;
+Reader& Reader::operator=(Reader&&) noexcept = default;
+
+const Schema& Reader::schema() const { return impl_->schema; }
+
+const std::filesystem::path& Reader::path() const { return impl_->path; }
+
+std::int64_t Reader::size(Split split) const { return impl_->splits[static_cast<std::size_t>(split)].size; }
+
+std::vector<std::string> Reader::names(Split split) const {
+  if (size(split) == 0) {
+    return {};
+  }
+  const auto lock = io::lock_hdf5();
+  const std::string name = fmt::format("{}/name", split_name(split));
+  return io::read_string_dataset(impl_->file.get(), name, impl_->where());
+}
+
+void Reader::read_images(Split split, std::int64_t first, std::int64_t count, std::span<std::uint8_t> out) const {
+  impl_->read(split, 0, first, count, H5T_NATIVE_UINT8, out.size(), out.data());
+}
+
+void Reader::read_labels(Split split, std::size_t label_set, std::int64_t first, std::int64_t count,
+                         std::span<std::uint8_t> out) const {
+  check(label_set < impl_->schema.label_sets.size(), "{}: label set {} is asked for, it has {}", impl_->where(), label_set,
+        impl_->schema.label_sets.size());
+  impl_->read(split, 1 + label_set, first, count, H5T_NATIVE_UINT8, out.size(), out.data());
+}
+
+void Reader::read_depth(Split split, std::int64_t first, std::int64_t count, std::span<std::uint16_t> out) const {
+  check(impl_->schema.depth_type == DepthType::uint16, "{}: its depth is float32, not uint16", impl_->where());
+  impl_->read(split, 1 + impl_->schema.label_sets.size(), first, count, H5T_NATIVE_UINT16, out.size(), out.data());
+}
+
+void Reader::read_depth(Split split, std::int64_t first, std::int64_t count, std::span<float> out) const {
+  check(impl_->schema.depth_type == DepthType::float32, "{}: its depth is uint16, not float32", impl_->where());
+  impl_->read(split, 1 + impl_->schema.label_sets.size(), first, count, H5T_NATIVE_FLOAT, out.size(), out.data());
+}
+
+}  // namespace xtasc::pack

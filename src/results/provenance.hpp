@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace xtasc::results {
+
+/// Where a run's numbers come from: provenance.json.
+struct Provenance {
+  std::string version, commit, diff_hash, build_type, compiler;  ///< of the source (core/version.hpp)
+  std::map<std::string, std::string> libraries;                  ///< as loaded: torch, mpi, nccl, hdf5, opencv, cuda
+  std::vector<std::string> hosts;                                ///< by rank
+  std::vector<std::string> devices;  ///< by rank: "cpu (AMD EPYC, 1 thread)", "cuda:0 (NVIDIA H200)"
+  int world_size = 1;
+  std::string precision;
+  std::string pack_path, pack_digest, pack_dataset;
+  std::int64_t pack_height = 0, pack_width = 0, pack_num_classes = 0;  ///< 0: not recorded
+  std::string pack_depth_kind;  ///< "metres" or "inverse_depth"; empty: not recorded
+  std::vector<std::string> command_line;
+  std::string started;               ///< ISO 8601, UTC; of the first start
+  std::string finished;              ///< empty until DONE
+  std::vector<std::string> resumed;  ///< times of later starts
+  std::int64_t num_parameters = 0;   ///< trainable, of the whole net
+};
+
+/// Writes provenance.json atomically. \throws Error with the path and the system's reason.
+void write_provenance(const std::filesystem::path& path, const Provenance& provenance);
+/// Keys that a later version added are ignored. \throws Error with the path and the field that is missing or wrong.
+[[nodiscard]] Provenance read_provenance(const std::filesystem::path& path);
+/// Now, as "2026-01-31T12:34:56Z"; SOURCE_DATE_EPOCH is honoured.
+[[nodiscard]] std::string utc_now();
+
+}  // namespace xtasc::results

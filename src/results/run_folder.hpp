@@ -1,0 +1,34 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace xtasc::results {
+
+/// The files of one run, by name. Creates nothing.
+///
+///     config.toml  provenance.json  metrics.jsonl  checkpoint/{last,best}/  DONE
+struct RunFolder {
+  std::filesystem::path root;
+
+  [[nodiscard]] std::filesystem::path config() const { return root / "config.toml"; }
+  [[nodiscard]] std::filesystem::path provenance() const { return root / "provenance.json"; }
+  [[nodiscard]] std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
+  [[nodiscard]] std::filesystem::path checkpoints() const { return root / "checkpoint"; }
+  [[nodiscard]] std::filesystem::path done_marker() const { return root / "DONE"; }
+  [[nodiscard]] bool is_done() const { return std::filesystem::exists(done_marker()); }
+};
+
+/// Creates the folder (and parents) and proves that files can be written there.
+/// \throws Error naming the folder and the system's reason: before training, not after.
+void prepare_run_folder(const RunFolder& run);
+
+/// `path` itself when it holds a config.toml, else the single run below it.
+/// \throws Error when there is none, or several (they are listed).
+[[nodiscard]] RunFolder find_run(const std::filesystem::path& path);
+
+/// Every folder below `root` (itself included) that holds a config.toml, sorted by path.
+[[nodiscard]] std::vector<RunFolder> find_runs(const std::filesystem::path& root);
+
+}  // namespace xtasc::results

@@ -1,0 +1,265 @@
+#include "results/table.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "core/error.hpp"
+#include "results/delta_m.hpp"
+
+namespace xtasc::results {
+
+namespace {
+
+using config::System;
+using Runs = std::vector<const RunSummary*>;
+
+System system_of(const RunSummary& run) {
+  return run.config.model.system;
+}
+
+std::string model_name(System system) {
+  switch (system) {
+    case System::xtasc:
+      return "XTasC-Net";
+    case System::align:
+      return "Align-Net";
+    case System::base_mt:
+      return "Base MT-Net";
+    case System::base_st_seg:
+    case System::base_st_depth:
+      return "Base ST-Net";
+  }
+  fail("no name for system {}", static_cast<int>(system));
+}
+
+int model_order(System system) {
+  switch (system) {
+    case System::base_st_seg:
+    case System::base_st_depth:
+      return 0;
+    case System::base_mt:
+      return 1;
+    case System::align:
+      return 2;
+    case System::xtasc:
+      return 3;
+  }
+  return 4;
+}
+
+/// May the numbers of the two be set against each other? (The pack is the table's: the same for all.)
+bool comparable(const RunSummary& a, const RunSummary& b) {
+  const auto key = [](const RunSummary& run) {
+    const config::ModelSection& model = run.config.model;
+    return std::tie(model.encoder, model.encoder_weights, model.decoder_width, run.last.epoch, run.config.run.seed);
+  };
+  return key(a) == key(b);
+}
+
+/// Of several that could be meant, those that are most like `run`.
+Runs nearest_of(Runs candidates, const RunSummary& run) {
+  using Alike = std::function<bool(const RunSummary&)>;
+  const std::vector<Alike> preferences = {
+      [&run](const RunSummary& other) { return other.config.run.precision == run.config.run.precision; },
+      [&run](const RunSummary& other) { return other.config.train.batch_size == run.config.train.batch_size; },
+      [&run](const RunSummary& other) { return other.folder.parent_path() == run.folder.parent_path(); }};
+  for (const Alike& alike : preferences) {
+    Runs kept;
+    std::ranges::copy_if(candidates, std::back_inserter(kept),
+                         [&alike](const RunSummary* other) { return alike(*other); });
+    if (!kept.empty()) {
+      candidates = std::move(kept);
+    }
+  }
+  return candidates;
+}
+
+Runs candidates_for(const RunSummary& run, const Runs& among, System system) {
+  Runs candidates;
+  std::ranges::copy_if(among, std::back_inserter(candidates),
+                       [&](const RunSummary* other) { return system_of(*other) == system && comparable(*other, run); });
+  return nearest_of(std::move(candidates), run);
+}
+
+/// "resnet18, 10 epochs and seed 1": what a baseline has to share with the run.
+std::string terms(const RunSummary& run) {
+  return fmt::format("{}{}, {} epochs and seed {}", config::name(run.config.model.encoder),
+                     run.config.model.encoder_weights.empty() ? "" : " (pretrained)", run.last.epoch,
+                     run.config.run.seed);
+}
+
+std::string absent_text(const Runs& candidates, const RunSummary& run, System system) {
+  if (candidates.empty()) {
+    return fmt::format("no finished {} run with {} on this pack", config::name(system), terms(run));
+  }
+  std::string folders;
+  for (const RunSummary* other : candidates) {
+    folders += (folders.empty() ? "" : ", ") + other->folder.string();
+  }
+  return fmt::format("{} {} runs with {} on this pack, one is needed: {}", candidates.size(), config::name(system),
+                     terms(run), folders);
+}
+
+/// The runs that stand in one row, and why the row is incomplete (empty: it is not).
+struct Group {
+  Runs runs;
+  std::string missing;
+};
+
+/// Every run once: pairs of single-task nets, the single-task nets left over, and the others one by one.
+std::vector<Group> group_runs(const Runs& runs) {
+  std::vector<Group> groups;
+  std::set<const RunSummary*> paired;
+  for (const RunSummary* run : runs) {
+    if (system_of(*run) == System::base_st_seg) {
+      const Runs depth = candidates_for(*run, runs, System::base_st_depth);
+      // Both must mean each other, or one depth net would stand in two rows.
+      if (depth.size() == 1 && candidates_for(*depth.front(), runs, System::base_st_seg) == Runs{run}) {
+        groups.push_back({{run, depth.front()}, ""});
+        paired.insert({run, depth.front()});
+      }
+    }
+  }
+  for (const RunSummary* run : runs) {
+    if (paired.contains(run)) {
+      continue;
+    }
+    Group group{{run}, ""};
+    if (model_order(system_of(*run)) == 0) {
+      const System other = system_of(*run) == System::base_st_seg ? System::base_st_depth : System::base_st_seg;
+      group.missing = "Half of a Base ST-Net pair: " + absent_text(candidates_for(*run, runs, other), *run, other);
+    }
+    groups.push_back(std::move(group));
+  }
+  std::ranges::stable_sort(groups, {}, [](const Group& group) {
+    const RunSummary& run = *group.runs.front();
+    return std::tuple(model_order(system_of(run)), run.config.model.encoder, run.config.model.encoder_weights,
+                      run.config.weighting.method, run.config.run.seed, run.folder);
+  });
+  return groups;
+}
+
+MetricValues metrics_of(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
+  MetricValues all;
+  for (const RunSummary* run : runs) {
+    const EpochRecord* record = checkpoint == Checkpoint::last ? &run->last : run->best ? &*run->best : nullptr;
+    if (record != nullptr) {
+      const MetricValues& values = protocol == Protocol::paper ? record->paper : record->dataset;
+      all.insert(values.begin(), values.end());
+    }
+  }
+  return all;
+}
+
+Row make_row(const Group& group, Protocol protocol, Checkpoint checkpoint) {
+  const RunSummary& first = *group.runs.front();
+  Row row;
+  row.runs = group.runs;
+  row.model = model_name(system_of(first));
+  row.encoder = config::name(first.config.model.encoder);
+  row.encoder += first.config.model.encoder_weights.empty() ? "" : ", pretrained";
+  row.weighting = model_order(system_of(first)) == 0 ? "-" : config::name(first.config.weighting.method);
+  for (const RunSummary* run : group.runs) {
+    row.num_parameters += run->provenance.num_parameters;
+  }
+  row.metrics = metrics_of(group.runs, protocol, checkpoint);
+  return row;
+}
+
+std::size_t add_footnote(Table& table, const std::string& text) {
+  const auto found = std::ranges::find(table.footnotes, text);
+  const auto index = static_cast<std::size_t>(std::distance(table.footnotes.begin(), found));
+  if (found == table.footnotes.end()) {
+    table.footnotes.push_back(text);
+  }
+  return index;
+}
+
+/// Sets the row's Delta_m; returns why it is absent, or an empty text. \param pairs  the rows of whole Base ST-Net
+/// pairs
+std::string set_delta_m(Row& row, const std::vector<Row>& pairs) {
+  const RunSummary& run = *row.runs.front();
+  Runs candidates;
+  for (const Row& pair : pairs) {
+    if (comparable(*pair.runs.front(), run)) {
+      candidates.push_back(pair.runs.front());
+    }
+  }
+  candidates = nearest_of(std::move(candidates), run);
+  if (candidates.size() != 1) {
+    return candidates.empty()
+               ? fmt::format(
+                     "No Delta_m: no finished Base ST-Net pair (base_st_seg and base_st_depth) with {} on this "
+                     "pack",
+                     terms(run))
+               : "No Delta_m: " + absent_text(candidates, run, System::base_st_seg);
+  }
+  const auto baseline =
+      std::ranges::find_if(pairs, [&candidates](const Row& pair) { return pair.runs.front() == candidates.front(); });
+  row.delta_m = delta_m(scores(row.metrics), scores(baseline->metrics));
+  return row.delta_m ? "" : "No Delta_m: one of the four metrics could not be measured here or for Base ST-Net";
+}
+
+Table make_table(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
+  Table table{.protocol = protocol, .checkpoint = checkpoint, .rows = {}, .footnotes = {}};
+  std::vector<std::string> missing;
+  std::vector<Row> pairs;
+  for (const Group& group : group_runs(runs)) {
+    table.rows.push_back(make_row(group, protocol, checkpoint));
+    missing.push_back(group.missing);
+    if (group.runs.size() == 2) {
+      pairs.push_back(table.rows.back());
+    }
+  }
+  for (std::size_t i = 0; i < table.rows.size(); ++i) {
+    const std::string reason = missing[i].empty() ? set_delta_m(table.rows[i], pairs) : missing[i];
+    if (!reason.empty()) {
+      table.rows[i].footnote = add_footnote(table, reason);
+    }
+  }
+  return table;
+}
+
+}  // namespace
+
+std::string_view name(Protocol protocol) {
+  return protocol == Protocol::paper ? "paper" : "dataset";
+}
+
+std::string_view name(Checkpoint checkpoint) {
+  return checkpoint == Checkpoint::best ? "best" : "last";
+}
+
+std::string joined(const Row& row, const std::function<std::string(const RunSummary&)>& text) {
+  std::string result = text(*row.runs.front());
+  for (std::size_t i = 1; i < row.runs.size(); ++i) {
+    const std::string other = text(*row.runs[i]);
+    result += other == result ? "" : " + " + other;
+  }
+  return result;
+}
+
+std::vector<Table> make_tables(std::span<const RunSummary> runs, std::span<const Protocol> protocols,
+                               Checkpoint checkpoint) {
+  // The name first, for the order; the digest tells packs of one name apart.
+  using PackKey = std::tuple<std::string, std::int64_t, std::int64_t, std::string, std::string>;
+  std::map<PackKey, Runs> by_pack;
+  for (const RunSummary& run : runs) {
+    const Provenance& from = run.provenance;
+    by_pack[{from.pack_dataset, from.pack_height, from.pack_width, run.config.data.label_set, from.pack_digest}]
+        .push_back(&run);
+  }
+  std::vector<Table> tables;
+  for (const auto& [key, of_pack] : by_pack) {
+    for (const Protocol protocol : protocols) {
+      tables.push_back(make_table(of_pack, protocol, checkpoint));
+    }
+  }
+  return tables;
+}
+
+}  // namespace xtasc::results

@@ -1,0 +1,93 @@
+#include "tensorfile/tensor_file.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/core/Dict.h>
+#include <caffe2/serialize/inline_container.h>
+#include <caffe2/serialize/in_memory_adapter.h>
+#include <torch/csrc/jit/serialization/pickle.h>
+
+#include <cstring>
+
+#include "core/error.hpp"
+#include "io/atomic_file.hpp"
+#include "tensorfile/unpickle.hpp"
+
+namespace xtasc::tensorfile {
+
+namespace {
+
+using caffe2::serialize::MemoryReadAdapter;
+using caffe2::serialize::PyTorchStreamReader;
+
+std::string record_text(PyTorchStreamReader& reader, const std::string& name) {
+  auto [data, size] = reader.getRecord(name);
+  return std::string(static_cast<const char*>(data.get()), size);
+}
+
+at::Tensor read_storage(PyTorchStreamReader& reader, const std::string& key, at::ScalarType dtype, std::int64_t num_elements) {
+  const std::string record = "data/" + key;
+  check(reader.hasRecord(record), "record {} is missing", record);
+  auto [data, size] = reader.getRecord(record);
+  check(num_elements >= 0 && size == static_cast<std::size_t>(num_elements) * c10::elementSize(dtype),
+        "record {} has {} bytes, {} elements of {} expected", record, size, num_elements, c10::toString(dtype));
+  at::Tensor flat = at::empty({num_elements}, at::TensorOptions().dtype(dtype));
+  std::memcpy(flat.mutable_data_ptr(), data.get(), size);
+  return flat;
+}
+
+TensorDict read_from(const std::string& bytes) {
+  PyTorchStreamReader reader(std::make_shared<MemoryReadAdapter>(bytes.data(), static_cast<off_t>(bytes.size())));
+  check(!reader.hasRecord("byteorder") || record_text(reader, "byteorder") == "little", "its numbers are big-endian");
+  std::map<std::string, at::Tensor> storages;  // several tensors may be views of one
+  const PickleValue root = unpickle(record_text(reader, "data.pkl"),
+                                    [&](const std::string& key, at::ScalarType dtype, std::int64_t num_elements) {
+                                      at::Tensor& storage = storages[key];
+                                      if (!storage.defined()) {
+                                        storage = read_storage(reader, key, dtype, num_elements);
+                                      }
+                                      return storage;
+                                    });
+  const auto* dict = std::get_if<std::shared_ptr<PickleDict>>(&root.data);
+  check(dict != nullptr, "it does not hold a dictionary");
+  TensorDict tensors;
+  for (const auto& [key, value] : **dict) {
+    const auto* name = std::get_if<std::string>(&key.data);
+    const auto* tensor = std::get_if<at::Tensor>(&value.data);
+    if (name != nullptr && tensor != nullptr) {
+      tensors[*name] = tensor->clone(at::MemoryFormat::Contiguous);
+    }
+  }
+  check(!tensors.empty(), "it holds no tensors by name at its top level");
+  return tensors;
+}
+
+}  // namespace
+
+TensorDict read_tensor_dict(const std::filesystem::path& path) {
+  const std::string bytes = io::read_file(path);
+  if (bytes.substr(0, 4) != std::string("PK\x03\x04", 4)) {
+    fail("{} is not a zip file as torch.save has written since PyTorch 1.6; save it again with a newer PyTorch", path.string());
+  }
+  try {
+    return read_from(bytes);
+  } catch (const Error& error) {
+    fail("{} is not a file of tensors: {}", path.string(), error.what());
+  } catch (const c10::Error& error) {
+    fail("{} is damaged: {}", path.string(), error.what_without_backtrace());
+  }
+}
+
+std::string tensor_dict_bytes(const TensorDict& tensors) {
+  c10::impl::GenericDict dict(c10::StringType::get(), c10::TensorType::get());
+  for (const auto& [name, tensor] : tensors) {
+    dict.insert(name, tensor.detach().to(at::kCPU).contiguous());
+  }
+  const std::vector<char> bytes = torch::jit::pickle_save(dict);
+  return {bytes.begin(), bytes.end()};
+}
+
+void write_tensor_dict(const std::filesystem::path& path, const TensorDict& tensors) {
+  io::write_file_atomically(path, tensor_dict_bytes(tensors));
+}
+
+}  // namespace xtasc::tensorfile

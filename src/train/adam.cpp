@@ -1,0 +1,44 @@
+#include "train/adam.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+namespace xtasc::train {
+
+namespace {
+
+constexpr double kEpsilon = 1e-8;
+
+}  // namespace
+
+Adam::Adam(std::vector<Group> groups, double beta1, double beta2) : groups_(std::move(groups)), beta1_(beta1), beta2_(beta2) {
+  for (const Group& group : groups_) {
+    first_moments_.push_back(at::zeros_like(group.values));
+    second_moments_.push_back(at::zeros_like(group.values));
+    steps_.push_back(at::zeros({}, group.values.options().dtype(at::kFloat)));
+  }
+  learning_rate_ = at::zeros({}, groups_.front().values.options());
+}
+
+void Adam::step(double learning_rate) {
+  const c10::NoGradGuard no_grad;
+  learning_rate_.fill_(learning_rate);
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    steps_[i].add_(1);
+    at::_fused_adam_({groups_[i].values}, {groups_[i].gradients}, {first_moments_[i]}, {second_moments_[i]},
+                     /*max_exp_avg_sqs=*/{}, {steps_[i]}, learning_rate_, beta1_, beta2_, /*weight_decay=*/0.0, kEpsilon,
+                     /*amsgrad=*/false, /*maximize=*/false);
+  }
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Adam::state() const {
+  std::vector<std::pair<std::string, at::Tensor>> state;
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    state.emplace_back("adam." + groups_[i].name + ".first_moment", first_moments_[i]);
+    state.emplace_back("adam." + groups_[i].name + ".second_moment", second_moments_[i]);
+    state.emplace_back("adam." + groups_[i].name + ".step", steps_[i]);
+  }
+  return state;
+}
+
+}  // namespace xtasc::train

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "config/run_config.hpp"
+#include "data/dataset.hpp"
+#include "dist/communicator.hpp"
+#include "metric/metrics.hpp"
+#include "train/setup.hpp"
+
+namespace xtasc::train {
+
+struct Evaluation {
+  /// seg, depth, seg_to_depth, depth_to_seg: means over the whole set; total: unweighted L_seg + L_depth of eq. 11, by
+  /// which the best checkpoint is chosen (a weighted total would move with the weights).
+  std::map<std::string, double> losses;
+  metric::Report report;
+};
+
+/// Losses and both metric protocols over a data set, each image once, batches dealt out to the ranks in turn. The result
+/// is the same for any number of ranks, up to the order of float64 sums. Collective.
+/// \param on_batch  called after each batch with the images this rank has done, for progress
+[[nodiscard]] Evaluation evaluate(const config::RunConfig& config, const Learner& learner, const data::Dataset& dataset,
+                                  dist::Communicator& communicator,
+                                  const std::function<void(std::int64_t images_done)>& on_batch = {});
+
+}  // namespace xtasc::train

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/run_config.hpp"
+#include "dist/communicator.hpp"
+#include "model/net.hpp"
+#include "results/provenance.hpp"
+#include "train/adam.hpp"
+#include "weighting/task_weighting.hpp"
+
+namespace xtasc::train {
+
+/// The element types that a precision means.
+struct Types {
+  at::ScalarType storage;  ///< weights, statistics, losses, optimizer: float32 or float64
+  at::ScalarType compute;  ///< activations: see model::Mode::compute
+};
+[[nodiscard]] Types types_of(config::Precision precision);
+
+/// The device of this rank: one GPU for each rank of a host, or the CPU.
+/// \throws Error (exit code 2) when CUDA is asked for and not there, or a host has more ranks than GPUs.
+[[nodiscard]] at::Device choose_device(config::Device wanted, const dist::MpiSession& session);
+
+/// Threads, determinism and TF32 of this process, as the config wants them.
+void configure_torch(const config::RunConfig& config, const dist::MpiSession& session);
+
+/// "cpu (AMD EPYC, 1 thread)" or "cuda:0 (NVIDIA H200)".
+[[nodiscard]] std::string describe_device(at::Device device);
+
+/// Versions of the libraries as loaded.
+[[nodiscard]] std::map<std::string, std::string> library_versions(const dist::Communicator& communicator);
+
+/// Everything that learns, and the optimizer that moves it. Not movable: parts refer to each other.
+struct Learner {
+  /// \param num_classes  of the labels
+  Learner(const config::RunConfig& config, std::int64_t num_classes, at::Device device);
+  Learner(const Learner&) = delete;
+  Learner& operator=(const Learner&) = delete;
+
+  Types types;
+  model::Net net;
+  std::unique_ptr<weighting::TaskWeighting> weighting;
+  Adam adam;
+
+  /// Parameters, buffers and the weighting's own values by name: what weights.pt holds.
+  [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> weights() const;
+};
+
+/// Copies a dictionary of tensors into the learner's weights.
+/// \throws Error naming every tensor that is missing, left over (num_batches_tracked aside) or of another shape.
+void load_weights(const Learner& learner, const std::string& source, const std::map<std::string, at::Tensor>& tensors);
+
+/// Copies torchvision's ResNet weights into the encoder; fc.* is not used. \throws Error as load_weights does.
+void load_encoder_weights(const Learner& learner, const std::string& path);
+
+/// Rank 0's weights and optimizer state on every rank. Collective.
+void broadcast_state(const Learner& learner, dist::Communicator& communicator);
+
+}  // namespace xtasc::train

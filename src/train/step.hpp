@@ -1,0 +1,60 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "config/run_config.hpp"
+#include "data/dataset.hpp"
+#include "dist/communicator.hpp"
+#include "dist/gradient_sync.hpp"
+#include "loss/consistency.hpp"
+#include "model/net.hpp"
+#include "train/setup.hpp"
+
+namespace xtasc::train {
+
+/// Index of a loss in the vectors below.
+enum LossIndex : std::int64_t { kSeg, kDepth, kSegToDepth, kDepthToSeg, kTotal, kNumLosses };
+/// "seg", "depth", "seg_to_depth", "depth_to_seg", "total".
+[[nodiscard]] const char* loss_name(std::int64_t index);
+
+/// The plain losses of this rank's images as one float64 vector: four sums, then four counts, zero where there is no loss.
+/// What all ranks add up before anything is divided.
+[[nodiscard]] at::Tensor sums_and_counts(const loss::TaskLosses& losses, at::Device device);
+
+/// (4) float64: sum / count, 0 where nothing was counted. \param summed_8  of all ranks
+[[nodiscard]] at::Tensor mean_losses(const at::Tensor& summed_8);
+
+/// (2) float64: L_seg and L_depth of eq. 11 from the four mean losses.
+///
+///     L_seg   = (1 - lambda_1) l_seg   + lambda_1 l_{seg->depth}
+///     L_depth = (1 - lambda_2) l_depth + lambda_2 l_{depth->seg}
+[[nodiscard]] at::Tensor objectives(const at::Tensor& mean_losses_4, const config::LossSection& loss);
+
+struct StepResult {
+  model::Predictions predictions;  ///< of this rank's images, detached
+  at::Tensor losses;               ///< (kNumLosses) float64, global; total as weighted
+  at::Tensor task_weights;         ///< (2)
+};
+
+/// One optimizer step of a system, the same on every device; nothing in it waits for the device or looks at a value.
+class Step {
+ public:
+  Step(const config::RunConfig& config, Learner& learner, dist::Communicator& communicator);
+
+  /// Forward, losses of the global batch, backward, gradients summed over the ranks. Leaves the gradients in
+  /// learner.net.parameters().flat_gradients(). Collective; the batch may be empty on some ranks.
+  StepResult compute(const data::Batch& batch);
+  /// The optimizer's move. Local: every rank has the same gradients.
+  void update(double learning_rate);
+
+ private:
+  const config::RunConfig& config_;
+  Learner& learner_;
+  dist::Communicator& communicator_;
+  dist::GradientSync gradient_sync_;
+  model::Mode mode_;
+};
+
+}  // namespace xtasc::train

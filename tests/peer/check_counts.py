@@ -1,0 +1,47 @@
+"""Holds the peer's parameter counts to the specification's table (they agree with the paper's #P)."""
+
+from __future__ import annotations
+
+import sys
+
+try:
+    import torch
+except ImportError:
+    print("skipped: this Python has no torch")
+    sys.exit(77)
+
+from xtasc_peer import Net, Options, num_parameters
+
+# encoder, classes: encoder alone, seg decoder, depth decoder, TTNet s->d, TTNet d->s, XTasC-Net, direct only
+TABLE = {
+    ("resnet18", 7): (11_176_512, 3_250_688, 3_249_920, 1_885_568, 1_882_496, 21_445_184, 17_677_120),
+    ("resnet34", 7): (21_284_672, 3_250_688, 3_249_920, 1_885_568, 1_882_496, 31_553_344, 27_785_280),
+    ("resnet34", 13): (21_284_672, 3_251_456, 3_249_920, 1_889_024, 1_882_880, 31_557_952, 27_786_048),
+    ("resnet34", 19): (21_284_672, 3_252_224, 3_249_920, 1_892_480, 1_883_264, 31_562_560, 27_786_816),
+    ("resnet50", 7): (23_508_032, 6_568_448, 6_567_680, 1_885_568, 1_882_496, 40_412_224, 36_644_160),
+    ("resnet101", 7): (42_500_160, 6_568_448, 6_567_680, 1_885_568, 1_882_496, 59_404_352, 55_636_288),
+    ("resnet152", 7): (58_143_808, 6_568_448, 6_567_680, 1_885_568, 1_882_496, 75_048_000, 71_279_936),
+}
+
+
+def counts(encoder: str, num_classes: int) -> tuple[int, ...]:
+    """The table's columns for one row, counted in nets without data."""
+    with torch.device("meta"):
+        net = Net(Options(system="xtasc", encoder=encoder, num_classes=num_classes))
+        direct = Net(Options(system="base_mt", encoder=encoder, num_classes=num_classes))
+    parts = (net.encoder, net.seg_decoder, net.depth_decoder, net.seg_to_depth, net.depth_to_seg, net, direct)
+    return tuple(num_parameters(part) for part in parts)
+
+
+def main() -> int:
+    wrong = 0
+    for (encoder, num_classes), expected in TABLE.items():
+        found = counts(encoder, num_classes)
+        wrong += found != expected
+        verdict = "as expected" if found == expected else f"{found}, not {expected}"
+        print(f"{encoder:9} {num_classes:2} classes: {verdict}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,331 @@
+"""XTasC-Net, its losses and its training step in plain PyTorch: the peer that the C++ program is compared with.
+
+Written from the project's specification alone, never from the C++. Notation: N images, C classes, H x W pixels;
+task 1 is segmentation, task 2 is depth. Parameter names are those of the project's weights files.
+
+Source: Nakano et al. 2021, "Cross-Task Consistency Learning Framework for Multi-Task Learning".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+IGNORED = 255
+SYSTEMS = ("xtasc", "align", "base_mt", "base_st_seg", "base_st_depth")
+# name: (bottleneck blocks?, blocks in each of the four stages)
+ENCODERS = {
+    "resnet18": (False, (2, 2, 2, 2)),
+    "resnet34": (False, (3, 4, 6, 3)),
+    "resnet50": (True, (3, 4, 6, 3)),
+    "resnet101": (True, (3, 4, 23, 3)),
+    "resnet152": (True, (3, 8, 36, 3)),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the network, the loss and the optimizer."""
+
+    system: str = "xtasc"
+    encoder: str = "resnet34"
+    num_classes: int = 7
+    decoder_width: int = 128
+    ttnet_widths: tuple[int, int, int] = (64, 128, 256)
+    ttnet_batch_norm: bool = False
+    lambda_1: float = 0.01
+    lambda_2: float = 0.01
+    weighting: str = "equal"
+    learning_rate: float = 1e-4
+
+    @property
+    def has_seg(self) -> bool:
+        return self.system != "base_st_depth"
+
+    @property
+    def has_depth(self) -> bool:
+        return self.system != "base_st_seg"
+
+    @property
+    def has_transfer(self) -> bool:
+        return self.system in ("xtasc", "align")
+
+    @property
+    def has_trained_weighting(self) -> bool:
+        return self.weighting == "uncertainty" and self.has_seg and self.has_depth
+
+
+# ---- network ---------------------------------------------------------------------------------------------------------
+def upsample(x: Tensor) -> Tensor:
+    """(N, K, h, w) -> (N, K, 2h, 2w), bilinear, corners aligned."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+
+
+class ResidualBlock(nn.Module):
+    """torchvision's BasicBlock (two 3x3) or Bottleneck (1x1, 3x3 with the stride, 1x1 four times as wide)."""
+
+    def __init__(self, channels_in: int, planes: int, stride: int, bottleneck: bool) -> None:
+        super().__init__()
+        channels_out = planes * (4 if bottleneck else 1)
+        if bottleneck:
+            shapes = [(channels_in, planes, 1, 1), (planes, planes, 3, stride), (planes, channels_out, 1, 1)]
+        else:
+            shapes = [(channels_in, planes, 3, stride), (planes, planes, 3, 1)]
+        self.num_convs = len(shapes)
+        for k, (c_in, c_out, size, step) in enumerate(shapes, start=1):
+            self.add_module(f"conv{k}", nn.Conv2d(c_in, c_out, size, step, padding=size // 2, bias=False))
+            self.add_module(f"bn{k}", nn.BatchNorm2d(c_out))
+        self.downsample = None
+        if stride != 1 or channels_in != channels_out:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for k in range(1, self.num_convs + 1):
+            y = getattr(self, f"bn{k}")(getattr(self, f"conv{k}")(y))
+            if k < self.num_convs:
+                y = F.relu(y)
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class Encoder(nn.Module):
+    """ResNet without its classifier."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        bottleneck, blocks = ENCODERS[name]
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        channels = 64
+        self.channels = [64]
+        for stage, (planes, count) in enumerate(zip((64, 128, 256, 512), blocks), start=1):
+            layers = []
+            for block in range(count):
+                layers.append(ResidualBlock(channels, planes, 2 if stage > 1 and block == 0 else 1, bottleneck))
+                channels = planes * (4 if bottleneck else 1)
+            self.add_module(f"layer{stage}", nn.Sequential(*layers))
+            self.channels.append(channels)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) -> [layer0 (N, 64, H/2, W/2), layer1 (1/4), layer2 (1/8), layer3 (1/16), layer4 (1/32)]."""
+        features = [F.relu(self.bn1(self.conv1(image)))]
+        x = F.max_pool2d(features[0], 3, stride=2, padding=1)
+        for stage in range(1, 5):
+            x = getattr(self, f"layer{stage}")(x)
+            features.append(x)
+        return features
+
+
+class ConvChain(nn.Module):
+    """`count` times [conv 3x3 with bias -> batch norm, if asked -> ReLU], all of one width."""
+
+    def __init__(self, channels_in: int, width: int, count: int, batch_norm: bool) -> None:
+        super().__init__()
+        self.count = count
+        for k in range(1, count + 1):
+            self.add_module(f"conv{k}", nn.Conv2d(channels_in if k == 1 else width, width, 3, padding=1))
+            self.add_module(f"bn{k}", nn.BatchNorm2d(width) if batch_norm else nn.Identity())
+
+    def forward(self, x: Tensor) -> Tensor:
+        for k in range(1, self.count + 1):
+            x = F.relu(getattr(self, f"bn{k}")(getattr(self, f"conv{k}")(x)))
+        return x
+
+
+class Decoder(nn.Module):
+    """Five blocks from 1/32 to full size; block k > 1 also takes the encoder's layer(5 - k)."""
+
+    def __init__(self, encoder_channels: list[int], width: int, channels_out: int) -> None:
+        super().__init__()
+        for k in range(1, 6):
+            channels_in = encoder_channels[4] if k == 1 else width + encoder_channels[5 - k]
+            self.add_module(f"block{k}", ConvChain(channels_in, width, 3, batch_norm=True))
+        self.head = nn.Conv2d(width, channels_out, 1, bias=False)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Encoder features -> (N, channels_out, H, W)."""
+        x = upsample(self.block1(features[4]))
+        for k in range(2, 6):
+            x = upsample(getattr(self, f"block{k}")(torch.cat([x, features[5 - k]], dim=1)))
+        return self.head(x)
+
+
+class TTNet(nn.Module):
+    """Task-transfer net: a small U-net whose skips are the pooled outputs, joined before the next upsample."""
+
+    def __init__(self, channels_in: int, channels_out: int, widths: tuple[int, int, int], batch_norm: bool) -> None:
+        super().__init__()
+        a, b, c = widths
+        self.down1 = ConvChain(channels_in, a, 2, batch_norm)
+        self.down2 = ConvChain(a, b, 2, batch_norm)
+        self.down3 = ConvChain(b, c, 2, batch_norm)
+        self.up1 = ConvChain(c, b, 2, batch_norm)
+        self.up2 = ConvChain(b + b, a, 2, batch_norm)
+        self.up3 = ConvChain(a + a, a, 2, batch_norm)
+        self.head = nn.Conv2d(a, channels_out, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels_in, H, W) -> (N, channels_out, H, W)."""
+        half = F.max_pool2d(self.down1(x), 2)
+        quarter = F.max_pool2d(self.down2(half), 2)
+        eighth = F.max_pool2d(self.down3(quarter), 2)
+        y = self.up1(upsample(eighth))
+        y = self.up2(upsample(torch.cat([y, quarter], dim=1)))
+        y = self.up3(upsample(torch.cat([y, half], dim=1)))
+        return self.head(y)
+
+
+class Net(nn.Module):
+    """Encoder, decoders and task-transfer nets, as far as the system has them; and the trained task weights."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self.options = options
+        self.encoder = Encoder(options.encoder)
+        if options.has_seg:
+            self.seg_decoder = Decoder(self.encoder.channels, options.decoder_width, options.num_classes)
+        if options.has_depth:
+            self.depth_decoder = Decoder(self.encoder.channels, options.decoder_width, 1)
+        if options.has_transfer:
+            ttnet = (options.ttnet_widths, options.ttnet_batch_norm)
+            self.seg_to_depth = TTNet(options.num_classes, 1, *ttnet)
+            self.depth_to_seg = TTNet(1, options.num_classes, *ttnet)
+        if options.has_trained_weighting:
+            self.weighting = nn.Module()
+            self.weighting.log_variance = nn.Parameter(torch.zeros(2))  # segmentation, depth
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d):
+                if name.startswith("encoder."):
+                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                else:
+                    nn.init.xavier_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """(N, 3, H, W) -> seg, depth_to_seg: (N, C, H, W) logits; depth, seg_to_depth: (N, 1, H, W)."""
+        features = self.encoder(image)
+        predictions = {}
+        if self.options.has_seg:
+            predictions["seg"] = self.seg_decoder(features)
+        if self.options.has_depth:
+            predictions["depth"] = self.depth_decoder(features)
+        if self.options.has_transfer:
+            predictions["seg_to_depth"] = self.seg_to_depth(F.log_softmax(predictions["seg"], dim=1))
+            predictions["depth_to_seg"] = self.depth_to_seg(predictions["depth"])
+        return predictions
+
+
+def biases_before_batch_norm(net: Net) -> set[str]:
+    """Names of the convolution biases that a batch norm cancels: their true gradient is zero."""
+    names = set()
+    for name, module in net.named_modules():
+        if isinstance(module, ConvChain):
+            for k in range(1, module.count + 1):
+                if isinstance(getattr(module, f"bn{k}"), nn.BatchNorm2d):
+                    names.add(f"{name}.conv{k}.bias")
+    return names
+
+
+# ---- losses ----------------------------------------------------------------------------------------------------------
+def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Mean over labelled pixels. logits (N, C, H, W), label (N, H, W) int64; 0 when no pixel is labelled."""
+    count = (label != IGNORED).sum()
+    return F.cross_entropy(logits, label, ignore_index=IGNORED, reduction="sum") / count.clamp(min=1)
+
+
+def masked_l1(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Mean over valid pixels per image, then over the images that have one. All (N, 1, H, W)."""
+    count = valid.sum(dim=(1, 2, 3))
+    total = torch.where(valid, (prediction - target).abs(), 0.0).sum(dim=(1, 2, 3))
+    return (total / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
+
+
+def losses(options: Options, predictions: dict[str, Tensor], label: Tensor, depth: Tensor) -> dict[str, Tensor]:
+    """The plain losses, before lambda and weighting: seg, depth, seg_to_depth, depth_to_seg, as the system has them."""
+    valid = depth > 0
+    result = {}
+    if options.has_seg:
+        result["seg"] = cross_entropy(predictions["seg"], label)
+    if options.has_depth:
+        result["depth"] = masked_l1(predictions["depth"], depth, valid)
+    if options.has_transfer:
+        if options.system == "align":  # eq. 8: targets are the ground truth
+            depth_target, label_target = depth, label
+        else:  # eq. 3: targets are the direct predictions, detached
+            depth_target = predictions["depth"].detach()
+            label_target = predictions["seg"].detach().argmax(dim=1).masked_fill(label == IGNORED, IGNORED)
+        result["seg_to_depth"] = masked_l1(predictions["seg_to_depth"], depth_target, valid)
+        result["depth_to_seg"] = cross_entropy(predictions["depth_to_seg"], label_target)
+    return result
+
+
+def total_loss(options: Options, parts: dict[str, Tensor], log_variance: Tensor | None) -> Tensor:
+    """Eq. 11 (each task with the prediction that it sends), then the weighting of the two tasks."""
+    tasks = [parts[name] for name in ("seg", "depth") if name in parts]
+    if options.has_transfer:
+        tasks = [
+            (1 - options.lambda_1) * parts["seg"] + options.lambda_1 * parts["seg_to_depth"],
+            (1 - options.lambda_2) * parts["depth"] + options.lambda_2 * parts["depth_to_seg"],
+        ]
+    if log_variance is not None:  # Kendall et al. 2018, with s added whole as in the authors' code
+        tasks = [0.5 * torch.exp(-s) * task + s for s, task in zip(log_variance, tasks)]
+    return sum(tasks[1:], start=tasks[0])
+
+
+# ---- training step ---------------------------------------------------------------------------------------------------
+def make_optimizer(net: Net) -> torch.optim.Adam:
+    """Adam without weight decay; single-task nets have the usual second beta."""
+    betas = (0.9, 0.999) if net.options.system.startswith("base_st") else (0.9, 0.99)
+    return torch.optim.Adam(net.parameters(), lr=net.options.learning_rate, betas=betas, eps=1e-8)
+
+
+def run_steps(net: Net, samples: dict[str, Tensor], steps: int, autocast: bool = False) -> dict[str, Tensor]:
+    """The outputs that `xtasc-inspect step` promises: of the first step, and after `steps` Adam steps.
+
+    samples: image (N, 3, H, W) and depth (N, 1, H, W) of the net's dtype, label (N, H, W) int64.
+    autocast: bfloat16 by torch's rules, losses in float32.
+    """
+    optimizer = make_optimizer(net)
+    net.train()
+    outputs: dict[str, Tensor] = {}
+    totals = []
+    log_variance = net.weighting.log_variance if net.options.has_trained_weighting else None
+    for step in range(max(steps, 1)):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            predictions = net(samples["image"])
+        predictions = {name: value.to(samples["image"].dtype) for name, value in predictions.items()}
+        parts = losses(net.options, predictions, samples["label"], samples["depth"])
+        total = total_loss(net.options, parts, log_variance)
+        optimizer.zero_grad()
+        total.backward()
+        if step == 0:
+            outputs |= {name: value.detach() for name, value in predictions.items()}
+            outputs |= {f"loss.{name}": value.detach() for name, value in parts.items()}
+            outputs["loss.total"] = total.detach()
+            outputs |= {f"grad.{name}": value.grad.clone() for name, value in net.named_parameters()}
+        if steps > 0:
+            optimizer.step()
+            totals.append(total.detach())
+    if steps > 0:
+        outputs["losses"] = torch.stack(totals)
+        outputs |= {
+            f"weight.{name}": value.detach().clone()
+            for name, value in net.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+    return outputs
+
+
+def num_parameters(module: nn.Module) -> int:
+    """Trainable parameters."""
+    return sum(math.prod(p.shape) for p in module.parameters() if p.requires_grad)

@@ -1,0 +1,200 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <opencv2/imgcodecs.hpp>
+#include <set>
+
+#include "core/error.hpp"
+#include "figure/palette.hpp"
+#include "figure/panel.hpp"
+#include "figure/panel_layout.hpp"
+
+namespace xtasc::figure {
+namespace {
+
+/// A sample of 8 x 16 pixels: upper half class 0, lower half class 1, the last pixel ignored and without depth.
+struct Sample {
+  static constexpr std::int64_t kHeight = 8, kWidth = 16;
+  static constexpr std::size_t kPixels = 8 * 16;
+  std::vector<std::uint8_t> image = std::vector<std::uint8_t>(3 * kPixels, 200);
+  std::vector<std::uint8_t> label = std::vector<std::uint8_t>(kPixels, 0);
+  std::vector<float> depth = std::vector<float>(kPixels, 1.0F);
+
+  Sample() {
+    for (std::size_t p = kPixels / 2; p < kPixels; ++p) {
+      label[p] = 1;
+      depth[p] = 4.0F;
+    }
+    label.back() = 255;
+    depth.back() = 0.0F;
+  }
+
+  [[nodiscard]] PanelRow full_row(const std::string& caption = "sample") const {
+    return {caption, image, label, label, depth, depth};
+  }
+};
+
+PanelOptions options() {
+  return {Sample::kHeight, Sample::kWidth, {"floor", "wall"}, {{10, 200, 30}, {40, 50, 220}}, "m", "A panel"};
+}
+
+class Panel : public testing::Test {
+ protected:
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override {
+    folder_ = std::filesystem::path(testing::TempDir()) /
+              ("xtasc_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    std::filesystem::create_directories(folder_);
+  }
+
+  cv::Mat draw(const std::vector<PanelRow>& rows, const PanelOptions& how) {
+    const std::filesystem::path path = folder_ / "panel.png";
+    write_panel(path, rows, how);
+    return cv::imread(path.string(), cv::IMREAD_COLOR);
+  }
+
+  std::filesystem::path folder_;
+};
+
+Rgb at(const cv::Mat& picture, const Area& cell, int magnification, int y, int x) {
+  const cv::Vec3b bgr = picture.at<cv::Vec3b>(cell.y + y * magnification + magnification / 2,
+                                              cell.x + x * magnification + magnification / 2);
+  return {bgr[2], bgr[1], bgr[0]};
+}
+
+TEST_F(Panel, HoldsEveryPartInItsCell) {
+  const Sample sample;
+  const std::vector<PanelRow> rows{sample.full_row("one"), sample.full_row("two")};
+  const cv::Mat picture = draw(rows, options());
+  const PanelLayout layout = lay_out_panel(rows, options());
+  ASSERT_EQ(picture.cols, layout.width);
+  ASSERT_EQ(picture.rows, layout.height);
+  ASSERT_EQ(layout.columns.size(), 5U);
+  EXPECT_EQ(layout.magnification, 16);
+  for (const std::vector<Area>& cells : layout.cells) {
+    EXPECT_GE(cells[0].width, 256);
+    const int m = layout.magnification;
+    EXPECT_EQ(at(picture, cells[0], m, 3, 3), (Rgb{200, 200, 200}));
+    for (const std::size_t column : {1U, 2U}) {
+      EXPECT_EQ(at(picture, cells[column], m, 0, 0), (Rgb{10, 200, 30}));
+      EXPECT_EQ(at(picture, cells[column], m, 4, 0), (Rgb{40, 50, 220}));
+      EXPECT_EQ(at(picture, cells[column], m, 7, 15), kInvalidColor);
+    }
+    EXPECT_EQ(at(picture, cells[3], m, 7, 15), kInvalidColor);
+    EXPECT_NE(at(picture, cells[4], m, 7, 15), kInvalidColor) << "a predicted depth of 0 is a prediction";
+    EXPECT_EQ(at(picture, cells[3], m, 0, 0), (Rgb{68, 1, 84})) << "viridis begins in violet";
+    EXPECT_EQ(at(picture, cells[3], m, 7, 0), (Rgb{253, 231, 37})) << "and ends in yellow";
+  }
+}
+
+TEST_F(Panel, LeavesOutColumnsThatNoRowHas) {
+  const Sample sample;
+  PanelRow row;
+  row.caption = "user image";
+  row.image = sample.image;
+  row.predicted_depth = sample.depth;
+  const PanelLayout layout = lay_out_panel({row}, options());
+  EXPECT_THAT(layout.columns, testing::ElementsAre(PanelColumn::image, PanelColumn::predicted_depth));
+  EXPECT_TRUE(layout.legend.empty());
+  EXPECT_GT(layout.color_bar.width, 0);
+  EXPECT_EQ(draw({row}, options()).cols, layout.width);
+}
+
+TEST_F(Panel, ShowsWildDepthsAsInvalidOrClamped) {
+  Sample sample;
+  PanelRow row = sample.full_row();
+  std::vector<float> predicted = sample.depth;
+  predicted[0] = std::numeric_limits<float>::quiet_NaN();
+  predicted[1] = -5.0F;
+  predicted[2] = 1000.0F;
+  row.predicted_depth = predicted;
+  const cv::Mat picture = draw({row}, options());
+  const PanelLayout layout = lay_out_panel({row}, options());
+  const Area cell = layout.cells[0][4];
+  EXPECT_EQ(at(picture, cell, layout.magnification, 0, 0), kInvalidColor);
+  EXPECT_EQ(at(picture, cell, layout.magnification, 0, 1), (Rgb{68, 1, 84}));
+  EXPECT_EQ(at(picture, cell, layout.magnification, 0, 2), (Rgb{253, 231, 37}));
+}
+
+TEST_F(Panel, NothingOverlapsOrLeavesThePicture) {
+  const Sample sample;
+  PanelOptions many = options();
+  many.class_colors = default_class_colors(40);
+  many.class_names.clear();
+  for (int i = 0; i < 40; ++i) {
+    many.class_names.push_back("class number " + std::to_string(i));
+  }
+  PanelRow narrow;
+  narrow.image = sample.image;
+  narrow.predicted_label = sample.label;
+  for (const PanelRow& row : {sample.full_row(), narrow}) {
+    const PanelLayout layout = lay_out_panel({row, row}, many);
+    std::vector<Area> areas = layout.heads;
+    areas.insert(areas.end(), layout.captions.begin(), layout.captions.end());
+    for (const std::vector<Area>& cells : layout.cells) {
+      areas.insert(areas.end(), cells.begin(), cells.end());
+    }
+    for (const LegendEntry& entry : layout.legend) {
+      const int end = entry.patch.width + 6 + text_width(entry.text, PanelLayout::kTextScale);
+      areas.push_back({entry.patch.x, entry.patch.y, end, entry.patch.height});
+    }
+    areas.push_back(layout.title);
+    if (layout.color_bar.width > 0) {
+      areas.push_back(
+          {layout.color_bar.x, layout.color_bar.y - 20, layout.color_bar.width, layout.color_bar.height + 40});
+    }
+    for (std::size_t i = 0; i < areas.size(); ++i) {
+      const Area& a = areas[i];
+      EXPECT_TRUE(a.x >= 0 && a.y >= 0 && a.x + a.width <= layout.width && a.y + a.height <= layout.height) << i;
+      for (std::size_t j = 0; j < i; ++j) {
+        const Area& b = areas[j];
+        EXPECT_TRUE(a.x + a.width <= b.x || b.x + b.width <= a.x || a.y + a.height <= b.y || b.y + b.height <= a.y)
+            << i << " and " << j;
+      }
+    }
+  }
+}
+
+TEST_F(Panel, RefusesWhatDoesNotFit) {
+  const Sample sample;
+  PanelRow short_image = sample.full_row();
+  short_image.image = short_image.image.first(12);
+  PanelRow short_depth = sample.full_row();
+  short_depth.true_depth = std::span(sample.depth).first(5);
+  PanelOptions one_name = options();
+  one_name.class_names.pop_back();
+  PanelOptions one_class = one_name;
+  one_class.class_colors.pop_back();
+  const std::filesystem::path path = folder_ / "refused.png";
+  EXPECT_THROW(write_panel(path, {short_image}, options()), Error);
+  EXPECT_THROW(write_panel(path, {short_depth}, options()), Error);
+  EXPECT_THROW(write_panel(path, {sample.full_row()}, one_name), Error);
+  EXPECT_THROW(write_panel(path, {sample.full_row()}, one_class), Error) << "class 1 has no colour";
+  EXPECT_THROW(write_panel(path, {}, options()), Error);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_THROW(write_panel(folder_ / "no_such_folder" / "panel.png", {sample.full_row()}, options()), Error);
+}
+
+TEST(FitText, KeepsTheEndOfLongNames) {
+  const std::string name = "leftImg8bit/train/aachen/aachen_000001_000019_leftImg8bit.png";
+  const std::string shorter = fit_text(name, 200, PanelLayout::kTextScale);
+  EXPECT_LE(text_width(shorter, PanelLayout::kTextScale), 200);
+  EXPECT_THAT(shorter, testing::StartsWith("left"));
+  EXPECT_THAT(shorter, testing::HasSubstr("..."));
+  EXPECT_THAT(shorter, testing::EndsWith("8bit.png"));
+  EXPECT_EQ(fit_text("caf\xc3\xa9", 200, PanelLayout::kTextScale), "caf?");
+}
+
+TEST(Palette, FortyDistinctColors) {
+  const std::vector<Rgb> colors = default_class_colors(40);
+  std::set<Rgb> distinct(colors.begin(), colors.end());
+  distinct.insert(kInvalidColor);
+  EXPECT_EQ(distinct.size(), 41U);
+  EXPECT_EQ(default_class_colors(41).back(), colors.front());
+}
+
+}  // namespace
+}  // namespace xtasc::figure

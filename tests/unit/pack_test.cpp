@@ -1,0 +1,346 @@
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+
+#include <array>
+#include <cmath>
+#include <csignal>
+#include <limits>
+#include <random>
+
+#include "io/hdf5.hpp"
+#include "pack/reader.hpp"
+#include "pack/verify.hpp"
+#include "pack/writer.hpp"
+#include "pack_fixture.hpp"
+
+namespace xtasc::pack {
+namespace {
+
+using test::bytes_of;
+using test::error_of;
+using test::small_schema;
+using test::SmallSample;
+using test::TempFolder;
+using test::write_bytes;
+using test::write_small_pack;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+constexpr std::size_t kPixels = 32 * 64;
+
+TEST(Pack, RoundTripFloatDepth) {
+  const TempFolder folder;
+  const Schema written = write_small_pack(folder / "a.h5");
+  EXPECT_THAT(folder.entries(), ElementsAre("a.h5"));
+  const Reader reader(folder / "a.h5");
+  const Schema& schema = reader.schema();
+  EXPECT_EQ(schema.dataset, "small");
+  EXPECT_EQ(schema.height, 32);
+  EXPECT_EQ(schema.width, 64);
+  ASSERT_EQ(schema.label_sets.size(), 1U);
+  EXPECT_THAT(schema.label_sets[0].class_names, ElementsAre("floor", "wall", "sky"));
+  EXPECT_EQ(schema.label_sets[0].class_colors, small_schema().label_sets[0].class_colors);
+  EXPECT_EQ(schema.depth_type, DepthType::float32);
+  EXPECT_EQ(schema.depth_max, 10.0);
+  EXPECT_EQ(schema.source, "a test");
+  EXPECT_EQ(schema.content_digest, written.content_digest);
+  EXPECT_EQ(schema.content_digest.size(), 32U);
+  EXPECT_EQ(reader.size(Split::train), 3);
+  EXPECT_EQ(reader.size(Split::val), 2);
+  EXPECT_THAT(reader.names(Split::val), ElementsAre("raw/3.png", "raw/4.png"));
+  std::vector<std::uint8_t> images(2 * kPixels * 3), labels(2 * kPixels);
+  std::vector<float> depth(2 * kPixels);
+  reader.read_images(Split::train, 1, 2, images);
+  reader.read_labels(Split::train, 0, 1, 2, labels);
+  reader.read_depth(Split::train, 1, 2, std::span<float>(depth));
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    const SmallSample sample(1 + i);
+    EXPECT_TRUE(std::equal(sample.image.begin(), sample.image.end(), images.begin() + i * std::ptrdiff_t{kPixels} * 3));
+    EXPECT_TRUE(std::equal(sample.label.begin(), sample.label.end(), labels.begin() + i * std::ptrdiff_t{kPixels}));
+    EXPECT_TRUE(std::equal(sample.depth.begin(), sample.depth.end(), depth.begin() + i * std::ptrdiff_t{kPixels}));
+  }
+  const Report report = verify(folder / "a.h5");
+  EXPECT_THAT(report.faults, IsEmpty());
+  EXPECT_EQ(report.pixels, static_cast<std::int64_t>(5 * kPixels));
+  EXPECT_EQ(report.depth_min, 0.25);
+  std::int64_t counted = 0;
+  for (const std::int64_t count : report.label_pixels[0]) {
+    counted += count;
+  }
+  EXPECT_EQ(counted, report.pixels);
+}
+
+TEST(Pack, RoundTripUint16DepthAndTwoLabelSets) {
+  const TempFolder folder;
+  Schema schema = small_schema();
+  schema.depth_type = DepthType::uint16;
+  schema.depth_kind = DepthKind::inverse_depth;
+  schema.depth_scale = 1.0 / 65536;
+  schema.label_sets = {{"label_7", {"a", "b", "c"}, default_class_colors(3)},
+                       {"label_19", {"a", "b", "c", "d"}, default_class_colors(4)}};
+  const SmallSample data(1);
+  {
+    Writer writer(folder / "a.h5", schema, false);
+    Sample sample = data.view();
+    sample.labels = {data.label, data.label};
+    sample.depth = std::span<const std::uint16_t>(data.depth16);
+    writer.append(Split::train, sample);
+    writer.finish();
+  }
+  const Reader reader(folder / "a.h5");
+  ASSERT_EQ(reader.schema().label_sets.size(), 2U);
+  EXPECT_EQ(reader.schema().label_sets[0].name, "label_7");
+  EXPECT_EQ(reader.schema().num_classes(), 3);
+  EXPECT_EQ(reader.schema().depth_type, DepthType::uint16);
+  EXPECT_EQ(reader.schema().depth_kind, DepthKind::inverse_depth);
+  EXPECT_EQ(reader.size(Split::val), 0);
+  EXPECT_THAT(reader.names(Split::val), IsEmpty());
+  std::vector<std::uint16_t> depth(kPixels);
+  reader.read_depth(Split::train, 0, 1, std::span<std::uint16_t>(depth));
+  EXPECT_EQ(depth, data.depth16);
+  std::vector<float> wrong(kPixels);
+  EXPECT_THAT(error_of([&] { reader.read_depth(Split::train, 0, 1, std::span<float>(wrong)); }), HasSubstr("is uint16, not float32"));
+  EXPECT_THAT(error_of([&] { reader.read_depth(Split::train, 0, 2, std::span<std::uint16_t>(depth)); }),
+              HasSubstr("samples 0 to 1 of train are asked for, it has 1"));
+  EXPECT_THAT(verify(folder / "a.h5").faults, IsEmpty());
+}
+
+TEST(Writer, RefusesWhatIsWrongAndNamesTheSample) {
+  const TempFolder folder;
+  Writer writer(folder / "a.h5", small_schema(), false);
+  const SmallSample good(1);
+  writer.append(Split::train, good.view());
+  EXPECT_THAT(error_of([&] { writer.append(Split::val, good.view()); }),
+              HasSubstr("val sample 'raw/1.png': this name is in the pack already"));
+  SmallSample bad(2);
+  bad.label[65] = 3;
+  EXPECT_THAT(error_of([&] { writer.append(Split::train, bad.view()); }),
+              HasSubstr("train sample 'raw/2.png': label 3 at row 1, column 1; 0 to 2 and 255 (ignored) are possible"));
+  bad = SmallSample(2);
+  bad.depth[3] = std::nanf("");
+  EXPECT_THAT(error_of([&] { writer.append(Split::train, bad.view()); }), HasSubstr("depth nan at row 0, column 3"));
+  bad = SmallSample(2);
+  bad.depth[3] = -1.0F;
+  EXPECT_THAT(error_of([&] { writer.append(Split::train, bad.view()); }), HasSubstr("depth -1 at row 0, column 3"));
+  const SmallSample small(2, 100);
+  EXPECT_THAT(error_of([&] { writer.append(Split::train, small.view()); }), HasSubstr("the image has 300 values, 6144 are expected"));
+  writer.append(Split::val, SmallSample(3).view());
+  writer.finish();
+  EXPECT_THAT(verify(folder / "a.h5").faults, IsEmpty());
+}
+
+TEST(Writer, RefusesExistingOutputAndWrongSchema) {
+  const TempFolder folder;
+  write_bytes(folder / "a.h5", "precious");
+  EXPECT_THAT(error_of([&] { write_small_pack(folder / "a.h5"); }), HasSubstr("a.h5' exists already"));
+  EXPECT_EQ(bytes_of(folder / "a.h5"), "precious");
+  write_small_pack(folder / "a.h5", true);
+  EXPECT_THAT(verify(folder / "a.h5").faults, IsEmpty());
+  EXPECT_THAT(error_of([&] { write_small_pack(folder / "none/a.h5"); }), HasSubstr("there is no folder"));
+  EXPECT_THAT(error_of([&] { write_small_pack(folder.path(), true); }), HasSubstr("it is a folder"));
+  Schema schema = small_schema();
+  schema.height = 33;
+  EXPECT_THAT(error_of([&] { Writer(folder / "b.h5", schema, false); }), HasSubstr("must be multiples of 32"));
+  schema = small_schema();
+  schema.label_sets[0].class_colors.pop_back();
+  EXPECT_THAT(error_of([&] { Writer(folder / "b.h5", schema, false); }), HasSubstr("3 classes but 2 colours"));
+  EXPECT_THAT(error_of([&] { Writer(folder / "b.h5", small_schema(), false).finish(); }), HasSubstr("there are no samples"));
+  EXPECT_THAT(folder.entries(), ElementsAre("a.h5"));
+}
+
+TEST(Writer, UnfinishedLeavesNothingAndKilledIsCleanedUp) {
+  const TempFolder folder;
+  {
+    Writer writer(folder / "a.h5", small_schema(), false);
+    writer.append(Split::train, SmallSample(1).view());
+    EXPECT_THAT(folder.entries(), ElementsAre(StartsWith(".a.h5.partial-")));
+  }
+  EXPECT_THAT(folder.entries(), IsEmpty());
+  test::run_and_die([&] {
+    Writer writer(folder / "a.h5", small_schema(), false);
+    writer.append(Split::train, SmallSample(1).view());
+    ::raise(SIGKILL);
+  });
+  EXPECT_THAT(folder.entries(), ElementsAre(StartsWith(".a.h5.partial-")));
+  write_small_pack(folder / "a.h5");
+  EXPECT_THAT(folder.entries(), ElementsAre("a.h5"));
+}
+
+TEST(Writer, FullDiskIsAnErrorThatLeavesNothing) {
+  const TempFolder folder;
+  for (const rlim_t limit_bytes : {0, 1000, 5000, 20'000, 60'000, 71'000}) {
+    {
+      const test::FileSizeLimit limit(limit_bytes);
+      testing::internal::CaptureStderr();
+      EXPECT_THAT(error_of([&] { write_small_pack(folder / "a.h5"); }), HasSubstr("a.h5': File too large")) << limit_bytes;
+      EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+    }
+    EXPECT_THAT(folder.entries(), IsEmpty()) << limit_bytes;
+  }
+  write_small_pack(folder / "a.h5");
+  EXPECT_THAT(verify(folder / "a.h5").faults, IsEmpty());
+}
+
+TEST(Writer, NoSpaceLeftOnARealFileSystem) {
+  const TempFolder folder;
+  if (::mount("tmpfs", folder.path().c_str(), "tmpfs", 0, "size=32k") != 0) {
+    GTEST_SKIP() << "mounting a small tmpfs needs root: " << errno_text(errno);
+  }
+  const std::string error = error_of([&] { write_small_pack(folder / "a.h5"); });
+  const auto entries = folder.entries();
+  ::umount(folder.path().c_str());
+  EXPECT_THAT(error, HasSubstr("a.h5': No space left on device"));
+  EXPECT_THAT(entries, IsEmpty());
+}
+
+TEST(Writer, SameContentGivesTheSameBytes) {
+  const TempFolder folder;
+  ::setenv("SOURCE_DATE_EPOCH", "1700000000", 1);
+  write_small_pack(folder / "a.h5");
+  write_small_pack(folder / "b.h5");
+  EXPECT_EQ(Reader(folder / "a.h5").schema().created, "2023-11-14T22:13:20Z");
+  ::setenv("SOURCE_DATE_EPOCH", "1700000001", 1);
+  const Schema later = write_small_pack(folder / "c.h5");
+  ::unsetenv("SOURCE_DATE_EPOCH");
+  EXPECT_TRUE(bytes_of(folder / "a.h5") == bytes_of(folder / "b.h5"));
+  EXPECT_FALSE(bytes_of(folder / "a.h5") == bytes_of(folder / "c.h5"));
+  EXPECT_EQ(Reader(folder / "a.h5").schema().content_digest, later.content_digest);
+}
+
+/// Where the chunk of a sample lies in the file.
+haddr_t chunk_address(const std::filesystem::path& path, const char* data_set, hsize_t sample, std::vector<hsize_t> offset) {
+  const io::Hdf5Handle file = io::open_hdf5(path);
+  const io::Hdf5Handle set(H5Dopen2(file.get(), data_set, H5P_DEFAULT), H5Dclose);
+  haddr_t address = 0;
+  hsize_t size = 0;
+  unsigned mask = 0;
+  offset[0] = sample;
+  EXPECT_GE(H5Dget_chunk_info_by_coord(set.get(), offset.data(), &mask, &address, &size), 0);
+  return address;
+}
+
+TEST(Verify, NamesDataSetAndSampleOfAFlippedBit) {
+  const TempFolder folder;
+  write_small_pack(folder / "good.h5");
+  const std::string good = bytes_of(folder / "good.h5");
+  const haddr_t address = chunk_address(folder / "good.h5", "/train/image", 2, {0, 0, 0, 0});
+  std::string bad = good;
+  bad[address + 777] = static_cast<char>(bad[address + 777] ^ 1);
+  write_bytes(folder / "bad.h5", bad);
+  testing::internal::CaptureStderr();
+  const Report report = verify(folder / "bad.h5");
+  EXPECT_THAT(report.faults, ElementsAre(HasSubstr("bad.h5:/train/image: sample 2 cannot be read, the pack is damaged")));
+  const Reader reader(folder / "bad.h5");
+  std::vector<std::uint8_t> images(3 * kPixels * 3);
+  EXPECT_THAT(error_of([&] { reader.read_images(Split::train, 0, 3, images); }), HasSubstr("/train/image: sample 2 cannot be read"));
+  reader.read_images(Split::train, 0, 2, std::span(images).first(2 * kPixels * 3));
+
+  const haddr_t depth_address = chunk_address(folder / "good.h5", "/val/depth", 1, {0, 0, 0});
+  bad[depth_address] = static_cast<char>(bad[depth_address] ^ 0x80);
+  write_bytes(folder / "bad.h5", bad);
+  EXPECT_THAT(verify(folder / "bad.h5").faults, ElementsAre(HasSubstr("/train/image: sample 2"), HasSubstr("/val/depth: sample 1")));
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+TEST(Verify, NoFlippedBitStaysUnseen) {
+  const TempFolder folder;
+  const Schema schema = write_small_pack(folder / "good.h5");
+  const std::string good = bytes_of(folder / "good.h5");
+  std::mt19937 random(1);
+  int harmless = 0;
+  for (int i = 0; i < 300; ++i) {
+    std::string bad = good;
+    const std::size_t at = std::uniform_int_distribution<std::size_t>(0, bad.size() - 1)(random);
+    bad[at] = static_cast<char>(bad[at] ^ (1 << (random() % 8)));
+    write_bytes(folder / "bad.h5", bad);
+    Report report;
+    const bool refused = error_of([&] { report = verify(folder / "bad.h5"); }) != "no error";
+    if (!refused && report.faults.empty()) {
+      ++harmless;  // it must then lie in bytes that nobody reads: everything that is read gives the same digest
+      EXPECT_EQ(report.schema.content_digest, schema.content_digest) << at;
+      EXPECT_EQ(report.train_size + report.val_size, 5) << at;
+    }
+  }
+  EXPECT_LT(harmless, 60);
+}
+
+TEST(Reader, RefusesEveryTruncation) {
+  const TempFolder folder;
+  write_small_pack(folder / "good.h5");
+  const std::string good = bytes_of(folder / "good.h5");
+  for (std::size_t size = 0; size < good.size(); size += good.size() / 61) {
+    write_bytes(folder / "bad.h5", good.substr(0, size));
+    EXPECT_THAT(error_of([&] { const Reader reader(folder / "bad.h5"); }), HasSubstr("bad.h5")) << size;
+  }
+}
+
+TEST(Reader, SaysWhatIsMissingOrWrong) {
+  const TempFolder folder;
+  const auto refusal = [&](const std::function<void(hid_t)>& edit) {
+    write_small_pack(folder / "a.h5", true);
+    {
+      const io::Hdf5Handle file(H5Fopen((folder / "a.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+      edit(file.get());
+    }
+    return error_of([&] { const Reader reader(folder / "a.h5"); });
+  };
+  EXPECT_THAT(refusal([](hid_t f) { H5Adelete(f, "format"); }), HasSubstr("is an HDF5 file but no pack"));
+  EXPECT_THAT(refusal([](hid_t f) { H5Adelete(f, "depth_kind"); }), HasSubstr("attribute 'depth_kind' is missing"));
+  EXPECT_THAT(refusal([](hid_t f) {
+                H5Adelete(f, "version");
+                io::write_attribute(f, "version", std::int64_t{9});
+              }),
+              HasSubstr("it is a pack of version 9, this program reads version 1"));
+  EXPECT_THAT(refusal([](hid_t f) {
+                H5Adelete(f, "height");
+                io::write_attribute(f, "height", std::int64_t{64});
+              }),
+              HasSubstr("/train/image: its shape is 3 x 32 x 64 x 3, 3 x 64 x 64 x 3 is expected"));
+  EXPECT_THAT(refusal([](hid_t f) {
+                H5Adelete(f, "depth_scale");
+                io::write_attribute(f, "depth_scale", std::nan(""));
+              }),
+              HasSubstr("depth_scale is nan, it must be positive"));
+  EXPECT_THAT(refusal([](hid_t f) { H5Ldelete(f, "train/depth", H5P_DEFAULT); }), HasSubstr("data set 'depth' is missing"));
+  EXPECT_THAT(refusal([](hid_t f) { H5Ldelete(f, "val/name", H5P_DEFAULT); }), HasSubstr("/val: data set 'name' is missing"));
+  EXPECT_EQ(refusal([](hid_t f) {
+              H5Adelete(f, "source");
+              io::write_attribute(f, "source", std::string_view("edited"));
+            }),
+            "no error");
+  EXPECT_THAT(verify(folder / "a.h5").faults, ElementsAre(HasSubstr("something was changed after packing")));
+}
+
+TEST(Pack, OpensInH5py) {
+  const std::string python = test::python_with_h5py();
+  if (python.empty()) {
+    GTEST_SKIP() << "no Python with h5py found";
+  }
+  const TempFolder folder;
+  write_small_pack(folder / "a.h5");
+  write_bytes(folder / "read.py", R"(
+import sys, h5py
+f = h5py.File(sys.argv[1])
+assert f.attrs["format"] == "xtasc-pack" and f.attrs["num_classes"] == 3, dict(f.attrs)
+assert list(f.attrs["class_names"]) == ["floor", "wall", "sky"], f.attrs["class_names"]
+assert f["train/label"].attrs["class_colors"].tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 255]]
+assert f["train/image"].shape == (3, 32, 64, 3) and f["train/image"].chunks[0] == 1 and f["train/image"].fletcher32
+assert f["val/name"].asstr()[1] == "raw/4.png"
+assert f["train/image"][1, 0, 1, 2] == 31 + 7 + 2 and f["val/depth"].dtype == "float32" and f["val/label"][0, 0, 4] == 255
+)");
+  EXPECT_EQ(std::system(("'" + python + "' " + (folder / "read.py").string() + " " + (folder / "a.h5").string()).c_str()), 0);
+}
+
+TEST(Schema, SizeMustBeMultiplesOf32) {
+  EXPECT_NO_THROW(check_size(96, 128));
+  EXPECT_THAT(error_of([] { check_size(100, 128); }), HasSubstr("100x128 (height x width): both must be multiples of 32"));
+  EXPECT_THAT(error_of([] { check_size(100, 128); }), HasSubstr("96x128 would do"));
+  EXPECT_THROW(check_size(0, 32), Error);
+  EXPECT_THROW(check_size(-32, 32), Error);
+}
+
+}  // namespace
+}  // namespace xtasc::pack

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "config/run_config.hpp"
+#include "results/metrics_log.hpp"
+#include "results/provenance.hpp"
+#include "results/run_folder.hpp"
+
+namespace xtasc::results::test {
+
+/// A folder of its own below the system's temporary one; removed at the end.
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "xtasc_results_XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
+  }
+  ~TempFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::string read_text(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+inline void write_text(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+/// One line of a history; the metrics that the system has, `quality` better than a plain net's.
+inline EpochRecord synthetic_epoch(std::int64_t epoch, bool is_best, double quality, bool has_segmentation = true,
+                                   bool has_depth = true) {
+  EpochRecord record;
+  record.epoch = epoch;
+  record.step = 100 * epoch;
+  record.learning_rate = 1e-4;
+  record.val_loss = {{"total", 2.0 - quality}};
+  record.is_best = is_best;
+  record.images_per_second = 12.5;
+  record.seconds = {{"train", 3.25}};
+  if (has_segmentation) {
+    record.paper.insert({{"miou", 0.3 + quality}, {"pix_acc", 0.6 + quality}});
+    record.dataset.insert({{"miou", 0.25 + quality}, {"pix_acc", 0.55 + quality}});
+  }
+  if (has_depth) {
+    record.paper.insert({{"abs_err", 0.64 - quality}, {"rel_err", 0.24 - quality}, {"delta_1", 0.5 + quality}});
+    record.dataset.insert({{"abs_err", 0.66 - quality}, {"rel_err", 0.26 - quality}, {"delta_1", 0.45 + quality}});
+  }
+  return record;
+}
+
+/// A run folder to be: three epochs, the second the best, unless changed.
+struct SyntheticRun {
+  std::string name;
+  std::vector<std::string> settings = {};  ///< as for --set
+  double quality = 0.0;
+  std::int64_t num_parameters = 21445184;
+  std::int64_t num_epochs = 3;
+  bool is_done = true;
+  std::string pack_digest = "00112233445566778899aabbccddeeff";
+};
+
+/// Writes the folder `root`/name as xtasc-train would, through the config layer and the real writers.
+inline RunFolder write_run(const std::filesystem::path& root, const SyntheticRun& run) {
+  const RunFolder folder{root / run.name};
+  prepare_run_folder(folder);
+  std::vector<std::string> settings = {"data.pack=scenes.h5", "model.encoder=resnet18", "train.epochs=3"};
+  settings.insert(settings.end(), run.settings.begin(), run.settings.end());
+  const config::RunConfig config = config::read_run_config(settings);
+  write_text(folder.config(), config::to_toml(config, false));
+
+  Provenance provenance;
+  provenance.world_size = 2;
+  provenance.precision = config::name(config.run.precision);
+  provenance.pack_path = config.data.pack;
+  provenance.pack_digest = run.pack_digest;
+  provenance.pack_dataset = "scenes";
+  provenance.pack_height = 64;
+  provenance.pack_width = 128;
+  provenance.pack_num_classes = 7;
+  provenance.pack_depth_kind = "metres";
+  provenance.num_parameters = run.num_parameters;
+  write_provenance(folder.provenance(), provenance);
+
+  for (std::int64_t epoch = 1; epoch <= run.num_epochs; ++epoch) {
+    const double gain = epoch == 1 ? -0.02 : epoch == 2 ? 0.0 : -0.01;
+    append_metrics(folder.metrics(),
+                   synthetic_epoch(epoch, epoch <= 2, run.quality + gain, config::has_segmentation(config.model.system),
+                                   config::has_depth(config.model.system)));
+  }
+  if (run.is_done) {
+    write_text(folder.done_marker(), "");
+  }
+  return folder;
+}
+
+}  // namespace xtasc::results::test
