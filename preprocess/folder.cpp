@@ -30,7 +30,8 @@ std::string trimmed(const std::string& line) {
 
 bool stays_below_root(const std::string& id) {
   const fs::path path(id);
-  return !path.is_absolute() && std::find(path.begin(), path.end(), "..") == path.end() && id.find('\0') == std::string::npos;
+  return !path.is_absolute() && std::find(path.begin(), path.end(), "..") == path.end() &&
+         id.find('\0') == std::string::npos;
 }
 
 }  // namespace
@@ -154,10 +155,11 @@ std::vector<std::uint8_t> FolderDataset::decode_labels(const std::string& id, co
     if (!value_is_known_[value]) {
       const auto width = static_cast<std::size_t>(image.width);
       const auto offset = description_.label.offset;
-      fail("cannot use '{}': label {} at row {}, column {}; classes are {} to {}{}", path.string(), value, i / width, i % width,
-           offset, offset + schema_.num_classes() - 1,
-           description_.label.void_values.empty() ? ", no value is void"
-                                                  : fmt::format(", void is {}", fmt::join(description_.label.void_values, ", ")));
+      fail("cannot use '{}': label {} at row {}, column {}; classes are {} to {}{}", path.string(), value, i / width,
+           i % width, offset, offset + schema_.num_classes() - 1,
+           description_.label.void_values.empty()
+               ? ", no value is void"
+               : fmt::format(", void is {}", fmt::join(description_.label.void_values, ", ")));
     }
     image.pixels[i] = class_of_value_[value];
   }

@@ -12,7 +12,8 @@
 
 namespace xtasc::preprocess {
 
-/// Folders of images, label PNGs and depth PNGs, as a dataset.toml describes them. Samples are in the order of the split lists.
+/// Folders of images, label PNGs and depth PNGs, as a dataset.toml describes them. Samples are in the order of the
+/// split lists.
 class FolderDataset final : public RawDataset {
  public:
   /// Reads the split lists. \throws Error  when one is missing.
@@ -38,7 +39,7 @@ class FolderDataset final : public RawDataset {
   std::array<std::vector<std::string>, 2> ids_;
   std::array<std::vector<std::string>, 2> names_;  ///< image files relative to the root
   std::vector<std::string> list_faults_;
-  std::array<std::uint8_t, 256> class_of_value_{};  ///< label value -> class, kIgnoreLabel or kUnknown
+  std::array<std::uint8_t, 256> class_of_value_{};  ///< label value -> class or kIgnoreLabel
   std::array<bool, 256> value_is_known_{};
   std::vector<float> depth_of_value_;  ///< by raw value, 2^bits
 };

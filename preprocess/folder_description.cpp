@@ -19,8 +19,22 @@ namespace xtasc::preprocess {
 
 namespace {
 
-/// Long dotted keys overflow toml++'s stack; no description comes near this.
+/// No description comes near these; a dotted key of many thousand parts would overflow toml++'s stack.
 constexpr std::size_t kMaxBytes = 64 * 1024;
+constexpr std::size_t kMaxLineBytes = 4 * 1024;
+
+void check_line_lengths(std::string_view text, const std::string& file) {
+  std::size_t number = 1;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    if (end > kMaxLineBytes) {
+      fail_usage("{}:{}:1: a line of {} bytes, {} is the limit: break the list into several lines", file, number, end,
+                 kMaxLineBytes);
+    }
+    text.remove_prefix(std::min(end + 1, text.size()));
+    ++number;
+  }
+}
 
 /// A table of the file, whose keys are taken one by one; what is left in the end is unknown.
 class Section {
@@ -176,9 +190,10 @@ FolderDescription::Label read_label(const Section& section) {
   label.class_names = section.texts("class_names");
   const auto num_classes = static_cast<std::int64_t>(label.class_names.size());
   if (num_classes < 1 || num_classes + label.offset > 256 || num_classes > 254) {
-    section.fail_at(section.need("class_names"),
-                    fmt::format("'class_names' has {} names; 1 to 254 fit, and 'offset' + their number may be 256 at most",
-                                num_classes));
+    section.fail_at(
+        section.need("class_names"),
+        fmt::format("'class_names' has {} names; 1 to 254 fit, and 'offset' + their number may be 256 at most",
+                    num_classes));
   }
   label.class_colors = pack::default_class_colors(label.class_names.size());
   if (section.find("class_colors") != nullptr) {
@@ -248,12 +263,14 @@ FolderDescription read_table(const toml::table& table, const std::string& file) 
 FolderDescription read_folder_description(const std::filesystem::path& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
-    fail_usage("there is no description '{}': write one (see the README), or name another with --description", path.string());
+    fail_usage("there is no description '{}': write one (see the README), or name another with --description",
+               path.string());
   }
   const std::string text = io::read_file(path);
   if (text.size() > kMaxBytes) {
     fail_usage("{}: {} bytes are too many for a description, {} is the limit", path.string(), text.size(), kMaxBytes);
   }
+  check_line_lengths(text, path.string());
   try {
     const toml::table table = toml::parse(std::string_view(text), path.string());
     return read_table(table, path.string());

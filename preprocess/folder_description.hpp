@@ -20,17 +20,17 @@ struct FolderDescription {
   std::optional<Size> raw_size;  ///< raw_size = [height, width] of every raw file, optional
   std::string image_file;        ///< [image] file: a pattern with {id} in it
   struct Label {
-    std::string file;                      ///< pattern
+    std::string file;                       ///< pattern
     std::vector<std::int64_t> void_values;  ///< void: values without a class
-    std::int64_t offset = 0;               ///< class = value - offset
+    std::int64_t offset = 0;                ///< class = value - offset
     std::vector<std::string> class_names;
-    std::vector<pack::Rgb> class_colors;   ///< optional
+    std::vector<pack::Rgb> class_colors;  ///< optional
   } label;
   struct Depth {
-    std::string file;                         ///< pattern
+    std::string file;  ///< pattern
     pack::DepthKind kind = pack::DepthKind::metres;
-    int bits = 16;                            ///< of the PNG: 8 or 16
-    double offset = 0.0;                      ///< depth = (value + offset) / divisor
+    int bits = 16;        ///< of the PNG: 8 or 16
+    double offset = 0.0;  ///< depth = (value + offset) / divisor
     double divisor = 1.0;
     std::vector<std::int64_t> invalid_values;  ///< invalid: values without a depth
   } depth;

@@ -1,6 +1,9 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <thread>
 
@@ -59,8 +62,9 @@ void add_pack_options(CLI::App& command, Options& options, bool has_images) {
 
 std::string summary(const std::string& path, const pack::Schema& schema, std::int64_t num_train, std::int64_t num_val) {
   return fmt::format("{}: {}, {} train + {} val samples of {} x {}, {} classes, depth up to {:.4g} {}, digest {}", path,
-                     schema.dataset, num_train, num_val, schema.height, schema.width, schema.num_classes(), schema.depth_max,
-                     schema.depth_kind == pack::DepthKind::metres ? "m" : "(inverse depth)", schema.content_digest);
+                     schema.dataset, num_train, num_val, schema.height, schema.width, schema.num_classes(),
+                     schema.depth_max, schema.depth_kind == pack::DepthKind::metres ? "m" : "(inverse depth)",
+                     schema.content_digest);
 }
 
 ExitCode run_pack(const RawDataset& raw, const Options& options) {
@@ -91,7 +95,8 @@ pack::Report verified(const std::string& path) {
   });
   progress.reset();
   if (!report.faults.empty()) {
-    throw Error(fmt::format("{} is damaged: {} fault{} found", path, report.faults.size(), report.faults.size() == 1 ? "" : "s"),
+    throw Error(fmt::format("{} is damaged: {} fault{} found", path, report.faults.size(),
+                            report.faults.size() == 1 ? "" : "s"),
                 ExitCode::failure, report.faults);
   }
   return report;
@@ -117,7 +122,8 @@ ExitCode run_info(const std::string& path) {
     for (std::size_t c = 0; c <= set.class_names.size(); ++c) {
       const std::int64_t count = report.label_pixels[i][c];
       fmt::print("  {:>3} {:<20} {:>14} pixels {:6.2f} %\n", c < set.class_names.size() ? std::to_string(c) : "255",
-                 c < set.class_names.size() ? set.class_names[c] : "(void)", count, 100.0 * static_cast<double>(count) / pixels);
+                 c < set.class_names.size() ? set.class_names[c] : "(void)", count,
+                 100.0 * static_cast<double>(count) / pixels);
     }
   }
   fmt::print("depth: {} as {}, {:.4g} to {:.4g}, {:.2f} % invalid\n", pack::depth_kind_name(schema.depth_kind),
@@ -133,8 +139,10 @@ ExitCode run(const CLI::App& app, const Options& options) {
     return run_pack(Nyuv2Dataset(options.root), options);
   }
   if (app.got_subcommand("folder")) {
-    const auto root = std::filesystem::path(options.root);
-    const auto description = options.description.empty() ? root / "dataset.toml" : std::filesystem::path(options.description);
+    const std::filesystem::path root(options.root);
+    check(std::filesystem::is_directory(root), "there is no folder '{}'", options.root);
+    const auto description =
+        options.description.empty() ? root / "dataset.toml" : std::filesystem::path(options.description);
     return run_pack(FolderDataset(root, read_folder_description(description)), options);
   }
   if (app.got_subcommand("scenes")) {
@@ -147,14 +155,20 @@ ExitCode run(const CLI::App& app, const Options& options) {
 void add_commands(CLI::App& app, Options& options) {
   app.require_subcommand(1);
   CLI::App* nyuv2 = app.add_subcommand("nyuv2", "Pack the official NYU Depth v2 .mat files (288x384, 13 classes)");
-  nyuv2->add_option("--root", options.root, "Folder with nyu_depth_v2_labeled.mat, splits.mat, classMapping40.mat, class13Mapping.mat")
+  nyuv2
+      ->add_option("--root", options.root,
+                   "Folder with nyu_depth_v2_labeled.mat, splits.mat, classMapping40.mat, class13Mapping.mat")
       ->required()
       ->type_name("DIR");
   add_pack_options(*nyuv2, options, true);
 
-  CLI::App* folder = app.add_subcommand("folder", "Pack folders of images, label PNGs and depth PNGs, described by a dataset.toml");
-  folder->add_option("--root", options.root, "Folder that the description's paths start from")->required()->type_name("DIR");
-  folder->add_option("--description", options.description, "The description, when it is not DIR/dataset.toml")->type_name("FILE");
+  CLI::App* folder =
+      app.add_subcommand("folder", "Pack folders of images, label PNGs and depth PNGs, described by a dataset.toml");
+  folder->add_option("--root", options.root, "Folder that the description's paths start from")
+      ->required()
+      ->type_name("DIR");
+  folder->add_option("--description", options.description, "The description, when it is not DIR/dataset.toml")
+      ->type_name("FILE");
   add_pack_options(*folder, options, true);
 
   CLI::App* scenes = app.add_subcommand("scenes", "Render and pack generated scenes (64x128, 7 classes)");

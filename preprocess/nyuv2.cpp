@@ -23,8 +23,8 @@ constexpr std::size_t kNumLabels = 894;
 constexpr std::size_t kNumClasses40 = 40;
 constexpr std::size_t kNumClasses13 = 13;
 
-const std::vector<std::string> kClassNames = {"bed",     "books",   "ceiling", "chair", "floor", "furniture", "objects",
-                                              "picture", "sofa",    "table",   "tv",    "wall",  "window"};
+const std::vector<std::string> kClassNames = {"bed",     "books", "ceiling", "chair", "floor", "furniture", "objects",
+                                              "picture", "sofa",  "table",   "tv",    "wall",  "window"};
 
 struct CloseMat {
   void operator()(mat_t* file) const noexcept { Mat_Close(file); }
@@ -82,7 +82,8 @@ std::vector<std::size_t> read_indices(const fs::path& path, const std::string& o
   const std::string where = fmt::format("'{}': {}{}{}", path.string(), owner, owner.empty() ? "" : ".", name);
   const std::unique_ptr<mat_t, CloseMat> file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
   check(file != nullptr, "cannot read '{}': not a MATLAB 5 file, or damaged", path.string());
-  const std::unique_ptr<matvar_t, FreeVariable> top(Mat_VarRead(file.get(), owner.empty() ? name.c_str() : owner.c_str()));
+  const std::unique_ptr<matvar_t, FreeVariable> top(
+      Mat_VarRead(file.get(), owner.empty() ? name.c_str() : owner.c_str()));
   check(top != nullptr, "{} is missing, or the file is damaged", where);
   const matvar_t* variable = top.get();
   if (!owner.empty()) {
@@ -106,7 +107,8 @@ std::vector<std::uint8_t> read_class_map(const fs::path& root) {
   const fs::path path13 = root / "class13Mapping.mat";
   const auto to40 = read_indices(path40, "", "mapClass", 0, kNumClasses40);
   const auto to13 = read_indices(path13, "classMapping13", "labels13", 0, kNumClasses13);
-  check(to40.size() == kNumLabels, "'{}': mapClass has {} entries, {} are expected", path40.string(), to40.size(), kNumLabels);
+  check(to40.size() == kNumLabels, "'{}': mapClass has {} entries, {} are expected", path40.string(), to40.size(),
+        kNumLabels);
   check(to13.size() == kNumClasses40, "'{}': classMapping13.labels13 has {} entries, {} are expected", path13.string(),
         to13.size(), kNumClasses40);
   std::vector<std::uint8_t> map(kNumLabels + 1, pack::kIgnoreLabel);
@@ -125,8 +127,8 @@ io::Hdf5Handle open_frames(hid_t file, const std::string& name, const std::strin
   io::Hdf5Handle data_set = io::open_dataset(file, name, where);
   const auto shape = io::dataset_shape(data_set.get());
   check(io::dataset_type_name(data_set.get()) == type && shape.size() == rank,
-        "{}: '{}' is {} of shape {}, {} of {} dimensions is expected", where, name, io::dataset_type_name(data_set.get()),
-        io::shape_text(shape), type, rank);
+        "{}: '{}' is {} of shape {}, {} of {} dimensions is expected", where, name,
+        io::dataset_type_name(data_set.get()), io::shape_text(shape), type, rank);
   return data_set;
 }
 
@@ -170,8 +172,8 @@ struct Nyuv2Dataset::Impl {
   void read_splits(const fs::path& splits_path);
 
   template <typename T>
-  [[nodiscard]] std::vector<T> read_frame(const io::Hdf5Handle& data_set, const char* name, hid_t type, std::size_t frame,
-                                          std::size_t channels) const {
+  [[nodiscard]] std::vector<T> read_frame(const io::Hdf5Handle& data_set, const char* name, hid_t type,
+                                          std::size_t frame, std::size_t channels) const {
     std::vector<hsize_t> start = {frame - 1, 0, 0};
     std::vector<hsize_t> count = {1, width, height};
     if (channels > 1) {
@@ -181,8 +183,8 @@ struct Nyuv2Dataset::Impl {
     std::vector<T> values(channels * width * height);
     {
       const auto lock = io::lock_hdf5();
-      check(io::read_block(data_set.get(), type, start, count, values.data()), "cannot read '{}' of frame {} from '{}'", name,
-            frame, path.string());
+      check(io::read_block(data_set.get(), type, start, count, values.data()), "cannot read '{}' of frame {} from '{}'",
+            name, frame, path.string());
     }
     return transposed(values, height, width, channels);
   }
@@ -198,7 +200,8 @@ Nyuv2Dataset::Impl::Impl(const fs::path& root) : path(root / kLabeledFile) {
     }
   }
   if (!missing.empty()) {
-    throw Error(fmt::format("'{}' does not hold the official NYU Depth v2 files", root.string()), ExitCode::failure, missing);
+    throw Error(fmt::format("'{}' does not hold the official NYU Depth v2 files", root.string()), ExitCode::failure,
+                missing);
   }
   const auto lock = io::lock_hdf5();
   open_labeled();
@@ -228,8 +231,8 @@ void Nyuv2Dataset::Impl::open_labeled() {
         "{}: 'images' has shape {}, frames x 3 x width x height is expected", where, io::shape_text(image_shape));
   for (const auto& [name, data_set] : {std::pair{"depths", &depths}, std::pair{"labels", &labels}}) {
     const auto shape = io::dataset_shape(data_set->get());
-    check(shape == plane_shape, "{}: '{}' has shape {}, {} is expected as 'images' has it", where, name, io::shape_text(shape),
-          io::shape_text(plane_shape));
+    check(shape == plane_shape, "{}: '{}' has shape {}, {} is expected as 'images' has it", where, name,
+          io::shape_text(shape), io::shape_text(plane_shape));
   }
   num_frames = image_shape[0];
   width = image_shape[2];
@@ -252,14 +255,17 @@ void Nyuv2Dataset::Impl::read_splits(const fs::path& splits_path) {
     }
   }
   if (!faults.empty()) {
-    throw Error(fmt::format("'{}': {} frames are listed twice", splits_path.string(), faults.size()), ExitCode::failure, faults);
+    throw Error(fmt::format("'{}': {} frames are listed twice", splits_path.string(), faults.size()), ExitCode::failure,
+                faults);
   }
 }
 
 Nyuv2Dataset::Nyuv2Dataset(const fs::path& root) : impl_(std::make_unique<Impl>(root)) {}
 Nyuv2Dataset::~Nyuv2Dataset() = default;
 
-const pack::Schema& Nyuv2Dataset::schema() const { return impl_->schema; }
+const pack::Schema& Nyuv2Dataset::schema() const {
+  return impl_->schema;
+}
 
 const std::vector<std::string>& Nyuv2Dataset::names(pack::Split split) const {
   return impl_->names[static_cast<std::size_t>(split)];
@@ -286,8 +292,8 @@ RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index) const {
 
   auto depth = impl_->read_frame<float>(impl_->depths, "depths", H5T_NATIVE_FLOAT, frame, 1);
   for (std::size_t i = 0; i < depth.size(); ++i) {
-    check(depth[i] >= 0.0F && std::isfinite(depth[i]), "{}: depth {}, metres from 0 (invalid) up are expected", where(i),
-          depth[i]);
+    check(depth[i] >= 0.0F && std::isfinite(depth[i]), "{}: depth {}, metres from 0 (invalid) up are expected",
+          where(i), depth[i]);
   }
   sample.depth = std::move(depth);
   return sample;

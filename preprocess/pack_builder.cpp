@@ -97,9 +97,7 @@ class DecoderPool {
       std::size_t position = 0;
       {
         std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] {
-          return stopping_ || next_ == items_.size() || next_ < num_taken_ + window_;
-        });
+        changed_.wait(lock, [&] { return stopping_ || next_ == items_.size() || next_ < num_taken_ + window_; });
         if (stopping_ || next_ == items_.size()) {
           return;
         }
@@ -176,8 +174,9 @@ pack::Schema build_pack(const RawDataset& raw, const BuildOptions& options) {
   cv::setNumThreads(1);  // the workers are the threads
 
   if (const std::vector<std::string> faults = raw.check_files(); !faults.empty()) {
-    fail_with_list(fmt::format("the raw data has {} fault{}, nothing was written", faults.size(), faults.size() == 1 ? "" : "s"),
-                   faults);
+    fail_with_list(
+        fmt::format("the raw data has {} fault{}, nothing was written", faults.size(), faults.size() == 1 ? "" : "s"),
+        faults);
   }
   const std::vector<Item> items = list_items(raw);
 

@@ -19,7 +19,8 @@ struct Size {
   bool operator==(const Size&) const = default;
 };
 
-/// Nearest resize at pixel centres. \param in  from.height x from.width x channels \returns to.height x to.width x channels
+/// Nearest resize at pixel centres. \param in  from.height x from.width x channels \returns to.height x to.width x
+/// channels
 template <typename T>
 [[nodiscard]] std::vector<T> resize_nearest(std::span<const T> in, Size from, Size to, std::int64_t channels) {
   std::vector<T> out(static_cast<std::size_t>(to.height * to.width * channels));

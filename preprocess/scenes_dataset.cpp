@@ -9,10 +9,12 @@
 
 namespace xtasc::preprocess {
 
-ScenesDataset::ScenesDataset(std::int64_t num_train, std::int64_t num_val, std::uint64_t seed, Size size) : seed_(seed) {
+ScenesDataset::ScenesDataset(std::int64_t num_train, std::int64_t num_val, std::uint64_t seed, Size size)
+    : seed_(seed) {
   constexpr std::int64_t kMaxScenes = 10'000'000;
   if (num_train < 0 || num_val < 0 || num_train + num_val > kMaxScenes) {
-    fail_usage("--train {} --val {}: each must be 0 or more, and both together at most {}", num_train, num_val, kMaxScenes);
+    fail_usage("--train {} --val {}: each must be 0 or more, and both together at most {}", num_train, num_val,
+               kMaxScenes);
   }
   schema_.dataset = "scenes";
   schema_.height = size.height;

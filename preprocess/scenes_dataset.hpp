@@ -8,7 +8,8 @@
 
 namespace xtasc::preprocess {
 
-/// The generated set: scenes 0 .. num_train - 1 of `seed` are train, the num_val after them val. Rendered at their final size.
+/// The generated set: scenes 0 .. num_train - 1 of `seed` are train, the num_val after them val. Rendered at their
+/// final size.
 class ScenesDataset final : public RawDataset {
  public:
   /// \throws Error (exit code 2)  for a negative count.

@@ -41,9 +41,13 @@ class Descriptor {
   fail("cannot {} '{}': {}", action, path.string(), errno_text(error_number));
 }
 
-fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
 
-std::string temporary_prefix(const fs::path& path) { return fmt::format(".{}.partial-", path.filename().string()); }
+std::string temporary_prefix(const fs::path& path) {
+  return fmt::format(".{}.partial-", path.filename().string());
+}
 
 /// Removes a file when it goes out of scope, unless it was released.
 class RemoveOnExit {

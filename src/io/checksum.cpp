@@ -9,7 +9,9 @@ namespace xtasc::io {
 
 namespace {
 
-std::string hex_text(XXH128_hash_t hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }
+std::string hex_text(XXH128_hash_t hash) {
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
 
 }  // namespace
 
@@ -30,7 +32,9 @@ struct Digest::Impl {
 Digest::Digest() : impl_(std::make_unique<Impl>()) {}
 Digest::~Digest() = default;
 
-void Digest::add(std::span<const std::byte> bytes) { XXH3_128bits_update(impl_->state, bytes.data(), bytes.size()); }
+void Digest::add(std::span<const std::byte> bytes) {
+  XXH3_128bits_update(impl_->state, bytes.data(), bytes.size());
+}
 
 void Digest::add_text(std::string_view text) {
   const std::uint64_t size = text.size();
@@ -38,10 +42,16 @@ void Digest::add_text(std::string_view text) {
   add(std::as_bytes(std::span(text)));
 }
 
-std::string Digest::hex() const { return hex_text(XXH3_128bits_digest(impl_->state)); }
+std::string Digest::hex() const {
+  return hex_text(XXH3_128bits_digest(impl_->state));
+}
 
-std::string digest_hex(std::span<const std::byte> bytes) { return hex_text(XXH3_128bits(bytes.data(), bytes.size())); }
+std::string digest_hex(std::span<const std::byte> bytes) {
+  return hex_text(XXH3_128bits(bytes.data(), bytes.size()));
+}
 
-std::string digest_hex(std::string_view text) { return digest_hex(std::as_bytes(std::span(text))); }
+std::string digest_hex(std::string_view text) {
+  return digest_hex(std::as_bytes(std::span(text)));
+}
 
 }  // namespace xtasc::io

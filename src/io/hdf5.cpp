@@ -38,8 +38,9 @@ Hdf5Handle simple_space(std::span<const hsize_t> shape) {
 
 void write_raw_attribute(hid_t object, const std::string& name, hid_t file_type, hid_t memory_type,
                          std::span<const hsize_t> shape, const void* value) {
-  const Hdf5Handle space =
-      shape.empty() ? Hdf5Handle(check(H5Screate(H5S_SCALAR), "cannot make a data space"), H5Sclose) : simple_space(shape);
+  const Hdf5Handle space = shape.empty()
+                               ? Hdf5Handle(check(H5Screate(H5S_SCALAR), "cannot make a data space"), H5Sclose)
+                               : simple_space(shape);
   const Hdf5Handle attribute(check(H5Acreate2(object, name.c_str(), file_type, space.get(), H5P_DEFAULT, H5P_DEFAULT),
                                    "cannot write attribute '{}'", name),
                              H5Aclose);
@@ -55,9 +56,11 @@ struct OpenAttribute {
 OpenAttribute open_attribute(hid_t object, const std::string& name, std::string_view where) {
   check(H5Aexists(object, name.c_str()) > 0, "{}: attribute '{}' is missing", where, name);
   OpenAttribute open;
-  open.attribute = {check(H5Aopen(object, name.c_str(), H5P_DEFAULT), "{}: cannot open attribute '{}'", where, name), H5Aclose};
+  open.attribute = {check(H5Aopen(object, name.c_str(), H5P_DEFAULT), "{}: cannot open attribute '{}'", where, name),
+                    H5Aclose};
   open.type = {check(H5Aget_type(open.attribute.get()), "{}: cannot read attribute '{}'", where, name), H5Tclose};
-  const Hdf5Handle space(check(H5Aget_space(open.attribute.get()), "{}: cannot read attribute '{}'", where, name), H5Sclose);
+  const Hdf5Handle space(check(H5Aget_space(open.attribute.get()), "{}: cannot read attribute '{}'", where, name),
+                         H5Sclose);
   open.count = static_cast<std::size_t>(std::max<hssize_t>(H5Sget_simple_extent_npoints(space.get()), 0));
   open.type_class = H5Tget_class(open.type.get());
   return open;
@@ -189,7 +192,9 @@ Hdf5Handle create_hdf5(const std::filesystem::path& path, std::string_view where
           H5Fclose};
 }
 
-bool has_link(hid_t group, const std::string& name) { return H5Lexists(group, name.c_str(), H5P_DEFAULT) > 0; }
+bool has_link(hid_t group, const std::string& name) {
+  return H5Lexists(group, name.c_str(), H5P_DEFAULT) > 0;
+}
 
 Hdf5Handle open_dataset(hid_t group, const std::string& name, std::string_view where) {
   check(has_link(group, name), "{}: data set '{}' is missing", where, name);
@@ -201,7 +206,8 @@ std::vector<hsize_t> dataset_shape(hid_t dataset) {
   const int rank = H5Sget_simple_extent_ndims(space.get());
   check(static_cast<herr_t>(rank), "cannot read a data set's shape");
   std::vector<hsize_t> shape(static_cast<std::size_t>(rank));
-  check(static_cast<herr_t>(H5Sget_simple_extent_dims(space.get(), shape.data(), nullptr)), "cannot read a data set's shape");
+  check(static_cast<herr_t>(H5Sget_simple_extent_dims(space.get(), shape.data(), nullptr)),
+        "cannot read a data set's shape");
   return shape;
 }
 
@@ -225,26 +231,28 @@ std::string shape_text(std::span<const hsize_t> shape) {
 }
 
 Failure read_block(hid_t dataset, hid_t memory_type, std::span<const hsize_t> start, std::span<const hsize_t> count,
-                  void* out) {
+                   void* out) {
   const Hdf5Handle file_space = block_spaces(dataset, start, count);
   if (!file_space) {
     return "the block lies outside the data set";
   }
   const Hdf5Handle memory_space = simple_space(count);
   // The reason is taken at once: closing the spaces clears HDF5's error stack.
-  return H5Dread(dataset, memory_type, memory_space.get(), file_space.get(), H5P_DEFAULT, out) < 0 ? Failure(hdf5_reason())
-                                                                                                  : std::nullopt;
+  return H5Dread(dataset, memory_type, memory_space.get(), file_space.get(), H5P_DEFAULT, out) < 0
+             ? Failure(hdf5_reason())
+             : std::nullopt;
 }
 
 Failure write_block(hid_t dataset, hid_t memory_type, std::span<const hsize_t> start, std::span<const hsize_t> count,
-                   const void* in) {
+                    const void* in) {
   const Hdf5Handle file_space = block_spaces(dataset, start, count);
   if (!file_space) {
     return "the block lies outside the data set";
   }
   const Hdf5Handle memory_space = simple_space(count);
-  return H5Dwrite(dataset, memory_type, memory_space.get(), file_space.get(), H5P_DEFAULT, in) < 0 ? Failure(hdf5_reason())
-                                                                                                  : std::nullopt;
+  return H5Dwrite(dataset, memory_type, memory_space.get(), file_space.get(), H5P_DEFAULT, in) < 0
+             ? Failure(hdf5_reason())
+             : std::nullopt;
 }
 
 void write_string_dataset(hid_t group, const std::string& name, const std::vector<std::string>& values) {
@@ -262,8 +270,8 @@ void write_string_dataset(hid_t group, const std::string& name, const std::vecto
   for (const std::string& value : values) {
     pointers.push_back(value.c_str());
   }
-  check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()), "cannot write data set '{}'",
-        name);
+  check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()),
+        "cannot write data set '{}'", name);
 }
 
 std::vector<std::string> read_string_dataset(hid_t group, const std::string& name, std::string_view where) {
@@ -347,7 +355,8 @@ std::vector<std::string> read_strings_attribute(hid_t object, const std::string&
 std::vector<std::uint8_t> read_bytes_attribute(hid_t object, const std::string& name, std::size_t rows,
                                                std::size_t columns, std::string_view where) {
   const OpenAttribute open = open_attribute(object, name, where);
-  check_attribute(open, H5T_INTEGER, rows * columns, fmt::format("a {} x {} table of bytes", rows, columns), name, where);
+  check_attribute(open, H5T_INTEGER, rows * columns, fmt::format("a {} x {} table of bytes", rows, columns), name,
+                  where);
   std::vector<std::uint8_t> values(rows * columns);
   check(H5Aread(open.attribute.get(), H5T_NATIVE_UINT8, values.data()), "{}: cannot read attribute '{}'", where, name);
   return values;

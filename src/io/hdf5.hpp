@@ -107,7 +107,8 @@ void check(const Failure& failure, fmt::format_string<Args...> format, Args&&...
 /// One-dimensional data set of variable-length UTF-8 strings, read and written whole. HDF5 cannot put a
 /// checksum on these.
 void write_string_dataset(hid_t group, const std::string& name, const std::vector<std::string>& values);
-[[nodiscard]] std::vector<std::string> read_string_dataset(hid_t group, const std::string& name, std::string_view where);
+[[nodiscard]] std::vector<std::string> read_string_dataset(hid_t group, const std::string& name,
+                                                           std::string_view where);
 
 /// Attributes of a file, group or data set: variable-length UTF-8 strings, int64, float64, and arrays of them.
 void write_attribute(hid_t object, const std::string& name, std::string_view value);

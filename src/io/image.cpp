@@ -33,7 +33,8 @@ std::uint32_t big_endian(std::string_view bytes, std::size_t at, std::size_t cou
 }
 
 /// CRC-32 as in PNG (polynomial 0xedb88320), eight bytes at a time.
-/// Source: Kounavis and Berry, "A systematic approach to building high performance software-based CRC generators", 2005.
+/// Source: Kounavis and Berry, "A systematic approach to building high performance software-based CRC generators",
+/// 2005.
 std::uint32_t crc32(std::string_view bytes) {
   static const auto tables = [] {
     std::array<std::array<std::uint32_t, 256>, 8> t{};
@@ -53,7 +54,9 @@ std::uint32_t crc32(std::string_view bytes) {
   }();
   std::uint32_t crc = 0xffffffffU;
   std::size_t at = 0;
-  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[at + i])); };
+  const auto byte = [&](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[at + i]));
+  };
   for (; at + 8 <= bytes.size(); at += 8) {
     crc ^= byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
     crc = tables[7][crc & 0xffU] ^ tables[6][crc >> 8 & 0xffU] ^ tables[5][crc >> 16 & 0xffU] ^ tables[4][crc >> 24] ^
@@ -152,7 +155,8 @@ void check_png_chunks(std::string_view file, const fs::path& path) {
   bool has_data = false;
   while (true) {
     check(at + 12 <= file.size() && big_endian(file, at, 4) <= file.size() - at - 12,
-          "cannot read '{}': truncated PNG, it ends after {} bytes in the middle of a chunk", path.string(), file.size());
+          "cannot read '{}': truncated PNG, it ends after {} bytes in the middle of a chunk", path.string(),
+          file.size());
     const std::size_t length = big_endian(file, at, 4);
     const std::string_view type = file.substr(at + 4, 4);
     check(crc32(file.substr(at + 4, length + 4)) == big_endian(file, at + 8 + length, 4),
@@ -296,8 +300,9 @@ void check_grey_png(const ImageHeader& header, int bit_depth, const fs::path& pa
   const bool is_png = header.format == ImageHeader::Format::png;
   check(is_png && header.channels == 1 && !header.palette && header.bit_depth == bit_depth,
         "cannot use '{}': a {} of {} channel{} of {} bits{}, a grey PNG of {} bits is expected", path.string(),
-        is_png ? "PNG" : "JPEG", header.palette ? 1 : header.channels, header.channels == 1 || header.palette ? "" : "s",
-        header.bit_depth, header.palette ? " with a palette" : "", bit_depth);
+        is_png ? "PNG" : "JPEG", header.palette ? 1 : header.channels,
+        header.channels == 1 || header.palette ? "" : "s", header.bit_depth, header.palette ? " with a palette" : "",
+        bit_depth);
 }
 
 Image<std::uint8_t> read_rgb_image(const fs::path& path, const ImageRules& rules) {

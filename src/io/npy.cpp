@@ -72,7 +72,8 @@ std::vector<std::int64_t> parse_shape(std::string_view text, const std::filesyst
       shape.back() = shape.back() * 10 + (c - '0');
       check(shape.back() < (std::int64_t{1} << 40), "cannot read '{}': its .npy shape is absurd", path.string());
     } else {
-      check(c == ',' || c == ' ' || c == 'L', "cannot read '{}': its .npy shape is not a tuple of numbers", path.string());
+      check(c == ',' || c == ' ' || c == 'L', "cannot read '{}': its .npy shape is not a tuple of numbers",
+            path.string());
       in_number = false;
     }
   }
@@ -85,7 +86,8 @@ NpyArray<T> read_array(const std::filesystem::path& path, std::string_view type,
   check(file.starts_with(kMagic) && file.size() >= 12, "cannot read '{}': not a .npy file", path.string());
   const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(file[i])); };
   const std::size_t version = byte(6);
-  check(version >= 1 && version <= 3, "cannot read '{}': .npy version {} is not known (1 to 3 are)", path.string(), version);
+  check(version >= 1 && version <= 3, "cannot read '{}': .npy version {} is not known (1 to 3 are)", path.string(),
+        version);
   const std::size_t start = version == 1 ? 10 : 12;
   const std::size_t length = byte(8) | byte(9) << 8 | (version == 1 ? 0 : byte(10) << 16 | byte(11) << 24);
   check(start + length <= file.size(), "cannot read '{}': truncated within its header", path.string());
@@ -94,8 +96,8 @@ NpyArray<T> read_array(const std::filesystem::path& path, std::string_view type,
   const std::string_view descr = value_of(header, "descr");
   const auto type_end = descr.size() < 2 ? std::string_view::npos : descr.find('\'', 1);
   const std::string_view found = type_end == std::string_view::npos ? "?" : descr.substr(1, type_end - 1);
-  check(found == type || (sizeof(T) == 1 && found == "u1"), "cannot read '{}': elements are of type '{}', not '{}' ({})",
-        path.string(), found, type, type_words);
+  check(found == type || (sizeof(T) == 1 && found == "u1"),
+        "cannot read '{}': elements are of type '{}', not '{}' ({})", path.string(), found, type, type_words);
   check(value_of(header, "fortran_order").starts_with("False"), "cannot read '{}': Fortran order, C order is accepted",
         path.string());
 
@@ -128,7 +130,9 @@ void write_npy(const std::filesystem::path& path, std::span<const std::uint8_t> 
   write_array(path, values, shape, "|u1");
 }
 
-NpyArray<float> read_npy_float(const std::filesystem::path& path) { return read_array<float>(path, "<f4", "float32"); }
+NpyArray<float> read_npy_float(const std::filesystem::path& path) {
+  return read_array<float>(path, "<f4", "float32");
+}
 
 NpyArray<std::uint8_t> read_npy_bytes(const std::filesystem::path& path) {
   return read_array<std::uint8_t>(path, "|u1", "uint8");

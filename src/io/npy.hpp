@@ -21,7 +21,8 @@ void write_npy(const std::filesystem::path& path, std::span<const std::uint8_t> 
                std::span<const std::int64_t> shape);
 
 /// Reads a .npy file of version 1.0 to 3.0, C order, little endian.
-/// \throws Error  naming the file: not .npy, another element type, Fortran order, or a length that does not fit the shape.
+/// \throws Error  naming the file: not .npy, another element type, Fortran order, or a length that does not fit the
+/// shape.
 [[nodiscard]] NpyArray<float> read_npy_float(const std::filesystem::path& path);
 [[nodiscard]] NpyArray<std::uint8_t> read_npy_bytes(const std::filesystem::path& path);
 

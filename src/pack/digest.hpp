@@ -13,8 +13,8 @@
 
 namespace xtasc::pack {
 
-/// The content digest of a pack while its samples pass by: one stream for each data set and for the names, so that writer
-/// and verifier may read them in any order of data sets, as long as each is in sample order.
+/// The content digest of a pack while its samples pass by: one stream for each data set and for the names, so that
+/// writer and verifier may read them in any order of data sets, as long as each is in sample order.
 class ContentDigest {
  public:
   explicit ContentDigest(const Schema& schema) : data_sets_(schema.label_sets.size() + 2) {

@@ -24,7 +24,8 @@ struct SplitReader {
   std::vector<Hdf5Handle> data_sets;  ///< in the order of data_set_names
 };
 
-/// Names of the label data sets of a split: "label", or "label_7" and "label_19"; the one with the fewest classes first.
+/// Names of the label data sets of a split: "label", or "label_7" and "label_19"; the one with the fewest classes
+/// first.
 std::vector<std::string> label_set_names(hid_t group, const std::string& where) {
   std::vector<std::string> names;
   const auto visit = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
@@ -56,8 +57,8 @@ void check_format(hid_t root, const std::string& where) {
   const std::string format = io::read_string_attribute(root, "format", where);
   check(format == kFormat, "{}: its format is \"{}\", \"{}\" is expected", where, format, kFormat);
   const std::int64_t version = io::read_int_attribute(root, "version", where);
-  check(version == kVersion, "{}: it is a pack of version {}, this program reads version {}: pack the raw data again", where,
-        version, kVersion);
+  check(version == kVersion, "{}: it is a pack of version {}, this program reads version {}: pack the raw data again",
+        where, version, kVersion);
 }
 
 Schema read_attributes(hid_t root, const std::string& where) {
@@ -108,7 +109,8 @@ void Reader::Impl::open_label_sets() {
       continue;
     }
     const std::string place = where() + ":/" + name;
-    const Hdf5Handle group(check(H5Gopen2(file.get(), name.c_str(), H5P_DEFAULT), "{}: cannot open it", place), H5Gclose);
+    const Hdf5Handle group(check(H5Gopen2(file.get(), name.c_str(), H5P_DEFAULT), "{}: cannot open it", place),
+                           H5Gclose);
     for (const std::string& set_name : label_set_names(group.get(), place)) {
       LabelSet set = read_label_set(group.get(), set_name, place);
       const bool is_first = set.class_names == class_names;
@@ -161,8 +163,8 @@ void Reader::Impl::read(Split split, std::size_t data_set, std::int64_t first, s
   check(first >= 0 && count >= 0 && first <= reader.size - count, "{}: samples {} to {} of {} are asked for, it has {}",
         where(), first, first + count - 1, split_name(split), reader.size);
   const std::size_t per_sample = static_cast<std::size_t>(schema.height * schema.width) * (data_set == 0 ? 3 : 1);
-  check(values == per_sample * static_cast<std::size_t>(count), "{}: a buffer of {} values does not fit {} samples of {}",
-        where(), values, count, per_sample);
+  check(values == per_sample * static_cast<std::size_t>(count),
+        "{}: a buffer of {} values does not fit {} samples of {}", where(), values, count, per_sample);
   if (count == 0) {
     return;
   }
@@ -183,7 +185,8 @@ void Reader::Impl::read(Split split, std::size_t data_set, std::int64_t first, s
   extent[0] = 1;  // one by one, to name the sample
   for (std::int64_t i = first; i < first + count; ++i) {
     start[0] = static_cast<hsize_t>(i);
-    check(io::read_block(source, type, start, extent, out), "{}: sample {} cannot be read, the pack is damaged", place, i);
+    check(io::read_block(source, type, start, extent, out), "{}: sample {} cannot be read, the pack is damaged", place,
+          i);
   }
   check(failure, "{}: samples {} to {} cannot be read", place, first, first + count - 1);
 }
@@ -208,11 +211,17 @@ Reader::~Reader() {
 Reader::Reader(Reader&&) noexcept = default;
 Reader& Reader::operator=(Reader&&) noexcept = default;
 
-const Schema& Reader::schema() const { return impl_->schema; }
+const Schema& Reader::schema() const {
+  return impl_->schema;
+}
 
-const std::filesystem::path& Reader::path() const { return impl_->path; }
+const std::filesystem::path& Reader::path() const {
+  return impl_->path;
+}
 
-std::int64_t Reader::size(Split split) const { return impl_->splits[static_cast<std::size_t>(split)].size; }
+std::int64_t Reader::size(Split split) const {
+  return impl_->splits[static_cast<std::size_t>(split)].size;
+}
 
 std::vector<std::string> Reader::names(Split split) const {
   if (size(split) == 0) {
@@ -229,8 +238,8 @@ void Reader::read_images(Split split, std::int64_t first, std::int64_t count, st
 
 void Reader::read_labels(Split split, std::size_t label_set, std::int64_t first, std::int64_t count,
                          std::span<std::uint8_t> out) const {
-  check(label_set < impl_->schema.label_sets.size(), "{}: label set {} is asked for, it has {}", impl_->where(), label_set,
-        impl_->schema.label_sets.size());
+  check(label_set < impl_->schema.label_sets.size(), "{}: label set {} is asked for, it has {}", impl_->where(),
+        label_set, impl_->schema.label_sets.size());
   impl_->read(split, 1 + label_set, first, count, H5T_NATIVE_UINT8, out.size(), out.data());
 }
 

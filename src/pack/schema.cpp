@@ -15,9 +15,10 @@ namespace {
 
 /// Ten hues of Tableau's palette and their lighter twins.
 constexpr std::array<Rgb, 20> kPalette = {{
-    {31, 119, 180},  {255, 127, 14},  {44, 160, 44},   {214, 39, 40},   {148, 103, 189}, {140, 86, 75},   {227, 119, 194},
-    {188, 189, 34},  {23, 190, 207},  {174, 199, 232}, {255, 187, 120}, {152, 223, 138}, {255, 152, 150}, {197, 176, 213},
-    {196, 156, 148}, {247, 182, 210}, {219, 219, 141}, {158, 218, 229}, {102, 102, 0},   {0, 70, 70},
+    {31, 119, 180},  {255, 127, 14},  {44, 160, 44},   {214, 39, 40},   {148, 103, 189},
+    {140, 86, 75},   {227, 119, 194}, {188, 189, 34},  {23, 190, 207},  {174, 199, 232},
+    {255, 187, 120}, {152, 223, 138}, {255, 152, 150}, {197, 176, 213}, {196, 156, 148},
+    {247, 182, 210}, {219, 219, 141}, {158, 218, 229}, {102, 102, 0},   {0, 70, 70},
 }};
 
 }  // namespace
@@ -118,8 +119,8 @@ std::string digest_text(const Schema& schema) {
 void check_schema(const Schema& schema, std::string_view where) {
   check_size(schema.height, schema.width);
   constexpr std::int64_t kMaxExtent = 1 << 14;
-  check(schema.height <= kMaxExtent && schema.width <= kMaxExtent, "{}: {} x {} pixels a sample are too many, {} is the limit",
-        where, schema.height, schema.width, kMaxExtent);
+  check(schema.height <= kMaxExtent && schema.width <= kMaxExtent,
+        "{}: {} x {} pixels a sample are too many, {} is the limit", where, schema.height, schema.width, kMaxExtent);
   check(!schema.dataset.empty(), "{}: the dataset has no name", where);
   check(!schema.label_sets.empty(), "{}: there is no label set", where);
   std::set<std::string> set_names;
@@ -129,15 +130,16 @@ void check_schema(const Schema& schema, std::string_view where) {
     check(!set.class_names.empty() && set.class_names.size() < kIgnoreLabel,
           "{}: label set \"{}\" has {} classes, 1 to {} are possible", where, set.name, set.class_names.size(),
           kIgnoreLabel - 1);
-    check(set.class_colors.size() == set.class_names.size(), "{}: label set \"{}\" has {} classes but {} colours", where,
-          set.name, set.class_names.size(), set.class_colors.size());
+    check(set.class_colors.size() == set.class_names.size(), "{}: label set \"{}\" has {} classes but {} colours",
+          where, set.name, set.class_names.size(), set.class_colors.size());
     std::set<std::string> class_names;
     for (const std::string& name : set.class_names) {
-      check(!name.empty() && class_names.insert(name).second, "{}: class name \"{}\" is empty or there twice", where, name);
+      check(!name.empty() && class_names.insert(name).second, "{}: class name \"{}\" is empty or there twice", where,
+            name);
     }
   }
-  check(std::isfinite(schema.depth_scale) && schema.depth_scale > 0, "{}: depth_scale is {}, it must be positive", where,
-        schema.depth_scale);
+  check(std::isfinite(schema.depth_scale) && schema.depth_scale > 0, "{}: depth_scale is {}, it must be positive",
+        where, schema.depth_scale);
   for (std::size_t i = 0; i < 3; ++i) {
     check(std::isfinite(schema.image_mean[i]) && std::isfinite(schema.image_std[i]) && schema.image_std[i] > 0,
           "{}: image_mean and image_std must be numbers, image_std positive", where);
@@ -163,7 +165,8 @@ std::optional<std::string> label_fault(const Schema& schema, std::size_t label_s
     if (labels[i] >= num_classes && labels[i] != kIgnoreLabel) {
       const auto width = static_cast<std::size_t>(schema.width);
       return fmt::format("{} {} at row {}, column {}; 0 to {} and {} (ignored) are possible",
-                         schema.label_sets[label_set].name, labels[i], i / width, i % width, num_classes - 1, kIgnoreLabel);
+                         schema.label_sets[label_set].name, labels[i], i / width, i % width, num_classes - 1,
+                         kIgnoreLabel);
     }
   }
   return std::nullopt;
@@ -173,7 +176,8 @@ std::optional<std::string> depth_fault(const Schema& schema, std::span<const flo
   for (std::size_t i = 0; i < depth.size(); ++i) {
     if (!(depth[i] >= 0.0F) || std::isinf(depth[i])) {
       const auto width = static_cast<std::size_t>(schema.width);
-      return fmt::format("depth {} at row {}, column {}; it must be 0 (invalid) or positive", depth[i], i / width, i % width);
+      return fmt::format("depth {} at row {}, column {}; it must be 0 (invalid) or positive", depth[i], i / width,
+                         i % width);
     }
   }
   return std::nullopt;
@@ -184,10 +188,13 @@ void check_size(std::int64_t height, std::int64_t width) {
   if (height > 0 && width > 0 && height % kMultiple == 0 && width % kMultiple == 0) {
     return;
   }
-  const auto nearest = [](std::int64_t extent) { return std::max<std::int64_t>(1, (extent + kMultiple / 2) / kMultiple) * kMultiple; };
-  fail("size {}x{} (height x width): both must be multiples of {}, because the network halves its input five times; "
-       "{}x{} would do",
-       height, width, kMultiple, nearest(height), nearest(width));
+  const auto nearest = [](std::int64_t extent) {
+    return std::max<std::int64_t>(1, (extent + kMultiple / 2) / kMultiple) * kMultiple;
+  };
+  fail(
+      "size {}x{} (height x width): both must be multiples of {}, because the network halves its input five times; "
+      "{}x{} would do",
+      height, width, kMultiple, nearest(height), nearest(width));
 }
 
 }  // namespace xtasc::pack

@@ -30,30 +30,32 @@ struct LabelSet {
 
 /// Everything about a pack but its samples: the root's attributes, defined here once for reader, writer and verifier.
 struct Schema {
-  std::string dataset;   ///< "nyuv2", "cityscapes", "scenes", or what dataset.toml says
+  std::string dataset;  ///< "nyuv2", "cityscapes", "scenes", or what dataset.toml says
   std::int64_t height = 0;
   std::int64_t width = 0;
   std::vector<LabelSet> label_sets;  ///< the first one gives the root's num_classes and class_names
   DepthKind depth_kind = DepthKind::metres;
   DepthType depth_type = DepthType::float32;
-  double depth_scale = 1.0;  ///< depth = depth_scale * stored; 0 = invalid
-  double depth_max = 0.0;    ///< largest valid depth over both splits, after scaling
+  double depth_scale = 1.0;                                  ///< depth = depth_scale * stored; 0 = invalid
+  double depth_max = 0.0;                                    ///< largest valid depth over both splits, after scaling
   std::array<double, 3> image_mean = {0.485, 0.456, 0.406};  ///< RGB in 0..1, for the network's normalisation
   std::array<double, 3> image_std = {0.229, 0.224, 0.225};
-  std::string resize;        ///< "nearest, pixel centres" | "area" | "none"
+  std::string resize;  ///< "nearest, pixel centres" | "area" | "none"
   std::string tool_version;
-  std::string created;       ///< ISO 8601, UTC; not part of the digest
-  std::string source;        ///< where the raw data came from, in words
+  std::string created;         ///< ISO 8601, UTC; not part of the digest
+  std::string source;          ///< where the raw data came from, in words
   std::string content_digest;  ///< XXH3-128 over names, attributes and samples, 32 hexadecimal digits
 
-  [[nodiscard]] std::int64_t num_classes() const { return static_cast<std::int64_t>(label_sets.front().class_names.size()); }
+  [[nodiscard]] std::int64_t num_classes() const {
+    return static_cast<std::int64_t>(label_sets.front().class_names.size());
+  }
 };
 
-[[nodiscard]] std::string_view split_name(Split split);           ///< "train" | "val"
-[[nodiscard]] std::string_view depth_kind_name(DepthKind kind);   ///< "metres" | "inverse_depth"
+[[nodiscard]] std::string_view split_name(Split split);          ///< "train" | "val"
+[[nodiscard]] std::string_view depth_kind_name(DepthKind kind);  ///< "metres" | "inverse_depth"
 /// \throws Error for any other name; `where` names the file in it.
 [[nodiscard]] DepthKind depth_kind_from(std::string_view name, std::string_view where);
-[[nodiscard]] std::string_view depth_type_name(DepthType type);   ///< "uint16" | "float32"
+[[nodiscard]] std::string_view depth_type_name(DepthType type);  ///< "uint16" | "float32"
 
 /// The data sets of a split, in the order in which they enter the digest: "image", the label sets, "depth".
 [[nodiscard]] std::vector<std::string> data_set_names(const Schema& schema);
@@ -66,7 +68,8 @@ struct Schema {
 /// \throws Error unless names, sizes, classes, colours and scale make sense. \param where  names the pack in the error.
 void check_schema(const Schema& schema, std::string_view where);
 
-/// `count` colours that are easy to tell apart, for label sets that bring none: fixed, so that pictures stay comparable.
+/// `count` colours that are easy to tell apart, for label sets that bring none: fixed, so that pictures stay
+/// comparable.
 [[nodiscard]] std::vector<Rgb> default_class_colors(std::size_t count);
 
 /// \throws Error unless height and width are positive multiples of 32: the network halves its input five times and

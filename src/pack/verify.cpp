@@ -79,7 +79,8 @@ class Verifier {
     }
   }
 
-  void note(Split split, const std::string& data_set, const std::string& sample, const std::optional<std::string>& fault) {
+  void note(Split split, const std::string& data_set, const std::string& sample,
+            const std::optional<std::string>& fault) {
     if (fault) {
       report_.faults.push_back(fmt::format("/{}/{}: {}: {}", split_name(split), data_set, sample, *fault));
     }
@@ -139,9 +140,9 @@ class Verifier {
     }
     const std::string found = digest_.hex(schema);
     if (found != schema.content_digest) {
-      report_.faults.push_back(
-          fmt::format("content digest is {}, names, attributes and samples give {}: something was changed after packing",
-                      schema.content_digest, found));
+      report_.faults.push_back(fmt::format(
+          "content digest is {}, names, attributes and samples give {}: something was changed after packing",
+          schema.content_digest, found));
     }
   }
 

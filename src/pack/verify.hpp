@@ -18,10 +18,10 @@ struct Report {
   std::vector<std::string> faults;  ///< one line each: data set, sample, name, what is wrong; empty for a good pack
   /// Pixels of each class of each label set over both splits; the last entry counts the ignored ones.
   std::vector<std::vector<std::int64_t>> label_pixels;
-  double depth_min = 0.0;             ///< smallest valid depth, after scaling; 0 when no pixel is valid
-  double depth_max = 0.0;             ///< largest
+  double depth_min = 0.0;  ///< smallest valid depth, after scaling; 0 when no pixel is valid
+  double depth_max = 0.0;  ///< largest
   std::int64_t valid_depth_pixels = 0;
-  std::int64_t pixels = 0;            ///< height x width x samples
+  std::int64_t pixels = 0;  ///< height x width x samples
 };
 
 /// Reads every byte of a pack: checksums of every sample, label and depth ranges, names, content digest.

@@ -67,7 +67,8 @@ Hdf5Handle create_samples(hid_t group, const std::string& name, const Schema& sc
   empty[0] = 0;
   limit[0] = H5S_UNLIMITED;
   const auto rank = static_cast<int>(chunk.size());
-  const Hdf5Handle space(check(H5Screate_simple(rank, empty.data(), limit.data()), "cannot make a data space"), H5Sclose);
+  const Hdf5Handle space(check(H5Screate_simple(rank, empty.data(), limit.data()), "cannot make a data space"),
+                         H5Sclose);
   const Hdf5Handle creation(check(H5Pcreate(H5P_DATASET_CREATE), "cannot make a property list"), H5Pclose);
   check(H5Pset_obj_track_times(creation.get(), false), "cannot switch time stamps off");
   check(H5Pset_chunk(creation.get(), rank, chunk.data()), "cannot set chunks");
@@ -75,8 +76,8 @@ Hdf5Handle create_samples(hid_t group, const std::string& name, const Schema& sc
   // Without a chunk cache each sample goes to the file at once, so a full disk shows at the sample that meets it.
   const Hdf5Handle access(check(H5Pcreate(H5P_DATASET_ACCESS), "cannot make a property list"), H5Pclose);
   check(H5Pset_chunk_cache(access.get(), 0, 0, 1.0), "cannot set the chunk cache");
-  return {check(H5Dcreate2(group, name.c_str(), element_type(schema, data_set), space.get(), H5P_DEFAULT, creation.get(),
-                           access.get()),
+  return {check(H5Dcreate2(group, name.c_str(), element_type(schema, data_set), space.get(), H5P_DEFAULT,
+                           creation.get(), access.get()),
                 "cannot create data set '{}'", name),
           H5Dclose};
 }
@@ -229,12 +230,13 @@ void Writer::Impl::close_data_sets() {
 
 void check_output(const fs::path& output, bool overwrite) {
   std::error_code error;
-  check(output.has_filename() && !fs::is_directory(output, error), "cannot write '{}': it is a folder, a file is expected",
-        output.string());
+  check(output.has_filename() && !fs::is_directory(output, error),
+        "cannot write '{}': it is a folder, a file is expected", output.string());
   check(overwrite || !fs::exists(fs::symlink_status(output, error)),
         "output '{}' exists already: choose another name, or --force to replace it", output.string());
   const fs::path folder = output.has_parent_path() ? output.parent_path() : fs::path(".");
-  check(fs::is_directory(folder, error), "cannot write '{}': there is no folder '{}'", output.string(), folder.string());
+  check(fs::is_directory(folder, error), "cannot write '{}': there is no folder '{}'", output.string(),
+        folder.string());
   if (::access(folder.c_str(), W_OK) != 0) {
     fail("cannot write '{}': {}", output.string(), errno_text(errno));
   }

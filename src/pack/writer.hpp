@@ -14,16 +14,16 @@ namespace xtasc::pack {
 
 /// One sample to be written, height x width as in the Schema.
 struct Sample {
-  std::string name;                                  ///< the raw file, relative to the raw root; unique in the pack
-  std::span<const std::uint8_t> image;               ///< H x W x 3 RGB
+  std::string name;                                   ///< the raw file, relative to the raw root; unique in the pack
+  std::span<const std::uint8_t> image;                ///< H x W x 3 RGB
   std::vector<std::span<const std::uint8_t>> labels;  ///< one H x W per label set: class id or kIgnoreLabel
   /// H x W as stored (depth = depth_scale * stored, 0 = invalid), of the Schema's depth_type.
   std::variant<std::span<const float>, std::span<const std::uint16_t>> depth;
 };
 
-/// Writes a pack, one sample at a time, into a hidden temporary file beside `output`; finish() makes it durable and gives
-/// it its name. A Writer that is destroyed before that removes its temporary file, and the next one on the same output
-/// those of writers that were killed. Not thread safe; holds io::lock_hdf5() in every call.
+/// Writes a pack, one sample at a time, into a hidden temporary file beside `output`; finish() makes it durable and
+/// gives it its name. A Writer that is destroyed before that removes its temporary file, and the next one on the same
+/// output those of writers that were killed. Not thread safe; holds io::lock_hdf5() in every call.
 class Writer {
  public:
   /// \param schema     depth_max, created, tool_version and content_digest are filled in here.
@@ -34,8 +34,8 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
-  /// \throws Error  naming the sample: wrong size, label beyond the classes, depth NaN or negative, name used before; or the
-  /// system's reason when it cannot be written.
+  /// \throws Error  naming the sample: wrong size, label beyond the classes, depth NaN or negative, name used before;
+  /// or the system's reason when it cannot be written.
   void append(Split split, const Sample& sample);
 
   /// Completes the pack and renames it. \returns the schema as written, with digest and depth_max.
@@ -47,7 +47,8 @@ class Writer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// \throws Error  when `output` exists and `overwrite` is off, is a folder, or its folder is missing: to be asked before long work.
+/// \throws Error  when `output` exists and `overwrite` is off, is a folder, or its folder is missing: to be asked
+/// before long work.
 void check_output(const std::filesystem::path& output, bool overwrite);
 
 }  // namespace xtasc::pack

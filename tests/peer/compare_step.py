@@ -272,7 +272,8 @@ def run_case(
         try:
             found = torch.load(folder / "O.pt")
         except Exception as error:  # a fault like any other; the numbers can be compared all the same
-            broken.append(f"{where}: plain torch.load does not open O.pt: {str(error).splitlines()[0]}")
+            reason = next((line for line in str(error).splitlines() if "error:" in line), str(error))
+            broken.append(f"{where}: plain torch.load does not open O.pt: {reason.strip()[:120]}")
             found = torch.load(folder / "O.pt", weights_only=False)
         deviations, faults = compare(case, found, expected, cancelled)
         if first is None:

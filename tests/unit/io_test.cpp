@@ -33,7 +33,8 @@ TEST(AtomicFile, WritesReplacesAndLeavesNothingElse) {
 
 TEST(AtomicFile, FailureNamesThePathAndKeepsTheOldFile) {
   const TempFolder folder;
-  EXPECT_THAT(error_of([&] { write_file_atomically(folder / "none/a.txt", "x"); }), HasSubstr("none/a.txt': No such file"));
+  EXPECT_THAT(error_of([&] { write_file_atomically(folder / "none/a.txt", "x"); }),
+              HasSubstr("none/a.txt': No such file"));
   EXPECT_THAT(error_of([&] { std::ignore = read_file(folder / "b.txt"); }), HasSubstr("b.txt': No such file"));
   write_file_atomically(folder / "a.txt", "old");
   {
@@ -88,12 +89,14 @@ TEST(Npy, RoundTripAndFaults) {
 
   EXPECT_THAT(error_of([&] { std::ignore = read_npy_float(folder / "b.npy"); }), HasSubstr("type '|u1', not '<f4'"));
   write_bytes(folder / "c.npy", bytes.substr(0, bytes.size() - 1));
-  EXPECT_THAT(error_of([&] { std::ignore = read_npy_float(folder / "c.npy"); }), HasSubstr("needs 24 bytes of data, the file holds 23"));
+  EXPECT_THAT(error_of([&] { std::ignore = read_npy_float(folder / "c.npy"); }),
+              HasSubstr("needs 24 bytes of data, the file holds 23"));
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     write_bytes(folder / "c.npy", bytes.substr(0, size));
     EXPECT_NE(error_of([&] { std::ignore = read_npy_float(folder / "c.npy"); }), "no error") << size;
   }
-  EXPECT_THAT(error_of([&] { write_npy(folder / "d.npy", values, one); }), HasSubstr("6 values do not fill the shape (3,"));
+  EXPECT_THAT(error_of([&] { write_npy(folder / "d.npy", values, one); }),
+              HasSubstr("6 values do not fill the shape (3,"));
 }
 
 std::vector<std::uint8_t> pattern(std::size_t count) {
@@ -136,17 +139,22 @@ TEST(Image, HeaderFaultsAreNamed) {
               HasSubstr("a PNG of 1 channel of 8 bits, a grey PNG of 16 bits is expected"));
   EXPECT_THAT(error_of([&] { std::ignore = read_grey8_image(folder / "deep.png"); }),
               HasSubstr("a PNG of 1 channel of 16 bits, a grey PNG of 8 bits is expected"));
-  EXPECT_THAT(error_of([&] { std::ignore = read_grey8_image(folder / "rgb.png"); }), HasSubstr("a PNG of 3 channels of 8 bits"));
-  EXPECT_THAT(error_of([&] { std::ignore = read_rgb_image(folder / "deep.png"); }), HasSubstr("16 bits a channel, 8 are expected"));
-  EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder / "none.png"); }), HasSubstr("none.png': No such file"));
+  EXPECT_THAT(error_of([&] { std::ignore = read_grey8_image(folder / "rgb.png"); }),
+              HasSubstr("a PNG of 3 channels of 8 bits"));
+  EXPECT_THAT(error_of([&] { std::ignore = read_rgb_image(folder / "deep.png"); }),
+              HasSubstr("16 bits a channel, 8 are expected"));
+  EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder / "none.png"); }),
+              HasSubstr("none.png': No such file"));
   EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder.path()); }), HasSubstr("Is a directory"));
   write_bytes(folder / "lfs.png", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n");
   EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder / "lfs.png"); }),
               HasSubstr("lfs.png': found a Git LFS pointer instead of the file (run `git lfs pull`)"));
   write_bytes(folder / "empty.png", "");
-  EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder / "empty.png"); }), HasSubstr("found an empty file"));
+  EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder / "empty.png"); }),
+              HasSubstr("found an empty file"));
   write_bytes(folder / "text.png", "<html>not found</html>\n");
-  EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder / "text.png"); }), HasSubstr("found text (\"<html>"));
+  EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder / "text.png"); }),
+              HasSubstr("found text (\"<html>"));
 }
 
 /// CRC-32 bit by bit: another way than the one under test.
@@ -227,7 +235,8 @@ TEST(Hdf5, FilesThatAreNoneAreNamed) {
               HasSubstr("text.h5': found text (\"hello\"), an HDF5 file is expected"));
   testing::internal::CaptureStderr();
   write_bytes(folder / "torn.h5", std::string("\x89HDF\r\n\x1a\n", 8) + std::string(100, '\0'));
-  EXPECT_THAT(error_of([&] { std::ignore = open_hdf5(folder / "torn.h5"); }), HasSubstr("torn.h5': truncated or damaged"));
+  EXPECT_THAT(error_of([&] { std::ignore = open_hdf5(folder / "torn.h5"); }),
+              HasSubstr("torn.h5': truncated or damaged"));
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
@@ -245,10 +254,12 @@ TEST(Hdf5, AttributesRoundTripAndFaults) {
   EXPECT_EQ(read_int_attribute(file.get(), "count", "f"), 7);
   EXPECT_THAT(read_strings_attribute(file.get(), "names", "f"), ElementsAre("x", "", "größe"));
   EXPECT_THAT(read_double_attribute(file.get(), "pair", 2, "f"), ElementsAre(0.1, 2.0));
-  EXPECT_EQ(error_of([&] { std::ignore = read_int_attribute(file.get(), "nothing", "f"); }), "f: attribute 'nothing' is missing");
+  EXPECT_EQ(error_of([&] { std::ignore = read_int_attribute(file.get(), "nothing", "f"); }),
+            "f: attribute 'nothing' is missing");
   EXPECT_EQ(error_of([&] { std::ignore = read_int_attribute(file.get(), "text", "f"); }),
             "f: attribute 'text' holds 1 text(s), one whole number is expected");
-  EXPECT_THAT(error_of([&] { std::ignore = read_double_attribute(file.get(), "pair", 3, "f"); }), HasSubstr("3 number(s) is expected"));
+  EXPECT_THAT(error_of([&] { std::ignore = read_double_attribute(file.get(), "pair", 3, "f"); }),
+              HasSubstr("3 number(s) is expected"));
 }
 
 }  // namespace

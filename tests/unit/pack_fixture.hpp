@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -120,7 +122,11 @@ inline pack::Schema small_schema() {
 /// Values that differ by sample and pixel; owns what a pack::Sample points to.
 struct SmallSample {
   explicit SmallSample(std::uint32_t number, std::size_t pixels = 32 * 64)
-      : name("raw/" + std::to_string(number) + ".png"), image(pixels * 3), label(pixels), depth(pixels), depth16(pixels) {
+      : name("raw/" + std::to_string(number) + ".png"),
+        image(pixels * 3),
+        label(pixels),
+        depth(pixels),
+        depth16(pixels) {
     for (std::size_t i = 0; i < pixels; ++i) {
       for (std::size_t c = 0; c < 3; ++c) {
         image[3 * i + c] = static_cast<std::uint8_t>(number * 31 + i * 7 + c);

@@ -1,0 +1,113 @@
+// xtasc-evaluate: losses and both metric protocols of a trained net on a pack.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/cli.hpp"
+#include "core/log.hpp"
+#include "core/progress.hpp"
+#include "data/dataset.hpp"
+#include "dist/communicator.hpp"
+#include "io/atomic_file.hpp"
+#include "launch/model_source.hpp"
+#include "launch/ranks.hpp"
+#include "pack/reader.hpp"
+#include "train/evaluate.hpp"
+
+namespace {
+
+using namespace xtasc;
+
+struct Options {
+  launch::ModelSource model;
+  std::string pack, json, split = "val";
+};
+
+nlohmann::json to_json(const train::Evaluation& evaluation, const std::vector<std::string>& class_names) {
+  nlohmann::json by_class = nlohmann::json::object();
+  for (std::size_t i = 0; i < evaluation.report.class_iou.size(); ++i) {
+    const auto& iou = evaluation.report.class_iou[i];
+    by_class[class_names[i]] = iou ? nlohmann::json(*iou) : nlohmann::json();
+  }
+  return {{"losses", evaluation.losses},
+          {"paper", evaluation.report.paper},
+          {"dataset", evaluation.report.dataset},
+          {"class_iou", by_class}};
+}
+
+void print_report(const train::Evaluation& evaluation, const std::vector<std::string>& class_names) {
+  fmt::print("{:<12} {:>12} {:>12}\n", "metric", "paper", "dataset");
+  for (const auto& [name, value] : evaluation.report.paper) {
+    fmt::print("{:<12} {:>12.6f} {:>12.6f}\n", name, value, evaluation.report.dataset.at(name));
+  }
+  fmt::print("\n");
+  for (const auto& [name, value] : evaluation.losses) {
+    fmt::print("loss.{:<16} {:.6f}\n", name, value);
+  }
+  if (!evaluation.report.class_iou.empty()) {
+    fmt::print("\nIoU by class (dataset protocol)\n");
+  }
+  for (std::size_t i = 0; i < evaluation.report.class_iou.size(); ++i) {
+    const auto& iou = evaluation.report.class_iou[i];
+    fmt::print("  {:<16} {}\n", class_names[i], iou ? fmt::format("{:.4f}", *iou) : "never occurs");
+  }
+}
+
+void evaluate(const dist::MpiSession& session, const Options& options) {
+  const launch::LoadedModel model = launch::load_model(options.model, session);
+  const std::string pack_path = options.pack.empty() ? model.config.data.pack : options.pack;
+  if (pack_path.empty()) {
+    fail_usage("--pack is needed: the config names no pack");
+  }
+  const pack::Reader reader(pack_path);
+  const std::size_t label_set = data::find_label_set(reader.schema(), model.config.data.label_set);
+  const auto& class_names = reader.schema().label_sets[label_set].class_names;
+  const std::int64_t num_classes = model.learner->net.num_classes();
+  check(num_classes == 0 || num_classes == static_cast<std::int64_t>(class_names.size()),
+        "{} predicts {} classes, {} has {} in {}", model.weights_path.string(), num_classes, pack_path, class_names.size(),
+        reader.schema().label_sets[label_set].name);
+  const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
+  const data::Dataset dataset(reader, split, label_set, model.device);
+  const auto communicator = dist::make_communicator(session, model.device.type());
+  Progress progress("evaluating", dataset.size());
+  const train::Evaluation evaluation =
+      train::evaluate(model.config, *model.learner, dataset, *communicator, [&](std::int64_t images) {
+        progress.update(std::min(images * session.size(), dataset.size()), "images");
+      });
+  if (session.rank() != 0) {
+    return;
+  }
+  fmt::print("{} on {} ({}, {} images)\n\n", model.weights_path.string(), pack_path, options.split, dataset.size());
+  print_report(evaluation, class_names);
+  if (!options.json.empty()) {
+    nlohmann::json json = to_json(evaluation, class_names);
+    json["weights"] = model.weights_path.string();
+    json["pack"] = pack_path;
+    json["pack_digest"] = reader.schema().content_digest;
+    json["split"] = options.split;
+    json["images"] = dataset.size();
+    io::write_file_atomically(options.json, json.dump(2) + "\n");
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Losses and both metric protocols of a trained net on a pack: [mpirun -np N] xtasc-evaluate --run DIR",
+               "xtasc-evaluate");
+  Options options;
+  launch::add_model_options(app, options.model);
+  app.add_option("--pack", options.pack, "The pack (.h5); default: the one of the config");
+  app.add_option("--split", options.split, "Which images")->capture_default_str()->check(CLI::IsMember({"val", "train"}));
+  app.add_option("--json", options.json, "Also write everything to this file");
+  std::optional<dist::MpiSession> session;
+  return run_program(
+      app, argc, argv,
+      [&] {
+        session.emplace(&argc, &argv);
+        set_quiet(session->rank() != 0);
+        evaluate(*session, options);
+        return ExitCode::success;
+      },
+      launch::rank_error_hooks(session));
+}

@@ -1,0 +1,60 @@
+#include "launch/model_source.hpp"
+
+#include <ATen/ATen.h>
+
+#include <CLI/CLI.hpp>
+
+#include "core/error.hpp"
+#include "results/run_folder.hpp"
+#include "tensorfile/tensor_file.hpp"
+#include "train/checkpoint.hpp"
+
+namespace xtasc::launch {
+
+void add_model_options(CLI::App& app, ModelSource& source) {
+  app.add_option("--run", source.run, "A run folder (or a folder that holds one)");
+  app.add_option("--checkpoint", source.checkpoint, "Which of the run's checkpoints")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"best", "last"}));
+  app.add_option("--config", source.config, "Instead of --run: a config (TOML), with --weights");
+  app.add_option("--weights", source.weights, "A file of weights by name, as checkpoints hold and torch.save writes");
+  app.add_option("--set", source.assignments, "Override one key of the config: section.key=value; may be repeated")
+      ->allow_extra_args(false);
+}
+
+LoadedModel load_model(const ModelSource& source, const dist::MpiSession& session) {
+  const bool by_run = !source.run.empty();
+  if (by_run == (!source.config.empty() || !source.weights.empty()) || (!by_run && (source.config.empty() || source.weights.empty()))) {
+    fail_usage("name the model by --run DIR, or by --config FILE and --weights W.pt");
+  }
+  LoadedModel model;
+  if (by_run) {
+    const results::RunFolder run = results::find_run(source.run);
+    const train::Checkpoint checkpoint(run.checkpoints() / source.checkpoint);
+    checkpoint.verify();
+    model.config = config::read_run_config(run.config(), source.assignments);
+    model.weights_path = checkpoint.weights_path();
+  } else {
+    model.config = config::read_run_config(source.config, source.assignments);
+    model.weights_path = source.weights;
+  }
+  // A prediction needs no task weights.
+  model.config.weighting.method = config::Weighting::equal;
+  auto tensors = tensorfile::read_tensor_dict(model.weights_path);
+  std::erase_if(tensors, [](const auto& named) { return named.first.starts_with("weighting."); });
+
+  std::int64_t num_classes = 0;
+  if (config::has_segmentation(model.config.model.system)) {
+    const auto head = tensors.find("seg_decoder.head.weight");
+    check(head != tensors.end() && head->second.dim() == 4, "{}: seg_decoder.head.weight is missing: not weights of {}",
+          model.weights_path.string(), config::name(model.config.model.system));
+    num_classes = head->second.size(0);
+  }
+  model.device = train::choose_device(model.config.run.device, session);
+  train::configure_torch(model.config, session);
+  model.learner = std::make_unique<train::Learner>(model.config, num_classes, model.device);
+  train::load_weights(*model.learner, model.weights_path.string(), tensors);
+  return model;
+}
+
+}  // namespace xtasc::launch

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/run_config.hpp"
+#include "dist/mpi_session.hpp"
+#include "train/setup.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace xtasc::launch {
+
+/// Where a trained net comes from, as the command line names it: a run folder, or a config and a weights file.
+struct ModelSource {
+  std::string run, config, weights;
+  std::string checkpoint = "best";
+  std::vector<std::string> assignments;
+};
+
+/// Adds --run, --checkpoint, --config, --weights and --set to a program.
+void add_model_options(CLI::App& app, ModelSource& source);
+
+/// A net with its weights, ready to predict.
+struct LoadedModel {
+  config::RunConfig config;
+  std::filesystem::path weights_path;
+  std::unique_ptr<train::Learner> learner;
+  at::Device device = at::kCPU;
+};
+
+/// Reads config and weights; a checkpoint of a run is verified first.
+/// \throws Error (exit code 2) when neither or both kinds of source are named.
+[[nodiscard]] LoadedModel load_model(const ModelSource& source, const dist::MpiSession& session);
+
+}  // namespace xtasc::launch

@@ -1,0 +1,275 @@
+// xtasc-predict: a user's images, or samples of a pack -> label maps and depth maps, as data and as a picture.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <set>
+
+#include "core/cli.hpp"
+#include "core/log.hpp"
+#include "core/progress.hpp"
+#include "data/dataset.hpp"
+#include "figure/palette.hpp"
+#include "figure/panel.hpp"
+#include "io/image.hpp"
+#include "io/npy.hpp"
+#include "launch/model_source.hpp"
+#include "launch/ranks.hpp"
+#include "pack/reader.hpp"
+#include "results/provenance.hpp"
+#include "results/run_folder.hpp"
+
+namespace {
+
+using namespace xtasc;
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxPanelRows = 12;
+
+struct Options {
+  launch::ModelSource model;
+  std::vector<std::string> images;
+  std::string pack, split = "val", size, output = "predictions";
+  std::vector<std::int64_t> samples;
+};
+
+/// What the pictures and the normalisation need to know about the data that the net was trained on.
+struct DataFacts {
+  std::vector<std::string> class_names;
+  std::vector<figure::Rgb> class_colors;
+  std::string depth_unit = "m";
+  std::int64_t height = 0, width = 0;
+  std::array<double, 3> mean = {0.485, 0.456, 0.406}, deviation = {0.229, 0.224, 0.225};
+};
+
+/// One picture of the panel; owns what PanelRow borrows. All at the net's size.
+struct Row {
+  std::string name;
+  std::vector<std::uint8_t> image, true_label, label;
+  std::vector<float> true_depth, depth;
+};
+
+template <typename T>
+std::vector<T> values_of(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.to(at::kCPU, c10::CppTypeToScalarType<T>::value).contiguous();
+  const T* data = flat.const_data_ptr<T>();
+  return {data, data + flat.numel()};
+}
+
+std::pair<std::int64_t, std::int64_t> parse_size(const std::string& text) {
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  int used = 0;
+  if (std::sscanf(text.c_str(), "%ldx%ld%n", &height, &width, &used) != 2 || static_cast<std::size_t>(used) != text.size()) {
+    fail_usage("--size must be HEIGHTxWIDTH, e.g. 288x384, found \"{}\"", text);
+  }
+  pack::check_size(height, width);
+  return {height, width};
+}
+
+DataFacts facts_of(const pack::Reader& reader, const std::string& label_set_name) {
+  const pack::Schema& schema = reader.schema();
+  const pack::LabelSet& set = schema.label_sets[data::find_label_set(schema, label_set_name)];
+  return {.class_names = set.class_names,
+          .class_colors = {set.class_colors.begin(), set.class_colors.end()},
+          .depth_unit = schema.depth_kind == pack::DepthKind::metres ? "m" : "inverse depth",
+          .height = schema.height,
+          .width = schema.width,
+          .mean = schema.image_mean,
+          .deviation = schema.image_std};
+}
+
+/// From --pack, else from the pack of the run's config if it is still there, else generic names and the run's size.
+DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
+  const std::string pack_path = options.pack.empty() ? model.config.data.pack : options.pack;
+  DataFacts facts;
+  if (!pack_path.empty() && (!options.pack.empty() || fs::exists(pack_path))) {
+    facts = facts_of(pack::Reader(pack_path), model.config.data.label_set);
+  } else {
+    log_warning("the pack {} is not there: classes are shown by number", pack_path);
+    if (!options.model.run.empty()) {
+      const auto provenance = results::read_provenance(results::find_run(options.model.run).provenance());
+      facts.height = provenance.pack_height;
+      facts.width = provenance.pack_width;
+      facts.depth_unit = provenance.pack_depth_kind == "metres" ? "m" : "inverse depth";
+    }
+  }
+  const auto num_classes = static_cast<std::size_t>(model.learner->net.num_classes());
+  if (num_classes > 0 && facts.class_names.size() != num_classes) {
+    check(options.pack.empty(), "{} predicts {} classes, {} has {}", model.weights_path.string(), num_classes, options.pack,
+          facts.class_names.size());
+    facts.class_names.clear();
+    for (std::size_t i = 0; i < num_classes; ++i) {
+      facts.class_names.push_back(fmt::format("class {}", i));
+    }
+    facts.class_colors = figure::default_class_colors(num_classes);
+  }
+  if (!options.size.empty()) {
+    std::tie(facts.height, facts.width) = parse_size(options.size);
+  }
+  if (facts.height == 0) {
+    fail_usage("--size HxW is needed: neither a run nor a pack tells the size that the net was trained at");
+  }
+  return facts;
+}
+
+/// Writes NAME_label.png and NAME_depth.npy at the given size and fills the row at the net's own.
+void keep(const model::Predictions& predictions, std::int64_t height, std::int64_t width, const fs::path& stem, Row& row) {
+  const auto resized = [&](const at::Tensor& tensor) {
+    return tensor.size(2) == height && tensor.size(3) == width ? tensor
+                                                               : at::upsample_bilinear2d(tensor, {height, width}, true);
+  };
+  if (predictions.seg.defined()) {
+    const auto label = values_of<std::uint8_t>(resized(predictions.seg).argmax(1));
+    io::write_png(stem.string() + "_label.png", label, height, width, 1);
+    row.label = values_of<std::uint8_t>(predictions.seg.argmax(1));
+  }
+  if (predictions.depth.defined()) {
+    const std::array<std::int64_t, 2> shape = {height, width};
+    io::write_npy(stem.string() + "_depth.npy", values_of<float>(resized(predictions.depth)), shape);
+    row.depth = values_of<float>(predictions.depth);
+  }
+}
+
+model::Predictions predict(const launch::LoadedModel& model, const at::Tensor& image_13hw) {
+  const model::Mode mode = {.training = false, .compute = model.learner->types.compute};
+  return model.learner->net.forward_direct(image_13hw.to(model.device), mode);
+}
+
+std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel& model, const DataFacts& facts) {
+  const pack::Reader reader(options.pack);
+  const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
+  const std::size_t label_set = data::find_label_set(reader.schema(), model.config.data.label_set);
+  for (const std::int64_t sample : options.samples) {
+    if (sample < 0 || sample >= reader.size(split)) {
+      fail_usage("--samples {}: {} has samples 0 to {} in {}", sample, options.pack, reader.size(split) - 1, options.split);
+    }
+  }
+  const data::Dataset dataset(reader, split, label_set, model.device);
+  const auto names = reader.names(split);
+  std::vector<Row> rows;
+  for (const std::int64_t sample : options.samples) {
+    const data::Batch batch = dataset.batch(std::array{sample});
+    Row row;
+    row.name = fmt::format("{} {}: {}", options.split, sample, names[static_cast<std::size_t>(sample)]);
+    row.image.resize(static_cast<std::size_t>(facts.height * facts.width * 3));
+    reader.read_images(split, sample, 1, row.image);
+    row.true_label = values_of<std::uint8_t>(batch.label_nhw);
+    row.true_depth = values_of<float>(batch.depth_n1hw);
+    keep(predict(model, batch.image_n3hw), facts.height, facts.width,
+         fs::path(options.output) / fmt::format("{}_{:05}", options.split, sample), row);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::vector<Row> predict_images(const Options& options, const launch::LoadedModel& model, const DataFacts& facts) {
+  std::set<std::string> stems;
+  for (const std::string& path : options.images) {
+    const std::string stem = fs::path(path).stem().string();
+    if (!stems.insert(stem).second) {
+      fail_usage("two images are called {}: their results would overwrite each other; predict them into two folders", stem);
+    }
+  }
+  const auto constants = at::TensorOptions().dtype(at::kFloat);
+  const at::Tensor mean = at::tensor(at::ArrayRef<double>(facts.mean), constants).view({1, 3, 1, 1});
+  const at::Tensor deviation = at::tensor(at::ArrayRef<double>(facts.deviation), constants).view({1, 3, 1, 1});
+  std::vector<Row> rows;
+  Progress progress("predicting", static_cast<std::int64_t>(options.images.size()));
+  for (const std::string& path : options.images) {
+    io::ImageRules rules;
+    rules.apply_orientation = true;
+    io::Image<std::uint8_t> image = io::read_rgb_image(path, rules);
+    const at::Tensor pixels =
+        at::from_blob(image.pixels.data(), {1, image.height, image.width, 3}, at::kByte).permute({0, 3, 1, 2});
+    const at::Tensor small = at::_upsample_bilinear2d_aa(pixels.to(at::kFloat).contiguous(), {facts.height, facts.width},
+                                                         /*align_corners=*/false);
+    Row row;
+    row.name = fs::path(path).filename().string();
+    row.image = values_of<std::uint8_t>(small.round().clamp(0, 255).permute({0, 2, 3, 1}));
+    keep(predict(model, (small / 255.0 - mean) / deviation), image.height, image.width,
+         fs::path(options.output) / fs::path(path).stem(), row);
+    rows.push_back(std::move(row));
+    progress.update(static_cast<std::int64_t>(rows.size()), "images");
+  }
+  return rows;
+}
+
+void write_picture(const std::vector<Row>& rows, const DataFacts& facts, const fs::path& path) {
+  std::vector<figure::PanelRow> panel;
+  for (const Row& row : rows) {
+    figure::PanelRow shown;
+    shown.caption = row.name;
+    shown.image = row.image;
+    if (!row.label.empty()) {
+      shown.predicted_label = row.label;
+      if (!row.true_label.empty()) {
+        shown.true_label = row.true_label;
+      }
+    }
+    if (!row.depth.empty()) {
+      shown.predicted_depth = row.depth;
+      if (!row.true_depth.empty()) {
+        shown.true_depth = row.true_depth;
+      }
+    }
+    panel.push_back(shown);
+    if (panel.size() == kMaxPanelRows) {
+      break;
+    }
+  }
+  figure::write_panel(path, panel,
+                      {.height = facts.height,
+                       .width = facts.width,
+                       .class_names = facts.class_names,
+                       .class_colors = facts.class_colors,
+                       .depth_unit = facts.depth_unit,
+                       .title = ""});
+}
+
+void predict_all(const dist::MpiSession& session, const Options& options) {
+  if (options.images.empty() == options.samples.empty() || (!options.samples.empty() && options.pack.empty())) {
+    fail_usage("name the input by --images FILE..., or by --pack PACK --samples 0,1,2");
+  }
+  check(session.size() == 1, "xtasc-predict runs on one rank, mpirun started {}", session.size());
+  const c10::NoGradGuard no_grad;
+  const launch::LoadedModel model = launch::load_model(options.model, session);
+  const DataFacts facts = find_facts(options, model);
+  std::error_code error;
+  fs::create_directories(options.output, error);
+  check(!error, "cannot create {}: {}", options.output, error.message());
+
+  const std::vector<Row> rows =
+      options.images.empty() ? predict_pack(options, model, facts) : predict_images(options, model, facts);
+  const fs::path picture = fs::path(options.output) / "panel.png";
+  write_picture(rows, facts, picture);
+  fmt::print("{} image{} predicted with {} into {}\n{}\n", rows.size(), rows.size() == 1 ? "" : "s",
+             model.weights_path.string(), options.output, picture.string());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Predicts labels and depth for images, or for samples of a pack.\n"
+      "Writes, for each, NAME_label.png (class ids) and NAME_depth.npy (float32), and panel.png, a picture of the first 12.",
+      "xtasc-predict");
+  Options options;
+  launch::add_model_options(app, options.model);
+  app.add_option("--images", options.images, "Image files (PNG or JPEG) of any size; results have the image's size");
+  app.add_option("--pack", options.pack, "A pack (.h5): its samples are shown with the ground truth");
+  app.add_option("--samples", options.samples, "Samples of the pack, e.g. 0,1,2")->delimiter(',');
+  app.add_option("--split", options.split, "Which of the pack's splits")->capture_default_str()->check(CLI::IsMember({"val", "train"}));
+  app.add_option("--size", options.size, "HEIGHTxWIDTH that images are resized to for the net; default: as in training");
+  app.add_option("--output", options.output, "Folder for the results")->capture_default_str();
+  std::optional<dist::MpiSession> session;
+  return run_program(
+      app, argc, argv,
+      [&] {
+        session.emplace(&argc, &argv);
+        predict_all(*session, options);
+        return ExitCode::success;
+      },
+      launch::rank_error_hooks(session));
+}

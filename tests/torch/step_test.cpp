@@ -1,0 +1,131 @@
+#include "train/step.hpp"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support/nets.hpp"
+
+namespace xtasc::train {
+namespace {
+
+data::Batch on_meta(const data::Batch& batch) {
+  return {batch.image_n3hw.to(at::kMeta), batch.label_nhw.to(at::kMeta), batch.depth_n1hw.to(at::kMeta)};
+}
+
+struct Case {
+  const char* system;
+  const char* weighting;
+  const char* precision;
+};
+
+class MetaStep : public testing::TestWithParam<Case> {};
+
+/// The meta device has no memory: whatever looks at a value, copies to the host or waits for one throws. So a step that
+/// passes here has no hidden host synchronisation on a GPU either.
+TEST_P(MetaStep, NeverLooksAtAValue) {
+  const auto [system, weighting, precision] = GetParam();
+  const auto config = test::step_config({std::string("model.system=") + system, std::string("weighting.method=") + weighting,
+                                         std::string("run.precision=") + precision});
+  const auto communicator = dist::make_solo_communicator();
+  Learner learner(config, 7, at::kMeta);
+  Step step(config, learner, *communicator);
+  const StepResult result = step.compute(on_meta(test::random_batch(1, 4, 7, 64, 64)));
+  step.update(1e-4);
+  EXPECT_TRUE(result.losses.is_meta());
+  EXPECT_EQ(result.losses.sizes(), at::IntArrayRef({kNumLosses}));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MetaStep,
+                         testing::Values(Case{"xtasc", "equal", "fp32"}, Case{"xtasc", "uncertainty", "bf16"},
+                                         Case{"align", "uncertainty", "fp32"}, Case{"base_mt", "equal", "bf16"},
+                                         Case{"base_st_seg", "equal", "fp32"}, Case{"base_st_depth", "equal", "bf16"}),
+                         [](const auto& info) {
+                           return std::string(info.param.system) + "_" + info.param.weighting + "_" + info.param.precision;
+                         });
+
+TEST(MetaDevice, DoesCatchAHiddenCopy) {
+  EXPECT_ANY_THROW(static_cast<void>(at::zeros({}, at::kMeta).item<double>()));
+}
+
+TEST(Step, LossFallsOnOneBatch) {
+  const auto config = test::step_config({"run.precision=fp32", "train.learning_rate=1e-3"});
+  const auto communicator = dist::make_solo_communicator();
+  Learner learner(config, 5, at::kCPU);
+  Step step(config, learner, *communicator);
+  const data::Batch batch = test::random_batch(1, 3, 5, 64, 64);
+  double first = 0.0;
+  double last = 0.0;
+  for (int i = 0; i < 12; ++i) {
+    last = step.compute(batch).losses[kTotal].item<double>();
+    first = i == 0 ? last : first;
+    step.update(1e-3);
+  }
+  EXPECT_LT(last, 0.8 * first);
+}
+
+TEST(Step, TotalIsEquation11) {
+  const auto config = test::step_config({});
+  const auto communicator = dist::make_solo_communicator();
+  Learner learner(config, 5, at::kCPU);
+  Step step(config, learner, *communicator);
+  const data::Batch batch = test::random_batch(3, 3, 5, 64, 64);
+  const at::Tensor l = step.compute(test::rows(batch, {0, 3}, at::kDouble)).losses;
+  const double expected = 0.9 * l[kSeg].item<double>() + 0.1 * l[kSegToDepth].item<double>() + 0.8 * l[kDepth].item<double>() +
+                          0.2 * l[kDepthToSeg].item<double>();
+  EXPECT_NEAR(l[kTotal].item<double>(), expected, 1e-12);
+}
+
+TEST(Step, BatchWithoutLabelOrDepthGivesNoNan) {
+  const auto config = test::step_config({"weighting.method=uncertainty"});
+  const auto communicator = dist::make_solo_communicator();
+  Learner learner(config, 5, at::kCPU);
+  Step step(config, learner, *communicator);
+  data::Batch batch = test::rows(test::random_batch(3, 2, 5, 64, 64), {0, 2}, at::kDouble);
+  batch.label_nhw.fill_(255);
+  batch.depth_n1hw.fill_(0.0);
+  const StepResult result = step.compute(batch);
+  step.update(1e-4);
+  EXPECT_EQ(result.losses.sum().item<double>(), 0.0);
+  EXPECT_TRUE(at::isfinite(learner.net.parameters().flat_values()).all().item<bool>());
+}
+
+TEST(Step, Bf16FollowsFp32) {
+  const data::Batch batch = test::random_batch(3, 3, 5, 64, 64);
+  const auto total = [&](const char* precision) {
+    const auto config = test::step_config({std::string("run.precision=") + precision});
+    const auto communicator = dist::make_solo_communicator();
+    Learner learner(config, 5, at::kCPU);
+    Step step(config, learner, *communicator);
+    double value = 0.0;
+    for (int i = 0; i < 5; ++i) {
+      value = step.compute(batch).losses[kTotal].item<double>();
+      step.update(1e-4);
+    }
+    return value;
+  };
+  const double exact = total("fp32");
+  const double fast = total("bf16");
+  EXPECT_NE(exact, fast) << "bf16 did not compute in bf16";
+  EXPECT_NEAR(fast / exact, 1.0, 0.02);
+}
+
+TEST(Step, SameBitsTwice) {
+  const data::Batch batch = test::random_batch(3, 3, 5, 64, 64);
+  const auto weights = [&] {
+    const auto config = test::step_config({"run.precision=bf16", "weighting.method=uncertainty"});
+    const auto communicator = dist::make_solo_communicator();
+    Learner learner(config, 5, at::kCPU);
+    Step step(config, learner, *communicator);
+    for (int i = 0; i < 3; ++i) {
+      static_cast<void>(step.compute(batch));
+      step.update(1e-3);
+    }
+    return learner.net.parameters().flat_values().clone();
+  };
+  EXPECT_TRUE(at::equal(weights(), weights()));
+}
+
+}  // namespace
+}  // namespace xtasc::train

@@ -1,0 +1,226 @@
+#include <gtest/gtest.h>
+#include <matio.h>
+
+#include <array>
+#include <cmath>
+#include <map>
+
+#include "io/hdf5.hpp"
+#include "pack/reader.hpp"
+#include "pack/verify.hpp"
+#include "pack_fixture.hpp"
+#include "preprocess/folder.hpp"
+#include "preprocess/nyuv2.hpp"
+#include "preprocess/pack_builder.hpp"
+
+namespace xtasc::preprocess {
+namespace {
+
+namespace fs = std::filesystem;
+using pack::Split;
+using test::bytes_of;
+using test::error_of;
+using test::TempFolder;
+using test::write_bytes;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+void write_mat_vector(mat_t* file, const char* name, std::vector<double> values) {
+  std::array<std::size_t, 2> shape = {values.size(), 1};
+  matvar_t* variable = Mat_VarCreate(name, MAT_C_DOUBLE, MAT_T_DOUBLE, 2, shape.data(), values.data(), 0);
+  Mat_VarWrite(file, variable, MAT_COMPRESSION_ZLIB);
+  Mat_VarFree(variable);
+}
+
+template <typename T>
+void write_frames(hid_t file, const char* name, hid_t type, const std::vector<hsize_t>& shape,
+                  const std::vector<T>& values) {
+  const io::Hdf5Handle space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose);
+  const io::Hdf5Handle set(H5Dcreate2(file, name, type, space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+  ASSERT_GE(H5Dwrite(set.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), 0);
+}
+
+/// The official layout with four frames of 64 x 96 pixels: label of NYU id n is 40-class 1 + n % 40, 13-class n' % 14.
+class Nyuv2Test : public testing::Test {
+ protected:
+  static constexpr std::size_t kFrames = 4, kRows = 64, kColumns = 96;
+
+  void write() const {
+    const io::Hdf5Handle file = io::create_hdf5(raw / "nyu_depth_v2_labeled.mat", "the test's file");
+    std::vector<std::uint8_t> images(kFrames * 3 * kColumns * kRows);
+    std::vector<float> depths(kFrames * kColumns * kRows);
+    std::vector<std::uint16_t> labels(kFrames * kColumns * kRows);
+    for (std::size_t f = 0; f < kFrames; ++f) {
+      for (std::size_t x = 0; x < kColumns; ++x) {
+        for (std::size_t y = 0; y < kRows; ++y) {
+          for (std::size_t c = 0; c < 3; ++c) {
+            images[((f * 3 + c) * kColumns + x) * kRows + y] = static_cast<std::uint8_t>(f * 50 + x + 2 * y + 70 * c);
+          }
+          depths[(f * kColumns + x) * kRows + y] = 1.0F + static_cast<float>(f * 1000 + y * kColumns + x) / 4096.0F;
+          labels[(f * kColumns + x) * kRows + y] = raw_label(f, x, y);
+        }
+      }
+    }
+    edit(depths, labels);
+    write_frames(file.get(), "images", H5T_NATIVE_UINT8, {kFrames, 3, kColumns, kRows}, images);
+    write_frames(file.get(), "depths", H5T_NATIVE_FLOAT, {kFrames, kColumns, kRows}, depths);
+    write_frames(file.get(), "labels", H5T_NATIVE_UINT16, {kFrames, kColumns, kRows}, labels);
+
+    const auto mat = [&](const char* name) { return Mat_CreateVer((raw / name).c_str(), nullptr, MAT_FT_MAT5); };
+    mat_t* splits = mat("splits.mat");
+    write_mat_vector(splits, "trainNdxs", train);
+    write_mat_vector(splits, "testNdxs", val);
+    Mat_Close(splits);
+    std::vector<double> to40(894), to13(40);
+    for (std::size_t i = 0; i < 894; ++i) {
+      to40[i] = static_cast<double>(1 + (i + 1) % 40);
+    }
+    for (std::size_t i = 0; i < 40; ++i) {
+      to13[i] = static_cast<double>((i + 1) % 14);
+    }
+    mat_t* mapping = mat("classMapping40.mat");
+    write_mat_vector(mapping, "mapClass", to40);
+    Mat_Close(mapping);
+    mat_t* mapping13 = mat("class13Mapping.mat");
+    const char* fields[] = {"labels13"};
+    std::array<std::size_t, 2> one = {1, 1}, shape = {1, 40};
+    matvar_t* owner = Mat_VarCreateStruct("classMapping13", 2, one.data(), fields, 1);
+    Mat_VarSetStructFieldByName(owner, "labels13", 0,
+                                Mat_VarCreate("labels13", MAT_C_DOUBLE, MAT_T_DOUBLE, 2, shape.data(), to13.data(), 0));
+    Mat_VarWrite(mapping13, owner, MAT_COMPRESSION_ZLIB);
+    Mat_VarFree(owner);
+    Mat_Close(mapping13);
+  }
+  static std::uint16_t raw_label(std::size_t f, std::size_t x, std::size_t y) {
+    return static_cast<std::uint16_t>((f * 300 + x * 7 + y * 3) % 895);
+  }
+  static int expected_class(std::size_t label) {
+    const std::size_t class13 = label == 0 ? 0 : (1 + label % 40) % 14;
+    return class13 == 0 ? 255 : static_cast<int>(class13) - 1;
+  }
+  [[nodiscard]] std::string error() const {
+    fs::remove(raw / "nyu_depth_v2_labeled.mat");
+    write();
+    return error_of([&] { build_pack(Nyuv2Dataset(raw.path()), options); });
+  }
+
+  TempFolder raw, out;
+  std::vector<double> train = {4, 1}, val = {2, 3};
+  std::function<void(std::vector<float>&, std::vector<std::uint16_t>&)> edit = [](auto&, auto&) {};
+  BuildOptions options{out / "a.h5", {64, 96}, ImageFilter::nearest, 3, true};
+};
+
+TEST_F(Nyuv2Test, ReadsTheOfficialLayout) {
+  ASSERT_EQ(error(), "no error");
+  EXPECT_THAT(pack::verify(options.output).faults, IsEmpty());
+  const pack::Reader reader(options.output);
+  EXPECT_THAT(reader.names(Split::train), ElementsAre("nyu_depth_v2_labeled.mat:4", "nyu_depth_v2_labeled.mat:1"));
+  EXPECT_EQ(reader.schema().num_classes(), 13);
+  std::vector<std::uint8_t> image(kRows * kColumns * 3), label(kRows * kColumns);
+  std::vector<float> depth(kRows * kColumns);
+  reader.read_images(Split::val, 1, 1, image);  // frame 3, f = 2
+  reader.read_labels(Split::val, 0, 1, 1, label);
+  reader.read_depth(Split::val, 1, 1, std::span<float>(depth));
+  for (std::size_t y = 0; y < kRows; ++y) {
+    for (std::size_t x = 0; x < kColumns; ++x) {
+      const std::size_t p = y * kColumns + x;
+      ASSERT_EQ(image[3 * p + 1], static_cast<std::uint8_t>(100 + x + 2 * y + 70));
+      ASSERT_EQ(label[p], expected_class(raw_label(2, x, y)));
+      ASSERT_EQ(depth[p], 1.0F + static_cast<float>(2000 + p) / 4096.0F);
+    }
+  }
+}
+
+TEST_F(Nyuv2Test, FaultsAreNamed) {
+  options.size = {32, 32};
+  edit = [](auto&, auto& labels) { labels[(1 * kColumns + 95) * kRows + 63] = 895; };
+  EXPECT_THAT(error(), HasSubstr("frame 2, row 63, column 95: label 895, 0 to 894 are known"));
+  edit = [](auto& depths, auto&) { depths[(2 * kColumns + 1) * kRows] = std::nanf(""); };
+  EXPECT_THAT(error(), HasSubstr("frame 3, row 0, column 1: depth nan"));
+  edit = [](auto& depths, auto&) { depths[5] = -0.5F; };
+  EXPECT_THAT(error(), HasSubstr("frame 1, row 5, column 0: depth -0.5"));
+  edit = [](auto&, auto&) {};
+  train = {1, 2};
+  EXPECT_THAT(error(), HasSubstr("frame 2 of testNdxs is in trainNdxs already"));
+  train = {1, 1};
+  EXPECT_THAT(error(), HasSubstr("frame 1 of trainNdxs is in trainNdxs already"));
+  train = {5};
+  EXPECT_THAT(error(), HasSubstr("trainNdxs holds 5, whole numbers from 1 to 4 are expected"));
+  train = {1.5};
+  EXPECT_THAT(error(), HasSubstr("trainNdxs holds 1.5"));
+  train = {};
+  EXPECT_THAT(error(), testing::AnyOf(HasSubstr("trainNdxs holds no numbers"), HasSubstr("trainNdxs is missing")));
+  EXPECT_THAT(out.entries(), IsEmpty());
+  train = {1};
+  ASSERT_EQ(error(), "no error");
+  const std::string splits = bytes_of(raw / "splits.mat");
+  for (std::size_t size = 0; size + 16 < splits.size(); size += 9) {  // the last bytes are zlib's checksum
+    write_bytes(raw / "splits.mat", splits.substr(0, size));
+    EXPECT_THAT(error_of([&] { Nyuv2Dataset(raw.path()); }), HasSubstr("splits.mat")) << size;
+  }
+  fs::remove(raw / "splits.mat");
+  fs::remove(raw / "classMapping40.mat");
+  const std::string missing = error_of([&] { Nyuv2Dataset(raw.path()); });
+  EXPECT_THAT(missing, HasSubstr("splits.mat' is missing"));
+  EXPECT_THAT(missing, HasSubstr("classMapping40.mat' is missing"));
+}
+
+TEST(RealData, MatFilesAndImagesHoldTheSameFrames) {
+  const fs::path data = fs::path(XTASC_SOURCE_DIR) / ".." / "shared" / "data";
+  const fs::path mat_root = data / "nyuv2_mat_sample", image_root = data / "nyuv2_images";
+  if (!fs::exists(mat_root / "nyu_depth_v2_labeled.mat") || !fs::exists(image_root / "rgb" / "0001.jpg")) {
+    GTEST_SKIP() << "no real NYUv2 data at ../shared/data";
+  }
+  std::map<std::size_t, std::size_t> official;  // frame of the sample -> index in the full set
+  std::ifstream index(mat_root / "official_index.txt");
+  for (std::size_t frame = 0, full = 0; index >> frame >> full;) {
+    official[frame] = full;
+  }
+  const Nyuv2Dataset mat(mat_root);
+  const FolderDataset images(image_root,
+                             read_folder_description(XTASC_SOURCE_DIR "/configs/nyuv2_images.dataset.toml"));
+  std::map<std::string, std::size_t> image_index;
+  for (const Split split : {Split::train, Split::val}) {
+    for (std::size_t i = 0; i < images.names(split).size(); ++i) {
+      image_index[std::string(split_name(split)) + images.names(split)[i]] = i;
+    }
+  }
+  std::size_t num_compared = 0;
+  for (const Split split : {Split::train, Split::val}) {
+    for (std::size_t i = 0; i < mat.names(split).size(); ++i) {
+      const std::string& name = mat.names(split)[i];
+      const std::size_t full = official.at(std::stoul(name.substr(name.find(':') + 1)));
+      const std::string key = fmt::format("{}rgb/{:04}.jpg", split_name(split), full);
+      ASSERT_TRUE(image_index.contains(key)) << key;  // also: the same split
+      const RawSample a = mat.decode(split, i);
+      const RawSample b = images.decode(split, image_index[key]);
+      ASSERT_EQ(a.height, 480);
+      ASSERT_EQ(a.width, 640);
+      const auto& depth_a = std::get<std::vector<float>>(a.depth);
+      const auto& depth_b = std::get<std::vector<float>>(b.depth);
+      double color_error = 0, depth_error = 0;
+      std::size_t label_differences = 0, label_losses = 0;
+      for (std::size_t p = 0; p < a.image.size(); ++p) {
+        color_error += std::abs(int{a.image[p]} - int{b.image[p]});
+      }
+      for (std::size_t p = 0; p < depth_a.size(); ++p) {
+        depth_error = std::max(depth_error, std::abs(double{depth_a[p]} - double{depth_b[p]}));
+        if (a.labels[0][p] != b.labels[0][p]) {
+          ++(b.labels[0][p] == pack::kIgnoreLabel ? label_losses : label_differences);
+        }
+      }
+      EXPECT_LE(depth_error, 0.025) << key;
+      EXPECT_LE(color_error / static_cast<double>(a.image.size()), 3.0) << key;
+      EXPECT_EQ(label_differences, 0U) << key;
+      if (split == Split::val) {  // in train frames "other property" is unlabelled in the image copy
+        EXPECT_EQ(label_losses, 0U) << key;
+      }
+      ++num_compared;
+    }
+  }
+  EXPECT_EQ(num_compared, 36U);
+}
+
+}  // namespace
+}  // namespace xtasc::preprocess
