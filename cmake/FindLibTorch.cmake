@@ -18,12 +18,14 @@ find_library(LibTorch_CUDA_LIBRARY torch_cuda HINTS ${LibTorch_ROOT}/lib NO_DEFA
 find_library(LibTorch_C10_CUDA_LIBRARY c10_cuda HINTS ${LibTorch_ROOT}/lib NO_DEFAULT_PATH)
 mark_as_advanced(LibTorch_LIBRARY LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_CUDA_LIBRARY LibTorch_C10_CUDA_LIBRARY)
 
-if(LibTorch_ROOT AND EXISTS ${LibTorch_ROOT}/include/torch/csrc/api/include/torch/version.h)
-  file(STRINGS ${LibTorch_ROOT}/include/torch/csrc/api/include/torch/version.h _parts
-       REGEX "define TORCH_VERSION_(MAJOR|MINOR|PATCH) [0-9]+")
-  list(TRANSFORM _parts REPLACE "[^0-9]*([0-9]+).*" "\\1")
-  list(JOIN _parts "." LibTorch_VERSION)
-endif()
+# torch 2.10 moved the three numbers.
+foreach(_header IN ITEMS torch/headeronly/version.h torch/csrc/api/include/torch/version.h)
+  if(NOT LibTorch_VERSION AND EXISTS ${LibTorch_ROOT}/include/${_header})
+    file(STRINGS ${LibTorch_ROOT}/include/${_header} _parts REGEX "define TORCH_VERSION_(MAJOR|MINOR|PATCH) [0-9]+")
+    list(TRANSFORM _parts REPLACE "[^0-9]*([0-9]+).*" "\\1")
+    list(JOIN _parts "." LibTorch_VERSION)
+  endif()
+endforeach()
 set(LibTorch_CUDA OFF)
 if(LibTorch_CUDA_LIBRARY AND LibTorch_C10_CUDA_LIBRARY)
   set(LibTorch_CUDA ON)

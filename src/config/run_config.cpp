@@ -196,12 +196,12 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.word("transferred_segmentation", c.loss.transferred_segmentation,
             "Loss of the segmentation predicted from the depth, against the arg-max of the direct one.");
   list.real("lambda_1", c.loss.lambda_1, 0.0, true, 1.0,
-            "Share of the transferred depth loss in the segmentation task's loss (eq. 11).");
+            "Share of the transferred depth loss in the segmentation task's loss (eq. 11); base_* resolve to 0.");
   list.real("lambda_2", c.loss.lambda_2, 0.0, true, 1.0,
             "Share of the transferred segmentation loss in the depth task's loss (eq. 11).");
 
   list.section = "weighting";
-  list.word("method", c.weighting.method, "How the two tasks' losses are weighted.");
+  list.word("method", c.weighting.method, "How the two tasks' losses are weighted; base_st_*, with one task, always resolve to equal.");
 
   list.section = "train";
   list.integer("epochs", c.train.epochs, 1, "Passes over the training set.");
@@ -225,6 +225,9 @@ void resolve(RunConfig& c) {
   if (c.train.betas.empty()) {
     c.train.betas = {0.9, is_single_task ? 0.999 : 0.99};
   }
+  if (is_single_task) {
+    c.weighting.method = Weighting::equal;  // there is nothing to weigh
+  }
   if (!has_transfer(c.model.system)) {
     c.loss.lambda_1 = 0.0;
     c.loss.lambda_2 = 0.0;
@@ -237,10 +240,6 @@ void resolve(RunConfig& c) {
   }
   if (c.run.device == Device::cuda && c.run.precision == Precision::fp64) {
     fail_usage("run.precision = \"fp64\" is for proofs on the CPU: set run.device=cpu, or precision fp32, tf32 or bf16");
-  }
-  if (is_single_task && c.weighting.method != Weighting::equal) {
-    fail_usage("weighting.method = \"{}\" weighs two tasks, but model.system = \"{}\" trains one: use \"equal\"",
-               name(c.weighting.method), name(c.model.system));
   }
 }
 

@@ -1,10 +1,8 @@
 #include "tensorfile/tensor_file.hpp"
 
 #include <ATen/ATen.h>
-#include <ATen/core/Dict.h>
 #include <caffe2/serialize/inline_container.h>
 #include <caffe2/serialize/in_memory_adapter.h>
-#include <torch/csrc/jit/serialization/pickle.h>
 
 #include <cstring>
 
@@ -61,6 +59,75 @@ TensorDict read_from(const std::string& bytes) {
   return tensors;
 }
 
+/// Writes the opcodes of a pickled dict of tensors, as Python's torch.save does. Not torch's own C++ pickler: it adds a type
+/// tag that `torch.load` refuses to open by default.
+class PickleWriter {
+ public:
+  PickleWriter() : bytes_("\x80\x02}(", 4) {}  // protocol 2, empty dict, mark
+
+  /// One entry: torch._utils._rebuild_tensor_v2(storage, 0, size, stride, False, OrderedDict())
+  void tensor(const std::string& name, const at::Tensor& contiguous, std::int64_t key) {
+    text(name);
+    bytes_ += "ctorch._utils\n_rebuild_tensor_v2\n(";
+    bytes_ += '(';
+    text("storage");
+    bytes_ += fmt::format("ctorch\n{}Storage\n", storage_type(contiguous.scalar_type()));
+    text(std::to_string(key));
+    text("cpu");
+    integer(contiguous.numel());
+    bytes_ += "tQ";
+    integer(0);
+    integers(contiguous.sizes());
+    integers(contiguous.strides());
+    bytes_ += "\x89";
+    bytes_ += "ccollections\nOrderedDict\n)RtR";
+  }
+
+  std::string finish() { return bytes_ + "u."; }
+
+ private:
+  static const char* storage_type(at::ScalarType type) {
+    switch (type) {
+      case at::kFloat:
+        return "Float";
+      case at::kDouble:
+        return "Double";
+      case at::kBFloat16:
+        return "BFloat16";
+      case at::kLong:
+        return "Long";
+      default:
+        fail("tensors of {} are not written", c10::toString(type));
+    }
+  }
+
+  template <typename T>
+  void raw(T value) {
+    bytes_.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  }
+
+  void text(const std::string& value) {
+    bytes_ += 'X';
+    raw(static_cast<std::uint32_t>(value.size()));
+    bytes_ += value;
+  }
+
+  void integer(std::int64_t value) {
+    bytes_ += "\x8a\x08";  // LONG1 of eight bytes
+    raw(value);
+  }
+
+  void integers(at::IntArrayRef values) {
+    bytes_ += '(';
+    for (const std::int64_t value : values) {
+      integer(value);
+    }
+    bytes_ += 't';
+  }
+
+  std::string bytes_;
+};
+
 }  // namespace
 
 TensorDict read_tensor_dict(const std::filesystem::path& path) {
@@ -78,12 +145,25 @@ TensorDict read_tensor_dict(const std::filesystem::path& path) {
 }
 
 std::string tensor_dict_bytes(const TensorDict& tensors) {
-  c10::impl::GenericDict dict(c10::StringType::get(), c10::TensorType::get());
+  std::string file;
+  caffe2::serialize::PyTorchStreamWriter writer([&file](const void* data, std::size_t size) {
+    file.append(static_cast<const char*>(data), size);
+    return size;
+  });
+  PickleWriter pickle;
+  std::int64_t key = 0;
   for (const auto& [name, tensor] : tensors) {
-    dict.insert(name, tensor.detach().to(at::kCPU).contiguous());
+    const at::Tensor flat = tensor.detach().to(at::kCPU).contiguous();
+    pickle.tensor(name, flat, key);
+    writer.writeRecord(fmt::format("data/{}", key), flat.const_data_ptr(), flat.nbytes());
+    ++key;
   }
-  const std::vector<char> bytes = torch::jit::pickle_save(dict);
-  return {bytes.begin(), bytes.end()};
+  const std::string program = pickle.finish();
+  writer.writeRecord("data.pkl", program.data(), program.size());
+  constexpr std::string_view kOrder = "little";
+  writer.writeRecord("byteorder", kOrder.data(), kOrder.size());
+  writer.writeEndOfFile();
+  return file;
 }
 
 void write_tensor_dict(const std::filesystem::path& path, const TensorDict& tensors) {
