@@ -46,7 +46,7 @@ int main(int argc, char** argv) {
       app, argc, argv,
       [&] {
         const auto config = [&] {
-          return config_file.empty() ? config::read_run_config(assignments)
+          return config_file.empty() ? config::run_config_of(assignments)
                                      : config::read_run_config(config_file, assignments);
         };
         if (model->parsed()) {

@@ -269,7 +269,7 @@ RunConfig read_run_config(const std::filesystem::path& file, const std::vector<s
   return resolved(assignments, config);
 }
 
-RunConfig read_run_config(const std::vector<std::string>& assignments) { return resolved(assignments, RunConfig{}); }
+RunConfig run_config_of(const std::vector<std::string>& assignments) { return resolved(assignments, RunConfig{}); }
 
 std::string to_toml(const RunConfig& config, bool documented) {
   RunConfig copy = config;

@@ -81,7 +81,7 @@ struct RunConfig {
 [[nodiscard]] RunConfig read_run_config(const std::filesystem::path& file, const std::vector<std::string>& assignments = {});
 
 /// As read_run_config, from the defaults and assignments alone.
-[[nodiscard]] RunConfig read_run_config(const std::vector<std::string>& assignments);
+[[nodiscard]] RunConfig run_config_of(const std::vector<std::string>& assignments);
 
 /// The config as a TOML file that reads back to the same values. \param documented  with each key's documentation above it
 [[nodiscard]] std::string to_toml(const RunConfig& config, bool documented);

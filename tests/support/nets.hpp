@@ -15,7 +15,7 @@ namespace xtasc::test {
 inline config::RunConfig step_config(std::vector<std::string> assignments) {
   assignments.insert(assignments.begin(), {"model.encoder=resnet18", "run.precision=fp64", "run.device=cpu",
                                            "loss.lambda_1=0.1", "loss.lambda_2=0.2"});
-  return config::read_run_config(assignments);
+  return config::run_config_of(assignments);
 }
 
 /// A batch of random numbers with ignored labels, invalid depth, and, when large enough, one image without any label and one

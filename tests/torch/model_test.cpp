@@ -19,7 +19,7 @@ class ParameterCounts : public testing::TestWithParam<Counts> {};
 /// SPEC section 1; the totals agree with the paper's #P.
 TEST_P(ParameterCounts, AreThePapers) {
   const Counts& expected = GetParam();
-  const auto config = config::read_run_config({std::string("model.encoder=") + expected.encoder});
+  const auto config = config::run_config_of({std::string("model.encoder=") + expected.encoder});
   const Net net(config.model, expected.classes, 1, at::kMeta, at::kFloat);
   const ParameterSet& set = net.parameters();
   EXPECT_EQ(set.num_parameters("encoder."), expected.encoder_alone);
@@ -28,7 +28,7 @@ TEST_P(ParameterCounts, AreThePapers) {
   EXPECT_EQ(set.num_parameters("seg_to_depth."), expected.seg_to_depth);
   EXPECT_EQ(set.num_parameters("depth_to_seg."), expected.depth_to_seg);
   EXPECT_EQ(set.num_parameters(), expected.all);
-  const auto direct = config::read_run_config({std::string("model.encoder=") + expected.encoder, "model.system=base_mt"});
+  const auto direct = config::run_config_of({std::string("model.encoder=") + expected.encoder, "model.system=base_mt"});
   EXPECT_EQ(Net(direct.model, expected.classes, 1, at::kMeta, at::kFloat).parameters().num_parameters(), expected.direct);
 }
 
@@ -41,10 +41,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Counts{"resnet50", 7, 23508032, 6568448, 6567680, 1885568, 1882496, 40412224, 36644160},
                     Counts{"resnet101", 7, 42500160, 6568448, 6567680, 1885568, 1882496, 59404352, 55636288},
                     Counts{"resnet152", 7, 58143808, 6568448, 6567680, 1885568, 1882496, 75048000, 71279936}),
-    [](const auto& info) { return std::string(info.param.encoder) + "_" + std::to_string(info.param.classes); });
+    [](const auto& test) { return std::string(test.param.encoder) + "_" + std::to_string(test.param.classes); });
 
 TEST(Net, PredictionsHaveTheImagesSize) {
-  const auto config = config::read_run_config({"model.encoder=resnet18"});
+  const auto config = config::run_config_of({"model.encoder=resnet18"});
   const Net net(config.model, 7, 1, at::kCPU, at::kFloat);
   const c10::NoGradGuard no_grad;
   const Predictions p = net.forward(at::zeros({2, 3, 64, 96}), {});
@@ -55,14 +55,14 @@ TEST(Net, PredictionsHaveTheImagesSize) {
 }
 
 TEST(Net, RefusesOtherSizes) {
-  const auto config = config::read_run_config({"model.encoder=resnet18"});
+  const auto config = config::run_config_of({"model.encoder=resnet18"});
   const Net net(config.model, 7, 1, at::kCPU, at::kFloat);
   const c10::NoGradGuard no_grad;
   EXPECT_THROW(static_cast<void>(net.forward(at::zeros({1, 3, 60, 96}), {})), Error);
 }
 
 TEST(Net, WeightsAreAFunctionOfSeedAndName) {
-  const auto config = config::read_run_config({"model.encoder=resnet18"});
+  const auto config = config::run_config_of({"model.encoder=resnet18"});
   const auto values = [&](std::uint64_t seed) { return Net(config.model, 7, seed, at::kCPU, at::kFloat).parameters().flat_values(); };
   EXPECT_TRUE(at::equal(values(1), values(1)));
   EXPECT_FALSE(at::equal(values(1), values(2)));
@@ -149,9 +149,9 @@ INSTANTIATE_TEST_SUITE_P(Types, BatchNormAgainstAten,
                          testing::Values(NormCase{at::kDouble, 64, true, 1e-12}, NormCase{at::kDouble, 37, false, 1e-12},
                                          NormCase{at::kFloat, 128, true, 1e-5}, NormCase{at::kFloat, 37, false, 1e-5},
                                          NormCase{at::kBFloat16, 64, true, 1e-2}, NormCase{at::kBFloat16, 5, false, 1e-2}),
-                         [](const auto& info) {
-                           return std::string(c10::toString(info.param.type)) + std::to_string(info.param.channels) +
-                                  (info.param.relu ? "_relu" : "");
+                         [](const auto& test) {
+                           return std::string(c10::toString(test.param.type)) + std::to_string(test.param.channels) +
+                                  (test.param.relu ? "_relu" : "");
                          });
 
 TEST(BatchNorm, EvaluationUsesRunningStatistics) {

@@ -41,8 +41,8 @@ INSTANTIATE_TEST_SUITE_P(All, MetaStep,
                          testing::Values(Case{"xtasc", "equal", "fp32"}, Case{"xtasc", "uncertainty", "bf16"},
                                          Case{"align", "uncertainty", "fp32"}, Case{"base_mt", "equal", "bf16"},
                                          Case{"base_st_seg", "equal", "fp32"}, Case{"base_st_depth", "equal", "bf16"}),
-                         [](const auto& info) {
-                           return std::string(info.param.system) + "_" + info.param.weighting + "_" + info.param.precision;
+                         [](const auto& test) {
+                           return std::string(test.param.system) + "_" + test.param.weighting + "_" + test.param.precision;
                          });
 
 TEST(MetaDevice, DoesCatchAHiddenCopy) {

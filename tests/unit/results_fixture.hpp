@@ -83,7 +83,7 @@ inline RunFolder write_run(const std::filesystem::path& root, const SyntheticRun
   prepare_run_folder(folder);
   std::vector<std::string> settings = {"data.pack=scenes.h5", "model.encoder=resnet18", "train.epochs=3"};
   settings.insert(settings.end(), run.settings.begin(), run.settings.end());
-  const config::RunConfig config = config::read_run_config(settings);
+  const config::RunConfig config = config::run_config_of(settings);
   write_text(folder.config(), config::to_toml(config, false));
 
   Provenance provenance;

@@ -1,0 +1,200 @@
+"""The programs as a user calls them: the whole path, every help text, and wrong inputs with the words they get."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pathlib
+import struct
+import unittest
+import zlib
+
+import common
+from common import Programs, metrics, sets
+
+programs: Programs
+ALL = ["xtasc-preprocess", "xtasc-train", "xtasc-evaluate", "xtasc-predict", "xtasc-inspect", "xtasc-tabulate"]
+
+
+def png_size(path: pathlib.Path) -> tuple[int, int]:
+    """(height, width) from a PNG's header."""
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n", path
+    width, height = struct.unpack(">II", data[16:24])
+    return height, width
+
+
+def write_png(path: pathlib.Path, height: int, width: int) -> None:
+    """An RGB picture of a gradient."""
+    rows = b"".join(b"\0" + bytes((x + y) % 256 for x in range(width) for _ in range(3)) for y in range(height))
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+class Help(unittest.TestCase):
+    def test_every_program_explains_itself(self) -> None:
+        for program in ALL:
+            with self.subTest(program):
+                done = programs.run(program, "--help")
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertIn(program, done.stdout)
+                self.assertGreater(len(done.stdout), 200)
+                done = programs.run(program, "--version")
+                self.assertEqual(done.returncode, 0)
+                self.assertTrue(done.stdout.startswith(program + " 0."), done.stdout)
+
+
+class WholePath(unittest.TestCase):
+    """Pack -> four systems -> evaluate, predict, inspect, tabulate."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        for system in ("base_st_seg", "base_st_depth", "base_mt", "xtasc"):
+            done = programs.run("xtasc-train", *programs.train_arguments(
+                f"runs/{system}", f"model.system={system}", "train.epochs=2", "train.batch_size=8"), ranks=2)
+            assert done.returncode == 0, done.stderr
+        cls.run_folder = programs.run_folder("runs/xtasc")
+
+    def test_run_folder_is_complete(self) -> None:
+        run = self.run_folder
+        for name in ("config.toml", "provenance.json", "metrics.jsonl", "DONE", "checkpoint/last/weights.pt",
+                     "checkpoint/best/weights.pt"):
+            self.assertTrue((run / name).is_file(), name)
+        provenance = json.loads((run / "provenance.json").read_text())
+        self.assertEqual(provenance["world_size"], 2)
+        self.assertEqual(len(provenance["pack_digest"]), 32)
+        self.assertTrue(provenance["finished"])
+        records = metrics(run)
+        self.assertEqual([record["epoch"] for record in records], [1, 2])
+        self.assertEqual(set(records[0]["train_loss"]), {"seg", "depth", "seg_to_depth", "depth_to_seg", "total"})
+        self.assertLess(records[1]["train_loss"]["total"], records[0]["train_loss"]["total"])
+        for protocol in ("paper", "dataset"):
+            self.assertLessEqual({"miou", "pix_acc", "abs_err", "rel_err", "rmse", "delta_1"}, set(records[0][protocol]))
+
+    def test_evaluate_repeats_the_trainers_numbers_on_any_ranks(self) -> None:
+        expected = metrics(self.run_folder)[-1]
+        for ranks in (0, 1, 2, 3):
+            path = programs.scratch / f"evaluate_{ranks}.json"
+            done = programs.run("xtasc-evaluate", "--run", str(self.run_folder), "--checkpoint", "last", "--json",
+                                str(path), ranks=ranks)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            found = json.loads(path.read_text())
+            for protocol in ("paper", "dataset"):
+                for name, value in expected[protocol].items():
+                    self.assertAlmostEqual(found[protocol][name], value, places=9, msg=f"{ranks} ranks, {protocol} {name}")
+            self.assertAlmostEqual(found["losses"]["total"], expected["val_loss"]["total"], places=6)
+
+    def test_evaluate_by_config_and_weights(self) -> None:
+        done = programs.run("xtasc-evaluate", "--config", str(self.run_folder / "config.toml"), "--weights",
+                            str(self.run_folder / "checkpoint/best/weights.pt"), "--pack", str(programs.pack))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("miou", done.stdout)
+
+    def test_predict_samples_of_a_pack(self) -> None:
+        output = programs.scratch / "predicted"
+        done = programs.run("xtasc-predict", "--run", str(self.run_folder), "--pack", str(programs.pack), "--samples",
+                            "0,2", "--output", str(output))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(png_size(output / "val_00000_label.png"), (32, 64))
+        self.assertTrue((output / "val_00002_depth.npy").exists())
+        height, width = png_size(output / "panel.png")
+        self.assertGreater(width, 5 * 200)
+        self.assertGreater(height, 200)
+
+    def test_predict_a_users_image_at_its_own_size(self) -> None:
+        image = programs.scratch / "photo.png"
+        write_png(image, 90, 130)
+        output = programs.scratch / "photo"
+        done = programs.run("xtasc-predict", "--run", str(self.run_folder), "--images", str(image), "--output", str(output))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(png_size(output / "photo_label.png"), (90, 130))
+        header = (output / "photo_depth.npy").read_bytes()[:128]
+        self.assertIn(b"(90, 130)", header)
+
+    def test_inspect(self) -> None:
+        for arguments, expected in ((["pack", str(programs.pack)], "48 samples"),
+                                    (["checkpoint", str(self.run_folder / "checkpoint/last")], "checksums agree"),
+                                    (["model", "--config", str(self.run_folder / "config.toml")], "all, trainable")):
+            done = programs.run("xtasc-inspect", *arguments)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(expected, done.stdout)
+
+    def test_tabulate(self) -> None:
+        prefix = programs.scratch / "table"
+        done = programs.run("xtasc-tabulate", str(programs.scratch / "runs"), "--output", str(prefix))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for model in ("Base ST-Net", "Base MT-Net", "XTasC-Net"):
+            self.assertIn(model, done.stdout)
+        self.assertTrue(prefix.with_suffix(".md").exists())
+        with open(prefix.with_suffix(".csv"), newline="") as file:
+            rows = list(csv.reader(file))
+        self.assertTrue(all(len(row) == len(rows[0]) for row in rows))
+
+    def test_a_damaged_checkpoint_is_refused(self) -> None:
+        weights = self.run_folder / "checkpoint/best/weights.pt"
+        good = weights.read_bytes()
+        weights.write_bytes(good[:1000] + bytes([good[1000] ^ 1]) + good[1001:])
+        done = programs.run("xtasc-evaluate", "--run", str(self.run_folder))
+        weights.write_bytes(good)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("weights.pt is damaged", done.stderr)
+
+
+class WrongInput(unittest.TestCase):
+    """One clear line each, the right exit code, and nothing on standard output."""
+
+    def refused(self, code: int, expected: str, program: str, *arguments: str, ranks: int = 0) -> None:
+        done = programs.run(program, *arguments, ranks=ranks)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(done.stdout, "")
+        lines = [line for line in done.stderr.splitlines() if line.startswith(program + ": error: ")]
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertIn(expected, lines[0])
+        if ranks == 0:
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_training(self) -> None:
+        base = ["--config", str(programs.config)]
+        self.refused(2, "--config is required", "xtasc-train")
+        self.refused(2, "none.toml: No such file", "xtasc-train", "--config", "none.toml")
+        self.refused(2, 'did you mean "encoder"?', "xtasc-train", *base, *sets(["model.encodr=resnet18"]))
+        self.refused(2, 'did you mean "encoder"?', "xtasc-train", *base, *sets(["model.encodr=resnet18"]), ranks=2)
+        self.refused(2, "train.batch_size must be an integer >= 1", "xtasc-train", *base, *sets(["train.batch_size=0"]))
+        self.refused(2, "data.pack is not set", "xtasc-train", *base, *sets(["data.pack="]))
+        self.refused(1, "none.h5", "xtasc-train", *base, *sets(["data.pack=none.h5"]))
+        self.refused(1, "config.toml", "xtasc-train", *base, *sets([f"data.pack={programs.config}"]))
+        self.refused(2, "run.device = \"cuda\"", "xtasc-train", *base, *sets(["run.device=cuda"]))
+        self.refused(2, "the pack has label", "xtasc-train", *base, *sets(["data.label_set=label_19"]))
+        self.refused(1, "/proc", "xtasc-train", *base, *sets(["run.output=/proc/none"]))
+        self.refused(1, "no such file" if False else "none.pt", "xtasc-train", *base, *sets(
+            [f"run.output={programs.scratch}/wrong", "model.encoder_weights=none.pt", *common.SMALL]))
+
+    def test_evaluating_and_predicting(self) -> None:
+        self.refused(2, "name the model by --run DIR", "xtasc-evaluate")
+        self.refused(1, "none", "xtasc-evaluate", "--run", "none")
+        self.refused(2, "name the input by --images", "xtasc-predict", "--run", "none")
+        self.refused(2, "--split", "xtasc-evaluate", "--run", "x", "--split", "test")
+
+    def test_inspecting(self) -> None:
+        self.refused(2, "subcommand is required", "xtasc-inspect")
+        self.refused(1, "no checkpoint at", "xtasc-inspect", "checkpoint", "none")
+        self.refused(1, "none.h5", "xtasc-inspect", "pack", "none.h5")
+
+    def test_preprocessing(self) -> None:
+        self.refused(1, str(programs.pack), "xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--seed", "1",
+                     "--output", str(programs.pack))
+        self.refused(2, "32", "xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--seed", "1", "--size",
+                     "30x64", "--output", "x.h5")
+        self.refused(1, "none", "xtasc-preprocess", "nyuv2", "--root", "none", "--output", "x.h5")
+        self.assertFalse((programs.scratch / "x.h5").exists())
+
+    def test_tabulating(self) -> None:
+        self.refused(1, "none", "xtasc-tabulate", "none")
+
+
+if __name__ == "__main__":
+    common.main()

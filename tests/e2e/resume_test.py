@@ -1,0 +1,103 @@
+"""A stopped, killed and resumed run ends with the bits of an unbroken one."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+import common
+from common import Programs, metrics
+
+programs: Programs
+EPOCHS = ["train.epochs=3", "train.batch_size=5", "train.learning_rate=1e-3"]
+
+
+def weights(run: pathlib.Path) -> bytes:
+    return (run / "checkpoint/last/weights.pt").read_bytes()
+
+
+class Resume(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        done = programs.run("xtasc-train", *programs.train_arguments("unbroken", *EPOCHS), ranks=2)
+        assert done.returncode == 0, done.stderr
+        cls.unbroken = programs.run_folder("unbroken")
+
+    def start(self, output: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(programs.command("xtasc-train", *programs.train_arguments(output, *EPOCHS), ranks=2),
+                                stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=programs.scratch)
+
+    def check_equal(self, output: str) -> None:
+        run = programs.run_folder(output)
+        self.assertTrue((run / "DONE").exists())
+        self.assertEqual(weights(run), weights(self.unbroken), "weights differ from the unbroken run's")
+        self.assertEqual(metrics(run), metrics(self.unbroken))
+
+    def test_stopped_in_the_middle_of_an_epoch(self) -> None:
+        stopped_mid_epoch = False
+        for _ in range(20):
+            process = self.start("stopped")
+            for line in process.stderr:
+                if "run folder" in line:
+                    break
+            time.sleep(random.uniform(0.2, 0.6))
+            process.send_signal(signal.SIGUSR2)  # mpirun passes it on to the ranks
+            _, rest = process.communicate(timeout=300)
+            if process.returncode == 0:
+                break  # it was faster than the signal
+            self.assertEqual(process.returncode, 85, rest)
+            self.assertIn("the same command resumes", rest)
+            index = json.loads((programs.run_folder("stopped") / "checkpoint/last/checkpoint.json").read_text())
+            stopped_mid_epoch |= index["progress"]["step_in_epoch"] > 0
+        self.assertTrue(stopped_mid_epoch, "no stop fell into an epoch: the test did not test")
+        done = programs.run("xtasc-train", *programs.train_arguments("stopped", *EPOCHS), ranks=2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.check_equal("stopped")
+
+    def test_killed_at_random_times(self) -> None:
+        for _ in range(6):
+            process = self.start("killed")
+            time.sleep(random.uniform(1.0, 4.0))
+            process.kill()  # mpirun dies, and its ranks with it
+            process.communicate(timeout=300)
+            subprocess.run(["pkill", "-9", "-f", str(programs.scratch / "killed")], check=False)
+        done = programs.run("xtasc-train", *programs.train_arguments("killed", *EPOCHS), ranks=2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.check_equal("killed")
+
+    def test_done_is_not_trained_again(self) -> None:
+        before = metrics(self.unbroken)
+        done = programs.run("xtasc-train", *programs.train_arguments("unbroken", *EPOCHS), ranks=2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("is DONE", done.stderr)
+        self.assertEqual(metrics(self.unbroken), before)
+
+    def test_restart_begins_anew(self) -> None:
+        arguments = programs.train_arguments("restarted", *EPOCHS)
+        for extra in ([], ["--restart"]):
+            done = programs.run("xtasc-train", *arguments, *extra, ranks=2)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("resuming", done.stderr)
+        self.assertEqual(len(metrics(programs.run_folder("restarted"))), 3)
+        self.check_equal("restarted")
+
+    def test_other_ranks_may_finish_a_run(self) -> None:
+        limited = self.start("ranks")
+        for line in limited.stderr:
+            if "epoch 1/3:" in line:
+                break
+        limited.send_signal(signal.SIGUSR2)
+        limited.communicate(timeout=300)
+        done = programs.run("xtasc-train", *programs.train_arguments("ranks", *EPOCHS), ranks=3)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for mine, theirs in zip(metrics(programs.run_folder("ranks")), metrics(self.unbroken)):
+            self.assertAlmostEqual(mine["train_loss"]["total"] / theirs["train_loss"]["total"], 1.0, places=2)
+
+
+if __name__ == "__main__":
+    common.main()

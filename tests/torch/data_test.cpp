@@ -1,0 +1,181 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "core/error.hpp"
+#include "data/dataset.hpp"
+#include "data/sampler.hpp"
+#include "pack/writer.hpp"
+
+namespace xtasc::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(Sampler, EveryEpochIsAPermutationOfItsOwn) {
+  const auto first = epoch_order(1, 0, 101);
+  EXPECT_EQ(std::set<std::int64_t>(first.begin(), first.end()).size(), 101U);
+  EXPECT_EQ(first, epoch_order(1, 0, 101));
+  EXPECT_NE(first, epoch_order(1, 1, 101));
+  EXPECT_NE(first, epoch_order(2, 0, 101));
+}
+
+TEST(Sampler, RanksSplitEveryBatchWithoutGapOrOverlap) {
+  for (const int ranks : {1, 2, 3, 8}) {
+    std::vector<std::int64_t> seen;
+    for (std::int64_t step = 0; step < steps_per_epoch(23, 5); ++step) {
+      for (int rank = 0; rank < ranks; ++rank) {
+        const Range mine = share_of(global_batch(step, 5, 23), rank, ranks);
+        for (std::int64_t i = mine.begin; i < mine.end; ++i) {
+          seen.push_back(i);
+        }
+      }
+    }
+    ASSERT_EQ(seen.size(), 23U);
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      EXPECT_EQ(seen[i], static_cast<std::int64_t>(i));
+    }
+  }
+}
+
+TEST(Augmentation, DrawsFollowTheSampleAlone) {
+  const AugmentationOptions both;
+  int flips = 0;
+  std::array<int, 3> scales{};
+  for (std::int64_t sample = 0; sample < 3000; ++sample) {
+    const Augmentation a = draw_augmentation(both, 1, 4, sample, 64, 128);
+    const Augmentation again = draw_augmentation(both, 1, 4, sample, 64, 128);
+    EXPECT_EQ(std::tie(a.flip, a.scale, a.window_y, a.window_x), std::tie(again.flip, again.scale, again.window_y, again.window_x));
+    EXPECT_LE(a.window_y + a.window_height, 64);
+    EXPECT_LE(a.window_x + a.window_width, 128);
+    EXPECT_EQ(a.window_height, static_cast<std::int64_t>(64 / a.scale));
+    flips += a.flip ? 1 : 0;
+    ++scales[a.scale < 1.1 ? 0 : a.scale < 1.3 ? 1 : 2];
+  }
+  EXPECT_NEAR(flips, 1500, 120);
+  for (const int count : scales) {
+    EXPECT_NEAR(count, 1000, 120);
+  }
+  const Augmentation none = draw_augmentation({.flip = false, .scale_crop = false}, 1, 4, 3, 64, 128);
+  EXPECT_FALSE(none.flip);
+  EXPECT_EQ(none.window_height, 64);
+}
+
+class DatasetTest : public testing::Test {
+ protected:
+  static constexpr std::int64_t kHeight = 32;
+  static constexpr std::int64_t kWidth = 64;
+
+  void SetUp() override {
+    path_ = fs::path(testing::TempDir()) / ("data_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".h5");
+    at::manual_seed(1);
+    images_ = at::randint(0, 256, {5, kHeight, kWidth, 3}, at::kByte);
+    labels_ = at::randint(0, 4, {5, kHeight, kWidth}, at::kByte);
+    depths_ = at::rand({5, kHeight, kWidth}) * 9 + 0.5;
+  }
+  void TearDown() override { fs::remove(path_); }
+
+  pack::Reader write(pack::DepthKind kind) {
+    pack::Schema schema;
+    schema.dataset = "test";
+    schema.height = kHeight;
+    schema.width = kWidth;
+    schema.label_sets = {{"label", {"a", "b", "c", "d"}, {{1, 2, 3}, {4, 5, 6}, {7, 8, 9}, {10, 11, 12}}}};
+    schema.depth_kind = kind;
+    schema.resize = "none";
+    schema.source = "a test";
+    pack::Writer writer(path_, schema, true);
+    for (std::int64_t n = 0; n < 5; ++n) {
+      const auto bytes = [](const at::Tensor& t) {
+        return std::span(t.const_data_ptr<std::uint8_t>(), static_cast<std::size_t>(t.numel()));
+      };
+      const at::Tensor depth = depths_[n].contiguous();
+      pack::Sample sample;
+      sample.name = "sample " + std::to_string(n);
+      sample.image = bytes(images_[n]);
+      sample.labels = {bytes(labels_[n])};
+      sample.depth = std::span(depth.const_data_ptr<float>(), static_cast<std::size_t>(depth.numel()));
+      writer.append(n < 4 ? pack::Split::train : pack::Split::val, sample);
+    }
+    writer.finish();
+    return pack::Reader(path_);
+  }
+
+  [[nodiscard]] at::Tensor normalised(const at::Tensor& image_n3hw) const {
+    const at::Tensor mean = at::tensor({0.485, 0.456, 0.406}, at::kFloat).view({1, 3, 1, 1});
+    const at::Tensor deviation = at::tensor({0.229, 0.224, 0.225}, at::kFloat).view({1, 3, 1, 1});
+    return (image_n3hw / 255.0 - mean) / deviation;
+  }
+
+  fs::path path_;
+  at::Tensor images_, labels_, depths_;
+};
+
+TEST_F(DatasetTest, PlainBatchIsTheStoredSamples) {
+  const pack::Reader reader = write(pack::DepthKind::metres);
+  const Dataset train(reader, pack::Split::train, 0, at::kCPU);
+  EXPECT_EQ(train.size(), 4);
+  const Batch batch = train.batch(std::array<std::int64_t, 2>{3, 1});
+  const at::Tensor index = at::tensor({3, 1}, at::kLong);
+  EXPECT_TRUE(at::allclose(batch.image_n3hw, normalised(images_.index_select(0, index).permute({0, 3, 1, 2}).to(at::kFloat)), 1e-5, 1e-5));
+  EXPECT_TRUE(at::equal(batch.label_nhw, labels_.index_select(0, index).to(at::kLong)));
+  EXPECT_TRUE(at::equal(batch.depth_n1hw.squeeze(1), depths_.index_select(0, index)));
+  EXPECT_TRUE(batch.image_n3hw.is_contiguous(at::MemoryFormat::ChannelsLast));
+}
+
+/// The kernel against the tensor operations that it replaces.
+TEST_F(DatasetTest, AugmentedBatchEqualsTensorOperations) {
+  const pack::Reader reader = write(pack::DepthKind::metres);
+  const Dataset train(reader, pack::Split::train, 0, at::kCPU);
+  int num_cropped = 0;
+  for (std::int64_t epoch = 0; epoch < 12; ++epoch) {
+    const std::int64_t n = epoch % 4;
+    const Augmentation a = draw_augmentation({}, 5, epoch, n, kHeight, kWidth);
+    num_cropped += a.scale > 1.0 ? 1 : 0;
+    const Batch batch = train.batch(std::array{n}, std::array{a});
+    const auto window = [&](const at::Tensor& t, std::int64_t rows) {
+      const at::Tensor cut = t.narrow(rows, a.window_y, a.window_height).narrow(rows + 1, a.window_x, a.window_width);
+      return cut;
+    };
+    const auto flipped = [&](const at::Tensor& t) { return a.flip ? t.flip({-1}) : t; };
+    const at::Tensor image = at::upsample_bilinear2d(window(images_[n].permute({2, 0, 1}).unsqueeze(0).to(at::kFloat), 2).contiguous(),
+                                                     {kHeight, kWidth}, true);
+    const at::Tensor label = at::upsample_nearest2d(window(labels_[n].unsqueeze(0).unsqueeze(0).to(at::kFloat), 2).contiguous(), {kHeight, kWidth});
+    const at::Tensor depth = at::upsample_nearest2d(window(depths_[n].unsqueeze(0).unsqueeze(0), 2).contiguous(), {kHeight, kWidth});
+    EXPECT_LT((batch.image_n3hw - flipped(normalised(image))).abs().max().item<float>(), 2e-4F) << epoch;
+    EXPECT_TRUE(at::equal(batch.label_nhw, flipped(label).squeeze(1).to(at::kLong))) << epoch;
+    EXPECT_TRUE(at::allclose(batch.depth_n1hw, flipped(depth) / a.scale)) << epoch;
+  }
+  EXPECT_GT(num_cropped, 3);
+}
+
+TEST_F(DatasetTest, InverseDepthIsNotDividedByTheScale) {
+  const pack::Reader reader = write(pack::DepthKind::inverse_depth);
+  const Dataset train(reader, pack::Split::train, 0, at::kCPU);
+  const Augmentation a{.scale = 2.0, .window_height = kHeight, .window_width = kWidth};
+  EXPECT_TRUE(at::equal(train.batch(std::array<std::int64_t, 1>{0}, std::array{a}).depth_n1hw.squeeze(), depths_[0]));
+}
+
+TEST_F(DatasetTest, EmptyBatchHasShapes) {
+  const pack::Reader reader = write(pack::DepthKind::metres);
+  const Batch batch = Dataset(reader, pack::Split::val, 0, at::kCPU).batch({});
+  EXPECT_EQ(batch.image_n3hw.sizes(), at::IntArrayRef({0, 3, kHeight, kWidth}));
+}
+
+TEST_F(DatasetTest, UnknownLabelSetNamesTheKnown) {
+  const pack::Reader reader = write(pack::DepthKind::metres);
+  EXPECT_EQ(find_label_set(reader.schema(), ""), 0U);
+  try {
+    static_cast<void>(find_label_set(reader.schema(), "label_19"));
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "data.label_set = \"label_19\": the pack has label");
+    EXPECT_EQ(error.code(), ExitCode::usage);
+  }
+}
+
+}  // namespace
+}  // namespace xtasc::data

@@ -1,0 +1,134 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "config/run_config.hpp"
+#include "core/error.hpp"
+
+namespace xtasc::config {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ConfigFile : public testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = fs::path(testing::TempDir()) /
+            ("config_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".toml");
+  }
+  void TearDown() override { fs::remove(path_); }
+
+  RunConfig read(const std::string& text, const std::vector<std::string>& assignments = {}) {
+    std::ofstream(path_) << text;
+    return read_run_config(path_, assignments);
+  }
+
+  /// The message that the text is refused with; the path is left out of it.
+  std::string refusal(const std::string& text, const std::vector<std::string>& assignments = {}) {
+    try {
+      read(text, assignments);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      std::string message = error.what();
+      EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+      if (const auto at = message.find(path_.string()); at != std::string::npos) {
+        message.erase(at, path_.string().size());
+      }
+      return message;
+    }
+    return "accepted";
+  }
+
+  fs::path path_;
+};
+
+TEST_F(ConfigFile, ValuesOverrideDefaultsAndAssignmentsOverrideBoth) {
+  const RunConfig c = read("[train]\nepochs = 3\nbatch_size = 4\n[model]\nencoder = \"resnet50\"\n",
+                           {"train.epochs=9", "run.precision=bf16", "data.flip=false", "train.betas=[0.5, 0.6]", "loss.lambda_1=1"});
+  EXPECT_EQ(c.train.epochs, 9);
+  EXPECT_EQ(c.train.batch_size, 4);
+  EXPECT_EQ(c.model.encoder, Encoder::resnet50);
+  EXPECT_EQ(c.run.precision, Precision::bf16);
+  EXPECT_FALSE(c.data.flip);
+  EXPECT_EQ(c.train.betas, (std::vector<double>{0.5, 0.6}));
+  EXPECT_EQ(c.loss.lambda_1, 1.0);
+}
+
+TEST_F(ConfigFile, RefusalsSayWhereAndWhat) {
+  EXPECT_EQ(refusal("[model]\nencodr = \"resnet18\"\n"), ":2:1: unknown key \"encodr\" in [model]; did you mean \"encoder\"?");
+  EXPECT_EQ(refusal("[modell]\n"), ":1:1: unknown section [modell]; did you mean \"model\"?");
+  EXPECT_EQ(refusal("\n[train]\nepochs = \"ten\"\n"), ":3:10: train.epochs must be an integer >= 1, found the string \"ten\"");
+  EXPECT_EQ(refusal("[train]\nepochs = 0\n"), ":2:10: train.epochs must be an integer >= 1, found the integer 0");
+  EXPECT_EQ(refusal("[train]\nlearning_rate = nan\n"), ":2:17: train.learning_rate must be a number > 0, found the number nan");
+  EXPECT_EQ(refusal("[loss]\nlambda_1 = 1.5\n"), ":2:12: loss.lambda_1 must be a number >= 0 and <= 1, found the number 1.5");
+  EXPECT_EQ(refusal("[model]\nencoder = \"resnet35\"\n"),
+            ":2:11: model.encoder must be one of resnet18, resnet34, resnet50, resnet101, resnet152 (did you mean \"resnet34\"?),"
+            " found the string \"resnet35\"");
+  EXPECT_EQ(refusal("[model]\nttnet_widths = [1, 2]\n"), ":2:16: model.ttnet_widths must be a list of 3 integers >= 1, found a list");
+  EXPECT_EQ(refusal("epochs = 3\n"),
+            ":1:1: key \"epochs\" stands outside of any section; sections are run, data, model, loss, weighting, train, evaluate");
+  EXPECT_NE(refusal("[train]\nepochs = 3\nepochs = 4\n").find(":3:"), std::string::npos);
+  EXPECT_NE(refusal("[train\n").find(":1:"), std::string::npos);
+}
+
+TEST_F(ConfigFile, AssignmentsGoThroughTheSameReader) {
+  EXPECT_EQ(refusal("", {"train.epoch=3"}), "--set train.epoch=3: unknown key \"epoch\" in [train]; did you mean \"epochs\"?");
+  EXPECT_EQ(refusal("", {"train.epochs=x"}), "--set train.epochs=x: train.epochs must be an integer >= 1, found \"x\"");
+  EXPECT_EQ(refusal("", {"train.epochs=1\nrun.seed=3"}).substr(0, 6), "--set ");
+  EXPECT_EQ(refusal("", {"epochs"}), "--set epochs: expected section.key=value, e.g. --set train.epochs=10");
+  EXPECT_EQ(read("", {"run.name=2024"}).run.name, "2024");
+  EXPECT_EQ(read("", {"run.name=\"a b\""}).run.name, "a b");
+}
+
+TEST_F(ConfigFile, HostileTextIsRefusedNotFatal) {
+  EXPECT_NE(refusal(std::string("[\x01")), "accepted");
+  EXPECT_NE(refusal(std::string(200000, 'a')), "accepted");
+  EXPECT_NE(refusal("a" + std::string(30000, '.') + "b = 1"), "accepted");
+  std::string nested;
+  for (int i = 0; i < 20000; ++i) {
+    nested += "[";
+  }
+  EXPECT_NE(refusal("a = " + nested), "accepted");
+  EXPECT_NE(refusal("a = \xff\xfe"), "accepted");
+}
+
+TEST_F(ConfigFile, PrintedConfigReadsBackTheSame) {
+  const RunConfig c = read("", {"model.system=base_st_seg", "train.learning_rate=0.1", "run.output=a \"b\" \\c", "model.ttnet_widths=[1,2,3]"});
+  for (const bool documented : {false, true}) {
+    EXPECT_EQ(to_toml(read(to_toml(c, documented)), false), to_toml(c, false));
+  }
+}
+
+TEST_F(ConfigFile, ResolvesWhatFollowsFromTheSystem) {
+  EXPECT_EQ(read("").train.betas, (std::vector<double>{0.9, 0.99}));
+  const RunConfig single = read("", {"model.system=base_st_depth", "weighting.method=uncertainty"});
+  EXPECT_EQ(single.train.betas, (std::vector<double>{0.9, 0.999}));
+  EXPECT_EQ(single.loss.lambda_1, 0.0);
+  EXPECT_EQ(single.weighting.method, Weighting::equal);
+  EXPECT_EQ(read("", {"model.system=align"}).run.name, "align_resnet34");
+}
+
+TEST_F(ConfigFile, IdentityLeavesOutWhatChangesNoNumber) {
+  const std::string identity = identity_text(read(""));
+  EXPECT_EQ(identity_text(read("", {"run.output=x", "run.name=y", "run.threads=3"})), identity);
+  EXPECT_NE(identity_text(read("", {"run.seed=2"})), identity);
+}
+
+TEST(Configs, EveryFileOfTheProjectReads) {
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(XTASC_SOURCE_DIR) / "configs")) {
+    if (entry.path().extension() == ".toml" && entry.path().string().find(".dataset.") == std::string::npos) {
+      EXPECT_NO_THROW(static_cast<void>(read_run_config(entry.path()))) << entry.path();
+      ++count;
+    }
+  }
+  EXPECT_GE(count, 3);
+}
+
+TEST(Configs, BaseHoldsTheDefaults) {
+  EXPECT_EQ(to_toml(read_run_config(fs::path(XTASC_SOURCE_DIR) / "configs/base.toml"), false), to_toml(run_config_of({}), false));
+}
+
+}  // namespace
+}  // namespace xtasc::config

@@ -1,0 +1,103 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <csignal>
+#include <set>
+
+#include "core/error.hpp"
+#include "core/progress.hpp"
+#include "core/random.hpp"
+#include "core/signals.hpp"
+
+namespace xtasc {
+namespace {
+
+TEST(RandomStream, IsAPureFunctionOfItsKeys) {
+  const auto first = [](std::uint64_t seed, Purpose purpose, std::uint64_t epoch, std::uint64_t index) {
+    return RandomStream(seed, purpose, epoch, index).next();
+  };
+  EXPECT_EQ(first(1, Purpose::flip, 2, 3), first(1, Purpose::flip, 2, 3));
+  const std::set<std::uint64_t> different = {first(1, Purpose::flip, 2, 3), first(2, Purpose::flip, 2, 3),
+                                             first(1, Purpose::scale_crop, 2, 3), first(1, Purpose::flip, 3, 2),
+                                             first(1, Purpose::flip, 2, 4), first(3, Purpose::flip, 2, 1)};
+  EXPECT_EQ(different.size(), 6U);
+}
+
+TEST(RandomStream, TheRecordedDraws) {
+  // Part of every published result: a change here changes them all.
+  RandomStream stream(1, Purpose::sample_order, 0, 0);
+  EXPECT_EQ(stream.next(), 4117463880979437182ULL);
+  EXPECT_EQ(stream.below(1000), 211U);
+}
+
+TEST(RandomStream, BelowIsUniform) {
+  RandomStream stream(7, Purpose::flip, 0, 0);
+  std::array<int, 5> counts{};
+  for (int i = 0; i < 50000; ++i) {
+    ++counts[stream.below(5)];
+  }
+  for (const int count : counts) {
+    EXPECT_NEAR(count, 10000, 400);
+  }
+}
+
+TEST(RandomStream, NormalHasMeanZeroAndVarianceOne) {
+  RandomStream stream(7, Purpose::initial_weights, 0, 0);
+  double sum = 0.0;
+  double square = 0.0;
+  constexpr int kDraws = 100000;
+  for (int i = 0; i < kDraws; ++i) {
+    const double x = stream.normal();
+    sum += x;
+    square += x * x;
+  }
+  EXPECT_NEAR(sum / kDraws, 0.0, 0.02);
+  EXPECT_NEAR(square / kDraws, 1.0, 0.02);
+}
+
+TEST(RandomStream, NeighbouringKeysAreIndependent) {
+  double correlation = 0.0;
+  constexpr int kPairs = 20000;
+  for (std::uint64_t i = 0; i < kPairs; ++i) {
+    correlation += (RandomStream(1, Purpose::flip, 0, i).uniform() - 0.5) * (RandomStream(1, Purpose::flip, 0, i + 1).uniform() - 0.5);
+  }
+  EXPECT_NEAR(correlation / kPairs * 12.0, 0.0, 0.03);
+}
+
+TEST(Error, CheckFormatsItsMessage) {
+  try {
+    check(false, "{} of {}", 3, "four");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "3 of four");
+    EXPECT_EQ(error.code(), ExitCode::failure);
+  }
+  EXPECT_NO_THROW(check(true, "never"));
+}
+
+TEST(Error, AtMostTwentyDetailsArePrinted) {
+  const Error error("25 faults", ExitCode::failure, std::vector<std::string>(25, "fault"));
+  testing::internal::CaptureStderr();
+  print_error("program", error);
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 22);
+  EXPECT_NE(text.find("program: error: 25 faults"), std::string::npos);
+  EXPECT_NE(text.find("... and 5 more"), std::string::npos);
+}
+
+TEST(Signals, AreRemembered) {
+  install_stop_handlers();
+  EXPECT_EQ(stop_signal(), 0);
+  std::raise(SIGUSR2);
+  EXPECT_EQ(stop_signal(), SIGUSR2);
+  EXPECT_EQ(signal_name(SIGUSR2), "SIGUSR2");
+}
+
+TEST(Progress, DurationsForPeople) {
+  EXPECT_EQ(duration_text(9.4), "9 s");
+  EXPECT_EQ(duration_text(252), "4 min 12 s");
+  EXPECT_EQ(duration_text(11100), "3 h 05 min");
+}
+
+}  // namespace
+}  // namespace xtasc
