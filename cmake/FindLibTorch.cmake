@@ -43,7 +43,10 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::torch)
   # rest of the program is linked with.
   target_compile_options(LibTorch::torch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-idirafter${LibTorch_ROOT}/include>
     $<$<COMPILE_LANGUAGE:CXX>:-idirafter${LibTorch_ROOT}/include/torch/csrc/api/include>)
-  target_link_libraries(LibTorch::torch INTERFACE ${LibTorch_LIBRARY} ${LibTorch_CPU_LIBRARY} ${LibTorch_C10_LIBRARY})
+  # libstdc++ first: the wheel's libtorch.so exports a copy of std::filesystem from an older compiler, whose remove_all()
+  # calls a null pointer. Whichever library comes first serves the whole process.
+  target_link_libraries(LibTorch::torch INTERFACE stdc++
+    ${LibTorch_LIBRARY} ${LibTorch_CPU_LIBRARY} ${LibTorch_C10_LIBRARY})
   if(XTASC_WITH_CUDA AND LibTorch_CUDA)
     # Nothing names a symbol of libtorch_cuda, so --as-needed would drop it and no GPU would be seen.
     target_link_libraries(LibTorch::torch INTERFACE

@@ -165,6 +165,9 @@ void read_toml(std::string_view text, const std::string& source, const std::vect
 }
 
 void read_assignment(const std::string& assignment, const std::vector<Field>& fields) {
+  if (std::any_of(assignment.begin(), assignment.end(), [](unsigned char c) { return c < 0x20; })) {
+    fail_usage("--set: an assignment is one line of text");
+  }
   const std::string where = fmt::format("--set {}", assignment);
   const auto equals = assignment.find('=');
   const auto dot = assignment.find('.');

@@ -48,18 +48,20 @@ at::Tensor rebuild_tensor(const PickleList& arguments) {
   const auto offset = as<std::int64_t>(arguments[1], "an integer");
   const auto size = as_integers(arguments[2]);
   const auto stride = as_integers(arguments[3]);
-  bool fits = offset >= 0 && size.size() == stride.size();
-  std::int64_t last = offset;  // index of the tensor's last element in its storage
+  bool fits = offset >= 0 && offset <= flat.numel() && size.size() == stride.size();
   bool is_empty = false;
   for (std::size_t i = 0; fits && i < size.size(); ++i) {
-    constexpr std::int64_t kLimit = std::int64_t{1} << 40;
-    fits = size[i] >= 0 && stride[i] >= 0 && size[i] < kLimit && stride[i] < kLimit;
+    fits = size[i] >= 0 && stride[i] >= 0;
     is_empty = is_empty || size[i] == 0;
-    fits = fits && (size[i] <= 1 || stride[i] == 0 || (size[i] - 1) <= (flat.numel() - 1) / stride[i]);
-    last += fits && size[i] > 0 ? (size[i] - 1) * stride[i] : 0;
   }
-  check(fits && (is_empty || last < flat.numel()), "a tensor of size ({}) reaches outside of its storage of {} elements",
-        fmt::join(size, ", "), flat.numel());
+  // How far the last element lies behind the first; each term is bounded before it is multiplied.
+  std::int64_t left = flat.numel() - 1 - offset;
+  for (std::size_t i = 0; fits && !is_empty && i < size.size(); ++i) {
+    fits = left >= 0 && (size[i] == 1 || stride[i] == 0 || size[i] - 1 <= left / stride[i]);
+    left -= fits ? (size[i] - 1) * stride[i] : 0;
+  }
+  fits = fits && (is_empty || left >= 0);
+  check(fits, "a tensor of size ({}) reaches outside of its storage of {} elements", fmt::join(size, ", "), flat.numel());
   return flat.as_strided(size, stride, offset);
 }
 

@@ -57,7 +57,7 @@ TEST_F(ConfigFile, ValuesOverrideDefaultsAndAssignmentsOverrideBoth) {
 
 TEST_F(ConfigFile, RefusalsSayWhereAndWhat) {
   EXPECT_EQ(refusal("[model]\nencodr = \"resnet18\"\n"), ":2:1: unknown key \"encodr\" in [model]; did you mean \"encoder\"?");
-  EXPECT_EQ(refusal("[modell]\n"), ":1:1: unknown section [modell]; did you mean \"model\"?");
+  EXPECT_EQ(refusal("[modell]\n"), ":1:2: unknown section [modell]; did you mean \"model\"?");
   EXPECT_EQ(refusal("\n[train]\nepochs = \"ten\"\n"), ":3:10: train.epochs must be an integer >= 1, found the string \"ten\"");
   EXPECT_EQ(refusal("[train]\nepochs = 0\n"), ":2:10: train.epochs must be an integer >= 1, found the integer 0");
   EXPECT_EQ(refusal("[train]\nlearning_rate = nan\n"), ":2:17: train.learning_rate must be a number > 0, found the number nan");
@@ -75,7 +75,7 @@ TEST_F(ConfigFile, RefusalsSayWhereAndWhat) {
 TEST_F(ConfigFile, AssignmentsGoThroughTheSameReader) {
   EXPECT_EQ(refusal("", {"train.epoch=3"}), "--set train.epoch=3: unknown key \"epoch\" in [train]; did you mean \"epochs\"?");
   EXPECT_EQ(refusal("", {"train.epochs=x"}), "--set train.epochs=x: train.epochs must be an integer >= 1, found \"x\"");
-  EXPECT_EQ(refusal("", {"train.epochs=1\nrun.seed=3"}).substr(0, 6), "--set ");
+  EXPECT_EQ(refusal("", {"train.epochs=1\nrun.seed=3"}), "--set: an assignment is one line of text");
   EXPECT_EQ(refusal("", {"epochs"}), "--set epochs: expected section.key=value, e.g. --set train.epochs=10");
   EXPECT_EQ(read("", {"run.name=2024"}).run.name, "2024");
   EXPECT_EQ(read("", {"run.name=\"a b\""}).run.name, "a b");
