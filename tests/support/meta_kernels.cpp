@@ -1,19 +1,26 @@
 // Shape functions for the operators of a training step that ATen's C++ has none for on the meta device (Python registers them
 // when it imports torch). Only shapes and types: nothing here could make a hidden copy to the host succeed.
 #include <ATen/ATen.h>
+#include <ATen/ExpandUtils.h>
 #include <ATen/native/ConvUtils.h>
 #include <torch/library.h>
 
 #include <array>
 #include <tuple>
+#include <vector>
 
 namespace {
+
+/// One number stands for both directions.
+std::vector<std::int64_t> both(c10::SymIntArrayRef values) {
+  const auto numbers = C10_AS_INTARRAYREF_SLOW(values);
+  return numbers.size() == 1 ? std::vector<std::int64_t>{numbers[0], numbers[0]} : numbers.vec();
+}
 
 at::Tensor convolution(const at::Tensor& input, const at::Tensor& weight, const std::optional<at::Tensor>& /*bias*/,
                        c10::SymIntArrayRef stride, c10::SymIntArrayRef padding, c10::SymIntArrayRef dilation,
                        bool /*transposed*/, c10::SymIntArrayRef /*output_padding*/, c10::SymInt /*groups*/) {
-  const auto size = at::native::conv_output_size(input.sizes(), weight.sizes(), C10_AS_INTARRAYREF_SLOW(padding),
-                                                 C10_AS_INTARRAYREF_SLOW(stride), C10_AS_INTARRAYREF_SLOW(dilation));
+  const auto size = at::native::conv_output_size(input.sizes(), weight.sizes(), both(padding), both(stride), both(dilation));
   return at::empty(size, input.options(), at::MemoryFormat::ChannelsLast);
 }
 
@@ -27,6 +34,16 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_backward(
 
 at::Tensor relu(const at::Tensor& x) { return at::empty_like(x); }
 
+at::Tensor where(const at::Tensor& condition, const at::Tensor& self, const at::Tensor& other) {
+  const auto size = at::infer_size(at::infer_size(condition.sizes(), self.sizes()), other.sizes());
+  return at::empty(size, self.options().dtype(at::result_type(self, other)));
+}
+
+at::Tensor& abs_out(const at::Tensor& self, at::Tensor& out) {
+  out.resize_(self.sizes());
+  return out;
+}
+
 void fused_adam(at::TensorList /*self*/, at::TensorList /*grads*/, at::TensorList /*exp_avgs*/, at::TensorList /*exp_avg_sqs*/,
                 at::TensorList /*max_exp_avg_sqs*/, at::TensorList /*state_steps*/, const at::Tensor& /*lr*/, double /*beta1*/,
                 double /*beta2*/, double /*weight_decay*/, double /*eps*/, bool /*amsgrad*/, bool /*maximize*/,
@@ -36,6 +53,8 @@ void fused_adam(at::TensorList /*self*/, at::TensorList /*grads*/, at::TensorLis
 
 TORCH_LIBRARY_IMPL(aten, Meta, library) {
   library.impl("relu", relu);
+  library.impl("where.self", where);
+  library.impl("abs.out", abs_out);
   library.impl("convolution", convolution);
   library.impl("convolution_backward", convolution_backward);
   library.impl("_fused_adam_.tensor_lr", fused_adam);
