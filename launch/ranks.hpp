@@ -1,23 +1,32 @@
 #pragma once
 
 #include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <optional>
 #include <thread>
 
 #include "core/cli.hpp"
+#include "core/signals.hpp"
 #include "dist/mpi_session.hpp"
 
 namespace xtasc::launch {
 
-/// How ranks report an error: rank 0 at once, the others a moment later, which they do not live to see when rank 0 failed
-/// for the same reason; whoever spoke ends them all, so that no peer hangs in a collective call.
+/// How ranks report an error: rank 0 at once, the others a moment later, unless rank 0 failed for the same reason and ended
+/// them meanwhile; whoever spoke ends them all, so that no peer hangs in a collective call.
 /// \param session  empty until MPI has started
 inline ErrorHooks rank_error_hooks(const std::optional<dist::MpiSession>& session) {
   const auto has_peers = [&session] { return session && session->size() > 1; };
   return {.before_message =
               [&session, has_peers] {
-                if (has_peers() && session->rank() != 0) {
-                  std::this_thread::sleep_for(std::chrono::seconds(1));
+                if (!has_peers() || session->rank() == 0) {
+                  return;
+                }
+                for (int waited = 0; waited < 100; ++waited) {
+                  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+                  if (stop_signal() == SIGTERM) {  // what MPI_Abort sends; our handlers only took note of it
+                    std::_Exit(static_cast<int>(ExitCode::failure));
+                  }
                 }
               },
           .after_message =

@@ -67,7 +67,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="folder of the programs")
     options, rest = parser.parse_known_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # As launch/common.sh: one thread a rank, and Open MPI may run as root, as in a container.
+    os.environ.update(OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     module = sys.modules["__main__"]
     module.programs = Programs(options.bin.resolve())
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

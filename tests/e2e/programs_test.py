@@ -85,7 +85,8 @@ class WholePath(unittest.TestCase):
             found = json.loads(path.read_text())
             for protocol in ("paper", "dataset"):
                 for name, value in expected[protocol].items():
-                    self.assertAlmostEqual(found[protocol][name], value, places=9, msg=f"{ranks} ranks, {protocol} {name}")
+                    self.assertAlmostEqual(found[protocol][name] / value if value else found[protocol][name] + 1.0, 1.0,
+                                           places=8, msg=f"{ranks} ranks, {protocol} {name}")
             self.assertAlmostEqual(found["losses"]["total"], expected["val_loss"]["total"], places=6)
 
     def test_evaluate_by_config_and_weights(self) -> None:
@@ -170,7 +171,7 @@ class WrongInput(unittest.TestCase):
         self.refused(2, "run.device = \"cuda\"", "xtasc-train", *base, *sets(["run.device=cuda"]))
         self.refused(2, "the pack has label", "xtasc-train", *base, *sets(["data.label_set=label_19"]))
         self.refused(1, "/proc", "xtasc-train", *base, *sets(["run.output=/proc/none"]))
-        self.refused(1, "no such file" if False else "none.pt", "xtasc-train", *base, *sets(
+        self.refused(1, "none.pt", "xtasc-train", *base, *sets(
             [f"run.output={programs.scratch}/wrong", "model.encoder_weights=none.pt", *common.SMALL]))
 
     def test_evaluating_and_predicting(self) -> None:

@@ -11,10 +11,11 @@
 
 namespace xtasc::test {
 
-/// A small config for tests of a training step: resnet18, fp64, the given assignments over it.
+/// A config for tests of a training step: every part of the net, narrow, in fp64; the given assignments over it.
 inline config::RunConfig step_config(std::vector<std::string> assignments) {
   assignments.insert(assignments.begin(), {"model.encoder=resnet18", "run.precision=fp64", "run.device=cpu",
-                                           "loss.lambda_1=0.1", "loss.lambda_2=0.2"});
+                                           "loss.lambda_1=0.1", "loss.lambda_2=0.2", "model.decoder_width=16",
+                                           "model.ttnet_widths=[8, 16, 16]"});
   return config::run_config_of(assignments);
 }
 
