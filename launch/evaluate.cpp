@@ -64,16 +64,15 @@ void evaluate(const dist::MpiSession& session, const Options& options) {
   const auto& class_names = reader.schema().label_sets[label_set].class_names;
   const std::int64_t num_classes = model.learner->net.num_classes();
   check(num_classes == 0 || num_classes == static_cast<std::int64_t>(class_names.size()),
-        "{} predicts {} classes, {} has {} in {}", model.weights_path.string(), num_classes, pack_path, class_names.size(),
-        reader.schema().label_sets[label_set].name);
+        "{} predicts {} classes, {} has {} in {}", model.weights_path.string(), num_classes, pack_path,
+        class_names.size(), reader.schema().label_sets[label_set].name);
   const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
   const data::Dataset dataset(reader, split, label_set, model.device);
   const auto communicator = dist::make_communicator(session, model.device.type());
   Progress progress("evaluating", dataset.size());
-  const train::Evaluation evaluation =
-      train::evaluate(model.config, *model.learner, dataset, *communicator, [&](std::int64_t images) {
-        progress.update(std::min(images * session.size(), dataset.size()), "images");
-      });
+  const train::Evaluation evaluation = train::evaluate(
+      model.config, *model.learner, dataset, *communicator,
+      [&](std::int64_t images) { progress.update(std::min(images * session.size(), dataset.size()), "images"); });
   if (session.rank() != 0) {
     return;
   }
@@ -98,7 +97,9 @@ int main(int argc, char** argv) {
   Options options;
   launch::add_model_options(app, options.model);
   app.add_option("--pack", options.pack, "The pack (.h5); default: the one of the config");
-  app.add_option("--split", options.split, "Which images")->capture_default_str()->check(CLI::IsMember({"val", "train"}));
+  app.add_option("--split", options.split, "Which images")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"val", "train"}));
   app.add_option("--json", options.json, "Also write everything to this file");
   std::optional<dist::MpiSession> session;
   return run_program(

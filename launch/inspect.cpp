@@ -17,7 +17,8 @@ int main(int argc, char** argv) {
   std::vector<std::string> assignments;
   const auto add_config = [&](CLI::App* command, bool required) {
     command->add_option("--config", config_file, "A run's config (TOML)")->required(required);
-    command->add_option("--set", assignments, "Override one key: section.key=value; may be repeated")->allow_extra_args(false);
+    command->add_option("--set", assignments, "Override one key: section.key=value; may be repeated")
+        ->allow_extra_args(false);
   };
 
   CLI::App* model = app.add_subcommand("model", "Layers and parameters of a config's net");
@@ -33,12 +34,14 @@ int main(int argc, char** argv) {
   std::string checkpoint_folder;
   checkpoint->add_option("DIR", checkpoint_folder, "A checkpoint folder: RUN/checkpoint/last or .../best")->required();
 
-  CLI::App* step = app.add_subcommand("step", "One forward and backward from given weights on given samples, into one .pt file");
+  CLI::App* step =
+      app.add_subcommand("step", "One forward and backward from given weights on given samples, into one .pt file");
   launch::StepFiles files;
   add_config(step, true);
   step->add_option("--weights", files.weights, "W.pt: dictionary of the model's tensors")->required();
   step->add_option("--samples", files.samples, "S.pt: dictionary of image, label and depth")->required();
-  step->add_option("--output", files.output, "O.pt: predictions, losses, gradients; weights after the steps")->required();
+  step->add_option("--output", files.output, "O.pt: predictions, losses, gradients; weights after the steps")
+      ->required();
   step->add_option("--steps", files.num_steps, "Optimizer steps on the same samples")->check(CLI::Range(0, 1000000));
 
   std::optional<dist::MpiSession> session;

@@ -55,17 +55,20 @@ void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
 void inspect_pack(const std::filesystem::path& path) {
   const pack::Reader reader(path);
   const pack::Schema& s = reader.schema();
-  fmt::print("{}\n  dataset        {}\n  size           {} x {} (height x width)\n", path.string(), s.dataset, s.height, s.width);
+  fmt::print("{}\n  dataset        {}\n  size           {} x {} (height x width)\n", path.string(), s.dataset, s.height,
+             s.width);
   for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
     fmt::print("  {:<14} {} samples\n", pack::split_name(split), reader.size(split));
   }
   for (const pack::LabelSet& set : s.label_sets) {
     fmt::print("  {:<14} {} classes: {}\n", set.name, set.class_names.size(), fmt::join(set.class_names, ", "));
   }
-  fmt::print("  depth          {}, {}, scale {}, largest {}\n  resize         {}\n  source         {}\n  created        {} by {}\n"
-             "  digest         {}\n",
-             pack::depth_kind_name(s.depth_kind), s.depth_type == pack::DepthType::uint16 ? "uint16" : "float32", s.depth_scale,
-             s.depth_max, s.resize, s.source, s.created, s.tool_version, s.content_digest);
+  fmt::print(
+      "  depth          {}, {}, scale {}, largest {}\n  resize         {}\n  source         {}\n  created        {} by "
+      "{}\n"
+      "  digest         {}\n",
+      pack::depth_kind_name(s.depth_kind), s.depth_type == pack::DepthType::uint16 ? "uint16" : "float32",
+      s.depth_scale, s.depth_max, s.resize, s.source, s.created, s.tool_version, s.content_digest);
 }
 
 void inspect_checkpoint(const std::filesystem::path& folder) {
@@ -75,7 +78,8 @@ void inspect_checkpoint(const std::filesystem::path& folder) {
   std::int64_t elements = 0;
   const auto tensors = tensorfile::read_tensor_dict(checkpoint.weights_path());
   for (const auto& [name, tensor] : tensors) {
-    fmt::print("{:<44} {:<20} {}\n", name, fmt::format("{}", fmt::join(tensor.sizes(), " x ")), c10::toString(tensor.scalar_type()));
+    fmt::print("{:<44} {:<20} {}\n", name, fmt::format("{}", fmt::join(tensor.sizes(), " x ")),
+               c10::toString(tensor.scalar_type()));
     elements += tensor.numel();
   }
   fmt::print("\n{} tensors, {} elements; checksums agree\n", tensors.size(), elements);

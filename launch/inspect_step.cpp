@@ -20,11 +20,12 @@ struct Samples {
   at::Tensor image, label, depth;
 };
 
-const at::Tensor& sample_tensor(const TensorDict& samples, const std::string& path, const char* name, std::int64_t dims) {
+const at::Tensor& sample_tensor(const TensorDict& samples, const std::string& path, const char* name,
+                                std::int64_t dims) {
   const auto found = samples.find(name);
   check(found != samples.end(), "{}: no tensor \"{}\"; image, label and depth are expected", path, name);
-  check(found->second.dim() == dims, "{}: {} is {}, {} dimensions expected", path, name, fmt::join(found->second.sizes(), " x "),
-        dims);
+  check(found->second.dim() == dims, "{}: {} is {}, {} dimensions expected", path, name,
+        fmt::join(found->second.sizes(), " x "), dims);
   return found->second;
 }
 
@@ -37,14 +38,14 @@ Samples read_samples(const std::filesystem::path& path) {
   const auto n = image.size(0);
   const auto h = image.size(2);
   const auto w = image.size(3);
-  check(image.size(1) == 3 && image.is_floating_point(), "{}: image must be floating point N x 3 x H x W, found {} {}", name,
-        c10::toString(image.scalar_type()), fmt::join(image.sizes(), " x "));
+  check(image.size(1) == 3 && image.is_floating_point(), "{}: image must be floating point N x 3 x H x W, found {} {}",
+        name, c10::toString(image.scalar_type()), fmt::join(image.sizes(), " x "));
   check(label.sizes() == at::IntArrayRef({n, h, w}) && label.scalar_type() == at::kLong,
         "{}: label must be int64 {} x {} x {}, found {} {}", name, n, h, w, c10::toString(label.scalar_type()),
         fmt::join(label.sizes(), " x "));
   check(depth.sizes() == at::IntArrayRef({n, 1, h, w}) && depth.is_floating_point(),
-        "{}: depth must be floating point {} x 1 x {} x {}, found {} {}", name, n, h, w, c10::toString(depth.scalar_type()),
-        fmt::join(depth.sizes(), " x "));
+        "{}: depth must be floating point {} x 1 x {} x {}, found {} {}", name, n, h, w,
+        c10::toString(depth.scalar_type()), fmt::join(depth.sizes(), " x "));
   check(n > 0, "{}: no samples", name);
   return samples;
 }
@@ -60,7 +61,8 @@ std::int64_t classes_in(const TensorDict& weights, const std::string& path, conf
 }
 
 /// All ranks' parts of a prediction in order, on every rank: each adds its own rows to zeros.
-at::Tensor all_rows(const at::Tensor& part, const data::Range& mine, std::int64_t num_samples, dist::Communicator& communicator) {
+at::Tensor all_rows(const at::Tensor& part, const data::Range& mine, std::int64_t num_samples,
+                    dist::Communicator& communicator) {
   std::vector<std::int64_t> shape = part.sizes().vec();
   shape[0] = num_samples;
   const at::Tensor whole = at::zeros(shape, part.options().memory_format(at::MemoryFormat::Contiguous));
@@ -82,7 +84,8 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   train::load_weights(learner, files.weights.string(), weights);
   if (num_classes > 0) {
     const at::Tensor known = (samples.label >= 0) & ((samples.label < num_classes) | (samples.label == 255));
-    check(known.all().item<bool>(), "{}: labels must be 0 to {}, or 255 for ignored", files.samples.string(), num_classes - 1);
+    check(known.all().item<bool>(), "{}: labels must be 0 to {}, or 255 for ignored", files.samples.string(),
+          num_classes - 1);
   }
 
   const std::int64_t num_samples = samples.image.size(0);
@@ -102,14 +105,16 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
     totals.push_back(result.losses[train::kTotal]);
     if (i == 0) {
       const auto& p = result.predictions;
-      for (const auto& [name, tensor] : {std::pair{"seg", p.seg}, {"depth", p.depth}, {"seg_to_depth", p.seg_to_depth},
+      for (const auto& [name, tensor] : {std::pair{"seg", p.seg},
+                                         {"depth", p.depth},
+                                         {"seg_to_depth", p.seg_to_depth},
                                          {"depth_to_seg", p.depth_to_seg}}) {
         if (tensor.defined()) {
           output[name] = all_rows(tensor, mine, num_samples, *communicator).to(out_type);
         }
       }
-      const std::array<bool, train::kNumLosses> has_loss = {p.seg.defined(), p.depth.defined(), p.seg_to_depth.defined(),
-                                                            p.depth_to_seg.defined(), true};
+      const std::array<bool, train::kNumLosses> has_loss = {p.seg.defined(), p.depth.defined(),
+                                                            p.seg_to_depth.defined(), p.depth_to_seg.defined(), true};
       for (std::int64_t k = 0; k < train::kNumLosses; ++k) {
         if (has_loss[static_cast<std::size_t>(k)]) {
           output[fmt::format("loss.{}", train::loss_name(k))] = result.losses[k].to(out_type).clone();
@@ -119,7 +124,8 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
         output["grad." + name] = tensor.grad().to(out_type).clone();
       }
       if (learner.weighting->flat_gradients().defined()) {
-        output["grad." + learner.weighting->state().front().first] = learner.weighting->flat_gradients().to(out_type).clone();
+        output["grad." + learner.weighting->state().front().first] =
+            learner.weighting->flat_gradients().to(out_type).clone();
       }
     }
     if (files.num_steps > 0) {

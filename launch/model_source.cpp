@@ -24,7 +24,8 @@ void add_model_options(CLI::App& app, ModelSource& source) {
 
 LoadedModel load_model(const ModelSource& source, const dist::MpiSession& session) {
   const bool by_run = !source.run.empty();
-  if (by_run == (!source.config.empty() || !source.weights.empty()) || (!by_run && (source.config.empty() || source.weights.empty()))) {
+  if (by_run == (!source.config.empty() || !source.weights.empty()) ||
+      (!by_run && (source.config.empty() || source.weights.empty()))) {
     fail_usage("name the model by --run DIR, or by --config FILE and --weights W.pt");
   }
   LoadedModel model;

@@ -61,7 +61,8 @@ std::pair<std::int64_t, std::int64_t> parse_size(const std::string& text) {
   std::int64_t height = 0;
   std::int64_t width = 0;
   int used = 0;
-  if (std::sscanf(text.c_str(), "%ldx%ld%n", &height, &width, &used) != 2 || static_cast<std::size_t>(used) != text.size()) {
+  if (std::sscanf(text.c_str(), "%ldx%ld%n", &height, &width, &used) != 2 ||
+      static_cast<std::size_t>(used) != text.size()) {
     fail_usage("--size must be HEIGHTxWIDTH, e.g. 288x384, found \"{}\"", text);
   }
   pack::check_size(height, width);
@@ -97,8 +98,8 @@ DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
   }
   const auto num_classes = static_cast<std::size_t>(model.learner->net.num_classes());
   if (num_classes > 0 && facts.class_names.size() != num_classes) {
-    check(options.pack.empty(), "{} predicts {} classes, {} has {}", model.weights_path.string(), num_classes, options.pack,
-          facts.class_names.size());
+    check(options.pack.empty(), "{} predicts {} classes, {} has {}", model.weights_path.string(), num_classes,
+          options.pack, facts.class_names.size());
     facts.class_names.clear();
     for (std::size_t i = 0; i < num_classes; ++i) {
       facts.class_names.push_back(fmt::format("class {}", i));
@@ -115,7 +116,8 @@ DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
 }
 
 /// Writes NAME_label.png and NAME_depth.npy at the given size and fills the row at the net's own.
-void keep(const model::Predictions& predictions, std::int64_t height, std::int64_t width, const fs::path& stem, Row& row) {
+void keep(const model::Predictions& predictions, std::int64_t height, std::int64_t width, const fs::path& stem,
+          Row& row) {
   const auto resized = [&](const at::Tensor& tensor) {
     return tensor.size(2) == height && tensor.size(3) == width ? tensor
                                                                : at::upsample_bilinear2d(tensor, {height, width}, true);
@@ -143,7 +145,8 @@ std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel&
   const std::size_t label_set = data::find_label_set(reader.schema(), model.config.data.label_set);
   for (const std::int64_t sample : options.samples) {
     if (sample < 0 || sample >= reader.size(split)) {
-      fail_usage("--samples {}: {} has samples 0 to {} in {}", sample, options.pack, reader.size(split) - 1, options.split);
+      fail_usage("--samples {}: {} has samples 0 to {} in {}", sample, options.pack, reader.size(split) - 1,
+                 options.split);
     }
   }
   const data::Dataset dataset(reader, split, label_set, model.device);
@@ -169,7 +172,8 @@ std::vector<Row> predict_images(const Options& options, const launch::LoadedMode
   for (const std::string& path : options.images) {
     const std::string stem = fs::path(path).stem().string();
     if (!stems.insert(stem).second) {
-      fail_usage("two images are called {}: their results would overwrite each other; predict them into two folders", stem);
+      fail_usage("two images are called {}: their results would overwrite each other; predict them into two folders",
+                 stem);
     }
   }
   const auto constants = at::TensorOptions().dtype(at::kFloat);
@@ -183,8 +187,9 @@ std::vector<Row> predict_images(const Options& options, const launch::LoadedMode
     io::Image<std::uint8_t> image = io::read_rgb_image(path, rules);
     const at::Tensor pixels =
         at::from_blob(image.pixels.data(), {1, image.height, image.width, 3}, at::kByte).permute({0, 3, 1, 2});
-    const at::Tensor small = at::_upsample_bilinear2d_aa(pixels.to(at::kFloat).contiguous(), {facts.height, facts.width},
-                                                         /*align_corners=*/false);
+    const at::Tensor small =
+        at::_upsample_bilinear2d_aa(pixels.to(at::kFloat).contiguous(), {facts.height, facts.width},
+                                    /*align_corners=*/false);
     Row row;
     row.name = fs::path(path).filename().string();
     row.image = values_of<std::uint8_t>(small.round().clamp(0, 255).permute({0, 2, 3, 1}));
@@ -253,15 +258,19 @@ void predict_all(const dist::MpiSession& session, const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app(
       "Predicts labels and depth for images, or for samples of a pack.\n"
-      "Writes, for each, NAME_label.png (class ids) and NAME_depth.npy (float32), and panel.png, a picture of the first 12.",
+      "Writes, for each, NAME_label.png (class ids) and NAME_depth.npy (float32), and panel.png, a picture of the "
+      "first 12.",
       "xtasc-predict");
   Options options;
   launch::add_model_options(app, options.model);
   app.add_option("--images", options.images, "Image files (PNG or JPEG) of any size; results have the image's size");
   app.add_option("--pack", options.pack, "A pack (.h5): its samples are shown with the ground truth");
   app.add_option("--samples", options.samples, "Samples of the pack, e.g. 0,1,2")->delimiter(',');
-  app.add_option("--split", options.split, "Which of the pack's splits")->capture_default_str()->check(CLI::IsMember({"val", "train"}));
-  app.add_option("--size", options.size, "HEIGHTxWIDTH that images are resized to for the net; default: as in training");
+  app.add_option("--split", options.split, "Which of the pack's splits")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"val", "train"}));
+  app.add_option("--size", options.size,
+                 "HEIGHTxWIDTH that images are resized to for the net; default: as in training");
   app.add_option("--output", options.output, "Folder for the results")->capture_default_str();
   std::optional<dist::MpiSession> session;
   return run_program(

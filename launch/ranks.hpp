@@ -12,9 +12,9 @@
 
 namespace xtasc::launch {
 
-/// How ranks report an error: rank 0 at once, the others a moment later, unless rank 0 failed for the same reason and ended
-/// them meanwhile; whoever spoke ends them all, so that no peer hangs in a collective call.
-/// \param session  empty until MPI has started
+/// How ranks report an error: rank 0 at once, the others a moment later, unless rank 0 failed for the same reason and
+/// ended them meanwhile; whoever spoke ends them all, so that no peer hangs in a collective call. \param session  empty
+/// until MPI has started
 inline ErrorHooks rank_error_hooks(const std::optional<dist::MpiSession>& session) {
   const auto has_peers = [&session] { return session && session->size() > 1; };
   return {.before_message =

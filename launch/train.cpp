@@ -14,8 +14,10 @@
 int main(int argc, char** argv) {
   using namespace xtasc;
   install_stop_handlers();  // before MPI starts: a signal during start-up is not lost either
-  CLI::App app("Trains one run: mpirun -np N xtasc-train --config FILE [--set key=value ...]\n"
-               "The same command again resumes a run that stopped.", "xtasc-train");
+  CLI::App app(
+      "Trains one run: mpirun -np N xtasc-train --config FILE [--set key=value ...]\n"
+      "The same command again resumes a run that stopped.",
+      "xtasc-train");
   std::string config_file;
   std::vector<std::string> assignments;
   bool print_config = false;
@@ -30,7 +32,8 @@ int main(int argc, char** argv) {
       app, argc, argv,
       [&] {
         if (print_config) {
-          std::fputs(config::to_toml(config::read_run_config(config_file, assignments), /*documented=*/true).c_str(), stdout);
+          std::fputs(config::to_toml(config::read_run_config(config_file, assignments), /*documented=*/true).c_str(),
+                     stdout);
           return ExitCode::success;
         }
         session.emplace(&argc, &argv);

@@ -18,13 +18,15 @@ std::span<const std::string_view> names<Precision>() {
 
 template <>
 std::span<const std::string_view> names<System>() {
-  static constexpr std::array<std::string_view, 5> kNames = {"xtasc", "align", "base_mt", "base_st_seg", "base_st_depth"};
+  static constexpr std::array<std::string_view, 5> kNames = {"xtasc", "align", "base_mt", "base_st_seg",
+                                                             "base_st_depth"};
   return kNames;
 }
 
 template <>
 std::span<const std::string_view> names<Encoder>() {
-  static constexpr std::array<std::string_view, 5> kNames = {"resnet18", "resnet34", "resnet50", "resnet101", "resnet152"};
+  static constexpr std::array<std::string_view, 5> kNames = {"resnet18", "resnet34", "resnet50", "resnet101",
+                                                             "resnet152"};
   return kNames;
 }
 
@@ -46,10 +48,16 @@ std::span<const std::string_view> names<Weighting>() {
   return kNames;
 }
 
-bool has_segmentation(System system) { return system != System::base_st_depth; }
+bool has_segmentation(System system) {
+  return system != System::base_st_depth;
+}
 
-bool has_depth(System system) { return system != System::base_st_seg; }
+bool has_depth(System system) {
+  return system != System::base_st_seg;
+}
 
-bool has_transfer(System system) { return system == System::xtasc || system == System::align; }
+bool has_transfer(System system) {
+  return system == System::xtasc || system == System::align;
+}
 
 }  // namespace xtasc::config

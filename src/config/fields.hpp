@@ -19,8 +19,8 @@ struct Value {
   std::string type_name = {};  ///< for messages: "an integer", "a string", ...
 };
 
-/// One key of a config: how it is documented, read, and printed. Made by the config's own field list, used by the reader
-/// and the printer, so that neither can know a key that the other does not.
+/// One key of a config: how it is documented, read, and printed. Made by the config's own field list, used by the
+/// reader and the printer, so that neither can know a key that the other does not.
 struct Field {
   std::string section;
   std::string key;

@@ -180,7 +180,8 @@ void read_assignment(const std::string& assignment, const std::vector<Field>& fi
   const bool is_bare_text =
       field.takes_text && (value_text.empty() || (value_text.front() != '"' && value_text.front() != '\''));
   if (is_bare_text) {
-    store(field, {.kind = Value::Kind::text, .text = value_text, .type_name = fmt::format("\"{}\"", value_text)}, where);
+    store(field, {.kind = Value::Kind::text, .text = value_text, .type_name = fmt::format("\"{}\"", value_text)},
+          where);
     return;
   }
   std::optional<toml::table> table;

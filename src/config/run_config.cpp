@@ -42,7 +42,11 @@ struct FieldList {
   std::string section;
 
   Field& add(std::string key, std::string documentation) {
-    fields.push_back({.section = section, .key = std::move(key), .documentation = std::move(documentation), .read = {}, .print = {}});
+    fields.push_back({.section = section,
+                      .key = std::move(key),
+                      .documentation = std::move(documentation),
+                      .read = {},
+                      .print = {}});
     return fields.back();
   }
 
@@ -85,12 +89,15 @@ struct FieldList {
     return field;
   }
 
-  void real(std::string key, double& target, double minimum, bool minimum_allowed, double maximum, std::string documentation) {
+  void real(std::string key, double& target, double minimum, bool minimum_allowed, double maximum,
+            std::string documentation) {
     Field& field = add(std::move(key), std::move(documentation));
     field.read = [=, &target](const Value& value) -> std::string {
-      if (!is_number(value) || value.real < minimum || (value.real == minimum && !minimum_allowed) || value.real > maximum) {
-        return std::isinf(maximum) ? fmt::format("a number {} {}", minimum_allowed ? ">=" : ">", minimum)
-                                   : fmt::format("a number {} {} and <= {}", minimum_allowed ? ">=" : ">", minimum, maximum);
+      if (!is_number(value) || value.real < minimum || (value.real == minimum && !minimum_allowed) ||
+          value.real > maximum) {
+        return std::isinf(maximum)
+                   ? fmt::format("a number {} {}", minimum_allowed ? ">=" : ">", minimum)
+                   : fmt::format("a number {} {} and <= {}", minimum_allowed ? ">=" : ">", minimum, maximum);
       }
       target = value.real;
       return {};
@@ -101,7 +108,8 @@ struct FieldList {
   template <typename Enum>
   void word(std::string key, Enum& target, std::string documentation) {
     std::string accepted = fmt::format("one of {}", fmt::join(names<Enum>(), ", "));
-    Field& field = add(std::move(key), documentation + " One of: " + fmt::format("{}", fmt::join(names<Enum>(), ", ")) + ".");
+    Field& field =
+        add(std::move(key), documentation + " One of: " + fmt::format("{}", fmt::join(names<Enum>(), ", ")) + ".");
     field.takes_text = true;
     field.read = [&target, accepted](const Value& value) -> std::string {
       if (value.kind == Value::Kind::text) {
@@ -171,7 +179,8 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.word("precision", c.run.precision,
             "fp32 is exact; tf32 (CUDA) and bf16 are faster and say so in every table; fp64 (CPU) is for proofs.");
   list.integer("threads", c.run.threads, 0,
-               "Threads a rank on the CPU; 0: the cores of this host shared among its ranks.").decides_numbers = false;
+               "Threads a rank on the CPU; 0: the cores of this host shared among its ranks.")
+      .decides_numbers = false;
 
   list.section = "data";
   list.text("pack", c.data.pack, "The pack (.h5) that xtasc-preprocess made.");
@@ -201,7 +210,8 @@ std::vector<Field> run_fields(RunConfig& c) {
             "Share of the transferred segmentation loss in the depth task's loss (eq. 11).");
 
   list.section = "weighting";
-  list.word("method", c.weighting.method, "How the two tasks' losses are weighted; base_st_*, with one task, always resolve to equal.");
+  list.word("method", c.weighting.method,
+            "How the two tasks' losses are weighted; base_st_*, with one task, always resolve to equal.");
 
   list.section = "train";
   list.integer("epochs", c.train.epochs, 1, "Passes over the training set.");
@@ -211,8 +221,10 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.betas("betas", c.train.betas, "Adam's decay rates; []: [0.9, 0.99], for base_st_* [0.9, 0.999].");
   list.integer("lr_step", c.train.lr_step, 1, "The learning rate is multiplied by lr_gamma every so many epochs.");
   list.real("lr_gamma", c.train.lr_gamma, 0.0, false, 1.0, "See lr_step.");
-  list.boolean("deterministic", c.train.deterministic, "The same bits from the same run; false lets CUDA choose faster kernels.");
-  list.real("bucket_mib", c.train.bucket_mib, 0.0, false, kInfinity, "Gradients are summed over the ranks in pieces of this size, MiB.");
+  list.boolean("deterministic", c.train.deterministic,
+               "The same bits from the same run; false lets CUDA choose faster kernels.");
+  list.real("bucket_mib", c.train.bucket_mib, 0.0, false, kInfinity,
+            "Gradients are summed over the ranks in pieces of this size, MiB.");
 
   list.section = "evaluate";
   list.integer("batch_size", c.evaluate.batch_size, 1,
@@ -239,7 +251,8 @@ void resolve(RunConfig& c) {
     fail_usage("run.name must be a plain file name, found \"{}\"", c.run.name);
   }
   if (c.run.device == Device::cuda && c.run.precision == Precision::fp64) {
-    fail_usage("run.precision = \"fp64\" is for proofs on the CPU: set run.device=cpu, or precision fp32, tf32 or bf16");
+    fail_usage(
+        "run.precision = \"fp64\" is for proofs on the CPU: set run.device=cpu, or precision fp32, tf32 or bf16");
   }
 }
 
@@ -269,7 +282,9 @@ RunConfig read_run_config(const std::filesystem::path& file, const std::vector<s
   return resolved(assignments, config);
 }
 
-RunConfig run_config_of(const std::vector<std::string>& assignments) { return resolved(assignments, RunConfig{}); }
+RunConfig run_config_of(const std::vector<std::string>& assignments) {
+  return resolved(assignments, RunConfig{});
+}
 
 std::string to_toml(const RunConfig& config, bool documented) {
   RunConfig copy = config;

@@ -78,12 +78,14 @@ struct RunConfig {
 /// Reads a config file and then the `--set` assignments ("section.key=value") over the defaults, and resolves what
 /// depends on other keys (betas, name, lambdas of systems without transfer nets).
 /// \throws Error (exit code 2) with file, line, column and the nearest known key or the accepted values.
-[[nodiscard]] RunConfig read_run_config(const std::filesystem::path& file, const std::vector<std::string>& assignments = {});
+[[nodiscard]] RunConfig read_run_config(const std::filesystem::path& file,
+                                        const std::vector<std::string>& assignments = {});
 
 /// As read_run_config, from the defaults and assignments alone.
 [[nodiscard]] RunConfig run_config_of(const std::vector<std::string>& assignments);
 
-/// The config as a TOML file that reads back to the same values. \param documented  with each key's documentation above it
+/// The config as a TOML file that reads back to the same values. \param documented  with each key's documentation above
+/// it
 [[nodiscard]] std::string to_toml(const RunConfig& config, bool documented);
 
 /// The config's lines that decide a run's numbers: all but where its files go and how many threads compute them.

@@ -14,7 +14,9 @@ namespace xtasc {
 namespace {
 
 /// Libraries put backtraces and newlines into what(); the first line says what happened.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
 
 /// What `body` threw, as an Error; nullopt when it threw nothing. Only here is anything caught for good.
 std::optional<Error> error_of(const std::function<ExitCode()>& body, ExitCode& outcome) {

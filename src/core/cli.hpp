@@ -13,14 +13,16 @@ namespace xtasc {
 
 /// What a program of several ranks does around an error message.
 struct ErrorHooks {
-  std::function<void()> before_message;               ///< e.g. leaves the word to rank 0, where all ranks fail alike
-  std::function<void(int exit_code)> after_message;   ///< e.g. ends the other ranks
+  std::function<void()> before_message;              ///< e.g. leaves the word to rank 0, where all ranks fail alike
+  std::function<void(int exit_code)> after_message;  ///< e.g. ends the other ranks
 };
 
-/// Parses the command line into `app`, then runs `body`; turns every outcome into the exit code that the programs share.
+/// Parses the command line into `app`, then runs `body`; turns every outcome into the exit code that the programs
+/// share.
 ///
 /// --help and --version (added here) print and return 0; a wrong command line prints one line and returns 2; an Error
 /// prints its line and details and returns its code; any other exception is a failure and returns 1.
-int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCode()>& body, const ErrorHooks& hooks = {});
+int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCode()>& body,
+                const ErrorHooks& hooks = {});
 
 }  // namespace xtasc

@@ -6,7 +6,9 @@
 
 namespace xtasc {
 
-std::string errno_text(int error_number) { return std::generic_category().message(error_number); }
+std::string errno_text(int error_number) {
+  return std::generic_category().message(error_number);
+}
 
 void print_error(const std::string& program, const Error& error) {
   constexpr std::size_t kMaxDetails = 20;

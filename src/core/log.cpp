@@ -20,9 +20,13 @@ spdlog::logger& logger() {
 
 }  // namespace
 
-void set_quiet(bool quiet) { logger().set_level(quiet ? spdlog::level::off : spdlog::level::info); }
+void set_quiet(bool quiet) {
+  logger().set_level(quiet ? spdlog::level::off : spdlog::level::info);
+}
 
-bool is_quiet() { return logger().level() == spdlog::level::off; }
+bool is_quiet() {
+  return logger().level() == spdlog::level::off;
+}
 
 void log_line(const std::string& text) {
   clear_live_line();

@@ -1,8 +1,9 @@
 #pragma once
 
-/// XTASC_MULTIVERSION before a function compiles it for several generations of x86 and picks one when the program starts,
-/// so that one binary runs everywhere and uses AVX-512 where it is. The function's loops must be in it, or inlined into it.
-/// Nothing elsewhere: other processors, and sanitizers, whose runtime is not up when the choice is made.
+/// XTASC_MULTIVERSION before a function compiles it for several generations of x86 and picks one when the program
+/// starts, so that one binary runs everywhere and uses AVX-512 where it is. The function's loops must be in it, or
+/// inlined into it. Nothing elsewhere: other processors, and sanitizers, whose runtime is not up when the choice is
+/// made.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define XTASC_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else

@@ -46,7 +46,9 @@ Progress::Progress(std::string label, std::int64_t total)
       start_(std::chrono::steady_clock::now()),
       last_draw_(start_) {}
 
-Progress::~Progress() { clear_live_line(); }
+Progress::~Progress() {
+  clear_live_line();
+}
 
 void Progress::update(std::int64_t done, const std::string& detail) {
   done_ = done;
@@ -68,8 +70,8 @@ double Progress::rate() const {
 void Progress::draw(const std::string& detail) {
   const double per_second = rate();
   const double left = per_second > 0 ? static_cast<double>(total_ - done_) / per_second : 0.0;
-  const std::string text = fmt::format("{} {}/{}{}{}, {} left", label_, done_, total_, detail.empty() ? "" : ", ", detail,
-                                       duration_text(left));
+  const std::string text = fmt::format("{} {}/{}{}{}, {} left", label_, done_, total_, detail.empty() ? "" : ", ",
+                                       detail, duration_text(left));
   if (on_terminal_) {
     fmt::print(stderr, "\r{}\033[K", text);
     std::fflush(stderr);

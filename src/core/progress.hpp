@@ -17,7 +17,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// Shows "label done/total detail, rate, time left"; cheap enough for every unit (it draws at most ten times a second).
+  /// Shows "label done/total detail, rate, time left"; cheap enough for every unit (it draws at most ten times a
+  /// second).
   void update(std::int64_t done, const std::string& detail = {});
 
   /// Units a second since the first update.

@@ -32,7 +32,9 @@ void install_stop_handlers() {
   }
 }
 
-int stop_signal() noexcept { return requested.load(); }
+int stop_signal() noexcept {
+  return requested.load();
+}
 
 std::string signal_name(int signal_number) {
   switch (signal_number) {

@@ -10,8 +10,8 @@ SourceVersion source_version() {
 
 std::string version_text() {
   const SourceVersion source = source_version();
-  return source.version + " (" + source.commit.substr(0, 12) + (source.diff_hash.empty() ? "" : ", with uncommitted changes") +
-         ")";
+  return source.version + " (" + source.commit.substr(0, 12) +
+         (source.diff_hash.empty() ? "" : ", with uncommitted changes") + ")";
 }
 
 }  // namespace xtasc

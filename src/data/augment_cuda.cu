@@ -1,5 +1,5 @@
-// Not run on a GPU yet: compiled for every architecture on every build. The arithmetic is augment_element.hpp's, which the
-// CPU's tests run.
+// Not run on a GPU yet: compiled for every architecture on every build. The arithmetic is augment_element.hpp's, which
+// the CPU's tests run.
 #include <cuda_runtime.h>
 
 #include <stdexcept>

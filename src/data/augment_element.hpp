@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-/// The per-element functions of augmentation: compiled for the CPU and, by nvcc, for the GPU, so that the CPU's tests run the
-/// very code that a GPU would.
+/// The per-element functions of augmentation: compiled for the CPU and, by nvcc, for the GPU, so that the CPU's tests
+/// run the very code that a GPU would.
 #ifdef __CUDACC__
 #define XTASC_HOST_DEVICE __host__ __device__
 #else
@@ -41,14 +41,14 @@ XTASC_HOST_DEVICE inline std::int64_t pixel_in_window(const SampleStore& store, 
   return (view.index * store.height + view.window_y + y) * store.width + view.window_x + x;
 }
 
-/// The stored pixel that labels and depth of output (y, x) come from: nearest, at floor(i * window / size), as PyTorch's
-/// `interpolate(mode="nearest")`.
+/// The stored pixel that labels and depth of output (y, x) come from: nearest, at floor(i * window / size), as
+/// PyTorch's `interpolate(mode="nearest")`.
 XTASC_HOST_DEVICE inline std::int64_t nearest_pixel(const SampleStore& store, const SampleView& view, std::int32_t y,
                                                     std::int32_t x) {
   const std::int32_t column = mirrored(view, store.width, x);
-  return pixel_in_window(store, view,
-                         static_cast<std::int32_t>(static_cast<std::int64_t>(y) * view.window_height / store.height),
-                         static_cast<std::int32_t>(static_cast<std::int64_t>(column) * view.window_width / store.width));
+  return pixel_in_window(
+      store, view, static_cast<std::int32_t>(static_cast<std::int64_t>(y) * view.window_height / store.height),
+      static_cast<std::int32_t>(static_cast<std::int64_t>(column) * view.window_width / store.width));
 }
 
 /// Where an output coordinate lies between two source ones, corners aligned.
@@ -63,8 +63,8 @@ XTASC_HOST_DEVICE inline Between between(std::int32_t i, std::int32_t window, st
 }
 
 /// Channel c of the normalised image at output (y, x), bilinear with corners aligned.
-XTASC_HOST_DEVICE inline float image_element(const SampleStore& store, const SampleView& view, std::int32_t y, std::int32_t x,
-                                             std::int32_t c) {
+XTASC_HOST_DEVICE inline float image_element(const SampleStore& store, const SampleView& view, std::int32_t y,
+                                             std::int32_t x, std::int32_t c) {
   const Between row = between(y, view.window_height, store.height);
   const Between column = between(mirrored(view, store.width, x), view.window_width, store.width);
   const float low_low = store.image[pixel_in_window(store, view, row.low, column.low) * 3 + c];

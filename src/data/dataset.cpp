@@ -27,7 +27,8 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
   const auto bytes = at::TensorOptions().dtype(at::kByte);
   at::Tensor image = at::empty({size_, schema.height, schema.width, 3}, bytes);
   at::Tensor label = at::empty({size_, schema.height, schema.width}, bytes);
-  at::Tensor depth = at::empty({size_, schema.height, schema.width}, bytes.dtype(depth_is_uint16 ? at::kUInt16 : at::kFloat));
+  at::Tensor depth =
+      at::empty({size_, schema.height, schema.width}, bytes.dtype(depth_is_uint16 ? at::kUInt16 : at::kFloat));
   reader.read_images(split, 0, size_, elements<std::uint8_t>(image));
   reader.read_labels(split, label_set, 0, size_, elements<std::uint8_t>(label));
   if (depth_is_uint16) {
@@ -55,7 +56,8 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
 }
 
 Batch Dataset::batch(std::span<const std::int64_t> samples, std::span<const Augmentation> augmentations) const {
-  check(samples.size() == augmentations.size(), "{} samples, but {} augmentations", samples.size(), augmentations.size());
+  check(samples.size() == augmentations.size(), "{} samples, but {} augmentations", samples.size(),
+        augmentations.size());
   std::vector<SampleView> views;
   views.reserve(samples.size());
   for (std::size_t i = 0; i < samples.size(); ++i) {
@@ -82,9 +84,10 @@ Batch Dataset::batch(std::span<const std::int64_t> samples) const {
 Batch Dataset::gather(const std::vector<SampleView>& views) const {
   const auto n = static_cast<std::int64_t>(views.size());
   const auto options = image_.options();
-  Batch out{.image_n3hw = at::empty({n, 3, height(), width()}, options.dtype(at::kFloat), at::MemoryFormat::ChannelsLast),
-            .label_nhw = at::empty({n, height(), width()}, options.dtype(at::kLong)),
-            .depth_n1hw = at::empty({n, 1, height(), width()}, options.dtype(at::kFloat))};
+  Batch out{
+      .image_n3hw = at::empty({n, 3, height(), width()}, options.dtype(at::kFloat), at::MemoryFormat::ChannelsLast),
+      .label_nhw = at::empty({n, height(), width()}, options.dtype(at::kLong)),
+      .depth_n1hw = at::empty({n, 1, height(), width()}, options.dtype(at::kFloat))};
   const BatchMemory memory = {.image = out.image_n3hw.mutable_data_ptr<float>(),
                               .label = out.label_nhw.mutable_data_ptr<std::int64_t>(),
                               .depth = out.depth_n1hw.mutable_data_ptr<float>()};

@@ -20,7 +20,8 @@ struct Batch {
   at::Tensor depth_n1hw;  ///< (N, 1, H, W) float32 in the pack's unit, 0 = invalid
 };
 
-/// One split of a pack, resident on the device as it is stored (uint8, uint16 or float32): batches are cut from it there.
+/// One split of a pack, resident on the device as it is stored (uint8, uint16 or float32): batches are cut from it
+/// there.
 class Dataset {
  public:
   /// Reads the whole split. \param label_set  index into the schema's label sets

@@ -45,8 +45,10 @@ Augmentation draw_augmentation(const AugmentationOptions& options, std::uint64_t
     drawn.scale = kScales[stream.below(kScales.size())];
     drawn.window_height = static_cast<std::int64_t>(static_cast<double>(height) / drawn.scale);
     drawn.window_width = static_cast<std::int64_t>(static_cast<double>(width) / drawn.scale);
-    drawn.window_y = static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(height - drawn.window_height + 1)));
-    drawn.window_x = static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(width - drawn.window_width + 1)));
+    drawn.window_y =
+        static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(height - drawn.window_height + 1)));
+    drawn.window_x =
+        static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(width - drawn.window_width + 1)));
   }
   return drawn;
 }

@@ -24,9 +24,9 @@ struct Range {
 
 /// What augmentation does to a sample.
 struct Augmentation {
-  bool flip = false;        ///< mirror left to right
-  double scale = 1.0;       ///< of {1.0, 1.2, 1.5}: the window is int(H / scale) x int(W / scale)
-  std::int64_t window_y = 0, window_x = 0;            ///< its upper left corner
+  bool flip = false;                        ///< mirror left to right
+  double scale = 1.0;                       ///< of {1.0, 1.2, 1.5}: the window is int(H / scale) x int(W / scale)
+  std::int64_t window_y = 0, window_x = 0;  ///< its upper left corner
   std::int64_t window_height = 0, window_width = 0;
 };
 
@@ -35,7 +35,8 @@ struct AugmentationOptions {
   bool scale_crop = true;
 };
 
-/// The draw for a sample in an epoch: a function of (seed, epoch, sample) alone. \param sample  index in the pack's split
+/// The draw for a sample in an epoch: a function of (seed, epoch, sample) alone. \param sample  index in the pack's
+/// split
 [[nodiscard]] Augmentation draw_augmentation(const AugmentationOptions& options, std::uint64_t seed, std::int64_t epoch,
                                              std::int64_t sample, std::int64_t height, std::int64_t width);
 

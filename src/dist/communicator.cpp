@@ -74,7 +74,9 @@ class MpiCommunicator final : public Communicator {
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_solo_communicator() { return std::make_unique<SoloCommunicator>(); }
+std::unique_ptr<Communicator> make_solo_communicator() {
+  return std::make_unique<SoloCommunicator>();
+}
 
 std::unique_ptr<Communicator> make_mpi_communicator(const MpiSession& session) {
   return std::make_unique<MpiCommunicator>(session);

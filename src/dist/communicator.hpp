@@ -10,9 +10,9 @@
 
 namespace xtasc::dist {
 
-/// Sums and copies tensors across the ranks of a run. Every call is collective: all ranks make the same calls in the same
-/// order with tensors of the same size and type. No call waits on the host for a device: what the caller's stream did
-/// before is seen, and what it does afterwards sees the result.
+/// Sums and copies tensors across the ranks of a run. Every call is collective: all ranks make the same calls in the
+/// same order with tensors of the same size and type. No call waits on the host for a device: what the caller's stream
+/// did before is seen, and what it does afterwards sees the result.
 ///
 /// After a call all ranks hold the same bits, so decisions taken from the result need no further talk.
 class Communicator {

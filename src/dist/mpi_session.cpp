@@ -24,11 +24,13 @@ void check_world_size(int size) {
     xtasc::check(*promised == size, "mpirun started {} ranks, but MPI sees {}", *promised, size);
     return;
   }
-  if (const auto promised = environment_number("SLURM_STEP_NUM_TASKS"); promised && environment_number("SLURM_PROCID")) {
+  if (const auto promised = environment_number("SLURM_STEP_NUM_TASKS");
+      promised && environment_number("SLURM_PROCID")) {
     const char* step = std::getenv("SLURM_STEP_ID");
     const bool is_batch_step = step == nullptr || std::string_view(step) == "4294967291";
     xtasc::check(is_batch_step || *promised == size,
-                 "srun started {} tasks, but MPI sees {}: start them with srun --mpi=pmix, or with mpirun", *promised, size);
+                 "srun started {} tasks, but MPI sees {}: start them with srun --mpi=pmix, or with mpirun", *promised,
+                 size);
   }
 }
 
@@ -59,7 +61,9 @@ MpiSession::MpiSession(int* argc, char*** argv) {
   check_world_size(size_);
 }
 
-MpiSession::~MpiSession() { MPI_Finalize(); }
+MpiSession::~MpiSession() {
+  MPI_Finalize();
+}
 
 std::int64_t MpiSession::max(std::int64_t value) const {
   std::int64_t largest = value;
@@ -92,7 +96,9 @@ std::string MpiSession::broadcast(std::string text) const {
   return text;
 }
 
-void MpiSession::barrier() const { check(MpiCode{MPI_Barrier(MPI_COMM_WORLD)}, "MPI_Barrier"); }
+void MpiSession::barrier() const {
+  check(MpiCode{MPI_Barrier(MPI_COMM_WORLD)}, "MPI_Barrier");
+}
 
 void MpiSession::abort(int exit_code) const noexcept {
   MPI_Abort(MPI_COMM_WORLD, exit_code);

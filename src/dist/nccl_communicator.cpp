@@ -77,7 +77,8 @@ void check_one_rank_per_gpu(const MpiSession& session, int device) {
   std::map<std::string, std::size_t> owner;
   for (std::size_t rank = 0; rank < ids.size(); ++rank) {
     const auto [first, is_new] = owner.emplace(ids[rank], rank);
-    xtasc::check(is_new, "ranks {} and {} share one GPU, {}: start one rank for each GPU", first->second, rank, labels[rank]);
+    xtasc::check(is_new, "ranks {} and {} share one GPU, {}: start one rank for each GPU", first->second, rank,
+                 labels[rank]);
   }
 }
 

@@ -14,24 +14,24 @@ using Rgb = std::array<std::uint8_t, 3>;
 
 /// One row of a panel. All spans are height x width, row-major; absent parts leave their column out when no row has it.
 struct PanelRow {
-  std::string caption;                                 ///< e.g. the sample's name
-  std::span<const std::uint8_t> image;                 ///< height x width x 3 RGB
+  std::string caption;                                                       ///< e.g. the sample's name
+  std::span<const std::uint8_t> image;                                       ///< height x width x 3 RGB
   std::optional<std::span<const std::uint8_t>> true_label, predicted_label;  ///< class id, 255 = ignored
   std::optional<std::span<const float>> true_depth, predicted_depth;         ///< 0 (or less) = invalid in true_depth
 };
 
 struct PanelOptions {
-  std::int64_t height = 0, width = 0;          ///< of every row
+  std::int64_t height = 0, width = 0;  ///< of every row
   std::vector<std::string> class_names;
   std::vector<Rgb> class_colors;
-  std::string depth_unit;                      ///< "m" or "inverse depth": legend text of the colour bar
-  std::string title;                           ///< may be empty
+  std::string depth_unit;  ///< "m" or "inverse depth": legend text of the colour bar
+  std::string title;       ///< may be empty
 };
 
-/// A picture: a row per sample (image | labels true | labels predicted | depth true | depth predicted), column heads, class
-/// legend with colour patches, and a colour bar with the depth range, common to all rows; depth in a perceptual colour map
-/// (viridis), invalid depth and ignored labels in a neutral grey. Written atomically as PNG.
-/// \throws Error when sizes disagree or the file cannot be written.
+/// A picture: a row per sample (image | labels true | labels predicted | depth true | depth predicted), column heads,
+/// class legend with colour patches, and a colour bar with the depth range, common to all rows; depth in a perceptual
+/// colour map (viridis), invalid depth and ignored labels in a neutral grey. Written atomically as PNG. \throws Error
+/// when sizes disagree or the file cannot be written.
 void write_panel(const std::filesystem::path& path, const std::vector<PanelRow>& rows, const PanelOptions& options);
 
 }  // namespace xtasc::figure

@@ -27,7 +27,8 @@ TaskLosses task_losses(config::System system, const LossInputs& predictions, con
   if (config::has_transfer(system)) {
     const bool aligns = system == config::System::align;
     const at::Tensor depth_target = aligns ? targets.depth_n1hw : predictions.depth_n1hw.detach();
-    const at::Tensor label_target = aligns ? targets.labels_nhw : predicted_labels(predictions.seg_nchw, targets.labels_nhw);
+    const at::Tensor label_target =
+        aligns ? targets.labels_nhw : predicted_labels(predictions.seg_nchw, targets.labels_nhw);
     losses.seg_to_depth = l1_depth(predictions.seg_to_depth_n1hw, depth_target, valid);
     losses.depth_to_seg = cross_entropy(predictions.depth_to_seg_nchw, label_target);
   }

@@ -9,14 +9,14 @@ namespace xtasc::loss {
 
 /// Targets of a batch.
 struct Targets {
-  at::Tensor labels_nhw;   ///< (N, H, W) int64, 255 = ignored
-  at::Tensor depth_n1hw;   ///< (N, 1, H, W), 0 = invalid
+  at::Tensor labels_nhw;  ///< (N, H, W) int64, 255 = ignored
+  at::Tensor depth_n1hw;  ///< (N, 1, H, W), 0 = invalid
 };
 
 /// What the losses look at; undefined where the system has no such part.
 struct LossInputs {
-  at::Tensor seg_nchw, depth_n1hw;                    ///< direct predictions
-  at::Tensor seg_to_depth_n1hw, depth_to_seg_nchw;    ///< transferred predictions
+  at::Tensor seg_nchw, depth_n1hw;                  ///< direct predictions
+  at::Tensor seg_to_depth_n1hw, depth_to_seg_nchw;  ///< transferred predictions
 };
 
 /// The four plain losses, before lambda and weighting; sum undefined where the system has none.
@@ -26,7 +26,8 @@ struct TaskLosses {
 
 /// Losses of a batch by a system.
 ///
-/// xtasc: a transferred prediction is held to the other task's direct prediction, detached (cross-task consistency, eq. 3):
+/// xtasc: a transferred prediction is held to the other task's direct prediction, detached (cross-task consistency, eq.
+/// 3):
 ///        arg-max of the logits as hard labels, on labelled pixels only; direct depth on pixels with valid depth.
 /// align: it is held to the ground truth (alignment, eq. 8).
 /// base_*: direct losses only.

@@ -11,10 +11,9 @@ SummedLoss cross_entropy(const at::Tensor& logits_nchw, const at::Tensor& labels
             logits_nchw.size(2) == labels_nhw.size(1) && logits_nchw.size(3) == labels_nhw.size(2),
         "cross entropy: logits {} and labels {} disagree", fmt::join(logits_nchw.sizes(), " x "),
         fmt::join(labels_nhw.sizes(), " x "));
-  // A comparison instead of a gather: no label can index outside, ignored ones match no class, and the backward is a mask,
-  // which is deterministic on every device.
-  const at::Tensor classes =
-      at::arange(logits_nchw.size(1), labels_nhw.options()).view({1, logits_nchw.size(1), 1, 1});
+  // A comparison instead of a gather: no label can index outside, ignored ones match no class, and the backward is a
+  // mask, which is deterministic on every device.
+  const at::Tensor classes = at::arange(logits_nchw.size(1), labels_nhw.options()).view({1, logits_nchw.size(1), 1, 1});
   const at::Tensor is_target = labels_nhw.unsqueeze(1) == classes;
   const at::Tensor log_probability = at::log_softmax(logits_nchw, 1);
   const at::Tensor zero = at::zeros({}, logits_nchw.options());

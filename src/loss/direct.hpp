@@ -4,8 +4,8 @@
 
 namespace xtasc::loss {
 
-/// A loss before its division: add both over ranks, then divide. The mean of per-rank means would be biased, since ranks
-/// hold different numbers of labelled pixels.
+/// A loss before its division: add both over ranks, then divide. The mean of per-rank means would be biased, since
+/// ranks hold different numbers of labelled pixels.
 struct SummedLoss {
   at::Tensor sum;    ///< 0-D, in the prediction's dtype, differentiable
   at::Tensor count;  ///< 0-D int64

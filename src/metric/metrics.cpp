@@ -42,8 +42,8 @@ at::Tensor depth_sums(const at::Tensor& prediction, const at::Tensor& target, co
   const auto share_below = [&](double bound) { return ((ratio < bound) & valid).sum().to(at::kDouble); };
   // Invalid pixels hold p = t = 1: every difference is zero there.
   return at::stack({difference.abs().sum(), (difference.abs() / t).sum(), (square / t).sum(), square.sum(),
-                    (inverse * inverse).sum(), (logarithm * logarithm).sum(), share_below(1.25), share_below(1.25 * 1.25),
-                    share_below(1.25 * 1.25 * 1.25)});
+                    (inverse * inverse).sum(), (logarithm * logarithm).sum(), share_below(1.25),
+                    share_below(1.25 * 1.25), share_below(1.25 * 1.25 * 1.25)});
 }
 
 at::Tensor rooted_mask(const at::Tensor& like) {
@@ -61,7 +61,8 @@ at::Tensor masked_sum(const at::Tensor& values, const at::Tensor& mask) {
 
 }  // namespace
 
-Metrics::Metrics(std::int64_t num_classes, bool has_depth, at::Device device) : num_classes_(num_classes), has_depth_(has_depth) {
+Metrics::Metrics(std::int64_t num_classes, bool has_depth, at::Device device)
+    : num_classes_(num_classes), has_depth_(has_depth) {
   const auto real = at::TensorOptions().dtype(at::kDouble).device(device);
   confusion_ = at::zeros({num_classes, num_classes}, real.dtype(at::kLong));
   image_sums_ = at::zeros({4}, real);
@@ -110,7 +111,8 @@ void Metrics::add_depth(const at::Tensor& prediction_n1hw, const at::Tensor& tar
   pooled_ += at::cat({sums, count.view({1})});
   const at::Tensor means = sums / count.clamp_min(1.0);
   const at::Tensor values = at::where(rooted_mask(means), means.sqrt(), means);
-  const at::Tensor images = at::where(count > 0, static_cast<double>(target_n1hw.size(0)), at::zeros({}, count.options()));
+  const at::Tensor images =
+      at::where(count > 0, static_cast<double>(target_n1hw.size(0)), at::zeros({}, count.options()));
   batch_sums_ += at::cat({values * images, images.view({1})});
 }
 

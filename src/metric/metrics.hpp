@@ -12,8 +12,8 @@
 namespace xtasc::metric {
 
 /// Metric name -> value; a metric for which nothing could be counted is absent.
-/// Keys: miou, pix_acc (shares in 0..1); abs_err, rmse (depth unit); rel_err, sq_rel, irmse, log_irmse; delta_1, delta_2,
-/// delta_3 (shares).
+/// Keys: miou, pix_acc (shares in 0..1); abs_err, rmse (depth unit); rel_err, sq_rel, irmse, log_irmse; delta_1,
+/// delta_2, delta_3 (shares).
 using Values = std::map<std::string, double>;
 
 struct Report {
@@ -23,7 +23,8 @@ struct Report {
 
 /// Both metric protocols over a data set, batch by batch, without a host wait until report().
 ///
-/// paper:    mIoU and pixel accuracy of each image (classes with an empty union, and images without a labelled pixel, left
+/// paper:    mIoU and pixel accuracy of each image (classes with an empty union, and images without a labelled pixel,
+/// left
 ///           out), mean over images; depth errors over the valid pixels of a batch, mean over batches weighted by their
 ///           images (batches without a valid pixel left out).
 /// dataset:  mIoU and pixel accuracy from one confusion matrix; depth errors over all valid pixels.
@@ -52,10 +53,10 @@ class Metrics {
 
   std::int64_t num_classes_;
   bool has_depth_;
-  at::Tensor confusion_;    ///< (C, C) int64: [label, predicted]
-  at::Tensor image_sums_;   ///< (4) float64: sum of mIoU, images with one, sum of pixel accuracy, images with one
-  at::Tensor pooled_;       ///< (kNumDepthSums + 1) float64: sums over valid pixels, then their number
-  at::Tensor batch_sums_;   ///< (kNumDepthSums + 1) float64: batch values times images, then images
+  at::Tensor confusion_;   ///< (C, C) int64: [label, predicted]
+  at::Tensor image_sums_;  ///< (4) float64: sum of mIoU, images with one, sum of pixel accuracy, images with one
+  at::Tensor pooled_;      ///< (kNumDepthSums + 1) float64: sums over valid pixels, then their number
+  at::Tensor batch_sums_;  ///< (kNumDepthSums + 1) float64: batch values times images, then images
 };
 
 }  // namespace xtasc::metric

@@ -105,8 +105,8 @@ at::Tensor train(const at::Tensor& x, const BatchNorm& norm, const Mode& mode, b
     const c10::NoGradGuard no_grad;
     const auto local_count = static_cast<double>(x.size(0) * x.size(2) * x.size(3));
     check(mode.sum_over_ranks || local_count > 1.0,
-          "batch norm: one value a channel (batch {} at {} x {}); a larger image or batch is needed", x.size(0), x.size(2),
-          x.size(3));
+          "batch norm: one value a channel (batch {} at {} x {}); a larger image or batch is needed", x.size(0),
+          x.size(2), x.size(3));
     const GlobalSums global = sum_globally(sums_of_x(x.detach()), local_count, mode.sum_over_ranks);
     const at::Tensor mean = global.sum / global.count;
     const at::Tensor variance = (global.dot / global.count - mean * mean).clamp_min(0.0);
@@ -135,8 +135,7 @@ at::Tensor batch_norm(const at::Tensor& x_nchw, const BatchNorm& norm, const Mod
     return train(x, norm, mode, relu);
   }
   check(!c10::GradMode::is_enabled(), "batch norm by running statistics has no backward: call it without gradients");
-  const Statistics running = {norm.running_mean.to(at::kDouble),
-                              (norm.running_var.to(at::kDouble) + kEpsilon).rsqrt()};
+  const Statistics running = {norm.running_mean.to(at::kDouble), (norm.running_var.to(at::kDouble) + kEpsilon).rsqrt()};
   const Affine affine = affine_of(running, norm, x);
   return scale_shift(x, affine.scale, affine.shift, relu);
 }

@@ -12,14 +12,15 @@ enum class Activation { none, relu };
 ///
 ///     y = max(0, (x - mean) / sqrt(var + 1e-5) * weight + bias)
 ///
-/// In training mean and (biased) variance are those of all ranks' images together: each rank adds its count, sum and sum of
-/// squares in float64 before anything is divided, and backward does the same with its two sums. A rank without an image
-/// takes part with zeros. The running statistics move by momentum 0.1, the variance unbiased.
+/// In training mean and (biased) variance are those of all ranks' images together: each rank adds its count, sum and
+/// sum of squares in float64 before anything is divided, and backward does the same with its two sums. A rank without
+/// an image takes part with zeros. The running statistics move by momentum 0.1, the variance unbiased.
 ///
 /// \param x_nchw  (N, C, H, W), N may be 0; bfloat16, float32 or float64
 /// \returns       the same shape and dtype, channels-last
 /// Collective in training, forward and backward, unless mode.sum_over_ranks is empty.
 /// \throws Error  in training when the global batch has a single value a channel: its variance says nothing.
-[[nodiscard]] at::Tensor batch_norm(const at::Tensor& x_nchw, const BatchNorm& norm, const Mode& mode, Activation activation);
+[[nodiscard]] at::Tensor batch_norm(const at::Tensor& x_nchw, const BatchNorm& norm, const Mode& mode,
+                                    Activation activation);
 
 }  // namespace xtasc::model

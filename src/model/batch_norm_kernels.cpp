@@ -15,7 +15,8 @@ namespace xtasc::model {
 
 namespace {
 
-// ---- numbers in memory: bfloat16 as its 16 bits, so that loops over it vectorise -------------------------------------
+// ---- numbers in memory: bfloat16 as its 16 bits, so that loops over it vectorise
+// -------------------------------------
 
 using Bf16Bits = std::uint16_t;
 
@@ -61,7 +62,8 @@ XTASC_INLINE Real<T> gated(T grad_y, T x, Real<T> scale, Real<T> shift) {
   }
 }
 
-// ---- loop bodies over rows x channels, channels innermost ------------------------------------------------------------
+// ---- loop bodies over rows x channels, channels innermost
+// ------------------------------------------------------------
 
 /// Channels that are summed together in registers, and rows that stay in the cache meanwhile.
 constexpr std::int64_t kLanes = 32;
@@ -69,7 +71,8 @@ constexpr std::int64_t kRowBlock = 64;
 
 /// sum[c] += value(r, c), dot[c] += value(r, c) * x(r, c), in double. \param value  (index, channel) -> Real
 template <typename T, typename Value>
-XTASC_INLINE void sum_rows(const T* x, std::int64_t rows, std::int64_t channels, double* sum, double* dot, const Value& value) {
+XTASC_INLINE void sum_rows(const T* x, std::int64_t rows, std::int64_t channels, double* sum, double* dot,
+                           const Value& value) {
   for (std::int64_t block = 0; block < rows; block += kRowBlock) {
     const std::int64_t end = std::min(rows, block + kRowBlock);
     std::int64_t first = 0;
@@ -109,16 +112,17 @@ struct GradientInput {
 };
 
 template <typename T, bool kRelu>
-XTASC_INLINE void sums_of_gradient_body(const GradientInput<T>& in, std::int64_t rows, std::int64_t channels, double* sum,
-                                        double* dot) {
+XTASC_INLINE void sums_of_gradient_body(const GradientInput<T>& in, std::int64_t rows, std::int64_t channels,
+                                        double* sum, double* dot) {
   sum_rows(in.x, rows, channels, sum, dot, [&in](std::int64_t at, std::int64_t channel) XTASC_INLINE_LAMBDA {
     return gated<T, kRelu>(in.grad_y[at], in.x[at], in.scale[channel], in.shift[channel]);
   });
 }
 
 template <typename T, bool kRelu>
-XTASC_INLINE void scale_shift_body(const T* __restrict x, const Real<T>* __restrict scale, const Real<T>* __restrict shift,
-                                   std::int64_t rows, std::int64_t channels, T* __restrict y) {
+XTASC_INLINE void scale_shift_body(const T* __restrict x, const Real<T>* __restrict scale,
+                                   const Real<T>* __restrict shift, std::int64_t rows, std::int64_t channels,
+                                   T* __restrict y) {
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t channel = 0; channel < channels; ++channel) {
       const std::int64_t at = row * channels + channel;
@@ -130,9 +134,9 @@ XTASC_INLINE void scale_shift_body(const T* __restrict x, const Real<T>* __restr
 }
 
 template <typename T, bool kRelu>
-XTASC_INLINE void gradient_of_x_body(const GradientInput<T>& in, const Real<T>* __restrict a, const Real<T>* __restrict b,
-                                     const Real<T>* __restrict c, std::int64_t rows, std::int64_t channels,
-                                     T* __restrict grad_x) {
+XTASC_INLINE void gradient_of_x_body(const GradientInput<T>& in, const Real<T>* __restrict a,
+                                     const Real<T>* __restrict b, const Real<T>* __restrict c, std::int64_t rows,
+                                     std::int64_t channels, T* __restrict grad_x) {
   const T* __restrict grad_y = in.grad_y;
   const T* __restrict x = in.x;
   const Real<T>* __restrict scale = in.scale;
@@ -146,26 +150,30 @@ XTASC_INLINE void gradient_of_x_body(const GradientInput<T>& in, const Real<T>* 
   }
 }
 
-// ---- one multiversioned function a type: the bodies are inlined into each clone --------------------------------------
+// ---- one multiversioned function a type: the bodies are inlined into each clone
+// --------------------------------------
 
-#define XTASC_FOR_TYPE(T)                                                                                                  \
-  XTASC_MULTIVERSION void sums_of_x_rows(const T* x, std::int64_t rows, std::int64_t channels, double* sum, double* dot) { \
-    sum_rows(x, rows, channels, sum, dot, [x](std::int64_t at, std::int64_t) XTASC_INLINE_LAMBDA { return load(x[at]); }); \
-  }                                                                                                                        \
-  XTASC_MULTIVERSION void scale_shift_rows(const T* x, const Real<T>* scale, const Real<T>* shift, bool relu,              \
-                                           std::int64_t rows, std::int64_t channels, T* y) {                               \
-    relu ? scale_shift_body<T, true>(x, scale, shift, rows, channels, y)                                                   \
-         : scale_shift_body<T, false>(x, scale, shift, rows, channels, y);                                                 \
-  }                                                                                                                        \
-  XTASC_MULTIVERSION void sums_of_gradient_rows(const GradientInput<T>& in, bool relu, std::int64_t rows,                  \
-                                                std::int64_t channels, double* sum, double* dot) {                         \
-    relu ? sums_of_gradient_body<T, true>(in, rows, channels, sum, dot)                                                    \
-         : sums_of_gradient_body<T, false>(in, rows, channels, sum, dot);                                                  \
-  }                                                                                                                        \
-  XTASC_MULTIVERSION void gradient_of_x_rows(const GradientInput<T>& in, bool relu, const Real<T>* a, const Real<T>* b,    \
-                                             const Real<T>* c, std::int64_t rows, std::int64_t channels, T* grad_x) {      \
-    relu ? gradient_of_x_body<T, true>(in, a, b, c, rows, channels, grad_x)                                                \
-         : gradient_of_x_body<T, false>(in, a, b, c, rows, channels, grad_x);                                              \
+#define XTASC_FOR_TYPE(T)                                                                                     \
+  XTASC_MULTIVERSION void sums_of_x_rows(const T* x, std::int64_t rows, std::int64_t channels, double* sum,   \
+                                         double* dot) {                                                       \
+    sum_rows(x, rows, channels, sum, dot,                                                                     \
+             [x](std::int64_t at, std::int64_t) XTASC_INLINE_LAMBDA { return load(x[at]); });                 \
+  }                                                                                                           \
+  XTASC_MULTIVERSION void scale_shift_rows(const T* x, const Real<T>* scale, const Real<T>* shift, bool relu, \
+                                           std::int64_t rows, std::int64_t channels, T* y) {                  \
+    relu ? scale_shift_body<T, true>(x, scale, shift, rows, channels, y)                                      \
+         : scale_shift_body<T, false>(x, scale, shift, rows, channels, y);                                    \
+  }                                                                                                           \
+  XTASC_MULTIVERSION void sums_of_gradient_rows(const GradientInput<T>& in, bool relu, std::int64_t rows,     \
+                                                std::int64_t channels, double* sum, double* dot) {            \
+    relu ? sums_of_gradient_body<T, true>(in, rows, channels, sum, dot)                                       \
+         : sums_of_gradient_body<T, false>(in, rows, channels, sum, dot);                                     \
+  }                                                                                                           \
+  XTASC_MULTIVERSION void gradient_of_x_rows(const GradientInput<T>& in, bool relu, const Real<T>* a,         \
+                                             const Real<T>* b, const Real<T>* c, std::int64_t rows,           \
+                                             std::int64_t channels, T* grad_x) {                              \
+    relu ? gradient_of_x_body<T, true>(in, a, b, c, rows, channels, grad_x)                                   \
+         : gradient_of_x_body<T, false>(in, a, b, c, rows, channels, grad_x);                                 \
   }
 
 XTASC_FOR_TYPE(float)
@@ -173,13 +181,16 @@ XTASC_FOR_TYPE(double)
 XTASC_FOR_TYPE(Bf16Bits)
 #undef XTASC_FOR_TYPE
 
-// ---- from tensors to rows --------------------------------------------------------------------------------------------
+// ---- from tensors to rows
+// --------------------------------------------------------------------------------------------
 
 struct Extent {
   std::int64_t rows, channels;
 };
 
-Extent extent_of(const at::Tensor& x) { return {x.size(0) * x.size(2) * x.size(3), x.size(1)}; }
+Extent extent_of(const at::Tensor& x) {
+  return {x.size(0) * x.size(2) * x.size(3), x.size(1)};
+}
 
 template <typename T>
 const T* pointer(const at::Tensor& tensor) {
@@ -223,15 +234,17 @@ ChannelSums sum_in_threads(const Extent& extent, const Rows& sum_rows_of) {
 
 template <typename Rows>
 void for_rows(const Extent& extent, const Rows& rows) {
-  at::parallel_for(0, extent.rows, kRowsPerThread, [&](std::int64_t begin, std::int64_t end) {
-    rows(begin * extent.channels, end - begin);
-  });
+  at::parallel_for(0, extent.rows, kRowsPerThread,
+                   [&](std::int64_t begin, std::int64_t end) { rows(begin * extent.channels, end - begin); });
 }
 
-at::Tensor by_channel(const at::Tensor& c) { return c.view({1, -1, 1, 1}); }
+at::Tensor by_channel(const at::Tensor& c) {
+  return c.view({1, -1, 1, 1});
+}
 
 /// The gradient through the ReLU, in tensor operations, in float32 or wider.
-at::Tensor gate(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift, bool relu) {
+at::Tensor gate(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift,
+                bool relu) {
   const auto wide = scale.scalar_type();
   if (!relu) {
     return grad_y.to(wide);
@@ -295,8 +308,9 @@ ChannelSums sums_of_gradient(const at::Tensor& grad_y, const at::Tensor& x, cons
   return sums;
 }
 
-at::Tensor gradient_of_x(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift,
-                         bool relu, const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
+at::Tensor gradient_of_x(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale,
+                         const at::Tensor& shift, bool relu, const at::Tensor& a, const at::Tensor& b,
+                         const at::Tensor& c) {
   if (!x.is_cpu()) {
     const at::Tensor g = gate(grad_y, x, scale, shift, relu);
     return (g * by_channel(a) + x.to(a.scalar_type()) * by_channel(b) + by_channel(c)).to(x.scalar_type());

@@ -10,9 +10,8 @@
 
 namespace xtasc::model {
 
-/// From the encoder's features to one prediction at full size (SPEC section 1): five blocks of three convolutions and an
-/// upsample, each after the first joined with a skip, and a 1x1 head.
-/// Source: Nakano et al. 2021, section III-C.
+/// From the encoder's features to one prediction at full size (SPEC section 1): five blocks of three convolutions and
+/// an upsample, each after the first joined with a skip, and a 1x1 head. Source: Nakano et al. 2021, section III-C.
 class Decoder {
  public:
   /// \param width  channels of every block

@@ -14,13 +14,14 @@ using SumOverRanks = std::function<void(const at::Tensor&)>;
 
 /// How a forward pass computes.
 struct Mode {
-  /// true: batch norm by the statistics of the global batch, which also move the running ones. false: by the running ones.
+  /// true: batch norm by the statistics of the global batch, which also move the running ones. false: by the running
+  /// ones.
   bool training = false;
   /// Type of activations and of the weights that convolutions see: bfloat16, float32 or float64.
   ///
-  /// The whole rule of the bf16 mode: convolutions, ReLU, pooling and upsampling take and give bfloat16; batch norm reads
-  /// and writes bfloat16 but computes and keeps its statistics in float32 or wider; predictions leave the net in float32;
-  /// losses, weights, gradients and the optimizer are float32.
+  /// The whole rule of the bf16 mode: convolutions, ReLU, pooling and upsampling take and give bfloat16; batch norm
+  /// reads and writes bfloat16 but computes and keeps its statistics in float32 or wider; predictions leave the net in
+  /// float32; losses, weights, gradients and the optimizer are float32.
   at::ScalarType compute = at::kFloat;
   /// The global batch's statistics come from here; empty for a world of one.
   SumOverRanks sum_over_ranks = {};

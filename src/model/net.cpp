@@ -26,8 +26,9 @@ Net::Net(const config::ModelSection& options, std::int64_t num_classes, std::uin
 }
 
 Predictions Net::forward_direct(const at::Tensor& image_n3hw, const Mode& mode) const {
-  check(image_n3hw.dim() == 4 && image_n3hw.size(1) == 3 && image_n3hw.size(2) % 32 == 0 && image_n3hw.size(3) % 32 == 0,
-        "images must be N x 3 x H x W with H and W multiples of 32, found {}", fmt::join(image_n3hw.sizes(), " x "));
+  check(
+      image_n3hw.dim() == 4 && image_n3hw.size(1) == 3 && image_n3hw.size(2) % 32 == 0 && image_n3hw.size(3) % 32 == 0,
+      "images must be N x 3 x H x W with H and W multiples of 32, found {}", fmt::join(image_n3hw.sizes(), " x "));
   const Features features = encoder_.forward(image_n3hw.contiguous(at::MemoryFormat::ChannelsLast), mode);
   Predictions predictions;
   if (seg_decoder_) {

@@ -24,9 +24,9 @@ enum class Init {
 
 /// The trainable tensors and the buffers of a net, by name, in the order in which they were declared.
 ///
-/// After flatten() all values lie in one dense tensor and all gradients in another of the same layout, so that the gradient
-/// sum over ranks and the optimizer see two long vectors instead of hundreds of small ones. Convolution weights are
-/// channels-last there.
+/// After flatten() all values lie in one dense tensor and all gradients in another of the same layout, so that the
+/// gradient sum over ranks and the optimizer see two long vectors instead of hundreds of small ones. Convolution
+/// weights are channels-last there.
 class ParameterSet {
  public:
   /// \param seed   initial values are a function of (seed, name) alone
@@ -38,8 +38,8 @@ class ParameterSet {
   /// Declares a tensor that is state but not trained.
   at::Tensor buffer(const std::string& name, at::IntArrayRef shape, double value);
 
-  /// Moves all parameters into one buffer and gives each a gradient that is a view of another. Call once, after the last
-  /// declaration.
+  /// Moves all parameters into one buffer and gives each a gradient that is a view of another. Call once, after the
+  /// last declaration.
   void flatten();
 
   [[nodiscard]] const std::vector<NamedTensor>& parameters() const { return parameters_; }

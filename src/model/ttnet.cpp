@@ -13,7 +13,8 @@ TransferNet::TransferNet(ParameterSet& set, const std::string& prefix, std::int6
   const auto make_double = [&](const std::string& name, std::int64_t from, std::int64_t to) {
     Double pair;
     for (std::size_t i = 0; i < 2; ++i) {
-      pair.convolutions[i] = make_convolution(set, fmt::format("{}{}.conv{}", prefix, name, i + 1), i == 0 ? from : to, to, {});
+      pair.convolutions[i] =
+          make_convolution(set, fmt::format("{}{}.conv{}", prefix, name, i + 1), i == 0 ? from : to, to, {});
       if (options.batch_norm) {
         pair.norms[i] = make_batch_norm(set, fmt::format("{}{}.bn{}", prefix, name, i + 1), to);
       }

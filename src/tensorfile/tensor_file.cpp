@@ -1,8 +1,8 @@
 #include "tensorfile/tensor_file.hpp"
 
 #include <ATen/ATen.h>
-#include <caffe2/serialize/inline_container.h>
 #include <caffe2/serialize/in_memory_adapter.h>
+#include <caffe2/serialize/inline_container.h>
 
 #include <cstring>
 
@@ -22,7 +22,8 @@ std::string record_text(PyTorchStreamReader& reader, const std::string& name) {
   return std::string(static_cast<const char*>(data.get()), size);
 }
 
-at::Tensor read_storage(PyTorchStreamReader& reader, const std::string& key, at::ScalarType dtype, std::int64_t num_elements) {
+at::Tensor read_storage(PyTorchStreamReader& reader, const std::string& key, at::ScalarType dtype,
+                        std::int64_t num_elements) {
   const std::string record = "data/" + key;
   check(reader.hasRecord(record), "record {} is missing", record);
   auto [data, size] = reader.getRecord(record);
@@ -59,8 +60,8 @@ TensorDict read_from(const std::string& bytes) {
   return tensors;
 }
 
-/// Writes the opcodes of a pickled dict of tensors, as Python's torch.save does. Not torch's own C++ pickler: it adds a type
-/// tag that `torch.load` refuses to open by default.
+/// Writes the opcodes of a pickled dict of tensors, as Python's torch.save does. Not torch's own C++ pickler: it adds a
+/// type tag that `torch.load` refuses to open by default.
 class PickleWriter {
  public:
   PickleWriter() : bytes_("\x80\x02}(", 4) {}  // protocol 2, empty dict, mark
@@ -133,7 +134,8 @@ class PickleWriter {
 TensorDict read_tensor_dict(const std::filesystem::path& path) {
   const std::string bytes = io::read_file(path);
   if (bytes.substr(0, 4) != std::string("PK\x03\x04", 4)) {
-    fail("{} is not a zip file as torch.save has written since PyTorch 1.6; save it again with a newer PyTorch", path.string());
+    fail("{} is not a zip file as torch.save has written since PyTorch 1.6; save it again with a newer PyTorch",
+         path.string());
   }
   try {
     return read_from(bytes);

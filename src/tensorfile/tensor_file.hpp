@@ -13,8 +13,8 @@ namespace xtasc::tensorfile {
 using TensorDict = std::map<std::string, at::Tensor>;
 
 /// Reads a dictionary of tensors that Python's `torch.save` wrote (zip format): a plain dict or an OrderedDict (every
-/// `state_dict()`), tensors or parameters, any strides. Runs no code from the file: anything but tensors and plain values is
-/// refused. Values that are not tensors are left out.
+/// `state_dict()`), tensors or parameters, any strides. Runs no code from the file: anything but tensors and plain
+/// values is refused. Values that are not tensors are left out.
 ///
 /// Our own reader because `torch::pickle_load` returns None for an OrderedDict without an error (pytorch issue 100741).
 ///

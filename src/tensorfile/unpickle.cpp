@@ -31,7 +31,9 @@ const T& as(const PickleValue& value, const char* expected) {
   return *held;
 }
 
-const PickleList& as_list(const PickleValue& value) { return *as<std::shared_ptr<PickleList>>(value, "a tuple or list"); }
+const PickleList& as_list(const PickleValue& value) {
+  return *as<std::shared_ptr<PickleList>>(value, "a tuple or list");
+}
 
 std::vector<std::int64_t> as_integers(const PickleValue& value) {
   std::vector<std::int64_t> integers;
@@ -61,7 +63,8 @@ at::Tensor rebuild_tensor(const PickleList& arguments) {
     left -= fits ? (size[i] - 1) * stride[i] : 0;
   }
   fits = fits && (is_empty || left >= 0);
-  check(fits, "a tensor of size ({}) reaches outside of its storage of {} elements", fmt::join(size, ", "), flat.numel());
+  check(fits, "a tensor of size ({}) reaches outside of its storage of {} elements", fmt::join(size, ", "),
+        flat.numel());
   return flat.as_strided(size, stride, offset);
 }
 
@@ -164,7 +167,8 @@ class Unpickler {
     const std::string& type = as<PickleGlobal>(id[1], "a storage type").name;
     const auto dtype = storage_dtype(type);
     check(dtype.has_value(), "tensors of type {} are not supported", type);
-    push({PickleStorage{load_storage_(as<std::string>(id[2], "a text"), *dtype, as<std::int64_t>(id[4], "an integer"))}});
+    push({PickleStorage{
+        load_storage_(as<std::string>(id[2], "a text"), *dtype, as<std::int64_t>(id[4], "an integer"))}});
   }
 
   void reduce() {

@@ -26,7 +26,8 @@ struct PickleStorage {
   at::Tensor flat;  ///< 1-D
 };
 
-/// What a pickle of tensors can hold. Containers are shared, as in Python, since they are filled after they are memoised.
+/// What a pickle of tensors can hold. Containers are shared, as in Python, since they are filled after they are
+/// memoised.
 struct PickleValue {
   std::variant<std::monostate, bool, std::int64_t, double, std::string, PickleGlobal, PickleStorage, at::Tensor,
                std::shared_ptr<PickleList>, std::shared_ptr<PickleDict>>
@@ -34,11 +35,13 @@ struct PickleValue {
 };
 
 /// Gives the storage of a key as a flat tensor. \param dtype from the storage's type name
-using StorageLoader = std::function<at::Tensor(const std::string& key, at::ScalarType dtype, std::int64_t num_elements)>;
+using StorageLoader =
+    std::function<at::Tensor(const std::string& key, at::ScalarType dtype, std::int64_t num_elements)>;
 
-/// Interprets the opcodes of pickle protocol 2 that torch.save uses for tensors, numbers, texts, lists and dictionaries.
-/// \throws Error for any other opcode, any other global, or a malformed stream; never reads outside of `bytes`.
-/// Source: https://docs.python.org/3/library/pickletools.html (the opcodes), torch/_utils.py (_rebuild_tensor_v2).
+/// Interprets the opcodes of pickle protocol 2 that torch.save uses for tensors, numbers, texts, lists and
+/// dictionaries. \throws Error for any other opcode, any other global, or a malformed stream; never reads outside of
+/// `bytes`. Source: https://docs.python.org/3/library/pickletools.html (the opcodes), torch/_utils.py
+/// (_rebuild_tensor_v2).
 [[nodiscard]] PickleValue unpickle(const std::string& bytes, const StorageLoader& load_storage);
 
 }  // namespace xtasc::tensorfile

@@ -11,7 +11,8 @@ constexpr double kEpsilon = 1e-8;
 
 }  // namespace
 
-Adam::Adam(std::vector<Group> groups, double beta1, double beta2) : groups_(std::move(groups)), beta1_(beta1), beta2_(beta2) {
+Adam::Adam(std::vector<Group> groups, double beta1, double beta2)
+    : groups_(std::move(groups)), beta1_(beta1), beta2_(beta2) {
   for (const Group& group : groups_) {
     first_moments_.push_back(at::zeros_like(group.values));
     second_moments_.push_back(at::zeros_like(group.values));
@@ -26,7 +27,8 @@ void Adam::step(double learning_rate) {
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     steps_[i].add_(1);
     at::_fused_adam_({groups_[i].values}, {groups_[i].gradients}, {first_moments_[i]}, {second_moments_[i]},
-                     /*max_exp_avg_sqs=*/{}, {steps_[i]}, learning_rate_, beta1_, beta2_, /*weight_decay=*/0.0, kEpsilon,
+                     /*max_exp_avg_sqs=*/{}, {steps_[i]}, learning_rate_, beta1_, beta2_, /*weight_decay=*/0.0,
+                     kEpsilon,
                      /*amsgrad=*/false, /*maximize=*/false);
   }
 }

@@ -14,7 +14,7 @@ namespace xtasc::train {
 class Adam {
  public:
   struct Group {
-    std::string name;  ///< names the moments in a checkpoint
+    std::string name;              ///< names the moments in a checkpoint
     at::Tensor values, gradients;  ///< 1-D, dense, float32 or float64
   };
 

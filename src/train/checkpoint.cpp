@@ -25,8 +25,12 @@ constexpr const char* kIndex = "checkpoint.json";
 fs::path beside(const fs::path& folder, const char* suffix) {
   return folder.parent_path() / ("." + folder.filename().string() + suffix);
 }
-fs::path new_folder(const fs::path& folder) { return beside(folder, ".new"); }
-fs::path old_folder(const fs::path& folder) { return beside(folder, ".old"); }
+fs::path new_folder(const fs::path& folder) {
+  return beside(folder, ".new");
+}
+fs::path old_folder(const fs::path& folder) {
+  return beside(folder, ".old");
+}
 
 void move_folder(const fs::path& from, const fs::path& to) {
   std::error_code error;
@@ -105,14 +109,16 @@ void check_identity(const fs::path& folder, const json& index, const RunIdentity
     check(a == b, "{} belongs to another config: it has {}, this run has {}", folder.string(), a, b);
   }
   const auto digest = index.at("pack_digest").get<std::string>();
-  check(digest == identity.pack_digest,
-        "{} was trained on a pack with digest {}, data.pack now has {}: restore the pack, or start again with --restart",
-        folder.string(), digest, identity.pack_digest);
+  check(
+      digest == identity.pack_digest,
+      "{} was trained on a pack with digest {}, data.pack now has {}: restore the pack, or start again with --restart",
+      folder.string(), digest, identity.pack_digest);
 }
 
 }  // namespace
 
-void Checkpoint::save(const Learner& learner, const Progress& progress, const RunIdentity& identity, bool with_optimizer) const {
+void Checkpoint::save(const Learner& learner, const Progress& progress, const RunIdentity& identity,
+                      bool with_optimizer) const {
   const fs::path fresh = new_folder(folder_);
   remove_folder(fresh);
   std::error_code error;
@@ -126,9 +132,9 @@ void Checkpoint::save(const Learner& learner, const Progress& progress, const Ru
     const auto state = learner.adam.state();
     files["state.pt"] = write_checked(fresh / "state.pt", {state.begin(), state.end()});
   }
-  const json index = {{"format", "xtasc-checkpoint"},      {"version", kVersion},
-                      {"files", files},                    {"progress", to_json(progress)},
-                      {"config", identity.config},         {"pack_digest", identity.pack_digest}};
+  const json index = {
+      {"format", "xtasc-checkpoint"},  {"version", kVersion},       {"files", files},
+      {"progress", to_json(progress)}, {"config", identity.config}, {"pack_digest", identity.pack_digest}};
   io::write_file_atomically(fresh / kIndex, index.dump(2) + "\n");
 
   const fs::path old = old_folder(folder_);
@@ -187,6 +193,8 @@ void Checkpoint::verify() const {
   }
 }
 
-std::string Checkpoint::description() const { return read_index(folder_).dump(2); }
+std::string Checkpoint::description() const {
+  return read_index(folder_).dump(2);
+}
 
 }  // namespace xtasc::train

@@ -14,9 +14,9 @@ namespace xtasc::train {
 
 /// Where a run stands between two steps; with the weights and the optimizer's state, all that the next step needs.
 struct Progress {
-  std::int64_t epoch = 0;          ///< epochs completed
-  std::int64_t step_in_epoch = 0;  ///< steps done of the epoch under way
-  std::int64_t step = 0;           ///< optimizer steps since the start
+  std::int64_t epoch = 0;                               ///< epochs completed
+  std::int64_t step_in_epoch = 0;                       ///< steps done of the epoch under way
+  std::int64_t step = 0;                                ///< optimizer steps since the start
   std::array<double, kNumLosses> epoch_loss_sums = {};  ///< over the steps of the epoch under way, times images
   std::int64_t epoch_images = 0;
   double epoch_seconds = 0.0;  ///< spent training in the epoch under way, before this start

@@ -16,7 +16,8 @@ Evaluation evaluate(const config::RunConfig& config, const Learner& learner, con
   const at::Device device = learner.net.parameters().device();
   const model::Mode mode = {.training = false, .compute = learner.types.compute};
   const bool has_segmentation = config::has_segmentation(config.model.system);
-  metric::Metrics metrics(has_segmentation ? learner.net.num_classes() : 0, config::has_depth(config.model.system), device);
+  metric::Metrics metrics(has_segmentation ? learner.net.num_classes() : 0, config::has_depth(config.model.system),
+                          device);
   at::Tensor summed = at::zeros({8}, at::TensorOptions().dtype(at::kDouble).device(device));
 
   const std::int64_t batch_size = config.evaluate.batch_size;

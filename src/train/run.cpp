@@ -31,7 +31,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 /// Losses are read from the device for the eye, not for the training: rarely, since reading waits for the device.
 constexpr std::int64_t kStepsBetweenReadings = 10;
@@ -56,7 +58,8 @@ void check_finite(const at::Tensor& losses, const Progress& progress) {
   for (std::int64_t i = 0; i < kNumLosses; ++i) {
     const double value = losses[i].item<double>();
     check(std::isfinite(value),
-          "the {} loss is {} at step {} (epoch {}): training diverged; try a lower train.learning_rate, or fp32 instead of bf16",
+          "the {} loss is {} at step {} (epoch {}): training diverged; try a lower train.learning_rate, or fp32 "
+          "instead of bf16",
           loss_name(i), value, progress.step + 1, progress.epoch + 1);
   }
 }
@@ -70,8 +73,8 @@ data::Batch next_batch(const Run& run, const Progress& progress, const std::vect
   std::vector<std::int64_t> samples(order.begin() + mine.begin, order.begin() + mine.end);
   std::vector<data::Augmentation> augmentations;
   for (const std::int64_t sample : samples) {
-    augmentations.push_back(data::draw_augmentation(options, static_cast<std::uint64_t>(config.run.seed), progress.epoch,
-                                                    sample, run.train.height(), run.train.width()));
+    augmentations.push_back(data::draw_augmentation(options, static_cast<std::uint64_t>(config.run.seed),
+                                                    progress.epoch, sample, run.train.height(), run.train.width()));
   }
   return run.train.batch(samples, augmentations);
 }
@@ -98,13 +101,15 @@ std::string loss_text(const at::Tensor& losses, const config::System system) {
 /// Trains from progress.step_in_epoch to the end of the epoch. \returns the signal that stopped it, or 0
 int train_epoch(const Run& run, Step& step, Progress& progress, at::Tensor& task_weights) {
   const auto& train = run.config.train;
-  const auto order = data::epoch_order(static_cast<std::uint64_t>(run.config.run.seed), progress.epoch, run.train.size());
+  const auto order =
+      data::epoch_order(static_cast<std::uint64_t>(run.config.run.seed), progress.epoch, run.train.size());
   const std::int64_t num_steps = data::steps_per_epoch(run.train.size(), train.batch_size);
   const Clock::time_point start = Clock::now();
   const double seconds_before = progress.epoch_seconds;
   const std::int64_t images_before = progress.epoch_images;
-  at::Tensor sums = at::tensor(std::vector<double>(progress.epoch_loss_sums.begin(), progress.epoch_loss_sums.end()),
-                               at::kDouble).to(run.device);
+  at::Tensor sums =
+      at::tensor(std::vector<double>(progress.epoch_loss_sums.begin(), progress.epoch_loss_sums.end()), at::kDouble)
+          .to(run.device);
   xtasc::Progress live(fmt::format("epoch {}/{} step", progress.epoch + 1, train.epochs), num_steps);
   std::string losses_text;
   int signal = 0;
@@ -156,7 +161,10 @@ std::map<std::string, double> mean_train_losses(const Progress& progress, config
 std::string epoch_text(const results::EpochRecord& record, std::int64_t epochs) {
   std::string text = fmt::format("epoch {}/{}: train loss {:.4f}, val loss {:.4f}", record.epoch, epochs,
                                  record.train_loss.at("total"), record.val_loss.at("total"));
-  for (const auto& [key, label, factor] : {std::tuple{"miou", "mIoU", 100.0}, {"pix_acc", "PixAcc", 100.0}, {"abs_err", "AbsErr", 1.0}, {"rel_err", "RelErr", 1.0}}) {
+  for (const auto& [key, label, factor] : {std::tuple{"miou", "mIoU", 100.0},
+                                           {"pix_acc", "PixAcc", 100.0},
+                                           {"abs_err", "AbsErr", 1.0},
+                                           {"rel_err", "RelErr", 1.0}}) {
     if (const auto found = record.paper.find(key); found != record.paper.end()) {
       text += fmt::format(", {} {:.{}f}", label, found->second * factor, factor > 1.0 ? 2 : 4);
     }
@@ -337,10 +345,10 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, c
           .last = Checkpoint(folder.checkpoints() / "last"),
           .best = Checkpoint(folder.checkpoints() / "best")};
   log_info("{} {} on {}: {} train, {} val, {} x {}, {} classes; {} parameters; {} rank{} ({}), {}, {}",
-           config::name(config.model.system), config::name(config.model.encoder), run.pack.schema().dataset, run.train.size(),
-           run.val.size(), run.train.height(), run.train.width(), num_classes, run.learner.net.parameters().num_parameters(),
-           session.size(), session.size() == 1 ? "" : "s", run.communicator->backend(),
-           config::name(config.run.precision), describe_device(device));
+           config::name(config.model.system), config::name(config.model.encoder), run.pack.schema().dataset,
+           run.train.size(), run.val.size(), run.train.height(), run.train.width(), num_classes,
+           run.learner.net.parameters().num_parameters(), session.size(), session.size() == 1 ? "" : "s",
+           run.communicator->backend(), config::name(config.run.precision), describe_device(device));
   log_info("run folder {}", folder.root.string());
 
   Progress progress = start_or_resume(run);

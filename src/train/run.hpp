@@ -17,8 +17,8 @@ struct RunOptions {
 /// One run from start, or from where it stopped, to its end: train, evaluate and checkpoint each epoch, mark it DONE.
 /// Collective: every rank of the session calls it with the same config.
 ///
-/// \returns success; or interrupted after SIGTERM, SIGUSR2 or SIGINT, with a checkpoint from which the same call resumes.
-/// \throws Error for anything wrong with config, pack, run folder, or a loss that is no longer finite.
+/// \returns success; or interrupted after SIGTERM, SIGUSR2 or SIGINT, with a checkpoint from which the same call
+/// resumes. \throws Error for anything wrong with config, pack, run folder, or a loss that is no longer finite.
 [[nodiscard]] ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, const RunOptions& options);
 
 }  // namespace xtasc::train

@@ -1,9 +1,9 @@
 #include "train/setup.hpp"
 
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 #include <torch/version.h>
 #ifdef XTASC_WITH_CUDA
 #include <ATen/cuda/CUDAContext.h>
@@ -100,18 +100,23 @@ at::Device choose_device(config::Device wanted, const dist::MpiSession& session)
   }
 #ifdef XTASC_WITH_CUDA
   if (gpus == 0) {
-    fail_usage("run.device = \"cuda\", but no GPU is visible on this host: use --set run.device=cpu, or check CUDA_VISIBLE_DEVICES");
+    fail_usage(
+        "run.device = \"cuda\", but no GPU is visible on this host: use --set run.device=cpu, or check "
+        "CUDA_VISIBLE_DEVICES");
   }
   if (session.local_size() > gpus) {
     fail_usage("{} ranks on a host with {} visible GPUs: start one rank for each GPU", session.local_size(), gpus);
   }
   const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(session.local_rank()));
   c10::cuda::set_device(device.index());
-  log_warning("the CUDA path compiles and links, but has not been run on a GPU yet: run the tests on this machine first");
+  log_warning(
+      "the CUDA path compiles and links, but has not been run on a GPU yet: run the tests on this machine first");
   return device;
 #else
   static_cast<void>(session);
-  fail_usage("run.device = \"cuda\", but this build has no CUDA: use --set run.device=cpu, or build with nvcc and a CUDA LibTorch");
+  fail_usage(
+      "run.device = \"cuda\", but this build has no CUDA: use --set run.device=cpu, or build with nvcc and a CUDA "
+      "LibTorch");
 #endif
 }
 
@@ -149,7 +154,8 @@ std::map<std::string, std::string> library_versions(const dist::Communicator& co
 Learner::Learner(const config::RunConfig& config, std::int64_t num_classes, at::Device device)
     : types(types_of(config.run.precision)),
       net(config.model, num_classes, static_cast<std::uint64_t>(config.run.seed), device, types.storage),
-      weighting(weighting::make_task_weighting(config.weighting, at::TensorOptions().dtype(types.storage).device(device))),
+      weighting(
+          weighting::make_task_weighting(config.weighting, at::TensorOptions().dtype(types.storage).device(device))),
       adam(groups_of(net, *weighting), config.train.betas[0], config.train.betas[1]) {}
 
 std::vector<std::pair<std::string, at::Tensor>> Learner::weights() const {

@@ -35,7 +35,9 @@ at::Tensor sums_and_counts(const loss::TaskLosses& losses, at::Device device) {
   return at::stack(values);
 }
 
-at::Tensor mean_losses(const at::Tensor& summed_8) { return summed_8.narrow(0, 0, 4) / summed_8.narrow(0, 4, 4).clamp_min(1.0); }
+at::Tensor mean_losses(const at::Tensor& summed_8) {
+  return summed_8.narrow(0, 0, 4) / summed_8.narrow(0, 4, 4).clamp_min(1.0);
+}
 
 at::Tensor objectives(const at::Tensor& mean_losses_4, const config::LossSection& loss) {
   return at::stack({(1.0 - loss.lambda_1) * mean_losses_4[kSeg] + loss.lambda_1 * mean_losses_4[kSegToDepth],
@@ -60,8 +62,7 @@ StepResult Step::compute(const data::Batch& batch) {
 
   const model::Predictions predictions = learner_.net.forward(batch.image_n3hw, mode_);
   const loss::TaskLosses losses = loss::task_losses(
-      config_.model.system,
-      {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
+      config_.model.system, {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
       {batch.label_nhw, batch.depth_n1hw.to(storage)});
 
   const at::Tensor summed = sums_and_counts(losses, batch.image_n3hw.device());
@@ -73,8 +74,8 @@ StepResult Step::compute(const data::Batch& batch) {
   const at::Tensor counts = summed.narrow(0, 4, 4).clamp_min(1.0).to(storage);
   const std::array<double, 4> shares = {1.0 - config_.loss.lambda_1, 1.0 - config_.loss.lambda_2, config_.loss.lambda_1,
                                         config_.loss.lambda_2};
-  constexpr std::array<std::int64_t, 4> kTaskOf = {weighting::kSegmentation, weighting::kDepth, weighting::kSegmentation,
-                                                   weighting::kDepth};
+  constexpr std::array<std::int64_t, 4> kTaskOf = {weighting::kSegmentation, weighting::kDepth,
+                                                   weighting::kSegmentation, weighting::kDepth};
   at::Tensor objective;
   const Losses plain = in_order(losses);
   for (std::size_t i = 0; i < plain.size(); ++i) {
@@ -94,6 +95,8 @@ StepResult Step::compute(const data::Batch& batch) {
           .task_weights = weights.weights};
 }
 
-void Step::update(double learning_rate) { learner_.adam.step(learning_rate); }
+void Step::update(double learning_rate) {
+  learner_.adam.step(learning_rate);
+}
 
 }  // namespace xtasc::train

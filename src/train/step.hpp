@@ -19,8 +19,8 @@ enum LossIndex : std::int64_t { kSeg, kDepth, kSegToDepth, kDepthToSeg, kTotal, 
 /// "seg", "depth", "seg_to_depth", "depth_to_seg", "total".
 [[nodiscard]] const char* loss_name(std::int64_t index);
 
-/// The plain losses of this rank's images as one float64 vector: four sums, then four counts, zero where there is no loss.
-/// What all ranks add up before anything is divided.
+/// The plain losses of this rank's images as one float64 vector: four sums, then four counts, zero where there is no
+/// loss. What all ranks add up before anything is divided.
 [[nodiscard]] at::Tensor sums_and_counts(const loss::TaskLosses& losses, at::Device device);
 
 /// (4) float64: sum / count, 0 where nothing was counted. \param summed_8  of all ranks

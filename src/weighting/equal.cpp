@@ -18,6 +18,8 @@ class Equal final : public TaskWeighting {
 
 }  // namespace
 
-std::unique_ptr<TaskWeighting> make_equal(const at::TensorOptions& options) { return std::make_unique<Equal>(options); }
+std::unique_ptr<TaskWeighting> make_equal(const at::TensorOptions& options) {
+  return std::make_unique<Equal>(options);
+}
 
 }  // namespace xtasc::weighting

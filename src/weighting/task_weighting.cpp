@@ -4,7 +4,8 @@
 
 namespace xtasc::weighting {
 
-std::unique_ptr<TaskWeighting> make_task_weighting(const config::WeightingSection& section, const at::TensorOptions& options) {
+std::unique_ptr<TaskWeighting> make_task_weighting(const config::WeightingSection& section,
+                                                   const at::TensorOptions& options) {
   switch (section.method) {
     case config::Weighting::equal:
       return make_equal(options);

@@ -15,8 +15,8 @@ namespace xtasc::weighting {
 /// Index of a task in the two-element tensors below.
 enum Task : std::int64_t { kSegmentation = 0, kDepth = 1 };
 
-/// The global losses of the two tasks (L_seg and L_depth of eq. 11), already summed over the ranks and divided: every rank
-/// has the same bits, so every rank finds the same weights without another word.
+/// The global losses of the two tasks (L_seg and L_depth of eq. 11), already summed over the ranks and divided: every
+/// rank has the same bits, so every rank finds the same weights without another word.
 ///
 /// What a method says about one step:
 struct StepWeights {
@@ -44,8 +44,8 @@ class TaskWeighting {
 /// L = L_seg + L_depth.
 [[nodiscard]] std::unique_ptr<TaskWeighting> make_equal(const at::TensorOptions& options);
 
-/// L = sum_t 0.5 exp(-s_t) L_t + s_t, with s_t trained from 0 by the main optimizer. The sum adds s_t where Kendall et al.
-/// write s_t / 2: so does the 2021 code. Source: Kendall et al. 2018, https://arxiv.org/abs/1705.07115, section 3.
+/// L = sum_t 0.5 exp(-s_t) L_t + s_t, with s_t trained from 0 by the main optimizer. The sum adds s_t where Kendall et
+/// al. write s_t / 2: so does the 2021 code. Source: Kendall et al. 2018, https://arxiv.org/abs/1705.07115, section 3.
 [[nodiscard]] std::unique_ptr<TaskWeighting> make_uncertainty(const at::TensorOptions& options);
 
 /// \param options  device and dtype of losses and state

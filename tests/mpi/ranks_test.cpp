@@ -14,7 +14,9 @@ namespace {
 
 using test::world;
 
-std::unique_ptr<dist::Communicator> communicator() { return dist::make_communicator(*world, at::kCPU); }
+std::unique_ptr<dist::Communicator> communicator() {
+  return dist::make_communicator(*world, at::kCPU);
+}
 
 TEST(Communicator, BackendFollowsTheWorld) {
   EXPECT_EQ(communicator()->backend(), world->size() == 1 ? "solo" : "MPI");
@@ -76,12 +78,13 @@ struct Case {
 
 class RanksEqualOne : public testing::TestWithParam<Case> {};
 
-/// N ranks give what one gives: 20 steps, alternating a batch of 5, which neither 2 nor 3 divide, and a last batch of 2,
-/// which leaves one of three ranks without an image.
+/// N ranks give what one gives: 20 steps, alternating a batch of 5, which neither 2 nor 3 divide, and a last batch of
+/// 2, which leaves one of three ranks without an image.
 TEST_P(RanksEqualOne, SameLossesAndWeights) {
   const auto [system, weighting, precision] = GetParam();
-  const auto config = test::step_config({std::string("model.system=") + system, std::string("weighting.method=") + weighting,
-                                         std::string("run.precision=") + precision, "train.bucket_mib=3"});
+  const auto config =
+      test::step_config({std::string("model.system=") + system, std::string("weighting.method=") + weighting,
+                         std::string("run.precision=") + precision, "train.bucket_mib=3"});
   const bool exact = config.run.precision == config::Precision::fp64;
   const auto comm = communicator();
   const auto solo = dist::make_solo_communicator();
@@ -124,7 +127,8 @@ INSTANTIATE_TEST_SUITE_P(All, RanksEqualOne,
                          testing::Values(Case{"xtasc", "equal", "fp64"}, Case{"xtasc", "uncertainty", "fp64"},
                                          Case{"xtasc", "equal", "fp32"}),
                          [](const auto& test) {
-                           return std::string(test.param.system) + "_" + test.param.weighting + "_" + test.param.precision;
+                           return std::string(test.param.system) + "_" + test.param.weighting + "_" +
+                                  test.param.precision;
                          });
 
 TEST(Ranks, EveryRankHoldsTheSameBits) {

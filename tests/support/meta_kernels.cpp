@@ -1,5 +1,6 @@
-// Shape functions for the operators of a training step that ATen's C++ has none for on the meta device (Python registers them
-// when it imports torch). Only shapes and types: nothing here could make a hidden copy to the host succeed.
+// Shape functions for the operators of a training step that ATen's C++ has none for on the meta device (Python
+// registers them when it imports torch). Only shapes and types: nothing here could make a hidden copy to the host
+// succeed.
 #include <ATen/ATen.h>
 #include <ATen/ExpandUtils.h>
 #include <ATen/native/ConvUtils.h>
@@ -20,19 +21,23 @@ std::vector<std::int64_t> both(c10::SymIntArrayRef values) {
 at::Tensor convolution(const at::Tensor& input, const at::Tensor& weight, const std::optional<at::Tensor>& /*bias*/,
                        c10::SymIntArrayRef stride, c10::SymIntArrayRef padding, c10::SymIntArrayRef dilation,
                        bool /*transposed*/, c10::SymIntArrayRef /*output_padding*/, c10::SymInt /*groups*/) {
-  const auto size = at::native::conv_output_size(input.sizes(), weight.sizes(), both(padding), both(stride), both(dilation));
+  const auto size =
+      at::native::conv_output_size(input.sizes(), weight.sizes(), both(padding), both(stride), both(dilation));
   return at::empty(size, input.options(), at::MemoryFormat::ChannelsLast);
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_backward(
-    const at::Tensor& grad_output, const at::Tensor& input, const at::Tensor& weight, at::OptionalSymIntArrayRef bias_sizes,
-    c10::SymIntArrayRef /*stride*/, c10::SymIntArrayRef /*padding*/, c10::SymIntArrayRef /*dilation*/, bool /*transposed*/,
-    c10::SymIntArrayRef /*output_padding*/, c10::SymInt /*groups*/, std::array<bool, 3> mask) {
+    const at::Tensor& grad_output, const at::Tensor& input, const at::Tensor& weight,
+    at::OptionalSymIntArrayRef bias_sizes, c10::SymIntArrayRef /*stride*/, c10::SymIntArrayRef /*padding*/,
+    c10::SymIntArrayRef /*dilation*/, bool /*transposed*/, c10::SymIntArrayRef /*output_padding*/,
+    c10::SymInt /*groups*/, std::array<bool, 3> mask) {
   return {mask[0] ? at::empty_like(input) : at::Tensor(), mask[1] ? at::empty_like(weight) : at::Tensor(),
           mask[2] && bias_sizes ? at::empty({weight.size(0)}, grad_output.options()) : at::Tensor()};
 }
 
-at::Tensor relu(const at::Tensor& x) { return at::empty_like(x); }
+at::Tensor relu(const at::Tensor& x) {
+  return at::empty_like(x);
+}
 
 at::Tensor where(const at::Tensor& condition, const at::Tensor& self, const at::Tensor& other) {
   const auto size = at::infer_size(at::infer_size(condition.sizes(), self.sizes()), other.sizes());
@@ -44,10 +49,11 @@ at::Tensor& abs_out(const at::Tensor& self, at::Tensor& out) {
   return out;
 }
 
-void fused_adam(at::TensorList /*self*/, at::TensorList /*grads*/, at::TensorList /*exp_avgs*/, at::TensorList /*exp_avg_sqs*/,
-                at::TensorList /*max_exp_avg_sqs*/, at::TensorList /*state_steps*/, const at::Tensor& /*lr*/, double /*beta1*/,
-                double /*beta2*/, double /*weight_decay*/, double /*eps*/, bool /*amsgrad*/, bool /*maximize*/,
-                const std::optional<at::Tensor>& /*grad_scale*/, const std::optional<at::Tensor>& /*found_inf*/) {}
+void fused_adam(at::TensorList /*self*/, at::TensorList /*grads*/, at::TensorList /*exp_avgs*/,
+                at::TensorList /*exp_avg_sqs*/, at::TensorList /*max_exp_avg_sqs*/, at::TensorList /*state_steps*/,
+                const at::Tensor& /*lr*/, double /*beta1*/, double /*beta2*/, double /*weight_decay*/, double /*eps*/,
+                bool /*amsgrad*/, bool /*maximize*/, const std::optional<at::Tensor>& /*grad_scale*/,
+                const std::optional<at::Tensor>& /*found_inf*/) {}
 
 }  // namespace
 

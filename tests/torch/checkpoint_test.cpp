@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 
 /// Small widths keep the files small; the encoder alone is 45 MB.
 config::RunConfig small_config() {
-  return test::step_config({"run.precision=fp32", "model.decoder_width=8", "model.ttnet_widths=[4,4,4]", "weighting.method=uncertainty"});
+  return test::step_config(
+      {"run.precision=fp32", "model.decoder_width=8", "model.ttnet_widths=[4,4,4]", "weighting.method=uncertainty"});
 }
 
 class CheckpointTest : public testing::Test {
@@ -68,8 +69,13 @@ class CheckpointTest : public testing::Test {
 
 TEST_F(CheckpointTest, RestoresEveryBit) {
   const auto learner = trained(2);
-  const Progress progress{.epoch = 3, .step_in_epoch = 5, .step = 44, .epoch_loss_sums = {0.1, 1.0 / 3.0, 1e-300, 5, 7},
-                          .epoch_images = 40, .epoch_seconds = 1.25, .best_val_loss = 0.7};
+  const Progress progress{.epoch = 3,
+                          .step_in_epoch = 5,
+                          .step = 44,
+                          .epoch_loss_sums = {0.1, 1.0 / 3.0, 1e-300, 5, 7},
+                          .epoch_images = 40,
+                          .epoch_seconds = 1.25,
+                          .best_val_loss = 0.7};
   checkpoint_.save(*learner, progress, identity_, true);
   const auto restored = trained(0);
   EXPECT_FALSE(same(*learner, *restored));
@@ -83,7 +89,9 @@ TEST_F(CheckpointTest, RestoresEveryBit) {
   EXPECT_EQ(found->best_val_loss, 0.7);
 }
 
-TEST_F(CheckpointTest, NoneIsNotAnError) { EXPECT_FALSE(checkpoint_.load(*trained(0), identity_)); }
+TEST_F(CheckpointTest, NoneIsNotAnError) {
+  EXPECT_FALSE(checkpoint_.load(*trained(0), identity_));
+}
 
 TEST_F(CheckpointTest, AFlippedBitIsRefused) {
   checkpoint_.save(*trained(1), {}, identity_, true);
@@ -98,7 +106,8 @@ TEST_F(CheckpointTest, AFlippedBitIsRefused) {
     EXPECT_NE(refusal(checkpoint_, identity_).find(std::string(name) + " is damaged"), std::string::npos);
     io::write_file_atomically(path, good);
   }
-  io::write_file_atomically(root_ / "last/checkpoint.json", std::string_view("{\"format\": \"xtasc-checkpoint\", \"ver"));
+  io::write_file_atomically(root_ / "last/checkpoint.json",
+                            std::string_view("{\"format\": \"xtasc-checkpoint\", \"ver"));
   EXPECT_NE(refusal(checkpoint_, identity_).find("checkpoint.json is damaged"), std::string::npos);
 }
 
@@ -116,7 +125,9 @@ TEST_F(CheckpointTest, InterruptedSavesAreFinished) {
   fs::copy(root_ / "last", root_ / "one", fs::copy_options::recursive);
   checkpoint_.save(*trained(0), {.epoch = 2}, identity_, true);
   fs::copy(root_ / "last", root_ / "two", fs::copy_options::recursive);
-  const auto place = [&](const char* what, const char* where) { fs::copy(root_ / what, root_ / where, fs::copy_options::recursive); };
+  const auto place = [&](const char* what, const char* where) {
+    fs::copy(root_ / what, root_ / where, fs::copy_options::recursive);
+  };
   const auto epoch_after_load = [&] { return checkpoint_.load(*trained(0), identity_)->epoch; };
 
   fs::remove_all(root_ / "last");  // killed after the old one was moved away, before the new one took its place
@@ -158,9 +169,10 @@ TEST(LoadWeights, NamesEveryTensorThatDoesNotFit) {
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "W.pt: 3 tensors do not fit the model");
-    EXPECT_EQ(error.details(), (std::vector<std::string>{"missing: encoder.conv1.weight (64 x 3 x 7 x 7)",
-                                                         "seg_decoder.head.weight is 4 x 8 x 1 x 1, 5 x 8 x 1 x 1 expected",
-                                                         "left over: surplus (2)"}));
+    EXPECT_EQ(error.details(),
+              (std::vector<std::string>{"missing: encoder.conv1.weight (64 x 3 x 7 x 7)",
+                                        "seg_decoder.head.weight is 4 x 8 x 1 x 1, 5 x 8 x 1 x 1 expected",
+                                        "left over: surplus (2)"}));
   }
 }
 

@@ -48,7 +48,8 @@ TEST(Augmentation, DrawsFollowTheSampleAlone) {
   for (std::int64_t sample = 0; sample < 3000; ++sample) {
     const Augmentation a = draw_augmentation(both, 1, 4, sample, 64, 128);
     const Augmentation again = draw_augmentation(both, 1, 4, sample, 64, 128);
-    EXPECT_EQ(std::tie(a.flip, a.scale, a.window_y, a.window_x), std::tie(again.flip, again.scale, again.window_y, again.window_x));
+    EXPECT_EQ(std::tie(a.flip, a.scale, a.window_y, a.window_x),
+              std::tie(again.flip, again.scale, again.window_y, again.window_x));
     EXPECT_LE(a.window_y + a.window_height, 64);
     EXPECT_LE(a.window_x + a.window_width, 128);
     EXPECT_EQ(a.window_height, static_cast<std::int64_t>(64 / a.scale));
@@ -70,7 +71,8 @@ class DatasetTest : public testing::Test {
   static constexpr std::int64_t kWidth = 64;
 
   void SetUp() override {
-    path_ = fs::path(testing::TempDir()) / ("data_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".h5");
+    path_ = fs::path(testing::TempDir()) /
+            ("data_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".h5");
     at::manual_seed(1);
     images_ = at::randint(0, 256, {5, kHeight, kWidth, 3}, at::kByte);
     labels_ = at::randint(0, 4, {5, kHeight, kWidth}, at::kByte);
@@ -120,7 +122,8 @@ TEST_F(DatasetTest, PlainBatchIsTheStoredSamples) {
   EXPECT_EQ(train.size(), 4);
   const Batch batch = train.batch(std::array<std::int64_t, 2>{3, 1});
   const at::Tensor index = at::tensor({3, 1}, at::kLong);
-  EXPECT_TRUE(at::allclose(batch.image_n3hw, normalised(images_.index_select(0, index).permute({0, 3, 1, 2}).to(at::kFloat)), 1e-5, 1e-5));
+  EXPECT_TRUE(at::allclose(
+      batch.image_n3hw, normalised(images_.index_select(0, index).permute({0, 3, 1, 2}).to(at::kFloat)), 1e-5, 1e-5));
   EXPECT_TRUE(at::equal(batch.label_nhw, labels_.index_select(0, index).to(at::kLong)));
   EXPECT_TRUE(at::equal(batch.depth_n1hw.squeeze(1), depths_.index_select(0, index)));
   EXPECT_TRUE(batch.image_n3hw.is_contiguous(at::MemoryFormat::ChannelsLast));
@@ -141,10 +144,12 @@ TEST_F(DatasetTest, AugmentedBatchEqualsTensorOperations) {
       return cut;
     };
     const auto flipped = [&](const at::Tensor& t) { return a.flip ? t.flip({-1}) : t; };
-    const at::Tensor image = at::upsample_bilinear2d(window(images_[n].permute({2, 0, 1}).unsqueeze(0).to(at::kFloat), 2).contiguous(),
-                                                     {kHeight, kWidth}, true);
-    const at::Tensor label = at::upsample_nearest2d(window(labels_[n].unsqueeze(0).unsqueeze(0).to(at::kFloat), 2).contiguous(), {kHeight, kWidth});
-    const at::Tensor depth = at::upsample_nearest2d(window(depths_[n].unsqueeze(0).unsqueeze(0), 2).contiguous(), {kHeight, kWidth});
+    const at::Tensor image = at::upsample_bilinear2d(
+        window(images_[n].permute({2, 0, 1}).unsqueeze(0).to(at::kFloat), 2).contiguous(), {kHeight, kWidth}, true);
+    const at::Tensor label = at::upsample_nearest2d(
+        window(labels_[n].unsqueeze(0).unsqueeze(0).to(at::kFloat), 2).contiguous(), {kHeight, kWidth});
+    const at::Tensor depth =
+        at::upsample_nearest2d(window(depths_[n].unsqueeze(0).unsqueeze(0), 2).contiguous(), {kHeight, kWidth});
     EXPECT_LT((batch.image_n3hw - flipped(normalised(image))).abs().max().item<float>(), 2e-4F) << epoch;
     EXPECT_TRUE(at::equal(batch.label_nhw, flipped(label).squeeze(1).to(at::kLong))) << epoch;
     EXPECT_TRUE(at::allclose(batch.depth_n1hw, flipped(depth) / a.scale)) << epoch;

@@ -11,7 +11,9 @@
 namespace xtasc::loss {
 namespace {
 
-double mean(const SummedLoss& loss) { return loss.sum.item<double>() / loss.count.item<double>(); }
+double mean(const SummedLoss& loss) {
+  return loss.sum.item<double>() / loss.count.item<double>();
+}
 
 TEST(CrossEntropy, EqualsAPlainLoop) {
   at::manual_seed(1);
@@ -73,19 +75,22 @@ TEST(TaskLosses, ConsistencyTargetsAreDetachedPredictions) {
   EXPECT_FALSE(p.seg_nchw.grad().defined());
   EXPECT_FALSE(p.depth_n1hw.grad().defined());
   EXPECT_TRUE(p.seg_to_depth_n1hw.grad().defined());
-  EXPECT_NEAR(losses.seg_to_depth.sum.item<double>(), (p.seg_to_depth_n1hw - p.depth_n1hw).abs().mean().item<double>(), 1e-6);
+  EXPECT_NEAR(losses.seg_to_depth.sum.item<double>(), (p.seg_to_depth_n1hw - p.depth_n1hw).abs().mean().item<double>(),
+              1e-6);
 }
 
 TEST(TaskLosses, ConsistencyLeavesUnlabelledPixelsOut) {
   Targets targets{at::zeros({1, 4, 4}, at::kLong), at::ones({1, 1, 4, 4})};
   targets.labels_nhw[0][0].fill_(255);
-  const LossInputs p{at::randn({1, 3, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 3, 4, 4})};
+  const LossInputs p{at::randn({1, 3, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 1, 4, 4}),
+                     at::randn({1, 3, 4, 4})};
   EXPECT_EQ(task_losses(config::System::xtasc, p, targets).depth_to_seg.count.item<std::int64_t>(), 12);
 }
 
 TEST(TaskLosses, AlignmentTargetsAreTheTruth) {
   const Targets targets{at::randint(0, 3, {1, 4, 4}, at::kLong), at::rand({1, 1, 4, 4}) + 0.5};
-  const LossInputs p{at::randn({1, 3, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 3, 4, 4})};
+  const LossInputs p{at::randn({1, 3, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 1, 4, 4}),
+                     at::randn({1, 3, 4, 4})};
   const TaskLosses losses = task_losses(config::System::align, p, targets);
   EXPECT_NEAR(mean(losses.seg_to_depth), (p.seg_to_depth_n1hw - targets.depth_n1hw).abs().mean().item<double>(), 1e-6);
   EXPECT_NEAR(mean(losses.depth_to_seg), mean(cross_entropy(p.depth_to_seg_nchw, targets.labels_nhw)), 1e-6);

@@ -59,7 +59,8 @@ struct Plain {
           sums[1] += std::abs(difference) / static_cast<double>(t[i]);
           sums[2] += difference * difference;
           const double positive = std::max(static_cast<double>(p[i]), 1e-3);
-          sums[3] += std::max(positive / static_cast<double>(t[i]), static_cast<double>(t[i]) / positive) < 1.25 ? 1.0 : 0.0;
+          sums[3] +=
+              std::max(positive / static_cast<double>(t[i]), static_cast<double>(t[i]) / positive) < 1.25 ? 1.0 : 0.0;
           ++count;
         }
       }
@@ -81,9 +82,9 @@ std::vector<Sample> random_samples(int count, int classes) {
     s.target.masked_fill_(at::rand({6, 8}) < 0.2, 0.0);
     samples.push_back(s);
   }
-  samples[1].label.fill_(255);      // nothing labelled
-  samples[2].target.fill_(0.0);     // nothing valid
-  samples[3].label.fill_(2);        // one class alone
+  samples[1].label.fill_(255);   // nothing labelled
+  samples[2].target.fill_(0.0);  // nothing valid
+  samples[3].label.fill_(2);     // one class alone
   samples[3].predicted.fill_(2);
   return samples;
 }

@@ -29,7 +29,8 @@ TEST_P(ParameterCounts, AreThePapers) {
   EXPECT_EQ(set.num_parameters("depth_to_seg."), expected.depth_to_seg);
   EXPECT_EQ(set.num_parameters(), expected.all);
   const auto direct = config::run_config_of({std::string("model.encoder=") + expected.encoder, "model.system=base_mt"});
-  EXPECT_EQ(Net(direct.model, expected.classes, 1, at::kMeta, at::kFloat).parameters().num_parameters(), expected.direct);
+  EXPECT_EQ(Net(direct.model, expected.classes, 1, at::kMeta, at::kFloat).parameters().num_parameters(),
+            expected.direct);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -63,7 +64,9 @@ TEST(Net, RefusesOtherSizes) {
 
 TEST(Net, WeightsAreAFunctionOfSeedAndName) {
   const auto config = config::run_config_of({"model.encoder=resnet18"});
-  const auto values = [&](std::uint64_t seed) { return Net(config.model, 7, seed, at::kCPU, at::kFloat).parameters().flat_values(); };
+  const auto values = [&](std::uint64_t seed) {
+    return Net(config.model, 7, seed, at::kCPU, at::kFloat).parameters().flat_values();
+  };
   EXPECT_TRUE(at::equal(values(1), values(1)));
   EXPECT_FALSE(at::equal(values(1), values(2)));
 }
@@ -93,7 +96,8 @@ TEST(ParameterSet, ViewsAndFlatBuffersAreOneMemory) {
   EXPECT_EQ(b.sum().item<float>(), 0.0F);
 }
 
-// ---- batch norm against ATen's ---------------------------------------------------------------------------------------
+// ---- batch norm against ATen's
+// ---------------------------------------------------------------------------------------
 
 struct NormCase {
   at::ScalarType type;
@@ -120,7 +124,8 @@ TEST_P(BatchNormAgainstAten, ForwardBackwardAndRunningStatistics) {
   const at::Tensor grad_y = at::randn({3, channels, 17, 13}).to(type);
 
   at::Tensor x_ours = x.clone().set_requires_grad(true);
-  const at::Tensor y = batch_norm(x_ours, ours, {.training = true, .compute = type}, relu ? Activation::relu : Activation::none);
+  const at::Tensor y =
+      batch_norm(x_ours, ours, {.training = true, .compute = type}, relu ? Activation::relu : Activation::none);
   y.backward(grad_y);
 
   // The reference computes in float64 from the same (rounded) numbers.
@@ -146,9 +151,10 @@ TEST_P(BatchNormAgainstAten, ForwardBackwardAndRunningStatistics) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, BatchNormAgainstAten,
-                         testing::Values(NormCase{at::kDouble, 64, true, 1e-12}, NormCase{at::kDouble, 37, false, 1e-12},
-                                         NormCase{at::kFloat, 128, true, 1e-5}, NormCase{at::kFloat, 37, false, 1e-5},
-                                         NormCase{at::kBFloat16, 64, true, 1e-2}, NormCase{at::kBFloat16, 5, false, 1e-2}),
+                         testing::Values(NormCase{at::kDouble, 64, true, 1e-12},
+                                         NormCase{at::kDouble, 37, false, 1e-12}, NormCase{at::kFloat, 128, true, 1e-5},
+                                         NormCase{at::kFloat, 37, false, 1e-5}, NormCase{at::kBFloat16, 64, true, 1e-2},
+                                         NormCase{at::kBFloat16, 5, false, 1e-2}),
                          [](const auto& test) {
                            return std::string(c10::toString(test.param.type)) + std::to_string(test.param.channels) +
                                   (test.param.relu ? "_relu" : "");
@@ -181,7 +187,8 @@ TEST(BatchNorm, OneValueAChannelIsAnError) {
   ParameterSet set(1, at::kCPU, at::kFloat);
   const BatchNorm norm = make_batch_norm(set, "bn", 4);
   set.flatten();
-  EXPECT_THROW(static_cast<void>(batch_norm(at::randn({1, 4, 1, 1}), norm, {.training = true}, Activation::none)), Error);
+  EXPECT_THROW(static_cast<void>(batch_norm(at::randn({1, 4, 1, 1}), norm, {.training = true}, Activation::none)),
+               Error);
 }
 
 }  // namespace

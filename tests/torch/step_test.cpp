@@ -26,8 +26,9 @@ class MetaStep : public testing::TestWithParam<Case> {};
 /// passes here has no hidden host synchronisation on a GPU either.
 TEST_P(MetaStep, NeverLooksAtAValue) {
   const auto [system, weighting, precision] = GetParam();
-  const auto config = test::step_config({std::string("model.system=") + system, std::string("weighting.method=") + weighting,
-                                         std::string("run.precision=") + precision});
+  const auto config =
+      test::step_config({std::string("model.system=") + system, std::string("weighting.method=") + weighting,
+                         std::string("run.precision=") + precision});
   const auto communicator = dist::make_solo_communicator();
   Learner learner(config, 7, at::kMeta);
   Step step(config, learner, *communicator);
@@ -42,7 +43,8 @@ INSTANTIATE_TEST_SUITE_P(All, MetaStep,
                                          Case{"align", "uncertainty", "fp32"}, Case{"base_mt", "equal", "bf16"},
                                          Case{"base_st_seg", "equal", "fp32"}, Case{"base_st_depth", "equal", "bf16"}),
                          [](const auto& test) {
-                           return std::string(test.param.system) + "_" + test.param.weighting + "_" + test.param.precision;
+                           return std::string(test.param.system) + "_" + test.param.weighting + "_" +
+                                  test.param.precision;
                          });
 
 TEST(MetaDevice, DoesCatchAHiddenCopy) {
@@ -72,8 +74,8 @@ TEST(Step, TotalIsEquation11) {
   Step step(config, learner, *communicator);
   const data::Batch batch = test::random_batch(3, 3, 5, 64, 64);
   const at::Tensor l = step.compute(test::rows(batch, {0, 3}, at::kDouble)).losses;
-  const double expected = 0.9 * l[kSeg].item<double>() + 0.1 * l[kSegToDepth].item<double>() + 0.8 * l[kDepth].item<double>() +
-                          0.2 * l[kDepthToSeg].item<double>();
+  const double expected = 0.9 * l[kSeg].item<double>() + 0.1 * l[kSegToDepth].item<double>() +
+                          0.8 * l[kDepth].item<double>() + 0.2 * l[kDepthToSeg].item<double>();
   EXPECT_NEAR(l[kTotal].item<double>(), expected, 1e-12);
 }
 

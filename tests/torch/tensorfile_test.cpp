@@ -62,7 +62,8 @@ TEST_F(TensorFile, PythonOpensWhatWeWrite) {
   if (!python("import torch\nd = torch.load('" + path("t.pt") +
               "')\n"  // weights_only is the default
               "assert type(d) is dict and d['a.weight'].shape == (2, 3, 2, 2) and d['a.weight'].flatten()[5] == 5, d\n"
-              "assert d['count'].dtype == torch.int64 and d['count'].item() == 7 and d['half'].dtype == torch.bfloat16\n")) {
+              "assert d['count'].dtype == torch.int64 and d['count'].item() == 7 and d['half'].dtype == "
+              "torch.bfloat16\n")) {
     GTEST_SKIP() << "no .venv with torch";
   }
 }
@@ -70,9 +71,12 @@ TEST_F(TensorFile, PythonOpensWhatWeWrite) {
 TEST_F(TensorFile, OpensWhatPythonWrites) {
   if (!python("import torch, collections\n"
               "net = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 3), torch.nn.BatchNorm2d(3))\n"
-              "torch.save(net.state_dict(), '" + path("ordered.pt") + "')\n"  // an OrderedDict with _metadata
+              "torch.save(net.state_dict(), '" +
+              path("ordered.pt") +
+              "')\n"  // an OrderedDict with _metadata
               "base = torch.arange(12.).view(3, 4)\n"
-              "torch.save({'t': base.t(), 'row': base[1], 'p': torch.nn.Parameter(base), 'name': 'x', 'n': [1, 2.5, None]}, '" +
+              "torch.save({'t': base.t(), 'row': base[1], 'p': torch.nn.Parameter(base), 'name': 'x', 'n': [1, 2.5, "
+              "None]}, '" +
               path("views.pt") + "')\n")) {
     GTEST_SKIP() << "no .venv with torch";
   }
@@ -89,8 +93,10 @@ TEST_F(TensorFile, OpensWhatPythonWrites) {
 }
 
 TEST_F(TensorFile, RefusesToRunCode) {
-  if (!python("import torch, os\nclass Evil:\n  def __reduce__(self): return (os.system, ('touch " + path("ran") + "',))\n"
-              "torch.save({'x': torch.zeros(1), 'evil': Evil()}, '" + path("evil.pt") + "')\n")) {
+  if (!python("import torch, os\nclass Evil:\n  def __reduce__(self): return (os.system, ('touch " + path("ran") +
+              "',))\n"
+              "torch.save({'x': torch.zeros(1), 'evil': Evil()}, '" +
+              path("evil.pt") + "')\n")) {
     GTEST_SKIP() << "no .venv with torch";
   }
   try {

@@ -44,8 +44,9 @@ class ConfigFile : public testing::Test {
 };
 
 TEST_F(ConfigFile, ValuesOverrideDefaultsAndAssignmentsOverrideBoth) {
-  const RunConfig c = read("[train]\nepochs = 3\nbatch_size = 4\n[model]\nencoder = \"resnet50\"\n",
-                           {"train.epochs=9", "run.precision=bf16", "data.flip=false", "train.betas=[0.5, 0.6]", "loss.lambda_1=1"});
+  const RunConfig c =
+      read("[train]\nepochs = 3\nbatch_size = 4\n[model]\nencoder = \"resnet50\"\n",
+           {"train.epochs=9", "run.precision=bf16", "data.flip=false", "train.betas=[0.5, 0.6]", "loss.lambda_1=1"});
   EXPECT_EQ(c.train.epochs, 9);
   EXPECT_EQ(c.train.batch_size, 4);
   EXPECT_EQ(c.model.encoder, Encoder::resnet50);
@@ -56,24 +57,32 @@ TEST_F(ConfigFile, ValuesOverrideDefaultsAndAssignmentsOverrideBoth) {
 }
 
 TEST_F(ConfigFile, RefusalsSayWhereAndWhat) {
-  EXPECT_EQ(refusal("[model]\nencodr = \"resnet18\"\n"), ":2:1: unknown key \"encodr\" in [model]; did you mean \"encoder\"?");
+  EXPECT_EQ(refusal("[model]\nencodr = \"resnet18\"\n"),
+            ":2:1: unknown key \"encodr\" in [model]; did you mean \"encoder\"?");
   EXPECT_EQ(refusal("[modell]\n"), ":1:2: unknown section [modell]; did you mean \"model\"?");
-  EXPECT_EQ(refusal("\n[train]\nepochs = \"ten\"\n"), ":3:10: train.epochs must be an integer >= 1, found the string \"ten\"");
+  EXPECT_EQ(refusal("\n[train]\nepochs = \"ten\"\n"),
+            ":3:10: train.epochs must be an integer >= 1, found the string \"ten\"");
   EXPECT_EQ(refusal("[train]\nepochs = 0\n"), ":2:10: train.epochs must be an integer >= 1, found the integer 0");
-  EXPECT_EQ(refusal("[train]\nlearning_rate = nan\n"), ":2:17: train.learning_rate must be a number > 0, found the number nan");
-  EXPECT_EQ(refusal("[loss]\nlambda_1 = 1.5\n"), ":2:12: loss.lambda_1 must be a number >= 0 and <= 1, found the number 1.5");
+  EXPECT_EQ(refusal("[train]\nlearning_rate = nan\n"),
+            ":2:17: train.learning_rate must be a number > 0, found the number nan");
+  EXPECT_EQ(refusal("[loss]\nlambda_1 = 1.5\n"),
+            ":2:12: loss.lambda_1 must be a number >= 0 and <= 1, found the number 1.5");
   EXPECT_EQ(refusal("[model]\nencoder = \"resnet35\"\n"),
-            ":2:11: model.encoder must be one of resnet18, resnet34, resnet50, resnet101, resnet152 (did you mean \"resnet34\"?),"
+            ":2:11: model.encoder must be one of resnet18, resnet34, resnet50, resnet101, resnet152 (did you mean "
+            "\"resnet34\"?),"
             " found the string \"resnet35\"");
-  EXPECT_EQ(refusal("[model]\nttnet_widths = [1, 2]\n"), ":2:16: model.ttnet_widths must be a list of 3 integers >= 1, found a list");
+  EXPECT_EQ(refusal("[model]\nttnet_widths = [1, 2]\n"),
+            ":2:16: model.ttnet_widths must be a list of 3 integers >= 1, found a list");
   EXPECT_EQ(refusal("epochs = 3\n"),
-            ":1:1: key \"epochs\" stands outside of any section; sections are run, data, model, loss, weighting, train, evaluate");
+            ":1:1: key \"epochs\" stands outside of any section; sections are run, data, model, loss, weighting, "
+            "train, evaluate");
   EXPECT_NE(refusal("[train]\nepochs = 3\nepochs = 4\n").find(":3:"), std::string::npos);
   EXPECT_NE(refusal("[train\n").find(":1:"), std::string::npos);
 }
 
 TEST_F(ConfigFile, AssignmentsGoThroughTheSameReader) {
-  EXPECT_EQ(refusal("", {"train.epoch=3"}), "--set train.epoch=3: unknown key \"epoch\" in [train]; did you mean \"epochs\"?");
+  EXPECT_EQ(refusal("", {"train.epoch=3"}),
+            "--set train.epoch=3: unknown key \"epoch\" in [train]; did you mean \"epochs\"?");
   EXPECT_EQ(refusal("", {"train.epochs=x"}), "--set train.epochs=x: train.epochs must be an integer >= 1, found \"x\"");
   EXPECT_EQ(refusal("", {"train.epochs=1\nrun.seed=3"}), "--set: an assignment is one line of text");
   EXPECT_EQ(refusal("", {"epochs"}), "--set epochs: expected section.key=value, e.g. --set train.epochs=10");
@@ -94,7 +103,8 @@ TEST_F(ConfigFile, HostileTextIsRefusedNotFatal) {
 }
 
 TEST_F(ConfigFile, PrintedConfigReadsBackTheSame) {
-  const RunConfig c = read("", {"model.system=base_st_seg", "train.learning_rate=0.1", "run.output=a \"b\" \\c", "model.ttnet_widths=[1,2,3]"});
+  const RunConfig c = read("", {"model.system=base_st_seg", "train.learning_rate=0.1", "run.output=a \"b\" \\c",
+                                "model.ttnet_widths=[1,2,3]"});
   for (const bool documented : {false, true}) {
     EXPECT_EQ(to_toml(read(to_toml(c, documented)), false), to_toml(c, false));
   }
@@ -127,7 +137,8 @@ TEST(Configs, EveryFileOfTheProjectReads) {
 }
 
 TEST(Configs, BaseHoldsTheDefaults) {
-  EXPECT_EQ(to_toml(read_run_config(fs::path(XTASC_SOURCE_DIR) / "configs/base.toml"), false), to_toml(run_config_of({}), false));
+  EXPECT_EQ(to_toml(read_run_config(fs::path(XTASC_SOURCE_DIR) / "configs/base.toml"), false),
+            to_toml(run_config_of({}), false));
 }
 
 }  // namespace

@@ -17,9 +17,9 @@ TEST(RandomStream, IsAPureFunctionOfItsKeys) {
     return RandomStream(seed, purpose, epoch, index).next();
   };
   EXPECT_EQ(first(1, Purpose::flip, 2, 3), first(1, Purpose::flip, 2, 3));
-  const std::set<std::uint64_t> different = {first(1, Purpose::flip, 2, 3), first(2, Purpose::flip, 2, 3),
+  const std::set<std::uint64_t> different = {first(1, Purpose::flip, 2, 3),       first(2, Purpose::flip, 2, 3),
                                              first(1, Purpose::scale_crop, 2, 3), first(1, Purpose::flip, 3, 2),
-                                             first(1, Purpose::flip, 2, 4), first(3, Purpose::flip, 2, 1)};
+                                             first(1, Purpose::flip, 2, 4),       first(3, Purpose::flip, 2, 1)};
   EXPECT_EQ(different.size(), 6U);
 }
 
@@ -59,7 +59,8 @@ TEST(RandomStream, NeighbouringKeysAreIndependent) {
   double correlation = 0.0;
   constexpr int kPairs = 20000;
   for (std::uint64_t i = 0; i < kPairs; ++i) {
-    correlation += (RandomStream(1, Purpose::flip, 0, i).uniform() - 0.5) * (RandomStream(1, Purpose::flip, 0, i + 1).uniform() - 0.5);
+    correlation += (RandomStream(1, Purpose::flip, 0, i).uniform() - 0.5) *
+                   (RandomStream(1, Purpose::flip, 0, i + 1).uniform() - 0.5);
   }
   EXPECT_NEAR(correlation / kPairs * 12.0, 0.0, 0.03);
 }
