@@ -26,7 +26,7 @@ bin="build/$(preset_of "$@")/bin"
 if [[ ! -e "$PACK" ]]; then
   say "packing generated scenes into $PACK"
   mkdir -p "$(dirname "$PACK")"
-  "$bin/xtasc-preprocess" scenes --train 640 --val 96 --seed 1 --output "$PACK" \
+  "$bin/xtasc-preprocess" scenes --train 480 --val 64 --seed 1 --output "$PACK" \
     || die "packing failed: the line above says why; then run launch/demo.sh again."
 fi
 
