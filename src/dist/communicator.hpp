@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "dist/mpi_session.hpp"
@@ -40,6 +41,9 @@ class Communicator {
 /// Device tensors over NCCL on the current CUDA device; its id travels over MPI. Collective. Not run on a GPU yet.
 /// \throws Error naming the ranks, hosts and devices when two ranks share a GPU, or NCCL's own words.
 [[nodiscard]] std::unique_ptr<Communicator> make_nccl_communicator(const MpiSession& session);
+
+/// "2.28.9", as loaded.
+[[nodiscard]] std::string nccl_library_version();
 #endif
 
 /// The backend for a world and a device: solo for one rank, MPI for the CPU, NCCL for CUDA. Collective.

@@ -149,4 +149,10 @@ std::unique_ptr<Communicator> make_nccl_communicator(const MpiSession& session) 
   return std::make_unique<NcclCommunicator>(session);
 }
 
+std::string nccl_library_version() {
+  int version = 0;
+  check(NcclCode{ncclGetVersion(&version)}, nullptr, "ncclGetVersion");
+  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
 }  // namespace xtasc::dist

@@ -139,6 +139,14 @@ herr_t Hdf5Handle::close() noexcept {
   return id >= 0 && close_ != nullptr ? close_(id) : 0;
 }
 
+std::string hdf5_library_version() {
+  unsigned major = 0;
+  unsigned minor = 0;
+  unsigned release = 0;
+  check(H5get_libversion(&major, &minor, &release), "H5get_libversion");
+  return fmt::format("{}.{}.{}", major, minor, release);
+}
+
 std::string hdf5_reason() {
   std::string reason = "HDF5 gives no reason";
   const auto visit = [](unsigned, const H5E_error2_t* error, void* result) -> herr_t {

@@ -4,7 +4,9 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
+#include <type_traits>
 
 #include "core/log.hpp"
 #include "core/progress.hpp"
@@ -302,6 +304,7 @@ Progress start_or_resume(Run& run) {
     results::truncate_metrics(run.folder.metrics(), progress.epoch);
   }
   broadcast_state(run.learner, *run.communicator);
+  static_assert(std::is_trivially_copyable_v<Progress>);
   const std::string text = run.session.broadcast(
       std::string(reinterpret_cast<const char*>(&progress), sizeof(progress)));  // plain numbers, one kind of machine
   std::memcpy(&progress, text.data(), sizeof(progress));

@@ -10,13 +10,17 @@
 #include <c10/cuda/CUDAFunctions.h>
 #endif
 
+#include <sched.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <set>
-#include <thread>
 
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "io/hdf5.hpp"
 #include "tensorfile/tensor_file.hpp"
 
 namespace xtasc::train {
@@ -39,6 +43,21 @@ std::string cpu_model() {
     }
   }
   return "unknown processor";
+}
+
+/// The cores that this rank may use, divided by the ranks that may use the very same ones: launchers bind ranks to cores, or
+/// let all of a host share them. Collective.
+int threads_of_this_rank(const dist::MpiSession& session) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
+    return 1;
+  }
+  std::array<char, 256> host{};
+  gethostname(host.data(), host.size() - 1);
+  const std::string mine = host.data() + std::string(reinterpret_cast<const char*>(&allowed), sizeof(allowed));
+  const auto all = session.gather(mine);
+  return std::max(1, CPU_COUNT(&allowed) / static_cast<int>(std::count(all.begin(), all.end(), mine)));
 }
 
 std::vector<Adam::Group> groups_of(const model::Net& net, const weighting::TaskWeighting& weighting) {
@@ -121,10 +140,11 @@ at::Device choose_device(config::Device wanted, const dist::MpiSession& session)
 }
 
 void configure_torch(const config::RunConfig& config, const dist::MpiSession& session) {
-  const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
-  const std::int64_t share = std::max<std::int64_t>(1, cores / session.local_size());
-  at::set_num_threads(static_cast<int>(config.run.threads > 0 ? config.run.threads : share));
+  const int share = threads_of_this_rank(session);
+  at::set_num_threads(config.run.threads > 0 ? static_cast<int>(config.run.threads) : share);
   at::globalContext().setDeterministicAlgorithms(config.train.deterministic, /*warn_only=*/true);
+  // Deterministic mode would also fill every new tensor with NaN: a memory pass for each, and nothing here reads such memory.
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
   at::globalContext().setDeterministicCuDNN(config.train.deterministic);
   at::globalContext().setBenchmarkCuDNN(!config.train.deterministic);
   const bool tf32 = config.run.precision == config::Precision::tf32;
@@ -143,10 +163,12 @@ std::string describe_device(at::Device device) {
 }
 
 std::map<std::string, std::string> library_versions(const dist::Communicator& communicator) {
-  std::map<std::string, std::string> versions = {{"torch", TORCH_VERSION}, {"mpi", dist::mpi_library_version()}};
+  std::map<std::string, std::string> versions = {{"torch", TORCH_VERSION}, {"mpi", dist::mpi_library_version()},
+                                                 {"hdf5", io::hdf5_library_version()}};
   versions["communicator"] = communicator.backend();
 #ifdef XTASC_WITH_CUDA
   versions["cuda"] = std::to_string(CUDART_VERSION);
+  versions["nccl"] = dist::nccl_library_version();
 #endif
   return versions;
 }
