@@ -51,7 +51,9 @@ ParameterSet::ParameterSet(std::uint64_t seed, at::Device device, at::ScalarType
     : seed_(seed), device_(device), dtype_(dtype) {}
 
 at::Tensor ParameterSet::parameter(const std::string& name, at::IntArrayRef shape, Init init) {
-  at::Tensor tensor = initial_values(seed_, name, shape, init).to(at::TensorOptions().dtype(dtype_).device(device_));
+  const auto options = at::TensorOptions().dtype(dtype_).device(device_);
+  // The meta device has shapes only: nothing is drawn for it.
+  at::Tensor tensor = device_.is_meta() ? at::empty(shape, options) : initial_values(seed_, name, shape, init).to(options);
   tensor.set_requires_grad(true);
   parameters_.push_back({name, tensor});
   return tensor;
