@@ -54,7 +54,7 @@ at::Tensor rooted_mask(const at::Tensor& like) {
   return at::from_blob(mask.data(), {kNumDepthSums}, at::kBool).clone().to(like.device());
 }
 
-/// The mean over 0-D or 1-D `values` where `counts` is not zero.
+/// Sum of the values where `mask` holds; the others may be anything.
 at::Tensor masked_sum(const at::Tensor& values, const at::Tensor& mask) {
   return at::where(mask, values, at::zeros({}, values.options())).sum();
 }

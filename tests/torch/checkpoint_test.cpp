@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <filesystem>
 
 #include "core/error.hpp"
@@ -147,10 +149,27 @@ TEST_F(CheckpointTest, InterruptedSavesAreFinished) {
 
 TEST_F(CheckpointTest, AFailedSaveKeepsTheOldOne) {
   checkpoint_.save(*trained(0), {.epoch = 1}, identity_, true);
-  fs::remove_all(root_ / ".last.new");
+  const auto learner = trained(0);
+  // The kernel refuses to let a file grow past 1 MB, as a full disk or a quota would.
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{.rlim_cur = 1 << 20, .rlim_max = before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  std::string message = "saved";
+  try {
+    checkpoint_.save(*learner, {.epoch = 2}, identity_, true);
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_NE(message.find("weights.pt"), std::string::npos) << message;
+  EXPECT_EQ(checkpoint_.load(*trained(0), identity_)->epoch, 1);
+}
+
+TEST_F(CheckpointTest, TheLeftoverOfAKilledSaveIsClearedAway) {
   io::write_file_atomically(root_ / ".last.new", std::string_view("a file where the folder should be"));
-  fs::permissions(root_ / ".last.new", fs::perms::none);
-  checkpoint_.save(*trained(0), {.epoch = 2}, identity_, true);  // a leftover is cleared away
+  checkpoint_.save(*trained(0), {.epoch = 2}, identity_, true);
   EXPECT_EQ(checkpoint_.load(*trained(0), identity_)->epoch, 2);
 }
 
