@@ -16,8 +16,8 @@ namespace xtasc::preprocess {
 /// \param name  of the data set: "label" or "label_19".
 [[nodiscard]] pack::LabelSet label_set_19(std::string name);
 
-/// Label ids as *_labelIds.png holds them, 0 .. 33; -1 (licence plate) is 255 in a byte.
-/// Source: https://github.com/mcordts/cityscapesScripts/blob/master/cityscapesscripts/helpers/labels.py
+/// Label ids as *_labelIds.png holds them: 0 .. 33. Polygons of id -1 (licence plate) are not drawn in it.
+/// Source: https://github.com/mcordts/cityscapesScripts, helpers/labels.py and preparation/json2labelImg.py
 inline constexpr std::uint8_t kMaxLabelId = 33;
 
 namespace detail {
@@ -60,16 +60,5 @@ constexpr std::array<std::uint8_t, 256> make_table_19() {
 inline constexpr std::array<std::uint8_t, 256> kClassOfId7 = detail::make_table_7();
 /// Label id -> one of 19 classes; kIgnoreLabel for all others.
 inline constexpr std::array<std::uint8_t, 256> kClassOfId19 = detail::make_table_19();
-
-[[nodiscard]] constexpr std::uint8_t class_of_id_7(std::uint8_t id) {
-  return kClassOfId7[id];
-}
-[[nodiscard]] constexpr std::uint8_t class_of_id_19(std::uint8_t id) {
-  return kClassOfId19[id];
-}
-/// Whether Cityscapes knows the id: 0 .. 33, or 255 for -1 (licence plate).
-[[nodiscard]] constexpr bool is_label_id(std::uint8_t id) {
-  return id <= kMaxLabelId || id == 255;
-}
 
 }  // namespace xtasc::preprocess

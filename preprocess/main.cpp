@@ -7,6 +7,7 @@
 #include <memory>
 #include <thread>
 
+#include "cityscapes.hpp"
 #include "core/cli.hpp"
 #include "core/log.hpp"
 #include "core/progress.hpp"
@@ -22,9 +23,9 @@ namespace {
 
 /// What the user typed; each field belongs to the option of its name.
 struct Options {
-  std::string root, description, output, size, image_filter = "nearest", pack;
+  std::string root, description, output, size, image_filter = "nearest", report, pack;
   int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  bool force = false;
+  bool force = false, skip_bad = false;
   std::int64_t num_train = 0, num_val = 0;
   std::uint64_t seed = 0;
 };
@@ -54,6 +55,9 @@ void add_pack_options(CLI::App& command, Options& options, bool has_images) {
       ->capture_default_str();
   command.add_flag("--force", options.force, "Replace an existing output");
   if (has_images) {
+    command.add_flag("--skip-bad", options.skip_bad,
+                     "Leave out samples with a faulty file, and write into the pack which and why");
+    command.add_option("--report", options.report, "List every faulty file here, one line each")->type_name("FILE");
     command.add_option("--image-filter", options.image_filter, "How images are made smaller (labels, depth: nearest)")
         ->check(CLI::IsMember({"nearest", "area"}))
         ->capture_default_str();
@@ -70,18 +74,20 @@ std::string summary(const std::string& path, const pack::Schema& schema, std::in
 ExitCode run_pack(const RawDataset& raw, const Options& options) {
   BuildOptions build;
   build.output = options.output;
-  build.size = options.size.empty() ? Size{raw.schema().height, raw.schema().width} : parse_size(options.size);
-  build.image_filter = options.image_filter == "area" ? ImageFilter::area : ImageFilter::nearest;
+  build.resize.to = options.size.empty() ? Size{raw.schema().height, raw.schema().width} : parse_size(options.size);
+  build.resize.image_filter = options.image_filter == "area" ? ImageFilter::area : ImageFilter::nearest;
   build.workers = options.workers;
   build.overwrite = options.force;
+  build.skip_bad = options.skip_bad;
+  build.report = options.report;
   const auto start = std::chrono::steady_clock::now();
-  const pack::Schema schema = build_pack(raw, build);
+  const BuildResult result = build_pack(raw, build);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  const auto num_train = static_cast<std::int64_t>(raw.names(pack::Split::train).size());
-  const auto num_val = static_cast<std::int64_t>(raw.names(pack::Split::val).size());
-  log_info("packed {} samples in {:.1f} s ({:.0f} samples/s)", num_train + num_val, elapsed.count(),
-           static_cast<double>(num_train + num_val) / elapsed.count());
-  fmt::print("{}\n", summary(options.output, schema, num_train, num_val));
+  const auto num_samples = result.num_train + result.num_val;
+  log_info("packed {} samples in {:.1f} s ({:.0f} samples/s)", num_samples, elapsed.count(),
+           static_cast<double>(num_samples) / elapsed.count());
+  fmt::print("{}\n", summary(options.output, result.schema, static_cast<std::int64_t>(result.num_train),
+                             static_cast<std::int64_t>(result.num_val)));
   return ExitCode::success;
 }
 
@@ -129,6 +135,12 @@ ExitCode run_info(const std::string& path) {
   fmt::print("depth: {} as {}, {:.4g} to {:.4g}, {:.2f} % invalid\n", pack::depth_kind_name(schema.depth_kind),
              pack::depth_type_name(schema.depth_type), report.depth_min, report.depth_max,
              100.0 * (1.0 - static_cast<double>(report.valid_depth_pixels) / pixels));
+  if (!schema.skipped.empty()) {
+    fmt::print("left out when it was packed, for {} faults:\n", schema.skipped.size());
+    for (const std::string& line : schema.skipped) {
+      fmt::print("  {}\n", line);
+    }
+  }
   return ExitCode::success;
 }
 
@@ -137,6 +149,9 @@ ExitCode run(const CLI::App& app, const Options& options) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is then an error like a full disk
   if (app.got_subcommand("nyuv2")) {
     return run_pack(Nyuv2Dataset(options.root), options);
+  }
+  if (app.got_subcommand("cityscapes")) {
+    return run_pack(CityscapesDataset(options.root), options);
   }
   if (app.got_subcommand("folder")) {
     const std::filesystem::path root(options.root);
@@ -161,6 +176,13 @@ void add_commands(CLI::App& app, Options& options) {
       ->required()
       ->type_name("DIR");
   add_pack_options(*nyuv2, options, true);
+
+  CLI::App* cityscapes =
+      app.add_subcommand("cityscapes", "Pack Cityscapes as downloaded (128x256, 7 and 19 classes, inverse depth)");
+  cityscapes->add_option("--root", options.root, "Folder with leftImg8bit/, gtFine/ and disparity/")
+      ->required()
+      ->type_name("DIR");
+  add_pack_options(*cityscapes, options, true);
 
   CLI::App* folder =
       app.add_subcommand("folder", "Pack folders of images, label PNGs and depth PNGs, described by a dataset.toml");

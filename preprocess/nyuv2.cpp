@@ -271,7 +271,7 @@ const std::vector<std::string>& Nyuv2Dataset::names(pack::Split split) const {
   return impl_->names[static_cast<std::size_t>(split)];
 }
 
-RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index) const {
+RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index, const Resize& resize) const {
   const std::size_t frame = impl_->frames[static_cast<std::size_t>(split)][index];
   const auto where = [&](std::size_t pixel) {
     return fmt::format("'{}' frame {}, row {}, column {}", impl_->path.string(), frame, pixel / impl_->width,
@@ -296,6 +296,7 @@ RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index) const {
           where(i), depth[i]);
   }
   sample.depth = std::move(depth);
+  resize_sample(sample, resize);
   return sample;
 }
 

@@ -23,9 +23,9 @@ class Nyuv2Dataset final : public RawDataset {
 
   [[nodiscard]] const pack::Schema& schema() const override;
   [[nodiscard]] const std::vector<std::string>& names(pack::Split split) const override;
-  [[nodiscard]] std::vector<std::string> check_files() const override { return {}; }
+  [[nodiscard]] std::vector<std::string> check_files(pack::Split, std::size_t) const override { return {}; }
   /// The HDF5 reads of all threads go one after another; what follows them runs in parallel.
-  [[nodiscard]] RawSample decode(pack::Split split, std::size_t index) const override;
+  [[nodiscard]] RawSample decode(pack::Split split, std::size_t index, const Resize& resize) const override;
 
  private:
   struct Impl;
