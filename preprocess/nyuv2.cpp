@@ -23,9 +23,6 @@ constexpr std::size_t kNumLabels = 894;
 constexpr std::size_t kNumClasses40 = 40;
 constexpr std::size_t kNumClasses13 = 13;
 
-const std::vector<std::string> kClassNames = {"bed",     "books", "ceiling", "chair", "floor", "furniture", "objects",
-                                              "picture", "sofa",  "table",   "tv",    "wall",  "window"};
-
 struct CloseMat {
   void operator()(mat_t* file) const noexcept { Mat_Close(file); }
 };
@@ -149,6 +146,13 @@ std::vector<T> transposed(const std::vector<T>& in, std::size_t height, std::siz
 
 }  // namespace
 
+pack::LabelSet nyuv2_label_set() {
+  return {"label",
+          {"bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa", "table", "tv",
+           "wall", "window"},
+          pack::default_class_colors(kNumClasses13)};
+}
+
 struct Nyuv2Dataset::Impl {
   fs::path path;
   pack::Schema schema;
@@ -211,7 +215,7 @@ Nyuv2Dataset::Impl::Impl(const fs::path& root) : path(root / kLabeledFile) {
   schema.dataset = "nyuv2";
   schema.height = 288;
   schema.width = 384;
-  schema.label_sets = {{"label", kClassNames, pack::default_class_colors(kClassNames.size())}};
+  schema.label_sets = {nyuv2_label_set()};
   schema.depth_kind = pack::DepthKind::metres;
   schema.depth_type = pack::DepthType::float32;
   schema.source = "NYU Depth v2, official .mat files, 13 classes";
