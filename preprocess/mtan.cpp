@@ -259,8 +259,10 @@ std::vector<std::uint8_t> MtanDataset::decode_image(const io::NpyNumbers& file, 
   for (std::size_t i = 0; i < pixels.size(); ++i) {
     const double value = is_float ? 255.0 * file.values[i] : file.values[i];
     const double rounded = std::round(value);
-    check(rounded >= 0 && rounded <= 255, "cannot use {}: value {} at {}, channel {}; 0 to 1 is expected", quoted(name),
-          file.values[i], pixel_text(i / 3, file.header), i % 3);
+    if (!(rounded >= 0 && rounded <= 255)) {
+      fail("cannot use {}: value {} at {}, channel {}; 0 to 1 is expected", quoted(name), file.values[i],
+           pixel_text(i / 3, file.header), i % 3);
+    }
     largest_error = std::max(largest_error, std::abs(value - rounded));
     pixels[i] = static_cast<std::uint8_t>(rounded);
   }
@@ -295,10 +297,11 @@ std::vector<float> MtanDataset::decode_depth(const io::NpyNumbers& file, const s
   std::vector<float> depth(file.values.size());
   for (std::size_t i = 0; i < depth.size(); ++i) {
     depth[i] = static_cast<float>(file.values[i]);
-    check(depth[i] >= 0.0F && std::isfinite(depth[i]), "cannot use {}: depth {} at {}; {} from 0 (invalid) up {}",
-          quoted(name), file.values[i], pixel_text(i, file.header),
-          kind_ == MtanKind::nyuv2 ? "metres" : "inverse depth",
-          kind_ == MtanKind::nyuv2 ? "are expected" : "is expected");
+    if (!(depth[i] >= 0.0F && std::isfinite(depth[i]))) {
+      fail("cannot use {}: depth {} at {}; {} from 0 (invalid) up {}", quoted(name), file.values[i],
+           pixel_text(i, file.header), kind_ == MtanKind::nyuv2 ? "metres" : "inverse depth",
+           kind_ == MtanKind::nyuv2 ? "are expected" : "is expected");
+    }
   }
   return depth;
 }

@@ -22,8 +22,8 @@ enum class MtanKind { nyuv2, cityscapes };
 /// metres, Cityscapes: inverse depth; 0 invalid). `val` may be called `test`. Cityscapes has label_7/ and label_19/
 /// instead of label/, or one of them; label_2/ and NYUv2's normal/ are left out, which the log says.
 ///
-/// Images become uint8, round(255 x): exact for what was uint8 once, as both published sets were; the log warns where
-/// it is not. Samples are in the order of their numbers and named "train/image/0.npy".
+/// Images become uint8, round(255 x): exact for what was uint8 once (as the values in MTAN's issue 50 were); the log
+/// warns where it is not. Samples are in the order of their numbers and named "train/image/0.npy".
 ///
 /// Source: https://github.com/lorenmt/mtan (README.md, im2im_pred/create_dataset.py, issues 11, 25, 41, 50),
 /// https://github.com/Cranial-XIX/CAGrad/blob/main/cityscapes/create_dataset.py and
