@@ -92,7 +92,8 @@ nlohmann::json run_peer(const std::string& script, const std::vector<std::string
   const fs::path path = fs::path(XTASC_SOURCE_DIR) / "tests/peer" / script;
   std::string command = quoted(project_python()) + " -B " + quoted(path.string());
   for (const std::string& argument : arguments) {
-    command += " " + quoted(argument);
+    command += ' ';
+    command += quoted(argument);
   }
   std::string output;
   std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");

@@ -56,9 +56,8 @@ void write_frame(const fs::path& root, const std::string& split, std::uint64_t i
             std::clamp(int{scene.image[3 * pixel + 2 - static_cast<std::size_t>(c)]} + jitter, 0, 255));
       }
       ids.at<std::uint8_t>(row, column) = kIdOfClass[scene.label[pixel]];
-      const double d = 40000.0 / static_cast<double>(scene.depth[pixel]);
-      disparity.at<std::uint16_t>(row, column) =
-          pixel % 17 == 0 ? std::uint16_t{0} : static_cast<std::uint16_t>(std::min(d, 32000.0) / 16) * 16 + 1;
+      const int steps = static_cast<int>(std::min(40000.0 / static_cast<double>(scene.depth[pixel]), 32000.0) / 16);
+      disparity.at<std::uint16_t>(row, column) = static_cast<std::uint16_t>(pixel % 17 == 0 ? 0 : steps * 16 + 1);
     }
   }
   const std::string frame = fmt::format("{}/x/x_{:06}_000019", split, index);

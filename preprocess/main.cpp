@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <thread>
+#include <vector>
 
 #include "cityscapes.hpp"
 #include "core/cli.hpp"
@@ -13,10 +15,12 @@
 #include "core/progress.hpp"
 #include "core/signals.hpp"
 #include "folder.hpp"
+#include "mtan.hpp"
 #include "nyuv2.hpp"
 #include "pack/verify.hpp"
 #include "pack_builder.hpp"
 #include "scenes_dataset.hpp"
+#include "show.hpp"
 
 namespace xtasc::preprocess {
 namespace {
@@ -28,6 +32,9 @@ struct Options {
   bool force = false, skip_bad = false;
   std::int64_t num_train = 0, num_val = 0;
   std::uint64_t seed = 0;
+  std::string dataset, split = "val";
+  std::optional<int> num_classes;
+  std::vector<std::int64_t> samples;
 };
 
 /// "128x256" -> {128, 256}. \throws Error (exit code 2).
@@ -144,6 +151,13 @@ ExitCode run_info(const std::string& path) {
   return ExitCode::success;
 }
 
+ExitCode run_show(const Options& options) {
+  const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
+  const std::int64_t count = show_samples(options.pack, split, options.samples, options.output);
+  fmt::print("{}: {} {} sample{} of {}\n", options.output, count, options.split, count == 1 ? "" : "s", options.pack);
+  return ExitCode::success;
+}
+
 ExitCode run(const CLI::App& app, const Options& options) {
   install_stop_handlers();
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is then an error like a full disk
@@ -152,6 +166,10 @@ ExitCode run(const CLI::App& app, const Options& options) {
   }
   if (app.got_subcommand("cityscapes")) {
     return run_pack(CityscapesDataset(options.root), options);
+  }
+  if (app.got_subcommand("mtan")) {
+    const MtanKind kind = options.dataset == "nyuv2" ? MtanKind::nyuv2 : MtanKind::cityscapes;
+    return run_pack(MtanDataset(options.root, kind, options.num_classes), options);
   }
   if (app.got_subcommand("folder")) {
     const std::filesystem::path root(options.root);
@@ -163,6 +181,9 @@ ExitCode run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("scenes")) {
     const Size size = options.size.empty() ? Size{64, 128} : parse_size(options.size);
     return run_pack(ScenesDataset(options.num_train, options.num_val, options.seed, size), options);
+  }
+  if (app.got_subcommand("show")) {
+    return run_show(options);
   }
   return app.got_subcommand("verify") ? run_verify(options.pack) : run_info(options.pack);
 }
@@ -184,6 +205,18 @@ void add_commands(CLI::App& app, Options& options) {
       ->type_name("DIR");
   add_pack_options(*cityscapes, options, true);
 
+  CLI::App* mtan = app.add_subcommand("mtan", "Pack MTAN's preprocessed .npy folders (288x384 or 128x256)");
+  mtan->add_option("--root", options.root, "Folder with {train,val}/{image,label,depth}/0.npy, 1.npy, ...")
+      ->required()
+      ->type_name("DIR");
+  mtan->add_option("--dataset", options.dataset, "Which of the two it is")
+      ->required()
+      ->check(CLI::IsMember({"nyuv2", "cityscapes"}));
+  mtan->add_option("--classes", options.num_classes,
+                   "Cityscapes: what label/ holds (7 if not given), or which of label_7/ and label_19/ to take (both)")
+      ->check(CLI::IsMember({7, 19}));
+  add_pack_options(*mtan, options, true);
+
   CLI::App* folder =
       app.add_subcommand("folder", "Pack folders of images, label PNGs and depth PNGs, described by a dataset.toml");
   folder->add_option("--root", options.root, "Folder that the description's paths start from")
@@ -203,6 +236,13 @@ void add_commands(CLI::App& app, Options& options) {
   verify->add_option("PACK", options.pack, "The pack")->required();
   CLI::App* info = app.add_subcommand("info", "Verify a pack and print its sizes, classes and depth range");
   info->add_option("PACK", options.pack, "The pack")->required();
+  CLI::App* show = app.add_subcommand("show", "Draw samples of a pack: image, labels, depth, a row each");
+  show->add_option("PACK", options.pack, "The pack")->required();
+  show->add_option("--output", options.output, "The picture to write or replace (.png)")->required()->type_name("PNG");
+  show->add_option("--samples", options.samples, "Which ones, e.g. 0,1,2; the first 4 when not given")->delimiter(',');
+  show->add_option("--split", options.split, "Which of the pack's splits")
+      ->check(CLI::IsMember({"val", "train"}))
+      ->capture_default_str();
 }
 
 }  // namespace
