@@ -13,6 +13,7 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
+#include "io/jpeg.hpp"
 
 namespace xtasc::io {
 
@@ -21,7 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kPngMagic = "\x89PNG\r\n\x1a\n";
-constexpr std::string_view kJpegMagic = "\xff\xd8\xff";
 constexpr std::size_t kHeadBytes = 64 * 1024;
 
 std::uint32_t big_endian(std::string_view bytes, std::size_t at, std::size_t count) {
@@ -101,42 +101,13 @@ ImageHeader parse_png(std::string_view file, const fs::path& path) {
   return header;
 }
 
-/// Walks the segments up to the frame header. \returns an empty optional when `file` ends before it.
-std::optional<ImageHeader> parse_jpeg(std::string_view file, const fs::path& path) {
-  std::size_t at = 2;
-  while (at + 4 <= file.size()) {
-    check(file[at] == '\xff', "cannot read '{}': damaged JPEG header at byte {}", path.string(), at);
-    const auto marker = static_cast<unsigned char>(file[at + 1]);
-    if (marker == 0xff) {  // fill byte
-      ++at;
-      continue;
-    }
-    const bool is_frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
-    if (is_frame) {
-      if (at + 10 > file.size()) {
-        return std::nullopt;
-      }
-      ImageHeader header;
-      header.format = ImageHeader::Format::jpeg;
-      header.bit_depth = static_cast<unsigned char>(file[at + 4]);
-      header.height = big_endian(file, at + 5, 2);
-      header.width = big_endian(file, at + 7, 2);
-      header.channels = static_cast<unsigned char>(file[at + 9]);
-      return header;
-    }
-    check(marker != 0xd9 && marker != 0xda, "cannot read '{}': JPEG without a frame header", path.string());
-    at += 2 + big_endian(file, at + 2, 2);
-  }
-  return std::nullopt;
-}
-
 /// \param is_whole  whether `file` is all of the file, or its beginning only.
 std::optional<ImageHeader> parse_header(std::string_view file, bool is_whole, const fs::path& path) {
   std::optional<ImageHeader> header;
   if (file.starts_with(kPngMagic)) {
     header = parse_png(file, path);
   } else if (file.starts_with(kJpegMagic)) {
-    header = parse_jpeg(file, path);
+    header = parse_jpeg_header(file, path);
     if (!header && !is_whole) {
       return std::nullopt;
     }
@@ -170,21 +141,9 @@ void check_png_chunks(std::string_view file, const fs::path& path) {
   }
 }
 
-/// A JPEG ends with the mark FF D9; without it libjpeg fills the rest with grey and calls it a warning.
-void check_jpeg_end(std::string_view file, const fs::path& path) {
-  const auto end = file.find_last_not_of(std::string_view("\0\n\r ", 4));  // some cameras pad
-  const bool is_whole = end != std::string_view::npos && end > 0 && file[end] == '\xd9' && file[end - 1] == '\xff';
-  check(is_whole, "cannot read '{}': truncated JPEG, it does not end with the end mark after {} bytes", path.string(),
-        file.size());
-}
-
-cv::Mat decode(std::string_view file, const ImageHeader& header, int flags, const fs::path& path) {
+cv::Mat decode_png(std::string_view file, int flags, const fs::path& path) {
   cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-  if (header.format == ImageHeader::Format::png) {
-    check_png_chunks(file, path);
-  } else {
-    check_jpeg_end(file, path);
-  }
+  check_png_chunks(file, path);
   cv::Mat decoded;
   try {
     const cv::Mat bytes(1, static_cast<int>(file.size()), CV_8U, const_cast<char*>(file.data()));
@@ -220,7 +179,7 @@ Image<T> read_grey_image(const fs::path& path, const ImageRules& rules) {
   const std::string file = read_file(path);
   const ImageHeader header = checked_header(file, rules, path);
   check_grey_png(header, static_cast<int>(sizeof(T) * 8), path);
-  const cv::Mat decoded = decode(file, header, cv::IMREAD_UNCHANGED, path);
+  const cv::Mat decoded = decode_png(file, cv::IMREAD_UNCHANGED, path);
   check(decoded.channels() == 1 && decoded.elemSize() == sizeof(T),
         "cannot read '{}': a transparent colour makes its values ambiguous", path.string());
   return copy_pixels<T>(decoded);
@@ -309,8 +268,11 @@ Image<std::uint8_t> read_rgb_image(const fs::path& path, const ImageRules& rules
   const std::string file = read_file(path);
   const ImageHeader header = checked_header(file, rules, path);
   check(header.bit_depth <= 8, "cannot use '{}': {} bits a channel, 8 are expected", path.string(), header.bit_depth);
+  if (header.format == ImageHeader::Format::jpeg) {
+    return decode_jpeg(file, header, rules.apply_orientation, path);
+  }
   const int orientation = rules.apply_orientation ? 0 : static_cast<int>(cv::IMREAD_IGNORE_ORIENTATION);
-  const cv::Mat bgr = decode(file, header, cv::IMREAD_COLOR | orientation, path);
+  const cv::Mat bgr = decode_png(file, cv::IMREAD_COLOR | orientation, path);
   cv::Mat rgb;
   cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
   return copy_pixels<std::uint8_t>(rgb);
