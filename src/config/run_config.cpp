@@ -194,7 +194,8 @@ std::vector<Field> run_fields(RunConfig& c) {
             "xtasc: cross-task consistency; align: alignment loss; base_mt: two decoders; base_st_*: a single task.");
   list.word("encoder", c.model.encoder, "Size of the ResNet.");
   list.text("encoder_weights", c.model.encoder_weights,
-            "A file with torchvision's ResNet weights to start from (fc.* is not used); empty: random.");
+            "A file with torchvision's ResNet weights to start from (.pth or .safetensors; fc.* is not used); empty: "
+            "random.");
   list.integer("decoder_width", c.model.decoder_width, 1, "Channels of the decoders' convolutions.");
   list.integers("ttnet_widths", c.model.ttnet_widths, 3, "Channels of the task-transfer nets' three levels.");
   list.boolean("ttnet_batch_norm", c.model.ttnet_batch_norm, "Batch norm in the task-transfer nets.");

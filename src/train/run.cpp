@@ -24,6 +24,7 @@
 #include "train/evaluate.hpp"
 #include "train/setup.hpp"
 #include "train/step.hpp"
+#include "train/weights.hpp"
 
 namespace xtasc::train {
 
@@ -294,12 +295,11 @@ Progress start_or_resume(Run& run) {
   Progress progress;
   bool resumes = false;
   if (run.is_first()) {
-    if (!run.config.model.encoder_weights.empty()) {
-      load_encoder_weights(run.learner, run.config.model.encoder_weights);
-    }
     if (const auto found = run.last.load(run.learner, run.identity)) {
       progress = *found;
       resumes = true;
+    } else if (!run.config.model.encoder_weights.empty()) {
+      load_encoder_weights(run.learner, run.config.model);
     }
     results::truncate_metrics(run.folder.metrics(), progress.epoch);
   }

@@ -54,13 +54,6 @@ struct Learner {
   [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> weights() const;
 };
 
-/// Copies a dictionary of tensors into the learner's weights.
-/// \throws Error naming every tensor that is missing, left over (num_batches_tracked aside) or of another shape.
-void load_weights(const Learner& learner, const std::string& source, const std::map<std::string, at::Tensor>& tensors);
-
-/// Copies torchvision's ResNet weights into the encoder; fc.* is not used. \throws Error as load_weights does.
-void load_encoder_weights(const Learner& learner, const std::string& path);
-
 /// Rank 0's weights and optimizer state on every rank. Collective.
 void broadcast_state(const Learner& learner, dist::Communicator& communicator);
 
