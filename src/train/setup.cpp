@@ -11,15 +11,14 @@
 #endif
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <fstream>
 #include <set>
 
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "dist/gpu_assignment.hpp"
 #include "io/hdf5.hpp"
 #include "tensorfile/tensor_file.hpp"
 
@@ -34,6 +33,21 @@ int num_gpus() {
   return 0;
 #endif
 }
+
+#ifdef XTASC_WITH_CUDA
+/// What each rank sees. Collective.
+std::vector<dist::RankGpus> visible_gpus(const dist::MpiSession& session) {
+  dist::RankGpus own{dist::host_name(), {}};
+  for (int i = 0; i < num_gpus(); ++i) {
+    own.bus_ids.push_back(dist::gpu_bus_id(i));
+  }
+  std::vector<dist::RankGpus> all;
+  for (const std::string& text : session.gather(own.to_text())) {
+    all.push_back(dist::RankGpus::from_text(text));
+  }
+  return all;
+}
+#endif
 
 std::string cpu_model() {
   std::ifstream stream("/proc/cpuinfo");
@@ -53,9 +67,7 @@ int threads_of_this_rank(const dist::MpiSession& session) {
   if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
     return 1;
   }
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  const std::string mine = host.data() + std::string(reinterpret_cast<const char*>(&allowed), sizeof(allowed));
+  const std::string mine = dist::host_name() + std::string(reinterpret_cast<const char*>(&allowed), sizeof(allowed));
   const auto all = session.gather(mine);
   return std::max(1, CPU_COUNT(&allowed) / static_cast<int>(std::count(all.begin(), all.end(), mine)));
 }
@@ -123,10 +135,8 @@ at::Device choose_device(config::Device wanted, const dist::MpiSession& session)
         "run.device = \"cuda\", but no GPU is visible on this host: use --set run.device=cpu, or check "
         "CUDA_VISIBLE_DEVICES");
   }
-  if (session.local_size() > gpus) {
-    fail_usage("{} ranks on a host with {} visible GPUs: start one rank for each GPU", session.local_size(), gpus);
-  }
-  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(session.local_rank()));
+  const auto mine = static_cast<std::size_t>(session.rank());
+  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(dist::assign_gpus(visible_gpus(session))[mine]));
   c10::cuda::set_device(device.index());
   log_warning(
       "the CUDA path compiles and links, but has not been run on a GPU yet: run the tests on this machine first");
