@@ -26,19 +26,11 @@ namespace xtasc::train {
 
 namespace {
 
-int num_gpus() {
-#ifdef XTASC_WITH_CUDA
-  return c10::cuda::device_count();
-#else
-  return 0;
-#endif
-}
-
 #ifdef XTASC_WITH_CUDA
 /// What each rank sees. Collective.
 std::vector<dist::RankGpus> visible_gpus(const dist::MpiSession& session) {
   dist::RankGpus own{dist::host_name(), {}};
-  for (int i = 0; i < num_gpus(); ++i) {
+  for (int i = 0; i < c10::cuda::device_count(); ++i) {
     own.bus_ids.push_back(dist::gpu_bus_id(i));
   }
   std::vector<dist::RankGpus> all;
@@ -125,24 +117,31 @@ Types types_of(config::Precision precision) {
 }
 
 at::Device choose_device(config::Device wanted, const dist::MpiSession& session) {
-  const int gpus = num_gpus();
-  if (wanted == config::Device::cpu || (wanted == config::Device::automatic && gpus == 0)) {
+  if (wanted == config::Device::cpu) {
     return at::kCPU;
   }
 #ifdef XTASC_WITH_CUDA
-  if (gpus == 0) {
+  const std::vector<dist::RankGpus> ranks = visible_gpus(session);
+  const bool none = std::all_of(ranks.begin(), ranks.end(), [](const auto& rank) { return rank.bus_ids.empty(); });
+  if (none && wanted == config::Device::automatic) {
+    return at::kCPU;
+  }
+  if (none) {
     fail_usage(
-        "run.device = \"cuda\", but no GPU is visible on this host: use --set run.device=cpu, or check "
+        "run.device = \"cuda\", but no GPU is visible on any host: use --set run.device=cpu, or check "
         "CUDA_VISIBLE_DEVICES");
   }
   const auto mine = static_cast<std::size_t>(session.rank());
-  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(dist::assign_gpus(visible_gpus(session))[mine]));
+  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(dist::assign_gpus(ranks)[mine]));
   c10::cuda::set_device(device.index());
   log_warning(
       "the CUDA path compiles and links, but has not been run on a GPU yet: run the tests on this machine first");
   return device;
 #else
   static_cast<void>(session);
+  if (wanted == config::Device::automatic) {
+    return at::kCPU;
+  }
   fail_usage(
       "run.device = \"cuda\", but this build has no CUDA: use --set run.device=cpu, or build with nvcc and a CUDA "
       "LibTorch");
