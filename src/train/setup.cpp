@@ -10,27 +10,33 @@
 #endif
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <fstream>
 
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "dist/gpu_assignment.hpp"
 #include "io/hdf5.hpp"
 
 namespace xtasc::train {
 
 namespace {
 
-int num_gpus() {
 #ifdef XTASC_WITH_CUDA
-  return c10::cuda::device_count();
-#else
-  return 0;
-#endif
+/// What each rank sees. Collective.
+std::vector<dist::RankGpus> visible_gpus(const dist::MpiSession& session) {
+  dist::RankGpus own{dist::host_name(), {}};
+  for (int i = 0; i < c10::cuda::device_count(); ++i) {
+    own.bus_ids.push_back(dist::gpu_bus_id(i));
+  }
+  std::vector<dist::RankGpus> all;
+  for (const std::string& text : session.gather(own.to_text())) {
+    all.push_back(dist::RankGpus::from_text(text));
+  }
+  return all;
 }
+#endif
 
 std::string cpu_model() {
   std::ifstream stream("/proc/cpuinfo");
@@ -50,9 +56,7 @@ int threads_of_this_rank(const dist::MpiSession& session) {
   if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
     return 1;
   }
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  const std::string mine = host.data() + std::string(reinterpret_cast<const char*>(&allowed), sizeof(allowed));
+  const std::string mine = dist::host_name() + std::string(reinterpret_cast<const char*>(&allowed), sizeof(allowed));
   const auto all = session.gather(mine);
   return std::max(1, CPU_COUNT(&allowed) / static_cast<int>(std::count(all.begin(), all.end(), mine)));
 }
@@ -81,26 +85,31 @@ Types types_of(config::Precision precision) {
 }
 
 at::Device choose_device(config::Device wanted, const dist::MpiSession& session) {
-  const int gpus = num_gpus();
-  if (wanted == config::Device::cpu || (wanted == config::Device::automatic && gpus == 0)) {
+  if (wanted == config::Device::cpu) {
     return at::kCPU;
   }
 #ifdef XTASC_WITH_CUDA
-  if (gpus == 0) {
+  const std::vector<dist::RankGpus> ranks = visible_gpus(session);
+  const bool none = std::all_of(ranks.begin(), ranks.end(), [](const auto& rank) { return rank.bus_ids.empty(); });
+  if (none && wanted == config::Device::automatic) {
+    return at::kCPU;
+  }
+  if (none) {
     fail_usage(
-        "run.device = \"cuda\", but no GPU is visible on this host: use --set run.device=cpu, or check "
+        "run.device = \"cuda\", but no GPU is visible on any host: use --set run.device=cpu, or check "
         "CUDA_VISIBLE_DEVICES");
   }
-  if (session.local_size() > gpus) {
-    fail_usage("{} ranks on a host with {} visible GPUs: start one rank for each GPU", session.local_size(), gpus);
-  }
-  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(session.local_rank()));
+  const auto mine = static_cast<std::size_t>(session.rank());
+  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(dist::assign_gpus(ranks)[mine]));
   c10::cuda::set_device(device.index());
   log_warning(
       "the CUDA path compiles and links, but has not been run on a GPU yet: run the tests on this machine first");
   return device;
 #else
   static_cast<void>(session);
+  if (wanted == config::Device::automatic) {
+    return at::kCPU;
+  }
   fail_usage(
       "run.device = \"cuda\", but this build has no CUDA: use --set run.device=cpu, or build with nvcc and a CUDA "
       "LibTorch");

@@ -25,8 +25,8 @@ struct Types {
 };
 [[nodiscard]] Types types_of(config::Precision precision);
 
-/// The device of this rank: one GPU for each rank of a host, or the CPU.
-/// \throws Error (exit code 2) when CUDA is asked for and not there, or a host has more ranks than GPUs.
+/// The device of this rank: one GPU for each rank (see dist::assign_gpus), or the CPU. Collective.
+/// \throws Error (exit code 2) when CUDA is asked for and not there, or ranks would share a GPU.
 [[nodiscard]] at::Device choose_device(config::Device wanted, const dist::MpiSession& session);
 
 /// Threads, determinism and TF32 of this process, as the config wants them. Collective.
