@@ -105,6 +105,19 @@ struct FieldList {
     field.print = [&target] { return real_text(target); };
   }
 
+  /// A share in [0, 1).
+  void share(std::string key, double& target, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [&target](const Value& value) -> std::string {
+      if (!is_number(value) || value.real < 0.0 || value.real >= 1.0) {
+        return "a number >= 0 and < 1";
+      }
+      target = value.real;
+      return {};
+    };
+    field.print = [&target] { return real_text(target); };
+  }
+
   template <typename Enum>
   void word(std::string key, Enum& target, std::string documentation) {
     std::string accepted = fmt::format("one of {}", fmt::join(names<Enum>(), ", "));
@@ -197,14 +210,34 @@ std::vector<Field> run_fields(RunConfig& c) {
             "A file with torchvision's ResNet weights to start from (.pth or .safetensors; fc.* is not used); empty: "
             "random.");
   list.integer("decoder_width", c.model.decoder_width, 1, "Channels of the decoders' convolutions.");
-  list.integers("ttnet_widths", c.model.ttnet_widths, 3, "Channels of the task-transfer nets' three levels.");
-  list.boolean("ttnet_batch_norm", c.model.ttnet_batch_norm, "Batch norm in the task-transfer nets.");
+  list.integers("ttnet_widths", c.model.ttnet_widths, 3,
+                "Channels of the task-transfer nets' three levels; [128, 256, 512] is the 2021 code's wider_ttnet.");
+  list.boolean("ttnet_batch_norm", c.model.ttnet_batch_norm,
+               "Batch norm between the task-transfer nets' convolutions and their ReLUs.");
 
   list.section = "loss";
-  list.word("depth", c.loss.depth, "Direct depth loss, per image over valid pixels.");
-  list.word("transferred_depth", c.loss.transferred_depth, "Loss of the depth predicted from the segmentation.");
-  list.word("transferred_segmentation", c.loss.transferred_segmentation,
-            "Loss of the segmentation predicted from the depth, against the arg-max of the direct one.");
+  list.word(
+      "depth", c.loss.depth,
+      "Direct depth loss: mean over an image's valid pixels, then over the images that have one (the 2021 code: NaN "
+      "where an image has none, and no mask at all for NYUv2).");
+  list.word(
+      "transferred_depth", c.loss.transferred_depth,
+      "xtasc's loss of the depth predicted from the segmentation, against the direct one. ssim: mean over 3 x 3 "
+      "windows of valid pixels (the 2021 code: over all, invalid pixels as 0, divided by the number of valid "
+      "pixels). align uses `depth` and cross entropy, against the truth: other systems than xtasc resolve this key "
+      "and the next three to their defaults.");
+  list.word(
+      "transferred_segmentation", c.loss.transferred_segmentation,
+      "xtasc's loss of the segmentation predicted from the depth, against the direct one: mean over labelled pixels "
+      "(the 2021 code: cross divided by all pixels; kl with pixels and classes mixed up, smoothed by s/(C-2)).");
+  list.boolean(
+      "soft_target", c.loss.soft_target,
+      "true: transferred_segmentation's target is the direct softmax, eq. 13 as printed; false: its arg-max, as "
+      "in the 2021 code.");
+  list.share(
+      "label_smoothing", c.loss.label_smoothing,
+      "s, by which transferred_segmentation's target q becomes (1 - s) q + s/(C-1) (1 - q): for the arg-max 1 - s, "
+      "and s/(C-1) for each other class.");
   list.real("lambda_1", c.loss.lambda_1, 0.0, true, 1.0,
             "Share of the transferred depth loss in the segmentation task's loss (eq. 11); base_* resolve to 0.");
   list.real("lambda_2", c.loss.lambda_2, 0.0, true, 1.0,
@@ -244,6 +277,13 @@ void resolve(RunConfig& c) {
   if (!has_transfer(c.model.system)) {
     c.loss.lambda_1 = 0.0;
     c.loss.lambda_2 = 0.0;
+  }
+  if (c.model.system != System::xtasc) {  // align holds transferred predictions to the truth by the direct losses
+    const LossSection defaults;
+    c.loss.transferred_depth = defaults.transferred_depth;
+    c.loss.transferred_segmentation = defaults.transferred_segmentation;
+    c.loss.soft_target = defaults.soft_target;
+    c.loss.label_smoothing = defaults.label_smoothing;
   }
   if (c.run.name.empty()) {
     c.run.name = fmt::format("{}_{}", name(c.model.system), name(c.model.encoder));

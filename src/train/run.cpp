@@ -193,6 +193,7 @@ void finish_epoch(const Run& run, Progress& progress, const at::Tensor& task_wei
                               .task_weight = {},
                               .paper = evaluation.report.paper,
                               .dataset = evaluation.report.dataset,
+                              .consistency = evaluation.consistency,
                               .class_iou = evaluation.report.class_iou,
                               .is_best = val_loss < progress.best_val_loss,
                               .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,

@@ -61,9 +61,10 @@ StepResult Step::compute(const data::Batch& batch) {
   learner_.net.parameters().flat_gradients().zero_();
 
   const model::Predictions predictions = learner_.net.forward(batch.image_n3hw, mode_);
-  const loss::TaskLosses losses = loss::task_losses(
-      config_.model.system, {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
-      {batch.label_nhw, batch.depth_n1hw.to(storage)});
+  const loss::TaskLosses losses =
+      loss::task_losses(config_.model.system, config_.loss,
+                        {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
+                        {batch.label_nhw, batch.depth_n1hw.to(storage)});
 
   const at::Tensor summed = sums_and_counts(losses, batch.image_n3hw.device());
   communicator_.sum(summed);
