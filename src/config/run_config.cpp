@@ -64,7 +64,7 @@ struct FieldList {
     return field;
   }
 
-  void boolean(std::string key, bool& target, std::string documentation) {
+  Field& boolean(std::string key, bool& target, std::string documentation) {
     Field& field = add(std::move(key), std::move(documentation));
     field.read = [&target](const Value& value) -> std::string {
       if (value.kind != Value::Kind::boolean) {
@@ -74,6 +74,7 @@ struct FieldList {
       return {};
     };
     field.print = [&target] { return target ? "true" : "false"; };
+    return field;
   }
 
   Field& integer(std::string key, std::int64_t& target, std::int64_t minimum, std::string documentation) {
@@ -201,6 +202,9 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.boolean("flip", c.data.flip, "Mirror training images left to right, with probability 0.5.");
   list.boolean("scale_crop", c.data.scale_crop,
                "Cut a window of 1/s of the size, s from {1.0, 1.2, 1.5}, at a random place and enlarge it again.");
+  list.boolean("verify", c.data.verify,
+               "Read all of the pack at start and check every byte; without it, each sample is checked as it is read.")
+      .decides_numbers = false;
 
   list.section = "model";
   list.word("system", c.model.system,

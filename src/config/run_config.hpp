@@ -26,6 +26,7 @@ struct DataSection {
   std::string label_set;
   bool flip = true;
   bool scale_crop = true;
+  bool verify = false;
 };
 
 struct ModelSection {

@@ -324,6 +324,9 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, c
     fail_usage("data.pack is not set: name a pack that xtasc-preprocess made, e.g. --set data.pack=data/scenes.h5");
   }
   pack::Reader pack(config.data.pack);
+  if (config.data.verify) {
+    verify_pack(session, config.data.pack);
+  }
   const std::size_t label_set = data::find_label_set(pack.schema(), config.data.label_set);
   const auto num_classes = static_cast<std::int64_t>(pack.schema().label_sets[label_set].class_names.size());
 

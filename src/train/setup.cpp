@@ -18,6 +18,7 @@
 #include "core/log.hpp"
 #include "dist/gpu_assignment.hpp"
 #include "io/hdf5.hpp"
+#include "pack/verify.hpp"
 
 namespace xtasc::train {
 
@@ -149,6 +150,17 @@ std::map<std::string, std::string> library_versions(const dist::Communicator& co
   versions["nccl"] = dist::nccl_library_version();
 #endif
   return versions;
+}
+
+void verify_pack(const dist::MpiSession& session, const std::string& path) {
+  if (session.rank() == 0) {
+    const pack::Report report = pack::verify(path);
+    if (!report.faults.empty()) {
+      throw Error(fmt::format("{} is damaged", path), ExitCode::failure, report.faults);
+    }
+    log_info("{}: every sample is as it was packed", path);
+  }
+  session.barrier();
 }
 
 Learner::Learner(const config::RunConfig& config, std::int64_t num_classes, at::Device device)

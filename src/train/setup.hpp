@@ -38,6 +38,9 @@ void configure_torch(const config::RunConfig& config, const dist::MpiSession& se
 /// Versions of the libraries as loaded.
 [[nodiscard]] std::map<std::string, std::string> library_versions(const dist::Communicator& communicator);
 
+/// Reads every byte of a pack on rank 0 while the others wait. Collective. \throws Error  listing what is damaged.
+void verify_pack(const dist::MpiSession& session, const std::string& path);
+
 /// Everything that learns, and the optimizer that moves it. Not movable: parts refer to each other.
 struct Learner {
   /// \param num_classes  of the labels
