@@ -180,6 +180,20 @@ class WrongInput(unittest.TestCase):
         self.refused(1, "none.pt", "xtasc-train", *base, *sets(
             [f"run.output={programs.scratch}/wrong", "model.encoder_weights=none.pt", *common.SMALL]))
 
+    def test_a_damaged_pack(self) -> None:
+        damaged = programs.scratch / "damaged.h5"
+        content = bytearray(programs.pack.read_bytes())
+        content[len(content) // 2] ^= 1
+        damaged.write_bytes(content)
+        arguments = ["--config", str(programs.config), *sets([f"data.pack={damaged}", f"run.output={programs.scratch}/wrong"])]
+        done = programs.run("xtasc-train", *arguments, *sets(["data.verify=true"]), ranks=2)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(f"{damaged} is damaged", done.stderr)
+        self.assertRegex(done.stderr, r"/(train|val)/(image|label|depth): sample \d+")
+        done = programs.run("xtasc-train", *arguments)  # without it, the sample is met when it is read
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, r"/(train|val)/(image|label|depth): sample \d+ cannot be read")
+
     def test_evaluating_and_predicting(self) -> None:
         self.refused(2, "name the model by --run DIR", "xtasc-evaluate")
         self.refused(1, "none", "xtasc-evaluate", "--run", "none")
