@@ -1,8 +1,12 @@
 #include "config/run_config.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <functional>
+#include <initializer_list>
 #include <limits>
+#include <set>
 #include <sstream>
 
 #include "config/fields.hpp"
@@ -145,6 +149,15 @@ struct FieldList {
     field.print = [&target] { return fmt::format("[{}]", fmt::join(target, ", ")); };
   }
 
+  /// The key added last is for these methods of weighting only.
+  void only_for(std::initializer_list<Weighting> methods) {
+    Field& field = fields.back();
+    for (const Weighting method : methods) {
+      field.methods.emplace_back(name(method));
+    }
+    field.documentation = fmt::format("{}: {}", fmt::join(field.methods, ", "), field.documentation);
+  }
+
   void betas(std::string key, std::vector<double>& target, std::string documentation) {
     Field& field = add(std::move(key), std::move(documentation));
     field.read = [&target](const Value& value) -> std::string {
@@ -212,6 +225,34 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.section = "weighting";
   list.word("method", c.weighting.method,
             "How the two tasks' losses are weighted; base_st_*, with one task, always resolve to equal.");
+  using enum Weighting;
+  list.word("parameters", c.weighting.parameters,
+            "Whose gradients are compared and combined: the encoder's, each decoder keeping its own, or all.");
+  list.only_for({pcgrad, cagrad, mgda, imtl_g, imtl});
+  list.real("regulariser", c.weighting.regulariser, 0.0, false, 1.0,
+            "Factor of s_t in 0.5 exp(-s_t) L_t + regulariser s_t; 0.5 is Kendall et al.'s.");
+  list.only_for({uncertainty});
+  list.real("learning_rate", c.weighting.learning_rate, 0.0, true, kInfinity,
+            "Of the method's own values; 0: the model's, for famo 0.025.");
+  list.only_for({uncertainty, gradnorm, imtl_l, imtl, famo});
+  list.real("alpha", c.weighting.alpha, 0.0, true, kInfinity,
+            "How strongly the task that learns more slowly is pulled ahead.");
+  list.only_for({gradnorm});
+  list.real("temperature", c.weighting.temperature, 0.0, false, kInfinity, "The larger, the more even the weights.");
+  list.only_for({dwa});
+  list.real("c", c.weighting.c, 0.0, true, 1.0, "Radius around the mean gradient, in its norm; 0 is equal.");
+  list.only_for({cagrad});
+  list.integer("rescale", c.weighting.rescale, 0, "Divides the gradient by 1 (0), 1 + c^2 (1) or 1 + c (2).");
+  list.only_for({cagrad});
+  list.word("normalisation", c.weighting.normalisation,
+            "Gradients are first divided by nothing, their norm, the loss, or loss times norm.");
+  list.only_for({mgda});
+  list.real("weight_decay", c.weighting.weight_decay, 0.0, true, kInfinity,
+            "Of the logits, towards even weights; the authors use 0.001 on NYUv2 and 0.01 on Cityscapes.");
+  list.only_for({famo});
+  list.real("max_norm", c.weighting.max_norm, 0.0, true, kInfinity,
+            "The net's gradient is shortened to this norm at most; 0: never.");
+  list.only_for({famo});
 
   list.section = "train";
   list.integer("epochs", c.train.epochs, 1, "Passes over the training set.");
@@ -232,13 +273,46 @@ std::vector<Field> run_fields(RunConfig& c) {
   return std::move(list.fields);
 }
 
+bool uses(const Field& field, const WeightingSection& weighting) {
+  const auto& methods = field.methods;
+  return methods.empty() || std::find(methods.begin(), methods.end(), name(weighting.method)) != methods.end();
+}
+
+/// Calls back with each key that is for some weighting methods only and differs from its default.
+void for_changed_keys_of_methods(RunConfig config, const std::function<void(const Field&)>& call) {
+  RunConfig defaults;
+  const auto fields = run_fields(config);
+  const auto default_fields = run_fields(defaults);
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    if (!fields[i].methods.empty() && fields[i].print() != default_fields[i].print()) {
+      call(fields[i]);
+    }
+  }
+}
+
+void resolve_weighting(RunConfig& c) {
+  for_changed_keys_of_methods(c, [&](const Field& field) {
+    if (!uses(field, c.weighting)) {
+      fail_usage("weighting.{} = {} says nothing to weighting.method = \"{}\": it is for {}", field.key, field.print(),
+                 name(c.weighting.method), fmt::join(field.methods, ", "));
+    }
+  });
+  if (c.weighting.rescale > 2) {
+    fail_usage("weighting.rescale must be 0, 1 or 2, found {}", c.weighting.rescale);
+  }
+  if (c.weighting.method == Weighting::famo && c.weighting.learning_rate == 0.0) {
+    c.weighting.learning_rate = 0.025;
+  }
+}
+
 void resolve(RunConfig& c) {
+  resolve_weighting(c);
   const bool is_single_task = !has_segmentation(c.model.system) || !has_depth(c.model.system);
   if (c.train.betas.empty()) {
     c.train.betas = {0.9, is_single_task ? 0.999 : 0.99};
   }
   if (is_single_task) {
-    c.weighting.method = Weighting::equal;  // there is nothing to weigh
+    c.weighting = {};  // there is nothing to weigh
   }
   if (!has_transfer(c.model.system)) {
     c.loss.lambda_1 = 0.0;
@@ -306,8 +380,11 @@ std::string to_toml(const RunConfig& config, bool documented) {
 std::string identity_text(const RunConfig& config) {
   RunConfig copy = config;
   std::string text;
+  std::set<std::string> changed;
+  for_changed_keys_of_methods(config, [&](const Field& field) { changed.insert(field.key); });
   for (const Field& field : run_fields(copy)) {
-    if (field.decides_numbers) {
+    // A method's own key at its default is left out: a key that is new renames no run.
+    if (field.decides_numbers && (field.methods.empty() || changed.contains(field.key))) {
       text += fmt::format("{}.{} = {}\n", field.section, field.key, field.print());
     }
   }
