@@ -32,6 +32,7 @@ nlohmann::json to_json(const train::Evaluation& evaluation, const std::vector<st
   return {{"losses", evaluation.losses},
           {"paper", evaluation.report.paper},
           {"dataset", evaluation.report.dataset},
+          {"consistency", evaluation.consistency},
           {"class_iou", by_class}};
 }
 
@@ -43,6 +44,12 @@ void print_report(const train::Evaluation& evaluation, const std::vector<std::st
   fmt::print("\n");
   for (const auto& [name, value] : evaluation.losses) {
     fmt::print("loss.{:<16} {:.6f}\n", name, value);
+  }
+  if (!evaluation.consistency.empty()) {
+    fmt::print("\n");
+  }
+  for (const auto& [name, value] : evaluation.consistency) {
+    fmt::print("consistency.{:<12} {:.6f}\n", name, value);
   }
   if (!evaluation.report.class_iou.empty()) {
     fmt::print("\nIoU by class (dataset protocol)\n");

@@ -30,9 +30,13 @@ int main(int argc, char** argv) {
   std::string pack_file;
   pack->add_option("PACK", pack_file, "The pack (.h5)")->required();
 
-  CLI::App* checkpoint = app.add_subcommand("checkpoint", "What a checkpoint holds, after its checksums were verified");
-  std::string checkpoint_folder;
-  checkpoint->add_option("DIR", checkpoint_folder, "A checkpoint folder: RUN/checkpoint/last or .../best")->required();
+  CLI::App* checkpoint = app.add_subcommand(
+      "checkpoint", "What a checkpoint holds, after its checksums were verified; or the tensors of one file");
+  std::string checkpoint_path;
+  checkpoint
+      ->add_option("PATH", checkpoint_path,
+                   "A checkpoint folder (RUN/checkpoint/last or .../best), or a .pt, .pth or .safetensors file")
+      ->required();
 
   CLI::App* step =
       app.add_subcommand("step", "One forward and backward from given weights on given samples, into one .pt file");
@@ -57,7 +61,7 @@ int main(int argc, char** argv) {
         } else if (pack->parsed()) {
           launch::inspect_pack(pack_file);
         } else if (checkpoint->parsed()) {
-          launch::inspect_checkpoint(checkpoint_folder);
+          launch::inspect_checkpoint(checkpoint_path);
         } else {
           session.emplace(&argc, &argv);
           set_quiet(session->rank() != 0);

@@ -10,14 +10,16 @@
 
 namespace xtasc::launch {
 
-/// Prints the net of a config: a line a layer group with its parameters, and the totals.
+/// Prints the net of a config: a line a layer group with its parameters, and the totals; with model.encoder_weights,
+/// also whether that file fits.
 void inspect_model(const config::RunConfig& config, std::int64_t num_classes);
 
 /// Prints what a pack holds.
 void inspect_pack(const std::filesystem::path& path);
 
-/// Verifies a checkpoint folder and prints where it stands and its tensors.
-void inspect_checkpoint(const std::filesystem::path& folder);
+/// Verifies a checkpoint folder and prints where it stands and its tensors; or prints the tensors of a single file, in
+/// any format that tensorfile reads.
+void inspect_checkpoint(const std::filesystem::path& path);
 
 struct StepFiles {
   std::filesystem::path weights, samples, output;

@@ -8,6 +8,7 @@
 #include "pack/reader.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "train/checkpoint.hpp"
+#include "train/weights.hpp"
 
 namespace xtasc::launch {
 
@@ -18,6 +19,17 @@ std::string group_of(const std::string& name) {
   const auto first = name.find('.');
   const auto second = name.find('.', first + 1);
   return name.substr(0, second);
+}
+
+/// A line for each tensor. \returns their number and that of their elements, in words
+std::string print_tensors(const tensorfile::TensorDict& tensors) {
+  std::int64_t elements = 0;
+  for (const auto& [name, tensor] : tensors) {
+    fmt::print("{:<44} {:<20} {}\n", name, fmt::format("{}", fmt::join(tensor.sizes(), " x ")),
+               c10::toString(tensor.scalar_type()));
+    elements += tensor.numel();
+  }
+  return fmt::format("{} tensors, {} elements", tensors.size(), elements);
 }
 
 }  // namespace
@@ -50,6 +62,10 @@ void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
   const std::int64_t transfer = set.num_parameters("seg_to_depth.") + set.num_parameters("depth_to_seg.");
   fmt::print("{:<38} {:>14}\n{:<38} {:>14}\n", "all, trainable", set.num_parameters(), "direct only (inference)",
              set.num_parameters() - transfer);
+  if (!config.model.encoder_weights.empty()) {
+    const train::EncoderWeights weights = train::read_encoder_weights(set, config.model);
+    fmt::print("\nencoder weights from {}: all {} tensors fit\n", weights.note, weights.tensors.size());
+  }
 }
 
 void inspect_pack(const std::filesystem::path& path) {
@@ -71,18 +87,19 @@ void inspect_pack(const std::filesystem::path& path) {
       s.depth_scale, s.depth_max, s.resize, s.source, s.created, s.tool_version, s.content_digest);
 }
 
-void inspect_checkpoint(const std::filesystem::path& folder) {
-  const train::Checkpoint checkpoint(folder);
+void inspect_checkpoint(const std::filesystem::path& path) {
+  if (std::filesystem::is_regular_file(path)) {
+    const auto file = tensorfile::read_tensor_file(path);
+    fmt::print("{}\n\n", tensorfile::format_name(file.format));
+    const std::string sum = print_tensors(file.tensors);
+    fmt::print("\n{}{}\n", sum, file.wrapper.empty() ? "" : fmt::format(" in \"{}\"", file.wrapper));
+    return;
+  }
+  const train::Checkpoint checkpoint(path);
   checkpoint.verify();
   fmt::print("{}\n\n", checkpoint.description());
-  std::int64_t elements = 0;
-  const auto tensors = tensorfile::read_tensor_dict(checkpoint.weights_path());
-  for (const auto& [name, tensor] : tensors) {
-    fmt::print("{:<44} {:<20} {}\n", name, fmt::format("{}", fmt::join(tensor.sizes(), " x ")),
-               c10::toString(tensor.scalar_type()));
-    elements += tensor.numel();
-  }
-  fmt::print("\n{} tensors, {} elements; checksums agree\n", tensors.size(), elements);
+  const std::string sum = print_tensors(tensorfile::read_tensor_dict(checkpoint.weights_path()));
+  fmt::print("\n{}; checksums agree\n", sum);
 }
 
 }  // namespace xtasc::launch

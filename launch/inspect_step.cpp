@@ -8,6 +8,7 @@
 #include "tensorfile/tensor_file.hpp"
 #include "train/setup.hpp"
 #include "train/step.hpp"
+#include "train/weights.hpp"
 
 namespace xtasc::launch {
 

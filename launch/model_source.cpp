@@ -8,6 +8,7 @@
 #include "results/run_folder.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "train/checkpoint.hpp"
+#include "train/weights.hpp"
 
 namespace xtasc::launch {
 

@@ -1,10 +1,15 @@
 """Looks at what the built programs link.
 
     python tests/links.py --bin build/release/bin [--cuda]
+    python tests/links.py --nccl --bin build/release/bin --double build/release/tests [--cuda]
 
 The programs that pack data, plan sweeps and print tables load no part of LibTorch, CUDA or MPI; the others load exactly
 one libtorch_cpu and at most one libnccl, libcudart, libgomp, libmpi and HDF5; with --cuda exactly one libtorch_cuda,
 libnccl and libcudart. No program lacks a library.
+
+With --nccl: xtasc-train needs libnccl, libcudart and libtorch_cuda by name and takes NCCL's and CUDA's functions from
+them; no program has a function of theirs of its own, nor a trace of the tests' double of them. Proves itself on the
+binary that does have the double. A build without CUDA is skipped (exit code 77).
 """
 
 from __future__ import annotations
@@ -20,6 +25,9 @@ FORBIDDEN = re.compile(r"^lib(torch|c10|nccl|cudart|cudnn|cublas|mpi)")
 HDF5 = "libhdf5(_serial|_openmpi)?"
 AT_MOST_ONE = ("libtorch_cpu", "libtorch_cuda", "libnccl", "libcudart", "libgomp", "libmpi", HDF5)
 NEEDED_WITH_CUDA = ("libtorch_cuda", "libnccl", "libcudart")
+USED_BY_TRAINING = ("ncclCommInitRankConfig", "ncclAllReduce", "ncclBroadcast", "ncclCommGetAsyncError",
+                    "ncclCommFinalize", "ncclCommDestroy", "ncclCommAbort", "cudaEventRecord", "cudaStreamWaitEvent")
+SKIPPED = 77
 
 
 def libraries(program: Path) -> dict[str, str]:
@@ -42,16 +50,60 @@ def check_program(program: Path, cuda: bool) -> list[str]:
     return faults
 
 
+def needed(program: Path) -> list[str]:
+    """The libraries that the program itself names."""
+    output = subprocess.run(["readelf", "-dW", str(program)], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"\(NEEDED\)\s+Shared library: \[([^]]+)\]", output)
+
+
+def symbols(program: Path) -> tuple[set[str], set[str]]:
+    """(defined, undefined) names, without versions."""
+    output = subprocess.run(["readelf", "-sW", str(program)], capture_output=True, text=True, check=True).stdout
+    defined, undefined = set(), set()
+    for line in output.splitlines():
+        words = line.split()
+        if len(words) >= 8 and words[0].rstrip(":").isdigit():
+            (undefined if words[6] == "UND" else defined).add(words[7].split("@")[0])
+    return defined, undefined
+
+
+def traces_of_double(program: Path) -> list[str]:
+    defined = symbols(program)[0]
+    return sorted(name for name in defined if re.match(r"p?nccl[A-Z]|cuda[A-Z]", name) or "nccl_double" in name)
+
+
+def check_nccl(programs: list[Path], double: Path) -> list[str]:
+    faults = [f"{program.name}: has {', '.join(found[:3])} of its own"
+              for program in programs if (found := traces_of_double(program))]
+    if not traces_of_double(double / "test_nccl"):
+        faults.append("test_nccl: the double is not seen where it is: this test sees nothing")
+    training = next(program for program in programs if program.name == "xtasc-train")
+    for stem in NEEDED_WITH_CUDA:
+        if not any(re.match(rf"{stem}\.so", name) for name in needed(training)):
+            faults.append(f"{training.name}: does not need {stem}")
+    undefined = symbols(training)[1]
+    return faults + [f"{training.name}: does not take {name} from a library"
+                     for name in USED_BY_TRAINING if name not in undefined]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, required=True, help="folder with the programs")
     parser.add_argument("--cuda", action="store_true", help="the build has CUDA")
+    parser.add_argument("--nccl", action="store_true", help="look at NCCL only")
+    parser.add_argument("--double", type=Path, help="folder of test_nccl, which has the double")
     arguments = parser.parse_args()
+    if arguments.nccl and not arguments.cuda:
+        print("skipped: this build has no CUDA, so no program uses NCCL")
+        return SKIPPED
     programs = sorted(file for file in arguments.bin.glob("xtasc-*") if file.is_file())
     if not programs:
         print(f"no xtasc-* programs in {arguments.bin}")
         return 1
-    faults = [fault for program in programs for fault in check_program(program, arguments.cuda)]
+    if arguments.nccl:
+        faults = check_nccl(programs, arguments.double)
+    else:
+        faults = [fault for program in programs for fault in check_program(program, arguments.cuda)]
     print("\n".join(faults) if faults else f"links: {' '.join(program.name for program in programs)} are in order")
     return 1 if faults else 0
 

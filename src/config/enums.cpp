@@ -32,13 +32,19 @@ std::span<const std::string_view> names<Encoder>() {
 
 template <>
 std::span<const std::string_view> names<DepthLoss>() {
-  static constexpr std::array<std::string_view, 1> kNames = {"L1"};
+  static constexpr std::array<std::string_view, 4> kNames = {"L1", "MSE", "logL1", "smoothL1"};
+  return kNames;
+}
+
+template <>
+std::span<const std::string_view> names<TransferredDepthLoss>() {
+  static constexpr std::array<std::string_view, 2> kNames = {"L1", "ssim"};
   return kNames;
 }
 
 template <>
 std::span<const std::string_view> names<TransferredSegmentationLoss>() {
-  static constexpr std::array<std::string_view, 1> kNames = {"cross"};
+  static constexpr std::array<std::string_view, 2> kNames = {"cross", "kl"};
   return kNames;
 }
 

@@ -11,8 +11,9 @@ enum class Device { automatic, cpu, cuda };
 enum class Precision { fp32, tf32, bf16, fp64 };
 enum class System { xtasc, align, base_mt, base_st_seg, base_st_depth };
 enum class Encoder { resnet18, resnet34, resnet50, resnet101, resnet152 };
-enum class DepthLoss { l1 };
-enum class TransferredSegmentationLoss { cross };
+enum class DepthLoss { l1, mse, log_l1, smooth_l1 };
+enum class TransferredDepthLoss { l1, ssim };
+enum class TransferredSegmentationLoss { cross, kl };
 enum class Weighting { equal, uncertainty, gradnorm, dwa, rlw, pcgrad, cagrad, mgda, imtl_l, imtl_g, imtl, famo };
 /// Which parameters' gradients a method compares and combines: those that both tasks reach, or each task's own too.
 enum class WeightedParameters { shared, all };

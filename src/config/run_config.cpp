@@ -9,175 +9,13 @@
 #include <set>
 #include <sstream>
 
+#include "config/field_list.hpp"
 #include "config/fields.hpp"
 #include "core/error.hpp"
 
 namespace xtasc::config {
 
 namespace {
-
-std::string toml_string(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-    }
-    if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
-
-std::string real_text(double value) {
-  const std::string text = fmt::format("{}", value);  // shortest text that reads back to the same double
-  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
-}
-
-bool is_number(const Value& value) {
-  return (value.kind == Value::Kind::real && std::isfinite(value.real)) || value.kind == Value::Kind::integer;
-}
-
-/// Appends one field a call, for each type that a config holds.
-struct FieldList {
-  std::vector<Field> fields;
-  std::string section;
-
-  Field& add(std::string key, std::string documentation) {
-    fields.push_back({.section = section,
-                      .key = std::move(key),
-                      .documentation = std::move(documentation),
-                      .read = {},
-                      .print = {}});
-    return fields.back();
-  }
-
-  Field& text(std::string key, std::string& target, std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.takes_text = true;
-    field.read = [&target](const Value& value) -> std::string {
-      if (value.kind != Value::Kind::text) {
-        return "a string";
-      }
-      target = value.text;
-      return {};
-    };
-    field.print = [&target] { return toml_string(target); };
-    return field;
-  }
-
-  void boolean(std::string key, bool& target, std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.read = [&target](const Value& value) -> std::string {
-      if (value.kind != Value::Kind::boolean) {
-        return "true or false";
-      }
-      target = value.boolean;
-      return {};
-    };
-    field.print = [&target] { return target ? "true" : "false"; };
-  }
-
-  Field& integer(std::string key, std::int64_t& target, std::int64_t minimum, std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.read = [&target, minimum](const Value& value) -> std::string {
-      if (value.kind != Value::Kind::integer || value.integer < minimum) {
-        return fmt::format("an integer >= {}", minimum);
-      }
-      target = value.integer;
-      return {};
-    };
-    field.print = [&target] { return fmt::format("{}", target); };
-    return field;
-  }
-
-  void real(std::string key, double& target, double minimum, bool minimum_allowed, double maximum,
-            std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.read = [=, &target](const Value& value) -> std::string {
-      if (!is_number(value) || value.real < minimum || (value.real == minimum && !minimum_allowed) ||
-          value.real > maximum) {
-        return std::isinf(maximum)
-                   ? fmt::format("a number {} {}", minimum_allowed ? ">=" : ">", minimum)
-                   : fmt::format("a number {} {} and <= {}", minimum_allowed ? ">=" : ">", minimum, maximum);
-      }
-      target = value.real;
-      return {};
-    };
-    field.print = [&target] { return real_text(target); };
-  }
-
-  template <typename Enum>
-  void word(std::string key, Enum& target, std::string documentation) {
-    std::string accepted = fmt::format("one of {}", fmt::join(names<Enum>(), ", "));
-    Field& field =
-        add(std::move(key), documentation + " One of: " + fmt::format("{}", fmt::join(names<Enum>(), ", ")) + ".");
-    field.takes_text = true;
-    field.read = [&target, accepted](const Value& value) -> std::string {
-      if (value.kind == Value::Kind::text) {
-        for (std::size_t i = 0; i < names<Enum>().size(); ++i) {
-          if (names<Enum>()[i] == value.text) {
-            target = static_cast<Enum>(i);
-            return {};
-          }
-        }
-        const std::string near = nearest(value.text, {names<Enum>().begin(), names<Enum>().end()});
-        return near.empty() ? accepted : fmt::format("{} (did you mean \"{}\"?)", accepted, near);
-      }
-      return accepted;
-    };
-    field.print = [&target] { return toml_string(name(target)); };
-  }
-
-  void integers(std::string key, std::vector<std::int64_t>& target, std::size_t count, std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.read = [&target, count](const Value& value) -> std::string {
-      std::vector<std::int64_t> read;
-      for (const Value& element : value.list) {
-        if (element.kind == Value::Kind::integer && element.integer >= 1) {
-          read.push_back(element.integer);
-        }
-      }
-      if (value.kind != Value::Kind::list || value.list.size() != count || read.size() != count) {
-        return fmt::format("a list of {} integers >= 1", count);
-      }
-      target = read;
-      return {};
-    };
-    field.print = [&target] { return fmt::format("[{}]", fmt::join(target, ", ")); };
-  }
-
-  /// The key added last is for these methods of weighting only.
-  void only_for(std::initializer_list<Weighting> methods) {
-    Field& field = fields.back();
-    for (const Weighting method : methods) {
-      field.methods.emplace_back(name(method));
-    }
-    field.documentation = fmt::format("{}: {}", fmt::join(field.methods, ", "), field.documentation);
-  }
-
-  void betas(std::string key, std::vector<double>& target, std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.read = [&target](const Value& value) -> std::string {
-      std::vector<double> read;
-      for (const Value& element : value.list) {
-        if (is_number(element) && element.real >= 0.0 && element.real < 1.0) {
-          read.push_back(element.real);
-        }
-      }
-      if (value.kind != Value::Kind::list || read.size() != value.list.size() || (read.size() != 2 && !read.empty())) {
-        return "a list of two numbers in [0, 1), or [] for the system's default";
-      }
-      target = read;
-      return {};
-    };
-    field.print = [&target] {
-      return target.empty() ? std::string("[]") : fmt::format("[{}, {}]", real_text(target[0]), real_text(target[1]));
-    };
-  }
-};
 
 /// Every key of a run's config, in the order in which it is printed.
 std::vector<Field> run_fields(RunConfig& c) {
@@ -207,16 +45,37 @@ std::vector<Field> run_fields(RunConfig& c) {
             "xtasc: cross-task consistency; align: alignment loss; base_mt: two decoders; base_st_*: a single task.");
   list.word("encoder", c.model.encoder, "Size of the ResNet.");
   list.text("encoder_weights", c.model.encoder_weights,
-            "A file with torchvision's ResNet weights to start from (fc.* is not used); empty: random.");
+            "A file with torchvision's ResNet weights to start from (.pth or .safetensors; fc.* is not used); empty: "
+            "random.");
   list.integer("decoder_width", c.model.decoder_width, 1, "Channels of the decoders' convolutions.");
-  list.integers("ttnet_widths", c.model.ttnet_widths, 3, "Channels of the task-transfer nets' three levels.");
-  list.boolean("ttnet_batch_norm", c.model.ttnet_batch_norm, "Batch norm in the task-transfer nets.");
+  list.integers("ttnet_widths", c.model.ttnet_widths, 3,
+                "Channels of the task-transfer nets' three levels; [128, 256, 512] is the 2021 code's wider_ttnet.");
+  list.boolean("ttnet_batch_norm", c.model.ttnet_batch_norm,
+               "Batch norm between the task-transfer nets' convolutions and their ReLUs.");
 
   list.section = "loss";
-  list.word("depth", c.loss.depth, "Direct depth loss, per image over valid pixels.");
-  list.word("transferred_depth", c.loss.transferred_depth, "Loss of the depth predicted from the segmentation.");
-  list.word("transferred_segmentation", c.loss.transferred_segmentation,
-            "Loss of the segmentation predicted from the depth, against the arg-max of the direct one.");
+  list.word(
+      "depth", c.loss.depth,
+      "Direct depth loss: mean over an image's valid pixels, then over the images that have one (the 2021 code: NaN "
+      "where an image has none, and no mask at all for NYUv2).");
+  list.word(
+      "transferred_depth", c.loss.transferred_depth,
+      "xtasc's loss of the depth predicted from the segmentation, against the direct one. ssim: mean over 3 x 3 "
+      "windows of valid pixels (the 2021 code: over all, invalid pixels as 0, divided by the number of valid "
+      "pixels). align uses `depth` and cross entropy, against the truth: other systems than xtasc resolve this key "
+      "and the next three to their defaults.");
+  list.word(
+      "transferred_segmentation", c.loss.transferred_segmentation,
+      "xtasc's loss of the segmentation predicted from the depth, against the direct one: mean over labelled pixels "
+      "(the 2021 code: cross divided by all pixels; kl with pixels and classes mixed up, smoothed by s/(C-2)).");
+  list.boolean(
+      "soft_target", c.loss.soft_target,
+      "true: transferred_segmentation's target is the direct softmax, eq. 13 as printed; false: its arg-max, as "
+      "in the 2021 code.");
+  list.share(
+      "label_smoothing", c.loss.label_smoothing,
+      "s, by which transferred_segmentation's target q becomes (1 - s) q + s/(C-1) (1 - q): for the arg-max 1 - s, "
+      "and s/(C-1) for each other class.");
   list.real("lambda_1", c.loss.lambda_1, 0.0, true, 1.0,
             "Share of the transferred depth loss in the segmentation task's loss (eq. 11); base_* resolve to 0.");
   list.real("lambda_2", c.loss.lambda_2, 0.0, true, 1.0,
@@ -317,6 +176,13 @@ void resolve(RunConfig& c) {
   if (!has_transfer(c.model.system)) {
     c.loss.lambda_1 = 0.0;
     c.loss.lambda_2 = 0.0;
+  }
+  if (c.model.system != System::xtasc) {  // align holds transferred predictions to the truth by the direct losses
+    const LossSection defaults;
+    c.loss.transferred_depth = defaults.transferred_depth;
+    c.loss.transferred_segmentation = defaults.transferred_segmentation;
+    c.loss.soft_target = defaults.soft_target;
+    c.loss.label_smoothing = defaults.label_smoothing;
   }
   if (c.run.name.empty()) {
     c.run.name = fmt::format("{}_{}", name(c.model.system), name(c.model.encoder));

@@ -39,8 +39,10 @@ struct ModelSection {
 
 struct LossSection {
   DepthLoss depth = DepthLoss::l1;
-  DepthLoss transferred_depth = DepthLoss::l1;
+  TransferredDepthLoss transferred_depth = TransferredDepthLoss::l1;
   TransferredSegmentationLoss transferred_segmentation = TransferredSegmentationLoss::cross;
+  bool soft_target = false;
+  double label_smoothing = 0.0;
   double lambda_1 = 0.01;
   double lambda_2 = 0.01;
 };

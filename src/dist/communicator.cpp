@@ -74,6 +74,12 @@ class MpiCommunicator final : public Communicator {
 
 }  // namespace
 
+void Communicator::sum_all(std::span<const at::Tensor> tensors) {
+  for (const at::Tensor& tensor : tensors) {
+    sum(tensor);
+  }
+}
+
 std::unique_ptr<Communicator> make_solo_communicator() {
   return std::make_unique<SoloCommunicator>();
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,8 @@ class Communicator {
 
   /// tensor := sum over ranks. Contiguous memory of float32, float64 or int64, of any size.
   virtual void sum(const at::Tensor& tensor) = 0;
+  /// Each tensor := its sum over ranks; one message where the backend can.
+  virtual void sum_all(std::span<const at::Tensor> tensors);
   /// tensor := rank 0's.
   virtual void broadcast(const at::Tensor& tensor) = 0;
 
@@ -38,9 +41,14 @@ class Communicator {
 [[nodiscard]] std::unique_ptr<Communicator> make_mpi_communicator(const MpiSession& session);
 
 #ifdef XTASC_WITH_CUDA
-/// Device tensors over NCCL on the current CUDA device; its id travels over MPI. Collective. Not run on a GPU yet.
-/// \throws Error naming the ranks, hosts and devices when two ranks share a GPU, or NCCL's own words.
+/// Device tensors over NCCL on the current CUDA device. Collective. Not run on a GPU yet; see NcclProtocol for its
+/// contract. An operation may take XTASC_NCCL_TIMEOUT_SECONDS (environment, 600 unless set); then, or when NCCL fails,
+/// the ranks that see it print what each rank of their host did last, and all ranks end. \param session  must outlive
+/// the communicator \throws Error when two ranks share a GPU, or with NCCL's own words, the ranks, their hosts and GPUs
 [[nodiscard]] std::unique_ptr<Communicator> make_nccl_communicator(const MpiSession& session);
+
+/// "0000:41:00.0": what tells the GPUs of a host apart, whatever CUDA_VISIBLE_DEVICES calls them.
+[[nodiscard]] std::string gpu_bus_id(int device);
 
 /// "2.28.9", as loaded.
 [[nodiscard]] std::string nccl_library_version();

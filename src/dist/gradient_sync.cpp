@@ -20,9 +20,7 @@ GradientSync::GradientSync(Communicator& communicator, const std::vector<at::Ten
 }
 
 void GradientSync::reduce() {
-  for (const at::Tensor& bucket : buckets_) {
-    communicator_.sum(bucket);
-  }
+  communicator_.sum_all(buckets_);
 }
 
 }  // namespace xtasc::dist

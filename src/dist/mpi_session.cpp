@@ -1,6 +1,7 @@
 #include "dist/mpi_session.hpp"
 
 #include <mpi.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -103,6 +104,12 @@ void MpiSession::barrier() const {
 void MpiSession::abort(int exit_code) const noexcept {
   MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
 }
 
 std::string mpi_library_version() {

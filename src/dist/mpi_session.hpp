@@ -51,6 +51,9 @@ class MpiSession {
   int local_size_ = 1;
 };
 
+/// This machine's name.
+[[nodiscard]] std::string host_name();
+
 /// "Open MPI 4.1.4", as loaded.
 [[nodiscard]] std::string mpi_library_version();
 

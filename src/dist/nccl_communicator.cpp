@@ -1,146 +1,100 @@
 // Not run on a GPU yet: compiled and linked against the real CUDA and NCCL on every build.
 #include <ATen/ATen.h>
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAFunctions.h>
-#include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 #include <nccl.h>
 
-#include <cstring>
-#include <map>
-#include <utility>
+#include <array>
+#include <cstdlib>
+#include <vector>
 
 #include "core/error.hpp"
 #include "dist/communicator.hpp"
+#include "dist/gpu_assignment.hpp"
+#include "dist/nccl_protocol.hpp"
 
 namespace xtasc::dist {
 
 namespace {
 
-struct CudaCode {
-  cudaError_t value;
-};
-
-struct NcclCode {
-  ncclResult_t value;
-};
-
-void check(CudaCode code, std::string_view what) {
-  xtasc::check(code.value == cudaSuccess, "{}: {}", what, cudaGetErrorString(code.value));
-}
-
-void check(NcclCode code, ncclComm_t comm, std::string_view what) {
-  if (code.value != ncclSuccess) {
-    fail("{}: {} ({}); NCCL_DEBUG=INFO tells more, NCCL_SOCKET_IFNAME chooses the network", what,
-         ncclGetErrorString(code.value), ncclGetLastError(comm));
-  }
-}
-
-/// A CUDA event without timing, for ordering two streams.
-class Event {
- public:
-  Event() { check(CudaCode{cudaEventCreateWithFlags(&event_, cudaEventDisableTiming)}, "cudaEventCreate"); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-
-  /// Everything enqueued on `before` so far happens before whatever `after` is given from now on.
-  void order(cudaStream_t before, cudaStream_t after) {
-    check(CudaCode{cudaEventRecord(event_, before)}, "cudaEventRecord");
-    check(CudaCode{cudaStreamWaitEvent(after, event_, 0)}, "cudaStreamWaitEvent");
-  }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
-ncclDataType_t nccl_type(at::ScalarType type) {
+NcclElement nccl_element(at::ScalarType type) {
   switch (type) {
     case at::kFloat:
-      return ncclFloat32;
+      return NcclElement::float32;
     case at::kDouble:
-      return ncclFloat64;
+      return NcclElement::float64;
     case at::kLong:
-      return ncclInt64;
+      return NcclElement::int64;
     default:
       fail("NCCL communicator: tensors of {} are not summed, use float32, float64 or int64", c10::toString(type));
   }
 }
 
-/// Refuses two ranks on one GPU, with the table that shows them: NCCL would fail later and say less.
-void check_one_rank_per_gpu(const MpiSession& session, int device) {
-  cudaDeviceProp properties{};
-  check(CudaCode{cudaGetDeviceProperties(&properties, device)}, "cudaGetDeviceProperties");
-  const std::string id(properties.uuid.bytes, sizeof(properties.uuid.bytes));
-  const auto ids = session.gather(id);
-  const auto labels = session.gather(fmt::format("cuda:{} ({})", device, properties.name));
-  std::map<std::string, std::size_t> owner;
-  for (std::size_t rank = 0; rank < ids.size(); ++rank) {
-    const auto [first, is_new] = owner.emplace(ids[rank], rank);
-    xtasc::check(is_new, "ranks {} and {} share one GPU, {}: start one rank for each GPU", first->second, rank,
-                 labels[rank]);
+NcclBuffer nccl_buffer(const at::Tensor& tensor) {
+  xtasc::check(tensor.is_cuda() && tensor.is_non_overlapping_and_dense(),
+               "NCCL communicator: a dense CUDA tensor expected, found one on {}", tensor.device().str());
+  return {tensor.mutable_data_ptr(), static_cast<std::size_t>(tensor.numel()), nccl_element(tensor.scalar_type())};
+}
+
+/// Host and GPU of this rank; refuses two ranks on one GPU, where NCCL would fail later and say less. Collective.
+std::string own_place(const MpiSession& session, int device) {
+  const RankGpus own{host_name(), {gpu_bus_id(device)}};
+  std::vector<RankGpus> all;
+  for (const std::string& text : session.gather(own.to_text())) {
+    all.push_back(RankGpus::from_text(text));
   }
+  static_cast<void>(assign_gpus(all));
+  return fmt::format("{}, GPU {}", own.host, own.bus_ids[0]);
+}
+
+NcclOptions options_of(const MpiSession& session) {
+  NcclOptions options;
+  if (const char* text = std::getenv("XTASC_NCCL_TIMEOUT_SECONDS")) {
+    char* end = nullptr;
+    const double seconds = std::strtod(text, &end);
+    if (end == text || *end != '\0' || !(seconds > 0.0 && seconds <= 1e6)) {
+      fail_usage("XTASC_NCCL_TIMEOUT_SECONDS={}: a number of seconds above 0 expected", text);
+    }
+    options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000.0) + 1);
+  }
+  options.on_failure = [&session](const Error& error) { end_all_ranks(session, error); };
+  return options;
 }
 
 class NcclCommunicator final : public Communicator {
  public:
   explicit NcclCommunicator(const MpiSession& session)
-      : rank_(session.rank()), size_(session.size()), stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true)) {
-    check_one_rank_per_gpu(session, c10::cuda::current_device());
-    ncclUniqueId id{};
-    if (rank_ == 0) {
-      check(NcclCode{ncclGetUniqueId(&id)}, nullptr, "ncclGetUniqueId");
+      : session_(session),
+        stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true)),
+        protocol_(session, c10::cuda::current_device(), own_place(session, c10::cuda::current_device()),
+                  stream_.stream(), options_of(session)) {}
+
+  void sum(const at::Tensor& tensor) override { sum_all({&tensor, 1}); }
+
+  void sum_all(std::span<const at::Tensor> tensors) override {
+    std::vector<NcclBuffer> buffers;
+    for (const at::Tensor& tensor : tensors) {
+      buffers.push_back(nccl_buffer(tensor));
     }
-    const std::string bytes = session.broadcast(std::string(id.internal, sizeof(id.internal)));
-    std::memcpy(id.internal, bytes.data(), sizeof(id.internal));
-    check(NcclCode{ncclCommInitRank(&comm_, size_, id, rank_)}, comm_, "ncclCommInitRank");
+    protocol_.sum(buffers, caller());
   }
 
-  ~NcclCommunicator() override {
-    cudaStreamSynchronize(stream_.stream());
-    ncclCommFinalize(comm_);
-    ncclCommDestroy(comm_);
-  }
-  NcclCommunicator(const NcclCommunicator&) = delete;
-  NcclCommunicator& operator=(const NcclCommunicator&) = delete;
+  void broadcast(const at::Tensor& tensor) override { protocol_.broadcast(nccl_buffer(tensor), caller()); }
 
-  void sum(const at::Tensor& tensor) override {
-    run(tensor, [&](void* data, std::size_t count, ncclDataType_t type) {
-      check(NcclCode{ncclAllReduce(data, data, count, type, ncclSum, comm_, stream_.stream())}, comm_, "ncclAllReduce");
-    });
-  }
-
-  void broadcast(const at::Tensor& tensor) override {
-    run(tensor, [&](void* data, std::size_t count, ncclDataType_t type) {
-      check(NcclCode{ncclBroadcast(data, data, count, type, 0, comm_, stream_.stream())}, comm_, "ncclBroadcast");
-    });
-  }
-
-  [[nodiscard]] int rank() const override { return rank_; }
-  [[nodiscard]] int size() const override { return size_; }
+  [[nodiscard]] int rank() const override { return session_.rank(); }
+  [[nodiscard]] int size() const override { return session_.size(); }
   [[nodiscard]] std::string_view backend() const override { return "NCCL"; }
 
  private:
-  /// Enqueues `call` on our own stream, after what the caller's stream holds and before what it gets next.
-  template <typename Call>
-  void run(const at::Tensor& tensor, const Call& call) {
-    xtasc::check(tensor.is_cuda() && tensor.is_non_overlapping_and_dense(),
-                 "NCCL communicator: a dense CUDA tensor expected, found one on {}", tensor.device().str());
-    ncclResult_t state = ncclSuccess;
-    check(NcclCode{ncclCommGetAsyncError(comm_, &state)}, comm_, "ncclCommGetAsyncError");
-    check(NcclCode{state}, comm_, "an earlier NCCL call");
-    const cudaStream_t caller = c10::cuda::getCurrentCUDAStream().stream();
-    before_.order(caller, stream_.stream());
-    call(tensor.mutable_data_ptr(), static_cast<std::size_t>(tensor.numel()), nccl_type(tensor.scalar_type()));
-    after_.order(stream_.stream(), caller);
-  }
+  /// The caller's stream waits for NCCL's, so memory that the caller frees is not handed out again before NCCL is done
+  /// with it: c10's allocator keeps it to the stream that it was allocated on.
+  [[nodiscard]] static CUstream_st* caller() { return c10::cuda::getCurrentCUDAStream().stream(); }
 
-  int rank_;
-  int size_;
+  const MpiSession& session_;
   c10::cuda::CUDAStream stream_;
-  Event before_;
-  Event after_;
-  ncclComm_t comm_ = nullptr;
+  NcclProtocol protocol_;
 };
 
 }  // namespace
@@ -149,9 +103,16 @@ std::unique_ptr<Communicator> make_nccl_communicator(const MpiSession& session) 
   return std::make_unique<NcclCommunicator>(session);
 }
 
+std::string gpu_bus_id(int device) {
+  std::array<char, 32> id{};
+  C10_CUDA_CHECK(cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), device));
+  return id.data();
+}
+
 std::string nccl_library_version() {
   int version = 0;
-  check(NcclCode{ncclGetVersion(&version)}, nullptr, "ncclGetVersion");
+  const ncclResult_t code = ncclGetVersion(&version);
+  xtasc::check(code == ncclSuccess, "ncclGetVersion: {}", ncclGetErrorString(code));
   return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
 

@@ -27,12 +27,16 @@ struct TaskLosses {
 /// Losses of a batch by a system.
 ///
 /// xtasc: a transferred prediction is held to the other task's direct prediction, detached (cross-task consistency, eq.
-/// 3):
-///        arg-max of the logits as hard labels, on labelled pixels only; direct depth on pixels with valid depth.
-/// align: it is held to the ground truth (alignment, eq. 8).
+///        3), by options.transferred_depth and options.transferred_segmentation; the latter on labelled pixels, the
+///        former on pixels with valid depth.
+/// align: it is held to the ground truth by the direct losses: cross entropy and options.depth (alignment, eq. 8).
 /// base_*: direct losses only.
 ///
-/// Source: Nakano et al. 2021, eq. 3, 8, 11 to 14; where SPEC section 2 departs from the 2021 code, SPEC holds.
-[[nodiscard]] TaskLosses task_losses(config::System system, const LossInputs& predictions, const Targets& targets);
+/// What the losses of a batch without a labelled pixel, or without valid depth, count is 0, and their gradient too.
+///
+/// Source: Nakano et al. 2021, eq. 3, 8, 11 to 15; where SPEC section 2 departs from the 2021 code, SPEC holds, and the
+/// functions called here say how.
+[[nodiscard]] TaskLosses task_losses(config::System system, const config::LossSection& options,
+                                     const LossInputs& predictions, const Targets& targets);
 
 }  // namespace xtasc::loss

@@ -6,6 +6,26 @@
 
 namespace xtasc::loss {
 
+namespace {
+
+at::Tensor pointwise(config::DepthLoss kind, const at::Tensor& difference) {
+  switch (kind) {
+    case config::DepthLoss::l1:
+      return difference.abs();
+    case config::DepthLoss::mse:
+      return difference * difference;
+    case config::DepthLoss::log_l1:
+      return difference.abs().log1p();
+    case config::DepthLoss::smooth_l1: {
+      const at::Tensor magnitude = difference.abs();
+      return at::where(magnitude < 1.0, 0.5 * difference * difference, magnitude - 0.5);
+    }
+  }
+  fail("unknown depth loss {}", static_cast<int>(kind));
+}
+
+}  // namespace
+
 SummedLoss cross_entropy(const at::Tensor& logits_nchw, const at::Tensor& labels_nhw) {
   check(logits_nchw.dim() == 4 && labels_nhw.dim() == 3 && logits_nchw.size(0) == labels_nhw.size(0) &&
             logits_nchw.size(2) == labels_nhw.size(1) && logits_nchw.size(3) == labels_nhw.size(2),
@@ -20,15 +40,21 @@ SummedLoss cross_entropy(const at::Tensor& logits_nchw, const at::Tensor& labels
   return {.sum = -at::where(is_target, log_probability, zero).sum(), .count = is_target.sum()};
 }
 
-SummedLoss l1_depth(const at::Tensor& prediction_n1hw, const at::Tensor& target_n1hw, const at::Tensor& valid_n1hw) {
+SummedLoss mean_by_image(const at::Tensor& values_n1hw, const at::Tensor& counted_n1hw) {
+  const at::Tensor num_counted = counted_n1hw.sum({1, 2, 3});
+  const at::Tensor mean = values_n1hw.sum({1, 2, 3}) / num_counted.clamp_min(1);
+  return {.sum = mean.sum(), .count = (num_counted > 0).sum()};
+}
+
+SummedLoss depth_loss(config::DepthLoss kind, const at::Tensor& prediction_n1hw, const at::Tensor& target_n1hw,
+                      const at::Tensor& valid_n1hw) {
   check(prediction_n1hw.sizes() == target_n1hw.sizes() && prediction_n1hw.sizes() == valid_n1hw.sizes(),
         "depth loss: prediction {} and target {} disagree", fmt::join(prediction_n1hw.sizes(), " x "),
         fmt::join(target_n1hw.sizes(), " x "));
+  // Every kind is 0 at 0, so masking the difference masks error and gradient alike.
   const at::Tensor zero = at::zeros({}, prediction_n1hw.options());
-  const at::Tensor error = at::where(valid_n1hw, (prediction_n1hw - target_n1hw).abs(), zero);
-  const at::Tensor num_valid = valid_n1hw.sum({1, 2, 3});
-  const at::Tensor mean_by_image = error.sum({1, 2, 3}) / num_valid.clamp_min(1);
-  return {.sum = mean_by_image.sum(), .count = (num_valid > 0).sum()};
+  const at::Tensor difference = at::where(valid_n1hw, prediction_n1hw - target_n1hw, zero);
+  return mean_by_image(pointwise(kind, difference), valid_n1hw);
 }
 
 }  // namespace xtasc::loss

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "config/enums.hpp"
+
 namespace xtasc::loss {
 
 /// A loss before its division: add both over ranks, then divide. The mean of per-rank means would be biased, since
@@ -18,16 +20,25 @@ struct SummedLoss {
 /// Source: Nakano et al. 2021, eq. 12.
 [[nodiscard]] SummedLoss cross_entropy(const at::Tensor& logits_nchw, const at::Tensor& labels_nhw);
 
-/// Sum over images of the mean absolute depth error over an image's valid pixels; count = images with a valid pixel.
+/// Sum over images of the mean over an image's counted pixels; count = images that have one.
 ///
-///     sum = sum_n [ sum_{p valid} |prediction - target| / #valid_n ],   valid: valid_n1hw != 0
+///     sum = sum_n [ sum_{p counted} values_np / #counted_n ]
 ///
-/// An image without a valid pixel contributes nothing to either.
+/// \param values_n1hw   (N, 1, H, W), zero where not counted
+/// \param counted_n1hw  (N, 1, H, W) bool
+[[nodiscard]] SummedLoss mean_by_image(const at::Tensor& values_n1hw, const at::Tensor& counted_n1hw);
+
+/// Sum over images of the mean depth error over an image's valid pixels; count = images with a valid pixel. An image
+/// without one contributes nothing to either.
+///
+///     d = prediction - target;   L1: |d|   MSE: d^2   logL1: log(1 + |d|)
+///     smoothL1 (beta 1): d^2 / 2 where |d| < 1, else |d| - 1/2
 ///
 /// \param prediction_n1hw, target_n1hw  (N, 1, H, W) float32 or float64, in the pack's depth unit
 /// \param valid_n1hw                    (N, 1, H, W) bool
-/// Source: Nakano et al. 2021, eq. 14; the mean by image is the 2021 code's.
-[[nodiscard]] SummedLoss l1_depth(const at::Tensor& prediction_n1hw, const at::Tensor& target_n1hw,
-                                  const at::Tensor& valid_n1hw);
+/// Source: Nakano et al. 2021, eq. 14; the other three kinds and the mean by image are the 2021 code's, which gives NaN
+/// for an image without a valid pixel, and for NYUv2 passes no mask, so that zeros count as targets.
+[[nodiscard]] SummedLoss depth_loss(config::DepthLoss kind, const at::Tensor& prediction_n1hw,
+                                    const at::Tensor& target_n1hw, const at::Tensor& valid_n1hw);
 
 }  // namespace xtasc::loss

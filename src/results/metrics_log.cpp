@@ -109,6 +109,7 @@ Json to_json(const EpochRecord& record) {
               {"task_weight", json_fields::object(record.task_weight)},
               {"paper", json_fields::object(record.paper)},
               {"dataset", json_fields::object(record.dataset)},
+              {"consistency", json_fields::object(record.consistency)},
               {"class_iou", std::move(class_iou)},
               {"is_best", record.is_best},
               {"images_per_second", json_fields::number(record.images_per_second)},
@@ -133,6 +134,9 @@ EpochRecord from_json_line(const std::string& line) {
   record.task_weight = json_fields::numbers(json, "task_weight");
   record.paper = json_fields::numbers(json, "paper");
   record.dataset = json_fields::numbers(json, "dataset");
+  if (json.contains("consistency")) {
+    record.consistency = json_fields::numbers(json, "consistency");
+  }
   const Json& class_iou = json_fields::field(json, "class_iou");
   check(class_iou.is_array(), "the field \"class_iou\" is {}, an array is needed", class_iou.type_name());
   for (const Json& value : class_iou) {

@@ -2,43 +2,24 @@
 
 #include <ATen/ATen.h>
 
-#include <array>
 #include <bit>
 #include <cstring>
 #include <map>
-#include <optional>
 
-#include "core/error.hpp"
+#include "tensorfile/printable.hpp"
+#include "tensorfile/storage.hpp"
 
 namespace xtasc::tensorfile {
 
 namespace {
 
-std::optional<at::ScalarType> storage_dtype(const std::string& name) {
-  static const std::map<std::string, at::ScalarType> kTypes = {
-      {"torch.FloatStorage", at::kFloat}, {"torch.DoubleStorage", at::kDouble},     {"torch.HalfStorage", at::kHalf},
-      {"torch.LongStorage", at::kLong},   {"torch.BFloat16Storage", at::kBFloat16}, {"torch.IntStorage", at::kInt},
-      {"torch.ShortStorage", at::kShort}, {"torch.CharStorage", at::kChar},         {"torch.ByteStorage", at::kByte},
-      {"torch.BoolStorage", at::kBool}};
-  const auto found = kTypes.find(name);
-  return found == kTypes.end() ? std::nullopt : std::optional(found->second);
-}
+/// A state_dict of a thousand tensors takes 0.2 MiB.
+constexpr std::size_t kMaxBytes = std::size_t{8} << 20;
 
-template <typename T>
-const T& as(const PickleValue& value, const char* expected) {
-  const T* held = std::get_if<T>(&value.data);
-  check(held != nullptr, "malformed pickle: {} expected", expected);
-  return *held;
-}
-
-const PickleList& as_list(const PickleValue& value) {
-  return *as<std::shared_ptr<PickleList>>(value, "a tuple or list");
-}
-
-std::vector<std::int64_t> as_integers(const PickleValue& value) {
+std::vector<std::int64_t> integers_of(const PickleValue& value) {
   std::vector<std::int64_t> integers;
-  for (const PickleValue& element : as_list(value)) {
-    integers.push_back(as<std::int64_t>(element, "an integer"));
+  for (const PickleValue& element : pickle_list(value)) {
+    integers.push_back(pickle_integer(element));
   }
   return integers;
 }
@@ -46,38 +27,23 @@ std::vector<std::int64_t> as_integers(const PickleValue& value) {
 /// torch._utils._rebuild_tensor_v2(storage, storage_offset, size, stride, requires_grad, backward_hooks)
 at::Tensor rebuild_tensor(const PickleList& arguments) {
   check(arguments.size() >= 4, "malformed pickle: a tensor of {} arguments", arguments.size());
-  const at::Tensor& flat = as<PickleStorage>(arguments[0], "a storage").flat;
-  const auto offset = as<std::int64_t>(arguments[1], "an integer");
-  const auto size = as_integers(arguments[2]);
-  const auto stride = as_integers(arguments[3]);
-  bool fits = offset >= 0 && offset <= flat.numel() && size.size() == stride.size();
-  bool is_empty = false;
-  for (std::size_t i = 0; fits && i < size.size(); ++i) {
-    fits = size[i] >= 0 && stride[i] >= 0;
-    is_empty = is_empty || size[i] == 0;
-  }
-  // How far the last element lies behind the first; each term is bounded before it is multiplied.
-  std::int64_t left = flat.numel() - 1 - offset;
-  for (std::size_t i = 0; fits && !is_empty && i < size.size(); ++i) {
-    fits = left >= 0 && (size[i] == 1 || stride[i] == 0 || size[i] - 1 <= left / stride[i]);
-    left -= fits ? (size[i] - 1) * stride[i] : 0;
-  }
-  fits = fits && (is_empty || left >= 0);
-  check(fits, "a tensor of size ({}) reaches outside of its storage of {} elements", fmt::join(size, ", "),
-        flat.numel());
-  return flat.as_strided(size, stride, offset);
+  return view_of_storage(pickle_as<PickleStorage>(arguments[0], "a storage").flat, pickle_integer(arguments[1]),
+                         integers_of(arguments[2]), integers_of(arguments[3]));
 }
 
 /// The machine that the opcodes drive: a stack, marks in it, and a memo.
 class Unpickler {
  public:
-  Unpickler(const std::string& bytes, const StorageLoader& load_storage) : bytes_(bytes), load_storage_(load_storage) {}
+  Unpickler(std::string_view bytes, const PersistentLoader& load_persistent)
+      : bytes_(bytes), load_persistent_(load_persistent) {}
 
-  PickleValue run() {
+  Pickle run() && {
     while (true) {
       const auto opcode = static_cast<unsigned char>(take(1)[0]);
       if (opcode == '.') {
-        return pop();
+        pickle_.root = pop();
+        pickle_.num_bytes = position_;
+        return std::move(pickle_);
       }
       step(opcode);
     }
@@ -86,7 +52,8 @@ class Unpickler {
  private:
   std::string_view take(std::size_t count) {
     check(count <= bytes_.size() - position_, "malformed pickle: it ends too early");
-    const std::string_view piece(bytes_.data() + position_, count);
+    check(position_ + count <= kMaxBytes, "its pickle has more than {} MiB", kMaxBytes >> 20);
+    const std::string_view piece = bytes_.substr(position_, count);
     position_ += count;
     return piece;
   }
@@ -99,10 +66,10 @@ class Unpickler {
     return value;
   }
 
-  std::string line() {
+  std::string_view line() {
     const auto end = bytes_.find('\n', position_);
-    check(end != std::string::npos, "malformed pickle: it ends too early");
-    const std::string text(take(end - position_));
+    check(end != std::string_view::npos, "malformed pickle: it ends too early");
+    const std::string_view text = take(end - position_);
     take(1);
     return text;
   }
@@ -121,6 +88,14 @@ class Unpickler {
     return stack_.back();
   }
 
+  void push_list(PickleList items) { push({&pickle_.lists.emplace_back(std::move(items))}); }
+
+  PickleDict& push_dict() {
+    PickleDict& dict = pickle_.dicts.emplace_back();
+    push({&dict});
+    return dict;
+  }
+
   PickleList pop_to_mark() {
     check(!marks_.empty() && marks_.back() <= stack_.size(), "malformed pickle: no mark");
     const auto begin = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
@@ -131,23 +106,23 @@ class Unpickler {
   }
 
   void push_tuple(std::size_t count) {
-    auto items = std::make_shared<PickleList>(count);
+    PickleList items(count);
     for (std::size_t i = count; i > 0; --i) {
-      (*items)[i - 1] = pop();
+      items[i - 1] = pop();
     }
-    push({items});
+    push_list(std::move(items));
   }
 
   void set_items(const PickleList& items) {
     check(items.size() % 2 == 0, "malformed pickle: a key without a value");
-    PickleDict& dict = *as<std::shared_ptr<PickleDict>>(top(), "a dictionary");
+    PickleDict& dict = *pickle_as<PickleDict*>(top(), "a dictionary");
     for (std::size_t i = 0; i < items.size(); i += 2) {
       dict.emplace_back(items[i], items[i + 1]);
     }
   }
 
   void append(const PickleList& items) {
-    PickleList& list = *as<std::shared_ptr<PickleList>>(top(), "a list");
+    PickleList& list = *pickle_as<PickleList*>(top(), "a list");
     list.insert(list.end(), items.begin(), items.end());
   }
 
@@ -159,51 +134,71 @@ class Unpickler {
     push(found->second);
   }
 
-  /// ("storage", storage type, key, location, number of elements)
-  void load_persistent() {
-    const PickleValue value = pop();
-    const PickleList& id = as_list(value);
-    check(id.size() == 5 && as<std::string>(id[0], "a text") == "storage", "malformed pickle: unknown persistent id");
-    const std::string& type = as<PickleGlobal>(id[1], "a storage type").name;
-    const auto dtype = storage_dtype(type);
-    check(dtype.has_value(), "tensors of type {} are not supported", type);
-    push({PickleStorage{
-        load_storage_(as<std::string>(id[2], "a text"), *dtype, as<std::int64_t>(id[4], "an integer"))}});
+  /// The makers of tensors, parameters and dictionaries; no other call is needed, and none is made.
+  void call() {
+    const PickleValue arguments_value = pop();
+    const PickleValue function = pop();
+    const PickleList& arguments = pickle_list(arguments_value);
+    const auto& [module, name] = pickle_as<PickleGlobal>(function, "a function");
+    const bool is_parameter =
+        (module == "torch.nn.parameter" && name == "Parameter") ||
+        (module == "torch._utils" && (name == "_rebuild_parameter" || name == "_rebuild_parameter_with_state"));
+    if (module == "collections" && name == "OrderedDict") {
+      make_dict(arguments);
+    } else if (module == "torch._utils" && (name == "_rebuild_tensor_v2" || name == "_rebuild_tensor")) {
+      push({rebuild_tensor(arguments)});
+    } else if (is_parameter) {
+      push({arguments.empty() ? at::Tensor() : pickle_as<at::Tensor>(arguments[0], "a tensor")});
+    } else {
+      fail("it asks to call {}.{}, which a file of tensors does not need", printable(module), printable(name));
+    }
   }
 
-  void reduce() {
-    const PickleValue arguments = pop();
-    const PickleValue function = pop();
-    const std::string& name = as<PickleGlobal>(function, "a function").name;
-    if (name == "collections.OrderedDict") {
-      push({std::make_shared<PickleDict>()});
-    } else if (name == "torch._utils._rebuild_tensor_v2") {
-      push({rebuild_tensor(as_list(arguments))});
-    } else if (name == "torch._utils._rebuild_parameter") {
-      check(!as_list(arguments).empty(), "malformed pickle: a parameter without a tensor");
-      push({as<at::Tensor>(as_list(arguments)[0], "a tensor")});
-    } else {
-      fail("it asks to call {}, which a file of tensors does not need", name);
+  /// OrderedDict(), or Python 2's OrderedDict([[key, value], ...])
+  void make_dict(const PickleList& arguments) {
+    PickleDict& dict = push_dict();
+    if (!arguments.empty()) {
+      for (const PickleValue& entry : pickle_list(arguments[0])) {
+        const PickleList& pair = pickle_list(entry);
+        check(pair.size() == 2, "malformed pickle: a key without a value");
+        dict.emplace_back(pair[0], pair[1]);
+      }
+    }
+  }
+
+  /// Attributes of an object, such as a state_dict's _metadata, are not needed. But the first versions of PyTorch made
+  /// a parameter empty and gave it its tensor here: (data, gradient, hooks, requires_grad, volatile). Source:
+  /// https://github.com/pytorch/pytorch/blob/v2.11.0/torch/_tensor.py (Tensor.__setstate__, "legacy").
+  void build() {
+    const PickleValue state = pop();
+    auto* tensor = std::get_if<at::Tensor>(&top().data);
+    if (tensor != nullptr && !tensor->defined()) {
+      const PickleList& parts = pickle_list(state);
+      check(parts.size() == 5, "malformed pickle: a parameter without a tensor");
+      *tensor = pickle_as<at::Tensor>(parts[0], "a tensor");
     }
   }
 
   void step(unsigned char opcode) {
     switch (opcode) {
-      case 0x80:  // PROTO
-        take(1);
+      case 0x80: {
+        const auto protocol = number<std::uint8_t>();
+        check(protocol == 2, "its pickle is of protocol {}, 2 is needed: save it with torch.save's own default",
+              protocol);
         break;
+      }
       case '(':
         marks_.push_back(stack_.size());
         break;
       case '}':
-        push({std::make_shared<PickleDict>()});
+        push_dict();
         break;
       case ']':
       case ')':
-        push({std::make_shared<PickleList>()});
+        push_list({});
         break;
       case 't':
-        push({std::make_shared<PickleList>(pop_to_mark())});
+        push_list(pop_to_mark());
         break;
       case 0x85:
       case 0x86:
@@ -233,11 +228,15 @@ class Unpickler {
         push_double();
         break;
       case 'X':
-        push({std::string(take(number<std::uint32_t>()))});
+      case 'T':  // Python 2's bytes, which were its texts
+        push({take(number<std::uint32_t>())});
+        break;
+      case 'U':
+        push({take(number<std::uint8_t>())});
         break;
       case 'c': {
-        const std::string module = line();
-        push({PickleGlobal{module + "." + line()}});
+        const std::string_view module = line();
+        push({PickleGlobal{module, line()}});
         break;
       }
       case 'q':
@@ -253,10 +252,11 @@ class Unpickler {
         recall(number<std::uint32_t>());
         break;
       case 'Q':
-        load_persistent();
+        push(load_persistent_(pop()));
         break;
       case 'R':
-        reduce();
+      case 0x81:  // NEWOBJ, the same for what may be called
+        call();
         break;
       case 's': {
         PickleValue value = pop();
@@ -273,8 +273,8 @@ class Unpickler {
       case 'e':
         append(pop_to_mark());
         break;
-      case 'b':  // BUILD: attributes of an object, such as a state_dict's _metadata
-        pop();
+      case 'b':
+        build();
         break;
       case '0':
         pop();
@@ -303,9 +303,10 @@ class Unpickler {
     push({std::bit_cast<double>(bits)});
   }
 
-  const std::string& bytes_;
-  const StorageLoader& load_storage_;
+  std::string_view bytes_;
+  const PersistentLoader& load_persistent_;
   std::size_t position_ = 0;
+  Pickle pickle_;
   std::vector<PickleValue> stack_;
   std::vector<std::size_t> marks_;
   std::map<std::uint32_t, PickleValue> memo_;
@@ -313,8 +314,12 @@ class Unpickler {
 
 }  // namespace
 
-PickleValue unpickle(const std::string& bytes, const StorageLoader& load_storage) {
-  return Unpickler(bytes, load_storage).run();
+Pickle unpickle(std::string_view bytes, const PersistentLoader& load_persistent) {
+  return Unpickler(bytes, load_persistent).run();
+}
+
+Pickle unpickle(std::string_view bytes) {
+  return unpickle(bytes, [](const PickleValue& /*id*/) -> PickleValue { fail("malformed pickle: a persistent id"); });
 }
 
 }  // namespace xtasc::tensorfile

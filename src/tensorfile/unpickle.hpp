@@ -2,13 +2,16 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
-#include <memory>
-#include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "core/error.hpp"
 
 namespace xtasc::tensorfile {
 
@@ -16,9 +19,10 @@ struct PickleValue;
 using PickleList = std::vector<PickleValue>;
 using PickleDict = std::vector<std::pair<PickleValue, PickleValue>>;
 
-/// A name that the pickle asks to import, e.g. "torch._utils._rebuild_tensor_v2". Never imported, only recognised.
+/// A name that the pickle asks to import, e.g. "torch._utils" and "_rebuild_tensor_v2". Never imported, only
+/// recognised.
 struct PickleGlobal {
-  std::string name;
+  std::string_view module, name;
 };
 
 /// A typed piece of memory that tensors are views of.
@@ -26,22 +30,52 @@ struct PickleStorage {
   at::Tensor flat;  ///< 1-D
 };
 
-/// What a pickle of tensors can hold. Containers are shared, as in Python, since they are filled after they are
-/// memoised.
+/// What a pickle of tensors can hold. Texts are views of the pickle's bytes and containers belong to the Pickle, so
+/// that no value is expensive to copy and no nesting, not even a list that holds itself, is deep to destroy.
 struct PickleValue {
-  std::variant<std::monostate, bool, std::int64_t, double, std::string, PickleGlobal, PickleStorage, at::Tensor,
-               std::shared_ptr<PickleList>, std::shared_ptr<PickleDict>>
+  std::variant<std::monostate, bool, std::int64_t, double, std::string_view, PickleGlobal, PickleStorage, at::Tensor,
+               PickleList*, PickleDict*>
       data;
 };
 
-/// Gives the storage of a key as a flat tensor. \param dtype from the storage's type name
-using StorageLoader =
-    std::function<at::Tensor(const std::string& key, at::ScalarType dtype, std::int64_t num_elements)>;
+/// One pickle and all that it holds; valid as long as the bytes it was read from.
+struct Pickle {
+  PickleValue root;
+  std::size_t num_bytes = 0;  ///< its length in the stream
+  std::deque<PickleList> lists;
+  std::deque<PickleDict> dicts;
+};
 
-/// Interprets the opcodes of pickle protocol 2 that torch.save uses for tensors, numbers, texts, lists and
-/// dictionaries. \throws Error for any other opcode, any other global, or a malformed stream; never reads outside of
-/// `bytes`. Source: https://docs.python.org/3/library/pickletools.html (the opcodes), torch/_utils.py
-/// (_rebuild_tensor_v2).
-[[nodiscard]] PickleValue unpickle(const std::string& bytes, const StorageLoader& load_storage);
+/// Gives what a persistent id stands for: a storage or a tensor that lies outside of the pickle.
+using PersistentLoader = std::function<PickleValue(const PickleValue& id)>;
+
+/// Interprets the pickle at the start of `bytes`: those opcodes of protocol 2 that torch.save uses for tensors,
+/// numbers, texts, lists and dictionaries, and Python 2's texts.
+///
+/// \throws Error for any other opcode, a call of anything but the makers of tensors, parameters and OrderedDicts (named
+/// in the message), a malformed stream, or more than 8 MiB; never reads outside of `bytes`.
+///
+/// Source: https://docs.python.org/3/library/pickletools.html (opcodes),
+/// https://github.com/pytorch/pytorch/blob/v2.11.0/torch/_weights_only_unpickler.py (what torch.load lets through).
+[[nodiscard]] Pickle unpickle(std::string_view bytes, const PersistentLoader& load_persistent);
+/// As above, where nothing may lie outside of the pickle.
+[[nodiscard]] Pickle unpickle(std::string_view bytes);
+
+/// The value as T. \throws Error that says what was expected
+template <typename T>
+[[nodiscard]] const T& pickle_as(const PickleValue& value, const char* expected) {
+  const T* held = std::get_if<T>(&value.data);
+  check(held != nullptr, "malformed pickle: {} expected", expected);
+  return *held;
+}
+[[nodiscard]] inline const PickleList& pickle_list(const PickleValue& value) {
+  return *pickle_as<PickleList*>(value, "a tuple or list");
+}
+[[nodiscard]] inline std::int64_t pickle_integer(const PickleValue& value) {
+  return pickle_as<std::int64_t>(value, "an integer");
+}
+[[nodiscard]] inline std::string_view pickle_text(const PickleValue& value) {
+  return pickle_as<std::string_view>(value, "a text");
+}
 
 }  // namespace xtasc::tensorfile

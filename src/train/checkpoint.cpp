@@ -11,6 +11,7 @@
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
 #include "tensorfile/tensor_file.hpp"
+#include "train/weights.hpp"
 
 namespace xtasc::train {
 

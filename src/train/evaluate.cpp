@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "loss/consistency.hpp"
+#include "metric/consistency.hpp"
 #include "train/step.hpp"
 
 namespace xtasc::train {
@@ -18,6 +19,8 @@ Evaluation evaluate(const config::RunConfig& config, const Learner& learner, con
   const bool has_segmentation = config::has_segmentation(config.model.system);
   metric::Metrics metrics(has_segmentation ? learner.net.num_classes() : 0, config::has_depth(config.model.system),
                           device);
+  const bool has_transfer = config::has_transfer(config.model.system);
+  metric::ConsistencyEnergy consistency(device);
   at::Tensor summed = at::zeros({8}, at::TensorOptions().dtype(at::kDouble).device(device));
 
   const std::int64_t batch_size = config.evaluate.batch_size;
@@ -30,19 +33,25 @@ Evaluation evaluate(const config::RunConfig& config, const Learner& learner, con
     const data::Batch batch = dataset.batch(samples);
     const model::Predictions predictions = learner.net.forward(batch.image_n3hw, mode);
     summed += sums_and_counts(
-        loss::task_losses(config.model.system,
+        loss::task_losses(config.model.system, config.loss,
                           {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
                           {batch.label_nhw, batch.depth_n1hw.to(learner.types.storage)}),
         device);
     metrics.add(has_segmentation ? predictions.seg.argmax(1) : at::Tensor(), batch.label_nhw, predictions.depth,
                 batch.depth_n1hw);
+    if (has_transfer) {
+      consistency.add({predictions.seg, predictions.depth_to_seg, predictions.depth, predictions.seg_to_depth,
+                       batch.label_nhw, batch.depth_n1hw});
+    }
     images_done += range.size();
     if (on_batch) {
       on_batch(images_done);
     }
   }
   communicator.sum(summed);
-  metrics.sum_over_ranks([&](const at::Tensor& tensor) { communicator.sum(tensor); });
+  const auto sum = [&](const at::Tensor& tensor) { communicator.sum(tensor); };
+  metrics.sum_over_ranks(sum);
+  consistency.sum_over_ranks(sum);
 
   const at::Tensor means = mean_losses(summed).to(at::kCPU);
   const at::Tensor counts = summed.narrow(0, 4, 4).to(at::kCPU);
@@ -54,6 +63,7 @@ Evaluation evaluate(const config::RunConfig& config, const Learner& learner, con
   }
   evaluation.losses["total"] = objectives(means, config.loss).sum().item<double>();
   evaluation.report = metrics.report();
+  evaluation.consistency = consistency.report();
   return evaluation;
 }
 

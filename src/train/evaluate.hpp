@@ -18,11 +18,12 @@ struct Evaluation {
   /// which the best checkpoint is chosen (a weighted total would move with the weights).
   std::map<std::string, double> losses;
   metric::Report report;
+  metric::Values consistency;  ///< metric::ConsistencyEnergy; empty for a system without task-transfer nets
 };
 
-/// Losses and both metric protocols over a data set, each image once, batches dealt out to the ranks in turn. The
-/// result is the same for any number of ranks, up to the order of float64 sums. Collective. \param on_batch  called
-/// after each batch with the images this rank has done, for progress
+/// Losses, both metric protocols and the consistency energy over a data set, each image once, batches dealt out to the
+/// ranks in turn. The result is the same for any number of ranks, up to the order of float64 sums. Collective. \param
+/// on_batch  called after each batch with the images this rank has done, for progress
 [[nodiscard]] Evaluation evaluate(const config::RunConfig& config, const Learner& learner, const data::Dataset& dataset,
                                   dist::Communicator& communicator,
                                   const std::function<void(std::int64_t images_done)>& on_batch = {});

@@ -25,6 +25,7 @@
 #include "train/evaluate.hpp"
 #include "train/setup.hpp"
 #include "train/step.hpp"
+#include "train/weights.hpp"
 
 namespace xtasc::train {
 
@@ -211,6 +212,7 @@ void finish_epoch(const Run& run, Progress& progress) {
                               .task_weight = mean_task_weights(progress, run.config.model.system),
                               .paper = evaluation.report.paper,
                               .dataset = evaluation.report.dataset,
+                              .consistency = evaluation.consistency,
                               .class_iou = evaluation.report.class_iou,
                               .is_best = val_loss < progress.best_val_loss,
                               .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
@@ -311,12 +313,11 @@ Progress start_or_resume(Run& run) {
   Progress progress;
   bool resumes = false;
   if (run.is_first()) {
-    if (!run.config.model.encoder_weights.empty()) {
-      load_encoder_weights(run.learner, run.config.model.encoder_weights);
-    }
     if (const auto found = run.last.load(run.learner, run.identity)) {
       progress = *found;
       resumes = true;
+    } else if (!run.config.model.encoder_weights.empty()) {
+      load_encoder_weights(run.learner, run.config.model);
     }
     results::truncate_metrics(run.folder.metrics(), progress.epoch);
   }

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <c10/core/GradMode.h>
 #include <torch/version.h>
 #ifdef XTASC_WITH_CUDA
 #include <ATen/cuda/CUDAContext.h>
@@ -11,29 +10,33 @@
 #endif
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <fstream>
-#include <set>
 
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "dist/gpu_assignment.hpp"
 #include "io/hdf5.hpp"
-#include "tensorfile/tensor_file.hpp"
 
 namespace xtasc::train {
 
 namespace {
 
-int num_gpus() {
 #ifdef XTASC_WITH_CUDA
-  return c10::cuda::device_count();
-#else
-  return 0;
-#endif
+/// What each rank sees. Collective.
+std::vector<dist::RankGpus> visible_gpus(const dist::MpiSession& session) {
+  dist::RankGpus own{dist::host_name(), {}};
+  for (int i = 0; i < c10::cuda::device_count(); ++i) {
+    own.bus_ids.push_back(dist::gpu_bus_id(i));
+  }
+  std::vector<dist::RankGpus> all;
+  for (const std::string& text : session.gather(own.to_text())) {
+    all.push_back(dist::RankGpus::from_text(text));
+  }
+  return all;
 }
+#endif
 
 std::string cpu_model() {
   std::ifstream stream("/proc/cpuinfo");
@@ -45,17 +48,15 @@ std::string cpu_model() {
   return "unknown processor";
 }
 
-/// The cores that this rank may use, divided by the ranks that may use the very same ones: launchers bind ranks to cores, or
-/// let all of a host share them. Collective.
+/// The cores that this rank may use, divided by the ranks that may use the very same ones: launchers bind ranks to
+/// cores, or let all of a host share them. Collective.
 int threads_of_this_rank(const dist::MpiSession& session) {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
     return 1;
   }
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  const std::string mine = host.data() + std::string(reinterpret_cast<const char*>(&allowed), sizeof(allowed));
+  const std::string mine = dist::host_name() + std::string(reinterpret_cast<const char*>(&allowed), sizeof(allowed));
   const auto all = session.gather(mine);
   return std::max(1, CPU_COUNT(&allowed) / static_cast<int>(std::count(all.begin(), all.end(), mine)));
 }
@@ -66,35 +67,6 @@ std::vector<optim::Adam::Group> groups_of(const model::Net& net, const weighting
     groups.push_back({"weighting", weighting.flat_values(), weighting.flat_gradients()});
   }
   return groups;
-}
-
-/// Copies by name; collects what does not fit instead of stopping at the first.
-void copy_by_name(const std::vector<std::pair<std::string, at::Tensor>>& targets,
-                  const std::map<std::string, at::Tensor>& tensors, const std::string& source) {
-  const c10::NoGradGuard no_grad;
-  std::vector<std::string> faults;
-  std::set<std::string> known;
-  for (const auto& [name, target] : targets) {
-    known.insert(name);
-    const auto found = tensors.find(name);
-    if (found == tensors.end()) {
-      faults.push_back(fmt::format("missing: {} ({})", name, fmt::join(target.sizes(), " x ")));
-    } else if (found->second.sizes() != target.sizes()) {
-      faults.push_back(fmt::format("{} is {}, {} expected", name, fmt::join(found->second.sizes(), " x "),
-                                   fmt::join(target.sizes(), " x ")));
-    }
-  }
-  for (const auto& [name, tensor] : tensors) {
-    if (!known.contains(name) && !name.ends_with("num_batches_tracked")) {
-      faults.push_back(fmt::format("left over: {} ({})", name, fmt::join(tensor.sizes(), " x ")));
-    }
-  }
-  if (!faults.empty()) {
-    throw Error(fmt::format("{}: {} tensors do not fit the model", source, faults.size()), ExitCode::failure, faults);
-  }
-  for (const auto& [name, target] : targets) {
-    target.detach().copy_(tensors.at(name));
-  }
 }
 
 }  // namespace
@@ -113,26 +85,31 @@ Types types_of(config::Precision precision) {
 }
 
 at::Device choose_device(config::Device wanted, const dist::MpiSession& session) {
-  const int gpus = num_gpus();
-  if (wanted == config::Device::cpu || (wanted == config::Device::automatic && gpus == 0)) {
+  if (wanted == config::Device::cpu) {
     return at::kCPU;
   }
 #ifdef XTASC_WITH_CUDA
-  if (gpus == 0) {
+  const std::vector<dist::RankGpus> ranks = visible_gpus(session);
+  const bool none = std::all_of(ranks.begin(), ranks.end(), [](const auto& rank) { return rank.bus_ids.empty(); });
+  if (none && wanted == config::Device::automatic) {
+    return at::kCPU;
+  }
+  if (none) {
     fail_usage(
-        "run.device = \"cuda\", but no GPU is visible on this host: use --set run.device=cpu, or check "
+        "run.device = \"cuda\", but no GPU is visible on any host: use --set run.device=cpu, or check "
         "CUDA_VISIBLE_DEVICES");
   }
-  if (session.local_size() > gpus) {
-    fail_usage("{} ranks on a host with {} visible GPUs: start one rank for each GPU", session.local_size(), gpus);
-  }
-  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(session.local_rank()));
+  const auto mine = static_cast<std::size_t>(session.rank());
+  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(dist::assign_gpus(ranks)[mine]));
   c10::cuda::set_device(device.index());
   log_warning(
       "the CUDA path compiles and links, but has not been run on a GPU yet: run the tests on this machine first");
   return device;
 #else
   static_cast<void>(session);
+  if (wanted == config::Device::automatic) {
+    return at::kCPU;
+  }
   fail_usage(
       "run.device = \"cuda\", but this build has no CUDA: use --set run.device=cpu, or build with nvcc and a CUDA "
       "LibTorch");
@@ -143,7 +120,8 @@ void configure_torch(const config::RunConfig& config, const dist::MpiSession& se
   const int share = threads_of_this_rank(session);
   at::set_num_threads(config.run.threads > 0 ? static_cast<int>(config.run.threads) : share);
   at::globalContext().setDeterministicAlgorithms(config.train.deterministic, /*warn_only=*/true);
-  // Deterministic mode would also fill every new tensor with NaN: a memory pass for each, and nothing here reads such memory.
+  // Deterministic mode would also fill every new tensor with NaN: a memory pass for each, and nothing here reads such
+  // memory.
   at::globalContext().setDeterministicFillUninitializedMemory(false);
   at::globalContext().setDeterministicCuDNN(config.train.deterministic);
   at::globalContext().setBenchmarkCuDNN(!config.train.deterministic);
@@ -163,8 +141,8 @@ std::string describe_device(at::Device device) {
 }
 
 std::map<std::string, std::string> library_versions(const dist::Communicator& communicator) {
-  std::map<std::string, std::string> versions = {{"torch", TORCH_VERSION}, {"mpi", dist::mpi_library_version()},
-                                                 {"hdf5", io::hdf5_library_version()}};
+  std::map<std::string, std::string> versions = {
+      {"torch", TORCH_VERSION}, {"mpi", dist::mpi_library_version()}, {"hdf5", io::hdf5_library_version()}};
   versions["communicator"] = communicator.backend();
 #ifdef XTASC_WITH_CUDA
   versions["cuda"] = std::to_string(CUDART_VERSION);
@@ -200,33 +178,6 @@ std::vector<std::pair<std::string, at::Tensor>> Learner::state() const {
     all.push_back(named);
   }
   return all;
-}
-
-void load_weights(const Learner& learner, const std::string& source, const std::map<std::string, at::Tensor>& tensors) {
-  copy_by_name(learner.weights(), tensors, source);
-}
-
-void load_encoder_weights(const Learner& learner, const std::string& path) {
-  constexpr std::string_view kPrefix = "encoder.";
-  std::map<std::string, at::Tensor> tensors;
-  std::vector<std::string> unused;
-  for (auto& [name, tensor] : tensorfile::read_tensor_dict(path)) {
-    if (name.starts_with("fc.")) {
-      unused.push_back(name);
-    } else {
-      tensors.emplace(std::string(kPrefix) + name, tensor);
-    }
-  }
-  if (!unused.empty()) {
-    log_info("{}: {} not used", path, fmt::join(unused, ", "));
-  }
-  std::vector<std::pair<std::string, at::Tensor>> encoder;
-  for (const auto& [name, tensor] : learner.weights()) {
-    if (name.starts_with(kPrefix)) {
-      encoder.emplace_back(name, tensor);
-    }
-  }
-  copy_by_name(encoder, tensors, path);
 }
 
 void broadcast_state(const Learner& learner, dist::Communicator& communicator) {

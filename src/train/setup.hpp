@@ -25,8 +25,8 @@ struct Types {
 };
 [[nodiscard]] Types types_of(config::Precision precision);
 
-/// The device of this rank: one GPU for each rank of a host, or the CPU.
-/// \throws Error (exit code 2) when CUDA is asked for and not there, or a host has more ranks than GPUs.
+/// The device of this rank: one GPU for each rank (see dist::assign_gpus), or the CPU. Collective.
+/// \throws Error (exit code 2) when CUDA is asked for and not there, or ranks would share a GPU.
 [[nodiscard]] at::Device choose_device(config::Device wanted, const dist::MpiSession& session);
 
 /// Threads, determinism and TF32 of this process, as the config wants them. Collective.
@@ -55,13 +55,6 @@ struct Learner {
   /// All else that the next step depends on, by name: the optimizer's moments and the weighting's state.
   [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> state() const;
 };
-
-/// Copies a dictionary of tensors into the learner's weights.
-/// \throws Error naming every tensor that is missing, left over (num_batches_tracked aside) or of another shape.
-void load_weights(const Learner& learner, const std::string& source, const std::map<std::string, at::Tensor>& tensors);
-
-/// Copies torchvision's ResNet weights into the encoder; fc.* is not used. \throws Error as load_weights does.
-void load_encoder_weights(const Learner& learner, const std::string& path);
 
 /// Rank 0's weights and optimizer state on every rank. Collective.
 void broadcast_state(const Learner& learner, dist::Communicator& communicator);

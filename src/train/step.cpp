@@ -62,7 +62,7 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
 }
 
 loss::TaskLosses Step::losses_of(const model::Predictions& predictions, const data::Batch& batch) const {
-  return loss::task_losses(config_.model.system,
+  return loss::task_losses(config_.model.system, config_.loss,
                            {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
                            {batch.label_nhw, batch.depth_n1hw.to(learner_.types.storage)});
 }

@@ -89,6 +89,10 @@ class WholePath(unittest.TestCase):
                     self.assertAlmostEqual(found[protocol][name] / value if value else found[protocol][name] + 1.0, 1.0,
                                            places=8, msg=f"{ranks} ranks, {protocol} {name}")
             self.assertAlmostEqual(found["losses"]["total"], expected["val_loss"]["total"], places=6)
+            self.assertEqual(set(found["consistency"]), {"seg", "depth", "energy_2021"})
+            for name, value in expected["consistency"].items():
+                self.assertAlmostEqual(found["consistency"][name] / value, 1.0, places=6, msg=f"{ranks} ranks, {name}")
+            self.assertIn("consistency.energy_2021", done.stdout)
 
     def test_evaluate_by_config_and_weights(self) -> None:
         done = programs.run("xtasc-evaluate", "--config", str(self.run_folder / "config.toml"), "--weights",
@@ -193,6 +197,10 @@ class WrongInput(unittest.TestCase):
         self.refused(2, "32", "xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--seed", "1", "--size",
                      "30x64", "--output", "x.h5")
         self.refused(1, "none", "xtasc-preprocess", "nyuv2", "--root", "none", "--output", "x.h5")
+        self.refused(1, "no folder 'none'", "xtasc-preprocess", "mtan", "--dataset", "nyuv2", "--root", "none",
+                     "--output", "x.h5")
+        self.refused(2, "--samples 999", "xtasc-preprocess", "show", str(programs.pack), "--samples", "0,999",
+                     "--output", "x.png")
         self.assertFalse((programs.scratch / "x.h5").exists())
 
     def test_tabulating(self) -> None:

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-IGNORED = 255
+from peer_losses import losses
+
 SYSTEMS = ("xtasc", "align", "base_mt", "base_st_seg", "base_st_depth")
 # name: (bottleneck blocks?, blocks in each of the four stages)
 ENCODERS = {
@@ -37,6 +38,11 @@ class Options:
     decoder_width: int = 128
     ttnet_widths: tuple[int, int, int] = (64, 128, 256)
     ttnet_batch_norm: bool = False
+    depth: str = "L1"
+    transferred_depth: str = "L1"
+    transferred_segmentation: str = "cross"
+    soft_target: bool = False
+    label_smoothing: float = 0.0
     lambda_1: float = 0.01
     lambda_2: float = 0.01
     weighting: str = "equal"
@@ -236,39 +242,7 @@ def biases_before_batch_norm(net: Net) -> set[str]:
     return names
 
 
-# ---- losses ----------------------------------------------------------------------------------------------------------
-def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Mean over labelled pixels. logits (N, C, H, W), label (N, H, W) int64; 0 when no pixel is labelled."""
-    count = (label != IGNORED).sum()
-    return F.cross_entropy(logits, label, ignore_index=IGNORED, reduction="sum") / count.clamp(min=1)
-
-
-def masked_l1(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Mean over valid pixels per image, then over the images that have one. All (N, 1, H, W)."""
-    count = valid.sum(dim=(1, 2, 3))
-    total = torch.where(valid, (prediction - target).abs(), 0.0).sum(dim=(1, 2, 3))
-    return (total / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
-
-
-def losses(options: Options, predictions: dict[str, Tensor], label: Tensor, depth: Tensor) -> dict[str, Tensor]:
-    """The plain losses, before lambda and weighting: seg, depth, seg_to_depth, depth_to_seg, as the system has them."""
-    valid = depth > 0
-    result = {}
-    if options.has_seg:
-        result["seg"] = cross_entropy(predictions["seg"], label)
-    if options.has_depth:
-        result["depth"] = masked_l1(predictions["depth"], depth, valid)
-    if options.has_transfer:
-        if options.system == "align":  # eq. 8: targets are the ground truth
-            depth_target, label_target = depth, label
-        else:  # eq. 3: targets are the direct predictions, detached
-            depth_target = predictions["depth"].detach()
-            label_target = predictions["seg"].detach().argmax(dim=1).masked_fill(label == IGNORED, IGNORED)
-        result["seg_to_depth"] = masked_l1(predictions["seg_to_depth"], depth_target, valid)
-        result["depth_to_seg"] = cross_entropy(predictions["depth_to_seg"], label_target)
-    return result
-
-
+# ---- objective -------------------------------------------------------------------------------------------------------
 def total_loss(options: Options, parts: dict[str, Tensor], log_variance: Tensor | None) -> Tensor:
     """Eq. 11 (each task with the prediction that it sends), then the weighting of the two tasks."""
     tasks = [parts[name] for name in ("seg", "depth") if name in parts]

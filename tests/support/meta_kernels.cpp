@@ -49,6 +49,11 @@ at::Tensor& abs_out(const at::Tensor& self, at::Tensor& out) {
   return out;
 }
 
+at::Tensor& logical_and_out(const at::Tensor& self, const at::Tensor& other, at::Tensor& out) {
+  out.resize_(at::infer_size(self.sizes(), other.sizes()));
+  return out;
+}
+
 void fused_adam(at::TensorList /*self*/, at::TensorList /*grads*/, at::TensorList /*exp_avgs*/,
                 at::TensorList /*exp_avg_sqs*/, at::TensorList /*max_exp_avg_sqs*/, at::TensorList /*state_steps*/,
                 const at::Tensor& /*lr*/, double /*beta1*/, double /*beta2*/, double /*weight_decay*/, double /*eps*/,
@@ -61,6 +66,7 @@ TORCH_LIBRARY_IMPL(aten, Meta, library) {
   library.impl("relu", relu);
   library.impl("where.self", where);
   library.impl("abs.out", abs_out);
+  library.impl("logical_and.out", logical_and_out);
   library.impl("convolution", convolution);
   library.impl("convolution_backward", convolution_backward);
   library.impl("_fused_adam_.tensor_lr", fused_adam);

@@ -5,177 +5,308 @@
 
 #include <array>
 #include <cmath>
-#include <set>
+#include <random>
+
+#include "core/error.hpp"
 
 namespace xtasc::metric {
 namespace {
 
-struct Sample {
-  at::Tensor predicted, label, depth, target;  ///< (H, W) each
+constexpr int kHeight = 6;
+constexpr int kWidth = 8;
+constexpr int kPixels = kHeight * kWidth;
+
+struct Image {
+  std::array<int, kPixels> predicted{}, label{};
+  std::array<float, kPixels> depth{}, target{};
 };
+using Images = std::vector<Image>;
 
-/// Both protocols, written as plain loops over pixels.
-struct Plain {
-  static std::optional<double> miou(const std::vector<Sample>& samples, int classes) {
-    double sum = 0.0;
-    int present = 0;
-    for (int c = 0; c < classes; ++c) {
-      std::int64_t both = 0;
-      std::int64_t either = 0;
-      for (const Sample& s : samples) {
-        const at::Tensor labelled = s.label != 255;
-        both += ((s.predicted == c) & (s.label == c)).sum().item<std::int64_t>();
-        either += (((s.predicted == c) & labelled) | (s.label == c)).sum().item<std::int64_t>();
-      }
-      if (either > 0) {
-        sum += static_cast<double>(both) / static_cast<double>(either);
-        ++present;
-      }
-    }
-    return present > 0 ? std::optional(sum / present) : std::nullopt;
-  }
+// The specification's protocols as plain loops over pixels, without tensors.
 
-  static std::optional<double> accuracy(const std::vector<Sample>& samples) {
-    std::int64_t right = 0;
-    std::int64_t labelled = 0;
-    for (const Sample& s : samples) {
-      right += (s.predicted == s.label).sum().item<std::int64_t>();
-      labelled += (s.label != 255).sum().item<std::int64_t>();
-    }
-    return labelled > 0 ? std::optional(static_cast<double>(right) / static_cast<double>(labelled)) : std::nullopt;
-  }
-
-  /// abs_err, rel_err, rmse, delta_1 over the valid pixels of some samples.
-  static std::optional<std::array<double, 4>> depth(const std::vector<Sample>& samples) {
-    std::array<double, 4> sums{};
-    int count = 0;
-    for (const Sample& s : samples) {
-      const auto* p = s.depth.const_data_ptr<float>();
-      const auto* t = s.target.const_data_ptr<float>();
-      for (std::int64_t i = 0; i < s.target.numel(); ++i) {
-        if (t[i] > 0) {
-          const double difference = static_cast<double>(p[i]) - static_cast<double>(t[i]);
-          sums[0] += std::abs(difference);
-          sums[1] += std::abs(difference) / static_cast<double>(t[i]);
-          sums[2] += difference * difference;
-          const double positive = std::max(static_cast<double>(p[i]), 1e-3);
-          sums[3] +=
-              std::max(positive / static_cast<double>(t[i]), static_cast<double>(t[i]) / positive) < 1.25 ? 1.0 : 0.0;
-          ++count;
+void plain_segmentation(const Images& images, int classes, Values& values,
+                        std::vector<std::optional<double>>* class_iou = nullptr) {
+  double iou_sum = 0.0;
+  int present = 0;
+  for (int c = 0; c < classes; ++c) {
+    int both = 0;
+    int either = 0;
+    for (const Image& image : images) {
+      for (std::size_t i = 0; i < kPixels; ++i) {
+        if (image.label[i] != 255) {
+          both += image.predicted[i] == c && image.label[i] == c ? 1 : 0;
+          either += image.predicted[i] == c || image.label[i] == c ? 1 : 0;
         }
       }
     }
-    if (count == 0) {
-      return std::nullopt;
+    iou_sum += either > 0 ? static_cast<double>(both) / either : 0.0;
+    present += either > 0 ? 1 : 0;
+    if (class_iou != nullptr) {
+      class_iou->push_back(either > 0 ? std::optional(static_cast<double>(both) / either) : std::nullopt);
     }
-    return std::array<double, 4>{sums[0] / count, sums[1] / count, std::sqrt(sums[2] / count), sums[3] / count};
   }
+  int right = 0;
+  int labelled = 0;
+  for (const Image& image : images) {
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      labelled += image.label[i] != 255 ? 1 : 0;
+      right += image.label[i] != 255 && image.predicted[i] == image.label[i] ? 1 : 0;
+    }
+  }
+  if (labelled > 0) {
+    values["miou"] = iou_sum / present;
+    values["pix_acc"] = static_cast<double>(right) / labelled;
+  }
+}
+
+void plain_depth(const Images& images, Values& values) {
+  Values sums;
+  int count = 0;
+  for (const Image& image : images) {
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      if (image.target[i] > 0) {
+        const double t = static_cast<double>(image.target[i]);
+        const double p = static_cast<double>(image.depth[i]);
+        const double positive = p < 1e-3 ? 1e-3 : p;
+        const double ratio = positive > t ? positive / t : t / positive;
+        sums["abs_err"] += std::abs(p - t);
+        sums["rel_err"] += std::abs(p - t) / t;
+        sums["sq_rel"] += (p - t) * (p - t) / t;
+        sums["rmse"] += (p - t) * (p - t);
+        sums["irmse"] += std::pow(1 / positive - 1 / t, 2);
+        sums["log_irmse"] += std::pow(std::log(1 / positive) - std::log(1 / t), 2);
+        sums["delta_1"] += ratio < 1.25 ? 1 : 0;
+        sums["delta_2"] += ratio < 1.25 * 1.25 ? 1 : 0;
+        sums["delta_3"] += ratio < 1.25 * 1.25 * 1.25 ? 1 : 0;
+        ++count;
+      }
+    }
+  }
+  for (const auto& [name, sum] : sums) {
+    values[name] = name.find("rmse") == std::string::npos ? sum / count : std::sqrt(sum / count);
+  }
+}
+
+/// Adds up values times weight, by name, and divides by the weights of those that had the name.
+class WeightedMean {
+ public:
+  void add(const Values& values, double weight) {
+    for (const auto& [name, value] : values) {
+      sums_[name] += weight * value;
+      weights_[name] += weight;
+    }
+  }
+  void write_to(Values& values) const {
+    for (const auto& [name, sum] : sums_) {
+      values[name] = sum / weights_.at(name);
+    }
+  }
+
+ private:
+  Values sums_, weights_;
 };
 
-std::vector<Sample> random_samples(int count, int classes) {
-  at::manual_seed(3);
-  std::vector<Sample> samples;
-  for (int n = 0; n < count; ++n) {
-    Sample s{at::randint(0, classes, {6, 8}, at::kLong), at::randint(0, classes, {6, 8}, at::kLong), at::randn({6, 8}),
-             at::rand({6, 8}) + 0.5};
-    s.label.masked_fill_(at::rand({6, 8}) < 0.2, 255);
-    s.target.masked_fill_(at::rand({6, 8}) < 0.2, 0.0);
-    samples.push_back(s);
-  }
-  samples[1].label.fill_(255);   // nothing labelled
-  samples[2].target.fill_(0.0);  // nothing valid
-  samples[3].label.fill_(2);     // one class alone
-  samples[3].predicted.fill_(2);
-  return samples;
-}
-
-Report measure(const std::vector<Sample>& samples, int classes, std::size_t batch) {
-  Metrics metrics(classes, true, at::kCPU);
-  for (std::size_t begin = 0; begin < samples.size(); begin += batch) {
-    std::array<std::vector<at::Tensor>, 4> parts;
-    for (std::size_t i = begin; i < std::min(samples.size(), begin + batch); ++i) {
-      const Sample& s = samples[i];
-      parts[0].push_back(s.predicted);
-      parts[1].push_back(s.label);
-      parts[2].push_back(s.depth.unsqueeze(0));
-      parts[3].push_back(s.target.unsqueeze(0));
+Report plain_report(const Images& images, int classes, std::size_t batch) {
+  Report report;
+  plain_segmentation(images, classes, report.dataset, &report.class_iou);
+  plain_depth(images, report.dataset);
+  WeightedMean mean;
+  for (std::size_t begin = 0; begin < images.size(); begin += batch) {
+    const Images part(images.begin() + static_cast<std::ptrdiff_t>(begin),
+                      images.begin() + static_cast<std::ptrdiff_t>(std::min(images.size(), begin + batch)));
+    for (const Image& image : part) {
+      Values values;
+      plain_segmentation({image}, classes, values);
+      mean.add(values, 1.0);
     }
-    metrics.add(at::stack(parts[0]), at::stack(parts[1]), at::stack(parts[2]), at::stack(parts[3]));
+    Values values;
+    plain_depth(part, values);
+    mean.add(values, static_cast<double>(part.size()));
   }
-  return metrics.report();
+  mean.write_to(report.paper);
+  return report;
 }
 
-TEST(Metrics, DatasetProtocolEqualsPlainLoops) {
-  const auto samples = random_samples(7, 5);
-  const Report report = measure(samples, 5, 3);
-  EXPECT_NEAR(report.dataset.at("miou"), *Plain::miou(samples, 5), 1e-12);
-  EXPECT_NEAR(report.dataset.at("pix_acc"), *Plain::accuracy(samples), 1e-12);
-  const auto depth = *Plain::depth(samples);
-  EXPECT_NEAR(report.dataset.at("abs_err"), depth[0], 1e-12);
-  EXPECT_NEAR(report.dataset.at("rel_err"), depth[1], 1e-12);
-  EXPECT_NEAR(report.dataset.at("rmse"), depth[2], 1e-12);
-  EXPECT_NEAR(report.dataset.at("delta_1"), depth[3], 1e-12);
+void add_batch(Metrics& metrics, const Images& images, std::size_t begin, std::size_t end) {
+  const auto n = static_cast<std::int64_t>(end - begin);
+  const at::Tensor predicted = at::empty({n, kHeight, kWidth}, at::kLong);
+  const at::Tensor label = at::empty({n, kHeight, kWidth}, at::kLong);
+  const at::Tensor depth = at::empty({n, 1, kHeight, kWidth}, at::kFloat);
+  const at::Tensor target = at::empty({n, 1, kHeight, kWidth}, at::kFloat);
+  for (std::size_t i = begin; i < end; ++i) {
+    const std::size_t offset = (i - begin) * kPixels;
+    std::copy(images[i].predicted.begin(), images[i].predicted.end(), predicted.data_ptr<std::int64_t>() + offset);
+    std::copy(images[i].label.begin(), images[i].label.end(), label.data_ptr<std::int64_t>() + offset);
+    std::copy(images[i].depth.begin(), images[i].depth.end(), depth.data_ptr<float>() + offset);
+    std::copy(images[i].target.begin(), images[i].target.end(), target.data_ptr<float>() + offset);
+  }
+  metrics.add(predicted, label, depth, target);
 }
 
-TEST(Metrics, PaperProtocolEqualsPlainLoops) {
-  const auto samples = random_samples(7, 5);
-  const Report report = measure(samples, 5, 3);
-  double miou = 0.0;
-  double accuracy = 0.0;
-  int images = 0;
-  for (const Sample& s : samples) {
-    if (const auto one = Plain::accuracy({s})) {
-      miou += *Plain::miou({s}, 5);
-      accuracy += *one;
-      ++images;
+/// As the evaluation does it: batches dealt out to the ranks in turn, then summed.
+Report measure(const Images& images, int classes, std::size_t batch, std::size_t num_ranks = 1) {
+  std::vector<Metrics> ranks;
+  for (std::size_t i = 0; i < num_ranks; ++i) {
+    ranks.emplace_back(classes, true, at::kCPU);
+  }
+  for (std::size_t begin = 0; begin < images.size(); begin += batch) {
+    add_batch(ranks[begin / batch % num_ranks], images, begin, std::min(images.size(), begin + batch));
+  }
+  std::vector<at::Tensor> totals;
+  for (std::size_t i = 1; i < num_ranks; ++i) {
+    std::size_t index = 0;
+    ranks[i].sum_over_ranks([&](const at::Tensor& tensor) {
+      if (index == totals.size()) {
+        totals.push_back(at::zeros_like(tensor));
+      }
+      totals[index++].add_(tensor);
+    });
+  }
+  std::size_t index = 0;
+  ranks[0].sum_over_ranks([&](const at::Tensor& tensor) {
+    if (index < totals.size()) {
+      tensor.add_(totals[index++]);
+    }
+  });
+  return ranks[0].report();
+}
+
+void expect_equal(const Values& found, const Values& expected, const std::string& where) {
+  ASSERT_EQ(found.size(), expected.size()) << where;
+  for (const auto& [name, value] : expected) {
+    ASSERT_TRUE(found.contains(name)) << where << name;
+    EXPECT_NEAR(found.at(name), value, 1e-12 * std::max(1.0, std::abs(value))) << where << name;
+  }
+}
+
+void expect_equal(const Report& found, const Report& expected, const std::string& where) {
+  expect_equal(found.paper, expected.paper, where + " paper ");
+  expect_equal(found.dataset, expected.dataset, where + " dataset ");
+  ASSERT_EQ(found.class_iou.size(), expected.class_iou.size());
+  for (std::size_t c = 0; c < expected.class_iou.size(); ++c) {
+    ASSERT_EQ(found.class_iou[c].has_value(), expected.class_iou[c].has_value()) << where << " class " << c;
+    EXPECT_NEAR(found.class_iou[c].value_or(0.0), expected.class_iou[c].value_or(0.0), 1e-12)
+        << where << " class " << c;
+  }
+}
+
+Images random_images(int count, int classes, unsigned seed) {
+  std::mt19937 engine(seed);
+  std::uniform_real_distribution<float> uniform(0.0F, 1.0F);
+  std::normal_distribution<float> normal;
+  std::uniform_int_distribution<int> any_class(0, classes - 1);
+  Images images(static_cast<std::size_t>(count));
+  for (Image& image : images) {
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      image.predicted[i] = any_class(engine);
+      image.label[i] = uniform(engine) < 0.2F ? 255 : any_class(engine);
+      image.depth[i] = 1.0F + 0.5F * normal(engine);  // now and then below zero
+      image.target[i] = uniform(engine) < 0.2F ? 0.0F : 0.3F + uniform(engine);
     }
   }
-  EXPECT_EQ(images, 6);
-  EXPECT_NEAR(report.paper.at("miou"), miou / images, 1e-12);
-  EXPECT_NEAR(report.paper.at("pix_acc"), accuracy / images, 1e-12);
-  std::array<double, 4> sums{};
-  double weight = 0.0;
-  for (std::size_t begin = 0; begin < samples.size(); begin += 3) {
-    const std::vector<Sample> batch(samples.begin() + static_cast<std::ptrdiff_t>(begin),
-                                    samples.begin() + static_cast<std::ptrdiff_t>(std::min(samples.size(), begin + 3)));
-    const auto depth = *Plain::depth(batch);
-    for (std::size_t i = 0; i < 4; ++i) {
-      sums[i] += depth[i] * static_cast<double>(batch.size());
-    }
-    weight += static_cast<double>(batch.size());
-  }
-  EXPECT_NEAR(report.paper.at("abs_err"), sums[0] / weight, 1e-12);
-  EXPECT_NEAR(report.paper.at("rel_err"), sums[1] / weight, 1e-12);
-  EXPECT_NEAR(report.paper.at("rmse"), sums[2] / weight, 1e-12);
-  EXPECT_NEAR(report.paper.at("delta_1"), sums[3] / weight, 1e-12);
+  return images;
 }
 
-TEST(Metrics, SegmentationDoesNotDependOnTheBatch) {
-  const auto samples = random_samples(7, 5);
-  const Report one = measure(samples, 5, 1);
-  const Report all = measure(samples, 5, 7);
+struct Case {
+  const char* name;
+  void (*change)(Images&);
+};
+
+/// What may go wrong in a data set, each on top of random images.
+const std::array<Case, 10> kCases = {
+    {{"random", [](Images&) {}},
+     {"one image without a label", [](Images& images) { images[1].label.fill(255); }},
+     {"one batch without a label",
+      [](Images& images) {
+        images[0].label.fill(255);
+        images[1].label.fill(255);
+      }},
+     {"no label anywhere",
+      [](Images& images) {
+        for (Image& image : images) {
+          image.label.fill(255);
+        }
+      }},
+     {"one image without valid depth", [](Images& images) { images[2].target.fill(0.0F); }},
+     {"one batch without valid depth",
+      [](Images& images) {
+        images[0].target.fill(0.0F);
+        images[1].target.fill(0.0F);
+      }},
+     {"no valid depth anywhere",
+      [](Images& images) {
+        for (Image& image : images) {
+          image.target.fill(0.0F);
+        }
+      }},
+     {"one class alone, found",
+      [](Images& images) {
+        for (Image& image : images) {
+          image.label.fill(2);
+          image.predicted.fill(2);
+        }
+      }},
+     {"one class alone, never found",
+      [](Images& images) {
+        for (Image& image : images) {
+          image.label.fill(2);
+          image.predicted.fill(0);
+        }
+      }},
+     {"a class absent, and one predicted on ignored pixels alone", [](Images& images) {
+        for (Image& image : images) {
+          for (std::size_t i = 0; i < kPixels; ++i) {
+            image.label[i] = image.label[i] == 1 || image.label[i] == 3 ? 0 : image.label[i];
+            image.predicted[i] = image.label[i] == 255 ? 1 : std::min(image.predicted[i], 0);
+          }
+        }
+      }}}};
+
+TEST(Metrics, EqualPlainLoopsWhateverTheCaseTheBatchAndTheRanks) {
+  for (const int classes : {4, 7, 13, 19}) {
+    for (const Case& one : kCases) {
+      Images images = random_images(7, classes, 3);
+      one.change(images);
+      for (const std::size_t batch : {1, 2, 3, 7, 10}) {
+        for (const std::size_t ranks : {1, 2, 3}) {
+          expect_equal(measure(images, classes, batch, ranks), plain_report(images, classes, batch),
+                       fmt::format("{}, {} classes, batch {}, {} ranks:", one.name, classes, batch, ranks));
+        }
+      }
+    }
+  }
+}
+
+TEST(Metrics, OnlyThePaperProtocolsDepthDependsOnTheBatch) {
+  const Images images = random_images(7, 5, 4);
+  const Report one = measure(images, 5, 1);
+  const Report all = measure(images, 5, 7);
+  expect_equal(one.dataset, all.dataset, "dataset ");
   EXPECT_NEAR(one.paper.at("miou"), all.paper.at("miou"), 1e-12);
-  EXPECT_NEAR(one.dataset.at("abs_err"), all.dataset.at("abs_err"), 1e-12);
+  EXPECT_NEAR(one.paper.at("pix_acc"), all.paper.at("pix_acc"), 1e-12);
+  EXPECT_NE(one.paper.at("rmse"), all.paper.at("rmse"));
 }
 
 TEST(Metrics, NothingToCountIsAbsentNotNan) {
-  std::vector<Sample> samples = random_samples(4, 5);
-  for (Sample& s : samples) {
-    s.label.fill_(255);
-    s.target.fill_(0.0);
+  Images images = random_images(4, 5, 5);
+  for (Image& image : images) {
+    image.label.fill(255);
+    image.target.fill(0.0F);
   }
-  const Report report = measure(samples, 5, 2);
+  const Report report = measure(images, 5, 2);
   EXPECT_TRUE(report.paper.empty());
   EXPECT_TRUE(report.dataset.empty());
   EXPECT_EQ(report.class_iou, std::vector<std::optional<double>>(5));
 }
 
 TEST(Metrics, PerfectIsPerfect) {
-  const at::Tensor label = at::randint(0, 3, {2, 4, 4}, at::kLong);
-  const at::Tensor depth = at::rand({2, 1, 4, 4}) + 0.5;
-  Metrics metrics(3, true, at::kCPU);
-  metrics.add(label, label, depth, depth);
-  const Report report = metrics.report();
+  Images images = random_images(2, 3, 6);
+  for (Image& image : images) {
+    image.predicted = image.label;
+    std::replace(image.predicted.begin(), image.predicted.end(), 255, 0);
+    image.depth = image.target;
+  }
+  const Report report = measure(images, 3, 2);
   for (const Values* values : {&report.paper, &report.dataset}) {
     EXPECT_DOUBLE_EQ(values->at("miou"), 1.0);
     EXPECT_DOUBLE_EQ(values->at("pix_acc"), 1.0);

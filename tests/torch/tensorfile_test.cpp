@@ -108,19 +108,6 @@ TEST_F(TensorFile, RefusesToRunCode) {
   EXPECT_FALSE(fs::exists(path("ran")));
 }
 
-TEST_F(TensorFile, OldFormatSaysSo) {
-  if (!python("import torch\ntorch.save({'x': torch.zeros(1)}, '" + path("old.pt") +
-              "', _use_new_zipfile_serialization=False)\n")) {
-    GTEST_SKIP() << "no .venv with torch";
-  }
-  try {
-    static_cast<void>(read_tensor_dict(path("old.pt")));
-    FAIL() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("since PyTorch 1.6"), std::string::npos) << error.what();
-  }
-}
-
 TEST_F(TensorFile, EveryPrefixIsAnError) {
   const std::string bytes = tensor_dict_bytes({{"a", at::ones({4})}});
   for (std::size_t size = 0; size < bytes.size(); size += 7) {

@@ -119,6 +119,38 @@ TEST_F(ConfigFile, ResolvesWhatFollowsFromTheSystem) {
   EXPECT_EQ(read("", {"model.system=align"}).run.name, "align_resnet34");
 }
 
+TEST_F(ConfigFile, LossOptionsAreReadAndBounded) {
+  const RunConfig c = read("[loss]\ndepth = \"smoothL1\"\ntransferred_depth = \"ssim\"\n",
+                           {"loss.transferred_segmentation=kl", "loss.soft_target=true", "loss.label_smoothing=0.1"});
+  EXPECT_EQ(c.loss.depth, DepthLoss::smooth_l1);
+  EXPECT_EQ(c.loss.transferred_depth, TransferredDepthLoss::ssim);
+  EXPECT_EQ(c.loss.transferred_segmentation, TransferredSegmentationLoss::kl);
+  EXPECT_TRUE(c.loss.soft_target);
+  EXPECT_EQ(c.loss.label_smoothing, 0.1);
+  EXPECT_EQ(refusal("[loss]\nlabel_smoothing = 1\n"),
+            ":2:19: loss.label_smoothing must be a number >= 0 and < 1, found the integer 1");
+  EXPECT_EQ(refusal("[loss]\ndepth = \"l1\"\n"),
+            ":2:9: loss.depth must be one of L1, MSE, logL1, smoothL1 (did you mean \"L1\"?), found the string \"l1\"");
+  EXPECT_EQ(refusal("[loss]\ntransferred_depth = \"MSE\"\n"),
+            ":2:21: loss.transferred_depth must be one of L1, ssim, found the string \"MSE\"");
+}
+
+TEST_F(ConfigFile, OnlyXtascHasLossesOfItsOwnForTransferredPredictions) {
+  const std::vector<std::string> options = {"loss.depth=MSE", "loss.transferred_depth=ssim",
+                                            "loss.transferred_segmentation=kl", "loss.soft_target=true",
+                                            "loss.label_smoothing=0.1"};
+  for (const char* system : {"align", "base_mt"}) {
+    std::vector<std::string> assignments = options;
+    assignments.push_back(std::string("model.system=") + system);
+    const LossSection loss = read("", assignments).loss;
+    EXPECT_EQ(loss.depth, DepthLoss::mse);
+    EXPECT_EQ(loss.transferred_depth, TransferredDepthLoss::l1);
+    EXPECT_EQ(loss.transferred_segmentation, TransferredSegmentationLoss::cross);
+    EXPECT_FALSE(loss.soft_target);
+    EXPECT_EQ(loss.label_smoothing, 0.0);
+  }
+}
+
 TEST_F(ConfigFile, IdentityLeavesOutWhatChangesNoNumber) {
   const std::string identity = identity_text(read(""));
   EXPECT_EQ(identity_text(read("", {"run.output=x", "run.name=y", "run.threads=3"})), identity);

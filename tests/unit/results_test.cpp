@@ -62,6 +62,7 @@ EpochRecord awkward_record() {
   record.task_weight = {{"seg", 0.1 + 0.2}};
   record.paper = {{"miou", std::nextafter(0.5, 1.0)}};
   record.dataset = {{"rel_err", 19.78}};
+  record.consistency = {{"seg", 0.7}, {"energy_2021", 2.0 / 3.0}};
   record.class_iou = {0.25, std::nullopt, 1.0};
   record.is_best = true;
   record.images_per_second = 12345.678901234567;
@@ -83,6 +84,7 @@ TEST(MetricsLine, KeepsEveryDigit) {
   EXPECT_EQ(read.task_weight, written.task_weight);
   EXPECT_EQ(read.paper, written.paper);
   EXPECT_EQ(read.dataset, written.dataset);
+  EXPECT_EQ(read.consistency, written.consistency);
   EXPECT_EQ(read.class_iou, written.class_iou);
   EXPECT_EQ(read.is_best, written.is_best);
   EXPECT_EQ(read.images_per_second, written.images_per_second);
@@ -101,6 +103,16 @@ TEST(MetricsLine, WritesNanAsNullAndReadsItAsAbsent) {
   EXPECT_EQ(read.paper, (MetricValues{{"pix_acc", 0.5}}));
   EXPECT_THAT(read.class_iou, ElementsAre(std::nullopt));
   EXPECT_TRUE(std::isnan(read.learning_rate));
+}
+
+TEST(MetricsLine, ReadsWhatAVersionWithoutConsistencyWrote) {
+  EpochRecord record = awkward_record();
+  record.consistency.clear();
+  std::string line = to_json_line(record);
+  const std::string field = R"("consistency":{},)";
+  ASSERT_THAT(line, HasSubstr(field));
+  line.erase(line.find(field), field.size());
+  EXPECT_EQ(from_json_line(line).dataset, record.dataset);
 }
 
 TEST(MetricsLine, NamesTheFieldThatIsWrong) {

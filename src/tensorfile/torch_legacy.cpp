@@ -1,0 +1,68 @@
+// The torch.save format before PyTorch 1.6: five pickles (magic number, protocol version, system, the object, the keys
+// of its storages), then for each key an int64 with the number of elements and the elements themselves.
+// Source: https://github.com/pytorch/pytorch/blob/v2.11.0/torch/serialization.py (_legacy_save, _legacy_load).
+#include <ATen/ATen.h>
+
+#include <cstring>
+#include <set>
+
+#include "tensorfile/formats.hpp"
+#include "tensorfile/printable.hpp"
+#include "tensorfile/storage.hpp"
+
+namespace xtasc::tensorfile {
+
+namespace {
+
+void check_system(const Pickle& system) {
+  for (const auto& [key, value] : *pickle_as<PickleDict*>(system.root, "a dictionary")) {
+    if (pickle_text(key) == "little_endian") {
+      check(pickle_as<bool>(value, "true or false"), "its numbers are big-endian");
+    }
+  }
+}
+
+/// ("storage", type, key, location, number of elements, view), view being None or (key, offset, number of elements).
+PickleValue load_storage(const PickleValue& id_value, StorageTable& storages) {
+  const PickleList& id = pickle_list(id_value);
+  const StorageId storage = storage_id_of(id);
+  const at::Tensor flat = storages.declare(storage.key, storage.dtype, storage.num_elements);
+  if (id.size() < 6 || std::holds_alternative<std::monostate>(id[5].data)) {
+    return {PickleStorage{flat}};
+  }
+  const PickleList& view = pickle_list(id[5]);
+  check(view.size() == 3, "malformed pickle: a view of {} parts", view.size());
+  const std::int64_t size = pickle_integer(view[2]);
+  const std::int64_t stride = 1;
+  return {PickleStorage{view_of_storage(flat, pickle_integer(view[1]), {&size, 1}, {&stride, 1})}};
+}
+
+}  // namespace
+
+TensorFile read_torch_legacy(std::string_view bytes) {
+  ByteReader reader(bytes.substr(kLegacyMagic.size()));
+  constexpr std::int64_t kProtocol = 1001;
+  const std::int64_t protocol = pickle_integer(reader.pickle().root);
+  check(protocol == kProtocol, "it is of torch.save's protocol {}, {} is known", protocol, kProtocol);
+  check_system(reader.pickle());
+  StorageTable storages(bytes.size());
+  const Pickle object = reader.pickle([&](const PickleValue& id) { return load_storage(id, storages); });
+  const Pickle keys = reader.pickle();
+  std::set<std::string_view> filled;
+  for (const PickleValue& key : pickle_list(keys.root)) {
+    const std::string_view name = pickle_text(key);
+    const at::Tensor& flat = storages.at(name);
+    check(filled.insert(name).second, "storage {} is there twice", printable(name));
+    const std::int64_t num_elements = reader.int64();
+    check(num_elements == flat.numel(), "storage {} has {} elements, {} expected", printable(name), num_elements,
+          flat.numel());
+    const std::string_view data = reader.take(flat.nbytes());
+    std::memcpy(flat.mutable_data_ptr(), data.data(), data.size());
+  }
+  check(filled.size() == storages.size(), "{} of its {} storages are missing", storages.size() - filled.size(),
+        storages.size());
+  check(reader.rest().empty(), "{} bytes follow its last storage", reader.rest().size());
+  return tensors_of(object, Format::torch_legacy, bytes.size());
+}
+
+}  // namespace xtasc::tensorfile

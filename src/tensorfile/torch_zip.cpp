@@ -1,0 +1,149 @@
+// The torch.save format since PyTorch 1.6: a zip file with a pickle, "data.pkl", and one record for each storage.
+// Source: https://github.com/pytorch/pytorch/blob/v2.11.0/torch/serialization.py (_save, _load).
+#include <ATen/ATen.h>
+#include <caffe2/serialize/in_memory_adapter.h>
+#include <caffe2/serialize/inline_container.h>
+
+#include <cstring>
+
+#include "core/error.hpp"
+#include "tensorfile/formats.hpp"
+#include "tensorfile/printable.hpp"
+#include "tensorfile/storage.hpp"
+
+namespace xtasc::tensorfile {
+
+namespace {
+
+using caffe2::serialize::MemoryReadAdapter;
+using caffe2::serialize::PyTorchStreamReader;
+
+/// \param max_bytes  the file's length: torch.save does not compress, and what did could ask for any amount of memory
+std::string record_text(PyTorchStreamReader& reader, const std::string& name, std::size_t max_bytes) {
+  check(reader.hasRecord(name), "record {} is missing", printable(name));
+  check(reader.getRecordSize(name) <= max_bytes, "record {} is larger than the file", printable(name));
+  auto [data, size] = reader.getRecord(name);
+  return std::string(static_cast<const char*>(data.get()), size);
+}
+
+PickleValue load_storage(PyTorchStreamReader& reader, const PickleValue& id, StorageTable& storages) {
+  const StorageId storage = storage_id_of(pickle_list(id));
+  const std::size_t num_known = storages.size();
+  const at::Tensor flat = storages.declare(storage.key, storage.dtype, storage.num_elements);
+  if (storages.size() > num_known) {
+    const std::string record = fmt::format("data/{}", storage.key);
+    check(reader.hasRecord(record), "record {} is missing", printable(record));
+    const std::size_t size = reader.getRecordSize(record);
+    check(size == flat.nbytes(), "record {} has {} bytes, {} elements of {} expected", printable(record), size,
+          flat.numel(), c10::toString(flat.scalar_type()));
+    if (size > 0) {
+      reader.getRecord(record, flat.mutable_data_ptr(), size);
+    }
+  }
+  return {PickleStorage{flat}};
+}
+
+/// Writes the opcodes of a pickled dict of tensors, as Python's torch.save does. Not torch's own C++ pickler: it adds a
+/// type tag that `torch.load` refuses to open by default.
+class PickleWriter {
+ public:
+  PickleWriter() : bytes_("\x80\x02}(", 4) {}  // protocol 2, empty dict, mark
+
+  /// One entry: torch._utils._rebuild_tensor_v2(storage, 0, size, stride, False, OrderedDict())
+  void tensor(const std::string& name, const at::Tensor& contiguous, std::int64_t key) {
+    text(name);
+    bytes_ += "ctorch._utils\n_rebuild_tensor_v2\n(";
+    bytes_ += '(';
+    text("storage");
+    bytes_ += fmt::format("ctorch\n{}Storage\n", storage_type(contiguous.scalar_type()));
+    text(std::to_string(key));
+    text("cpu");
+    integer(contiguous.numel());
+    bytes_ += "tQ";
+    integer(0);
+    integers(contiguous.sizes());
+    integers(contiguous.strides());
+    bytes_ += "\x89";
+    bytes_ += "ccollections\nOrderedDict\n)RtR";
+  }
+
+  std::string finish() { return bytes_ + "u."; }
+
+ private:
+  static const char* storage_type(at::ScalarType type) {
+    switch (type) {
+      case at::kFloat:
+        return "Float";
+      case at::kDouble:
+        return "Double";
+      case at::kBFloat16:
+        return "BFloat16";
+      case at::kLong:
+        return "Long";
+      default:
+        fail("tensors of {} are not written", c10::toString(type));
+    }
+  }
+
+  template <typename T>
+  void raw(T value) {
+    bytes_.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  }
+
+  void text(const std::string& value) {
+    bytes_ += 'X';
+    raw(static_cast<std::uint32_t>(value.size()));
+    bytes_ += value;
+  }
+
+  void integer(std::int64_t value) {
+    bytes_ += "\x8a\x08";  // LONG1 of eight bytes
+    raw(value);
+  }
+
+  void integers(at::IntArrayRef values) {
+    bytes_ += '(';
+    for (const std::int64_t value : values) {
+      integer(value);
+    }
+    bytes_ += 't';
+  }
+
+  std::string bytes_;
+};
+
+}  // namespace
+
+TensorFile read_torch_zip(std::string_view bytes) {
+  PyTorchStreamReader reader(std::make_shared<MemoryReadAdapter>(bytes.data(), static_cast<off_t>(bytes.size())));
+  check(!reader.hasRecord("byteorder") || record_text(reader, "byteorder", bytes.size()) == "little",
+        "its numbers are big-endian");
+  const std::string program = record_text(reader, "data.pkl", bytes.size());
+  StorageTable storages(bytes.size());
+  const Pickle pickle = unpickle(program, [&](const PickleValue& id) { return load_storage(reader, id, storages); });
+  return tensors_of(pickle, Format::torch_zip, bytes.size());
+}
+
+std::string tensor_dict_bytes(const TensorDict& tensors) {
+  std::string file;
+  caffe2::serialize::PyTorchStreamWriter writer([&file](const void* data, std::size_t size) {
+    file.append(static_cast<const char*>(data), size);
+    return size;
+  });
+  PickleWriter pickle;
+  std::int64_t key = 0;
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor flat = tensor.detach().to(at::kCPU).contiguous();
+    pickle.tensor(name, flat, key);
+    writer.writeRecord(fmt::format("data/{}", key), flat.const_data_ptr(), flat.nbytes());
+    ++key;
+  }
+  const std::string program = pickle.finish();
+  writer.writeRecord("data.pkl", program.data(), program.size());
+  constexpr std::string_view kOrder = "little";
+  writer.writeRecord("byteorder", kOrder.data(), kOrder.size());
+  writer.writeEndOfFile();
+  return file;
+}
+
+}  // namespace xtasc::tensorfile

@@ -1,0 +1,153 @@
+#include "train/weights.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/log.hpp"
+#include "model/resnet.hpp"
+
+namespace xtasc::train {
+
+namespace {
+
+using tensorfile::TensorDict;
+using Targets = std::vector<std::pair<std::string, at::Tensor>>;
+
+std::string shape_text(const at::Tensor& tensor) {
+  return tensor.dim() == 0 ? "a single number" : fmt::format("{}", fmt::join(tensor.sizes(), " x "));
+}
+
+/// Collects what does not fit instead of stopping at the first. \param model  for the message, e.g. "the model"
+void check_fit(const Targets& targets, const TensorDict& tensors, const std::string& source, const std::string& model) {
+  std::vector<std::string> missing, other, left_over;
+  std::set<std::string_view> known;
+  for (const auto& [name, target] : targets) {
+    known.insert(name);
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) {
+      missing.push_back(fmt::format("missing: {} ({})", name, shape_text(target)));
+    } else if (found->second.sizes() != target.sizes()) {
+      other.push_back(fmt::format("{} is {}, {} expected", name, shape_text(found->second), shape_text(target)));
+    } else if (!found->second.is_floating_point()) {
+      other.push_back(
+          fmt::format("{} is of {}, a floating-point type expected", name, c10::toString(found->second.scalar_type())));
+    }
+  }
+  for (const auto& [name, tensor] : tensors) {
+    if (!known.contains(name) && !name.ends_with("num_batches_tracked")) {
+      left_over.push_back(fmt::format("left over: {} ({})", name, shape_text(tensor)));
+    }
+  }
+  std::vector<std::string> faults = missing;
+  faults.insert(faults.end(), other.begin(), other.end());
+  faults.insert(faults.end(), left_over.begin(), left_over.end());
+  if (!faults.empty()) {
+    throw Error(fmt::format("{} does not fit {}: {} missing, {} of another shape or type, {} left over", source, model,
+                            missing.size(), other.size(), left_over.size()),
+                ExitCode::failure, faults);
+  }
+}
+
+void copy(const Targets& targets, const TensorDict& tensors) {
+  const c10::NoGradGuard no_grad;
+  for (const auto& [name, target] : targets) {
+    target.detach().copy_(tensors.at(name));
+  }
+}
+
+/// The tensors of the set's encoder, without "encoder." before their names: as torchvision calls them.
+Targets encoder_targets(const model::ParameterSet& set) {
+  constexpr std::string_view kPrefix = "encoder.";
+  Targets targets;
+  for (const auto* tensors : {&set.parameters(), &set.buffers()}) {
+    for (const auto& [name, tensor] : *tensors) {
+      if (name.starts_with(kPrefix)) {
+        targets.emplace_back(name.substr(kPrefix.size()), tensor);
+      }
+    }
+  }
+  return targets;
+}
+
+/// Which ResNet has blocks of these names, e.g. " (by its names it is a resnet34)"; empty when none has.
+std::string guessed_encoder(const TensorDict& tensors) {
+  std::array<std::int64_t, 4> blocks{};
+  for (std::size_t stage = 0; stage < blocks.size(); ++stage) {
+    while (tensors.contains(fmt::format("layer{}.{}.conv1.weight", stage + 1, blocks[stage]))) {
+      ++blocks[stage];
+    }
+  }
+  const bool bottleneck = tensors.contains("layer1.0.conv3.weight");
+  const auto names = config::names<config::Encoder>();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const model::ResNetShape shape = model::resnet_shape(static_cast<config::Encoder>(i));
+    if (shape.blocks == blocks && shape.bottleneck == bottleneck) {
+      return fmt::format(" (by its names it is a {})", names[i]);
+    }
+  }
+  return "";
+}
+
+/// Leaves "module." off when it stands before every name. \returns whether it did
+bool strip_module(TensorDict& tensors) {
+  constexpr std::string_view kModule = "module.";
+  if (!std::all_of(tensors.begin(), tensors.end(),
+                   [&](const auto& named) { return named.first.starts_with(kModule); })) {
+    return false;
+  }
+  TensorDict stripped;
+  for (const auto& [name, tensor] : tensors) {
+    stripped.emplace(name.substr(kModule.size()), tensor);
+  }
+  tensors = std::move(stripped);
+  return true;
+}
+
+}  // namespace
+
+void load_weights(const Learner& learner, const std::string& source, const TensorDict& tensors) {
+  const Targets targets = learner.weights();
+  check_fit(targets, tensors, source, "the model");
+  copy(targets, tensors);
+}
+
+EncoderWeights read_encoder_weights(const model::ParameterSet& set, const config::ModelSection& model) {
+  tensorfile::TensorFile file = tensorfile::read_tensor_file(model.encoder_weights);
+  EncoderWeights weights;
+  weights.note = fmt::format("{}: {}", model.encoder_weights, tensorfile::format_name(file.format));
+  if (!file.wrapper.empty()) {
+    weights.note += fmt::format(", the tensors in \"{}\"", file.wrapper);
+  }
+  if (strip_module(file.tensors)) {
+    weights.note += ", \"module.\" left off the names";
+  }
+  if (std::erase_if(file.tensors, [](const auto& named) { return named.first.starts_with("fc."); }) > 0) {
+    weights.note += ", fc.* not used";
+  }
+  const Targets targets = encoder_targets(set);
+  check_fit(targets, file.tensors, model.encoder_weights,
+            fmt::format("model.encoder = \"{}\"{}", config::name(model.encoder), guessed_encoder(file.tensors)));
+  for (const auto& [name, target] : targets) {
+    const at::Tensor& tensor = file.tensors.at(name);
+    check(at::isfinite(tensor).all().item<bool>(), "{}: {} has NaN or infinite numbers", model.encoder_weights, name);
+    weights.tensors.emplace("encoder." + name, tensor);
+  }
+  return weights;
+}
+
+void load_encoder_weights(const Learner& learner, const config::ModelSection& model) {
+  const EncoderWeights weights = read_encoder_weights(learner.net.parameters(), model);
+  Targets targets = learner.weights();
+  std::erase_if(targets, [&](const auto& target) { return !weights.tensors.contains(target.first); });
+  copy(targets, weights.tensors);
+  log_info("encoder weights from {}", weights.note);
+}
+
+}  // namespace xtasc::train

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+
+#include "config/run_config.hpp"
+#include "model/parameters.hpp"
+#include "tensorfile/tensor_file.hpp"
+#include "train/setup.hpp"
+
+namespace xtasc::train {
+
+/// Copies a dictionary of tensors into the learner's weights.
+/// \param source  where they come from, for the message
+/// \throws Error with a line for each tensor that is missing, left over (num_batches_tracked aside) or of another shape
+/// or type.
+void load_weights(const Learner& learner, const std::string& source, const tensorfile::TensorDict& tensors);
+
+/// Weights for an encoder, as a file gave them.
+struct EncoderWeights {
+  tensorfile::TensorDict tensors;  ///< by the net's own names
+  std::string note;                ///< one line: the file, its format and what of it was not used
+};
+
+/// Reads model.encoder_weights, a file with the names of torchvision's ResNets, in any format of tensorfile. The
+/// classifier (fc.*) is not used, and "module.", which DataParallel puts before every name, is left off.
+/// \param set  the net's tensors, on any device: only their names and shapes are looked at
+/// \throws Error as load_weights does; also when a number is NaN or infinite
+[[nodiscard]] EncoderWeights read_encoder_weights(const model::ParameterSet& set, const config::ModelSection& model);
+
+/// Copies read_encoder_weights into the learner's encoder and logs its note.
+void load_encoder_weights(const Learner& learner, const config::ModelSection& model);
+
+}  // namespace xtasc::train

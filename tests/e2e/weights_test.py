@@ -1,0 +1,244 @@
+"""Weights for the encoder: files as torchvision has them and wrong ones, through the programs that open them.
+
+No file is downloaded: the names and shapes of torchvision's ResNets are written down here, the numbers are random.
+Source of the names: https://github.com/pytorch/vision/blob/main/torchvision/models/resnet.py
+"""
+
+from __future__ import annotations
+
+import collections
+import io
+import json
+import pathlib
+import pickle
+import struct
+import subprocess
+import sys
+import tarfile
+import unittest
+
+import common
+from common import Programs, sets
+
+try:
+    import torch
+except ImportError:
+    print("skipped: this Python has no torch")
+    sys.exit(77)
+
+programs: Programs
+BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
+SAFETENSORS = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64"}
+Tensors = collections.OrderedDict
+
+
+def resnet(encoder: str) -> Tensors:
+    """A state_dict with torchvision's names and shapes in its order, as torch.nn makes the modules."""
+    modules = Tensors()
+    bottleneck = encoder == "resnet50"
+
+    def unit(convolution: str, norm: str, into: int, out: int, kernel: int) -> None:
+        modules[convolution] = torch.nn.Conv2d(into, out, kernel, bias=False)
+        modules[norm] = torch.nn.BatchNorm2d(out)
+
+    unit("conv1", "bn1", 3, 64, 7)
+    into = 64
+    for stage, count in enumerate(BLOCKS[encoder], start=1):
+        width = 32 << stage
+        out = width * (4 if bottleneck else 1)
+        for index in range(count):
+            block = f"layer{stage}.{index}."
+            sizes = [(into, out, 3), (out, out, 3)]
+            if bottleneck:
+                sizes = [(into, width, 1), (width, width, 3), (width, out, 1)]
+            for number, size in enumerate(sizes, start=1):
+                unit(f"{block}conv{number}", f"{block}bn{number}", *size)
+            if index == 0 and into != out:
+                unit(f"{block}downsample.0", f"{block}downsample.1", into, out, 1)
+            into = out
+    modules["fc"] = torch.nn.Linear(into, 1000)
+    tensors = Tensors()
+    for name, module in modules.items():
+        tensors.update((f"{name}.{key}", value) for key, value in module.state_dict().items())
+    tensors._metadata = Tensors({"": {"version": 1}, "conv1": {"version": 1}})  # as every state_dict has it
+    return tensors
+
+
+def save_safetensors(tensors: Tensors, path: pathlib.Path) -> None:
+    header: dict[str, dict] = {"__metadata__": {"format": "pt"}}
+    data = b""
+    for name, tensor in tensors.items():
+        content = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        header[name] = {"dtype": SAFETENSORS[tensor.dtype], "shape": list(tensor.shape),
+                        "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def save_tar(tensors: Tensors, path: pathlib.Path) -> None:
+    """The format before PyTorch 0.1.10, which torch only reads now: tensors are numbers that "pickle" refers to."""
+    storages, entries = io.BytesIO(), io.BytesIO()
+    pickle.dump(len(tensors), storages, 2)
+    pickle.dump(len(tensors), entries, 2)
+    keys = {}
+    for number, (name, tensor) in enumerate(tensors.items()):
+        keys[name], flat = 1000 + number, tensor.contiguous().reshape(-1)
+        kind = torch.FloatStorage if tensor.dtype == torch.float32 else torch.LongStorage
+        pickle.dump((number, "cpu", kind), storages, 2)
+        storages.write(struct.pack("<q", flat.numel()) + flat.numpy().tobytes())
+        pickle.dump((keys[name], number, torch.FloatTensor), entries, 2)
+        dims = tensor.dim()
+        entries.write(struct.pack(f"<q{2 * dims + 1}q", dims, *tensor.shape, *tensor.contiguous().stride(), 0))
+    pickle.dump([], storages, 2)
+
+    class Reference:
+        def __init__(self, key: int) -> None:
+            self.key = key
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value: object) -> str | None:
+            return str(value.key) if isinstance(value, Reference) else None
+
+    program = io.BytesIO()
+    Pickler(program, 2).dump(Tensors((name, Reference(key)) for name, key in keys.items()))
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in (("storages", storages), ("tensors", entries), ("pickle", program)):
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = content.tell(), 1484000000.5  # a fraction, so that an extended header is written
+            content.seek(0)
+            tar.addfile(info, content)
+
+
+def save_legacy(value: object, path: pathlib.Path) -> None:
+    torch.save(value, path, _use_new_zipfile_serialization=False)
+
+
+class Weights(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        torch.manual_seed(1)
+        cls.resnet18 = resnet("resnet18")
+
+    def path(self, name: str) -> pathlib.Path:
+        return programs.scratch / name
+
+    def run_inspect(self, path: pathlib.Path, encoder: str) -> subprocess.CompletedProcess[str]:
+        assignments = [f"model.encoder={encoder}", f"model.encoder_weights={path}"]
+        return programs.run("xtasc-inspect", "model", *sets(assignments))
+
+    def inspect(self, path: pathlib.Path, encoder: str) -> str:
+        done = self.run_inspect(path, encoder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.splitlines()[-1]
+
+    def refused(self, path: pathlib.Path, encoder: str = "resnet18") -> list[str]:
+        done = self.run_inspect(path, encoder)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        return done.stderr.splitlines()
+
+    def test_state_dicts_have_torchvisions_sizes(self) -> None:
+        # https://pytorch.org/vision/main/models.html: parameters of the whole net, with its classifier
+        for encoder, count in (("resnet18", 11_689_512), ("resnet34", 21_797_672), ("resnet50", 25_557_032)):
+            values = resnet(encoder).items()
+            self.assertEqual(sum(v.numel() for n, v in values if "running" not in n and "num_batches" not in n), count)
+
+    def test_every_format_opens(self) -> None:
+        for name, save, words in (("resnet18-f37072fd.pth", torch.save, "torch.save (zip)"),
+                                  ("resnet18-old.pth", save_legacy, "torch.save (before PyTorch 1.6)"),
+                                  ("resnet18-5c106cde.pth", save_tar, "torch.save (tar, before PyTorch 0.1.10)"),
+                                  ("model.safetensors", save_safetensors, "safetensors")):
+            with self.subTest(name):
+                path = self.path(name)
+                save(self.resnet18, path)
+                self.assertIn(f"{path}: {words}, fc.* not used: all 100 tensors fit", self.inspect(path, "resnet18"))
+                done = programs.run("xtasc-inspect", "checkpoint", str(path))
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(done.stdout.splitlines()[0], words)
+                self.assertIn("122 tensors, 11699132 elements", done.stdout)
+
+    def test_the_tar_file_is_one_that_torch_opens(self) -> None:
+        save_tar(self.resnet18, self.path("tar.pth"))
+        found = torch.load(self.path("tar.pth"), weights_only=False)
+        self.assertEqual(list(found), list(self.resnet18))
+        self.assertTrue(all(torch.equal(found[name], self.resnet18[name]) for name in found))
+
+    def test_a_bottleneck_net(self) -> None:
+        tensors = resnet("resnet50")
+        for name, save in (("zip50.pth", torch.save), ("old50.pth", save_legacy)):
+            save(tensors, self.path(name))
+            self.assertIn("all 265 tensors fit", self.inspect(self.path(name), "resnet50"))
+
+    def test_training_starts_from_them(self) -> None:
+        for name, save, ranks in (("a.pth", save_legacy, 2), ("a.safetensors", save_safetensors, 0)):
+            with self.subTest(name):
+                save(self.resnet18, self.path(name))
+                done = programs.run("xtasc-train", *programs.train_arguments(
+                    f"runs/{name}", f"model.encoder_weights={self.path(name)}", "train.epochs=1", "train.batch_size=8",
+                    "train.max_steps=1", "train.learning_rate=1e-30"), ranks=ranks)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(done.stderr.count("fc.* not used"), 1, done.stderr)
+                found = torch.load(programs.run_folder(f"runs/{name}") / "checkpoint/last/weights.pt")
+                for key, value in self.resnet18.items():
+                    if not key.startswith("fc.") and "running" not in key and "num_batches" not in key:
+                        # Adam's first step moves every number by the learning rate, 0 too.
+                        self.assertTrue(torch.allclose(found["encoder." + key], value, rtol=0.0, atol=1e-25), key)
+
+    def test_wrappers_prefixes_and_other_types(self) -> None:
+        prefixed = Tensors((f"module.{name}", value) for name, value in self.resnet18.items())
+        save_legacy({"epoch": 3, "best": torch.zeros(()), "state_dict": prefixed}, self.path("wrapped.pth"))
+        self.assertIn('the tensors in "state_dict", "module." left off the names, fc.* not used',
+                      self.inspect(self.path("wrapped.pth"), "resnet18"))
+        bare = {name: torch.nn.Parameter(value.half()) if value.is_floating_point() else value
+                for name, value in self.resnet18.items() if not name.startswith("fc.") and "num_batches" not in name}
+        torch.save({"model": bare}, self.path("half.pth"))
+        self.assertTrue(self.inspect(self.path("half.pth"), "resnet18").endswith(
+            'torch.save (zip), the tensors in "model": all 100 tensors fit'))
+        torch.save({"model": bare, "state_dict": bare}, self.path("two.pth"))
+        self.assertIn('in "model" and in "state_dict"', self.refused(self.path("two.pth"))[0])
+
+    def test_a_wrong_net_is_told_tensor_by_tensor(self) -> None:
+        save_legacy(resnet("resnet34"), self.path("resnet34.pth"))
+        lines = self.refused(self.path("resnet34.pth"))
+        self.assertIn('resnet34.pth does not fit model.encoder = "resnet18" (by its names it is a resnet34): '
+                      "0 missing, 0 of another shape or type, 80 left over", lines[0])
+        self.assertEqual(lines[1], "  left over: layer1.2.bn1.bias (64)")
+        self.assertEqual((len(lines), lines[-1]), (22, "  ... and 60 more"))
+        lines = self.refused(self.path("resnet34.pth"), "resnet50")
+        self.assertIn("missing: layer1.0.conv3.weight (256 x 64 x 1 x 1)", "\n".join(lines))
+        wrong = Tensors(self.resnet18)
+        wrong.pop("bn1.bias")
+        wrong["conv1.weight"] = torch.zeros(64, 4, 7, 7)
+        wrong["layer1.0.bn1.weight"] = torch.ones(64, dtype=torch.int64)
+        wrong["extra"] = torch.zeros(2, 3)
+        torch.save(wrong, self.path("wrong.pth"))
+        self.assertEqual(self.refused(self.path("wrong.pth"))[1:], [
+            "  missing: bn1.bias (64)", "  conv1.weight is 64 x 4 x 7 x 7, 64 x 3 x 7 x 7 expected",
+            "  layer1.0.bn1.weight is of Long, a floating-point type expected", "  left over: extra (2 x 3)"])
+        wrong = Tensors(self.resnet18)
+        wrong["bn1.bias"] = torch.full((64,), float("nan"))
+        save_safetensors(wrong, self.path("nan.safetensors"))
+        self.assertIn("bn1.bias has NaN or infinite numbers", self.refused(self.path("nan.safetensors"))[0])
+
+    def test_files_that_are_none(self) -> None:
+        save_legacy(torch.nn.Linear(2, 2), self.path("module.pth"))
+        torch.save(torch.nn.Linear(2, 2), self.path("module_zip.pth"))
+        self.path("page.pth").write_text("<html>not found</html>")
+        self.path("empty.pth").touch()
+        self.path("pointer.pth").write_text("version https://git-lfs.github.com/spec/v1\n")
+        torch.save({"epoch": 1, "net": {"a": torch.zeros(1)}}, self.path("nested.pth"))
+        with tarfile.open(self.path("other.pth"), "w") as tar:
+            tar.add(self.path("page.pth"), "page")
+        for name, words in (("module.pth", "it holds a whole module (torch.nn.modules.linear.Linear)"),
+                            ("module_zip.pth", "it asks to call torch.nn.modules.linear.Linear"),
+                            ("page.pth", 'found text ("<html>not found</html>")'), ("empty.pth", "an empty file"),
+                            ("pointer.pth", "git lfs pull"), ("nested.pth", "(keys: epoch, net)"),
+                            ("other.pth", 'a tar file without "storages"'), ("none.pth", "none.pth")):
+            with self.subTest(name):
+                lines = self.refused(self.path(name))
+                self.assertEqual(len(lines), 1, lines)
+                self.assertIn(words, lines[0])
+
+
+if __name__ == "__main__":
+    common.main()

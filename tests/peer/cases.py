@@ -1,0 +1,151 @@
+"""The cases that compare_step.py runs: a covering set for every day, and the whole matrix (`--long`).
+
+Names end in the precision. fp64 cases with 0 steps compare predictions, losses and gradients only; with K steps also
+the weights and buffers after K Adam steps.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+
+from xtasc_peer import ENCODERS, SYSTEMS, Options
+
+STEPS = 50  # of the two cases that hold a training to the peer; the others stop sooner
+DEPTH_LOSSES = ("L1", "MSE", "logL1", "smoothL1")
+TRANSFERRED_DEPTH_LOSSES = ("L1", "ssim")
+TRANSFERRED_SEGMENTATION_LOSSES = ("cross", "kl")
+WIDE = Options(encoder="resnet18", lambda_1=0.2, lambda_2=0.35)  # unlike, and large enough to see them swapped
+NARROW = replace(WIDE, decoder_width=32, ttnet_widths=(16, 32, 64))  # float64 convolutions are slow
+WIDER_TTNET = replace(NARROW, ttnet_widths=(128, 256, 512))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of the program."""
+
+    name: str
+    options: Options
+    precision: str = "fp64"
+    steps: int = 0
+    size: tuple[int, int] = (32, 64)  # height, width
+    gaps: str = "some"  # labels and depth: "some" pixels lack them; "no label", "no depth" or "no truth" in any image
+    weights_form: str = "dict"  # how W.pt is saved, see save_weights()
+    twice: bool = False  # run it again: the same bits
+
+
+def settings(case: Case) -> list[str]:
+    """The case as `--set` assignments; what is at its default is left to the program, whose default is under test too."""
+    o, default = case.options, Options()
+    names = {
+        "model.ttnet_batch_norm": "ttnet_batch_norm",
+        "loss.depth": "depth",
+        "loss.transferred_depth": "transferred_depth",
+        "loss.transferred_segmentation": "transferred_segmentation",
+        "loss.soft_target": "soft_target",
+        "loss.label_smoothing": "label_smoothing",
+    }
+    result = [
+        f"run.precision={case.precision}",
+        "run.device=cpu",
+        f"model.system={o.system}",
+        f"model.encoder={o.encoder}",
+        f"loss.lambda_1={o.lambda_1}",
+        f"loss.lambda_2={o.lambda_2}",
+        f"weighting.method={o.weighting}",
+    ]
+    if o.decoder_width != default.decoder_width:
+        result.append(f"model.decoder_width={o.decoder_width}")
+    if o.ttnet_widths != default.ttnet_widths:
+        result.append(f"model.ttnet_widths={list(o.ttnet_widths)}")
+    for key, name in names.items():
+        value = getattr(o, name)
+        if value != getattr(default, name):
+            result.append(f"{key}={str(value).lower() if isinstance(value, bool) else value}")
+    return result
+
+
+def loss_case(name: str, options: Options = NARROW, steps: int = 0, precision: str = "fp64", **losses: object) -> Case:
+    return Case(f"loss_{name}_{precision}", replace(options, **losses), precision, steps)
+
+
+def default_cases() -> list[Case]:
+    """Each option, class count, encoder and kind of gap at least once."""
+    trained = replace(NARROW, weighting="uncertainty")
+    cases = [
+        Case(f"xtasc_{STEPS}_steps_fp64", NARROW, steps=STEPS),
+        Case(f"base_mt_{STEPS}_steps_fp64", replace(NARROW, system="base_mt"), steps=STEPS),
+        Case("paper_widths_xtasc_fp64", WIDE, steps=1, weights_form="views"),
+        Case("paper_widths_resnet34_fp64", replace(WIDE, encoder="resnet34", num_classes=13, lambda_1=0.01)),
+        Case("resnet50_fp64", replace(NARROW, encoder="resnet50")),
+        Case("resnet101_fp64", replace(NARROW, encoder="resnet101", system="base_st_depth")),
+        Case("resnet152_fp64", replace(NARROW, encoder="resnet152", system="base_st_seg")),
+        Case("align_fp64", replace(NARROW, system="align"), steps=2),
+        Case("base_st_seg_fp64", replace(NARROW, system="base_st_seg"), steps=2),
+        Case("base_st_depth_fp64", replace(NARROW, system="base_st_depth", depth="logL1"), steps=2),
+        Case("uncertainty_xtasc_fp64", trained, steps=5, weights_form="state_dict"),
+        Case("uncertainty_base_mt_fp64", replace(trained, system="base_mt"), steps=5),
+        Case("ttnet_batch_norm_fp64", replace(NARROW, ttnet_batch_norm=True), steps=3),
+        Case("ttnet_wider_fp64", replace(WIDER_TTNET, num_classes=19)),
+        loss_case("mse_ssim_kl", steps=3, depth="MSE", transferred_depth="ssim", transferred_segmentation="kl"),
+        loss_case("kl_smooth", num_classes=19, transferred_segmentation="kl", label_smoothing=0.1),
+        loss_case("kl_soft", depth="smoothL1", transferred_segmentation="kl", soft_target=True),
+        loss_case("kl_soft_smooth", num_classes=13, transferred_segmentation="kl", soft_target=True, label_smoothing=0.2),
+        loss_case("cross_soft", depth="logL1", num_classes=13, soft_target=True),
+        loss_case("cross_smooth", transferred_depth="ssim", label_smoothing=0.1),
+        loss_case("align_smoothl1", system="align", depth="smoothL1"),
+        loss_case("align_mse", system="align", depth="MSE", num_classes=13),
+    ]
+    for gaps in ("no label", "no depth", "no truth"):
+        options = replace(NARROW, transferred_depth="ssim", transferred_segmentation="kl", label_smoothing=0.1)
+        cases.append(Case(f"{gaps.replace(' ', '_')}_fp64", options, steps=2, gaps=gaps))
+    cases += [
+        Case("xtasc_fp32", WIDE, "fp32"),
+        Case("align_fp32", replace(NARROW, system="align", depth="MSE"), "fp32"),
+        Case("base_mt_fp32", replace(WIDE, system="base_mt", depth="logL1"), "fp32"),
+        Case("base_st_seg_fp32", replace(NARROW, system="base_st_seg"), "fp32"),
+        Case("base_st_depth_fp32", replace(NARROW, system="base_st_depth", depth="smoothL1"), "fp32"),
+        loss_case("ssim_kl_smooth", precision="fp32", transferred_depth="ssim", transferred_segmentation="kl",
+                  label_smoothing=0.1),
+        loss_case("ssim_cross_soft", precision="fp32", transferred_depth="ssim", soft_target=True),
+        Case("xtasc_bf16", WIDE, "bf16", size=(64, 64)),
+        Case("base_mt_bf16", replace(WIDE, system="base_mt"), "bf16", size=(64, 64)),
+        Case("same_bits_fp32", replace(NARROW, transferred_depth="ssim", transferred_segmentation="kl",
+                                       soft_target=True), "fp32", steps=3, twice=True),
+        Case("same_bits_bf16", replace(NARROW, system="align"), "bf16", steps=3, twice=True),
+    ]  # fmt: skip
+    return cases
+
+
+def long_cases() -> list[Case]:
+    """The whole matrix: systems, encoders, TTNets and class counts at the paper's widths; the product of all losses."""
+    cases = []
+    for system in SYSTEMS:
+        options = replace(WIDE, system=system)
+        cases.append(Case(f"long_{system}_{STEPS}_steps_fp64", options, steps=STEPS))
+        cases.append(Case(f"long_{system}_fp32", options, "fp32", size=(64, 64)))
+        cases.append(Case(f"long_{system}_bf16", options, "bf16", size=(64, 64)))
+    for encoder, num_classes in itertools.product(ENCODERS, (7, 13, 19)):
+        options = replace(WIDE, encoder=encoder, num_classes=num_classes)
+        cases.append(Case(f"long_{encoder}_{num_classes}_fp64", options, steps=2))
+        cases.append(Case(f"long_{encoder}_{num_classes}_fp32", options, "fp32"))
+    for wider, batch_norm, num_classes in itertools.product((False, True), (False, True), (7, 13, 19)):
+        options = replace(WIDER_TTNET if wider else WIDE, ttnet_batch_norm=batch_norm, num_classes=num_classes)
+        name = f"{'wider' if wider else 'base'}{'_bn' if batch_norm else ''}_{num_classes}"
+        cases.append(Case(f"long_ttnet_{name}_fp64", options, steps=5))
+    for depth, t_depth, t_seg, soft, s in itertools.product(
+        DEPTH_LOSSES, TRANSFERRED_DEPTH_LOSSES, TRANSFERRED_SEGMENTATION_LOSSES, (False, True), (0.0, 0.1)
+    ):
+        options = replace(NARROW, depth=depth, transferred_depth=t_depth, transferred_segmentation=t_seg,
+                          soft_target=soft, label_smoothing=s)  # fmt: skip
+        name = f"long_loss_{depth}_{t_depth}_{t_seg}{'_soft' if soft else ''}{'_smooth' if s else ''}"
+        cases.append(Case(f"{name}_fp64", options, steps=2))
+        cases.append(Case(f"{name}_fp32", options, "fp32"))
+    for depth, system in itertools.product(DEPTH_LOSSES, ("align", "base_mt", "base_st_depth")):
+        options = replace(NARROW, system=system, depth=depth)
+        cases.append(Case(f"long_loss_{system}_{depth}_fp64", options, steps=2))
+        cases.append(Case(f"long_loss_{system}_{depth}_fp32", options, "fp32"))
+    for system, gaps in itertools.product(SYSTEMS, ("no label", "no depth", "no truth")):
+        name = f"long_{gaps.replace(' ', '_')}_{system}_fp64"
+        cases.append(Case(name, replace(NARROW, system=system), steps=5, gaps=gaps))
+    return cases
