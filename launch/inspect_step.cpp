@@ -102,7 +102,7 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   std::vector<at::Tensor> totals;
   train::Step step(config, learner, *communicator);
   for (std::int64_t i = 0; i < std::max<std::int64_t>(files.num_steps, 1); ++i) {
-    const train::StepResult result = step.compute(batch);
+    const train::StepResult result = step.compute(batch, {.epoch = 0, .step = i});
     totals.push_back(result.losses[train::kTotal]);
     if (i == 0) {
       const auto& p = result.predictions;
@@ -124,9 +124,10 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
       for (const auto& [name, tensor] : learner.net.parameters().parameters()) {
         output["grad." + name] = tensor.grad().to(out_type).clone();
       }
-      if (learner.weighting->flat_gradients().defined()) {
-        output["grad." + learner.weighting->state().front().first] =
-            learner.weighting->flat_gradients().to(out_type).clone();
+      if (const at::Tensor gradients = learner.weighting->flat_gradients(); gradients.defined()) {
+        const auto published = learner.weighting->weights();
+        const auto named = published.empty() ? learner.weighting->state() : published;
+        output["grad." + named.front().first] = gradients.to(out_type).clone();
       }
     }
     if (files.num_steps > 0) {

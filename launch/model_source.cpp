@@ -41,7 +41,7 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
     model.weights_path = source.weights;
   }
   // A prediction needs no task weights.
-  model.config.weighting.method = config::Weighting::equal;
+  model.config.weighting = {};
   auto tensors = tensorfile::read_tensor_dict(model.weights_path);
   std::erase_if(tensors, [](const auto& named) { return named.first.starts_with("weighting."); });
 

@@ -50,7 +50,20 @@ std::span<const std::string_view> names<TransferredSegmentationLoss>() {
 
 template <>
 std::span<const std::string_view> names<Weighting>() {
-  static constexpr std::array<std::string_view, 2> kNames = {"equal", "uncertainty"};
+  static constexpr std::array<std::string_view, 12> kNames = {
+      "equal", "uncertainty", "gradnorm", "dwa", "rlw", "pcgrad", "cagrad", "mgda", "imtl_l", "imtl_g", "imtl", "famo"};
+  return kNames;
+}
+
+template <>
+std::span<const std::string_view> names<WeightedParameters>() {
+  static constexpr std::array<std::string_view, 2> kNames = {"shared", "all"};
+  return kNames;
+}
+
+template <>
+std::span<const std::string_view> names<GradientNormalisation>() {
+  static constexpr std::array<std::string_view, 4> kNames = {"none", "l2", "loss", "loss+"};
   return kNames;
 }
 

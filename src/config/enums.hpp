@@ -14,7 +14,11 @@ enum class Encoder { resnet18, resnet34, resnet50, resnet101, resnet152 };
 enum class DepthLoss { l1, mse, log_l1, smooth_l1 };
 enum class TransferredDepthLoss { l1, ssim };
 enum class TransferredSegmentationLoss { cross, kl };
-enum class Weighting { equal, uncertainty };
+enum class Weighting { equal, uncertainty, gradnorm, dwa, rlw, pcgrad, cagrad, mgda, imtl_l, imtl_g, imtl, famo };
+/// Which parameters' gradients a method compares and combines: those that both tasks reach, or each task's own too.
+enum class WeightedParameters { shared, all };
+/// What mgda divides a task's gradient by: nothing, its norm, the loss, both.
+enum class GradientNormalisation { none, l2, loss, loss_and_l2 };
 
 /// The words that a config accepts for an enumeration, in the order of its values.
 template <typename Enum>

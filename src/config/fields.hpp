@@ -25,8 +25,9 @@ struct Field {
   std::string section;
   std::string key;
   std::string documentation;
-  bool decides_numbers = true;  ///< part of the run's identity
-  bool takes_text = false;      ///< a string or a word: `--set` may leave the quotes out
+  bool decides_numbers = true;            ///< part of the run's identity
+  bool takes_text = false;                ///< a string or a word: `--set` may leave the quotes out
+  std::vector<std::string> methods = {};  ///< the values of weighting.method that use it; empty: not of that kind
   /// Stores the value; returns an empty text, or what would be accepted ("an integer >= 1").
   std::function<std::string(const Value&)> read;
   std::function<std::string()> print;  ///< the value as TOML

@@ -1,184 +1,21 @@
 #include "config/run_config.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <functional>
+#include <initializer_list>
 #include <limits>
+#include <set>
 #include <sstream>
 
+#include "config/field_list.hpp"
 #include "config/fields.hpp"
 #include "core/error.hpp"
 
 namespace xtasc::config {
 
 namespace {
-
-std::string toml_string(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-    }
-    if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
-
-std::string real_text(double value) {
-  const std::string text = fmt::format("{}", value);  // shortest text that reads back to the same double
-  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
-}
-
-bool is_number(const Value& value) {
-  return (value.kind == Value::Kind::real && std::isfinite(value.real)) || value.kind == Value::Kind::integer;
-}
-
-/// Appends one field a call, for each type that a config holds.
-struct FieldList {
-  std::vector<Field> fields;
-  std::string section;
-
-  Field& add(std::string key, std::string documentation) {
-    fields.push_back({.section = section,
-                      .key = std::move(key),
-                      .documentation = std::move(documentation),
-                      .read = {},
-                      .print = {}});
-    return fields.back();
-  }
-
-  Field& text(std::string key, std::string& target, std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.takes_text = true;
-    field.read = [&target](const Value& value) -> std::string {
-      if (value.kind != Value::Kind::text) {
-        return "a string";
-      }
-      target = value.text;
-      return {};
-    };
-    field.print = [&target] { return toml_string(target); };
-    return field;
-  }
-
-  Field& boolean(std::string key, bool& target, std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.read = [&target](const Value& value) -> std::string {
-      if (value.kind != Value::Kind::boolean) {
-        return "true or false";
-      }
-      target = value.boolean;
-      return {};
-    };
-    field.print = [&target] { return target ? "true" : "false"; };
-    return field;
-  }
-
-  Field& integer(std::string key, std::int64_t& target, std::int64_t minimum, std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.read = [&target, minimum](const Value& value) -> std::string {
-      if (value.kind != Value::Kind::integer || value.integer < minimum) {
-        return fmt::format("an integer >= {}", minimum);
-      }
-      target = value.integer;
-      return {};
-    };
-    field.print = [&target] { return fmt::format("{}", target); };
-    return field;
-  }
-
-  void real(std::string key, double& target, double minimum, bool minimum_allowed, double maximum,
-            std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.read = [=, &target](const Value& value) -> std::string {
-      if (!is_number(value) || value.real < minimum || (value.real == minimum && !minimum_allowed) ||
-          value.real > maximum) {
-        return std::isinf(maximum)
-                   ? fmt::format("a number {} {}", minimum_allowed ? ">=" : ">", minimum)
-                   : fmt::format("a number {} {} and <= {}", minimum_allowed ? ">=" : ">", minimum, maximum);
-      }
-      target = value.real;
-      return {};
-    };
-    field.print = [&target] { return real_text(target); };
-  }
-
-  /// A share in [0, 1).
-  void share(std::string key, double& target, std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.read = [&target](const Value& value) -> std::string {
-      if (!is_number(value) || value.real < 0.0 || value.real >= 1.0) {
-        return "a number >= 0 and < 1";
-      }
-      target = value.real;
-      return {};
-    };
-    field.print = [&target] { return real_text(target); };
-  }
-
-  template <typename Enum>
-  void word(std::string key, Enum& target, std::string documentation) {
-    std::string accepted = fmt::format("one of {}", fmt::join(names<Enum>(), ", "));
-    Field& field =
-        add(std::move(key), documentation + " One of: " + fmt::format("{}", fmt::join(names<Enum>(), ", ")) + ".");
-    field.takes_text = true;
-    field.read = [&target, accepted](const Value& value) -> std::string {
-      if (value.kind == Value::Kind::text) {
-        for (std::size_t i = 0; i < names<Enum>().size(); ++i) {
-          if (names<Enum>()[i] == value.text) {
-            target = static_cast<Enum>(i);
-            return {};
-          }
-        }
-        const std::string near = nearest(value.text, {names<Enum>().begin(), names<Enum>().end()});
-        return near.empty() ? accepted : fmt::format("{} (did you mean \"{}\"?)", accepted, near);
-      }
-      return accepted;
-    };
-    field.print = [&target] { return toml_string(name(target)); };
-  }
-
-  void integers(std::string key, std::vector<std::int64_t>& target, std::size_t count, std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.read = [&target, count](const Value& value) -> std::string {
-      std::vector<std::int64_t> read;
-      for (const Value& element : value.list) {
-        if (element.kind == Value::Kind::integer && element.integer >= 1) {
-          read.push_back(element.integer);
-        }
-      }
-      if (value.kind != Value::Kind::list || value.list.size() != count || read.size() != count) {
-        return fmt::format("a list of {} integers >= 1", count);
-      }
-      target = read;
-      return {};
-    };
-    field.print = [&target] { return fmt::format("[{}]", fmt::join(target, ", ")); };
-  }
-
-  void betas(std::string key, std::vector<double>& target, std::string documentation) {
-    Field& field = add(std::move(key), std::move(documentation));
-    field.read = [&target](const Value& value) -> std::string {
-      std::vector<double> read;
-      for (const Value& element : value.list) {
-        if (is_number(element) && element.real >= 0.0 && element.real < 1.0) {
-          read.push_back(element.real);
-        }
-      }
-      if (value.kind != Value::Kind::list || read.size() != value.list.size() || (read.size() != 2 && !read.empty())) {
-        return "a list of two numbers in [0, 1), or [] for the system's default";
-      }
-      target = read;
-      return {};
-    };
-    field.print = [&target] {
-      return target.empty() ? std::string("[]") : fmt::format("[{}, {}]", real_text(target[0]), real_text(target[1]));
-    };
-  }
-};
 
 /// Every key of a run's config, in the order in which it is printed.
 std::vector<Field> run_fields(RunConfig& c) {
@@ -250,6 +87,34 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.section = "weighting";
   list.word("method", c.weighting.method,
             "How the two tasks' losses are weighted; base_st_*, with one task, always resolve to equal.");
+  using enum Weighting;
+  list.word("parameters", c.weighting.parameters,
+            "Whose gradients are compared and combined: the encoder's, each decoder keeping its own, or all.");
+  list.only_for({pcgrad, cagrad, mgda, imtl_g, imtl});
+  list.real("regulariser", c.weighting.regulariser, 0.0, false, 1.0,
+            "Factor of s_t in 0.5 exp(-s_t) L_t + regulariser s_t; 0.5 is Kendall et al.'s.");
+  list.only_for({uncertainty});
+  list.real("learning_rate", c.weighting.learning_rate, 0.0, true, kInfinity,
+            "Of the method's own values; 0: the model's, for famo 0.025.");
+  list.only_for({uncertainty, gradnorm, imtl_l, imtl, famo});
+  list.real("alpha", c.weighting.alpha, 0.0, true, kInfinity,
+            "How strongly the task that learns more slowly is pulled ahead.");
+  list.only_for({gradnorm});
+  list.real("temperature", c.weighting.temperature, 0.0, false, kInfinity, "The larger, the more even the weights.");
+  list.only_for({dwa});
+  list.real("c", c.weighting.c, 0.0, true, 1.0, "Radius around the mean gradient, in its norm; 0 is equal.");
+  list.only_for({cagrad});
+  list.integer("rescale", c.weighting.rescale, 0, "Divides the gradient by 1 (0), 1 + c^2 (1) or 1 + c (2).");
+  list.only_for({cagrad});
+  list.word("normalisation", c.weighting.normalisation,
+            "Gradients are first divided by nothing, their norm, the loss, or loss times norm.");
+  list.only_for({mgda});
+  list.real("weight_decay", c.weighting.weight_decay, 0.0, true, kInfinity,
+            "Of the logits, towards even weights; the authors use 0.001 on NYUv2 and 0.01 on Cityscapes.");
+  list.only_for({famo});
+  list.real("max_norm", c.weighting.max_norm, 0.0, true, kInfinity,
+            "The net's gradient is shortened to this norm at most; 0: never.");
+  list.only_for({famo});
 
   list.section = "train";
   list.integer("epochs", c.train.epochs, 1, "Passes over the training set.");
@@ -270,13 +135,46 @@ std::vector<Field> run_fields(RunConfig& c) {
   return std::move(list.fields);
 }
 
+bool uses(const Field& field, const WeightingSection& weighting) {
+  const auto& methods = field.methods;
+  return methods.empty() || std::find(methods.begin(), methods.end(), name(weighting.method)) != methods.end();
+}
+
+/// Calls back with each key that is for some weighting methods only and differs from its default.
+void for_changed_keys_of_methods(RunConfig config, const std::function<void(const Field&)>& call) {
+  RunConfig defaults;
+  const auto fields = run_fields(config);
+  const auto default_fields = run_fields(defaults);
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    if (!fields[i].methods.empty() && fields[i].print() != default_fields[i].print()) {
+      call(fields[i]);
+    }
+  }
+}
+
+void resolve_weighting(RunConfig& c) {
+  for_changed_keys_of_methods(c, [&](const Field& field) {
+    if (!uses(field, c.weighting)) {
+      fail_usage("weighting.{} = {} says nothing to weighting.method = \"{}\": it is for {}", field.key, field.print(),
+                 name(c.weighting.method), fmt::join(field.methods, ", "));
+    }
+  });
+  if (c.weighting.rescale > 2) {
+    fail_usage("weighting.rescale must be 0, 1 or 2, found {}", c.weighting.rescale);
+  }
+  if (c.weighting.method == Weighting::famo && c.weighting.learning_rate == 0.0) {
+    c.weighting.learning_rate = 0.025;
+  }
+}
+
 void resolve(RunConfig& c) {
+  resolve_weighting(c);
   const bool is_single_task = !has_segmentation(c.model.system) || !has_depth(c.model.system);
   if (c.train.betas.empty()) {
     c.train.betas = {0.9, is_single_task ? 0.999 : 0.99};
   }
   if (is_single_task) {
-    c.weighting.method = Weighting::equal;  // there is nothing to weigh
+    c.weighting = {};  // there is nothing to weigh
   }
   if (!has_transfer(c.model.system)) {
     c.loss.lambda_1 = 0.0;
@@ -351,8 +249,11 @@ std::string to_toml(const RunConfig& config, bool documented) {
 std::string identity_text(const RunConfig& config) {
   RunConfig copy = config;
   std::string text;
+  std::set<std::string> changed;
+  for_changed_keys_of_methods(config, [&](const Field& field) { changed.insert(field.key); });
   for (const Field& field : run_fields(copy)) {
-    if (field.decides_numbers) {
+    // A method's own key at its default is left out: a key that is new renames no run.
+    if (field.decides_numbers && (field.methods.empty() || changed.contains(field.key))) {
       text += fmt::format("{}.{} = {}\n", field.section, field.key, field.print());
     }
   }

@@ -50,6 +50,16 @@ struct LossSection {
 
 struct WeightingSection {
   Weighting method = Weighting::equal;
+  WeightedParameters parameters = WeightedParameters::shared;
+  double regulariser = 1.0;
+  double learning_rate = 0.0;
+  double alpha = 0.16;
+  double temperature = 2.0;
+  double c = 0.4;
+  std::int64_t rescale = 1;
+  GradientNormalisation normalisation = GradientNormalisation::none;
+  double weight_decay = 0.001;
+  double max_norm = 1.0;
 };
 
 struct TrainSection {
@@ -80,7 +90,8 @@ struct RunConfig {
 
 /// Reads a config file and then the `--set` assignments ("section.key=value") over the defaults, and resolves what
 /// depends on other keys (betas, name, lambdas of systems without transfer nets).
-/// \throws Error (exit code 2) with file, line, column and the nearest known key or the accepted values.
+/// \throws Error (exit code 2) with file, line, column and the nearest known key or the accepted values; also when a
+/// key of [weighting] is set that the chosen method does not use.
 [[nodiscard]] RunConfig read_run_config(const std::filesystem::path& file,
                                         const std::vector<std::string>& assignments = {});
 
@@ -91,7 +102,8 @@ struct RunConfig {
 /// it
 [[nodiscard]] std::string to_toml(const RunConfig& config, bool documented);
 
-/// The config's lines that decide a run's numbers: all but where its files go and how many threads compute them.
+/// The config's lines that decide a run's numbers: all but where its files go and how many threads compute them. A key
+/// that belongs to some weighting methods is there when the method uses it and it differs from its default.
 [[nodiscard]] std::string identity_text(const RunConfig& config);
 
 }  // namespace xtasc::config

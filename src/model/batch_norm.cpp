@@ -113,7 +113,9 @@ at::Tensor train(const at::Tensor& x, const BatchNorm& norm, const Mode& mode, b
     node->statistics = {mean, (variance + kEpsilon).rsqrt()};
     node->affine = affine_of(node->statistics, norm, x);
     node->count = global.count;
-    move_running(norm, mean, variance, global.count);
+    if (mode.moves_running_statistics) {
+      move_running(norm, mean, variance, global.count);
+    }
     y = scale_shift(x.detach(), node->affine.scale, node->affine.shift, relu);
   }
   if (needs_gradient) {

@@ -25,6 +25,8 @@ struct Mode {
   at::ScalarType compute = at::kFloat;
   /// The global batch's statistics come from here; empty for a world of one.
   SumOverRanks sum_over_ranks = {};
+  /// false: training leaves the running statistics alone, for a second look at the same batch.
+  bool moves_running_statistics = true;
 };
 
 struct Convolution {

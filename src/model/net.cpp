@@ -25,11 +25,14 @@ Net::Net(const config::ModelSection& options, std::int64_t num_classes, std::uin
   parameters_.flatten();
 }
 
-Predictions Net::forward_direct(const at::Tensor& image_n3hw, const Mode& mode) const {
+Features Net::encode(const at::Tensor& image_n3hw, const Mode& mode) const {
   check(
       image_n3hw.dim() == 4 && image_n3hw.size(1) == 3 && image_n3hw.size(2) % 32 == 0 && image_n3hw.size(3) % 32 == 0,
       "images must be N x 3 x H x W with H and W multiples of 32, found {}", fmt::join(image_n3hw.sizes(), " x "));
-  const Features features = encoder_.forward(image_n3hw.contiguous(at::MemoryFormat::ChannelsLast), mode);
+  return encoder_.forward(image_n3hw.contiguous(at::MemoryFormat::ChannelsLast), mode);
+}
+
+Predictions Net::decode_direct(const Features& features, const Mode& mode) const {
   Predictions predictions;
   if (seg_decoder_) {
     predictions.seg = seg_decoder_->forward(features, mode);
@@ -40,13 +43,27 @@ Predictions Net::forward_direct(const at::Tensor& image_n3hw, const Mode& mode) 
   return predictions;
 }
 
-Predictions Net::forward(const at::Tensor& image_n3hw, const Mode& mode) const {
-  Predictions predictions = forward_direct(image_n3hw, mode);
+Predictions Net::decode(const Features& features, const Mode& mode) const {
+  Predictions predictions = decode_direct(features, mode);
   if (seg_to_depth_) {
     predictions.seg_to_depth = seg_to_depth_->forward(at::log_softmax(predictions.seg, 1), mode);
     predictions.depth_to_seg = depth_to_seg_->forward(predictions.depth, mode);
   }
   return predictions;
+}
+
+Predictions Net::forward(const at::Tensor& image_n3hw, const Mode& mode) const {
+  return decode(encode(image_n3hw, mode), mode);
+}
+
+Predictions Net::forward_direct(const at::Tensor& image_n3hw, const Mode& mode) const {
+  return decode_direct(encode(image_n3hw, mode), mode);
+}
+
+Net::GradientParts Net::gradient_parts() const {
+  const auto part = [this](const char* prefix) { return parameters_.flat_gradients(prefix); };
+  return {.shared = part("encoder."),
+          .own = {{{part("seg_decoder."), part("seg_to_depth.")}, {part("depth_decoder."), part("depth_to_seg.")}}}};
 }
 
 }  // namespace xtasc::model

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "config/run_config.hpp"
 #include "model/decoder.hpp"
@@ -26,15 +28,29 @@ class Net {
   Net(const config::ModelSection& options, std::int64_t num_classes, std::uint64_t seed, at::Device device,
       at::ScalarType dtype);
 
-  /// image: (N, 3, H, W), normalised, H and W multiples of 32.
+  /// image: (N, 3, H, W), normalised, H and W multiples of 32. The same as decode(encode(image)).
   [[nodiscard]] Predictions forward(const at::Tensor& image_n3hw, const Mode& mode) const;
+  /// What all tasks share.
+  [[nodiscard]] Features encode(const at::Tensor& image_n3hw, const Mode& mode) const;
+  /// What follows the encoder: every parameter here works for one task only.
+  [[nodiscard]] Predictions decode(const Features& features, const Mode& mode) const;
   /// The same without the task-transfer nets: all that inference needs.
   [[nodiscard]] Predictions forward_direct(const at::Tensor& image_n3hw, const Mode& mode) const;
+
+  /// The flat gradients by the tasks that reach them: both; segmentation alone; depth alone. eq. 11 counts a
+  /// transferred loss to the task that it starts from.
+  struct GradientParts {
+    at::Tensor shared;
+    std::array<std::vector<at::Tensor>, 2> own;
+  };
+  [[nodiscard]] GradientParts gradient_parts() const;
 
   [[nodiscard]] const ParameterSet& parameters() const { return parameters_; }
   [[nodiscard]] std::int64_t num_classes() const { return num_classes_; }
 
  private:
+  [[nodiscard]] Predictions decode_direct(const Features& features, const Mode& mode) const;
+
   ParameterSet parameters_;
   std::int64_t num_classes_;
   ResNet encoder_;

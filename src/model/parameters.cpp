@@ -53,7 +53,8 @@ ParameterSet::ParameterSet(std::uint64_t seed, at::Device device, at::ScalarType
 at::Tensor ParameterSet::parameter(const std::string& name, at::IntArrayRef shape, Init init) {
   const auto options = at::TensorOptions().dtype(dtype_).device(device_);
   // The meta device has shapes only: nothing is drawn for it.
-  at::Tensor tensor = device_.is_meta() ? at::empty(shape, options) : initial_values(seed_, name, shape, init).to(options);
+  at::Tensor tensor =
+      device_.is_meta() ? at::empty(shape, options) : initial_values(seed_, name, shape, init).to(options);
   tensor.set_requires_grad(true);
   parameters_.push_back({name, tensor});
   return tensor;
@@ -79,6 +80,21 @@ void ParameterSet::flatten() {
     tensor.mutable_grad() = view_of(flat_gradients_, offset, tensor.sizes(), tensor.numel());
     offset += tensor.numel();
   }
+}
+
+at::Tensor ParameterSet::flat_gradients(std::string_view prefix) const {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::int64_t offset = 0;
+  for (const auto& [name, tensor] : parameters_) {
+    if (name.starts_with(prefix)) {
+      check(begin == end || end == offset, "parameters of {} are not declared one after another", prefix);
+      begin = begin == end ? offset : begin;
+      end = offset + tensor.numel();
+    }
+    offset += tensor.numel();
+  }
+  return flat_gradients_.narrow(0, begin, end - begin);
 }
 
 std::int64_t ParameterSet::num_parameters(std::string_view prefix) const {

@@ -82,6 +82,7 @@ json to_json(const Progress& p) {
                    {"step_in_epoch", p.step_in_epoch},
                    {"step", p.step},
                    {"epoch_loss_sums", p.epoch_loss_sums},
+                   {"epoch_weight_sums", p.epoch_weight_sums},
                    {"epoch_images", p.epoch_images},
                    {"epoch_seconds", p.epoch_seconds}};
   if (std::isfinite(p.best_val_loss)) {
@@ -96,6 +97,7 @@ Progress from_json(const json& j) {
   j.at("step_in_epoch").get_to(p.step_in_epoch);
   j.at("step").get_to(p.step);
   j.at("epoch_loss_sums").get_to(p.epoch_loss_sums);
+  p.epoch_weight_sums = j.value("epoch_weight_sums", p.epoch_weight_sums);  // older checkpoints lack it
   j.at("epoch_images").get_to(p.epoch_images);
   j.at("epoch_seconds").get_to(p.epoch_seconds);
   p.best_val_loss = j.value("best_val_loss", std::numeric_limits<double>::infinity());
@@ -130,7 +132,7 @@ void Checkpoint::save(const Learner& learner, const Progress& progress, const Ru
   const auto weights = learner.weights();
   files["weights.pt"] = write_checked(fresh / "weights.pt", {weights.begin(), weights.end()});
   if (with_optimizer) {
-    const auto state = learner.adam.state();
+    const auto state = learner.state();
     files["state.pt"] = write_checked(fresh / "state.pt", {state.begin(), state.end()});
   }
   const json index = {
@@ -173,7 +175,7 @@ std::optional<Progress> Checkpoint::load(const Learner& learner, const RunIdenti
     load_weights(learner, weights_path().string(), tensorfile::read_tensor_dict(weights_path()));
     const auto saved = tensorfile::read_tensor_dict(folder_ / "state.pt");
     const c10::NoGradGuard no_grad;
-    for (const auto& [name, tensor] : learner.adam.state()) {
+    for (const auto& [name, tensor] : learner.state()) {
       const auto found = saved.find(name);
       check(found != saved.end() && found->second.sizes() == tensor.sizes(), "{}: {} is missing or of another shape",
             (folder_ / "state.pt").string(), name);

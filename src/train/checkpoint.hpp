@@ -18,6 +18,7 @@ struct Progress {
   std::int64_t step_in_epoch = 0;                       ///< steps done of the epoch under way
   std::int64_t step = 0;                                ///< optimizer steps since the start
   std::array<double, kNumLosses> epoch_loss_sums = {};  ///< over the steps of the epoch under way, times images
+  std::array<double, 2> epoch_weight_sums = {};         ///< of the task weights, likewise
   std::int64_t epoch_images = 0;
   double epoch_seconds = 0.0;  ///< spent training in the epoch under way, before this start
   double best_val_loss = std::numeric_limits<double>::infinity();
@@ -32,7 +33,7 @@ struct RunIdentity {
 /// One checkpoint: a folder that is complete or absent.
 ///
 ///     weights.pt       the model's tensors by name (torch.load opens it)
-///     state.pt         the optimizer's moments; only in `last`
+///     state.pt         the optimizer's moments and the weighting method's state; only in `last`
 ///     checkpoint.json  Progress, RunIdentity, and size and XXH3-128 of the other files; written last
 ///
 /// Saved beside, every file flushed to the disk and read back against its checksum, then put in the old one's place by

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -101,8 +102,19 @@ std::string loss_text(const at::Tensor& losses, const config::System system) {
   return text;
 }
 
+template <std::size_t size>
+at::Tensor on_device(const std::array<double, size>& values, at::Device device) {
+  return at::tensor(std::vector<double>(values.begin(), values.end()), at::kDouble).to(device);
+}
+
+template <std::size_t size>
+void to_host(const at::Tensor& tensor, std::array<double, size>& values) {
+  const at::Tensor on_host = tensor.to(at::kCPU);
+  std::copy_n(on_host.const_data_ptr<double>(), size, values.begin());
+}
+
 /// Trains from progress.step_in_epoch to the end of the epoch. \returns the signal that stopped it, or 0
-int train_epoch(const Run& run, Step& step, Progress& progress, at::Tensor& task_weights) {
+int train_epoch(const Run& run, Step& step, Progress& progress) {
   const auto& train = run.config.train;
   const auto order =
       data::epoch_order(static_cast<std::uint64_t>(run.config.run.seed), progress.epoch, run.train.size());
@@ -110,9 +122,8 @@ int train_epoch(const Run& run, Step& step, Progress& progress, at::Tensor& task
   const Clock::time_point start = Clock::now();
   const double seconds_before = progress.epoch_seconds;
   const std::int64_t images_before = progress.epoch_images;
-  at::Tensor sums =
-      at::tensor(std::vector<double>(progress.epoch_loss_sums.begin(), progress.epoch_loss_sums.end()), at::kDouble)
-          .to(run.device);
+  const at::Tensor loss_sums = on_device(progress.epoch_loss_sums, run.device);
+  const at::Tensor weight_sums = on_device(progress.epoch_weight_sums, run.device);
   xtasc::Progress live(fmt::format("epoch {}/{} step", progress.epoch + 1, train.epochs), num_steps);
   std::string losses_text;
   int signal = 0;
@@ -122,7 +133,7 @@ int train_epoch(const Run& run, Step& step, Progress& progress, at::Tensor& task
     if (signal != 0) {
       break;
     }
-    const StepResult result = step.compute(next_batch(run, progress, order));
+    const StepResult result = step.compute(next_batch(run, progress, order), {progress.epoch, progress.step});
     if (progress.step_in_epoch % kStepsBetweenReadings == 0) {
       check_finite(result.losses, progress);
       losses_text = loss_text(result.losses, run.config.model.system);
@@ -130,8 +141,8 @@ int train_epoch(const Run& run, Step& step, Progress& progress, at::Tensor& task
     step.update(learning_rate(train, progress.epoch));
 
     const std::int64_t images = data::global_batch(progress.step_in_epoch, train.batch_size, run.train.size()).size();
-    sums += result.losses * static_cast<double>(images);
-    task_weights = result.task_weights;
+    loss_sums.add_(result.losses * static_cast<double>(images));
+    weight_sums.add_(result.task_weights * static_cast<double>(images));
     progress.epoch_images += images;
     ++progress.step_in_epoch;
     ++progress.step;
@@ -139,10 +150,8 @@ int train_epoch(const Run& run, Step& step, Progress& progress, at::Tensor& task
     live.update(progress.step_in_epoch, fmt::format("{}, {:.1f} images/s", losses_text, rate));
   }
 
-  const at::Tensor on_host = sums.to(at::kCPU);
-  for (std::int64_t i = 0; i < kNumLosses; ++i) {
-    progress.epoch_loss_sums[static_cast<std::size_t>(i)] = on_host[i].item<double>();
-  }
+  to_host(loss_sums, progress.epoch_loss_sums);
+  to_host(weight_sums, progress.epoch_weight_sums);
   progress.epoch_seconds = seconds_before + seconds_since(start);
   return signal;
 }
@@ -175,8 +184,18 @@ std::string epoch_text(const results::EpochRecord& record, std::int64_t epochs) 
   return text + fmt::format(", {:.1f} images/s{}", record.images_per_second, record.is_best ? ", best so far" : "");
 }
 
+/// The mean weights of the epoch; empty for a single task.
+std::map<std::string, double> mean_task_weights(const Progress& progress, config::System system) {
+  if (!config::has_segmentation(system) || !config::has_depth(system) || progress.epoch_images == 0) {
+    return {};
+  }
+  const auto images = static_cast<double>(progress.epoch_images);
+  return {{"seg", progress.epoch_weight_sums[weighting::kSegmentation] / images},
+          {"depth", progress.epoch_weight_sums[weighting::kDepth] / images}};
+}
+
 /// Evaluates, logs and checkpoints the epoch that just ended, and moves progress to the next.
-void finish_epoch(const Run& run, Progress& progress, const at::Tensor& task_weights) {
+void finish_epoch(const Run& run, Progress& progress) {
   const Clock::time_point evaluation_start = Clock::now();
   xtasc::Progress live(fmt::format("epoch {} evaluating", progress.epoch + 1), run.val.size());
   const Evaluation evaluation = evaluate(run.config, run.learner, run.val, *run.communicator, [&](std::int64_t images) {
@@ -190,7 +209,7 @@ void finish_epoch(const Run& run, Progress& progress, const at::Tensor& task_wei
                               .learning_rate = learning_rate(run.config.train, progress.epoch),
                               .train_loss = mean_train_losses(progress, run.config.model.system),
                               .val_loss = evaluation.losses,
-                              .task_weight = {},
+                              .task_weight = mean_task_weights(progress, run.config.model.system),
                               .paper = evaluation.report.paper,
                               .dataset = evaluation.report.dataset,
                               .consistency = evaluation.consistency,
@@ -198,18 +217,16 @@ void finish_epoch(const Run& run, Progress& progress, const at::Tensor& task_wei
                               .is_best = val_loss < progress.best_val_loss,
                               .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
                               .seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}}};
-  if (task_weights.defined() && config::has_segmentation(run.config.model.system) &&
-      config::has_depth(run.config.model.system)) {
-    record.task_weight = {{"seg", task_weights[weighting::kSegmentation].item<double>()},
-                          {"depth", task_weights[weighting::kDepth].item<double>()}};
-  }
   check(std::isfinite(record.train_loss.at("total")), "the training loss is {} after epoch {}: training diverged",
         record.train_loss.at("total"), record.epoch);
 
+  const at::Tensor means = on_device(progress.epoch_loss_sums, run.device) / static_cast<double>(progress.epoch_images);
+  run.learner.weighting->end_epoch(progress.epoch, objectives(means.narrow(0, 0, 4), run.config.loss));
   progress.best_val_loss = std::min(progress.best_val_loss, val_loss);
   ++progress.epoch;
   progress.step_in_epoch = 0;
   progress.epoch_loss_sums = {};
+  progress.epoch_weight_sums = {};
   progress.epoch_images = 0;
   progress.epoch_seconds = 0.0;
   if (run.is_first()) {
@@ -361,9 +378,8 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, c
   Progress progress = start_or_resume(run);
   write_records(run, options, progress.step > 0);
   Step step(config, run.learner, *run.communicator);
-  at::Tensor task_weights;
   while (progress.epoch < config.train.epochs && !reached_max_steps(config.train, progress)) {
-    const int signal = train_epoch(run, step, progress, task_weights);
+    const int signal = train_epoch(run, step, progress);
     if (signal != 0) {
       if (run.is_first()) {
         run.last.save(run.learner, progress, run.identity, /*with_optimizer=*/true);
@@ -373,7 +389,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, c
                   progress.step);
       return ExitCode::interrupted;
     }
-    finish_epoch(run, progress, task_weights);
+    finish_epoch(run, progress);
   }
   if (run.is_first()) {
     mark_done(run);

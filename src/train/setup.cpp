@@ -62,8 +62,8 @@ int threads_of_this_rank(const dist::MpiSession& session) {
   return std::max(1, CPU_COUNT(&allowed) / static_cast<int>(std::count(all.begin(), all.end(), mine)));
 }
 
-std::vector<Adam::Group> groups_of(const model::Net& net, const weighting::TaskWeighting& weighting) {
-  std::vector<Adam::Group> groups = {{"net", net.parameters().flat_values(), net.parameters().flat_gradients()}};
+std::vector<optim::Adam::Group> groups_of(const model::Net& net, const weighting::TaskWeighting& weighting) {
+  std::vector<optim::Adam::Group> groups = {{"net", net.parameters().flat_values(), net.parameters().flat_gradients()}};
   if (weighting.flat_values().defined()) {
     groups.push_back({"weighting", weighting.flat_values(), weighting.flat_gradients()});
   }
@@ -166,9 +166,9 @@ void verify_pack(const dist::MpiSession& session, const std::string& path) {
 Learner::Learner(const config::RunConfig& config, std::int64_t num_classes, at::Device device)
     : types(types_of(config.run.precision)),
       net(config.model, num_classes, static_cast<std::uint64_t>(config.run.seed), device, types.storage),
-      weighting(
-          weighting::make_task_weighting(config.weighting, at::TensorOptions().dtype(types.storage).device(device))),
-      adam(groups_of(net, *weighting), config.train.betas[0], config.train.betas[1]) {}
+      weighting(weighting::make_task_weighting(config.weighting, static_cast<std::uint64_t>(config.run.seed),
+                                               at::TensorOptions().dtype(types.storage).device(device))),
+      adam(groups_of(net, *weighting), {.beta1 = config.train.betas[0], .beta2 = config.train.betas[1]}) {}
 
 std::vector<std::pair<std::string, at::Tensor>> Learner::weights() const {
   std::vector<std::pair<std::string, at::Tensor>> all;
@@ -178,6 +178,14 @@ std::vector<std::pair<std::string, at::Tensor>> Learner::weights() const {
   for (const auto& [name, tensor] : net.parameters().buffers()) {
     all.emplace_back(name, tensor);
   }
+  for (const auto& named : weighting->weights()) {
+    all.push_back(named);
+  }
+  return all;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Learner::state() const {
+  auto all = adam.state();
   for (const auto& named : weighting->state()) {
     all.push_back(named);
   }
@@ -189,10 +197,10 @@ void broadcast_state(const Learner& learner, dist::Communicator& communicator) {
   for (const auto& [name, tensor] : learner.net.parameters().buffers()) {
     communicator.broadcast(tensor);
   }
-  for (const auto& [name, tensor] : learner.weighting->state()) {
+  for (const auto& [name, tensor] : learner.weighting->weights()) {
     communicator.broadcast(tensor);
   }
-  for (const auto& [name, tensor] : learner.adam.state()) {
+  for (const auto& [name, tensor] : learner.state()) {
     communicator.broadcast(tensor);
   }
 }

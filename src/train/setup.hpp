@@ -12,8 +12,8 @@
 #include "config/run_config.hpp"
 #include "dist/communicator.hpp"
 #include "model/net.hpp"
+#include "optim/adam.hpp"
 #include "results/provenance.hpp"
-#include "train/adam.hpp"
 #include "weighting/task_weighting.hpp"
 
 namespace xtasc::train {
@@ -51,10 +51,12 @@ struct Learner {
   Types types;
   model::Net net;
   std::unique_ptr<weighting::TaskWeighting> weighting;
-  Adam adam;
+  optim::Adam adam;
 
-  /// Parameters, buffers and the weighting's own values by name: what weights.pt holds.
+  /// Parameters, buffers and the weighting's published values by name: what weights.pt holds.
   [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> weights() const;
+  /// All else that the next step depends on, by name: the optimizer's moments and the weighting's state.
+  [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> state() const;
 };
 
 /// Rank 0's weights and optimizer state on every rank. Collective.

@@ -1,10 +1,11 @@
 #include "train/step.hpp"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <array>
 
-#include "core/error.hpp"
+#include "train/gradient_math.hpp"
 
 namespace xtasc::train {
 
@@ -54,50 +55,92 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
   if (communicator.size() > 1) {
     mode_.sum_over_ranks = [this](const at::Tensor& tensor) { communicator_.sum(tensor); };
   }
+  const weighting::Needs needs = learner.weighting->needs();
+  if (needs == weighting::Needs::gram || needs == weighting::Needs::norms) {
+    task_gradients_.emplace(config, learner, communicator, gradient_sync_);
+  }
 }
 
-StepResult Step::compute(const data::Batch& batch) {
-  const auto storage = learner_.types.storage;
-  learner_.net.parameters().flat_gradients().zero_();
+loss::TaskLosses Step::losses_of(const model::Predictions& predictions, const data::Batch& batch) const {
+  return loss::task_losses(config_.model.system, config_.loss,
+                           {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
+                           {batch.label_nhw, batch.depth_n1hw.to(learner_.types.storage)});
+}
 
-  const model::Predictions predictions = learner_.net.forward(batch.image_n3hw, mode_);
-  const loss::TaskLosses losses =
-      loss::task_losses(config_.model.system, config_.loss,
-                        {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
-                        {batch.label_nhw, batch.depth_n1hw.to(storage)});
-
-  const at::Tensor summed = sums_and_counts(losses, batch.image_n3hw.device());
+at::Tensor Step::sum_globally(const loss::TaskLosses& losses) const {
+  const at::Tensor summed = sums_and_counts(losses, learner_.net.parameters().device());
   communicator_.sum(summed);
-  const at::Tensor means = mean_losses(summed);
-  const weighting::StepWeights weights = learner_.weighting->weigh(objectives(means, config_.loss).to(storage));
+  return summed;
+}
 
-  // This rank's share of the objective: its sums over everybody's counts. The shares' gradients add up to the gradient.
-  const at::Tensor counts = summed.narrow(0, 4, 4).clamp_min(1.0).to(storage);
+at::Tensor Step::share_of_objective(const loss::TaskLosses& losses, const at::Tensor& counts_4,
+                                    const at::Tensor& weights_2, std::optional<weighting::Task> only) const {
   const std::array<double, 4> shares = {1.0 - config_.loss.lambda_1, 1.0 - config_.loss.lambda_2, config_.loss.lambda_1,
                                         config_.loss.lambda_2};
-  constexpr std::array<std::int64_t, 4> kTaskOf = {weighting::kSegmentation, weighting::kDepth,
-                                                   weighting::kSegmentation, weighting::kDepth};
+  constexpr std::array<weighting::Task, 4> kTaskOf = {weighting::kSegmentation, weighting::kDepth,
+                                                      weighting::kSegmentation, weighting::kDepth};
   at::Tensor objective;
   const Losses plain = in_order(losses);
   for (std::size_t i = 0; i < plain.size(); ++i) {
-    if (plain[i]->sum.defined()) {
+    if (plain[i]->sum.defined() && (!only || *only == kTaskOf[i])) {
       const at::Tensor term =
-          plain[i]->sum * (shares[i] * weights.weights[kTaskOf[i]] / counts[static_cast<std::int64_t>(i)]);
+          plain[i]->sum * (shares[i] * weights_2[kTaskOf[i]] / counts_4[static_cast<std::int64_t>(i)]);
       objective = objective.defined() ? objective + term : term;
     }
   }
-  objective.backward();
-  gradient_sync_.reduce();
+  return objective;
+}
+
+StepResult Step::compute(const data::Batch& batch, const weighting::Moment& moment) {
+  const auto storage = learner_.types.storage;
+  const model::Net& net = learner_.net;
+  net.parameters().flat_gradients().zero_();
+
+  const model::Predictions predictions =
+      task_gradients_ ? net.decode(task_gradients_->cut(net.encode(batch.image_n3hw, mode_)), mode_)
+                      : net.forward(batch.image_n3hw, mode_);
+  const loss::TaskLosses losses = losses_of(predictions, batch);
+  const at::Tensor summed = sum_globally(losses);
+  const at::Tensor means = mean_losses(summed);
+  const at::Tensor global_losses = objectives(means, config_.loss).to(storage);
+  const weighting::StepWeights weights = learner_.weighting->weigh(global_losses, moment);
+
+  const at::Tensor counts = summed.narrow(0, 4, 4).clamp_min(1.0).to(storage);
+  at::Tensor task_weights = weights.weights;
+  if (task_gradients_) {
+    const auto share = [&](weighting::Task task) { return share_of_objective(losses, counts, weights.weights, task); };
+    task_weights = task_weights * task_gradients_->backward({share(weighting::kSegmentation), share(weighting::kDepth)},
+                                                            global_losses);
+  } else {
+    share_of_objective(losses, counts, weights.weights, std::nullopt).backward();
+    gradient_sync_.reduce();
+  }
+  if (const double max_norm = learner_.weighting->max_norm(); max_norm > 0.0) {
+    clip_norm(net.parameters().flat_gradients(), max_norm);
+  }
+  if (learner_.weighting->needs() == weighting::Needs::losses_after_step) {
+    batch_ = batch;
+  }
 
   const auto detached = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.detach() : tensor; };
   return {.predictions = {detached(predictions.seg), detached(predictions.depth), detached(predictions.seg_to_depth),
                           detached(predictions.depth_to_seg)},
           .losses = at::cat({means, weights.total.to(at::kDouble).view({1})}),
-          .task_weights = weights.weights};
+          .task_weights = task_weights};
+}
+
+at::Tensor Step::losses_after_step() const {
+  const c10::NoGradGuard no_grad;
+  model::Mode mode = mode_;
+  mode.moves_running_statistics = false;
+  const at::Tensor summed = sum_globally(losses_of(learner_.net.forward(batch_->image_n3hw, mode), *batch_));
+  return objectives(mean_losses(summed), config_.loss).to(learner_.types.storage);
 }
 
 void Step::update(double learning_rate) {
   learner_.adam.step(learning_rate);
+  learner_.weighting->update(learning_rate, batch_ ? losses_after_step() : at::Tensor());
+  batch_.reset();
 }
 
 }  // namespace xtasc::train

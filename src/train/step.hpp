@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "config/run_config.hpp"
 #include "data/dataset.hpp"
@@ -11,6 +12,7 @@
 #include "loss/consistency.hpp"
 #include "model/net.hpp"
 #include "train/setup.hpp"
+#include "train/task_gradients.hpp"
 
 namespace xtasc::train {
 
@@ -35,7 +37,7 @@ enum LossIndex : std::int64_t { kSeg, kDepth, kSegToDepth, kDepthToSeg, kTotal, 
 struct StepResult {
   model::Predictions predictions;  ///< of this rank's images, detached
   at::Tensor losses;               ///< (kNumLosses) float64, global; total as weighted
-  at::Tensor task_weights;         ///< (2)
+  at::Tensor task_weights;         ///< (2) what the gradient of each task's loss entered the shared parameters with
 };
 
 /// One optimizer step of a system, the same on every device; nothing in it waits for the device or looks at a value.
@@ -45,16 +47,29 @@ class Step {
 
   /// Forward, losses of the global batch, backward, gradients summed over the ranks. Leaves the gradients in
   /// learner.net.parameters().flat_gradients(). Collective; the batch may be empty on some ranks.
-  StepResult compute(const data::Batch& batch);
-  /// The optimizer's move. Local: every rank has the same gradients.
+  /// \param moment  for weighting methods that follow the run's course
+  StepResult compute(const data::Batch& batch, const weighting::Moment& moment = {});
+  /// The optimizer's move, then the weighting method's. Every rank has the same gradients; collective where the method
+  /// wants the batch's losses after the move.
   void update(double learning_rate);
 
  private:
+  [[nodiscard]] loss::TaskLosses losses_of(const model::Predictions& predictions, const data::Batch& batch) const;
+  [[nodiscard]] at::Tensor sum_globally(const loss::TaskLosses& losses) const;
+  /// This rank's share of the objective: its sums over everybody's counts. The shares' gradients add up to the
+  /// gradient. \param only  the terms of one task; all when absent
+  [[nodiscard]] at::Tensor share_of_objective(const loss::TaskLosses& losses, const at::Tensor& counts_4,
+                                              const at::Tensor& weights_2, std::optional<weighting::Task> only) const;
+  /// (2) global, of the batch of the last compute(), by the net as it is now.
+  [[nodiscard]] at::Tensor losses_after_step() const;
+
   const config::RunConfig& config_;
   Learner& learner_;
   dist::Communicator& communicator_;
   dist::GradientSync gradient_sync_;
   model::Mode mode_;
+  std::optional<TaskGradients> task_gradients_;  ///< for methods that look at each task's gradient
+  std::optional<data::Batch> batch_;             ///< of the step under way, for methods that look at it twice
 };
 
 }  // namespace xtasc::train

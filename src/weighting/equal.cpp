@@ -1,6 +1,6 @@
 #include <ATen/ATen.h>
 
-#include "weighting/task_weighting.hpp"
+#include "weighting/methods.hpp"
 
 namespace xtasc::weighting {
 
@@ -10,7 +10,9 @@ class Equal final : public TaskWeighting {
  public:
   explicit Equal(const at::TensorOptions& options) : ones_(at::ones({2}, options)) {}
 
-  StepWeights weigh(const at::Tensor& global_losses_2) override { return {ones_, global_losses_2.sum()}; }
+  StepWeights weigh(const at::Tensor& global_losses_2, const Moment& /*moment*/) override {
+    return {ones_, global_losses_2.sum()};
+  }
 
  private:
   at::Tensor ones_;

@@ -15,41 +15,78 @@ namespace xtasc::weighting {
 /// Index of a task in the two-element tensors below.
 enum Task : std::int64_t { kSegmentation = 0, kDepth = 1 };
 
-/// The global losses of the two tasks (L_seg and L_depth of eq. 11), already summed over the ranks and divided: every
-/// rank has the same bits, so every rank finds the same weights without another word.
-///
+/// Where a run stands; for methods that follow its course.
+struct Moment {
+  std::int64_t epoch = 0;  ///< epochs completed
+  std::int64_t step = 0;   ///< optimizer steps completed, of all epochs
+};
+
+/// What a method asks of a step beside its losses.
+enum class Needs {
+  losses,             ///< nothing more: one backward pass
+  gram,               ///< the dot products of the tasks' gradients: combine()
+  norms,              ///< the norms of the tasks' gradients at one layer: see_norms()
+  losses_after_step,  ///< the losses of the same batch after the net has moved: update()
+};
+
 /// What a method says about one step:
 struct StepWeights {
   at::Tensor weights;  ///< (2), detached: the factors of the two losses in the backward pass
   at::Tensor total;    ///< 0-D, detached: the objective's value, the method's own terms included
 };
 
-/// A method that weighs the tasks of a step. Its own trainable values, if any, belong to the main optimizer.
+/// Dot products of the tasks' global gradients, weights included; each 0-D float64.
+struct Gram {
+  at::Tensor seg_seg, seg_depth, depth_depth;
+};
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// A method that weighs the tasks of a step.
+///
+/// All that it is given is global (losses L_seg and L_depth of eq. 11 and gradients, summed over the ranks and
+/// divided), so every rank holds the same bits and finds the same weights without another word. Nothing in it waits for
+/// the device: what it computes are tensor operations on numbers that stay there.
 class TaskWeighting {
  public:
   virtual ~TaskWeighting() = default;
 
-  /// Weights for this step, and the gradients of the method's own parameters, stored in flat_gradients().
-  /// They follow from global losses, so they are not summed over the ranks again. No host wait.
-  /// \param global_losses_2  (2), detached, on the device
-  [[nodiscard]] virtual StepWeights weigh(const at::Tensor& global_losses_2) = 0;
+  [[nodiscard]] virtual Needs needs() const { return Needs::losses; }
 
-  /// The method's trainable values by name ("weighting.log_variance"), empty when it has none.
-  [[nodiscard]] virtual std::vector<std::pair<std::string, at::Tensor>> state() const { return {}; }
-  /// The same as flat 1-D tensors for the optimizer; undefined when it has none.
+  /// Weights for this step, and the gradients of the method's own values where losses are all that they follow from.
+  /// \param global_losses_2  (2), detached, on the device
+  [[nodiscard]] virtual StepWeights weigh(const at::Tensor& global_losses_2, const Moment& moment) = 0;
+
+  /// For Needs::gram: factors (2), float64, of the gradients in the one that the optimizer gets.
+  [[nodiscard]] virtual at::Tensor combine(const Gram& gram, const at::Tensor& global_losses_2) const;
+
+  /// For Needs::norms: the gradients of the method's own values. \param norms_2  (2) float64, of the weighted losses
+  virtual void see_norms(const at::Tensor& /*norms_2*/, const at::Tensor& /*global_losses_2*/) {}
+
+  /// The main optimizer has moved the net at this rate: values with an optimizer of their own move now.
+  /// \param losses_after_2  (2) for Needs::losses_after_step, undefined for others
+  virtual void update(double /*learning_rate*/, const at::Tensor& /*losses_after_2*/) {}
+
+  /// \param epoch               the one that ended, from 0
+  /// \param mean_losses_2  (2) float64, over all images of the epoch
+  virtual void end_epoch(std::int64_t /*epoch*/, const at::Tensor& /*mean_losses_2*/) {}
+
+  /// Largest norm of the net's gradient, to which longer ones are shortened; 0: any.
+  [[nodiscard]] virtual double max_norm() const { return 0.0; }
+
+  /// Values that are published with the net's weights; and all else that the next step depends on.
+  [[nodiscard]] virtual NamedTensors weights() const { return {}; }
+  [[nodiscard]] virtual NamedTensors state() const { return {}; }
+
+  /// Values that the main optimizer moves and their gradients, which are not summed over the ranks again; flat 1-D,
+  /// undefined when there are none.
   [[nodiscard]] virtual at::Tensor flat_values() const { return {}; }
   [[nodiscard]] virtual at::Tensor flat_gradients() const { return {}; }
 };
 
-/// L = L_seg + L_depth.
-[[nodiscard]] std::unique_ptr<TaskWeighting> make_equal(const at::TensorOptions& options);
-
-/// L = sum_t 0.5 exp(-s_t) L_t + s_t, with s_t trained from 0 by the main optimizer. The sum adds s_t where Kendall et
-/// al. write s_t / 2: so does the 2021 code. Source: Kendall et al. 2018, https://arxiv.org/abs/1705.07115, section 3.
-[[nodiscard]] std::unique_ptr<TaskWeighting> make_uncertainty(const at::TensorOptions& options);
-
-/// \param options  device and dtype of losses and state
+/// \param seed     for methods that draw
+/// \param options  device and dtype of losses and weights
 [[nodiscard]] std::unique_ptr<TaskWeighting> make_task_weighting(const config::WeightingSection& section,
-                                                                 const at::TensorOptions& options);
+                                                                 std::uint64_t seed, const at::TensorOptions& options);
 
 }  // namespace xtasc::weighting

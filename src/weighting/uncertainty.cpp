@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 
-#include "weighting/task_weighting.hpp"
+#include <optional>
+
+#include "weighting/methods.hpp"
 
 namespace xtasc::weighting {
 
@@ -8,31 +10,43 @@ namespace {
 
 class Uncertainty final : public TaskWeighting {
  public:
-  explicit Uncertainty(const at::TensorOptions& options)
-      : log_variance_(at::zeros({2}, options)), gradient_(at::zeros({2}, options)) {}
+  Uncertainty(const config::WeightingSection& section, const at::TensorOptions& options)
+      : section_(section), log_variance_(at::zeros({2}, options)), gradient_(at::zeros({2}, options)) {
+    if (section.learning_rate > 0.0) {
+      own_adam_ = own_adam(log_variance_, gradient_);
+    }
+  }
 
-  StepWeights weigh(const at::Tensor& global_losses_2) override {
+  StepWeights weigh(const at::Tensor& global_losses_2, const Moment& /*moment*/) override {
     const at::Tensor weights = 0.5 * at::exp(-log_variance_);
     const at::Tensor weighted = weights * global_losses_2;
-    gradient_.copy_(1.0 - weighted);
-    return {weights, (weighted + log_variance_).sum()};
+    gradient_.copy_(section_.regulariser - weighted);
+    return {weights, (weighted + section_.regulariser * log_variance_).sum()};
   }
 
-  [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> state() const override {
-    return {{"weighting.log_variance", log_variance_}};
+  void update(double /*learning_rate*/, const at::Tensor& /*losses_after_2*/) override {
+    if (own_adam_) {
+      own_adam_->step(section_.learning_rate);
+    }
   }
-  [[nodiscard]] at::Tensor flat_values() const override { return log_variance_; }
-  [[nodiscard]] at::Tensor flat_gradients() const override { return gradient_; }
+
+  [[nodiscard]] NamedTensors weights() const override { return {{"weighting.log_variance", log_variance_}}; }
+  [[nodiscard]] NamedTensors state() const override { return own_adam_ ? own_adam_->state() : NamedTensors{}; }
+  [[nodiscard]] at::Tensor flat_values() const override { return own_adam_ ? at::Tensor() : log_variance_; }
+  [[nodiscard]] at::Tensor flat_gradients() const override { return own_adam_ ? at::Tensor() : gradient_; }
 
  private:
+  config::WeightingSection section_;
   at::Tensor log_variance_;  ///< (2): s_seg, s_depth
   at::Tensor gradient_;
+  std::optional<optim::Adam> own_adam_;
 };
 
 }  // namespace
 
-std::unique_ptr<TaskWeighting> make_uncertainty(const at::TensorOptions& options) {
-  return std::make_unique<Uncertainty>(options);
+std::unique_ptr<TaskWeighting> make_uncertainty(const config::WeightingSection& section,
+                                                const at::TensorOptions& options) {
+  return std::make_unique<Uncertainty>(section, options);
 }
 
 }  // namespace xtasc::weighting

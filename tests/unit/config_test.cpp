@@ -157,6 +157,39 @@ TEST_F(ConfigFile, IdentityLeavesOutWhatChangesNoNumber) {
   EXPECT_NE(identity_text(read("", {"run.seed=2"})), identity);
 }
 
+TEST_F(ConfigFile, KeysOfAnotherWeightingMethodAreRefused) {
+  EXPECT_EQ(refusal("[weighting]\nalpha = 0.5\n"),
+            "weighting.alpha = 0.5 says nothing to weighting.method = \"equal\": it is for gradnorm");
+  EXPECT_EQ(refusal("[weighting]\nmethod = \"pcgrad\"\nlearning_rate = 0.1\n"),
+            "weighting.learning_rate = 0.1 says nothing to weighting.method = \"pcgrad\": it is for uncertainty, "
+            "gradnorm, imtl_l, imtl, famo");
+  EXPECT_EQ(refusal("[weighting]\nalpha = 0.16\n"), "accepted");  // the default: nothing is lost
+  EXPECT_EQ(refusal("", {"weighting.method=mgda", "weighting.normalisation=loss+", "weighting.parameters=all"}),
+            "accepted");
+  EXPECT_EQ(refusal("", {"weighting.method=cagrad", "weighting.rescale=3"}),
+            "weighting.rescale must be 0, 1 or 2, found 3");
+}
+
+TEST_F(ConfigFile, WeightingResolves) {
+  const RunConfig famo = read("", {"weighting.method=famo"});
+  EXPECT_EQ(famo.weighting.learning_rate, 0.025);
+  EXPECT_EQ(to_toml(read(to_toml(famo, true)), false), to_toml(famo, false));
+  const RunConfig single = read("", {"model.system=base_st_seg", "weighting.method=gradnorm", "weighting.alpha=2"});
+  EXPECT_EQ(single.weighting.alpha, 0.16);
+}
+
+TEST_F(ConfigFile, IdentityHoldsAMethodsKeysOnlyWhereTheyDiffer) {
+  const auto of_weighting = [&](const std::vector<std::string>& assignments) {
+    const std::string text = identity_text(read("", assignments));
+    const auto begin = text.find("weighting.");
+    return text.substr(begin, text.find("train.") - begin);
+  };
+  EXPECT_EQ(of_weighting({}), "weighting.method = \"equal\"\n");
+  EXPECT_EQ(of_weighting({"weighting.method=uncertainty"}), "weighting.method = \"uncertainty\"\n");
+  EXPECT_EQ(of_weighting({"weighting.method=gradnorm", "weighting.alpha=1.5"}),
+            "weighting.method = \"gradnorm\"\nweighting.alpha = 1.5\n");
+}
+
 TEST(Configs, EveryFileOfTheProjectReads) {
   int count = 0;
   for (const auto& entry : fs::directory_iterator(fs::path(XTASC_SOURCE_DIR) / "configs")) {

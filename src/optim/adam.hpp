@@ -2,14 +2,13 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
 #include <string>
 #include <utility>
 #include <vector>
 
-namespace xtasc::train {
+namespace xtasc::optim {
 
-/// Adam without weight decay over a few long vectors, one fused kernel each.
+/// Adam over a few long vectors, one fused kernel each.
 /// Source: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, algorithm 1; epsilon 1e-8 (SPEC section 5).
 class Adam {
  public:
@@ -17,8 +16,13 @@ class Adam {
     std::string name;              ///< names the moments in a checkpoint
     at::Tensor values, gradients;  ///< 1-D, dense, float32 or float64
   };
+  struct Options {
+    double beta1 = 0.9;
+    double beta2 = 0.999;
+    double weight_decay = 0.0;  ///< weight_decay * values is added to the gradients
+  };
 
-  Adam(std::vector<Group> groups, double beta1, double beta2);
+  Adam(std::vector<Group> groups, const Options& options);
 
   /// values := values - learning_rate * m / (sqrt(v) + eps), bias-corrected. No host wait on CUDA.
   void step(double learning_rate);
@@ -28,9 +32,9 @@ class Adam {
 
  private:
   std::vector<Group> groups_;
-  double beta1_, beta2_;
+  Options options_;
   std::vector<at::Tensor> first_moments_, second_moments_, steps_;
   at::Tensor learning_rate_;
 };
 
-}  // namespace xtasc::train
+}  // namespace xtasc::optim

@@ -1,9 +1,9 @@
-#include "train/adam.hpp"
+#include "optim/adam.hpp"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-namespace xtasc::train {
+namespace xtasc::optim {
 
 namespace {
 
@@ -11,8 +11,7 @@ constexpr double kEpsilon = 1e-8;
 
 }  // namespace
 
-Adam::Adam(std::vector<Group> groups, double beta1, double beta2)
-    : groups_(std::move(groups)), beta1_(beta1), beta2_(beta2) {
+Adam::Adam(std::vector<Group> groups, const Options& options) : groups_(std::move(groups)), options_(options) {
   for (const Group& group : groups_) {
     first_moments_.push_back(at::zeros_like(group.values));
     second_moments_.push_back(at::zeros_like(group.values));
@@ -27,9 +26,8 @@ void Adam::step(double learning_rate) {
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     steps_[i].add_(1);
     at::_fused_adam_({groups_[i].values}, {groups_[i].gradients}, {first_moments_[i]}, {second_moments_[i]},
-                     /*max_exp_avg_sqs=*/{}, {steps_[i]}, learning_rate_, beta1_, beta2_, /*weight_decay=*/0.0,
-                     kEpsilon,
-                     /*amsgrad=*/false, /*maximize=*/false);
+                     /*max_exp_avg_sqs=*/{}, {steps_[i]}, learning_rate_, options_.beta1, options_.beta2,
+                     options_.weight_decay, kEpsilon, /*amsgrad=*/false, /*maximize=*/false);
   }
 }
 
@@ -43,4 +41,4 @@ std::vector<std::pair<std::string, at::Tensor>> Adam::state() const {
   return state;
 }
 
-}  // namespace xtasc::train
+}  // namespace xtasc::optim

@@ -1,0 +1,199 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/enums.hpp"
+#include "config/fields.hpp"
+#include "core/error.hpp"
+
+namespace xtasc::config {
+
+/// As a TOML string, quoted and escaped.
+inline std::string toml_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+    }
+    if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+/// As a TOML float.
+inline std::string real_text(double value) {
+  const std::string text = fmt::format("{}", value);  // shortest text that reads back to the same double
+  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+}
+
+/// A finite number.
+inline bool is_number(const Value& value) {
+  return (value.kind == Value::Kind::real && std::isfinite(value.real)) || value.kind == Value::Kind::integer;
+}
+
+/// Appends one field a call: a text, a boolean, an integer of at least `minimum`, a number between its bounds, a share, a
+/// word of an enumeration, a list of `count` integers, Adam's two decay rates. Each refuses what its type or range does
+/// not hold, and says what it would accept.
+struct FieldList {
+  std::vector<Field> fields;
+  std::string section;
+
+  Field& add(std::string key, std::string documentation) {
+    fields.push_back({.section = section,
+                      .key = std::move(key),
+                      .documentation = std::move(documentation),
+                      .read = {},
+                      .print = {}});
+    return fields.back();
+  }
+
+  Field& text(std::string key, std::string& target, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.takes_text = true;
+    field.read = [&target](const Value& value) -> std::string {
+      if (value.kind != Value::Kind::text) {
+        return "a string";
+      }
+      target = value.text;
+      return {};
+    };
+    field.print = [&target] { return toml_string(target); };
+    return field;
+  }
+
+  Field& boolean(std::string key, bool& target, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [&target](const Value& value) -> std::string {
+      if (value.kind != Value::Kind::boolean) {
+        return "true or false";
+      }
+      target = value.boolean;
+      return {};
+    };
+    field.print = [&target] { return target ? "true" : "false"; };
+    return field;
+  }
+
+  Field& integer(std::string key, std::int64_t& target, std::int64_t minimum, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [&target, minimum](const Value& value) -> std::string {
+      if (value.kind != Value::Kind::integer || value.integer < minimum) {
+        return fmt::format("an integer >= {}", minimum);
+      }
+      target = value.integer;
+      return {};
+    };
+    field.print = [&target] { return fmt::format("{}", target); };
+    return field;
+  }
+
+  void real(std::string key, double& target, double minimum, bool minimum_allowed, double maximum,
+            std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [=, &target](const Value& value) -> std::string {
+      if (!is_number(value) || value.real < minimum || (value.real == minimum && !minimum_allowed) ||
+          value.real > maximum) {
+        return std::isinf(maximum)
+                   ? fmt::format("a number {} {}", minimum_allowed ? ">=" : ">", minimum)
+                   : fmt::format("a number {} {} and <= {}", minimum_allowed ? ">=" : ">", minimum, maximum);
+      }
+      target = value.real;
+      return {};
+    };
+    field.print = [&target] { return real_text(target); };
+  }
+
+  /// A share in [0, 1).
+  void share(std::string key, double& target, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [&target](const Value& value) -> std::string {
+      if (!is_number(value) || value.real < 0.0 || value.real >= 1.0) {
+        return "a number >= 0 and < 1";
+      }
+      target = value.real;
+      return {};
+    };
+    field.print = [&target] { return real_text(target); };
+  }
+
+  template <typename Enum>
+  void word(std::string key, Enum& target, std::string documentation) {
+    std::string accepted = fmt::format("one of {}", fmt::join(names<Enum>(), ", "));
+    Field& field =
+        add(std::move(key), documentation + " One of: " + fmt::format("{}", fmt::join(names<Enum>(), ", ")) + ".");
+    field.takes_text = true;
+    field.read = [&target, accepted](const Value& value) -> std::string {
+      if (value.kind == Value::Kind::text) {
+        for (std::size_t i = 0; i < names<Enum>().size(); ++i) {
+          if (names<Enum>()[i] == value.text) {
+            target = static_cast<Enum>(i);
+            return {};
+          }
+        }
+        const std::string near = nearest(value.text, {names<Enum>().begin(), names<Enum>().end()});
+        return near.empty() ? accepted : fmt::format("{} (did you mean \"{}\"?)", accepted, near);
+      }
+      return accepted;
+    };
+    field.print = [&target] { return toml_string(name(target)); };
+  }
+
+  void integers(std::string key, std::vector<std::int64_t>& target, std::size_t count, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [&target, count](const Value& value) -> std::string {
+      std::vector<std::int64_t> read;
+      for (const Value& element : value.list) {
+        if (element.kind == Value::Kind::integer && element.integer >= 1) {
+          read.push_back(element.integer);
+        }
+      }
+      if (value.kind != Value::Kind::list || value.list.size() != count || read.size() != count) {
+        return fmt::format("a list of {} integers >= 1", count);
+      }
+      target = read;
+      return {};
+    };
+    field.print = [&target] { return fmt::format("[{}]", fmt::join(target, ", ")); };
+  }
+
+  /// The key added last is for these methods of weighting only.
+  void only_for(std::initializer_list<Weighting> methods) {
+    Field& field = fields.back();
+    for (const Weighting method : methods) {
+      field.methods.emplace_back(name(method));
+    }
+    field.documentation = fmt::format("{}: {}", fmt::join(field.methods, ", "), field.documentation);
+  }
+
+  void betas(std::string key, std::vector<double>& target, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [&target](const Value& value) -> std::string {
+      std::vector<double> read;
+      for (const Value& element : value.list) {
+        if (is_number(element) && element.real >= 0.0 && element.real < 1.0) {
+          read.push_back(element.real);
+        }
+      }
+      if (value.kind != Value::Kind::list || read.size() != value.list.size() || (read.size() != 2 && !read.empty())) {
+        return "a list of two numbers in [0, 1), or [] for the system's default";
+      }
+      target = read;
+      return {};
+    };
+    field.print = [&target] {
+      return target.empty() ? std::string("[]") : fmt::format("[{}, {}]", real_text(target[0]), real_text(target[1]));
+    };
+  }
+};
+
+}  // namespace xtasc::config

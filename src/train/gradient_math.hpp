@@ -1,0 +1,18 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace xtasc::train {
+
+/// sum_i a_i b_i of two long vectors, in float64; 0-D.
+///
+/// Each row of 4096 elements is summed by one thread, and the rows' sums by one: the same bits whatever the number of
+/// threads, so that ranks with other numbers of threads still agree on what follows from it.
+///
+/// \param a, b  1-D, of one size and of one floating-point type
+[[nodiscard]] at::Tensor dot_64(const at::Tensor& a, const at::Tensor& b);
+
+/// gradient := gradient * min(1, max_norm / |gradient|). \param gradient  1-D, floating point
+void clip_norm(const at::Tensor& gradient, double max_norm);
+
+}  // namespace xtasc::train

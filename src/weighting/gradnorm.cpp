@@ -1,0 +1,71 @@
+#include <ATen/ATen.h>
+
+#include "weighting/methods.hpp"
+
+namespace xtasc::weighting {
+
+namespace {
+
+constexpr double kSmallestWeight = 1e-3;
+constexpr double kTiny = 1e-12;
+
+class GradNorm final : public TaskWeighting {
+ public:
+  GradNorm(const config::WeightingSection& section, const at::TensorOptions& options)
+      : section_(section),
+        weights_(at::ones({2}, options)),
+        gradient_(at::zeros({2}, options)),
+        initial_losses_(at::zeros({2}, options.dtype(at::kDouble))),
+        adam_(own_adam(weights_, gradient_)) {}
+
+  [[nodiscard]] Needs needs() const override { return Needs::norms; }
+
+  StepWeights weigh(const at::Tensor& global_losses_2, const Moment& moment) override {
+    knows_initial_losses_ = moment.epoch > 0;
+    return {weights_.clone(), (weights_ * global_losses_2).sum()};
+  }
+
+  void see_norms(const at::Tensor& norms_2, const at::Tensor& global_losses_2) override {
+    const at::Tensor rates = global_losses_2.to(at::kDouble) / initial_losses_.clamp_min(kTiny);
+    const at::Tensor relative_rates = rates / rates.mean().clamp_min(kTiny);
+    const at::Tensor targets = norms_2.mean() * relative_rates.pow(section_.alpha);
+    gradient_.copy_(at::sign(norms_2 - targets) * norms_2 / weights_);
+  }
+
+  void update(double learning_rate, const at::Tensor& /*losses_after_2*/) override {
+    if (!knows_initial_losses_) {
+      return;
+    }
+    adam_.step(section_.learning_rate > 0.0 ? section_.learning_rate : learning_rate);
+    weights_.clamp_min_(kSmallestWeight);
+    weights_.mul_(2.0 / weights_.sum());
+  }
+
+  void end_epoch(std::int64_t epoch, const at::Tensor& mean_losses_2) override {
+    if (epoch == 0) {
+      initial_losses_.copy_(mean_losses_2);
+    }
+  }
+
+  [[nodiscard]] NamedTensors state() const override {
+    NamedTensors state = adam_.state();
+    state.emplace_back("weighting.weights", weights_);
+    state.emplace_back("weighting.initial_losses", initial_losses_);
+    return state;
+  }
+
+ private:
+  config::WeightingSection section_;
+  at::Tensor weights_, gradient_, initial_losses_;  ///< (2)
+  optim::Adam adam_;
+  bool knows_initial_losses_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<TaskWeighting> make_gradnorm(const config::WeightingSection& section,
+                                             const at::TensorOptions& options) {
+  return std::make_unique<GradNorm>(section, options);
+}
+
+}  // namespace xtasc::weighting

@@ -1,0 +1,65 @@
+#include <ATen/ATen.h>
+
+#include <optional>
+
+#include "weighting/methods.hpp"
+
+namespace xtasc::weighting {
+
+namespace {
+
+class ImtlL final : public TaskWeighting {
+ public:
+  ImtlL(const config::WeightingSection& section, const at::TensorOptions& options, GradientFactors factors)
+      : section_(section),
+        factors_(std::move(factors)),
+        log_scale_(at::zeros({2}, options)),
+        gradient_(at::zeros({2}, options)) {
+    if (section.learning_rate > 0.0) {
+      own_adam_ = own_adam(log_scale_, gradient_);
+    }
+  }
+
+  [[nodiscard]] Needs needs() const override { return factors_ ? Needs::gram : Needs::losses; }
+
+  StepWeights weigh(const at::Tensor& global_losses_2, const Moment& /*moment*/) override {
+    const at::Tensor weights = at::exp(log_scale_);
+    const at::Tensor weighted = weights * global_losses_2;
+    gradient_.copy_(weighted - 1.0);
+    return {weights, (weighted - log_scale_).sum()};
+  }
+
+  [[nodiscard]] at::Tensor combine(const Gram& gram, const at::Tensor& global_losses_2) const override {
+    return factors_(gram, global_losses_2);
+  }
+
+  void update(double /*learning_rate*/, const at::Tensor& /*losses_after_2*/) override {
+    if (own_adam_) {
+      own_adam_->step(section_.learning_rate);
+    }
+  }
+
+  [[nodiscard]] NamedTensors state() const override {
+    NamedTensors state = own_adam_ ? own_adam_->state() : NamedTensors{};
+    state.emplace_back("weighting.log_scale", log_scale_);
+    return state;
+  }
+  [[nodiscard]] at::Tensor flat_values() const override { return own_adam_ ? at::Tensor() : log_scale_; }
+  [[nodiscard]] at::Tensor flat_gradients() const override { return own_adam_ ? at::Tensor() : gradient_; }
+
+ private:
+  config::WeightingSection section_;
+  GradientFactors factors_;
+  at::Tensor log_scale_;  ///< (2): s_seg, s_depth
+  at::Tensor gradient_;
+  std::optional<optim::Adam> own_adam_;
+};
+
+}  // namespace
+
+std::unique_ptr<TaskWeighting> make_imtl_l(const config::WeightingSection& section, const at::TensorOptions& options,
+                                           GradientFactors factors) {
+  return std::make_unique<ImtlL>(section, options, std::move(factors));
+}
+
+}  // namespace xtasc::weighting
