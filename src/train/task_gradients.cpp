@@ -10,9 +10,6 @@ namespace xtasc::train {
 
 namespace {
 
-using weighting::kDepth;
-using weighting::kSegmentation;
-
 /// GradNorm's W.
 at::Tensor last_shared_layer(const model::ParameterSet& set) {
   at::Tensor layer;
@@ -74,7 +71,7 @@ at::Tensor TaskGradients::backward(const std::array<at::Tensor, 2>& objectives, 
     show_norms(at_cut, global_losses_2);
     model::Features sum;
     for (std::size_t k = 0; k < sum.size(); ++k) {
-      sum[k] = at_cut[kSegmentation][k] + at_cut[kDepth][k];
+      sum[k] = at_cut[weighting::kSegmentation][k] + at_cut[weighting::kDepth][k];
     }
     into_encoder(sum, /*retain_graph=*/false);
     sync_.reduce();
@@ -86,23 +83,23 @@ at::Tensor TaskGradients::backward(const std::array<at::Tensor, 2>& objectives, 
 
 at::Tensor TaskGradients::combine(const TaskFeatures& at_cut, const at::Tensor& global_losses_2) {
   const at::Tensor& shared = parts_.shared;
-  into_encoder(at_cut[kSegmentation], /*retain_graph=*/true);
+  into_encoder(at_cut[weighting::kSegmentation], /*retain_graph=*/true);
   seg_shared_.copy_(shared);
   shared.zero_();
-  into_encoder(at_cut[kDepth], /*retain_graph=*/false);
+  into_encoder(at_cut[weighting::kDepth], /*retain_graph=*/false);
   seg_shared_sync_->reduce();
   sync_.reduce();
 
   weighting::Gram gram = {dot_64(seg_shared_, seg_shared_), dot_64(seg_shared_, shared), dot_64(shared, shared)};
   if (combines_all_) {  // no parameter of one task's own is reached by the other
-    gram.seg_seg += squared_norm(parts_.own[kSegmentation]);
-    gram.depth_depth += squared_norm(parts_.own[kDepth]);
+    gram.seg_seg += squared_norm(parts_.own[weighting::kSegmentation]);
+    gram.depth_depth += squared_norm(parts_.own[weighting::kDepth]);
   }
   const at::Tensor factors = learner_.weighting->combine(gram, global_losses_2);
   const at::Tensor a = factors.to(shared.scalar_type());
-  shared.mul_(a[kDepth]).addcmul_(seg_shared_, a[kSegmentation]);
+  shared.mul_(a[weighting::kDepth]).addcmul_(seg_shared_, a[weighting::kSegmentation]);
   if (combines_all_) {
-    for (const auto task : {kSegmentation, kDepth}) {
+    for (const auto task : {weighting::kSegmentation, weighting::kDepth}) {
       for (const at::Tensor& own : parts_.own[task]) {
         own.mul_(a[task]);
       }
@@ -120,8 +117,8 @@ void TaskGradients::show_norms(const TaskFeatures& at_cut, const at::Tensor& glo
   }
   const at::Tensor both = at::stack(at_layer);
   communicator_.sum(both);
-  const at::Tensor norms =
-      at::stack({dot_64(both[kSegmentation], both[kSegmentation]), dot_64(both[kDepth], both[kDepth])});
+  const at::Tensor norms = at::stack({dot_64(both[weighting::kSegmentation], both[weighting::kSegmentation]),
+                                      dot_64(both[weighting::kDepth], both[weighting::kDepth])});
   learner_.weighting->see_norms(norms.sqrt(), global_losses_2);
 }
 

@@ -6,7 +6,7 @@ namespace xtasc::weighting {
 
 namespace {
 
-constexpr double kTiny = 1e-12;
+constexpr double kSmallestLoss = 1e-12;
 
 class Dwa final : public TaskWeighting {
  public:
@@ -18,7 +18,7 @@ class Dwa final : public TaskWeighting {
   StepWeights weigh(const at::Tensor& global_losses_2, const Moment& moment) override {
     at::Tensor weights = ones_;
     if (moment.epoch >= 2) {
-      const at::Tensor rates = epoch_losses_[0] / epoch_losses_[1].clamp_min(kTiny);
+      const at::Tensor rates = epoch_losses_[0] / epoch_losses_[1].clamp_min(kSmallestLoss);
       weights = (2.0 * at::softmax(rates / section_.temperature, 0)).to(global_losses_2.scalar_type());
     }
     return {weights, (weights * global_losses_2).sum()};

@@ -7,7 +7,7 @@ namespace xtasc::weighting {
 namespace {
 
 constexpr double kSmallestWeight = 1e-3;
-constexpr double kTiny = 1e-12;
+constexpr double kSmallestRate = 1e-12;
 
 class GradNorm final : public TaskWeighting {
  public:
@@ -26,8 +26,8 @@ class GradNorm final : public TaskWeighting {
   }
 
   void see_norms(const at::Tensor& norms_2, const at::Tensor& global_losses_2) override {
-    const at::Tensor rates = global_losses_2.to(at::kDouble) / initial_losses_.clamp_min(kTiny);
-    const at::Tensor relative_rates = rates / rates.mean().clamp_min(kTiny);
+    const at::Tensor rates = global_losses_2.to(at::kDouble) / initial_losses_.clamp_min(kSmallestRate);
+    const at::Tensor relative_rates = rates / rates.mean().clamp_min(kSmallestRate);
     const at::Tensor targets = norms_2.mean() * relative_rates.pow(section_.alpha);
     gradient_.copy_(at::sign(norms_2 - targets) * norms_2 / weights_);
   }

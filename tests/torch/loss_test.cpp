@@ -10,7 +10,6 @@
 #include "loss/consistency.hpp"
 #include "loss/direct.hpp"
 #include "loss/transferred.hpp"
-#include "weighting/task_weighting.hpp"
 
 namespace xtasc::loss {
 namespace {
@@ -304,32 +303,6 @@ TEST(TaskLosses, NothingLabelledAndNothingValidCountNothing) {
                                    images.inputs.depth_to_seg_nchw}) {
     EXPECT_TRUE(at::equal(tensor.grad(), at::zeros_like(tensor)));
   }
-}
-
-TEST(Uncertainty, GradientIsTheObjectivesDerivative) {
-  const auto weighting = weighting::make_uncertainty(at::kDouble);
-  const at::Tensor losses = at::tensor({2.0, 0.3}, at::kDouble);
-  weighting->flat_values().copy_(at::tensor({0.4, -0.7}, at::kDouble));
-  const auto total_at = [&](std::int64_t index, double shift) {
-    weighting->flat_values()[index] += shift;
-    const double total = weighting->weigh(losses).total.item<double>();
-    weighting->flat_values()[index] -= shift;
-    return total;
-  };
-  for (std::int64_t i = 0; i < 2; ++i) {
-    const double numeric = (total_at(i, 1e-6) - total_at(i, -1e-6)) / 2e-6;
-    static_cast<void>(weighting->weigh(losses));
-    EXPECT_NEAR(weighting->flat_gradients()[i].item<double>(), numeric, 1e-8);
-  }
-  const auto step = weighting->weigh(losses);
-  EXPECT_NEAR(step.weights[0].item<double>(), 0.5 * std::exp(-0.4), 1e-12);
-  EXPECT_NEAR(step.total.item<double>(), 0.5 * std::exp(-0.4) * 2.0 + 0.4 + 0.5 * std::exp(0.7) * 0.3 - 0.7, 1e-12);
-}
-
-TEST(Equal, AddsTheLosses) {
-  const auto step = weighting::make_equal(at::kDouble)->weigh(at::tensor({2.0, 0.3}, at::kDouble));
-  EXPECT_DOUBLE_EQ(step.total.item<double>(), 2.3);
-  EXPECT_TRUE(at::equal(step.weights, at::ones({2}, at::kDouble)));
 }
 
 }  // namespace
