@@ -3,10 +3,14 @@
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 
 #include "core/cli.hpp"
+#include "core/log.hpp"
 #include "io/atomic_file.hpp"
+#include "launch/ranks.hpp"
+#include "pack/schema.hpp"
 
 int main(int argc, char** argv) {
   using namespace xtasc;
@@ -54,16 +58,65 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   add_common(pack_command, "h5py");
 
-  return run_program(app, argc, argv, [&] {
-    preprocess.scratch = pack.scratch = scratch;
-    preprocess.peer = pack.peer = !no_peer;
-    nlohmann::json result =
-        preprocess_command->parsed() ? launch::bench_preprocess(preprocess) : launch::bench_pack(pack);
-    result["benchmark"] = preprocess_command->parsed() ? "preprocess" : "pack";
-    result["machine"] = launch::machine_json();
-    if (!json_file.empty()) {
-      io::write_file_atomically(json_file, result.dump(2) + "\n");
-    }
-    return ExitCode::success;
-  });
+  launch::StepBench step;
+  std::string config_file, precision;
+  std::vector<std::string> assignments;
+  const auto add_step_options = [&](CLI::App* command) {
+    command->add_option("--config", config_file, "A run's config (TOML)");
+    command->add_option("--set", assignments, "Override one key: section.key=value; may be repeated")
+        ->allow_extra_args(false);
+    command->add_option("--precision", precision, "Short for --set run.precision=...")
+        ->check(CLI::IsMember({"fp32", "tf32", "bf16", "fp64"}));
+    command->add_option("--classes", step.num_classes, "Number of classes")->check(CLI::Range(2, 254));
+    command->add_option("--height", step.height, "Of the images; a multiple of 32")->capture_default_str();
+    command->add_option("--width", step.width, "Of the images; a multiple of 32")->capture_default_str();
+    command->add_option("--rounds", step.rounds, "Steps that are timed, after one that is not")
+        ->check(CLI::Range(1, 100000))
+        ->capture_default_str();
+    command->add_option("--json", json_file, "Write the figures here too")->type_name("FILE");
+  };
+  CLI::App* step_command = app.add_subcommand(
+      "step", "Training steps; without a config: xtasc, resnet34, 7 classes, 128 x 256, batch 8. Also under mpirun");
+  add_step_options(step_command);
+  CLI::App* weighting_command =
+      app.add_subcommand("weighting", "A training step by weighting method, against equal weights. Also under mpirun");
+  add_step_options(weighting_command);
+
+  std::optional<dist::MpiSession> session;
+  return run_program(
+      app, argc, argv,
+      [&] {
+        nlohmann::json result;
+        std::string name;
+        if (preprocess_command->parsed()) {
+          preprocess.scratch = scratch;
+          preprocess.peer = !no_peer;
+          name = "preprocess";
+          result = launch::bench_preprocess(preprocess);
+        } else if (pack_command->parsed()) {
+          pack.scratch = scratch;
+          pack.peer = !no_peer;
+          name = "pack";
+          result = launch::bench_pack(pack);
+        } else {
+          session.emplace(&argc, &argv);
+          set_quiet(session->rank() != 0);
+          if (!precision.empty()) {
+            assignments.push_back("run.precision=" + precision);
+          }
+          const auto config = config_file.empty() ? config::run_config_of(assignments)
+                                                  : config::read_run_config(config_file, assignments);
+          pack::check_size(step.height, step.width);
+          name = step_command->parsed() ? "step" : "weighting";
+          result = step_command->parsed() ? launch::bench_step(step, *session, config)
+                                          : launch::bench_weighting(step, *session, config);
+        }
+        result["benchmark"] = name;
+        result["machine"] = launch::machine_json();
+        if (!json_file.empty() && (!session || session->rank() == 0)) {
+          io::write_file_atomically(json_file, result.dump(2) + "\n");
+        }
+        return ExitCode::success;
+      },
+      launch::rank_error_hooks(session));
 }

@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "config/run_config.hpp"
+#include "dist/mpi_session.hpp"
+
 namespace xtasc::launch {
 
 /// Seconds of several rounds of the same work.
@@ -69,5 +72,17 @@ struct PackBench {
 /// Reads a split into memory and onto the device; reads the same with h5py; copies as much memory. \returns what was
 /// measured, printed too.
 nlohmann::json bench_pack(const PackBench& options);
+
+struct StepBench {
+  std::int64_t num_classes = 7, height = 128, width = 256;
+  int rounds = 5;
+};
+/// Training steps of a config on a batch of noise: forward, losses, backward, sum over ranks, optimizer. Collective.
+/// \returns what was measured (`seconds_per_step` is the median), printed too.
+nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& session, const config::RunConfig& config);
+
+/// The same for every weighting method, taking turns, against equal weights. Collective.
+nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession& session,
+                               const config::RunConfig& config);
 
 }  // namespace xtasc::launch
