@@ -6,9 +6,9 @@ find_package(OpenCV REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
+find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)  # header-only: our own TOML_ASSERT must reach the parser
-pkg_check_modules(matio REQUIRED IMPORTED_TARGET matio)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 if(XTASC_WITH_CUDA)
   find_package(CUDAToolkit REQUIRED)
@@ -23,6 +23,7 @@ if(XTASC_WITH_CUDA)
 endif()
 if(XTASC_TESTS)
   find_package(GTest REQUIRED)
+  pkg_check_modules(matio REQUIRED IMPORTED_TARGET matio)  # writes the files that the tests read
 endif()
 
 # Open MPI's C++ bindings are gone from the standard and from our link line.
