@@ -6,11 +6,16 @@
 #include <fstream>
 #include <memory>
 
+#include "io/hdf5_storage.hpp"
 #include "io/image.hpp"
 
 namespace xtasc::io {
 
 namespace {
+
+// Of one attribute or list of texts; a damaged file may claim any number.
+constexpr std::size_t kMaxTexts = std::size_t{1} << 21;
+constexpr std::size_t kMaxTextBytes = std::size_t{64} << 20;
 
 /// HDF5 prints nothing itself, and does not visit files again when the process ends: on a full disk that ends in
 /// messages about an infinite loop. Every handle is closed by its owner anyway.
@@ -78,7 +83,7 @@ void check_attribute(const OpenAttribute& open, H5T_class_t type_class, std::siz
 template <typename Read>
 std::vector<std::string> read_strings(hid_t file_type, std::size_t count, const Read& read) {
   std::vector<std::string> values;
-  values.reserve(count);
+  check(count <= kMaxTexts, "{} texts are too many, {} are the limit", count, kMaxTexts);
   if (H5Tis_variable_str(file_type) > 0) {
     const Hdf5Handle type = string_type();
     check(H5Tset_cset(type.get(), H5Tget_cset(file_type)), "cannot make a string type");
@@ -97,6 +102,8 @@ std::vector<std::string> read_strings(hid_t file_type, std::size_t count, const 
     return values;
   }
   const std::size_t size = H5Tget_size(file_type);
+  check(size > 0 && size <= kMaxTextBytes / std::max<std::size_t>(count, 1), "{} texts of {} bytes are too many", count,
+        size);
   std::string buffer(size * count, '\0');
   read(file_type, buffer.data());
   for (std::size_t i = 0; i < count; ++i) {
@@ -289,6 +296,8 @@ std::vector<std::string> read_string_dataset(hid_t group, const std::string& nam
   check(H5Tget_class(type.get()) == H5T_STRING && shape.size() == 1,
         "{}: data set '{}' is {} of shape {}, a list of strings is expected", where, name,
         dataset_type_name(dataset.get()), shape_text(shape));
+  check(shape[0] <= kMaxTexts, "{}: data set '{}' has {} texts, {} are the limit", where, name, shape[0], kMaxTexts);
+  check_stored_bytes(dataset.get(), shape[0] * H5Tget_size(type.get()), fmt::format("{}/{}", where, name));
   return read_strings(type.get(), shape[0], [&](hid_t memory_type, void* buffer) {
     check(H5Dread(dataset.get(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer), "{}: cannot read data set '{}'",
           where, name);

@@ -9,6 +9,7 @@
 
 #include "core/error.hpp"
 #include "io/hdf5.hpp"
+#include "io/hdf5_storage.hpp"
 
 namespace xtasc::pack {
 
@@ -153,6 +154,8 @@ void Reader::Impl::open_split(Split split) {
     const auto shape = io::dataset_shape(data_set.get());
     check(shape == expected, "{}/{}: its shape is {}, {} is expected", place, data_sets[i], io::shape_text(shape),
           io::shape_text(expected));
+    expected[0] = 1;
+    io::check_chunked_storage(data_set.get(), expected, size, fmt::format("{}/{}", place, data_sets[i]));
     reader.data_sets.push_back(std::move(data_set));
   }
 }

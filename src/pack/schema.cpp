@@ -118,9 +118,9 @@ std::string digest_text(const Schema& schema) {
 
 void check_schema(const Schema& schema, std::string_view where) {
   check_size(schema.height, schema.width);
-  constexpr std::int64_t kMaxExtent = 1 << 14;
-  check(schema.height <= kMaxExtent && schema.width <= kMaxExtent,
-        "{}: {} x {} pixels a sample are too many, {} is the limit", where, schema.height, schema.width, kMaxExtent);
+  constexpr std::int64_t kMaxPixels = std::int64_t{1} << 25;  // keeps a damaged pack from asking for much memory
+  check(schema.height <= kMaxPixels / schema.width, "{}: {} x {} pixels a sample are too many, {} is the limit", where,
+        schema.height, schema.width, kMaxPixels);
   check(!schema.dataset.empty(), "{}: the dataset has no name", where);
   check(!schema.label_sets.empty(), "{}: there is no label set", where);
   std::set<std::string> set_names;
