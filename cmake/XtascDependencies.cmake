@@ -10,6 +10,7 @@ find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)  # header-only: our own TOML_ASSERT must reach the parser
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(libdeflate REQUIRED IMPORTED_TARGET libdeflate)
 if(XTASC_WITH_CUDA)
   find_package(CUDAToolkit REQUIRED)
 endif()

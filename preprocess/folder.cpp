@@ -106,17 +106,9 @@ fs::path FolderDataset::file(const std::string& pattern, const std::string& id) 
   return root_ / fill_pattern(pattern, id);
 }
 
-std::vector<std::string> FolderDataset::check_files() const {
-  std::vector<std::string> faults = list_faults_;
-  for (const auto& ids : ids_) {
-    for (const std::string& id : ids) {
-      check_sample(id, faults);
-    }
-  }
-  return faults;
-}
-
-void FolderDataset::check_sample(const std::string& id, std::vector<std::string>& faults) const {
+std::vector<std::string> FolderDataset::check_files(pack::Split split, std::size_t index) const {
+  const std::string& id = ids_[static_cast<std::size_t>(split)][index];
+  std::vector<std::string> faults;
   io::ImageRules rules;
   if (description_.raw_size) {
     rules.height = description_.raw_size->height;
@@ -145,6 +137,7 @@ void FolderDataset::check_sample(const std::string& id, std::vector<std::string>
   };
   attempt([&] { check_grey(description_.label.file, 8); });
   attempt([&] { check_grey(description_.depth.file, description_.depth.bits); });
+  return faults;
 }
 
 std::vector<std::uint8_t> FolderDataset::decode_labels(const std::string& id, const io::ImageRules& rules) const {
@@ -189,7 +182,7 @@ std::vector<float> FolderDataset::decode_depth(const std::string& id, const io::
   return depth;
 }
 
-RawSample FolderDataset::decode(pack::Split split, std::size_t index) const {
+RawSample FolderDataset::decode(pack::Split split, std::size_t index, const Resize& resize) const {
   const std::string& id = ids_[static_cast<std::size_t>(split)][index];
   io::ImageRules rules;
   if (description_.raw_size) {
@@ -205,6 +198,7 @@ RawSample FolderDataset::decode(pack::Split split, std::size_t index) const {
   sample.image = std::move(image.pixels);
   sample.labels.push_back(decode_labels(id, rules));
   sample.depth = decode_depth(id, rules);
+  resize_sample(sample, resize);
   return sample;
 }
 

@@ -23,12 +23,12 @@ class FolderDataset final : public RawDataset {
   [[nodiscard]] const std::vector<std::string>& names(pack::Split split) const override {
     return names_[static_cast<std::size_t>(split)];
   }
-  [[nodiscard]] std::vector<std::string> check_files() const override;
-  [[nodiscard]] RawSample decode(pack::Split split, std::size_t index) const override;
+  [[nodiscard]] std::vector<std::string> list_faults() const override { return list_faults_; }
+  [[nodiscard]] std::vector<std::string> check_files(pack::Split split, std::size_t index) const override;
+  [[nodiscard]] RawSample decode(pack::Split split, std::size_t index, const Resize& resize) const override;
 
  private:
   void read_split(pack::Split split);
-  void check_sample(const std::string& id, std::vector<std::string>& faults) const;
   [[nodiscard]] std::filesystem::path file(const std::string& pattern, const std::string& id) const;
   [[nodiscard]] std::vector<std::uint8_t> decode_labels(const std::string& id, const io::ImageRules& rules) const;
   [[nodiscard]] std::vector<float> decode_depth(const std::string& id, const io::ImageRules& rules) const;

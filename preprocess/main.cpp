@@ -5,28 +5,36 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <thread>
+#include <vector>
 
+#include "cityscapes.hpp"
 #include "core/cli.hpp"
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
 #include "folder.hpp"
+#include "mtan.hpp"
 #include "nyuv2.hpp"
 #include "pack/verify.hpp"
 #include "pack_builder.hpp"
 #include "scenes_dataset.hpp"
+#include "show.hpp"
 
 namespace xtasc::preprocess {
 namespace {
 
 /// What the user typed; each field belongs to the option of its name.
 struct Options {
-  std::string root, description, output, size, image_filter = "nearest", pack;
+  std::string root, description, output, size, image_filter = "nearest", report, pack;
   int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  bool force = false;
+  bool force = false, skip_bad = false;
   std::int64_t num_train = 0, num_val = 0;
   std::uint64_t seed = 0;
+  std::string dataset, split = "val";
+  std::optional<int> num_classes;
+  std::vector<std::int64_t> samples;
 };
 
 /// "128x256" -> {128, 256}. \throws Error (exit code 2).
@@ -54,6 +62,9 @@ void add_pack_options(CLI::App& command, Options& options, bool has_images) {
       ->capture_default_str();
   command.add_flag("--force", options.force, "Replace an existing output");
   if (has_images) {
+    command.add_flag("--skip-bad", options.skip_bad,
+                     "Leave out samples with a faulty file, and write into the pack which and why");
+    command.add_option("--report", options.report, "List every faulty file here, one line each")->type_name("FILE");
     command.add_option("--image-filter", options.image_filter, "How images are made smaller (labels, depth: nearest)")
         ->check(CLI::IsMember({"nearest", "area"}))
         ->capture_default_str();
@@ -70,18 +81,20 @@ std::string summary(const std::string& path, const pack::Schema& schema, std::in
 ExitCode run_pack(const RawDataset& raw, const Options& options) {
   BuildOptions build;
   build.output = options.output;
-  build.size = options.size.empty() ? Size{raw.schema().height, raw.schema().width} : parse_size(options.size);
-  build.image_filter = options.image_filter == "area" ? ImageFilter::area : ImageFilter::nearest;
+  build.resize.to = options.size.empty() ? Size{raw.schema().height, raw.schema().width} : parse_size(options.size);
+  build.resize.image_filter = options.image_filter == "area" ? ImageFilter::area : ImageFilter::nearest;
   build.workers = options.workers;
   build.overwrite = options.force;
+  build.skip_bad = options.skip_bad;
+  build.report = options.report;
   const auto start = std::chrono::steady_clock::now();
-  const pack::Schema schema = build_pack(raw, build);
+  const BuildResult result = build_pack(raw, build);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  const auto num_train = static_cast<std::int64_t>(raw.names(pack::Split::train).size());
-  const auto num_val = static_cast<std::int64_t>(raw.names(pack::Split::val).size());
-  log_info("packed {} samples in {:.1f} s ({:.0f} samples/s)", num_train + num_val, elapsed.count(),
-           static_cast<double>(num_train + num_val) / elapsed.count());
-  fmt::print("{}\n", summary(options.output, schema, num_train, num_val));
+  const auto num_samples = result.num_train + result.num_val;
+  log_info("packed {} samples in {:.1f} s ({:.0f} samples/s)", num_samples, elapsed.count(),
+           static_cast<double>(num_samples) / elapsed.count());
+  fmt::print("{}\n", summary(options.output, result.schema, static_cast<std::int64_t>(result.num_train),
+                             static_cast<std::int64_t>(result.num_val)));
   return ExitCode::success;
 }
 
@@ -129,6 +142,19 @@ ExitCode run_info(const std::string& path) {
   fmt::print("depth: {} as {}, {:.4g} to {:.4g}, {:.2f} % invalid\n", pack::depth_kind_name(schema.depth_kind),
              pack::depth_type_name(schema.depth_type), report.depth_min, report.depth_max,
              100.0 * (1.0 - static_cast<double>(report.valid_depth_pixels) / pixels));
+  if (!schema.skipped.empty()) {
+    fmt::print("left out when it was packed, for {} faults:\n", schema.skipped.size());
+    for (const std::string& line : schema.skipped) {
+      fmt::print("  {}\n", line);
+    }
+  }
+  return ExitCode::success;
+}
+
+ExitCode run_show(const Options& options) {
+  const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
+  const std::int64_t count = show_samples(options.pack, split, options.samples, options.output);
+  fmt::print("{}: {} {} sample{} of {}\n", options.output, count, options.split, count == 1 ? "" : "s", options.pack);
   return ExitCode::success;
 }
 
@@ -137,6 +163,13 @@ ExitCode run(const CLI::App& app, const Options& options) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is then an error like a full disk
   if (app.got_subcommand("nyuv2")) {
     return run_pack(Nyuv2Dataset(options.root), options);
+  }
+  if (app.got_subcommand("cityscapes")) {
+    return run_pack(CityscapesDataset(options.root), options);
+  }
+  if (app.got_subcommand("mtan")) {
+    const MtanKind kind = options.dataset == "nyuv2" ? MtanKind::nyuv2 : MtanKind::cityscapes;
+    return run_pack(MtanDataset(options.root, kind, options.num_classes), options);
   }
   if (app.got_subcommand("folder")) {
     const std::filesystem::path root(options.root);
@@ -148,6 +181,9 @@ ExitCode run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("scenes")) {
     const Size size = options.size.empty() ? Size{64, 128} : parse_size(options.size);
     return run_pack(ScenesDataset(options.num_train, options.num_val, options.seed, size), options);
+  }
+  if (app.got_subcommand("show")) {
+    return run_show(options);
   }
   return app.got_subcommand("verify") ? run_verify(options.pack) : run_info(options.pack);
 }
@@ -161,6 +197,25 @@ void add_commands(CLI::App& app, Options& options) {
       ->required()
       ->type_name("DIR");
   add_pack_options(*nyuv2, options, true);
+
+  CLI::App* cityscapes =
+      app.add_subcommand("cityscapes", "Pack Cityscapes as downloaded (128x256, 7 and 19 classes, inverse depth)");
+  cityscapes->add_option("--root", options.root, "Folder with leftImg8bit/, gtFine/ and disparity/")
+      ->required()
+      ->type_name("DIR");
+  add_pack_options(*cityscapes, options, true);
+
+  CLI::App* mtan = app.add_subcommand("mtan", "Pack MTAN's preprocessed .npy folders (288x384 or 128x256)");
+  mtan->add_option("--root", options.root, "Folder with {train,val}/{image,label,depth}/0.npy, 1.npy, ...")
+      ->required()
+      ->type_name("DIR");
+  mtan->add_option("--dataset", options.dataset, "Which of the two it is")
+      ->required()
+      ->check(CLI::IsMember({"nyuv2", "cityscapes"}));
+  mtan->add_option("--classes", options.num_classes,
+                   "Cityscapes: what label/ holds (7 if not given), or which of label_7/ and label_19/ to take (both)")
+      ->check(CLI::IsMember({7, 19}));
+  add_pack_options(*mtan, options, true);
 
   CLI::App* folder =
       app.add_subcommand("folder", "Pack folders of images, label PNGs and depth PNGs, described by a dataset.toml");
@@ -181,6 +236,13 @@ void add_commands(CLI::App& app, Options& options) {
   verify->add_option("PACK", options.pack, "The pack")->required();
   CLI::App* info = app.add_subcommand("info", "Verify a pack and print its sizes, classes and depth range");
   info->add_option("PACK", options.pack, "The pack")->required();
+  CLI::App* show = app.add_subcommand("show", "Draw samples of a pack: image, labels, depth, a row each");
+  show->add_option("PACK", options.pack, "The pack")->required();
+  show->add_option("--output", options.output, "The picture to write or replace (.png)")->required()->type_name("PNG");
+  show->add_option("--samples", options.samples, "Which ones, e.g. 0,1,2; the first 4 when not given")->delimiter(',');
+  show->add_option("--split", options.split, "Which of the pack's splits")
+      ->check(CLI::IsMember({"val", "train"}))
+      ->capture_default_str();
 }
 
 }  // namespace

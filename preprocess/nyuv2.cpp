@@ -23,8 +23,6 @@ constexpr std::size_t kNumLabels = 894;
 constexpr std::size_t kNumClasses40 = 40;
 constexpr std::size_t kNumClasses13 = 13;
 
-const std::vector<std::string> kClassNames = {"bed",     "books", "ceiling", "chair", "floor", "furniture", "objects",
-                                              "picture", "sofa",  "table",   "tv",    "wall",  "window"};
 
 /// 894 NYU labels (and 0, unlabelled) -> 13 classes or kIgnoreLabel.
 std::vector<std::uint8_t> read_class_map(const fs::path& root) {
@@ -73,6 +71,13 @@ std::vector<T> transposed(const std::vector<T>& in, std::size_t height, std::siz
 }
 
 }  // namespace
+
+pack::LabelSet nyuv2_label_set() {
+  return {"label",
+          {"bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa", "table", "tv",
+           "wall", "window"},
+          pack::default_class_colors(kNumClasses13)};
+}
 
 struct Nyuv2Dataset::Impl {
   fs::path path;
@@ -136,7 +141,7 @@ Nyuv2Dataset::Impl::Impl(const fs::path& root) : path(root / kLabeledFile) {
   schema.dataset = "nyuv2";
   schema.height = 288;
   schema.width = 384;
-  schema.label_sets = {{"label", kClassNames, pack::default_class_colors(kClassNames.size())}};
+  schema.label_sets = {nyuv2_label_set()};
   schema.depth_kind = pack::DepthKind::metres;
   schema.depth_type = pack::DepthType::float32;
   schema.source = "NYU Depth v2, official .mat files, 13 classes";
@@ -196,7 +201,7 @@ const std::vector<std::string>& Nyuv2Dataset::names(pack::Split split) const {
   return impl_->names[static_cast<std::size_t>(split)];
 }
 
-RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index) const {
+RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index, const Resize& resize) const {
   const std::size_t frame = impl_->frames[static_cast<std::size_t>(split)][index];
   const auto where = [&](std::size_t pixel) {
     return fmt::format("'{}' frame {}, row {}, column {}", impl_->path.string(), frame, pixel / impl_->width,
@@ -210,17 +215,21 @@ RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index) const {
   const auto raw_labels = impl_->read_frame<std::uint16_t>(impl_->labels, "labels", H5T_NATIVE_UINT16, frame, 1);
   std::vector<std::uint8_t> labels(raw_labels.size());
   for (std::size_t i = 0; i < labels.size(); ++i) {
-    check(raw_labels[i] <= kNumLabels, "{}: label {}, 0 to {} are known", where(i), raw_labels[i], kNumLabels);
+    if (raw_labels[i] > kNumLabels) {
+      fail("{}: label {}, 0 to {} are known", where(i), raw_labels[i], kNumLabels);
+    }
     labels[i] = impl_->class_map[raw_labels[i]];
   }
   sample.labels.push_back(std::move(labels));
 
   auto depth = impl_->read_frame<float>(impl_->depths, "depths", H5T_NATIVE_FLOAT, frame, 1);
   for (std::size_t i = 0; i < depth.size(); ++i) {
-    check(depth[i] >= 0.0F && std::isfinite(depth[i]), "{}: depth {}, metres from 0 (invalid) up are expected",
-          where(i), depth[i]);
+    if (!(depth[i] >= 0.0F && std::isfinite(depth[i]))) {
+      fail("{}: depth {}, metres from 0 (invalid) up are expected", where(i), depth[i]);
+    }
   }
   sample.depth = std::move(depth);
+  resize_sample(sample, resize);
   return sample;
 }
 

@@ -11,6 +11,9 @@
 
 namespace xtasc::preprocess {
 
+/// The 13 classes of NYU Depth v2, in the order of class13Mapping.mat; the set is called "label".
+[[nodiscard]] pack::LabelSet nyuv2_label_set();
+
 /// NYU Depth v2 in its official files: nyu_depth_v2_labeled.mat (MATLAB 7.3, which is HDF5, read frame by frame),
 /// splits.mat, classMapping40.mat (894 labels -> 40) and class13Mapping.mat (40 -> 13), the last three MATLAB 5.
 /// Samples are in the order of splits.mat and named "nyu_depth_v2_labeled.mat:17", 1-based.
@@ -23,9 +26,9 @@ class Nyuv2Dataset final : public RawDataset {
 
   [[nodiscard]] const pack::Schema& schema() const override;
   [[nodiscard]] const std::vector<std::string>& names(pack::Split split) const override;
-  [[nodiscard]] std::vector<std::string> check_files() const override { return {}; }
+  [[nodiscard]] std::vector<std::string> check_files(pack::Split, std::size_t) const override { return {}; }
   /// The HDF5 reads of all threads go one after another; what follows them runs in parallel.
-  [[nodiscard]] RawSample decode(pack::Split split, std::size_t index) const override;
+  [[nodiscard]] RawSample decode(pack::Split split, std::size_t index, const Resize& resize) const override;
 
  private:
   struct Impl;

@@ -2,20 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <condition_variable>
-#include <exception>
-#include <map>
-#include <mutex>
 #include <opencv2/core.hpp>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
+#include "io/atomic_file.hpp"
+#include "ordered_pool.hpp"
 #include "pack/writer.hpp"
 
 namespace xtasc::preprocess {
@@ -27,128 +23,100 @@ struct Item {
   std::size_t index;
 };
 
-/// A sample at the pack's size, or what was wrong with it.
+/// A sample at the pack's size, or what is wrong with it.
 struct Decoded {
   RawSample sample;
   std::optional<std::string> fault;
 };
 
-template <typename T>
-void resize_plane(std::vector<T>& values, Size from, Size to) {
-  values = resize_nearest(std::span<const T>(values), from, to, 1);
+std::string plural(std::size_t count, const char* noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
-void resize_sample(RawSample& sample, const BuildOptions& options) {
-  const Size from{sample.height, sample.width};
-  const Size to = options.size;
-  if (from == to) {
-    return;
+void stop_if_asked() {
+  if (const int signal = stop_signal(); signal != 0) {
+    fail("stopped by {}; nothing was written", signal_name(signal));
   }
-  sample.image = options.image_filter == ImageFilter::area
-                     ? resize_area(sample.image, from, to)
-                     : resize_nearest(std::span<const std::uint8_t>(sample.image), from, to, 3);
-  for (auto& labels : sample.labels) {
-    resize_plane(labels, from, to);
-  }
-  std::visit([&](auto& depth) { resize_plane(depth, from, to); }, sample.depth);
-  sample.height = to.height;
-  sample.width = to.width;
 }
-
-/// Threads that decode items 0, 1, 2, ... and hand them out in that order, never more than a window ahead.
-class DecoderPool {
- public:
-  DecoderPool(const RawDataset& raw, const BuildOptions& options, const std::vector<Item>& items)
-      : raw_(raw), options_(options), items_(items), window_(static_cast<std::size_t>(2 * options.workers + 2)) {
-    const auto count = std::min(static_cast<std::size_t>(options.workers), items.size());
-    for (std::size_t i = 0; i < count; ++i) {
-      threads_.emplace_back([this] { work(); });
-    }
-  }
-  ~DecoderPool() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    changed_.notify_all();
-    for (std::thread& thread : threads_) {
-      thread.join();
-    }
-  }
-  DecoderPool(const DecoderPool&) = delete;
-  DecoderPool& operator=(const DecoderPool&) = delete;
-
-  /// Waits for item number `position`; called for 0, 1, 2, ...
-  Decoded take(std::size_t position) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return ready_.contains(position) || failure_ != nullptr; });
-    if (failure_ != nullptr) {
-      std::rethrow_exception(failure_);
-    }
-    Decoded decoded = std::move(ready_.extract(position).mapped());
-    num_taken_ = position + 1;
-    changed_.notify_all();
-    return decoded;
-  }
-
- private:
-  void work() {
-    while (true) {
-      std::size_t position = 0;
-      {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return stopping_ || next_ == items_.size() || next_ < num_taken_ + window_; });
-        if (stopping_ || next_ == items_.size()) {
-          return;
-        }
-        position = next_++;
-      }
-      try {
-        Decoded decoded = decode(items_[position]);
-        const std::lock_guard lock(mutex_);
-        ready_.emplace(position, std::move(decoded));
-      } catch (...) {  // not the data's fault: out of memory, or a fault of ours
-        const std::lock_guard lock(mutex_);
-        failure_ = std::current_exception();
-      }
-      changed_.notify_all();
-    }
-  }
-
-  [[nodiscard]] Decoded decode(const Item& item) const {
-    Decoded decoded;
-    try {
-      decoded.sample = raw_.decode(item.split, item.index);
-      resize_sample(decoded.sample, options_);
-    } catch (const Error& error) {
-      decoded.fault = error.what();
-    }
-    return decoded;
-  }
-
-  const RawDataset& raw_;
-  const BuildOptions& options_;
-  const std::vector<Item>& items_;
-  const std::size_t window_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::size_t next_ = 0, num_taken_ = 0;
-  bool stopping_ = false;
-  std::map<std::size_t, Decoded> ready_;
-  std::exception_ptr failure_;
-  std::vector<std::thread> threads_;
-};
 
 std::vector<Item> list_items(const RawDataset& raw) {
   std::vector<Item> items;
   for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
-    const std::size_t size = raw.names(split).size();
-    check(size > 0, "the {} split of {} has no samples", pack::split_name(split), raw.schema().dataset);
-    for (std::size_t i = 0; i < size; ++i) {
+    for (std::size_t i = 0; i < raw.names(split).size(); ++i) {
       items.push_back({split, i});
     }
   }
   return items;
+}
+
+void check_splits(const RawDataset& raw, const std::vector<Item>& items, const std::string& why) {
+  for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
+    const bool has_samples =
+        std::any_of(items.begin(), items.end(), [split](const Item& item) { return item.split == split; });
+    check(has_samples, "the {} split of {} has no samples{}", pack::split_name(split), raw.schema().dataset, why);
+  }
+}
+
+/// The faults of raw data as they turn up, and what becomes of them.
+class Faults {
+ public:
+  explicit Faults(const BuildOptions& options) : options_(options) {}
+
+  void add(std::vector<std::string> lines) {
+    lines_.insert(lines_.end(), std::make_move_iterator(lines.begin()), std::make_move_iterator(lines.end()));
+  }
+  [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
+
+  void write_report() const {
+    if (!options_.report.empty()) {
+      std::string text;
+      for (const std::string& line : lines_) {
+        text += line + "\n";
+      }
+      io::write_file_atomically(options_.report, text);
+    }
+  }
+
+  /// Lets the faults pass when the user said so. \throws Error  listing them otherwise.
+  void judge(const std::string& summary) const {
+    if (lines_.empty() || options_.skip_bad) {
+      return;
+    }
+    write_report();
+    constexpr std::size_t kShown = 20;  // by print_error
+    const std::string more = !options_.report.empty() ? fmt::format("; all are in '{}'", options_.report.string())
+                             : lines_.size() > kShown ? "; --report FILE lists them all"
+                                                      : "";
+    throw Error(summary + ", nothing was written" + more, ExitCode::failure, lines_);
+  }
+
+ private:
+  const BuildOptions& options_;
+  std::vector<std::string> lines_;
+};
+
+/// Looks at all files. \returns the items whose files seem good.
+std::vector<Item> check_raw(const RawDataset& raw, const BuildOptions& options, Faults& faults) {
+  faults.add(raw.list_faults());
+  const std::vector<Item> items = list_items(raw);
+  std::vector<Item> good;
+  if (!items.empty()) {
+    Progress progress("checking", static_cast<std::int64_t>(items.size()));
+    OrderedPool<std::vector<std::string>> pool(
+        items.size(), static_cast<std::size_t>(options.workers),
+        [&](std::size_t i) { return raw.check_files(items[i].split, items[i].index); });
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      std::vector<std::string> found = pool.take();
+      stop_if_asked();
+      if (found.empty()) {
+        good.push_back(items[i]);
+      }
+      faults.add(std::move(found));
+      progress.update(static_cast<std::int64_t>(i) + 1);
+    }
+  }
+  faults.judge(fmt::format("the raw data has {}", plural(faults.lines().size(), "fault")));
+  return good;
 }
 
 void append(pack::Writer& writer, pack::Split split, const std::string& name, const RawSample& raw) {
@@ -162,53 +130,75 @@ void append(pack::Writer& writer, pack::Split split, const std::string& name, co
   writer.append(split, sample);
 }
 
-[[noreturn]] void fail_with_list(const std::string& summary, const std::vector<std::string>& faults) {
-  throw Error(summary, ExitCode::failure, faults);
-}
-
-}  // namespace
-
-pack::Schema build_pack(const RawDataset& raw, const BuildOptions& options) {
-  pack::check_size(options.size.height, options.size.width);
-  pack::check_output(options.output, options.overwrite);
-  cv::setNumThreads(1);  // the workers are the threads
-
-  if (const std::vector<std::string> faults = raw.check_files(); !faults.empty()) {
-    fail_with_list(
-        fmt::format("the raw data has {} fault{}, nothing was written", faults.size(), faults.size() == 1 ? "" : "s"),
-        faults);
-  }
-  const std::vector<Item> items = list_items(raw);
-
-  pack::Schema schema = raw.schema();
-  schema.height = options.size.height;
-  schema.width = options.size.width;
-  if (schema.resize.empty()) {
-    schema.resize = options.image_filter == ImageFilter::area ? "area" : "nearest, pixel centres";
-  }
-  pack::Writer writer(options.output, std::move(schema), options.overwrite);
-  std::vector<std::string> faults;
+/// Decodes and writes. \returns the items that are in the pack.
+std::vector<Item> write_samples(const RawDataset& raw, const BuildOptions& options, const std::vector<Item>& items,
+                                pack::Writer& writer, Faults& faults) {
+  std::vector<Item> written;
+  std::size_t num_bad = 0;
   {
     Progress progress("packing", static_cast<std::int64_t>(items.size()));
-    DecoderPool pool(raw, options, items);
-    for (std::size_t i = 0; i < items.size(); ++i) {
-      Decoded decoded = pool.take(i);
-      if (const int signal = stop_signal(); signal != 0) {
-        fail("stopped by {}; nothing was written", signal_name(signal));
+    OrderedPool<Decoded> pool(items.size(), static_cast<std::size_t>(options.workers), [&](std::size_t i) {
+      Decoded decoded;
+      try {
+        decoded.sample = raw.decode(items[i].split, items[i].index, options.resize);
+      } catch (const Error& error) {
+        decoded.fault = error.what();
       }
+      return decoded;
+    });
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      Decoded decoded = pool.take();
+      stop_if_asked();
       if (decoded.fault) {
-        faults.push_back(std::move(*decoded.fault));  // and go on, to find them all
-      } else if (faults.empty()) {
+        faults.add({std::move(*decoded.fault)});
+        ++num_bad;
+      } else if (num_bad == 0 || options.skip_bad) {  // otherwise only the faults matter: go on, to find them all
         append(writer, items[i].split, raw.names(items[i].split)[items[i].index], decoded.sample);
+        written.push_back(items[i]);
       }
       progress.update(static_cast<std::int64_t>(i) + 1, fmt::format("{:.0f} samples/s", progress.rate()));
     }
   }
-  if (!faults.empty()) {
-    fail_with_list(fmt::format("{} of {} samples cannot be packed, nothing was written", faults.size(), items.size()),
-                   faults);
+  faults.judge(fmt::format("{} of {} samples cannot be packed", num_bad, items.size()));
+  return written;
+}
+
+}  // namespace
+
+BuildResult build_pack(const RawDataset& raw, const BuildOptions& options) {
+  pack::check_size(options.resize.to.height, options.resize.to.width);
+  pack::check_output(options.output, options.overwrite);
+  if (!options.report.empty()) {
+    pack::check_output(options.report, true);
   }
-  return writer.finish();
+  cv::setNumThreads(1);  // the workers are the threads
+
+  Faults faults(options);
+  const std::vector<Item> items = check_raw(raw, options, faults);
+  const std::string why_empty = faults.lines().empty() ? "" : " without a fault";
+  check_splits(raw, items, why_empty);
+
+  pack::Schema schema = raw.schema();
+  schema.height = options.resize.to.height;
+  schema.width = options.resize.to.width;
+  if (schema.resize.empty()) {
+    schema.resize = options.resize.image_filter == ImageFilter::area ? "area" : "nearest, pixel centres";
+  }
+  pack::Writer writer(options.output, std::move(schema), options.overwrite);
+  const std::vector<Item> written = write_samples(raw, options, items, writer, faults);
+  check_splits(raw, written, " without a fault");
+  faults.write_report();
+  BuildResult result;
+  result.schema = writer.finish(faults.lines());
+  for (const Item& item : written) {
+    ++(item.split == pack::Split::train ? result.num_train : result.num_val);
+  }
+  result.num_skipped = list_items(raw).size() - written.size();
+  if (!faults.lines().empty()) {
+    log_warning("{} left out for {}; the pack lists them (xtasc-preprocess info)", plural(result.num_skipped, "sample"),
+                plural(faults.lines().size(), "fault"));
+  }
+  return result;
 }
 
 }  // namespace xtasc::preprocess

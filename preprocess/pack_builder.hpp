@@ -1,7 +1,9 @@
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "pack/schema.hpp"
 #include "raw_dataset.hpp"
@@ -9,24 +11,27 @@
 
 namespace xtasc::preprocess {
 
-/// How the image is made smaller; labels and depth are always nearest.
-enum class ImageFilter { nearest, area };
-
 struct BuildOptions {
-  std::filesystem::path output;
-  Size size;  ///< of the pack's samples, multiples of 32
-  ImageFilter image_filter = ImageFilter::nearest;
-  int workers = 1;  ///< threads that decode and resize, >= 1
+  std::filesystem::path output{};
+  Resize resize{};  ///< the size of the pack's samples, multiples of 32, and how they are made smaller
+  int workers = 1;  ///< threads that check, decode and resize, >= 1
   bool overwrite = false;
+  bool skip_bad = false;           ///< pack what is good, and write into the pack what was left out and why
+  std::filesystem::path report{};  ///< where every fault is listed, one line each; empty: nowhere
+};
+
+struct BuildResult {
+  pack::Schema schema;                     ///< as written
+  std::size_t num_train = 0, num_val = 0;  ///< samples in the pack
+  std::size_t num_skipped = 0;             ///< samples left out
 };
 
 /// Packs `raw` into options.output. All raw files are checked first; then they are decoded by `workers` threads, at
 /// most a few samples ahead of the one being written, and written in order: the pack is the same for any number of
 /// workers.
 ///
-/// \returns  the schema as written.
-/// \throws Error  listing every fault of the raw data (nothing is written then); or that a split is empty, the output
-/// exists, the disk is full, or the user stopped the program.
-pack::Schema build_pack(const RawDataset& raw, const BuildOptions& options);
+/// \throws Error  listing every fault of the raw data, in which case nothing is written, unless skip_bad is set; or
+/// that a split is empty, the output exists, the disk is full, or the user stopped the program.
+BuildResult build_pack(const RawDataset& raw, const BuildOptions& options);
 
 }  // namespace xtasc::preprocess

@@ -7,10 +7,11 @@
 #include <vector>
 
 #include "pack/schema.hpp"
+#include "resize.hpp"
 
 namespace xtasc::preprocess {
 
-/// One decoded sample at the raw data's own size.
+/// One decoded sample.
 struct RawSample {
   std::int64_t height = 0;
   std::int64_t width = 0;
@@ -19,6 +20,9 @@ struct RawSample {
   /// height x width as it will be stored (depth = depth_scale * stored, 0 = invalid), of the schema's depth_type
   std::variant<std::vector<float>, std::vector<std::uint16_t>> depth;
 };
+
+/// Makes a sample that was decoded whole as `resize` wants it.
+void resize_sample(RawSample& sample, const Resize& resize);
 
 /// One layout of raw data: lists its samples, checks them before any work, decodes them.
 class RawDataset {
@@ -32,11 +36,15 @@ class RawDataset {
   [[nodiscard]] virtual const pack::Schema& schema() const = 0;
   /// The samples of a split in pack order, by the name that they will have there.
   [[nodiscard]] virtual const std::vector<std::string>& names(pack::Split split) const = 0;
-  /// Looks at every raw file's presence, header, size and bit depth without decoding it. \returns one line per fault.
-  [[nodiscard]] virtual std::vector<std::string> check_files() const = 0;
-  /// Decodes a sample and checks every pixel of it. Safe to call from many threads.
-  /// \throws Error  naming the file and what is wrong with it.
-  [[nodiscard]] virtual RawSample decode(pack::Split split, std::size_t index) const = 0;
+  /// What is wrong with the lists and folders themselves, one line each: a file that belongs to no sample, a name that
+  /// is there twice. No sample of names() depends on it.
+  [[nodiscard]] virtual std::vector<std::string> list_faults() const { return {}; }
+  /// Looks at the presence, header, size and bit depth of a sample's files without decoding them. Safe to call from
+  /// many threads. \returns one line per fault: the file, what was found, what is expected.
+  [[nodiscard]] virtual std::vector<std::string> check_files(pack::Split split, std::size_t index) const = 0;
+  /// Decodes a sample and checks every pixel of its labels and depth, also of those that resizing leaves out. Safe to
+  /// call from many threads. \throws Error  naming the file and what is wrong with it.
+  [[nodiscard]] virtual RawSample decode(pack::Split split, std::size_t index, const Resize& resize) const = 0;
 };
 
 }  // namespace xtasc::preprocess

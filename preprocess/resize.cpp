@@ -3,7 +3,23 @@
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "raw_dataset.hpp"
+
 namespace xtasc::preprocess {
+
+io::Selection nearest_selection(Size from, Size to) {
+  io::Selection selection;
+  if (from == to) {
+    return selection;
+  }
+  for (std::int64_t row = 0; row < to.height; ++row) {
+    selection.rows.push_back(nearest_source(row, from.height, to.height));
+  }
+  for (std::int64_t column = 0; column < to.width; ++column) {
+    selection.columns.push_back(nearest_source(column, from.width, to.width));
+  }
+  return selection;
+}
 
 std::vector<std::uint8_t> resize_area(std::span<const std::uint8_t> rgb, Size from, Size to) {
   std::vector<std::uint8_t> out(static_cast<std::size_t>(to.height * to.width * 3));
@@ -12,6 +28,27 @@ std::vector<std::uint8_t> resize_area(std::span<const std::uint8_t> rgb, Size fr
   cv::Mat target(static_cast<int>(to.height), static_cast<int>(to.width), CV_8UC3, out.data());
   cv::resize(source, target, target.size(), 0, 0, cv::INTER_AREA);
   return out;
+}
+
+void resize_sample(RawSample& sample, const Resize& resize) {
+  const Size from{sample.height, sample.width};
+  if (from == resize.to) {
+    return;
+  }
+  const auto resize_plane = [&]<typename T>(std::vector<T>& values, std::int64_t channels) {
+    values = resize_nearest(std::span<const T>(values), from, resize.to, channels);
+  };
+  if (resize.image_filter == ImageFilter::area) {
+    sample.image = resize_area(sample.image, from, resize.to);
+  } else {
+    resize_plane(sample.image, 3);
+  }
+  for (auto& labels : sample.labels) {
+    resize_plane(labels, 1);
+  }
+  std::visit([&](auto& depth) { resize_plane(depth, 1); }, sample.depth);
+  sample.height = resize.to.height;
+  sample.width = resize.to.width;
 }
 
 }  // namespace xtasc::preprocess

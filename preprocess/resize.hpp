@@ -5,7 +5,24 @@
 #include <span>
 #include <vector>
 
+#include "io/image.hpp"
+
 namespace xtasc::preprocess {
+
+struct Size {
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  bool operator==(const Size&) const = default;
+};
+
+/// How the image is made smaller; labels and depth are always nearest.
+enum class ImageFilter { nearest, area };
+
+/// What the raw samples are made into.
+struct Resize {
+  Size to;
+  ImageFilter image_filter = ImageFilter::nearest;
+};
 
 /// Index of the source pixel whose square holds the centre of target pixel `i`: floor((2 i + 1) source / (2 target)),
 /// in whole numbers. What Pillow does; OpenCV's INTER_NEAREST takes another pixel.
@@ -13,11 +30,8 @@ namespace xtasc::preprocess {
   return (2 * i + 1) * source / (2 * target);
 }
 
-struct Size {
-  std::int64_t height = 0;
-  std::int64_t width = 0;
-  bool operator==(const Size&) const = default;
-};
+/// The rows and columns that a nearest resize keeps; all of them when the sizes are equal.
+[[nodiscard]] io::Selection nearest_selection(Size from, Size to);
 
 /// Nearest resize at pixel centres. \param in  from.height x from.width x channels \returns to.height x to.width x
 /// channels

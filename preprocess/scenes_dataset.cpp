@@ -29,7 +29,7 @@ ScenesDataset::ScenesDataset(std::int64_t num_train, std::int64_t num_val, std::
   }
 }
 
-RawSample ScenesDataset::decode(pack::Split split, std::size_t index) const {
+RawSample ScenesDataset::decode(pack::Split split, std::size_t index, const Resize& /*rendered at its size*/) const {
   const std::uint64_t first = split == pack::Split::train ? 0 : names_[0].size();
   Scene scene = render_scene(seed_, first + index, schema_.height, schema_.width);
   RawSample sample;

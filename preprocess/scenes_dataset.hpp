@@ -19,8 +19,8 @@ class ScenesDataset final : public RawDataset {
   [[nodiscard]] const std::vector<std::string>& names(pack::Split split) const override {
     return names_[static_cast<std::size_t>(split)];
   }
-  [[nodiscard]] std::vector<std::string> check_files() const override { return {}; }
-  [[nodiscard]] RawSample decode(pack::Split split, std::size_t index) const override;
+  [[nodiscard]] std::vector<std::string> check_files(pack::Split, std::size_t) const override { return {}; }
+  [[nodiscard]] RawSample decode(pack::Split split, std::size_t index, const Resize& resize) const override;
 
  private:
   std::uint64_t seed_;

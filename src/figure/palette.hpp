@@ -17,4 +17,8 @@ namespace xtasc::figure {
 /// Ignored labels and pixels without depth.
 inline constexpr Rgb kInvalidColor{128, 128, 128};
 
+[[nodiscard]] constexpr Rgb color_of(InvalidPixels invalid) {
+  return invalid == InvalidPixels::grey ? kInvalidColor : Rgb{0, 0, 0};
+}
+
 }  // namespace xtasc::figure

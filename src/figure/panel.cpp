@@ -6,6 +6,7 @@
 #include <limits>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
+#include <utility>
 
 #include "core/error.hpp"
 #include "figure/palette.hpp"
@@ -40,13 +41,15 @@ void check_input(const std::vector<PanelRow>& rows, const PanelOptions& options)
   check(
       options.height > 0 && options.width > 0 && options.height <= kMaxPictureSide && options.width <= kMaxPictureSide,
       "panel rows of {} x {} pixels: height and width must be 1 .. {}", options.height, options.width, kMaxPictureSide);
-  check(options.class_names.size() == options.class_colors.size(), "panel: {} class names but {} class colours",
-        options.class_names.size(), options.class_colors.size());
+  for (const auto& [names, colors] : {std::pair{&options.class_names, &options.class_colors},
+                                      {&options.second_class_names, &options.second_class_colors}}) {
+    check(names->size() == colors->size(), "panel: {} class names but {} class colours", names->size(), colors->size());
+  }
   const std::size_t pixels = static_cast<std::size_t>(options.height) * static_cast<std::size_t>(options.width);
-  const auto check_label_part = [&](const PanelRow& row, const char* part, const auto& labels) {
+  const auto check_label_part = [&](const PanelRow& row, const char* part, const auto& labels, const auto& classes) {
     if (labels) {
       check_size(row.caption, part, labels->size(), pixels);
-      check_labels(row, part, *labels, options.class_names.size());
+      check_labels(row, part, *labels, classes.size());
     }
   };
   const auto check_depth_part = [&](const PanelRow& row, const char* part, const auto& depth) {
@@ -56,8 +59,9 @@ void check_input(const std::vector<PanelRow>& rows, const PanelOptions& options)
   };
   for (const PanelRow& row : rows) {
     check_size(row.caption, "the image", row.image.size(), 3 * pixels);
-    check_label_part(row, "the true label", row.true_label);
-    check_label_part(row, "the predicted label", row.predicted_label);
+    check_label_part(row, "the true label", row.true_label, options.class_names);
+    check_label_part(row, "the predicted label", row.predicted_label, options.class_names);
+    check_label_part(row, "the second label", row.second_label, options.second_class_names);
     check_depth_part(row, "the true depth", row.true_depth);
     check_depth_part(row, "the predicted depth", row.predicted_depth);
   }
@@ -139,9 +143,11 @@ class Painter {
           return cv::Vec3b(row.image[3 * p + 2], row.image[3 * p + 1], row.image[3 * p]);
         });
       case PanelColumn::true_label:
-        return draw_labels(row.true_label, area);
+        return draw_labels(row.true_label, options_.class_colors, area);
+      case PanelColumn::second_label:
+        return draw_labels(row.second_label, options_.second_class_colors, area);
       case PanelColumn::predicted_label:
-        return draw_labels(row.predicted_label, area);
+        return draw_labels(row.predicted_label, options_.class_colors, area);
       case PanelColumn::true_depth:
         return draw_depth(row.true_depth, area, true);
       case PanelColumn::predicted_depth:
@@ -165,7 +171,8 @@ class Painter {
       canvas_(cv::Rect(bar.x + x, bar.y, 1, bar.height)).setTo(cv::Scalar(color[0], color[1], color[2]));
     }
     const std::string unit = options_.depth_unit == "m" ? "depth [m]" : options_.depth_unit;
-    draw_text(unit + " (grey: none)", {bar.x, bar.y - 20, bar.width, 20}, PanelLayout::kTextScale);
+    const std::string none = options_.invalid == InvalidPixels::grey ? " (grey: none)" : " (black: none)";
+    draw_text(unit + none, {bar.x, bar.y - 20, bar.width, 20}, PanelLayout::kTextScale);
     for (int tick = 0; tick <= 2; ++tick) {
       const float value = range_.low + (range_.high - range_.low) * static_cast<float>(tick) / 2;
       const std::string text = fmt::format("{:.3g}", value);
@@ -197,13 +204,14 @@ class Painter {
     draw_text("none", {area.x + 8, area.y, area.width - 8, 22}, PanelLayout::kTextScale);
   }
 
-  void draw_labels(const std::optional<std::span<const std::uint8_t>>& labels, const Area& area) {
+  void draw_labels(const std::optional<std::span<const std::uint8_t>>& labels, const std::vector<Rgb>& colors,
+                   const Area& area) {
     if (!labels) {
       return draw_missing(area);
     }
     draw_pixels(area, [&](std::size_t p) {
       const std::uint8_t label = (*labels)[p];
-      return bgr_pixel(label == kIgnoredLabel ? kInvalidColor : options_.class_colors[label]);
+      return bgr_pixel(label == kIgnoredLabel ? color_of(options_.invalid) : colors[label]);
     });
   }
 
@@ -214,7 +222,7 @@ class Painter {
     draw_pixels(area, [&](std::size_t p) {
       const float value = (*depth)[p];
       if (!std::isfinite(value) || (zero_is_invalid && value <= 0)) {
-        return bgr_pixel(kInvalidColor);
+        return bgr_pixel(color_of(options_.invalid));
       }
       const float place = std::clamp((value - range_.low) / (range_.high - range_.low), 0.0F, 1.0F);
       return viridis_.at<cv::Vec3b>(0, static_cast<int>(std::lround(place * 255)));
@@ -228,16 +236,18 @@ class Painter {
   cv::Mat canvas_;
 };
 
-const char* head_text(PanelColumn column) {
+std::string head_text(PanelColumn column, const ColumnHeads& heads) {
   switch (column) {
     case PanelColumn::image:
       return "image";
     case PanelColumn::true_label:
-      return "labels: truth";
+      return heads.true_label;
+    case PanelColumn::second_label:
+      return heads.second_label;
     case PanelColumn::predicted_label:
       return "labels: predicted";
     case PanelColumn::true_depth:
-      return "depth: truth";
+      return heads.true_depth;
     case PanelColumn::predicted_depth:
       return "depth: predicted";
   }
@@ -257,7 +267,7 @@ void write_panel(const std::filesystem::path& path, const std::vector<PanelRow>&
     painter.draw_text(options.title, layout.title, PanelLayout::kTitleScale);
   }
   for (std::size_t column = 0; column < layout.columns.size(); ++column) {
-    painter.draw_text(head_text(layout.columns[column]), layout.heads[column], PanelLayout::kTextScale);
+    painter.draw_text(head_text(layout.columns[column], options.heads), layout.heads[column], PanelLayout::kTextScale);
   }
   for (std::size_t row = 0; row < rows.size(); ++row) {
     painter.draw_text(rows[row].caption, layout.captions[row], PanelLayout::kTextScale);

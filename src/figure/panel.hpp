@@ -18,7 +18,17 @@ struct PanelRow {
   std::span<const std::uint8_t> image;                                       ///< height x width x 3 RGB
   std::optional<std::span<const std::uint8_t>> true_label, predicted_label;  ///< class id, 255 = ignored
   std::optional<std::span<const float>> true_depth, predicted_depth;         ///< 0 (or less) = invalid in true_depth
+  /// Ground truth of a second label set, with classes of its own.
+  std::optional<std::span<const std::uint8_t>> second_label = std::nullopt;
 };
+
+/// What stands above the columns of the ground truth.
+struct ColumnHeads {
+  std::string true_label = "labels: truth", true_depth = "depth: truth", second_label = "labels: truth (second set)";
+};
+
+/// How ignored labels and pixels without depth are drawn.
+enum class InvalidPixels { grey, black };
 
 struct PanelOptions {
   std::int64_t height = 0, width = 0;  ///< of every row
@@ -26,12 +36,17 @@ struct PanelOptions {
   std::vector<Rgb> class_colors;
   std::string depth_unit;  ///< "m" or "inverse depth": legend text of the colour bar
   std::string title;       ///< may be empty
+  /// Classes of second_label; empty without one.
+  std::vector<std::string> second_class_names = {};
+  std::vector<Rgb> second_class_colors = {};
+  ColumnHeads heads = {};
+  InvalidPixels invalid = InvalidPixels::grey;
 };
 
-/// A picture: a row per sample (image | labels true | labels predicted | depth true | depth predicted), column heads,
-/// class legend with colour patches, and a colour bar with the depth range, common to all rows; depth in a perceptual
-/// colour map (viridis), invalid depth and ignored labels in a neutral grey. Written atomically as PNG. \throws Error
-/// when sizes disagree or the file cannot be written.
+/// A picture: a row per sample (image | labels true | second label set | labels predicted | depth true | depth
+/// predicted), column heads, class legends with colour patches, and a colour bar with the depth range, common to all
+/// rows; depth in a perceptual colour map (viridis), invalid depth and ignored labels in a neutral grey, or black.
+/// Written atomically as PNG. \throws Error when sizes disagree or the file cannot be written.
 void write_panel(const std::filesystem::path& path, const std::vector<PanelRow>& rows, const PanelOptions& options);
 
 }  // namespace xtasc::figure

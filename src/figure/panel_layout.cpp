@@ -23,6 +23,8 @@ bool has_part(const PanelRow& row, PanelColumn column) {
       return true;
     case PanelColumn::true_label:
       return row.true_label.has_value();
+    case PanelColumn::second_label:
+      return row.second_label.has_value();
     case PanelColumn::predicted_label:
       return row.predicted_label.has_value();
     case PanelColumn::true_depth:
@@ -38,7 +40,8 @@ bool any_has(const std::vector<PanelRow>& rows, PanelColumn column) {
 }
 
 /// Class patches from left to right, wrapped at the content's right edge. \returns the y below them.
-int lay_out_legend(PanelLayout& layout, const PanelOptions& options, int y) {
+int lay_out_legend(PanelLayout& layout, const std::vector<std::string>& names, const std::vector<Rgb>& colors,
+                   InvalidPixels invalid, int y) {
   const int right = layout.width - kMargin;
   int x = kMargin;
   const auto place = [&](const std::string& name, const Rgb& color) {
@@ -52,10 +55,10 @@ int lay_out_legend(PanelLayout& layout, const PanelOptions& options, int y) {
     layout.legend.push_back({{x, y + (kLine - kPatch) / 2, kPatch, kPatch}, text, color});
     x += width + 3 * kGap;
   };
-  for (std::size_t i = 0; i < options.class_names.size(); ++i) {
-    place(options.class_names[i], options.class_colors[i]);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    place(names[i], colors[i]);
   }
-  place("ignored", kInvalidColor);
+  place("ignored", color_of(invalid));
   return y + kLine;
 }
 
@@ -94,8 +97,9 @@ PanelLayout lay_out_panel(const std::vector<PanelRow>& rows, const PanelOptions&
   PanelLayout layout;
   const int image_width = static_cast<int>(options.width);
   layout.magnification = (kMinCellWidth + image_width - 1) / image_width;
-  for (const PanelColumn column : {PanelColumn::image, PanelColumn::true_label, PanelColumn::predicted_label,
-                                   PanelColumn::true_depth, PanelColumn::predicted_depth}) {
+  for (const PanelColumn column :
+       {PanelColumn::image, PanelColumn::true_label, PanelColumn::second_label, PanelColumn::predicted_label,
+        PanelColumn::true_depth, PanelColumn::predicted_depth}) {
     if (any_has(rows, column)) {
       layout.columns.push_back(column);
     }
@@ -127,7 +131,10 @@ PanelLayout lay_out_panel(const std::vector<PanelRow>& rows, const PanelOptions&
     return std::find(layout.columns.begin(), layout.columns.end(), column) != layout.columns.end();
   };
   if (shows(PanelColumn::true_label) || shows(PanelColumn::predicted_label)) {
-    y = lay_out_legend(layout, options, y + kGap);
+    y = lay_out_legend(layout, options.class_names, options.class_colors, options.invalid, y + kGap);
+  }
+  if (shows(PanelColumn::second_label)) {
+    y = lay_out_legend(layout, options.second_class_names, options.second_class_colors, options.invalid, y + kGap);
   }
   if (shows(PanelColumn::true_depth) || shows(PanelColumn::predicted_depth)) {
     y += kGap + kLine;  // the bar's unit stands above it, its range below

@@ -7,7 +7,7 @@
 
 namespace xtasc::figure {
 
-enum class PanelColumn { image, true_label, predicted_label, true_depth, predicted_depth };
+enum class PanelColumn { image, true_label, second_label, predicted_label, true_depth, predicted_depth };
 
 /// A rectangle of the picture, in pixels.
 struct Area {
@@ -29,7 +29,7 @@ struct PanelLayout {
   std::vector<Area> heads;               ///< by column
   std::vector<Area> captions;            ///< by row
   std::vector<std::vector<Area>> cells;  ///< by row, then column
-  std::vector<LegendEntry> legend;       ///< empty when there are no labels
+  std::vector<LegendEntry> legend;       ///< of all label sets, one below the other; empty when there are no labels
   Area color_bar;                        ///< width 0 when there is no depth
 
   static constexpr double kTextScale = 0.45, kTitleScale = 0.6;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <fstream>
 #include <opencv2/core.hpp>
@@ -13,6 +12,7 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
+#include "io/png.hpp"
 
 namespace xtasc::io {
 
@@ -20,7 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPngMagic = "\x89PNG\r\n\x1a\n";
 constexpr std::string_view kJpegMagic = "\xff\xd8\xff";
 constexpr std::size_t kHeadBytes = 64 * 1024;
 
@@ -30,75 +29,6 @@ std::uint32_t big_endian(std::string_view bytes, std::size_t at, std::size_t cou
     value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
   }
   return value;
-}
-
-/// CRC-32 as in PNG (polynomial 0xedb88320), eight bytes at a time.
-/// Source: Kounavis and Berry, "A systematic approach to building high performance software-based CRC generators",
-/// 2005.
-std::uint32_t crc32(std::string_view bytes) {
-  static const auto tables = [] {
-    std::array<std::array<std::uint32_t, 256>, 8> t{};
-    for (std::uint32_t i = 0; i < 256; ++i) {
-      std::uint32_t value = i;
-      for (int bit = 0; bit < 8; ++bit) {
-        value = (value & 1U) != 0 ? 0xedb88320U ^ value >> 1 : value >> 1;
-      }
-      t[0][i] = value;
-    }
-    for (std::size_t k = 1; k < 8; ++k) {
-      for (std::size_t i = 0; i < 256; ++i) {
-        t[k][i] = t[0][t[k - 1][i] & 0xffU] ^ t[k - 1][i] >> 8;
-      }
-    }
-    return t;
-  }();
-  std::uint32_t crc = 0xffffffffU;
-  std::size_t at = 0;
-  const auto byte = [&](std::size_t i) {
-    return static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[at + i]));
-  };
-  for (; at + 8 <= bytes.size(); at += 8) {
-    crc ^= byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
-    crc = tables[7][crc & 0xffU] ^ tables[6][crc >> 8 & 0xffU] ^ tables[5][crc >> 16 & 0xffU] ^ tables[4][crc >> 24] ^
-          tables[3][byte(4)] ^ tables[2][byte(5)] ^ tables[1][byte(6)] ^ tables[0][byte(7)];
-  }
-  for (; at < bytes.size(); ++at) {
-    crc = tables[0][(crc ^ byte(0)) & 0xffU] ^ crc >> 8;
-  }
-  return ~crc;
-}
-
-ImageHeader parse_png(std::string_view file, const fs::path& path) {
-  check(file.size() >= 33 && big_endian(file, 8, 4) == 13 && file.substr(12, 4) == "IHDR",
-        "cannot read '{}': truncated or damaged PNG header", path.string());
-  check(crc32(file.substr(12, 17)) == big_endian(file, 29, 4), "cannot read '{}': damaged PNG header (wrong CRC)",
-        path.string());
-  ImageHeader header;
-  header.format = ImageHeader::Format::png;
-  header.width = big_endian(file, 16, 4);
-  header.height = big_endian(file, 20, 4);
-  header.bit_depth = static_cast<unsigned char>(file[24]);
-  switch (file[25]) {
-    case 0:
-      header.channels = 1;
-      break;
-    case 2:
-      header.channels = 3;
-      break;
-    case 3:
-      header.channels = 3;
-      header.palette = true;
-      break;
-    case 4:
-      header.channels = 2;
-      break;
-    case 6:
-      header.channels = 4;
-      break;
-    default:
-      fail("cannot read '{}': PNG colour type {} does not exist", path.string(), static_cast<int>(file[25]));
-  }
-  return header;
 }
 
 /// Walks the segments up to the frame header. \returns an empty optional when `file` ends before it.
@@ -133,8 +63,8 @@ std::optional<ImageHeader> parse_jpeg(std::string_view file, const fs::path& pat
 /// \param is_whole  whether `file` is all of the file, or its beginning only.
 std::optional<ImageHeader> parse_header(std::string_view file, bool is_whole, const fs::path& path) {
   std::optional<ImageHeader> header;
-  if (file.starts_with(kPngMagic)) {
-    header = parse_png(file, path);
+  if (is_png(file)) {
+    header = parse_png_header(file, path);
   } else if (file.starts_with(kJpegMagic)) {
     header = parse_jpeg(file, path);
     if (!header && !is_whole) {
@@ -149,27 +79,6 @@ std::optional<ImageHeader> parse_header(std::string_view file, bool is_whole, co
   return header;
 }
 
-/// Every chunk's CRC, and that the file goes on to its end mark: libpng lets several of these faults pass.
-void check_png_chunks(std::string_view file, const fs::path& path) {
-  std::size_t at = kPngMagic.size();
-  bool has_data = false;
-  while (true) {
-    check(at + 12 <= file.size() && big_endian(file, at, 4) <= file.size() - at - 12,
-          "cannot read '{}': truncated PNG, it ends after {} bytes in the middle of a chunk", path.string(),
-          file.size());
-    const std::size_t length = big_endian(file, at, 4);
-    const std::string_view type = file.substr(at + 4, 4);
-    check(crc32(file.substr(at + 4, length + 4)) == big_endian(file, at + 8 + length, 4),
-          "cannot read '{}': damaged PNG, wrong CRC in the chunk at byte {}", path.string(), at);
-    has_data = has_data || type == "IDAT";
-    at += length + 12;
-    if (type == "IEND") {
-      check(has_data, "cannot read '{}': PNG without image data", path.string());
-      return;
-    }
-  }
-}
-
 /// A JPEG ends with the mark FF D9; without it libjpeg fills the rest with grey and calls it a warning.
 void check_jpeg_end(std::string_view file, const fs::path& path) {
   const auto end = file.find_last_not_of(std::string_view("\0\n\r ", 4));  // some cameras pad
@@ -178,13 +87,8 @@ void check_jpeg_end(std::string_view file, const fs::path& path) {
         file.size());
 }
 
-cv::Mat decode(std::string_view file, const ImageHeader& header, int flags, const fs::path& path) {
+cv::Mat decode(std::string_view file, int flags, const fs::path& path) {
   cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-  if (header.format == ImageHeader::Format::png) {
-    check_png_chunks(file, path);
-  } else {
-    check_jpeg_end(file, path);
-  }
   cv::Mat decoded;
   try {
     const cv::Mat bytes(1, static_cast<int>(file.size()), CV_8U, const_cast<char*>(file.data()));
@@ -215,15 +119,40 @@ Image<T> copy_pixels(const cv::Mat& mat) {
   return image;
 }
 
+/// The selected pixels of an image that was decoded whole.
 template <typename T>
-Image<T> read_grey_image(const fs::path& path, const ImageRules& rules) {
+Image<T> pick(Image<T> image, const Selection& selection) {
+  if (selection.rows.empty() && selection.columns.empty()) {
+    return image;
+  }
+  Image<T> picked;
+  picked.height = selection.rows.empty() ? image.height : static_cast<std::int64_t>(selection.rows.size());
+  picked.width = selection.columns.empty() ? image.width : static_cast<std::int64_t>(selection.columns.size());
+  picked.channels = image.channels;
+  picked.pixels.reserve(static_cast<std::size_t>(picked.height * picked.width * picked.channels));
+  for (std::int64_t row = 0; row < picked.height; ++row) {
+    const std::int64_t from_row = selection.rows.empty() ? row : selection.rows[static_cast<std::size_t>(row)];
+    for (std::int64_t column = 0; column < picked.width; ++column) {
+      const std::int64_t from_column =
+          selection.columns.empty() ? column : selection.columns[static_cast<std::size_t>(column)];
+      const auto* pixel = image.pixels.data() + (from_row * image.width + from_column) * image.channels;
+      picked.pixels.insert(picked.pixels.end(), pixel, pixel + image.channels);
+    }
+  }
+  return picked;
+}
+
+template <typename T>
+Image<T> read_grey_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
   const std::string file = read_file(path);
   const ImageHeader header = checked_header(file, rules, path);
   check_grey_png(header, static_cast<int>(sizeof(T) * 8), path);
-  const cv::Mat decoded = decode(file, header, cv::IMREAD_UNCHANGED, path);
-  check(decoded.channels() == 1 && decoded.elemSize() == sizeof(T),
-        "cannot read '{}': a transparent colour makes its values ambiguous", path.string());
-  return copy_pixels<T>(decoded);
+  const PngContent png = read_png_chunks(file, path);
+  check(!png.has_transparency, "cannot read '{}': a transparent colour makes its values ambiguous", path.string());
+  if (is_plain_png(png)) {
+    return decode_png<T>(png, 1, selection, path);
+  }
+  return pick(copy_pixels<T>(decode(file, cv::IMREAD_UNCHANGED, path)), selection);
 }
 
 void write_png_mat(const fs::path& path, const cv::Mat& mat) {
@@ -256,7 +185,7 @@ std::string describe_content(std::string_view first_bytes) {
   if (first_bytes.starts_with("version https://git-lfs")) {
     return "a Git LFS pointer instead of the file (run `git lfs pull`)";
   }
-  if (first_bytes.starts_with(kPngMagic)) {
+  if (is_png(first_bytes)) {
     return "a PNG image";
   }
   if (first_bytes.starts_with(kJpegMagic)) {
@@ -305,23 +234,31 @@ void check_grey_png(const ImageHeader& header, int bit_depth, const fs::path& pa
         bit_depth);
 }
 
-Image<std::uint8_t> read_rgb_image(const fs::path& path, const ImageRules& rules) {
+Image<std::uint8_t> read_rgb_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
   const std::string file = read_file(path);
   const ImageHeader header = checked_header(file, rules, path);
   check(header.bit_depth <= 8, "cannot use '{}': {} bits a channel, 8 are expected", path.string(), header.bit_depth);
+  if (header.format == ImageHeader::Format::png) {
+    const PngContent png = read_png_chunks(file, path);
+    if (is_plain_png(png) && !(png.has_exif && rules.apply_orientation)) {
+      return decode_png<std::uint8_t>(png, 3, selection, path);
+    }
+  } else {
+    check_jpeg_end(file, path);
+  }
   const int orientation = rules.apply_orientation ? 0 : static_cast<int>(cv::IMREAD_IGNORE_ORIENTATION);
-  const cv::Mat bgr = decode(file, header, cv::IMREAD_COLOR | orientation, path);
+  const cv::Mat bgr = decode(file, cv::IMREAD_COLOR | orientation, path);
   cv::Mat rgb;
   cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
-  return copy_pixels<std::uint8_t>(rgb);
+  return pick(copy_pixels<std::uint8_t>(rgb), selection);
 }
 
-Image<std::uint8_t> read_grey8_image(const fs::path& path, const ImageRules& rules) {
-  return read_grey_image<std::uint8_t>(path, rules);
+Image<std::uint8_t> read_grey8_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
+  return read_grey_image<std::uint8_t>(path, rules, selection);
 }
 
-Image<std::uint16_t> read_grey16_image(const fs::path& path, const ImageRules& rules) {
-  return read_grey_image<std::uint16_t>(path, rules);
+Image<std::uint16_t> read_grey16_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
+  return read_grey_image<std::uint16_t>(path, rules, selection);
 }
 
 void write_png(const fs::path& path, std::span<const std::uint8_t> pixels, std::int64_t height, std::int64_t width,

@@ -37,6 +37,12 @@ struct Image {
   std::vector<T> pixels;  ///< height x width x channels
 };
 
+/// The pixels to keep of an image: those in both a listed row and a listed column. Ascending, a number may come twice;
+/// an empty list means all. A PNG decoder saves much of its work when most rows are not wanted.
+struct Selection {
+  std::vector<std::int64_t> rows, columns;
+};
+
 /// Reads the header alone. \throws Error  when the file is missing, empty, a Git LFS pointer, neither PNG nor JPEG.
 [[nodiscard]] ImageHeader read_image_header(const std::filesystem::path& path);
 
@@ -49,11 +55,14 @@ void check_grey_png(const ImageHeader& header, int bit_depth, const std::filesys
 /// A colour picture (PNG or JPEG of 8 bits a channel) as H x W x 3 RGB; grey is spread to RGB, alpha dropped.
 /// Every byte of a PNG is checked against its CRCs; a JPEG must be whole up to its end mark.
 /// \throws Error  naming the file: as read_image_header, or wrong size, 16 bits, truncated, damaged.
-[[nodiscard]] Image<std::uint8_t> read_rgb_image(const std::filesystem::path& path, const ImageRules& rules = {});
+[[nodiscard]] Image<std::uint8_t> read_rgb_image(const std::filesystem::path& path, const ImageRules& rules = {},
+                                                 const Selection& selection = {});
 /// A PNG of one channel of 8 bits, values as stored (labels, coarse depth). \throws Error as read_rgb_image.
-[[nodiscard]] Image<std::uint8_t> read_grey8_image(const std::filesystem::path& path, const ImageRules& rules = {});
+[[nodiscard]] Image<std::uint8_t> read_grey8_image(const std::filesystem::path& path, const ImageRules& rules = {},
+                                                   const Selection& selection = {});
 /// A PNG of one channel of 16 bits, values as stored (depth, disparity). \throws Error as read_rgb_image.
-[[nodiscard]] Image<std::uint16_t> read_grey16_image(const std::filesystem::path& path, const ImageRules& rules = {});
+[[nodiscard]] Image<std::uint16_t> read_grey16_image(const std::filesystem::path& path, const ImageRules& rules = {},
+                                                     const Selection& selection = {});
 
 /// Writes a PNG atomically. \param pixels  height x width x channels, channels 1 (grey) or 3 (RGB).
 /// \throws Error  with the path and the reason.

@@ -2,14 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cctype>
 #include <cstring>
+#include <fstream>
 #include <limits>
-#include <string>
+#include <numeric>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
+#include "io/image.hpp"
 
 namespace xtasc::io {
 
@@ -80,43 +86,140 @@ std::vector<std::int64_t> parse_shape(std::string_view text, const std::filesyst
   return shape;
 }
 
-template <typename T>
-NpyArray<T> read_array(const std::filesystem::path& path, std::string_view type, std::string_view type_words) {
-  const std::string file = read_file(path);
-  check(file.starts_with(kMagic) && file.size() >= 12, "cannot read '{}': not a .npy file", path.string());
+struct ElementType {
+  std::string_view name;
+  std::size_t bytes;
+};
+constexpr std::array<ElementType, 12> kElementTypes = {{{"|b1", 1},
+                                                        {"|i1", 1},
+                                                        {"|u1", 1},
+                                                        {"u1", 1},
+                                                        {"<i2", 2},
+                                                        {"<u2", 2},
+                                                        {"<i4", 4},
+                                                        {"<u4", 4},
+                                                        {"<i8", 8},
+                                                        {"<u8", 8},
+                                                        {"<f4", 4},
+                                                        {"<f8", 8}}};
+
+/// A header and where the data begins. \param file  the file's first bytes, or all of it. \returns nothing when `file`
+/// ends within the header but the file itself, of `size` bytes, does not.
+std::optional<std::pair<NpyHeader, std::size_t>> parse_header(std::string_view file, std::size_t size,
+                                                              const std::filesystem::path& path) {
+  check(file.starts_with(kMagic), "cannot read '{}': found {}, a .npy file is expected", path.string(),
+        describe_content(file));
+  check(file.size() >= 12, "cannot read '{}': truncated within its header", path.string());
   const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(file[i])); };
   const std::size_t version = byte(6);
   check(version >= 1 && version <= 3, "cannot read '{}': .npy version {} is not known (1 to 3 are)", path.string(),
         version);
   const std::size_t start = version == 1 ? 10 : 12;
   const std::size_t length = byte(8) | byte(9) << 8 | (version == 1 ? 0 : byte(10) << 16 | byte(11) << 24);
-  check(start + length <= file.size(), "cannot read '{}': truncated within its header", path.string());
-  const auto header = std::string_view(file).substr(start, length);
-
-  const std::string_view descr = value_of(header, "descr");
-  const auto type_end = descr.size() < 2 ? std::string_view::npos : descr.find('\'', 1);
-  const std::string_view found = type_end == std::string_view::npos ? "?" : descr.substr(1, type_end - 1);
-  check(found == type || (sizeof(T) == 1 && found == "u1"),
-        "cannot read '{}': elements are of type '{}', not '{}' ({})", path.string(), found, type, type_words);
-  check(value_of(header, "fortran_order").starts_with("False"), "cannot read '{}': Fortran order, C order is accepted",
+  check(start + length <= size, "cannot read '{}': truncated within its header", path.string());
+  if (start + length > file.size()) {
+    return std::nullopt;
+  }
+  const auto text = file.substr(start, length);
+  const std::string_view descr = value_of(text, "descr");
+  const auto type_end = descr.starts_with('\'') ? descr.find('\'', 1) : std::string_view::npos;
+  const std::string_view order = value_of(text, "fortran_order");
+  check(order.starts_with("False") || order.starts_with("True"), "cannot read '{}': its .npy header has no order",
         path.string());
+  NpyHeader header;
+  header.type = type_end == std::string_view::npos ? "?" : descr.substr(1, type_end - 1);
+  header.fortran_order = order.starts_with("True");
+  header.shape = parse_shape(value_of(text, "shape"), path);
+  return std::pair{std::move(header), start + length};
+}
 
-  NpyArray<T> array;
-  array.shape = parse_shape(value_of(header, "shape"), path);
-  const std::size_t available = (file.size() - start - length) / sizeof(T);
+/// \throws Error  unless `data_bytes` are what the shape needs. \returns the number of elements.
+std::size_t check_data_size(const NpyHeader& header, std::size_t element_bytes, std::size_t data_bytes,
+                            const std::filesystem::path& path) {
   std::size_t count = 1;
-  for (const std::int64_t extent : array.shape) {
+  for (const std::int64_t extent : header.shape) {
     const auto size = static_cast<std::size_t>(extent);
-    const bool fits = size == 0 || count <= std::numeric_limits<std::size_t>::max() / size;
+    const bool fits = size == 0 || count <= std::numeric_limits<std::size_t>::max() / 8 / size;
     check(fits, "cannot read '{}': its .npy shape is absurd", path.string());
     count *= size;
   }
-  check(count == available && (file.size() - start - length) % sizeof(T) == 0,
-        "cannot read '{}': its shape needs {} bytes of data, the file holds {}", path.string(), count * sizeof(T),
-        file.size() - start - length);
-  array.values.resize(count);
-  std::memcpy(array.values.data(), file.data() + start + length, count * sizeof(T));
+  check(count * element_bytes == data_bytes, "cannot read '{}': its shape needs {} bytes of data, the file holds {}",
+        path.string(), count * element_bytes, data_bytes);
+  return count;
+}
+
+/// \throws Error  unless the elements are real numbers. \returns the bytes of one.
+std::size_t number_bytes(const NpyHeader& header, const std::filesystem::path& path) {
+  const auto* const found = std::find_if(kElementTypes.begin(), kElementTypes.end(),
+                                         [&](const ElementType& type) { return type.name == header.type; });
+  check(found != kElementTypes.end(),
+        "cannot read '{}': elements are of type '{}'; bool, integers, float32 and float64, little endian, are accepted",
+        path.string(), header.type);
+  return found->bytes;
+}
+
+template <typename T>
+NpyArray<T> read_array(const std::filesystem::path& path, std::string_view type, std::string_view type_words) {
+  const std::string file = read_file(path);
+  auto [header, offset] = parse_header(file, file.size(), path).value();
+  check(header.type == type || (sizeof(T) == 1 && header.type == "u1"),
+        "cannot read '{}': elements are of type '{}', not '{}' ({})", path.string(), header.type, type, type_words);
+  check(!header.fortran_order, "cannot read '{}': Fortran order, C order is accepted", path.string());
+  NpyArray<T> array;
+  array.values.resize(check_data_size(header, sizeof(T), file.size() - offset, path));
+  array.shape = std::move(header.shape);
+  std::memcpy(array.values.data(), file.data() + offset, array.values.size() * sizeof(T));
   return array;
+}
+
+template <typename T>
+std::vector<double> converted(std::string_view data) {
+  std::vector<double> values(data.size() / sizeof(T));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    T value;
+    std::memcpy(&value, data.data() + i * sizeof(T), sizeof(T));
+    values[i] = static_cast<double>(value);
+  }
+  return values;
+}
+
+/// \param type  one of kElementTypes.
+std::vector<double> converted(std::string_view data, std::string_view type) {
+  const char kind = type[type.size() - 2];
+  switch (type.back()) {
+    case '1':
+      return kind == 'i' ? converted<std::int8_t>(data) : converted<std::uint8_t>(data);
+    case '2':
+      return kind == 'i' ? converted<std::int16_t>(data) : converted<std::uint16_t>(data);
+    case '4':
+      return kind == 'f'   ? converted<float>(data)
+             : kind == 'i' ? converted<std::int32_t>(data)
+                           : converted<std::uint32_t>(data);
+    default:
+      return kind == 'f'   ? converted<double>(data)
+             : kind == 'i' ? converted<std::int64_t>(data)
+                           : converted<std::uint64_t>(data);
+  }
+}
+
+/// Fortran order (the first index runs fastest) -> C order (the last one does).
+std::vector<double> in_c_order(const std::vector<double>& in, const std::vector<std::int64_t>& shape) {
+  std::vector<std::size_t> index(shape.size(), 0), stride(shape.size(), 1);
+  for (std::size_t axis = 1; axis < shape.size(); ++axis) {
+    stride[axis] = stride[axis - 1] * static_cast<std::size_t>(shape[axis - 1]);
+  }
+  std::vector<double> out;
+  out.reserve(in.size());
+  while (out.size() < in.size()) {
+    out.push_back(in[std::inner_product(index.begin(), index.end(), stride.begin(), std::size_t{0})]);
+    for (std::size_t axis = shape.size(); axis-- > 0;) {
+      if (++index[axis] < static_cast<std::size_t>(shape[axis])) {
+        break;
+      }
+      index[axis] = 0;
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -136,6 +239,40 @@ NpyArray<float> read_npy_float(const std::filesystem::path& path) {
 
 NpyArray<std::uint8_t> read_npy_bytes(const std::filesystem::path& path) {
   return read_array<std::uint8_t>(path, "|u1", "uint8");
+}
+
+NpyHeader read_npy_header(const std::filesystem::path& path) {
+  constexpr std::size_t kHeadBytes = 4096;
+  std::error_code error;
+  const std::uintmax_t size = std::filesystem::file_size(path, error);
+  check(!error, "cannot read '{}': {}", path.string(), error.message());
+  std::ifstream stream(path, std::ios::binary);
+  std::string head(kHeadBytes, '\0');
+  stream.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<std::size_t>(stream.gcount()));
+  if (head.empty() && size > 0) {
+    head = read_file(path);  // says why it cannot be read
+  }
+  auto parsed = parse_header(head, size, path);
+  if (!parsed) {
+    head = read_file(path);
+    parsed = parse_header(head, head.size(), path);
+  }
+  check_data_size(parsed->first, number_bytes(parsed->first, path), size - parsed->second, path);
+  return std::move(parsed->first);
+}
+
+NpyNumbers read_npy_numbers(const std::filesystem::path& path) {
+  const std::string file = read_file(path);
+  auto [header, offset] = parse_header(file, file.size(), path).value();
+  check_data_size(header, number_bytes(header, path), file.size() - offset, path);
+  NpyNumbers numbers;
+  numbers.values = converted(std::string_view(file).substr(offset), header.type);
+  if (header.fortran_order) {
+    numbers.values = in_c_order(numbers.values, header.shape);
+  }
+  numbers.header = std::move(header);
+  return numbers;
 }
 
 }  // namespace xtasc::io

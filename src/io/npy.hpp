@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace xtasc::io {
@@ -25,5 +27,28 @@ void write_npy(const std::filesystem::path& path, std::span<const std::uint8_t> 
 /// shape.
 [[nodiscard]] NpyArray<float> read_npy_float(const std::filesystem::path& path);
 [[nodiscard]] NpyArray<std::uint8_t> read_npy_bytes(const std::filesystem::path& path);
+
+/// What a .npy file says before its data.
+struct NpyHeader {
+  std::string type;  ///< as NumPy writes it: "<f4", "|u1", ...
+  bool fortran_order = false;
+  std::vector<std::int64_t> shape;
+};
+
+/// Reads the header alone and holds the file's size against it. Element types that read_npy_numbers takes, either
+/// order.
+/// \throws Error  naming the file: it cannot be read, is not .npy (with what it is instead, e.g. a Git LFS pointer), is
+/// shorter or longer than its shape needs, or has elements that are no real numbers.
+[[nodiscard]] NpyHeader read_npy_header(const std::filesystem::path& path);
+
+/// A .npy file of real numbers of any type.
+struct NpyNumbers {
+  NpyHeader header;
+  std::vector<double> values;  ///< in C order, whatever the file's
+};
+
+/// Reads bool, integers of 8 to 64 bits, float32 or float64, little endian, C or Fortran order. Integers beyond 2^53
+/// are rounded. \throws Error  as read_npy_header.
+[[nodiscard]] NpyNumbers read_npy_numbers(const std::filesystem::path& path);
 
 }  // namespace xtasc::io

@@ -205,6 +205,9 @@ Reader::Reader(const std::filesystem::path& path) : impl_(std::make_unique<Impl>
   for (const Split split : kSplits) {
     impl_->open_split(split);
   }
+  if (io::has_link(impl_->file.get(), "skipped")) {
+    impl_->schema.skipped = io::read_string_dataset(impl_->file.get(), "skipped", path.string());
+  }
 }
 
 Reader::~Reader() {

@@ -113,6 +113,9 @@ std::string digest_text(const Schema& schema) {
   add("resize", schema.resize);
   add("tool_version", schema.tool_version);
   add("source", schema.source);
+  for (const std::string& line : schema.skipped) {
+    add("skipped", line);
+  }
   return text;
 }
 

@@ -45,6 +45,8 @@ struct Schema {
   std::string created;         ///< ISO 8601, UTC; not part of the digest
   std::string source;          ///< where the raw data came from, in words
   std::string content_digest;  ///< XXH3-128 over names, attributes and samples, 32 hexadecimal digits
+  /// Faults of the raw data for which samples were left out (data set /skipped), one line each; empty for most packs.
+  std::vector<std::string> skipped;
 
   [[nodiscard]] std::int64_t num_classes() const {
     return static_cast<std::int64_t>(label_sets.front().class_names.size());

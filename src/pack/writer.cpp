@@ -285,17 +285,21 @@ void Writer::append(Split split, const Sample& sample) {
   writer.names.push_back(sample.name);
 }
 
-Schema Writer::finish() {
+Schema Writer::finish(std::vector<std::string> skipped) {
   const auto lock = io::lock_hdf5();
   Impl& impl = *impl_;
   check(!impl.names.empty(), "cannot write '{}': there are no samples", impl.output.string());
   impl.schema.depth_max = impl.stored_depth_max * impl.schema.depth_scale;
+  impl.schema.skipped = std::move(skipped);
   impl.schema.content_digest = impl.digest.hex(impl.schema);
   impl.write_attributes();
   for (const SplitWriter& split : impl.splits) {
     if (split.group) {
       io::write_string_dataset(split.group.get(), "name", split.names);
     }
+  }
+  if (!impl.schema.skipped.empty()) {
+    io::write_string_dataset(impl.file.get(), "skipped", impl.schema.skipped);
   }
   check(H5Fflush(impl.file.get(), H5F_SCOPE_GLOBAL), "cannot write '{}'", impl.output.string());
   impl.close_data_sets();

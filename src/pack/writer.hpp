@@ -39,8 +39,9 @@ class Writer {
   void append(Split split, const Sample& sample);
 
   /// Completes the pack and renames it. \returns the schema as written, with digest and depth_max.
+  /// \param skipped  what was left out and why, one line each: becomes Schema::skipped
   /// \throws Error  when nothing was appended or the file cannot be completed; then nothing is left behind.
-  Schema finish();
+  Schema finish(std::vector<std::string> skipped = {});
 
  private:
   struct Impl;

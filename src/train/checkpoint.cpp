@@ -23,7 +23,7 @@ constexpr int kVersion = 1;
 constexpr const char* kIndex = "checkpoint.json";
 
 fs::path beside(const fs::path& folder, const char* suffix) {
-  return folder.parent_path() / ("." + folder.filename().string() + suffix);
+  return folder.parent_path() / fmt::format(".{}{}", folder.filename().string(), suffix);
 }
 fs::path new_folder(const fs::path& folder) {
   return beside(folder, ".new");

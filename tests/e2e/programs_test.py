@@ -193,6 +193,10 @@ class WrongInput(unittest.TestCase):
         self.refused(2, "32", "xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--seed", "1", "--size",
                      "30x64", "--output", "x.h5")
         self.refused(1, "none", "xtasc-preprocess", "nyuv2", "--root", "none", "--output", "x.h5")
+        self.refused(1, "no folder 'none'", "xtasc-preprocess", "mtan", "--dataset", "nyuv2", "--root", "none",
+                     "--output", "x.h5")
+        self.refused(2, "--samples 999", "xtasc-preprocess", "show", str(programs.pack), "--samples", "0,999",
+                     "--output", "x.png")
         self.assertFalse((programs.scratch / "x.h5").exists())
 
     def test_tabulating(self) -> None:

@@ -99,6 +99,35 @@ TEST(Npy, RoundTripAndFaults) {
               HasSubstr("6 values do not fill the shape (3,"));
 }
 
+/// A .npy file of version 2 whose header is padded to `length` bytes.
+std::string npy_file(const std::string& dictionary, std::size_t length, const std::string& data) {
+  std::string file = "\x93NUMPY";
+  file += {'\x02', '\x00', static_cast<char>(length & 0xff), static_cast<char>(length >> 8), '\x00', '\x00'};
+  return file + dictionary + std::string(length - dictionary.size() - 1, ' ') + '\n' + data;
+}
+
+TEST(Npy, ReadsNumbersOfAnyTypeAndOrder) {
+  const TempFolder folder;
+  const auto values_of = [&](const std::string& dictionary, std::size_t length, const std::string& data) {
+    write_bytes(folder / "a.npy", npy_file(dictionary, length, data));
+    EXPECT_THAT(read_npy_header(folder / "a.npy").shape, ElementsAre(2, 3));
+    return read_npy_numbers(folder / "a.npy").values;
+  };
+  const std::string columns("\x01\x00\xff\xff\x02\x00\xfe\xff\x03\x00\xfd\xff", 12);
+  EXPECT_THAT(values_of("{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3)}", 100, columns),
+              ElementsAre(1, 2, 3, -1, -2, -3));
+  EXPECT_THAT(values_of("{'descr': '<u2', 'fortran_order': False, 'shape': (2, 3)}", 100, columns),
+              ElementsAre(1, 65535, 2, 65534, 3, 65533));
+  EXPECT_THAT(values_of("{'descr': '|b1', 'fortran_order': False, 'shape': (2, 3)}", 9000, columns.substr(0, 6)),
+              ElementsAre(1, 0, 255, 255, 2, 0))
+      << "a header longer than what is read first";
+  write_bytes(folder / "a.npy", npy_file("{'descr': '<c8', 'fortran_order': False, 'shape': (1,)}", 100, "12345678"));
+  EXPECT_THAT(error_of([&] { std::ignore = read_npy_header(folder / "a.npy"); }),
+              HasSubstr("elements are of type '<c8'"));
+  std::filesystem::create_directories(folder / "b.npy");
+  EXPECT_THAT(error_of([&] { std::ignore = read_npy_header(folder / "b.npy"); }), HasSubstr("Is a directory"));
+}
+
 std::vector<std::uint8_t> pattern(std::size_t count) {
   std::vector<std::uint8_t> values(count);
   for (std::size_t i = 0; i < count; ++i) {

@@ -108,7 +108,7 @@ class Nyuv2Test : public testing::Test {
   TempFolder raw, out;
   std::vector<double> train = {4, 1}, val = {2, 3};
   std::function<void(std::vector<float>&, std::vector<std::uint16_t>&)> edit = [](auto&, auto&) {};
-  BuildOptions options{out / "a.h5", {64, 96}, ImageFilter::nearest, 3, true};
+  BuildOptions options{.output = out / "a.h5", .resize = {{64, 96}}, .workers = 3, .overwrite = true};
 };
 
 TEST_F(Nyuv2Test, ReadsTheOfficialLayout) {
@@ -133,7 +133,7 @@ TEST_F(Nyuv2Test, ReadsTheOfficialLayout) {
 }
 
 TEST_F(Nyuv2Test, FaultsAreNamed) {
-  options.size = {32, 32};
+  options.resize.to = {32, 32};
   edit = [](auto&, auto& labels) { labels[(1 * kColumns + 95) * kRows + 63] = 895; };
   EXPECT_THAT(error(), HasSubstr("frame 2, row 63, column 95: label 895, 0 to 894 are known"));
   edit = [](auto& depths, auto&) { depths[(2 * kColumns + 1) * kRows] = std::nanf(""); };
@@ -193,8 +193,8 @@ TEST(RealData, MatFilesAndImagesHoldTheSameFrames) {
       const std::size_t full = official.at(std::stoul(name.substr(name.find(':') + 1)));
       const std::string key = fmt::format("{}rgb/{:04}.jpg", split_name(split), full);
       ASSERT_TRUE(image_index.contains(key)) << key;  // also: the same split
-      const RawSample a = mat.decode(split, i);
-      const RawSample b = images.decode(split, image_index[key]);
+      const RawSample a = mat.decode(split, i, {{480, 640}});
+      const RawSample b = images.decode(split, image_index[key], {{480, 640}});
       ASSERT_EQ(a.height, 480);
       ASSERT_EQ(a.width, 640);
       const auto& depth_a = std::get<std::vector<float>>(a.depth);

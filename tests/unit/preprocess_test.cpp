@@ -98,10 +98,10 @@ class FolderTest : public testing::Test {
     write_bytes(raw / "val.txt", val);
     write_bytes(raw / "dataset.toml", kDescription);
     options.output = out / "a.h5";
-    options.size = {32, 64};
+    options.resize.to = {32, 64};
   }
 
-  pack::Schema build() const {
+  BuildResult build() const {
     return build_pack(FolderDataset(raw.path(), read_folder_description(raw / "dataset.toml")), options);
   }
   /// The error of building with `text` as description, without the path in front.
@@ -155,7 +155,7 @@ TEST_F(FolderTest, AnyNumberOfWorkersGivesTheSameBytes) {
     build();
     EXPECT_TRUE(bytes_of(options.output) == one) << workers;
   }
-  options.image_filter = ImageFilter::area;
+  options.resize.image_filter = ImageFilter::area;
   options.output = out / "area.h5";
   build();
   ::unsetenv("SOURCE_DATE_EPOCH");
@@ -222,7 +222,7 @@ TEST_F(FolderTest, OutputAndSizeAreChecked) {
   options.overwrite = true;
   build();
   EXPECT_THAT(pack::verify(options.output).faults, IsEmpty());
-  options.size = {32, 65};
+  options.resize.to = {32, 65};
   EXPECT_THAT(error_of([&] { build(); }), HasSubstr("multiples of 32"));
   EXPECT_THAT(out.entries(), ElementsAre("a.h5"));
 }
@@ -293,7 +293,7 @@ TEST(Descriptions, ReadyMadeOneIsRight) {
 TEST(Scenes, TrainComesFirstAndValContinues) {
   const TempFolder out;
   const ScenesDataset scenes(3, 2, 7, {32, 64});
-  build_pack(scenes, {out / "s.h5", {32, 64}, ImageFilter::nearest, 2, false});
+  build_pack(scenes, {.output = out / "s.h5", .resize = {{32, 64}}, .workers = 2});
   EXPECT_THAT(pack::verify(out / "s.h5").faults, IsEmpty());
   const pack::Reader reader(out / "s.h5");
   EXPECT_EQ(reader.schema().dataset, "scenes");
@@ -308,7 +308,7 @@ TEST(Scenes, TrainComesFirstAndValContinues) {
   EXPECT_EQ(label, scene.label);
   EXPECT_EQ(depth, scene.depth);
   EXPECT_THAT(error_of([&] {
-                build_pack(ScenesDataset(3, 0, 7, {32, 64}), {out / "t.h5", {32, 64}, ImageFilter::nearest, 1, false});
+                build_pack(ScenesDataset(3, 0, 7, {32, 64}), {.output = out / "t.h5", .resize = {{32, 64}}});
               }),
               HasSubstr("the val split of scenes has no samples"));
 }

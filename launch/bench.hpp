@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace xtasc::launch {
+
+/// Seconds of several rounds of the same work.
+struct Timing {
+  std::vector<double> seconds;
+
+  [[nodiscard]] double median() const;
+  [[nodiscard]] double min() const;
+  [[nodiscard]] double max() const;
+};
+
+/// {"median": s, "min": s, "max": s, "rounds": n}.
+[[nodiscard]] nlohmann::json to_json(const Timing& timing);
+
+/// Wall-clock seconds of one call.
+[[nodiscard]] double seconds_of(const std::function<void()>& work);
+
+/// A folder for a benchmark's files, removed with it.
+class Scratch {
+ public:
+  /// \param parent  where it is made; empty: the system's folder for temporary files
+  explicit Scratch(const std::filesystem::path& parent);
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Runs tests/peer/`script` with the project's Python and returns the JSON that it prints.
+/// \throws Error  with the script's last line when it fails, and what to install when a package is missing.
+[[nodiscard]] nlohmann::json run_peer(const std::string& script, const std::vector<std::string>& arguments);
+
+/// The machine and the program, for results that are kept: processor, cores, version, time.
+[[nodiscard]] nlohmann::json machine_json();
+
+struct PreprocessBench {
+  std::string root;  ///< a Cityscapes download; empty: frames are made
+  std::filesystem::path scratch;
+  std::int64_t frames = 0;  ///< frames to make, or at most to use of `root`
+  int workers = 1;
+  int rounds = 3;
+  bool peer = true;
+};
+/// Packs Cityscapes frames; inflates the same files and does nothing else; has OpenCV decode them in a pool of Python
+/// processes. \returns what was measured, printed too.
+nlohmann::json bench_preprocess(const PreprocessBench& options);
+
+struct PackBench {
+  std::string pack;  ///< empty: one of Cityscapes' size is made
+  std::filesystem::path scratch;
+  std::string device = "auto";
+  std::int64_t samples = 0;  ///< of the pack that is made
+  int rounds = 5;
+  bool peer = true;
+};
+/// Reads a split into memory and onto the device; reads the same with h5py; copies as much memory. \returns what was
+/// measured, printed too.
+nlohmann::json bench_pack(const PackBench& options);
+
+}  // namespace xtasc::launch

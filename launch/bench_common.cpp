@@ -1,0 +1,130 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "core/error.hpp"
+#include "core/version.hpp"
+#include "launch/bench.hpp"
+
+namespace xtasc::launch {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Quoted for the shell.
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) {
+    out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  }
+  return out + "'";
+}
+
+std::string project_python() {
+  if (const char* python = std::getenv("XTASC_PYTHON")) {
+    return python;
+  }
+  const fs::path own = fs::path(XTASC_SOURCE_DIR) / ".venv/bin/python";
+  std::error_code error;
+  return fs::exists(own, error) ? own.string() : "python3";
+}
+
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("model name")) {
+      const auto colon = line.find(':');
+      return colon + 2 < line.size() ? line.substr(colon + 2) : line;
+    }
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+double Timing::median() const {
+  std::vector<double> sorted = seconds;
+  std::sort(sorted.begin(), sorted.end());
+  const std::size_t half = sorted.size() / 2;
+  return sorted.size() % 2 == 1 ? sorted[half] : 0.5 * (sorted[half - 1] + sorted[half]);
+}
+
+double Timing::min() const {
+  return *std::min_element(seconds.begin(), seconds.end());
+}
+
+double Timing::max() const {
+  return *std::max_element(seconds.begin(), seconds.end());
+}
+
+nlohmann::json to_json(const Timing& timing) {
+  return {{"median", timing.median()}, {"min", timing.min()}, {"max", timing.max()}, {"rounds", timing.seconds.size()}};
+}
+
+double seconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+Scratch::Scratch(const fs::path& parent) {
+  std::string pattern = ((parent.empty() ? fs::temp_directory_path() : parent) / "xtasc-bench-XXXXXX").string();
+  check(::mkdtemp(pattern.data()) != nullptr, "cannot make a folder like '{}': {}", pattern, errno_text(errno));
+  path_ = pattern;
+}
+
+Scratch::~Scratch() {
+  std::error_code error;
+  fs::remove_all(path_, error);
+}
+
+nlohmann::json run_peer(const std::string& script, const std::vector<std::string>& arguments) {
+  const fs::path path = fs::path(XTASC_SOURCE_DIR) / "tests/peer" / script;
+  std::string command = quoted(project_python()) + " -B " + quoted(path.string());
+  for (const std::string& argument : arguments) {
+    command += ' ';
+    command += quoted(argument);
+  }
+  std::string output;
+  std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  check(pipe != nullptr, "cannot run the peer: {}", errno_text(errno));
+  std::array<char, 4096> part{};
+  for (std::size_t n = 0; (n = std::fread(part.data(), 1, part.size(), pipe)) > 0;) {
+    output.append(part.data(), n);
+  }
+  const int status = ::pclose(pipe);
+  while (output.ends_with('\n')) {
+    output.pop_back();
+  }
+  const std::string last = output.substr(output.find_last_of('\n') + 1);
+  check(status == 0, "the peer {} failed: {}", path.string(), last);
+  try {
+    return nlohmann::json::parse(last);
+  } catch (const nlohmann::json::exception&) {
+    fail("the peer {} printed no JSON: {}", path.string(), last);
+  }
+}
+
+nlohmann::json machine_json() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return {{"processor", processor_name()},
+          {"cores", std::thread::hardware_concurrency()},
+          {"version", source_version().version},
+          {"time", text.data()}};
+}
+
+}  // namespace xtasc::launch

@@ -1,0 +1,175 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <opencv2/core.hpp>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+#include <thread>
+
+#include "core/error.hpp"
+#include "core/log.hpp"
+#include "core/random.hpp"
+#include "io/atomic_file.hpp"
+#include "io/png.hpp"
+#include "launch/bench.hpp"
+#include "preprocess/cityscapes.hpp"
+#include "preprocess/pack_builder.hpp"
+#include "preprocess/scenes.hpp"
+
+namespace xtasc::launch {
+
+namespace {
+
+namespace fs = std::filesystem;
+using preprocess::Size;
+
+constexpr Size kRaw{1024, 2048};
+constexpr Size kPacked{128, 256};
+
+/// As libpng writes when nobody tells it how: filters by row, zlib's level 6. OpenCV's own choice would be quicker to
+/// decode and bigger.
+void write_png(const fs::path& path, const cv::Mat& pixels) {
+  fs::create_directories(path.parent_path());
+  const std::vector<int> how = {cv::IMWRITE_PNG_COMPRESSION, 6, cv::IMWRITE_PNG_STRATEGY,
+                                cv::IMWRITE_PNG_STRATEGY_DEFAULT};
+  check(cv::imwrite(path.string(), pixels, how), "cannot write '{}'", path.string());
+}
+
+/// Scenes with a camera's noise, whose PNGs are then as large as those of Cityscapes (2.2 MB an image).
+void write_frame(const fs::path& root, const std::string& split, std::uint64_t index) {
+  const preprocess::Scene scene = preprocess::render_scene(1, index, kRaw.height, kRaw.width);
+  cv::Mat image(kRaw.height, kRaw.width, CV_8UC3), ids(kRaw.height, kRaw.width, CV_8UC1);
+  cv::Mat disparity(kRaw.height, kRaw.width, CV_16UC1);
+  std::uint64_t noise = index + 1;
+  constexpr std::array<std::uint8_t, 7> kIdOfClass = {7, 11, 23, 26, 24, 17, 21};
+  for (int row = 0; row < image.rows; ++row) {
+    for (int column = 0; column < image.cols; ++column) {
+      const auto pixel =
+          static_cast<std::size_t>(row) * static_cast<std::size_t>(image.cols) + static_cast<std::size_t>(column);
+      for (int c = 0; c < 3; ++c) {
+        noise = noise * 6364136223846793005U + 1442695040888963407U;
+        const int jitter = static_cast<int>(noise >> 33 & 1U) + static_cast<int>(noise >> 34 & 1U) - 1;
+        image.at<cv::Vec3b>(row, column)[c] = static_cast<std::uint8_t>(
+            std::clamp(int{scene.image[3 * pixel + 2 - static_cast<std::size_t>(c)]} + jitter, 0, 255));
+      }
+      ids.at<std::uint8_t>(row, column) = kIdOfClass[scene.label[pixel]];
+      const int steps = static_cast<int>(std::min(40000.0 / static_cast<double>(scene.depth[pixel]), 32000.0) / 16);
+      disparity.at<std::uint16_t>(row, column) = static_cast<std::uint16_t>(pixel % 17 == 0 ? 0 : steps * 16 + 1);
+    }
+  }
+  const std::string frame = fmt::format("{}/x/x_{:06}_000019", split, index);
+  write_png(root / ("leftImg8bit/" + frame + "_leftImg8bit.png"), image);
+  write_png(root / ("gtFine/" + frame + "_gtFine_labelIds.png"), ids);
+  write_png(root / ("disparity/" + frame + "_disparity.png"), disparity);
+}
+
+/// Runs `work` for items 0 .. count - 1 on `workers` threads.
+void in_parallel(std::size_t count, int workers, const std::function<void(std::size_t)>& work) {
+  std::atomic<std::size_t> next = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < workers; ++i) {
+    threads.emplace_back([&] {
+      for (std::size_t item = next++; item < count; item = next++) {
+        work(item);
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+}
+
+/// A root that links to the first frames of a download.
+void link_frames(const fs::path& from, const fs::path& root, std::int64_t frames) {
+  const preprocess::CityscapesDataset all(from);
+  for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
+    const std::int64_t wanted = split == pack::Split::train ? std::max<std::int64_t>(1, frames - frames / 4)
+                                                            : std::max<std::int64_t>(1, frames / 4);
+    for (std::size_t i = 0; i < std::min(all.names(split).size(), static_cast<std::size_t>(wanted)); ++i) {
+      for (const fs::path& file : all.files(split, i)) {
+        const fs::path link = root / fs::relative(file, from);
+        fs::create_directories(link.parent_path());
+        fs::create_symlink(fs::absolute(file), link);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+nlohmann::json bench_preprocess(const PreprocessBench& options) {
+  const Scratch scratch(options.scratch);
+  const fs::path root = scratch.path() / "raw";
+  if (options.root.empty()) {
+    log_info("making {} frames of 1024 x 2048", options.frames);
+    in_parallel(static_cast<std::size_t>(options.frames), options.workers,
+                [&](std::size_t i) { write_frame(root, i % 4 == 3 ? "val" : "train", i); });
+  } else {
+    link_frames(options.root, root, options.frames);
+  }
+  const preprocess::CityscapesDataset dataset(root);
+  std::vector<fs::path> files;
+  std::size_t bytes = 0;
+  for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
+    for (std::size_t i = 0; i < dataset.names(split).size(); ++i) {
+      for (const fs::path& file : dataset.files(split, i)) {
+        bytes += fs::file_size(file);
+        files.push_back(file);
+      }
+    }
+  }
+  const std::size_t samples = files.size() / 3;
+
+  Timing pack, inflate, opencv;
+  for (int round = 0; round < options.rounds; ++round) {
+    preprocess::BuildOptions build;
+    build.output = scratch.path() / "bench.h5";
+    build.resize.to = kPacked;
+    build.workers = options.workers;
+    build.overwrite = true;
+    pack.seconds.push_back(seconds_of([&] { preprocess::build_pack(dataset, build); }));
+    inflate.seconds.push_back(seconds_of([&] {
+      in_parallel(files.size(), options.workers, [&](std::size_t i) {
+        const std::string file = io::read_file(files[i]);
+        io::inflate_png(io::read_png_chunks(file, files[i]), files[i]);
+      });
+    }));
+    if (options.peer) {
+      const nlohmann::json peer =
+          run_peer("bench_preprocess.py", {"--root", root.string(), "--workers", std::to_string(options.workers)});
+      check(peer.at("samples").get<std::size_t>() == samples, "the peer read {} samples, {} are there",
+            peer.at("samples").dump(), samples);
+      opencv.seconds.push_back(peer.at("seconds").get<double>());
+    }
+  }
+
+  const auto count = static_cast<double>(samples);
+  const auto line = [&](const char* what, const Timing& timing, const std::string& remark) {
+    fmt::print("{:<44} {:8.1f} samples/s ({:.1f} to {:.1f}) {}\n", what, count / timing.median(), count / timing.max(),
+               count / timing.min(), remark);
+  };
+  fmt::print("{} frames of 1024 x 2048, {:.2f} MB each in three PNGs, {} workers, {} rounds\n", samples,
+             static_cast<double>(bytes) / count / 1e6, options.workers, options.rounds);
+  line("xtasc-preprocess cityscapes, pack written", pack, "");
+  line("reading and inflating the same files alone", inflate,
+       fmt::format("packing takes {:.2f} x as long", pack.median() / inflate.median()));
+  nlohmann::json result = {{"samples", samples},
+                           {"bytes", bytes},
+                           {"workers", options.workers},
+                           {"made_frames", options.root.empty()},
+                           {"pack", to_json(pack)},
+                           {"inflate", to_json(inflate)},
+                           {"pack_over_inflate", pack.median() / inflate.median()}};
+  if (options.peer) {
+    line("OpenCV in a pool of Python processes", opencv,
+         fmt::format("packing is {:.2f} x as fast", opencv.median() / pack.median()));
+    result["opencv"] = to_json(opencv);
+    result["speedup_over_opencv"] = opencv.median() / pack.median();
+  }
+  return result;
+}
+
+}  // namespace xtasc::launch

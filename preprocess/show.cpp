@@ -1,0 +1,111 @@
+#include "show.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "core/error.hpp"
+#include "figure/panel.hpp"
+#include "pack/reader.hpp"
+
+namespace xtasc::preprocess {
+
+namespace {
+
+/// One sample; owns what figure::PanelRow borrows.
+struct Row {
+  std::string caption;
+  std::vector<std::uint8_t> image;
+  std::vector<std::vector<std::uint8_t>> labels;  ///< by label set
+  std::vector<float> depth;
+};
+
+Row read_row(const pack::Reader& reader, pack::Split split, std::int64_t sample, const std::string& name) {
+  const pack::Schema& schema = reader.schema();
+  const auto pixels = static_cast<std::size_t>(schema.height * schema.width);
+  Row row;
+  row.caption = fmt::format("{} {}: {}", pack::split_name(split), sample, name);
+  row.image.resize(3 * pixels);
+  reader.read_images(split, sample, 1, row.image);
+  for (std::size_t set = 0; set < schema.label_sets.size(); ++set) {
+    reader.read_labels(split, set, sample, 1, row.labels.emplace_back(pixels));
+  }
+  row.depth.resize(pixels);
+  if (schema.depth_type == pack::DepthType::float32) {
+    reader.read_depth(split, sample, 1, std::span<float>(row.depth));
+  } else {
+    std::vector<std::uint16_t> stored(pixels);
+    reader.read_depth(split, sample, 1, std::span<std::uint16_t>(stored));
+    std::copy(stored.begin(), stored.end(), row.depth.begin());
+  }
+  for (float& value : row.depth) {
+    value = static_cast<float>(schema.depth_scale * static_cast<double>(value));
+  }
+  return row;
+}
+
+}  // namespace
+
+std::int64_t show_samples(const std::filesystem::path& pack, pack::Split split, std::vector<std::int64_t> samples,
+                          const std::filesystem::path& output) {
+  if (output.extension() != ".png") {  // never the pack itself
+    fail_usage("--output {}: the picture is a PNG, a name that ends in .png is expected", output.string());
+  }
+  const pack::Reader reader(pack);
+  const pack::Schema& schema = reader.schema();
+  const std::int64_t size = reader.size(split);
+  if (size == 0) {
+    fail_usage("--split {}: '{}' has no samples in it", pack::split_name(split), pack.string());
+  }
+  for (const std::int64_t sample : samples) {
+    if (sample < 0 || sample >= size) {
+      fail_usage("--samples {}: '{}' has samples 0 to {} in {}", sample, pack.string(), size - 1,
+                 pack::split_name(split));
+    }
+  }
+  if (schema.label_sets.size() > 2) {
+    fail_usage("'{}' has {} label sets, at most 2 can be shown", pack.string(), schema.label_sets.size());
+  }
+  if (samples.empty()) {
+    samples.resize(static_cast<std::size_t>(std::min(size, kDefaultShownSamples)));
+    std::iota(samples.begin(), samples.end(), std::int64_t{0});
+  }
+  const auto names = reader.names(split);
+  std::vector<Row> rows;
+  for (const std::int64_t sample : samples) {
+    rows.push_back(read_row(reader, split, sample, names[static_cast<std::size_t>(sample)]));
+  }
+  figure::PanelOptions options;
+  options.height = schema.height;
+  options.width = schema.width;
+  options.class_names = schema.label_sets[0].class_names;
+  options.class_colors = schema.label_sets[0].class_colors;
+  options.depth_unit = schema.depth_kind == pack::DepthKind::metres ? "m" : "inverse depth";
+  options.title = fmt::format("{} ({})", pack.filename().string(), schema.dataset);
+  options.heads = {schema.label_sets[0].name, "depth", ""};
+  options.invalid = figure::InvalidPixels::black;
+  const bool has_second = schema.label_sets.size() == 2;
+  if (has_second) {
+    options.second_class_names = schema.label_sets[1].class_names;
+    options.second_class_colors = schema.label_sets[1].class_colors;
+    options.heads.second_label = schema.label_sets[1].name;
+  }
+  std::vector<figure::PanelRow> panel;
+  for (const Row& row : rows) {
+    figure::PanelRow& shown = panel.emplace_back();
+    shown.caption = row.caption;
+    shown.image = row.image;
+    shown.true_label = row.labels[0];
+    shown.true_depth = row.depth;
+    if (has_second) {
+      shown.second_label = row.labels[1];
+    }
+  }
+  figure::write_panel(output, panel, options);
+  return static_cast<std::int64_t>(rows.size());
+}
+
+}  // namespace xtasc::preprocess

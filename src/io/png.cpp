@@ -1,0 +1,237 @@
+#include "io/png.hpp"
+
+#include <libdeflate.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "core/error.hpp"
+#include "io/png_filter.hpp"
+
+namespace xtasc::io {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kMagic = "\x89PNG\r\n\x1a\n";
+
+std::uint32_t big_endian_32(std::string_view bytes, std::size_t at) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
+  }
+  return value;
+}
+
+std::uint32_t crc32(std::string_view bytes) {
+  return libdeflate_crc32(0, bytes.data(), bytes.size());
+}
+
+struct FreeDecompressor {
+  void operator()(libdeflate_decompressor* decompressor) const noexcept { libdeflate_free_decompressor(decompressor); }
+};
+
+/// Bytes of a row before its filter byte is counted.
+std::size_t row_bytes(const ImageHeader& header) {
+  return static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.channels * header.bit_depth / 8);
+}
+
+/// height x (1 + row_bytes) bytes: each row behind the byte that names its filter. A little longer than that, so that
+/// the last pixel can be read as a whole word.
+std::unique_ptr<std::uint8_t[]> inflate(const PngContent& png, const fs::path& path) {
+  std::string joined;
+  std::string_view stream = png.data.front();
+  if (png.data.size() > 1) {
+    std::size_t size = 0;
+    for (const std::string_view piece : png.data) {
+      size += piece.size();
+    }
+    joined.reserve(size);
+    for (const std::string_view piece : png.data) {
+      joined += piece;
+    }
+    stream = joined;
+  }
+  const std::size_t size = static_cast<std::size_t>(png.header.height) * (1 + row_bytes(png.header));
+  auto rows = std::make_unique_for_overwrite<std::uint8_t[]>(size + kPngFilterPadding);
+  const std::unique_ptr<libdeflate_decompressor, FreeDecompressor> decompressor(libdeflate_alloc_decompressor());
+  check(decompressor != nullptr, "cannot read '{}': out of memory", path.string());
+  switch (libdeflate_zlib_decompress(decompressor.get(), stream.data(), stream.size(), rows.get(), size, nullptr)) {
+    case LIBDEFLATE_SUCCESS:
+      return rows;
+    case LIBDEFLATE_SHORT_OUTPUT:
+    case LIBDEFLATE_INSUFFICIENT_SPACE:
+      fail("cannot read '{}': damaged PNG, its data are not those of {} x {} pixels (height x width)", path.string(),
+           png.header.height, png.header.width);
+    case LIBDEFLATE_BAD_DATA:
+      break;
+  }
+  fail("cannot read '{}': damaged PNG, its compressed data are not valid", path.string());
+}
+
+/// Marks the rows whose bytes are needed for those that are selected: a row's filter may look at the row above.
+std::vector<bool> needed_rows(const std::uint8_t* rows, std::int64_t height, std::size_t stride,
+                              const Selection& selection) {
+  std::vector<bool> needed(static_cast<std::size_t>(height), selection.rows.empty());
+  for (const std::int64_t row : selection.rows) {
+    needed[static_cast<std::size_t>(row)] = true;
+  }
+  for (std::size_t row = needed.size() - 1; row > 0; --row) {
+    needed[row - 1] = needed[row - 1] || (needed[row] && filter_looks_up(rows[row * stride]));
+  }
+  return needed;
+}
+
+/// One value of a row: as it is, or the two bytes of a big-endian number.
+template <typename T>
+T value_at(const std::uint8_t* row, std::size_t index) {
+  if constexpr (sizeof(T) == 1) {
+    return row[index];
+  } else {
+    return static_cast<T>(row[2 * index] << 8 | row[2 * index + 1]);
+  }
+}
+
+/// Copies pixels first, first + 1, ... or those of `columns` from a row of `from` channels to one of `to`.
+template <typename T, std::size_t from, std::size_t to>
+void copy_row(const std::uint8_t* row, const std::vector<std::int64_t>& columns, std::size_t width, T* out) {
+  const std::size_t count = columns.empty() ? width : columns.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t pixel = columns.empty() ? i : static_cast<std::size_t>(columns[i]);
+    for (std::size_t c = 0; c < to; ++c) {
+      out[i * to + c] = value_at<T>(row, pixel * from + (from < 3 ? 0 : c));
+    }
+  }
+}
+
+template <typename T>
+using CopyRow = void (*)(const std::uint8_t*, const std::vector<std::int64_t>&, std::size_t, T*);
+
+template <typename T>
+CopyRow<T> choose_copy(int from, std::int64_t to) {
+  if (to == 1) {
+    return copy_row<T, 1, 1>;
+  }
+  constexpr std::array<CopyRow<T>, 4> kToRgb = {copy_row<T, 1, 3>, copy_row<T, 2, 3>, copy_row<T, 3, 3>,
+                                                copy_row<T, 4, 3>};
+  return kToRgb[static_cast<std::size_t>(from - 1)];
+}
+
+}  // namespace
+
+bool is_png(std::string_view file) {
+  return file.starts_with(kMagic);
+}
+
+ImageHeader parse_png_header(std::string_view file, const fs::path& path) {
+  check(file.size() >= 33 && big_endian_32(file, 8) == 13 && file.substr(12, 4) == "IHDR",
+        "cannot read '{}': truncated or damaged PNG header", path.string());
+  check(crc32(file.substr(12, 17)) == big_endian_32(file, 29), "cannot read '{}': damaged PNG header (wrong CRC)",
+        path.string());
+  ImageHeader header;
+  header.format = ImageHeader::Format::png;
+  header.width = big_endian_32(file, 16);
+  header.height = big_endian_32(file, 20);
+  header.bit_depth = static_cast<unsigned char>(file[24]);
+  const auto color_type = static_cast<unsigned char>(file[25]);
+  constexpr std::array<int, 7> kChannels = {1, 0, 3, 3, 2, 0, 4};
+  check(color_type < kChannels.size() && kChannels[color_type] != 0,
+        "cannot read '{}': PNG colour type {} does not exist", path.string(), color_type);
+  header.channels = kChannels[color_type];
+  header.palette = color_type == 3;
+  const int bits = header.bit_depth;
+  check(bits == 8 || (bits == 16 && !header.palette) ||
+            ((bits == 1 || bits == 2 || bits == 4) && (color_type == 0 || header.palette)),
+        "cannot read '{}': a PNG of colour type {} cannot have {} bits a channel", path.string(), color_type, bits);
+  check(file[26] == 0 && file[27] == 0 && (file[28] == 0 || file[28] == 1),
+        "cannot read '{}': its PNG header names a compression, filter or interlace method that does not exist",
+        path.string());
+  return header;
+}
+
+PngContent read_png_chunks(std::string_view file, const fs::path& path) {
+  PngContent png;
+  png.header = parse_png_header(file, path);
+  png.is_interlaced = file[28] == 1;
+  std::size_t at = kMagic.size();
+  while (true) {
+    check(at + 12 <= file.size() && big_endian_32(file, at) <= file.size() - at - 12,
+          "cannot read '{}': truncated PNG, it ends after {} bytes in the middle of a chunk", path.string(),
+          file.size());
+    const std::size_t length = big_endian_32(file, at);
+    const std::string_view type = file.substr(at + 4, 4);
+    check(crc32(file.substr(at + 4, length + 4)) == big_endian_32(file, at + 8 + length),
+          "cannot read '{}': damaged PNG, wrong CRC in the chunk at byte {}", path.string(), at);
+    if (type == "IDAT") {
+      png.data.push_back(file.substr(at + 8, length));
+    }
+    png.has_transparency = png.has_transparency || type == "tRNS";
+    png.has_exif = png.has_exif || type == "eXIf";
+    at += length + 12;
+    if (type == "IEND") {
+      check(!png.data.empty(), "cannot read '{}': PNG without image data", path.string());
+      return png;
+    }
+  }
+}
+
+bool is_plain_png(const PngContent& png) {
+  const ImageHeader& header = png.header;
+  return !png.is_interlaced && !header.palette &&
+         (header.bit_depth == 8 || (header.bit_depth == 16 && header.channels == 1));
+}
+
+template <typename T>
+Image<T> decode_png(const PngContent& png, std::int64_t channels, const Selection& selection, const fs::path& path) {
+  const ImageHeader& header = png.header;
+  check(is_plain_png(png) && header.bit_depth == static_cast<int>(sizeof(T) * 8) &&
+            (channels == 3 || (channels == 1 && header.channels == 1)),
+        "cannot read '{}': a PNG of {} channels of {} bits was taken for another kind", path.string(), header.channels,
+        header.bit_depth);
+  const auto width = static_cast<std::size_t>(header.width);
+  const std::size_t length = row_bytes(header);
+  const std::size_t stride = 1 + length;
+  const auto bytes = inflate(png, path);
+
+  const std::vector<bool> needed = needed_rows(bytes.get(), header.height, stride, selection);
+  const std::vector<std::uint8_t> zeros(length + kPngFilterPadding, 0);
+  Image<T> image;
+  image.height = selection.rows.empty() ? header.height : static_cast<std::int64_t>(selection.rows.size());
+  image.width = selection.columns.empty() ? header.width : static_cast<std::int64_t>(selection.columns.size());
+  image.channels = channels;
+  image.pixels.resize(static_cast<std::size_t>(image.height * image.width * channels));
+  const CopyRow<T> copy = choose_copy<T>(header.channels, channels);
+  const std::size_t out_stride = static_cast<std::size_t>(image.width * channels);
+  std::size_t next = 0;  // row of the output
+  for (std::size_t row = 0; row < needed.size(); ++row) {
+    if (!needed[row]) {
+      continue;
+    }
+    std::uint8_t* line = bytes.get() + row * stride;
+    check(line[0] <= kMaxPngFilter, "cannot read '{}': damaged PNG, row {} has filter {}, 0 to {} exist", path.string(),
+          row, line[0], kMaxPngFilter);
+    undo_png_filter(line[0], line + 1, row == 0 ? zeros.data() : line + 1 - stride, length,
+                    static_cast<std::size_t>(header.channels) * sizeof(T));
+    while (selection.rows.empty()
+               ? next == row
+               : next < selection.rows.size() && selection.rows[next] == static_cast<std::int64_t>(row)) {
+      copy(line + 1, selection.columns, width, image.pixels.data() + next * out_stride);
+      ++next;
+    }
+  }
+  return image;
+}
+
+template Image<std::uint8_t> decode_png(const PngContent&, std::int64_t, const Selection&, const fs::path&);
+template Image<std::uint16_t> decode_png(const PngContent&, std::int64_t, const Selection&, const fs::path&);
+
+std::size_t inflate_png(const PngContent& png, const fs::path& path) {
+  inflate(png, path);
+  return static_cast<std::size_t>(png.header.height) * (1 + row_bytes(png.header));
+}
+
+}  // namespace xtasc::io
