@@ -23,7 +23,6 @@ constexpr std::size_t kNumLabels = 894;
 constexpr std::size_t kNumClasses40 = 40;
 constexpr std::size_t kNumClasses13 = 13;
 
-
 /// 894 NYU labels (and 0, unlabelled) -> 13 classes or kIgnoreLabel.
 std::vector<std::uint8_t> read_class_map(const fs::path& root) {
   const fs::path path40 = root / "classMapping40.mat";

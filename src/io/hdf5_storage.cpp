@@ -63,6 +63,11 @@ void check_stored_bytes(hid_t dataset, hsize_t bytes, std::string_view place) {
   check_filters(creation.get(), place);
   const hsize_t stored = stored_bytes(dataset, place);
   check(stored >= bytes, "{}: {} of its {} bytes are there", place, stored, bytes);
+  hsize_t chunk = 0;  // what HDF5 takes for reading, however little of it is used
+  const Hdf5Handle type(check(H5Dget_type(dataset), "{}: cannot read its type", place), H5Tclose);
+  check(layout != H5D_CHUNKED || (H5Pget_chunk(creation.get(), 1, &chunk) == 1 &&
+                                  chunk <= std::max<hsize_t>(stored, 4096) / H5Tget_size(type.get())),
+        "{}: chunks of {} values for {} bytes", place, chunk, stored);
 }
 
 }  // namespace xtasc::io

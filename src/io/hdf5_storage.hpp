@@ -16,7 +16,7 @@ namespace xtasc::io {
 /// error.
 void check_chunked_storage(hid_t dataset, std::span<const hsize_t> chunk, hsize_t num_chunks, std::string_view place);
 
-/// \throws Error  unless at least `bytes` are stored for the data set, in the file itself.
+/// For a list: \throws Error  unless at least `bytes` are stored for it in the file itself.
 void check_stored_bytes(hid_t dataset, hsize_t bytes, std::string_view place);
 
 }  // namespace xtasc::io

@@ -13,6 +13,7 @@
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
 #include "io/png.hpp"
+#include "io/png_general.hpp"
 
 namespace xtasc::io {
 
@@ -108,13 +109,13 @@ ImageHeader checked_header(std::string_view file, const ImageRules& rules, const
   return header;
 }
 
-template <typename T>
-Image<T> copy_pixels(const cv::Mat& mat) {
-  Image<T> image{mat.rows, mat.cols, mat.channels(), {}};
+Image<std::uint8_t> copy_pixels(const cv::Mat& mat) {
+  Image<std::uint8_t> image{mat.rows, mat.cols, mat.channels(), {}};
   const std::size_t row_values = static_cast<std::size_t>(mat.cols) * static_cast<std::size_t>(mat.channels());
   image.pixels.resize(static_cast<std::size_t>(mat.rows) * row_values);
   for (int row = 0; row < mat.rows; ++row) {
-    std::copy_n(mat.ptr<T>(row), row_values, image.pixels.begin() + static_cast<std::ptrdiff_t>(row_values) * row);
+    std::copy_n(mat.ptr<std::uint8_t>(row), row_values,
+                image.pixels.begin() + static_cast<std::ptrdiff_t>(row_values) * row);
   }
   return image;
 }
@@ -152,7 +153,7 @@ Image<T> read_grey_image(const fs::path& path, const ImageRules& rules, const Se
   if (is_plain_png(png)) {
     return decode_png<T>(png, 1, selection, path);
   }
-  return pick(copy_pixels<T>(decode(file, cv::IMREAD_UNCHANGED, path)), selection);
+  return pick(decode_general_png<T>(file, header, 1, path), selection);
 }
 
 void write_png_mat(const fs::path& path, const cv::Mat& mat) {
@@ -240,17 +241,15 @@ Image<std::uint8_t> read_rgb_image(const fs::path& path, const ImageRules& rules
   check(header.bit_depth <= 8, "cannot use '{}': {} bits a channel, 8 are expected", path.string(), header.bit_depth);
   if (header.format == ImageHeader::Format::png) {
     const PngContent png = read_png_chunks(file, path);
-    if (is_plain_png(png) && !(png.has_exif && rules.apply_orientation)) {
-      return decode_png<std::uint8_t>(png, 3, selection, path);
-    }
-  } else {
-    check_jpeg_end(file, path);
+    return is_plain_png(png) ? decode_png<std::uint8_t>(png, 3, selection, path)
+                             : pick(decode_general_png<std::uint8_t>(file, header, 3, path), selection);
   }
+  check_jpeg_end(file, path);
   const int orientation = rules.apply_orientation ? 0 : static_cast<int>(cv::IMREAD_IGNORE_ORIENTATION);
   const cv::Mat bgr = decode(file, cv::IMREAD_COLOR | orientation, path);
   cv::Mat rgb;
   cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
-  return pick(copy_pixels<std::uint8_t>(rgb), selection);
+  return pick(copy_pixels(rgb), selection);
 }
 
 Image<std::uint8_t> read_grey8_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {

@@ -64,7 +64,7 @@ void undo_paeth(std::uint8_t* row, const std::uint8_t* above, std::size_t length
     const Lanes distance_up = magnitude(from_up);
     const Lanes distance_corner = magnitude(from_left + from_up);
     const Lanes nearest_two = distance_up <= distance_corner ? up : corner;
-    const Lanes nearest = (distance_left <= distance_up) & (distance_left <= distance_corner) ? left : nearest_two;
+    const Lanes nearest = ((distance_left <= distance_up) & (distance_left <= distance_corner)) ? left : nearest_two;
     left = (load(row + i) + nearest) & 0xff;
     corner = up;
     store<pixel_bytes>(row + i, left);

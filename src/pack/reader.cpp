@@ -197,7 +197,7 @@ void Reader::Impl::read(Split split, std::size_t data_set, std::int64_t first, s
 Reader::Reader(const std::filesystem::path& path) : impl_(std::make_unique<Impl>()) {
   const auto lock = io::lock_hdf5();
   impl_->path = path;
-  impl_->file = io::open_hdf5(path);
+  impl_->file = io::open_hdf5(path, io::Hdf5Metadata::checksummed);
   check_format(impl_->file.get(), path.string());
   impl_->schema = read_attributes(impl_->file.get(), path.string());
   impl_->open_label_sets();
