@@ -8,7 +8,7 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
-#include "io/hdf5.hpp"
+#include "io/hdf5_frames.hpp"
 #include "matlab5.hpp"
 
 namespace xtasc::preprocess {
@@ -22,6 +22,7 @@ constexpr const char* kLabeledFile = "nyu_depth_v2_labeled.mat";
 constexpr std::size_t kNumLabels = 894;
 constexpr std::size_t kNumClasses40 = 40;
 constexpr std::size_t kNumClasses13 = 13;
+constexpr std::size_t kCacheBytes = std::size_t{128} << 20;  ///< of inflated chunks, for each of the three variables
 
 /// 894 NYU labels (and 0, unlabelled) -> 13 classes or kIgnoreLabel.
 std::vector<std::uint8_t> read_class_map(const fs::path& root) {
@@ -44,14 +45,16 @@ std::vector<std::uint8_t> read_class_map(const fs::path& root) {
   return map;
 }
 
-io::Hdf5Handle open_frames(hid_t file, const std::string& name, const std::string& type, std::size_t rank,
-                           const std::string& where) {
-  io::Hdf5Handle data_set = io::open_dataset(file, name, where);
-  const auto shape = io::dataset_shape(data_set.get());
-  check(io::dataset_type_name(data_set.get()) == type && shape.size() == rank,
-        "{}: '{}' is {} of shape {}, {} of {} dimensions is expected", where, name,
-        io::dataset_type_name(data_set.get()), io::shape_text(shape), type, rank);
-  return data_set;
+std::unique_ptr<io::Hdf5Frames> open_frames(hid_t file, const std::string& name, const std::string& type,
+                                            std::size_t rank, hid_t memory_type, const std::string& where) {
+  {
+    const io::Hdf5Handle data_set = io::open_dataset(file, name, where);
+    const auto shape = io::dataset_shape(data_set.get());
+    check(io::dataset_type_name(data_set.get()) == type && shape.size() == rank,
+          "{}: '{}' is {} of shape {}, {} of {} dimensions is expected", where, name,
+          io::dataset_type_name(data_set.get()), io::shape_text(shape), type, rank);
+  }
+  return std::make_unique<io::Hdf5Frames>(file, name, memory_type, kCacheBytes, where);
 }
 
 /// MATLAB stores columns first: (channels, width, height) in the file -> (height, width, channels).
@@ -81,7 +84,8 @@ pack::LabelSet nyuv2_label_set() {
 struct Nyuv2Dataset::Impl {
   fs::path path;
   pack::Schema schema;
-  io::Hdf5Handle file, images, depths, labels;
+  io::Hdf5Handle file;
+  std::unique_ptr<io::Hdf5Frames> images, depths, labels;
   std::size_t num_frames = 0, height = 0, width = 0;
   std::vector<std::uint8_t> class_map;
   std::array<std::vector<std::size_t>, 2> frames;  ///< 1-based, in the order of splits.mat
@@ -90,9 +94,10 @@ struct Nyuv2Dataset::Impl {
   explicit Impl(const fs::path& root);
   ~Impl() {
     const auto lock = io::lock_hdf5();
-    for (io::Hdf5Handle* handle : {&images, &depths, &labels, &file}) {
-      handle->close();
-    }
+    images.reset();
+    depths.reset();
+    labels.reset();
+    file.close();
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -100,21 +105,12 @@ struct Nyuv2Dataset::Impl {
   void open_labeled();
   void read_splits(const fs::path& splits_path);
 
+  /// \param frame  1-based.
   template <typename T>
-  [[nodiscard]] std::vector<T> read_frame(const io::Hdf5Handle& data_set, const char* name, hid_t type,
-                                          std::size_t frame, std::size_t channels) const {
-    std::vector<hsize_t> start = {frame - 1, 0, 0};
-    std::vector<hsize_t> count = {1, width, height};
-    if (channels > 1) {
-      start.insert(start.begin() + 1, 0);
-      count.insert(count.begin() + 1, channels);
-    }
-    std::vector<T> values(channels * width * height);
-    {
-      const auto lock = io::lock_hdf5();
-      check(io::read_block(data_set.get(), type, start, count, values.data()), "cannot read '{}' of frame {} from '{}'",
-            name, frame, path.string());
-    }
+  [[nodiscard]] std::vector<T> read_frame(const io::Hdf5Frames& frames_of, std::size_t frame,
+                                          std::size_t channels) const {
+    std::vector<T> values(frames_of.frame_values());
+    frames_of.read(frame - 1, values.data());
     return transposed(values, height, width, channels);
   }
 };
@@ -149,17 +145,15 @@ Nyuv2Dataset::Impl::Impl(const fs::path& root) : path(root / kLabeledFile) {
 void Nyuv2Dataset::Impl::open_labeled() {
   const std::string where = fmt::format("'{}'", path.string());
   file = io::open_hdf5(path);
-  images = open_frames(file.get(), "images", "uint8", 4, where);
-  depths = open_frames(file.get(), "depths", "float32", 3, where);
-  labels = open_frames(file.get(), "labels", "uint16", 3, where);
-  const auto image_shape = io::dataset_shape(images.get());
+  images = open_frames(file.get(), "images", "uint8", 4, H5T_NATIVE_UINT8, where);
+  depths = open_frames(file.get(), "depths", "float32", 3, H5T_NATIVE_FLOAT, where);
+  labels = open_frames(file.get(), "labels", "uint16", 3, H5T_NATIVE_UINT16, where);
+  const std::vector<hsize_t>& image_shape = images->shape();
   const std::vector<hsize_t> plane_shape = {image_shape[0], image_shape[2], image_shape[3]};
-  constexpr hsize_t kMaxExtent = 1 << 14;
-  check(image_shape[0] > 0 && image_shape[1] == 3 && image_shape[2] > 0 && image_shape[3] > 0 &&
-            image_shape[2] <= kMaxExtent && image_shape[3] <= kMaxExtent,
-        "{}: 'images' has shape {}, frames x 3 x width x height is expected", where, io::shape_text(image_shape));
-  for (const auto& [name, data_set] : {std::pair{"depths", &depths}, std::pair{"labels", &labels}}) {
-    const auto shape = io::dataset_shape(data_set->get());
+  check(image_shape[1] == 3, "{}: 'images' has shape {}, frames x 3 x width x height is expected", where,
+        io::shape_text(image_shape));
+  for (const auto& [name, data_set] : {std::pair{"depths", depths.get()}, std::pair{"labels", labels.get()}}) {
+    const std::vector<hsize_t>& shape = data_set->shape();
     check(shape == plane_shape, "{}: '{}' has shape {}, {} is expected as 'images' has it", where, name,
           io::shape_text(shape), io::shape_text(plane_shape));
   }
@@ -209,19 +203,19 @@ RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index, const Resiz
   RawSample sample;
   sample.height = static_cast<std::int64_t>(impl_->height);
   sample.width = static_cast<std::int64_t>(impl_->width);
-  sample.image = impl_->read_frame<std::uint8_t>(impl_->images, "images", H5T_NATIVE_UINT8, frame, 3);
+  sample.image = impl_->read_frame<std::uint8_t>(*impl_->images, frame, 3);
 
-  const auto raw_labels = impl_->read_frame<std::uint16_t>(impl_->labels, "labels", H5T_NATIVE_UINT16, frame, 1);
+  const auto raw_labels = impl_->read_frame<std::uint16_t>(*impl_->labels, frame, 1);
   std::vector<std::uint8_t> labels(raw_labels.size());
   for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (raw_labels[i] > kNumLabels) {
+    if (raw_labels[i] > kNumLabels) {  // no check(): it would make the text for every pixel
       fail("{}: label {}, 0 to {} are known", where(i), raw_labels[i], kNumLabels);
     }
     labels[i] = impl_->class_map[raw_labels[i]];
   }
   sample.labels.push_back(std::move(labels));
 
-  auto depth = impl_->read_frame<float>(impl_->depths, "depths", H5T_NATIVE_FLOAT, frame, 1);
+  auto depth = impl_->read_frame<float>(*impl_->depths, frame, 1);
   for (std::size_t i = 0; i < depth.size(); ++i) {
     if (!(depth[i] >= 0.0F && std::isfinite(depth[i]))) {
       fail("{}: depth {}, metres from 0 (invalid) up are expected", where(i), depth[i]);

@@ -12,6 +12,7 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
+#include "io/jpeg.hpp"
 #include "io/png.hpp"
 #include "io/png_general.hpp"
 
@@ -21,45 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kJpegMagic = "\xff\xd8\xff";
 constexpr std::size_t kHeadBytes = 64 * 1024;
-
-std::uint32_t big_endian(std::string_view bytes, std::size_t at, std::size_t count) {
-  std::uint32_t value = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
-  }
-  return value;
-}
-
-/// Walks the segments up to the frame header. \returns an empty optional when `file` ends before it.
-std::optional<ImageHeader> parse_jpeg(std::string_view file, const fs::path& path) {
-  std::size_t at = 2;
-  while (at + 4 <= file.size()) {
-    check(file[at] == '\xff', "cannot read '{}': damaged JPEG header at byte {}", path.string(), at);
-    const auto marker = static_cast<unsigned char>(file[at + 1]);
-    if (marker == 0xff) {  // fill byte
-      ++at;
-      continue;
-    }
-    const bool is_frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
-    if (is_frame) {
-      if (at + 10 > file.size()) {
-        return std::nullopt;
-      }
-      ImageHeader header;
-      header.format = ImageHeader::Format::jpeg;
-      header.bit_depth = static_cast<unsigned char>(file[at + 4]);
-      header.height = big_endian(file, at + 5, 2);
-      header.width = big_endian(file, at + 7, 2);
-      header.channels = static_cast<unsigned char>(file[at + 9]);
-      return header;
-    }
-    check(marker != 0xd9 && marker != 0xda, "cannot read '{}': JPEG without a frame header", path.string());
-    at += 2 + big_endian(file, at + 2, 2);
-  }
-  return std::nullopt;
-}
 
 /// \param is_whole  whether `file` is all of the file, or its beginning only.
 std::optional<ImageHeader> parse_header(std::string_view file, bool is_whole, const fs::path& path) {
@@ -67,7 +30,7 @@ std::optional<ImageHeader> parse_header(std::string_view file, bool is_whole, co
   if (is_png(file)) {
     header = parse_png_header(file, path);
   } else if (file.starts_with(kJpegMagic)) {
-    header = parse_jpeg(file, path);
+    header = parse_jpeg_header(file, path);
     if (!header && !is_whole) {
       return std::nullopt;
     }
@@ -80,44 +43,12 @@ std::optional<ImageHeader> parse_header(std::string_view file, bool is_whole, co
   return header;
 }
 
-/// A JPEG ends with the mark FF D9; without it libjpeg fills the rest with grey and calls it a warning.
-void check_jpeg_end(std::string_view file, const fs::path& path) {
-  const auto end = file.find_last_not_of(std::string_view("\0\n\r ", 4));  // some cameras pad
-  const bool is_whole = end != std::string_view::npos && end > 0 && file[end] == '\xd9' && file[end - 1] == '\xff';
-  check(is_whole, "cannot read '{}': truncated JPEG, it does not end with the end mark after {} bytes", path.string(),
-        file.size());
-}
-
-cv::Mat decode(std::string_view file, int flags, const fs::path& path) {
-  cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-  cv::Mat decoded;
-  try {
-    const cv::Mat bytes(1, static_cast<int>(file.size()), CV_8U, const_cast<char*>(file.data()));
-    decoded = cv::imdecode(bytes, flags);
-  } catch (const cv::Exception& error) {
-    fail("cannot read '{}': {}", path.string(), error.err);
-  }
-  check(!decoded.empty(), "cannot read '{}': damaged image data", path.string());
-  return decoded;
-}
-
 ImageHeader checked_header(std::string_view file, const ImageRules& rules, const fs::path& path) {
   check(file.size() < (std::size_t{1} << 30), "cannot read '{}': {} bytes are too many for one image", path.string(),
         file.size());
   const ImageHeader header = *parse_header(file, true, path);
   check_image_size(header, rules, path);
   return header;
-}
-
-Image<std::uint8_t> copy_pixels(const cv::Mat& mat) {
-  Image<std::uint8_t> image{mat.rows, mat.cols, mat.channels(), {}};
-  const std::size_t row_values = static_cast<std::size_t>(mat.cols) * static_cast<std::size_t>(mat.channels());
-  image.pixels.resize(static_cast<std::size_t>(mat.rows) * row_values);
-  for (int row = 0; row < mat.rows; ++row) {
-    std::copy_n(mat.ptr<std::uint8_t>(row), row_values,
-                image.pixels.begin() + static_cast<std::ptrdiff_t>(row_values) * row);
-  }
-  return image;
 }
 
 /// The selected pixels of an image that was decoded whole.
@@ -239,17 +170,12 @@ Image<std::uint8_t> read_rgb_image(const fs::path& path, const ImageRules& rules
   const std::string file = read_file(path);
   const ImageHeader header = checked_header(file, rules, path);
   check(header.bit_depth <= 8, "cannot use '{}': {} bits a channel, 8 are expected", path.string(), header.bit_depth);
-  if (header.format == ImageHeader::Format::png) {
-    const PngContent png = read_png_chunks(file, path);
-    return is_plain_png(png) ? decode_png<std::uint8_t>(png, 3, selection, path)
-                             : pick(decode_general_png<std::uint8_t>(file, header, 3, path), selection);
+  if (header.format == ImageHeader::Format::jpeg) {
+    return pick(decode_jpeg(file, header, rules.apply_orientation, path), selection);
   }
-  check_jpeg_end(file, path);
-  const int orientation = rules.apply_orientation ? 0 : static_cast<int>(cv::IMREAD_IGNORE_ORIENTATION);
-  const cv::Mat bgr = decode(file, cv::IMREAD_COLOR | orientation, path);
-  cv::Mat rgb;
-  cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
-  return pick(copy_pixels(rgb), selection);
+  const PngContent png = read_png_chunks(file, path);
+  return is_plain_png(png) ? decode_png<std::uint8_t>(png, 3, selection, path)
+                           : pick(decode_general_png<std::uint8_t>(file, header, 3, path), selection);
 }
 
 Image<std::uint8_t> read_grey8_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {

@@ -24,7 +24,7 @@ struct ImageHeader {
 /// What is accepted of an image file; judged from its header, so that a small file cannot ask for much memory.
 struct ImageRules {
   std::optional<std::int64_t> height, width;        ///< exact size, when known
-  std::int64_t max_pixels = std::int64_t{1} << 26;  ///< upper bound where the size is not known: 8192 x 8192
+  std::int64_t max_pixels = std::int64_t{1} << 25;  ///< upper bound where the size is not known: 4096 x 8192
   bool apply_orientation = false;                   ///< turn JPEG photographs as EXIF says (height and width may swap)
 };
 
@@ -53,8 +53,8 @@ void check_image_size(const ImageHeader& header, const ImageRules& rules, const 
 void check_grey_png(const ImageHeader& header, int bit_depth, const std::filesystem::path& path);
 
 /// A colour picture (PNG or JPEG of 8 bits a channel) as H x W x 3 RGB; grey is spread to RGB, alpha dropped.
-/// Every byte of a PNG is checked against its CRCs; a JPEG must be whole up to its end mark.
-/// \throws Error  naming the file: as read_image_header, or wrong size, 16 bits, truncated, damaged.
+/// Every byte of a PNG is checked against its CRCs; a JPEG must be whole up to its end mark and decode without a
+/// warning. \throws Error  naming the file: as read_image_header, or wrong size, 16 bits, truncated, damaged.
 [[nodiscard]] Image<std::uint8_t> read_rgb_image(const std::filesystem::path& path, const ImageRules& rules = {},
                                                  const Selection& selection = {});
 /// A PNG of one channel of 8 bits, values as stored (labels, coarse depth). \throws Error as read_rgb_image.

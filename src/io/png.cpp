@@ -6,9 +6,11 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "core/error.hpp"
+#include "io/inflate.hpp"
 #include "io/png_filter.hpp"
 
 namespace xtasc::io {
@@ -30,10 +32,6 @@ std::uint32_t big_endian_32(std::string_view bytes, std::size_t at) {
 std::uint32_t crc32(std::string_view bytes) {
   return libdeflate_crc32(0, bytes.data(), bytes.size());
 }
-
-struct FreeDecompressor {
-  void operator()(libdeflate_decompressor* decompressor) const noexcept { libdeflate_free_decompressor(decompressor); }
-};
 
 /// Bytes of a row before its filter byte is counted.
 std::size_t row_bytes(const ImageHeader& header) {
@@ -58,19 +56,13 @@ std::unique_ptr<std::uint8_t[]> inflate(const PngContent& png, const fs::path& p
   }
   const std::size_t size = static_cast<std::size_t>(png.header.height) * (1 + row_bytes(png.header));
   auto rows = std::make_unique_for_overwrite<std::uint8_t[]>(size + kPngFilterPadding);
-  const std::unique_ptr<libdeflate_decompressor, FreeDecompressor> decompressor(libdeflate_alloc_decompressor());
-  check(decompressor != nullptr, "cannot read '{}': out of memory", path.string());
-  switch (libdeflate_zlib_decompress(decompressor.get(), stream.data(), stream.size(), rows.get(), size, nullptr)) {
-    case LIBDEFLATE_SUCCESS:
-      return rows;
-    case LIBDEFLATE_SHORT_OUTPUT:
-    case LIBDEFLATE_INSUFFICIENT_SPACE:
-      fail("cannot read '{}': damaged PNG, its data are not those of {} x {} pixels (height x width)", path.string(),
-           png.header.height, png.header.width);
-    case LIBDEFLATE_BAD_DATA:
-      break;
-  }
-  fail("cannot read '{}': damaged PNG, its compressed data are not valid", path.string());
+  const auto result =
+      inflate_zlib(std::as_bytes(std::span(stream)), std::as_writable_bytes(std::span(rows.get(), size)));
+  check(result != Inflated::damaged, "cannot read '{}': damaged PNG, its compressed data are not valid", path.string());
+  check(result == Inflated::whole,
+        "cannot read '{}': damaged PNG, its data are not those of {} x {} pixels (height x width)", path.string(),
+        png.header.height, png.header.width);
+  return rows;
 }
 
 /// Marks the rows whose bytes are needed for those that are selected: a row's filter may look at the row above.
@@ -99,6 +91,12 @@ T value_at(const std::uint8_t* row, std::size_t index) {
 /// Copies pixels first, first + 1, ... or those of `columns` from a row of `from` channels to one of `to`.
 template <typename T, std::size_t from, std::size_t to>
 void copy_row(const std::uint8_t* row, const std::vector<std::int64_t>& columns, std::size_t width, T* out) {
+  if constexpr (sizeof(T) == 1 && from == to) {
+    if (columns.empty()) {
+      std::memcpy(out, row, width * to);
+      return;
+    }
+  }
   const std::size_t count = columns.empty() ? width : columns.size();
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t pixel = columns.empty() ? i : static_cast<std::size_t>(columns[i]);

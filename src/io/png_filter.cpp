@@ -8,10 +8,10 @@ namespace xtasc::io {
 
 namespace {
 
-// A pixel's bytes are the lanes of a small vector: the work on a pixel waits for the one on its left, and a vector has
-// that wait once a pixel instead of once a byte.
-using Bytes = std::uint8_t __attribute__((vector_size(4)));
-using Lanes = std::int16_t __attribute__((vector_size(8)));
+// A pixel's bytes are lanes of a vector: the work on a pixel waits for the one on its left, and a vector has that wait
+// once a pixel instead of once a byte. Lanes beyond the pixel hold bytes of the next one and are dropped.
+using Bytes = std::uint8_t __attribute__((vector_size(8)));
+using Lanes = std::int16_t __attribute__((vector_size(16)));
 
 XTASC_INLINE Lanes load(const std::uint8_t* pixel) {
   Bytes bytes;
@@ -26,24 +26,25 @@ XTASC_INLINE void store(std::uint8_t* pixel, Lanes value) {
 }
 
 XTASC_INLINE Lanes magnitude(Lanes value) {
-  return value < 0 ? -value : value;
+  const Lanes negative = -value;
+  return value > negative ? value : negative;
 }
 
 template <std::size_t pixel_bytes>
-void undo_sub(std::uint8_t* row, std::size_t length) {
+XTASC_INLINE void undo_sub(std::uint8_t* row, std::size_t length) {
   for (std::size_t i = pixel_bytes; i < length; ++i) {
     row[i] = static_cast<std::uint8_t>(row[i] + row[i - pixel_bytes]);
   }
 }
 
-XTASC_MULTIVERSION void undo_up(std::uint8_t* row, const std::uint8_t* above, std::size_t length) {
+XTASC_INLINE void undo_up(std::uint8_t* row, const std::uint8_t* above, std::size_t length) {
   for (std::size_t i = 0; i < length; ++i) {
     row[i] = static_cast<std::uint8_t>(row[i] + above[i]);
   }
 }
 
 template <std::size_t pixel_bytes>
-void undo_average(std::uint8_t* row, const std::uint8_t* above, std::size_t length) {
+XTASC_INLINE void undo_average(std::uint8_t* row, const std::uint8_t* above, std::size_t length) {
   Lanes left{};
   for (std::size_t i = 0; i < length; i += pixel_bytes) {
     left = (load(row + i) + ((left + load(above + i)) >> 1)) & 0xff;
@@ -53,18 +54,19 @@ void undo_average(std::uint8_t* row, const std::uint8_t* above, std::size_t leng
 
 /// Adds left, above or the corner between them, whichever is nearest to left + above - corner.
 template <std::size_t pixel_bytes>
-void undo_paeth(std::uint8_t* row, const std::uint8_t* above, std::size_t length) {
+XTASC_INLINE void undo_paeth(std::uint8_t* row, const std::uint8_t* above, std::size_t length) {
   Lanes left{};
   Lanes corner{};
   for (std::size_t i = 0; i < length; i += pixel_bytes) {
     const Lanes up = load(above + i);
     const Lanes from_left = up - corner;
     const Lanes from_up = left - corner;
-    const Lanes distance_left = magnitude(from_left);
-    const Lanes distance_up = magnitude(from_up);
-    const Lanes distance_corner = magnitude(from_left + from_up);
-    const Lanes nearest_two = distance_up <= distance_corner ? up : corner;
-    const Lanes nearest = ((distance_left <= distance_up) & (distance_left <= distance_corner)) ? left : nearest_two;
+    const Lanes to_left = magnitude(from_left);
+    const Lanes to_up = magnitude(from_up);
+    const Lanes to_corner = magnitude(from_left + from_up);
+    const Lanes second = to_up <= to_corner ? up : corner;
+    const Lanes to_second = to_up < to_corner ? to_up : to_corner;
+    const Lanes nearest = to_left <= to_second ? left : second;
     left = (load(row + i) + nearest) & 0xff;
     corner = up;
     store<pixel_bytes>(row + i, left);
@@ -72,7 +74,7 @@ void undo_paeth(std::uint8_t* row, const std::uint8_t* above, std::size_t length
 }
 
 template <std::size_t pixel_bytes>
-void undo(std::uint8_t filter, std::uint8_t* row, const std::uint8_t* above, std::size_t length) {
+XTASC_INLINE void undo(std::uint8_t filter, std::uint8_t* row, const std::uint8_t* above, std::size_t length) {
   switch (filter) {
     case 1:
       undo_sub<pixel_bytes>(row, length);
@@ -93,8 +95,8 @@ void undo(std::uint8_t filter, std::uint8_t* row, const std::uint8_t* above, std
 
 }  // namespace
 
-void undo_png_filter(std::uint8_t filter, std::uint8_t* row, const std::uint8_t* above, std::size_t length,
-                     std::size_t pixel_bytes) {
+XTASC_MULTIVERSION void undo_png_filter(std::uint8_t filter, std::uint8_t* row, const std::uint8_t* above,
+                                        std::size_t length, std::size_t pixel_bytes) {
   switch (pixel_bytes) {
     case 1:
       undo<1>(filter, row, above, length);

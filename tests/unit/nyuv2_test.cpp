@@ -33,11 +33,19 @@ void write_mat_vector(mat_t* file, const char* name, std::vector<double> values)
   Mat_VarFree(variable);
 }
 
+/// \param chunk  {frames, columns, rows} of a compressed chunk; empty: contiguous.
 template <typename T>
 void write_frames(hid_t file, const char* name, hid_t type, const std::vector<hsize_t>& shape,
-                  const std::vector<T>& values) {
+                  std::vector<hsize_t> chunk, const std::vector<T>& values) {
   const io::Hdf5Handle space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose);
-  const io::Hdf5Handle set(H5Dcreate2(file, name, type, space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+  const io::Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  if (!chunk.empty()) {
+    chunk.insert(chunk.begin() + 1, shape.size() - 3, 1);
+    H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data());
+    H5Pset_deflate(creation.get(), 3);
+  }
+  const io::Hdf5Handle set(H5Dcreate2(file, name, type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+                           H5Dclose);
   ASSERT_GE(H5Dwrite(set.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), 0);
 }
 
@@ -63,9 +71,9 @@ class Nyuv2Test : public testing::Test {
       }
     }
     edit(depths, labels);
-    write_frames(file.get(), "images", H5T_NATIVE_UINT8, {kFrames, 3, kColumns, kRows}, images);
-    write_frames(file.get(), "depths", H5T_NATIVE_FLOAT, {kFrames, kColumns, kRows}, depths);
-    write_frames(file.get(), "labels", H5T_NATIVE_UINT16, {kFrames, kColumns, kRows}, labels);
+    write_frames(file.get(), "images", H5T_NATIVE_UINT8, {kFrames, 3, kColumns, kRows}, chunk, images);
+    write_frames(file.get(), "depths", H5T_NATIVE_FLOAT, {kFrames, kColumns, kRows}, chunk, depths);
+    write_frames(file.get(), "labels", H5T_NATIVE_UINT16, {kFrames, kColumns, kRows}, chunk, labels);
 
     const auto mat = [&](const char* name) { return Mat_CreateVer((raw / name).c_str(), nullptr, MAT_FT_MAT5); };
     mat_t* splits = mat("splits.mat");
@@ -106,6 +114,7 @@ class Nyuv2Test : public testing::Test {
   }
 
   TempFolder raw, out;
+  std::vector<hsize_t> chunk;  ///< of all three variables
   std::vector<double> train = {4, 1}, val = {2, 3};
   std::function<void(std::vector<float>&, std::vector<std::uint16_t>&)> edit = [](auto&, auto&) {};
   BuildOptions options{.output = out / "a.h5", .resize = {{64, 96}}, .workers = 3, .overwrite = true};
@@ -128,6 +137,23 @@ TEST_F(Nyuv2Test, ReadsTheOfficialLayout) {
       ASSERT_EQ(image[3 * p + 1], static_cast<std::uint8_t>(100 + x + 2 * y + 70));
       ASSERT_EQ(label[p], expected_class(raw_label(2, x, y)));
       ASSERT_EQ(depth[p], 1.0F + static_cast<float>(2000 + p) / 4096.0F);
+    }
+  }
+}
+
+TEST_F(Nyuv2Test, ThePackIsTheSameForAnyChunksAndWorkers) {
+  const auto digest = [&] {
+    fs::remove(raw / "nyu_depth_v2_labeled.mat");
+    write();
+    return build_pack(Nyuv2Dataset(raw.path()), options).schema.content_digest;
+  };
+  const std::string expected = digest();
+  for (const std::vector<hsize_t>& shape : std::vector<std::vector<hsize_t>>{
+           {1, kColumns, kRows}, {1, 40, 30}, {2, kColumns, kRows}, {3, 40, 30}, {4, 1, 1}}) {
+    chunk = shape;
+    for (const int workers : {1, 4}) {
+      options.workers = workers;
+      EXPECT_EQ(digest(), expected) << io::shape_text(shape) << ", " << workers << " workers";
     }
   }
 }
