@@ -29,15 +29,8 @@ struct SplitReader {
 /// Names of the label data sets of a split: "label", or "label_7" and "label_19", sorted. Asked for one by one: where a
 /// list is damaged, H5Literate (1.10.8) frees what it never took.
 std::vector<std::string> label_set_names(hid_t group, const std::string& where) {
-  std::vector<std::string> names;
-  if (io::has_link(group, "label")) {
-    names.emplace_back("label");
-  }
-  for (int num_classes = 1; num_classes < kIgnoreLabel; ++num_classes) {
-    if (std::string name = fmt::format("label_{}", num_classes); io::has_link(group, name)) {
-      names.push_back(std::move(name));
-    }
-  }
+  std::vector<std::string> names = possible_label_set_names();
+  std::erase_if(names, [group](const std::string& name) { return !io::has_link(group, name); });
   std::sort(names.begin(), names.end());
   check(!names.empty(), "{}: there is no data set 'label' (or 'label_N')", where);
   return names;
