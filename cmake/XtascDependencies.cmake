@@ -7,9 +7,10 @@ find_package(JPEG REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
+find_package(PNG REQUIRED)
+find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)  # header-only: our own TOML_ASSERT must reach the parser
-pkg_check_modules(matio REQUIRED IMPORTED_TARGET matio)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(libdeflate REQUIRED IMPORTED_TARGET libdeflate)
 if(XTASC_WITH_CUDA)
@@ -25,6 +26,7 @@ if(XTASC_WITH_CUDA)
 endif()
 if(XTASC_TESTS)
   find_package(GTest REQUIRED)
+  pkg_check_modules(matio REQUIRED IMPORTED_TARGET matio)  # writes the files that the tests read
 endif()
 
 # Open MPI's C++ bindings are gone from the standard and from our link line.

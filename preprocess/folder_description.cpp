@@ -13,28 +13,12 @@
 #include <toml++/toml.h>
 
 #include "core/error.hpp"
+#include "core/toml_text.hpp"
 #include "io/atomic_file.hpp"
 
 namespace xtasc::preprocess {
 
 namespace {
-
-/// No description comes near these; a dotted key of many thousand parts would overflow toml++'s stack.
-constexpr std::size_t kMaxBytes = 64 * 1024;
-constexpr std::size_t kMaxLineBytes = 4 * 1024;
-
-void check_line_lengths(std::string_view text, const std::string& file) {
-  std::size_t number = 1;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    if (end > kMaxLineBytes) {
-      fail_usage("{}:{}:1: a line of {} bytes, {} is the limit: break the list into several lines", file, number, end,
-                 kMaxLineBytes);
-    }
-    text.remove_prefix(std::min(end + 1, text.size()));
-    ++number;
-  }
-}
 
 /// A table of the file, whose keys are taken one by one; what is left in the end is unknown.
 class Section {
@@ -267,10 +251,7 @@ FolderDescription read_folder_description(const std::filesystem::path& path) {
                path.string());
   }
   const std::string text = io::read_file(path);
-  if (text.size() > kMaxBytes) {
-    fail_usage("{}: {} bytes are too many for a description, {} is the limit", path.string(), text.size(), kMaxBytes);
-  }
-  check_line_lengths(text, path.string());
+  check_toml_text(text, path.string());
   try {
     const toml::table table = toml::parse(std::string_view(text), path.string());
     return read_table(table, path.string());

@@ -1,7 +1,6 @@
 #include "nyuv2.hpp"
 
 #include <fmt/format.h>
-#include <matio.h>
 
 #include <cmath>
 #include <map>
@@ -10,6 +9,7 @@
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
 #include "io/hdf5_frames.hpp"
+#include "matlab5.hpp"
 
 namespace xtasc::preprocess {
 
@@ -23,81 +23,6 @@ constexpr std::size_t kNumLabels = 894;
 constexpr std::size_t kNumClasses40 = 40;
 constexpr std::size_t kNumClasses13 = 13;
 constexpr std::size_t kCacheBytes = std::size_t{128} << 20;  ///< of inflated chunks, for each of the three variables
-
-struct CloseMat {
-  void operator()(mat_t* file) const noexcept { Mat_Close(file); }
-};
-struct FreeVariable {
-  void operator()(matvar_t* variable) const noexcept { Mat_VarFree(variable); }
-};
-
-template <typename T>
-void append_values(const matvar_t& variable, std::vector<double>& values) {
-  const auto* data = static_cast<const T*>(variable.data);
-  values.insert(values.end(), data, data + variable.nbytes / sizeof(T));
-}
-
-/// The elements of a numeric MATLAB variable; empty when it is none.
-std::vector<double> numbers_of(const matvar_t& variable) {
-  std::vector<double> values;
-  if (variable.data == nullptr || variable.isComplex != 0) {
-    return values;
-  }
-  switch (variable.class_type) {
-    case MAT_C_DOUBLE:
-      append_values<double>(variable, values);
-      break;
-    case MAT_C_SINGLE:
-      append_values<float>(variable, values);
-      break;
-    case MAT_C_INT8:
-      append_values<std::int8_t>(variable, values);
-      break;
-    case MAT_C_UINT8:
-      append_values<std::uint8_t>(variable, values);
-      break;
-    case MAT_C_INT16:
-      append_values<std::int16_t>(variable, values);
-      break;
-    case MAT_C_UINT16:
-      append_values<std::uint16_t>(variable, values);
-      break;
-    case MAT_C_INT32:
-      append_values<std::int32_t>(variable, values);
-      break;
-    case MAT_C_UINT32:
-      append_values<std::uint32_t>(variable, values);
-      break;
-    default:
-      break;
-  }
-  return values;
-}
-
-/// Whole numbers low .. high from variable `name` (of struct `owner` when that is not empty) of a MATLAB 5 file.
-std::vector<std::size_t> read_indices(const fs::path& path, const std::string& owner, const std::string& name,
-                                      std::size_t low, std::size_t high) {
-  const std::string where = fmt::format("'{}': {}{}{}", path.string(), owner, owner.empty() ? "" : ".", name);
-  const std::unique_ptr<mat_t, CloseMat> file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
-  check(file != nullptr, "cannot read '{}': not a MATLAB 5 file, or damaged", path.string());
-  const std::unique_ptr<matvar_t, FreeVariable> top(
-      Mat_VarRead(file.get(), owner.empty() ? name.c_str() : owner.c_str()));
-  check(top != nullptr, "{} is missing, or the file is damaged", where);
-  const matvar_t* variable = top.get();
-  if (!owner.empty()) {
-    check(top->class_type == MAT_C_STRUCT, "{} is missing: {} is no struct", where, owner);
-    variable = Mat_VarGetStructFieldByName(top.get(), name.c_str(), 0);
-    check(variable != nullptr, "{} is missing", where);
-  }
-  std::vector<std::size_t> indices;
-  for (const double value : numbers_of(*variable)) {
-    check(value >= static_cast<double>(low) && value <= static_cast<double>(high) && value == std::floor(value),
-          "{} holds {}, whole numbers from {} to {} are expected", where, value, low, high);
-    indices.push_back(static_cast<std::size_t>(value));
-  }
-  check(!indices.empty(), "{} holds no numbers", where);
-  return indices;
-}
 
 /// 894 NYU labels (and 0, unlabelled) -> 13 classes or kIgnoreLabel.
 std::vector<std::uint8_t> read_class_map(const fs::path& root) {

@@ -5,6 +5,7 @@
 
 #include "config/fields.hpp"
 #include "core/error.hpp"
+#include "core/toml_text.hpp"
 
 // Assertions of the parser are reachable from bad input: an error is wanted there, not an abort.
 #define TOML_ASSERT(expression) static_cast<void>(0)
@@ -14,9 +15,6 @@
 namespace xtasc::config {
 
 namespace {
-
-/// A dotted key of 100,000 parts overflows the parser's stack; no config of ours is near this size.
-constexpr std::size_t kMaxBytes = 64 * 1024;
 
 Value to_value(const toml::node& node) {
   Value value;
@@ -109,9 +107,7 @@ void store(const Field& field, const Value& value, const std::string& where) {
 }
 
 toml::table parse(std::string_view text, const std::string& source) {
-  if (text.size() > kMaxBytes) {
-    fail_usage("{}: {} bytes is too large for a config (at most {})", source, text.size(), kMaxBytes);
-  }
+  check_toml_text(text, source);
   try {
     return toml::parse(text);
   } catch (const toml::parse_error& error) {
@@ -184,9 +180,11 @@ void read_assignment(const std::string& assignment, const std::vector<Field>& fi
           where);
     return;
   }
+  const std::string toml_text = "value = " + value_text;
+  check_toml_text(toml_text, where);
   std::optional<toml::table> table;
   try {
-    table = toml::parse("value = " + value_text);
+    table = toml::parse(toml_text);
   } catch (const toml::parse_error&) {
     store(field, {.kind = Value::Kind::other, .type_name = fmt::format("\"{}\"", value_text)}, where);
     fail_usage("{}: the value is not TOML", where);

@@ -2,9 +2,39 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <string_view>
 #include <system_error>
 
 namespace xtasc {
+
+namespace {
+
+/// `text` without control characters and of a readable length.
+std::string readable_line(std::string_view text) {
+  constexpr std::size_t kMaxBytes = 2000;
+  std::string line;
+  for (const char c : text.substr(0, kMaxBytes)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      line += fmt::format("\\x{:02x}", byte);
+    } else {
+      line += c;
+    }
+  }
+  if (text.size() > kMaxBytes) {
+    line += fmt::format(" ... ({} bytes more)", text.size() - kMaxBytes);
+  }
+  return line;
+}
+
+}  // namespace
+
+Error::Error(const std::string& message, ExitCode code, std::vector<std::string> details)
+    : std::runtime_error(readable_line(message)), code_(code), details_(std::move(details)) {
+  for (std::string& detail : details_) {
+    detail = readable_line(detail);
+  }
+}
 
 std::string errno_text(int error_number) {
   return std::generic_category().message(error_number);

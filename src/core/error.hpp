@@ -20,11 +20,11 @@ enum class ExitCode : int {
 /// The one exception type: everything that a user or a machine can cause.
 ///
 /// what() is one readable line: what failed, on what, what was found and what would be accepted. When an input has
-/// several faults, what() sums them up and details() holds one line each.
+/// several faults, what() sums them up and details() holds one line each. Whatever a damaged file puts into them, they
+/// stay lines that a terminal can show: control characters become \xNN, and very long ones are cut.
 class Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& message, ExitCode code = ExitCode::failure, std::vector<std::string> details = {})
-      : std::runtime_error(message), code_(code), details_(std::move(details)) {}
+  explicit Error(const std::string& message, ExitCode code = ExitCode::failure, std::vector<std::string> details = {});
 
   [[nodiscard]] ExitCode code() const noexcept { return code_; }
   [[nodiscard]] const std::vector<std::string>& details() const noexcept { return details_; }

@@ -1,16 +1,19 @@
 #include "io/hdf5.hpp"
 
-#include <fcntl.h>
-
+#include <algorithm>
 #include <cstring>
 #include <fstream>
-#include <memory>
 
+#include "io/hdf5_storage.hpp"
 #include "io/image.hpp"
 
 namespace xtasc::io {
 
 namespace {
+
+// Of one attribute or list of texts; a damaged file may claim any number.
+constexpr std::size_t kMaxTexts = std::size_t{1} << 21;
+constexpr std::size_t kMaxTextBytes = std::size_t{64} << 20;
 
 /// HDF5 prints nothing itself, and does not visit files again when the process ends: on a full disk that ends in
 /// messages about an infinite loop. Every handle is closed by its owner anyway.
@@ -24,12 +27,26 @@ void prepare_library() {
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
 
-Hdf5Handle string_type() {
-  Hdf5Handle type(check(H5Tcopy(H5T_C_S1), "cannot make a string type"), H5Tclose);
-  check(H5Tset_size(type.get(), H5T_VARIABLE), "cannot make a string type");
-  check(H5Tset_cset(type.get(), H5T_CSET_UTF8), "cannot make a string type");
-  return type;
-}
+/// Texts of one length, filled up with zeros. HDF5's strings of variable length lie in a heap that has no checksums,
+/// and a damaged heap makes the library (1.10.8) write beyond its buffers.
+struct PaddedTexts {
+  std::size_t size = 1;
+  std::string bytes;
+  Hdf5Handle type;
+
+  explicit PaddedTexts(std::span<const std::string> texts)
+      : type(check(H5Tcopy(H5T_C_S1), "cannot make a string type"), H5Tclose) {
+    for (const std::string& text : texts) {
+      size = std::max(size, text.size());
+    }
+    for (const std::string& text : texts) {
+      bytes.append(text).append(size - text.size(), '\0');
+    }
+    check(H5Tset_size(type.get(), size), "cannot make a string type");
+    check(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "cannot make a string type");
+    check(H5Tset_cset(type.get(), H5T_CSET_UTF8), "cannot make a string type");
+  }
+};
 
 Hdf5Handle simple_space(std::span<const hsize_t> shape) {
   return {check(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), "cannot make a data space"),
@@ -74,31 +91,17 @@ void check_attribute(const OpenAttribute& open, H5T_class_t type_class, std::siz
         open.type_class == H5T_STRING ? "text(s)" : (is_number ? "number(s)" : "value(s) of an unknown type"), words);
 }
 
-/// Reads `count` strings of fixed or variable length with `read(type, buffer)`.
+/// Reads `count` texts with `read(type, buffer)`.
 template <typename Read>
-std::vector<std::string> read_strings(hid_t file_type, std::size_t count, const Read& read) {
-  std::vector<std::string> values;
-  values.reserve(count);
-  if (H5Tis_variable_str(file_type) > 0) {
-    const Hdf5Handle type = string_type();
-    check(H5Tset_cset(type.get(), H5Tget_cset(file_type)), "cannot make a string type");
-    const auto release = [](char** pointers) {  // each string, then the array
-      for (char** p = pointers; *p != reinterpret_cast<char*>(-1); ++p) {
-        H5free_memory(*p);
-      }
-      delete[] pointers;
-    };
-    std::unique_ptr<char*[], decltype(release)> pointers(new char*[count + 1](), release);
-    pointers[count] = reinterpret_cast<char*>(-1);
-    read(type.get(), pointers.get());
-    for (std::size_t i = 0; i < count; ++i) {
-      values.emplace_back(pointers[i] == nullptr ? "" : pointers[i]);
-    }
-    return values;
-  }
-  const std::size_t size = H5Tget_size(file_type);
+std::vector<std::string> read_strings(hid_t type, std::size_t count, const std::string& place, const Read& read) {
+  check(H5Tis_variable_str(type) == 0,
+        "{} is text of variable length, which has no checksum: pack the raw data again with this version", place);
+  const std::size_t size = H5Tget_size(type);
+  check(size > 0 && count <= kMaxTexts && size <= kMaxTextBytes / std::max<std::size_t>(count, 1),
+        "{} is {} texts of {} bytes, too many", place, count, size);
   std::string buffer(size * count, '\0');
-  read(file_type, buffer.data());
+  read(buffer.data());
+  std::vector<std::string> values;
   for (std::size_t i = 0; i < count; ++i) {
     const char* start = buffer.data() + i * size;
     values.emplace_back(start, strnlen(start, size));
@@ -108,8 +111,9 @@ std::vector<std::string> read_strings(hid_t file_type, std::size_t count, const 
 
 std::vector<std::string> read_attribute_strings(const OpenAttribute& open, const std::string& name,
                                                 std::string_view where) {
-  return read_strings(open.type.get(), open.count, [&](hid_t type, void* buffer) {
-    check(H5Aread(open.attribute.get(), type, buffer), "{}: cannot read attribute '{}'", where, name);
+  const std::string place = fmt::format("{}: attribute '{}'", where, name);
+  return read_strings(open.type.get(), open.count, place, [&](void* buffer) {
+    check(H5Aread(open.attribute.get(), open.type.get(), buffer), "{} cannot be read", place);
   });
 }
 
@@ -169,7 +173,7 @@ std::unique_lock<std::recursive_mutex> lock_hdf5() {
   return std::unique_lock(mutex);
 }
 
-Hdf5Handle open_hdf5(const std::filesystem::path& path) {
+Hdf5Handle open_hdf5(const std::filesystem::path& path, Hdf5Metadata metadata) {
   prepare_library();
   constexpr std::string_view kMagic = "\x89HDF\r\n\x1a\n";
   std::error_code error;
@@ -182,6 +186,9 @@ Hdf5Handle open_hdf5(const std::filesystem::path& path) {
   // MATLAB puts its own header of 512 bytes in front.
   const bool is_hdf5 = head.starts_with(kMagic) || (head.size() > 520 && head.compare(512, 8, kMagic) == 0);
   check(is_hdf5, "cannot read '{}': found {}, an HDF5 file is expected", path.string(), describe_content(head));
+  const bool is_checksummed = head.size() > 8 && head.starts_with(kMagic) && (head[8] == 2 || head[8] == 3);
+  check(metadata == Hdf5Metadata::any || is_checksummed,
+        "cannot read '{}': an HDF5 file of the old format, without checksums of its metadata", path.string());
 
   const Hdf5Handle access(check(H5Pcreate(H5P_FILE_ACCESS), "cannot make a property list"), H5Pclose);
   check(H5Pset_file_locking(access.get(), false, true), "cannot switch file locking off");
@@ -264,21 +271,19 @@ Failure write_block(hid_t dataset, hid_t memory_type, std::span<const hsize_t> s
 }
 
 void write_string_dataset(hid_t group, const std::string& name, const std::vector<std::string>& values) {
-  const Hdf5Handle type = string_type();
+  const PaddedTexts texts(values);
   const hsize_t count = values.size();
+  const hsize_t chunk = std::clamp<hsize_t>(count, 1, 4096);
   const Hdf5Handle space = simple_space(std::span(&count, 1));
   const Hdf5Handle creation(check(H5Pcreate(H5P_DATASET_CREATE), "cannot make a property list"), H5Pclose);
   check(H5Pset_obj_track_times(creation.get(), false), "cannot switch time stamps off");
+  check(H5Pset_chunk(creation.get(), 1, &chunk), "cannot set chunks");
+  check(H5Pset_fletcher32(creation.get()), "cannot set checksums");
   const Hdf5Handle dataset(
-      check(H5Dcreate2(group, name.c_str(), type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+      check(H5Dcreate2(group, name.c_str(), texts.type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
             "cannot create data set '{}'", name),
       H5Dclose);
-  std::vector<const char*> pointers;
-  pointers.reserve(values.size());
-  for (const std::string& value : values) {
-    pointers.push_back(value.c_str());
-  }
-  check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()),
+  check(H5Dwrite(dataset.get(), texts.type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.bytes.data()),
         "cannot write data set '{}'", name);
 }
 
@@ -289,17 +294,18 @@ std::vector<std::string> read_string_dataset(hid_t group, const std::string& nam
   check(H5Tget_class(type.get()) == H5T_STRING && shape.size() == 1,
         "{}: data set '{}' is {} of shape {}, a list of strings is expected", where, name,
         dataset_type_name(dataset.get()), shape_text(shape));
-  return read_strings(type.get(), shape[0], [&](hid_t memory_type, void* buffer) {
-    check(H5Dread(dataset.get(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer), "{}: cannot read data set '{}'",
-          where, name);
+  const std::string place = fmt::format("{}/{}", where, name);
+  check(shape[0] <= kMaxTexts, "{}: {} texts are too many, {} are the limit", place, shape[0], kMaxTexts);
+  check_stored_bytes(dataset.get(), shape[0] * H5Tget_size(type.get()), place);
+  return read_strings(type.get(), shape[0], place, [&](void* buffer) {
+    check(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer), "{} cannot be read", place);
   });
 }
 
 void write_attribute(hid_t object, const std::string& name, std::string_view value) {
-  const Hdf5Handle type = string_type();
   const std::string text(value);
-  const char* pointer = text.c_str();
-  write_raw_attribute(object, name, type.get(), type.get(), {}, &pointer);
+  const PaddedTexts texts(std::span(&text, 1));
+  write_raw_attribute(object, name, texts.type.get(), texts.type.get(), {}, texts.bytes.data());
 }
 
 void write_attribute(hid_t object, const std::string& name, std::int64_t value) {
@@ -316,13 +322,9 @@ void write_attribute(hid_t object, const std::string& name, std::span<const doub
 }
 
 void write_attribute(hid_t object, const std::string& name, const std::vector<std::string>& values) {
-  const Hdf5Handle type = string_type();
-  std::vector<const char*> pointers;
-  for (const std::string& value : values) {
-    pointers.push_back(value.c_str());
-  }
+  const PaddedTexts texts(values);
   const hsize_t count = values.size();
-  write_raw_attribute(object, name, type.get(), type.get(), std::span(&count, 1), pointers.data());
+  write_raw_attribute(object, name, texts.type.get(), texts.type.get(), std::span(&count, 1), texts.bytes.data());
 }
 
 void write_attribute(hid_t object, const std::string& name, std::span<const std::uint8_t> values, std::size_t rows,

@@ -81,9 +81,13 @@ void check(const Failure& failure, fmt::format_string<Args...> format, Args&&...
 /// HDF5 as Debian builds it is not thread safe: where several threads are at work, hold this around every HDF5 call.
 [[nodiscard]] std::unique_lock<std::recursive_mutex> lock_hdf5();
 
+/// Whether a file's metadata must carry checksums, as create_hdf5 and every HDF5 of "latest" format write them. Without
+/// (all before HDF5 1.8, MATLAB's) a few changed bytes can crash the library itself or keep it busy for ever.
+enum class Hdf5Metadata { checksummed, any };
+
 /// Opens a file for reading, without a file lock (some file systems refuse them, and a pack never changes).
 /// \throws Error  that tells a missing file, one that is no HDF5 file, a Git LFS pointer and a broken file apart.
-[[nodiscard]] Hdf5Handle open_hdf5(const std::filesystem::path& path);
+[[nodiscard]] Hdf5Handle open_hdf5(const std::filesystem::path& path, Hdf5Metadata metadata = Hdf5Metadata::any);
 
 /// Creates a file in the format of HDF5 1.10, whose metadata carry checksums.
 /// \param where  names the file in the error. \throws Error when it exists already or cannot be written.
@@ -106,13 +110,13 @@ void check(const Failure& failure, fmt::format_string<Args...> format, Args&&...
 [[nodiscard]] Failure write_block(hid_t dataset, hid_t memory_type, std::span<const hsize_t> start,
                                   std::span<const hsize_t> count, const void* in);
 
-/// One-dimensional data set of variable-length UTF-8 strings, read and written whole. HDF5 cannot put a
-/// checksum on these.
+/// One-dimensional data set of UTF-8 texts, read and written whole: of one length, filled up with zeros, Fletcher-32.
 void write_string_dataset(hid_t group, const std::string& name, const std::vector<std::string>& values);
 [[nodiscard]] std::vector<std::string> read_string_dataset(hid_t group, const std::string& name,
                                                            std::string_view where);
 
-/// Attributes of a file, group or data set: variable-length UTF-8 strings, int64, float64, and arrays of them.
+/// Attributes of a file, group or data set: UTF-8 texts of one length (filled up with zeros), int64, float64, and
+/// arrays of them.
 void write_attribute(hid_t object, const std::string& name, std::string_view value);
 void write_attribute(hid_t object, const std::string& name, std::int64_t value);
 void write_attribute(hid_t object, const std::string& name, double value);
@@ -123,7 +127,7 @@ void write_attribute(hid_t object, const std::string& name, std::span<const std:
                      std::size_t columns);
 
 /// \param where  names the file in the error. \throws Error when the attribute is absent or of another type or size.
-/// Strings may be of fixed or variable length.
+/// Texts of variable length are refused: HDF5 has no checksum for them, and it does not survive damaged ones.
 [[nodiscard]] std::string read_string_attribute(hid_t object, const std::string& name, std::string_view where);
 [[nodiscard]] std::int64_t read_int_attribute(hid_t object, const std::string& name, std::string_view where);
 [[nodiscard]] std::vector<double> read_double_attribute(hid_t object, const std::string& name, std::size_t count,

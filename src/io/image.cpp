@@ -14,6 +14,7 @@
 #include "io/atomic_file.hpp"
 #include "io/jpeg.hpp"
 #include "io/png.hpp"
+#include "io/png_general.hpp"
 
 namespace xtasc::io {
 
@@ -42,36 +43,12 @@ std::optional<ImageHeader> parse_header(std::string_view file, bool is_whole, co
   return header;
 }
 
-cv::Mat decode(std::string_view file, int flags, const fs::path& path) {
-  cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-  cv::Mat decoded;
-  try {
-    const cv::Mat bytes(1, static_cast<int>(file.size()), CV_8U, const_cast<char*>(file.data()));
-    decoded = cv::imdecode(bytes, flags);
-  } catch (const cv::Exception& error) {
-    fail("cannot read '{}': {}", path.string(), error.err);
-  }
-  check(!decoded.empty(), "cannot read '{}': damaged image data", path.string());
-  return decoded;
-}
-
 ImageHeader checked_header(std::string_view file, const ImageRules& rules, const fs::path& path) {
   check(file.size() < (std::size_t{1} << 30), "cannot read '{}': {} bytes are too many for one image", path.string(),
         file.size());
   const ImageHeader header = *parse_header(file, true, path);
   check_image_size(header, rules, path);
   return header;
-}
-
-template <typename T>
-Image<T> copy_pixels(const cv::Mat& mat) {
-  Image<T> image{mat.rows, mat.cols, mat.channels(), {}};
-  const std::size_t row_values = static_cast<std::size_t>(mat.cols) * static_cast<std::size_t>(mat.channels());
-  image.pixels.resize(static_cast<std::size_t>(mat.rows) * row_values);
-  for (int row = 0; row < mat.rows; ++row) {
-    std::copy_n(mat.ptr<T>(row), row_values, image.pixels.begin() + static_cast<std::ptrdiff_t>(row_values) * row);
-  }
-  return image;
 }
 
 /// The selected pixels of an image that was decoded whole.
@@ -107,7 +84,7 @@ Image<T> read_grey_image(const fs::path& path, const ImageRules& rules, const Se
   if (is_plain_png(png)) {
     return decode_png<T>(png, 1, selection, path);
   }
-  return pick(copy_pixels<T>(decode(file, cv::IMREAD_UNCHANGED, path)), selection);
+  return pick(decode_general_png<T>(file, header, 1, path), selection);
 }
 
 void write_png_mat(const fs::path& path, const cv::Mat& mat) {
@@ -197,14 +174,8 @@ Image<std::uint8_t> read_rgb_image(const fs::path& path, const ImageRules& rules
     return pick(decode_jpeg(file, header, rules.apply_orientation, path), selection);
   }
   const PngContent png = read_png_chunks(file, path);
-  if (is_plain_png(png) && !(png.has_exif && rules.apply_orientation)) {
-    return decode_png<std::uint8_t>(png, 3, selection, path);
-  }
-  const int orientation = rules.apply_orientation ? 0 : static_cast<int>(cv::IMREAD_IGNORE_ORIENTATION);
-  const cv::Mat bgr = decode(file, cv::IMREAD_COLOR | orientation, path);
-  cv::Mat rgb;
-  cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
-  return pick(copy_pixels<std::uint8_t>(rgb), selection);
+  return is_plain_png(png) ? decode_png<std::uint8_t>(png, 3, selection, path)
+                           : pick(decode_general_png<std::uint8_t>(file, header, 3, path), selection);
 }
 
 Image<std::uint8_t> read_grey8_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {

@@ -24,8 +24,8 @@ struct ImageHeader {
 /// What is accepted of an image file; judged from its header, so that a small file cannot ask for much memory.
 struct ImageRules {
   std::optional<std::int64_t> height, width;        ///< exact size, when known
-  std::int64_t max_pixels = std::int64_t{1} << 26;  ///< upper bound where the size is not known: 8192 x 8192
-  bool apply_orientation = false;  ///< turn photographs as their EXIF tag says (height and width then may swap)
+  std::int64_t max_pixels = std::int64_t{1} << 25;  ///< upper bound where the size is not known: 4096 x 8192
+  bool apply_orientation = false;                   ///< turn JPEG photographs as EXIF says (height and width may swap)
 };
 
 /// Pixels of an image, row by row, channels interleaved.

@@ -168,7 +168,9 @@ NpyArray<T> read_array(const std::filesystem::path& path, std::string_view type,
   NpyArray<T> array;
   array.values.resize(check_data_size(header, sizeof(T), file.size() - offset, path));
   array.shape = std::move(header.shape);
-  std::memcpy(array.values.data(), file.data() + offset, array.values.size() * sizeof(T));
+  if (!array.values.empty()) {  // or data() may be null, which memcpy must not get
+    std::memcpy(array.values.data(), file.data() + offset, array.values.size() * sizeof(T));
+  }
   return array;
 }
 

@@ -168,7 +168,6 @@ PngContent read_png_chunks(std::string_view file, const fs::path& path) {
       png.data.push_back(file.substr(at + 8, length));
     }
     png.has_transparency = png.has_transparency || type == "tRNS";
-    png.has_exif = png.has_exif || type == "eXIf";
     at += length + 12;
     if (type == "IEND") {
       check(!png.data.empty(), "cannot read '{}': PNG without image data", path.string());

@@ -21,7 +21,6 @@ struct PngContent {
   std::vector<std::string_view> data;  ///< of the IDAT chunks, within the file: one zlib stream in pieces
   bool is_interlaced = false;
   bool has_transparency = false;  ///< a tRNS chunk: a colour that means "nothing"
-  bool has_exif = false;
 };
 
 /// Walks the chunks up to the end mark and checks every one's CRC, which libpng does not do for all of them.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <set>
@@ -9,6 +10,7 @@
 
 #include "core/error.hpp"
 #include "io/hdf5.hpp"
+#include "io/hdf5_storage.hpp"
 
 namespace xtasc::pack {
 
@@ -24,17 +26,12 @@ struct SplitReader {
   std::vector<Hdf5Handle> data_sets;  ///< in the order of data_set_names
 };
 
-/// Names of the label data sets of a split: "label", or "label_7" and "label_19"; the one with the fewest classes
-/// first.
+/// Names of the label data sets of a split: "label", or "label_7" and "label_19", sorted. Asked for one by one: where a
+/// list is damaged, H5Literate (1.10.8) frees what it never took.
 std::vector<std::string> label_set_names(hid_t group, const std::string& where) {
-  std::vector<std::string> names;
-  const auto visit = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
-    if (const std::string text = name; text == "label" || text.starts_with("label_")) {
-      static_cast<std::vector<std::string>*>(out)->push_back(text);
-    }
-    return 0;
-  };
-  check(H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, nullptr, visit, &names), "{}: cannot list the data sets", where);
+  std::vector<std::string> names = possible_label_set_names();
+  std::erase_if(names, [group](const std::string& name) { return !io::has_link(group, name); });
+  std::sort(names.begin(), names.end());
   check(!names.empty(), "{}: there is no data set 'label' (or 'label_N')", where);
   return names;
 }
@@ -153,6 +150,8 @@ void Reader::Impl::open_split(Split split) {
     const auto shape = io::dataset_shape(data_set.get());
     check(shape == expected, "{}/{}: its shape is {}, {} is expected", place, data_sets[i], io::shape_text(shape),
           io::shape_text(expected));
+    expected[0] = 1;
+    io::check_chunked_storage(data_set.get(), expected, size, fmt::format("{}/{}", place, data_sets[i]));
     reader.data_sets.push_back(std::move(data_set));
   }
 }
@@ -194,7 +193,7 @@ void Reader::Impl::read(Split split, std::size_t data_set, std::int64_t first, s
 Reader::Reader(const std::filesystem::path& path) : impl_(std::make_unique<Impl>()) {
   const auto lock = io::lock_hdf5();
   impl_->path = path;
-  impl_->file = io::open_hdf5(path);
+  impl_->file = io::open_hdf5(path, io::Hdf5Metadata::checksummed);
   check_format(impl_->file.get(), path.string());
   impl_->schema = read_attributes(impl_->file.get(), path.string());
   impl_->open_label_sets();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <set>
@@ -21,7 +22,20 @@ constexpr std::array<Rgb, 20> kPalette = {{
     {247, 182, 210}, {219, 219, 141}, {158, 218, 229}, {102, 102, 0},   {0, 70, 70},
 }};
 
+bool is_label_set_name(std::string_view name) {
+  const auto names = possible_label_set_names();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 }  // namespace
+
+std::vector<std::string> possible_label_set_names() {
+  std::vector<std::string> names = {"label"};
+  for (int n = 1; n < kIgnoreLabel; ++n) {
+    names.push_back(fmt::format("label_{}", n));
+  }
+  return names;
+}
 
 std::string_view split_name(Split split) {
   switch (split) {
@@ -121,15 +135,16 @@ std::string digest_text(const Schema& schema) {
 
 void check_schema(const Schema& schema, std::string_view where) {
   check_size(schema.height, schema.width);
-  constexpr std::int64_t kMaxExtent = 1 << 14;
-  check(schema.height <= kMaxExtent && schema.width <= kMaxExtent,
-        "{}: {} x {} pixels a sample are too many, {} is the limit", where, schema.height, schema.width, kMaxExtent);
+  constexpr std::int64_t kMaxPixels = std::int64_t{1} << 25;  // keeps a damaged pack from asking for much memory
+  check(schema.height <= kMaxPixels / schema.width, "{}: {} x {} pixels a sample are too many, {} is the limit", where,
+        schema.height, schema.width, kMaxPixels);
   check(!schema.dataset.empty(), "{}: the dataset has no name", where);
   check(!schema.label_sets.empty(), "{}: there is no label set", where);
   std::set<std::string> set_names;
   for (const LabelSet& set : schema.label_sets) {
-    check(set.name.starts_with("label") && set_names.insert(set.name).second,
-          "{}: label set \"{}\" must have a name of its own that begins with \"label\"", where, set.name);
+    check(is_label_set_name(set.name) && set_names.insert(set.name).second,
+          "{}: label set \"{}\" must have a name of its own, \"label\" or \"label_N\" with N from 1 to {}", where,
+          set.name, kIgnoreLabel - 1);
     check(!set.class_names.empty() && set.class_names.size() < kIgnoreLabel,
           "{}: label set \"{}\" has {} classes, 1 to {} are possible", where, set.name, set.class_names.size(),
           kIgnoreLabel - 1);

@@ -59,6 +59,9 @@ struct Schema {
 [[nodiscard]] DepthKind depth_kind_from(std::string_view name, std::string_view where);
 [[nodiscard]] std::string_view depth_type_name(DepthType type);  ///< "uint16" | "float32"
 
+/// "label", "label_1" ... "label_254": what a label set may be called.
+[[nodiscard]] std::vector<std::string> possible_label_set_names();
+
 /// The data sets of a split, in the order in which they enter the digest: "image", the label sets, "depth".
 [[nodiscard]] std::vector<std::string> data_set_names(const Schema& schema);
 /// Bytes of one sample in data set `data_set` (an index into data_set_names).

@@ -269,7 +269,7 @@ TEST_F(FolderTest, DescriptionErrorsHaveLineAndColumn) {
   EXPECT_THAT(description_error(replaced("[split]", "[split")), testing::StartsWith("16:"));
   EXPECT_THAT(description_error(std::string(kDescription) + "train = \"x\"\n"), testing::StartsWith("19:"));  // twice
   EXPECT_THAT(description_error("[\x01"), testing::StartsWith("1:"));
-  EXPECT_THAT(description_error(std::string(2'000'000, 'x')), HasSubstr("too many for a description"));
+  EXPECT_THAT(description_error(std::string(2'000'000, 'x')), HasSubstr("2000000 bytes are too many"));
   const auto dotted = [](std::size_t parts) {
     std::string key = "a";
     for (std::size_t i = 1; i < parts; ++i) {

@@ -1,0 +1,118 @@
+#include "core/toml_text.hpp"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "core/error.hpp"
+
+namespace xtasc {
+
+namespace {
+
+constexpr std::size_t kMaxBytes = 64 * 1024;
+constexpr std::size_t kMaxLineBytes = 4 * 1024;
+
+/// Follows a TOML text character by character, as far as to know what is a comment and what is quoted. In a text with a
+/// syntax error it may be wrong behind the error, where the parser does not come.
+class Scanner {
+ public:
+  Scanner(std::string_view text, const std::string& source) : text_(text), source_(source) {}
+
+  void run() {
+    constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+    at_ = text_.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+    while (at_ < text_.size()) {
+      const char c = text_[at_];
+      if (quote_ != '\0') {
+        step_in_string(c);
+      } else if (c == '#') {
+        at_ = std::min(text_.find('\n', at_), text_.size());
+      } else if ((c == '"' || c == '\'') && begins_string()) {
+        quote_ = c;
+        is_multi_line_ = quotes_here() >= 3;
+        at_ += is_multi_line_ ? 3 : 1;
+      } else {
+        need_ascii(c);
+        ++at_;
+      }
+    }
+  }
+
+ private:
+  void step_in_string(char c) {
+    const bool skips_white_space = is_multi_line_ && quote_ == '"';  // after a backslash that ends the line
+    if (skips_white_space) {
+      need_ascii(c);
+    }
+    if (c == '\\' && quote_ == '"') {
+      ++at_;
+      if (skips_white_space && at_ < text_.size()) {
+        need_ascii(text_[at_]);
+      }
+      ++at_;
+    } else if (is_multi_line_ && quotes_here() >= 3) {
+      at_ += std::min<std::size_t>(quotes_here(), 5);  // two quotes may stand before the closing three
+      quote_ = '\0';
+    } else {
+      const bool is_end = !is_multi_line_ && (c == quote_ || c == '\n');
+      quote_ = is_end ? '\0' : quote_;
+      ++at_;
+    }
+  }
+
+  /// Whether a quote here opens a string; within a number or a word the parser reads on over it.
+  [[nodiscard]] bool begins_string() const {
+    constexpr std::string_view kKeyCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. \t";
+    std::string_view before = text_.substr(0, at_);
+    while (before.ends_with('[')) {
+      before.remove_suffix(1);
+    }
+    if (before.empty() || std::string_view(" \t\r\n,").find(before.back()) != std::string_view::npos) {
+      return true;
+    }
+    const std::string_view line = before.substr(before.rfind('\n') + 1);  // npos + 1 is 0
+    return line.find_first_not_of(kKeyCharacters) == line.size() - 1 && line.back() == '=';
+  }
+
+  /// How many characters like quote_ stand here.
+  [[nodiscard]] std::size_t quotes_here() const {
+    return std::min(text_.find_first_not_of(quote_, at_), text_.size()) - at_;
+  }
+
+  void need_ascii(char c) const {
+    if (static_cast<unsigned char>(c) < 0x80) {
+      return;
+    }
+    const std::string_view before = text_.substr(0, at_);
+    const auto line = std::count(before.begin(), before.end(), '\n') + 1;
+    const std::size_t column = line == 1 ? at_ + 1 : at_ - before.rfind('\n');
+    fail_usage("{}:{}:{}: a character that is not ASCII may stand in comments and one-line strings only", source_, line,
+               column);
+  }
+
+  std::string_view text_;
+  const std::string& source_;
+  std::size_t at_ = 0;
+  char quote_ = '\0';  ///< of the string that at_ is in, or 0
+  bool is_multi_line_ = false;
+};
+
+}  // namespace
+
+void check_toml_text(std::string_view text, const std::string& source) {
+  if (text.size() > kMaxBytes) {
+    fail_usage("{}: {} bytes are too many, {} is the limit", source, text.size(), kMaxBytes);
+  }
+  std::size_t number = 1;
+  for (std::string_view rest = text; !rest.empty(); ++number) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    if (end > kMaxLineBytes) {
+      fail_usage("{}:{}:1: a line of {} bytes, {} is the limit: break the list into several lines", source, number, end,
+                 kMaxLineBytes);
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  Scanner(text, source).run();
+}
+
+}  // namespace xtasc

@@ -1,0 +1,68 @@
+// Runs each file of seeds/PARSER/ through the parser's fuzz target: `fuzz_seeds SEEDS`. A broken promise aborts.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+#include "io/atomic_file.hpp"
+
+extern "C" {
+int fuzz_config(const std::uint8_t* data, std::size_t size);
+int fuzz_description(const std::uint8_t* data, std::size_t size);
+int fuzz_image(const std::uint8_t* data, std::size_t size);
+int fuzz_matlab5(const std::uint8_t* data, std::size_t size);
+int fuzz_npy(const std::uint8_t* data, std::size_t size);
+int fuzz_pack(const std::uint8_t* data, std::size_t size);
+}
+
+namespace {
+
+namespace fs = std::filesystem;
+using Target = int (*)(const std::uint8_t*, std::size_t);
+
+constexpr std::pair<const char*, Target> kTargets[] = {
+    {"config", fuzz_config}, {"description", fuzz_description},
+    {"image", fuzz_image},   {"matlab5", fuzz_matlab5},
+    {"npy", fuzz_npy},       {"pack", fuzz_pack},
+};
+constexpr long kMaxMemoryKib = 512 * 1024;
+
+std::size_t replay(const fs::path& folder, Target target) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  for (const fs::path& file : files) {
+    std::printf("%s\n", file.c_str());  // the last one printed is the one that broke a promise
+    const std::string bytes = xtasc::io::read_file(file);
+    target(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    xtasc::check(usage.ru_maxrss < kMaxMemoryKib, "'{}' took {} KiB of memory, {} is the limit", file.string(),
+                 usage.ru_maxrss, kMaxMemoryKib);
+  }
+  return files.size();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    xtasc::check(argc == 2, "usage: fuzz_seeds SEEDS");
+    for (const auto& [name, target] : kTargets) {
+      const std::size_t num_files = replay(fs::path(argv[1]) / name, target);
+      xtasc::check(num_files > 0, "there are no seeds for '{}'", name);
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "fuzz_seeds: error: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
