@@ -167,7 +167,8 @@ std::string read_file(const fs::path& path) {
   if (::fstat(fd.get(), &status) != 0) {
     fail_on("read", path, errno);
   }
-  std::string content(static_cast<std::size_t>(std::max<off_t>(status.st_size, 0)), '\0');
+  // One more than there should be, to see the end without growing.
+  std::string content(static_cast<std::size_t>(std::max<off_t>(status.st_size, 0)) + 1, '\0');
   std::size_t filled = 0;
   while (true) {
     if (filled == content.size()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <memory>
 
 #include "io/hdf5_storage.hpp"
 #include "io/image.hpp"
@@ -27,26 +28,22 @@ void prepare_library() {
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
 
-/// Texts of one length, filled up with zeros. HDF5's strings of variable length lie in a heap that has no checksums,
-/// and a damaged heap makes the library (1.10.8) write beyond its buffers.
-struct PaddedTexts {
-  std::size_t size = 1;
-  std::string bytes;
-  Hdf5Handle type;
+/// Texts of variable length in UTF-8, as h5py and MATLAB give them back as texts.
+Hdf5Handle string_type() {
+  Hdf5Handle type(check(H5Tcopy(H5T_C_S1), "cannot make a string type"), H5Tclose);
+  check(H5Tset_size(type.get(), H5T_VARIABLE), "cannot make a string type");
+  check(H5Tset_cset(type.get(), H5T_CSET_UTF8), "cannot make a string type");
+  return type;
+}
 
-  explicit PaddedTexts(std::span<const std::string> texts)
-      : type(check(H5Tcopy(H5T_C_S1), "cannot make a string type"), H5Tclose) {
-    for (const std::string& text : texts) {
-      size = std::max(size, text.size());
-    }
-    for (const std::string& text : texts) {
-      bytes.append(text).append(size - text.size(), '\0');
-    }
-    check(H5Tset_size(type.get(), size), "cannot make a string type");
-    check(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "cannot make a string type");
-    check(H5Tset_cset(type.get(), H5T_CSET_UTF8), "cannot make a string type");
+std::vector<const char*> pointers_to(const std::vector<std::string>& texts) {
+  std::vector<const char*> pointers;
+  pointers.reserve(texts.size());
+  for (const std::string& text : texts) {
+    pointers.push_back(text.c_str());
   }
-};
+  return pointers;
+}
 
 Hdf5Handle simple_space(std::span<const hsize_t> shape) {
   return {check(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), "cannot make a data space"),
@@ -91,17 +88,34 @@ void check_attribute(const OpenAttribute& open, H5T_class_t type_class, std::siz
         open.type_class == H5T_STRING ? "text(s)" : (is_number ? "number(s)" : "value(s) of an unknown type"), words);
 }
 
-/// Reads `count` texts with `read(type, buffer)`.
+/// Reads `count` texts of fixed or variable length with `read(type, buffer)`.
 template <typename Read>
-std::vector<std::string> read_strings(hid_t type, std::size_t count, const std::string& place, const Read& read) {
-  check(H5Tis_variable_str(type) == 0,
-        "{} is text of variable length, which has no checksum: pack the raw data again with this version", place);
-  const std::size_t size = H5Tget_size(type);
-  check(size > 0 && count <= kMaxTexts && size <= kMaxTextBytes / std::max<std::size_t>(count, 1),
-        "{} is {} texts of {} bytes, too many", place, count, size);
-  std::string buffer(size * count, '\0');
-  read(buffer.data());
+std::vector<std::string> read_strings(hid_t file_type, std::size_t count, const std::string& place, const Read& read) {
+  check(count <= kMaxTexts, "{} is {} texts, too many", place, count);
   std::vector<std::string> values;
+  values.reserve(count);
+  if (H5Tis_variable_str(file_type) > 0) {
+    const Hdf5Handle type = string_type();
+    check(H5Tset_cset(type.get(), H5Tget_cset(file_type)), "cannot make a string type");
+    const auto release = [](char** pointers) {  // each string, then the array
+      for (char** p = pointers; *p != reinterpret_cast<char*>(-1); ++p) {
+        H5free_memory(*p);
+      }
+      delete[] pointers;
+    };
+    std::unique_ptr<char*[], decltype(release)> pointers(new char*[count + 1](), release);
+    pointers[count] = reinterpret_cast<char*>(-1);
+    read(type.get(), pointers.get());
+    for (std::size_t i = 0; i < count; ++i) {
+      values.emplace_back(pointers[i] == nullptr ? "" : pointers[i]);
+    }
+    return values;
+  }
+  const std::size_t size = H5Tget_size(file_type);
+  check(size > 0 && size <= kMaxTextBytes / std::max<std::size_t>(count, 1), "{} is {} texts of {} bytes, too many",
+        place, count, size);
+  std::string buffer(size * count, '\0');
+  read(file_type, buffer.data());
   for (std::size_t i = 0; i < count; ++i) {
     const char* start = buffer.data() + i * size;
     values.emplace_back(start, strnlen(start, size));
@@ -112,8 +126,8 @@ std::vector<std::string> read_strings(hid_t type, std::size_t count, const std::
 std::vector<std::string> read_attribute_strings(const OpenAttribute& open, const std::string& name,
                                                 std::string_view where) {
   const std::string place = fmt::format("{}: attribute '{}'", where, name);
-  return read_strings(open.type.get(), open.count, place, [&](void* buffer) {
-    check(H5Aread(open.attribute.get(), open.type.get(), buffer), "{} cannot be read", place);
+  return read_strings(open.type.get(), open.count, place, [&](hid_t type, void* buffer) {
+    check(H5Aread(open.attribute.get(), type, buffer), "{} cannot be read", place);
   });
 }
 
@@ -271,19 +285,16 @@ Failure write_block(hid_t dataset, hid_t memory_type, std::span<const hsize_t> s
 }
 
 void write_string_dataset(hid_t group, const std::string& name, const std::vector<std::string>& values) {
-  const PaddedTexts texts(values);
+  const Hdf5Handle type = string_type();
   const hsize_t count = values.size();
-  const hsize_t chunk = std::clamp<hsize_t>(count, 1, 4096);
   const Hdf5Handle space = simple_space(std::span(&count, 1));
   const Hdf5Handle creation(check(H5Pcreate(H5P_DATASET_CREATE), "cannot make a property list"), H5Pclose);
   check(H5Pset_obj_track_times(creation.get(), false), "cannot switch time stamps off");
-  check(H5Pset_chunk(creation.get(), 1, &chunk), "cannot set chunks");
-  check(H5Pset_fletcher32(creation.get()), "cannot set checksums");
   const Hdf5Handle dataset(
-      check(H5Dcreate2(group, name.c_str(), texts.type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+      check(H5Dcreate2(group, name.c_str(), type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
             "cannot create data set '{}'", name),
       H5Dclose);
-  check(H5Dwrite(dataset.get(), texts.type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.bytes.data()),
+  check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers_to(values).data()),
         "cannot write data set '{}'", name);
 }
 
@@ -297,15 +308,16 @@ std::vector<std::string> read_string_dataset(hid_t group, const std::string& nam
   const std::string place = fmt::format("{}/{}", where, name);
   check(shape[0] <= kMaxTexts, "{}: {} texts are too many, {} are the limit", place, shape[0], kMaxTexts);
   check_stored_bytes(dataset.get(), shape[0] * H5Tget_size(type.get()), place);
-  return read_strings(type.get(), shape[0], place, [&](void* buffer) {
-    check(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer), "{} cannot be read", place);
+  return read_strings(type.get(), shape[0], place, [&](hid_t memory_type, void* buffer) {
+    check(H5Dread(dataset.get(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer), "{} cannot be read", place);
   });
 }
 
 void write_attribute(hid_t object, const std::string& name, std::string_view value) {
+  const Hdf5Handle type = string_type();
   const std::string text(value);
-  const PaddedTexts texts(std::span(&text, 1));
-  write_raw_attribute(object, name, texts.type.get(), texts.type.get(), {}, texts.bytes.data());
+  const char* pointer = text.c_str();
+  write_raw_attribute(object, name, type.get(), type.get(), {}, &pointer);
 }
 
 void write_attribute(hid_t object, const std::string& name, std::int64_t value) {
@@ -322,9 +334,9 @@ void write_attribute(hid_t object, const std::string& name, std::span<const doub
 }
 
 void write_attribute(hid_t object, const std::string& name, const std::vector<std::string>& values) {
-  const PaddedTexts texts(values);
+  const Hdf5Handle type = string_type();
   const hsize_t count = values.size();
-  write_raw_attribute(object, name, texts.type.get(), texts.type.get(), std::span(&count, 1), texts.bytes.data());
+  write_raw_attribute(object, name, type.get(), type.get(), std::span(&count, 1), pointers_to(values).data());
 }
 
 void write_attribute(hid_t object, const std::string& name, std::span<const std::uint8_t> values, std::size_t rows,

@@ -38,8 +38,8 @@ std::size_t row_bytes(const ImageHeader& header) {
   return static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.channels * header.bit_depth / 8);
 }
 
-/// height x (1 + row_bytes) bytes: each row behind the byte that names its filter. A little longer than that, so that
-/// the last pixel can be read as a whole word.
+/// (1 + height) x (1 + row_bytes) bytes: a row of zeros, then those of the image, each behind the byte that names its
+/// filter. A little longer than that, so that the last pixels can be read as a whole vector.
 std::unique_ptr<std::uint8_t[]> inflate(const PngContent& png, const fs::path& path) {
   std::string joined;
   std::string_view stream = png.data.front();
@@ -54,10 +54,13 @@ std::unique_ptr<std::uint8_t[]> inflate(const PngContent& png, const fs::path& p
     }
     stream = joined;
   }
-  const std::size_t size = static_cast<std::size_t>(png.header.height) * (1 + row_bytes(png.header));
-  auto rows = std::make_unique_for_overwrite<std::uint8_t[]>(size + kPngFilterPadding);
+  const std::size_t stride = 1 + row_bytes(png.header);
+  const std::size_t size = static_cast<std::size_t>(png.header.height) * stride;
+  auto rows = std::make_unique_for_overwrite<std::uint8_t[]>(stride + size + kPngFilterPadding);
+  std::fill_n(rows.get(), stride, std::uint8_t{0});
+  std::fill_n(rows.get() + stride + size, kPngFilterPadding, std::uint8_t{0});
   const auto result =
-      inflate_zlib(std::as_bytes(std::span(stream)), std::as_writable_bytes(std::span(rows.get(), size)));
+      inflate_zlib(std::as_bytes(std::span(stream)), std::as_writable_bytes(std::span(rows.get() + stride, size)));
   check(result != Inflated::damaged, "cannot read '{}': damaged PNG, its compressed data are not valid", path.string());
   check(result == Inflated::whole,
         "cannot read '{}': damaged PNG, its data are not those of {} x {} pixels (height x width)", path.string(),
@@ -76,6 +79,24 @@ std::vector<bool> needed_rows(const std::uint8_t* rows, std::int64_t height, std
     needed[row - 1] = needed[row - 1] || (needed[row] && filter_looks_up(rows[row * stride]));
   }
   return needed;
+}
+
+/// Undoes the filters of the rows that the selected ones rest on. \throws Error  when one of them does not exist.
+void undo_needed_filters(std::uint8_t* rows, const ImageHeader& header, std::size_t value_bytes,
+                         const Selection& selection, const fs::path& path) {
+  const std::size_t stride = 1 + row_bytes(header);
+  const std::vector<bool> needed = needed_rows(rows, header.height, stride, selection);
+  for (std::size_t first = 0; first < needed.size(); ++first) {
+    std::size_t end = first;
+    for (; end < needed.size() && needed[end]; ++end) {
+      const std::uint8_t filter = rows[end * stride];
+      check(filter <= kMaxPngFilter, "cannot read '{}': damaged PNG, row {} has filter {}, 0 to {} exist",
+            path.string(), end, filter, kMaxPngFilter);
+    }
+    undo_png_filters(rows + first * stride, end - first, stride,
+                     static_cast<std::size_t>(header.channels) * value_bytes);
+    first = end;  // not needed, or behind the last row
+  }
 }
 
 /// One value of a row: as it is, or the two bytes of a big-endian number.
@@ -193,32 +214,20 @@ Image<T> decode_png(const PngContent& png, std::int64_t channels, const Selectio
   const std::size_t length = row_bytes(header);
   const std::size_t stride = 1 + length;
   const auto bytes = inflate(png, path);
+  std::uint8_t* const rows = bytes.get() + stride;
+  undo_needed_filters(rows, header, sizeof(T), selection, path);
 
-  const std::vector<bool> needed = needed_rows(bytes.get(), header.height, stride, selection);
-  const std::vector<std::uint8_t> zeros(length + kPngFilterPadding, 0);
   Image<T> image;
   image.height = selection.rows.empty() ? header.height : static_cast<std::int64_t>(selection.rows.size());
   image.width = selection.columns.empty() ? header.width : static_cast<std::int64_t>(selection.columns.size());
   image.channels = channels;
-  image.pixels.resize(static_cast<std::size_t>(image.height * image.width * channels));
+  image.pixels.reserve(static_cast<std::size_t>(image.height * image.width * channels));
   const CopyRow<T> copy = choose_copy<T>(header.channels, channels);
   const std::size_t out_stride = static_cast<std::size_t>(image.width * channels);
-  std::size_t next = 0;  // row of the output
-  for (std::size_t row = 0; row < needed.size(); ++row) {
-    if (!needed[row]) {
-      continue;
-    }
-    std::uint8_t* line = bytes.get() + row * stride;
-    check(line[0] <= kMaxPngFilter, "cannot read '{}': damaged PNG, row {} has filter {}, 0 to {} exist", path.string(),
-          row, line[0], kMaxPngFilter);
-    undo_png_filter(line[0], line + 1, row == 0 ? zeros.data() : line + 1 - stride, length,
-                    static_cast<std::size_t>(header.channels) * sizeof(T));
-    while (selection.rows.empty()
-               ? next == row
-               : next < selection.rows.size() && selection.rows[next] == static_cast<std::int64_t>(row)) {
-      copy(line + 1, selection.columns, width, image.pixels.data() + next * out_stride);
-      ++next;
-    }
+  for (std::size_t i = 0; i < static_cast<std::size_t>(image.height); ++i) {
+    const std::size_t row = selection.rows.empty() ? i : static_cast<std::size_t>(selection.rows[i]);
+    image.pixels.resize((i + 1) * out_stride);  // row by row: its zeros stay in the cache
+    copy(rows + row * stride + 1, selection.columns, width, image.pixels.data() + i * out_stride);
   }
   return image;
 }

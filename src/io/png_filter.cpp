@@ -1,12 +1,16 @@
 #include "io/png_filter.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/multiversion.hpp"
+#include "io/png_wave.hpp"
 
 namespace xtasc::io {
 
 namespace {
+
+constexpr std::uint8_t kSub = 1, kUp = 2, kAverage = 3, kPaeth = 4;
 
 // A pixel's bytes are lanes of a vector: the work on a pixel waits for the one on its left, and a vector has that wait
 // once a pixel instead of once a byte. Lanes beyond the pixel hold bytes of the next one and are dropped.
@@ -76,16 +80,16 @@ XTASC_INLINE void undo_paeth(std::uint8_t* row, const std::uint8_t* above, std::
 template <std::size_t pixel_bytes>
 XTASC_INLINE void undo(std::uint8_t filter, std::uint8_t* row, const std::uint8_t* above, std::size_t length) {
   switch (filter) {
-    case 1:
+    case kSub:
       undo_sub<pixel_bytes>(row, length);
       break;
-    case 2:
+    case kUp:
       undo_up(row, above, length);
       break;
-    case 3:
+    case kAverage:
       undo_average<pixel_bytes>(row, above, length);
       break;
-    case 4:
+    case kPaeth:
       undo_paeth<pixel_bytes>(row, above, length);
       break;
     default:
@@ -93,10 +97,8 @@ XTASC_INLINE void undo(std::uint8_t filter, std::uint8_t* row, const std::uint8_
   }
 }
 
-}  // namespace
-
-XTASC_MULTIVERSION void undo_png_filter(std::uint8_t filter, std::uint8_t* row, const std::uint8_t* above,
-                                        std::size_t length, std::size_t pixel_bytes) {
+XTASC_MULTIVERSION void undo_row(std::uint8_t filter, std::uint8_t* row, const std::uint8_t* above, std::size_t length,
+                                 std::size_t pixel_bytes) {
   switch (pixel_bytes) {
     case 1:
       undo<1>(filter, row, above, length);
@@ -110,6 +112,31 @@ XTASC_MULTIVERSION void undo_png_filter(std::uint8_t filter, std::uint8_t* row, 
     default:
       undo<4>(filter, row, above, length);
       break;
+  }
+}
+
+/// Whether a row's pixels wait for those on their left, as those of None and Up do not.
+bool waits(std::uint8_t filter) {
+  return filter == kSub || filter == kAverage || filter == kPaeth;
+}
+
+}  // namespace
+
+void undo_png_filters(std::uint8_t* rows, std::size_t count, std::size_t stride, std::size_t pixel_bytes) {
+  const std::size_t most = png_wave_rows(pixel_bytes);
+  for (std::size_t row = 0; row < count;) {
+    std::uint8_t* line = rows + row * stride;
+    std::size_t together = waits(line[0]) ? std::min(most, count - row) : 0;
+    while (together > 0 && !waits(line[(together - 1) * stride])) {
+      --together;
+    }
+    if (together > 1) {
+      undo_png_wave(line, together, stride, pixel_bytes);
+      row += together;
+    } else {
+      undo_row(line[0], line + 1, line + 1 - stride, stride - 1, pixel_bytes);
+      ++row;
+    }
   }
 }
 
