@@ -6,6 +6,7 @@
 
 #include "config/enums.hpp"
 #include "core/error.hpp"
+#include "core/huge_pages.hpp"
 #include "core/log.hpp"
 #include "data/dataset.hpp"
 #include "launch/bench.hpp"
@@ -77,7 +78,7 @@ nlohmann::json bench_pack(const PackBench& options) {
       static_cast<std::size_t>(samples) *
       (pack::sample_bytes(schema, 0) + pack::sample_bytes(schema, 1) + pack::sample_bytes(schema, depth_set));
 
-  Timing open, read, upload, copy, h5py;
+  Timing open, read, upload, copy, huge_copy, h5py;
   const at::Tensor from = at::zeros({static_cast<std::int64_t>(bytes)}, at::kByte);
   for (int round = 0; round < options.rounds; ++round) {
     open.seconds.push_back(seconds_of([&] { const pack::Reader again(path); }));
@@ -90,6 +91,11 @@ nlohmann::json bench_pack(const PackBench& options) {
     }
     copy.seconds.push_back(seconds_of([&] {
       const at::Tensor to = at::empty_like(from);
+      std::memcpy(to.mutable_data_ptr(), from.const_data_ptr(), bytes);
+    }));
+    huge_copy.seconds.push_back(seconds_of([&] {  // as data::Dataset has its memory
+      const at::Tensor to = at::empty_like(from);
+      prefer_huge_pages({static_cast<std::byte*>(to.mutable_data_ptr()), bytes});
       std::memcpy(to.mutable_data_ptr(), from.const_data_ptr(), bytes);
     }));
     if (options.peer) {
@@ -108,13 +114,19 @@ nlohmann::json bench_pack(const PackBench& options) {
   fmt::print("{} samples of {} x {}, {:.0f} MB, {} rounds; opening it takes {:.1f} ms\n", samples, schema.height,
              schema.width, size / 1e6, options.rounds, open.median() * 1e3);
   line("pack into memory, checksums verified", read);
-  nlohmann::json result = {{"samples", samples},    {"bytes", bytes},        {"device", device.str()},
-                           {"open", to_json(open)}, {"read", to_json(read)}, {"memcpy", to_json(copy)}};
+  nlohmann::json result = {{"samples", samples},
+                           {"bytes", bytes},
+                           {"device", device.str()},
+                           {"open", to_json(open)},
+                           {"read", to_json(read)},
+                           {"memcpy", to_json(copy)},
+                           {"memcpy_huge_pages", to_json(huge_copy)}};
   if (device.is_cuda()) {
     line("pack onto the GPU", upload);
     result["upload"] = to_json(upload);
   }
   line("memcpy into new memory", copy);
+  line("memcpy into new memory of huge pages", huge_copy);
   if (options.peer) {
     line("h5py into memory", h5py);
     result["h5py"] = to_json(h5py);

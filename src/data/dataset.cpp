@@ -6,6 +6,7 @@
 #endif
 
 #include "core/error.hpp"
+#include "core/huge_pages.hpp"
 #include "data/augment.hpp"
 
 namespace xtasc::data {
@@ -29,6 +30,9 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
   at::Tensor label = at::empty({size_, schema.height, schema.width}, bytes);
   at::Tensor depth =
       at::empty({size_, schema.height, schema.width}, bytes.dtype(depth_is_uint16 ? at::kUInt16 : at::kFloat));
+  for (const at::Tensor* store : {&image, &label, &depth}) {
+    prefer_huge_pages({static_cast<std::byte*>(store->mutable_data_ptr()), store->nbytes()});
+  }
   reader.read_images(split, 0, size_, elements<std::uint8_t>(image));
   reader.read_labels(split, label_set, 0, size_, elements<std::uint8_t>(label));
   if (depth_is_uint16) {

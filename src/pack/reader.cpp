@@ -10,6 +10,7 @@
 
 #include "core/error.hpp"
 #include "io/hdf5.hpp"
+#include "io/hdf5_samples.hpp"
 #include "io/hdf5_storage.hpp"
 
 namespace xtasc::pack {
@@ -23,7 +24,7 @@ constexpr std::array kSplits = {Split::train, Split::val};
 
 struct SplitReader {
   std::int64_t size = 0;
-  std::vector<Hdf5Handle> data_sets;  ///< in the order of data_set_names
+  std::vector<io::Hdf5Samples> data_sets;  ///< in the order of data_set_names
 };
 
 /// Names of the label data sets of a split: "label", or "label_7" and "label_19", sorted. Asked for one by one: where a
@@ -92,7 +93,7 @@ struct Reader::Impl {
 
   void open_label_sets();
   void open_split(Split split);
-  void read(Split split, std::size_t data_set, std::int64_t first, std::int64_t count, hid_t type, std::size_t values,
+  void read(Split split, std::size_t data_set, std::int64_t first, std::int64_t count, std::size_t values,
             void* out) const;
   [[nodiscard]] std::string where() const { return path.string(); }
 };
@@ -152,12 +153,13 @@ void Reader::Impl::open_split(Split split) {
           io::shape_text(expected));
     expected[0] = 1;
     io::check_chunked_storage(data_set.get(), expected, size, fmt::format("{}/{}", place, data_sets[i]));
-    reader.data_sets.push_back(std::move(data_set));
+    const hid_t depth_type = schema.depth_type == DepthType::uint16 ? H5T_NATIVE_UINT16 : H5T_NATIVE_FLOAT;
+    reader.data_sets.emplace_back(std::move(data_set), is_depth ? depth_type : H5T_NATIVE_UINT8);
   }
 }
 
-void Reader::Impl::read(Split split, std::size_t data_set, std::int64_t first, std::int64_t count, hid_t type,
-                        std::size_t values, void* out) const {
+void Reader::Impl::read(Split split, std::size_t data_set, std::int64_t first, std::int64_t count, std::size_t values,
+                        void* out) const {
   const SplitReader& reader = splits[static_cast<std::size_t>(split)];
   check(first >= 0 && count >= 0 && first <= reader.size - count, "{}: samples {} to {} of {} are asked for, it has {}",
         where(), first, first + count - 1, split_name(split), reader.size);
@@ -167,27 +169,9 @@ void Reader::Impl::read(Split split, std::size_t data_set, std::int64_t first, s
   if (count == 0) {
     return;
   }
-  const hid_t source = reader.data_sets[data_set].get();
-  std::vector<hsize_t> start(data_set == 0 ? 4 : 3, 0);
-  std::vector<hsize_t> extent = {static_cast<hsize_t>(count), static_cast<hsize_t>(schema.height),
-                                 static_cast<hsize_t>(schema.width)};
-  if (data_set == 0) {
-    extent.push_back(3);
-  }
-  start[0] = static_cast<hsize_t>(first);
   const auto lock = io::lock_hdf5();
-  const io::Failure failure = io::read_block(source, type, start, extent, out);
-  if (!failure) {
-    return;
-  }
-  const std::string place = fmt::format("{}:/{}/{}", where(), split_name(split), data_set_names(schema)[data_set]);
-  extent[0] = 1;  // one by one, to name the sample
-  for (std::int64_t i = first; i < first + count; ++i) {
-    start[0] = static_cast<hsize_t>(i);
-    check(io::read_block(source, type, start, extent, out), "{}: sample {} cannot be read, the pack is damaged", place,
-          i);
-  }
-  check(failure, "{}: samples {} to {} cannot be read", place, first, first + count - 1);
+  reader.data_sets[data_set].read(
+      first, count, out, fmt::format("{}:/{}/{}", where(), split_name(split), data_set_names(schema)[data_set]));
 }
 
 Reader::Reader(const std::filesystem::path& path) : impl_(std::make_unique<Impl>()) {
@@ -235,24 +219,24 @@ std::vector<std::string> Reader::names(Split split) const {
 }
 
 void Reader::read_images(Split split, std::int64_t first, std::int64_t count, std::span<std::uint8_t> out) const {
-  impl_->read(split, 0, first, count, H5T_NATIVE_UINT8, out.size(), out.data());
+  impl_->read(split, 0, first, count, out.size(), out.data());
 }
 
 void Reader::read_labels(Split split, std::size_t label_set, std::int64_t first, std::int64_t count,
                          std::span<std::uint8_t> out) const {
   check(label_set < impl_->schema.label_sets.size(), "{}: label set {} is asked for, it has {}", impl_->where(),
         label_set, impl_->schema.label_sets.size());
-  impl_->read(split, 1 + label_set, first, count, H5T_NATIVE_UINT8, out.size(), out.data());
+  impl_->read(split, 1 + label_set, first, count, out.size(), out.data());
 }
 
 void Reader::read_depth(Split split, std::int64_t first, std::int64_t count, std::span<std::uint16_t> out) const {
   check(impl_->schema.depth_type == DepthType::uint16, "{}: its depth is float32, not uint16", impl_->where());
-  impl_->read(split, 1 + impl_->schema.label_sets.size(), first, count, H5T_NATIVE_UINT16, out.size(), out.data());
+  impl_->read(split, 1 + impl_->schema.label_sets.size(), first, count, out.size(), out.data());
 }
 
 void Reader::read_depth(Split split, std::int64_t first, std::int64_t count, std::span<float> out) const {
   check(impl_->schema.depth_type == DepthType::float32, "{}: its depth is uint16, not float32", impl_->where());
-  impl_->read(split, 1 + impl_->schema.label_sets.size(), first, count, H5T_NATIVE_FLOAT, out.size(), out.data());
+  impl_->read(split, 1 + impl_->schema.label_sets.size(), first, count, out.size(), out.data());
 }
 
 }  // namespace xtasc::pack

@@ -7,6 +7,7 @@
 #include <limits>
 #include <random>
 
+#include "hdf5_fixture.hpp"
 #include "io/hdf5.hpp"
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
@@ -23,6 +24,7 @@ namespace xtasc::pack {
 namespace {
 
 using test::bytes_of;
+using test::chunk_address;
 using test::error_of;
 using test::small_schema;
 using test::SmallSample;
@@ -220,24 +222,11 @@ TEST(Writer, SameContentGivesTheSameBytes) {
   EXPECT_EQ(Reader(folder / "a.h5").schema().content_digest, later.content_digest);
 }
 
-/// Where the chunk of a sample lies in the file.
-haddr_t chunk_address(const std::filesystem::path& path, const char* data_set, hsize_t sample,
-                      std::vector<hsize_t> offset) {
-  const io::Hdf5Handle file = io::open_hdf5(path);
-  const io::Hdf5Handle set(H5Dopen2(file.get(), data_set, H5P_DEFAULT), H5Dclose);
-  haddr_t address = 0;
-  hsize_t size = 0;
-  unsigned mask = 0;
-  offset[0] = sample;
-  EXPECT_GE(H5Dget_chunk_info_by_coord(set.get(), offset.data(), &mask, &address, &size), 0);
-  return address;
-}
-
 TEST(Verify, NamesDataSetAndSampleOfAFlippedBit) {
   const TempFolder folder;
   write_small_pack(folder / "good.h5");
   const std::string good = bytes_of(folder / "good.h5");
-  const haddr_t address = chunk_address(folder / "good.h5", "/train/image", 2, {0, 0, 0, 0});
+  const haddr_t address = chunk_address(folder / "good.h5", "/train/image", 2);
   std::string bad = good;
   bad[address + 777] = static_cast<char>(bad[address + 777] ^ 1);
   write_bytes(folder / "bad.h5", bad);
@@ -251,7 +240,7 @@ TEST(Verify, NamesDataSetAndSampleOfAFlippedBit) {
               HasSubstr("/train/image: sample 2 cannot be read"));
   reader.read_images(Split::train, 0, 2, std::span(images).first(2 * kPixels * 3));
 
-  const haddr_t depth_address = chunk_address(folder / "good.h5", "/val/depth", 1, {0, 0, 0});
+  const haddr_t depth_address = chunk_address(folder / "good.h5", "/val/depth", 1);
   bad[depth_address] = static_cast<char>(bad[depth_address] ^ 0x80);
   write_bytes(folder / "bad.h5", bad);
   EXPECT_THAT(verify(folder / "bad.h5").faults,
