@@ -9,6 +9,7 @@
 
 #include "config/run_config.hpp"
 #include "dist/mpi_session.hpp"
+#include "launch/scratch.hpp"
 
 namespace xtasc::launch {
 
@@ -26,21 +27,6 @@ struct Timing {
 
 /// Wall-clock seconds of one call.
 [[nodiscard]] double seconds_of(const std::function<void()>& work);
-
-/// A folder for a benchmark's files, removed with it.
-class Scratch {
- public:
-  /// \param parent  where it is made; empty: the system's folder for temporary files
-  explicit Scratch(const std::filesystem::path& parent);
-  ~Scratch();
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// Runs tests/peer/`script` with the project's Python and returns the JSON that it prints.
 /// \throws Error  with the script's last line when it fails, and what to install when a package is missing.

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -75,17 +74,6 @@ double seconds_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-Scratch::Scratch(const fs::path& parent) {
-  std::string pattern = ((parent.empty() ? fs::temp_directory_path() : parent) / "xtasc-bench-XXXXXX").string();
-  check(::mkdtemp(pattern.data()) != nullptr, "cannot make a folder like '{}': {}", pattern, errno_text(errno));
-  path_ = pattern;
-}
-
-Scratch::~Scratch() {
-  std::error_code error;
-  fs::remove_all(path_, error);
 }
 
 nlohmann::json run_peer(const std::string& script, const std::vector<std::string>& arguments) {

@@ -63,7 +63,7 @@ at::Device bench_device(const std::string& name) {
 
 nlohmann::json bench_pack(const PackBench& options) {
   const at::Device device = bench_device(options.device);
-  const Scratch scratch(options.scratch);
+  const Scratch scratch(options.scratch, "xtasc-bench");
   fs::path path = options.pack;
   if (options.pack.empty()) {
     path = scratch.path() / "bench.h5";

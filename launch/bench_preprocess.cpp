@@ -101,7 +101,7 @@ void link_frames(const fs::path& from, const fs::path& root, std::int64_t frames
 }  // namespace
 
 nlohmann::json bench_preprocess(const PreprocessBench& options) {
-  const Scratch scratch(options.scratch);
+  const Scratch scratch(options.scratch, "xtasc-bench");
   const fs::path root = scratch.path() / "raw";
   if (options.root.empty()) {
     log_info("making {} frames of 1024 x 2048", options.frames);

@@ -1,4 +1,4 @@
-// xtasc-inspect: looks into models, packs, checkpoints and single steps.
+// xtasc-inspect: looks into models, packs, checkpoints and single steps, and tests the machine.
 #include "launch/inspect.hpp"
 
 #include <CLI/CLI.hpp>
@@ -7,10 +7,11 @@
 #include "core/cli.hpp"
 #include "core/log.hpp"
 #include "launch/ranks.hpp"
+#include "launch/selftest.hpp"
 
 int main(int argc, char** argv) {
   using namespace xtasc;
-  CLI::App app("Looks into models, packs, checkpoints and single training steps.", "xtasc-inspect");
+  CLI::App app("Looks into models, packs, checkpoints and single training steps; tests a machine.", "xtasc-inspect");
   app.require_subcommand(1);
 
   std::string config_file;
@@ -48,6 +49,23 @@ int main(int argc, char** argv) {
       ->required();
   step->add_option("--steps", files.num_steps, "Optimizer steps on the same samples")->check(CLI::Range(0, 1000000));
 
+  CLI::App* selftest = app.add_subcommand(
+      "selftest",
+      "What to run first on a new cluster, under mpirun with the ranks of a real run: communicators, N ranks against "
+      "one, device against CPU, checkpoints, resuming, bandwidth; a table of PASS, SKIP and FAIL, exit code 1 on any "
+      "FAIL. The checks of a GPU compile, but have not been run on one yet");
+  launch::SelftestOptions selftest_options;
+  selftest->add_option("--device", selftest_options.device, "Where to compute")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  selftest->add_option("--scratch", selftest_options.scratch,
+                       "Folder for checkpoints that rank 0 writes and removes (150 MB); default: the system's for "
+                       "temporary files. Name one on the file system that runs will use");
+  selftest->add_option("--json", selftest_options.json, "The table as a JSON file too");
+  selftest->add_option("--timeout", selftest_options.timeout_seconds, "Seconds after which a check counts as hanging")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
+
   std::optional<dist::MpiSession> session;
   return run_program(
       app, argc, argv,
@@ -65,6 +83,9 @@ int main(int argc, char** argv) {
         } else {
           session.emplace(&argc, &argv);
           set_quiet(session->rank() != 0);
+          if (selftest->parsed()) {
+            return launch::selftest(*session, selftest_options);
+          }
           launch::inspect_step(*session, config(), files);
         }
         return ExitCode::success;

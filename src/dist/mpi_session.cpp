@@ -47,6 +47,16 @@ void check(MpiCode code, std::string_view what) {
   fail("{}: {}", what, std::string_view(text.data(), static_cast<std::size_t>(length)));
 }
 
+/// A duplicate of the world for the control plane.
+struct MpiSession::Control {
+  Control() { check(MpiCode{MPI_Comm_dup(MPI_COMM_WORLD, &comm)}, "MPI_Comm_dup"); }
+  ~Control() { MPI_Comm_free(&comm); }
+  Control(const Control&) = delete;
+  Control& operator=(const Control&) = delete;
+
+  MPI_Comm comm = MPI_COMM_NULL;
+};
+
 MpiSession::MpiSession(int* argc, char*** argv) {
   int provided = 0;
   check(MpiCode{MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided)}, "MPI_Init_thread");
@@ -60,27 +70,29 @@ MpiSession::MpiSession(int* argc, char*** argv) {
   check(MpiCode{MPI_Comm_size(host, &local_size_)}, "MPI_Comm_size");
   MPI_Comm_free(&host);
   check_world_size(size_);
+  control_ = std::make_unique<Control>();
 }
 
 MpiSession::~MpiSession() {
+  control_.reset();
   MPI_Finalize();
 }
 
 std::int64_t MpiSession::max(std::int64_t value) const {
   std::int64_t largest = value;
-  check(MpiCode{MPI_Allreduce(&value, &largest, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD)}, "MPI_Allreduce");
+  check(MpiCode{MPI_Allreduce(&value, &largest, 1, MPI_INT64_T, MPI_MAX, control_->comm)}, "MPI_Allreduce");
   return largest;
 }
 
 std::vector<std::string> MpiSession::gather(const std::string& text) const {
   const int length = static_cast<int>(text.size());
   std::vector<int> lengths(static_cast<std::size_t>(size_));
-  check(MpiCode{MPI_Allgather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, MPI_COMM_WORLD)}, "MPI_Allgather");
+  check(MpiCode{MPI_Allgather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, control_->comm)}, "MPI_Allgather");
   std::vector<int> offsets(lengths.size());
   std::exclusive_scan(lengths.begin(), lengths.end(), offsets.begin(), 0);
   std::string all(static_cast<std::size_t>(offsets.back() + lengths.back()), '\0');
   check(MpiCode{MPI_Allgatherv(text.data(), length, MPI_CHAR, all.data(), lengths.data(), offsets.data(), MPI_CHAR,
-                               MPI_COMM_WORLD)},
+                               control_->comm)},
         "MPI_Allgatherv");
   std::vector<std::string> texts;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
@@ -91,14 +103,14 @@ std::vector<std::string> MpiSession::gather(const std::string& text) const {
 
 std::string MpiSession::broadcast(std::string text) const {
   auto length = static_cast<std::int64_t>(text.size());
-  check(MpiCode{MPI_Bcast(&length, 1, MPI_INT64_T, 0, MPI_COMM_WORLD)}, "MPI_Bcast");
+  check(MpiCode{MPI_Bcast(&length, 1, MPI_INT64_T, 0, control_->comm)}, "MPI_Bcast");
   text.resize(static_cast<std::size_t>(length));
-  check(MpiCode{MPI_Bcast(text.data(), static_cast<int>(length), MPI_CHAR, 0, MPI_COMM_WORLD)}, "MPI_Bcast");
+  check(MpiCode{MPI_Bcast(text.data(), static_cast<int>(length), MPI_CHAR, 0, control_->comm)}, "MPI_Bcast");
   return text;
 }
 
 void MpiSession::barrier() const {
-  check(MpiCode{MPI_Barrier(MPI_COMM_WORLD)}, "MPI_Barrier");
+  check(MpiCode{MPI_Barrier(control_->comm)}, "MPI_Barrier");
 }
 
 void MpiSession::abort(int exit_code) const noexcept {

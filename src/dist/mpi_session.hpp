@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,7 +17,8 @@ struct MpiCode {
 void check(MpiCode code, std::string_view what);
 
 /// Owns MPI from MPI_Init to MPI_Finalize; `main` makes it first, so that it dies last. Also the control plane: small
-/// agreements between hosts, never tensors.
+/// agreements between hosts, never tensors. They travel apart from tensors, so that the message of a rank that failed
+/// is never taken for a part of a sum.
 class MpiSession {
  public:
   /// \throws Error when MPI cannot start, or when the launcher promised another number of ranks than MPI sees (`srun`
@@ -49,6 +51,8 @@ class MpiSession {
   int size_ = 1;
   int local_rank_ = 0;
   int local_size_ = 1;
+  struct Control;
+  std::unique_ptr<Control> control_;
 };
 
 /// This machine's name.

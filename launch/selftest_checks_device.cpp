@@ -1,0 +1,301 @@
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#ifdef XTASC_WITH_CUDA
+#include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAStream.h>
+#endif
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "core/error.hpp"
+#include "data/augment.hpp"
+#include "data/sampler.hpp"
+#include "launch/selftest_checks.hpp"
+#include "launch/selftest_trial.hpp"
+#include "model/batch_norm.hpp"
+
+namespace xtasc::launch {
+
+namespace {
+
+using config::Precision;
+
+/// The way that every other is held against: the CPU with one thread.
+struct Reference {
+  ThreadsFor one_thread{1};
+  at::Device device = at::kCPU;
+};
+/// The device; where that is the CPU itself, at least two threads of it.
+struct Subject {
+  explicit Subject(const Machine& machine) : threads(std::max(2, at::get_num_threads())), device(machine.device) {}
+  ThreadsFor threads;
+  at::Device device;
+};
+
+/// What one step computes.
+struct StepValues {
+  NamedValues losses, predictions, gradients;
+};
+
+/// Of one world of one rank: nothing in here is collective.
+StepValues step_values(Precision precision, at::Device device) {
+  const auto solo = dist::make_solo_communicator();
+  Trial trial(precision, device, *solo);
+  const train::StepResult result = trial.compute(trial_batch(7, 4));
+  StepValues values;
+  for (std::int64_t i = 0; i < train::kNumLosses; ++i) {
+    values.losses.emplace_back(fmt::format("loss {}", train::loss_name(i)), result.losses[i].clone());
+  }
+  const model::Predictions& p = result.predictions;
+  values.predictions = {
+      {"seg", p.seg}, {"depth", p.depth}, {"seg_to_depth", p.seg_to_depth}, {"depth_to_seg", p.depth_to_seg}};
+  for (const auto& [name, tensor] : trial.learner.net.parameters().parameters()) {
+    values.gradients.emplace_back("the gradient of " + name, tensor.grad().clone());
+  }
+  values.gradients = with_influence(std::move(values.gradients));
+  return values;
+}
+
+/// The same step both ways.
+struct BothWays {
+  StepValues found, expected;
+};
+BothWays both_ways(const Machine& machine, Precision precision) {
+  BothWays both;
+  {
+    const Subject subject(machine);
+    both.found = step_values(precision, subject.device);
+  }
+  const Reference reference;
+  both.expected = step_values(precision, reference.device);
+  return both;
+}
+
+Finding compare(const NamedValues& found, const NamedValues& expected, double bound) {
+  const Worst worst = worst_deviation(found, expected);
+  return at_most(worst.value, bound, worst.name);
+}
+
+Finding bf16_follows_fp32(const Machine& machine) {
+  const Subject subject(machine);
+  const at::Tensor fast = step_values(Precision::bf16, subject.device).losses.back().second;
+  const at::Tensor exact = step_values(Precision::fp32, subject.device).losses.back().second;
+  check(!at::equal(fast, exact), "bf16 gives the bits of fp32: it did not compute in bf16");
+  return at_most(deviation(fast, exact), 0.02, "the total loss");
+}
+
+/// One of the repository's own batch norms: output, running statistics, gradients of x, weight and bias.
+NamedValues own_batch_norm(const at::Tensor& x_64, const at::Tensor& grad_64, at::ScalarType type, at::Device device,
+                           bool relu) {
+  model::ParameterSet set(1, device, type);
+  const model::BatchNorm norm = model::make_batch_norm(set, "bn", x_64.size(1));
+  set.flatten();
+  at::Tensor x = x_64.to(device, type).contiguous(at::MemoryFormat::ChannelsLast).requires_grad_(true);
+  const at::Tensor y = model::batch_norm(x, norm, {.training = true, .compute = type},
+                                         relu ? model::Activation::relu : model::Activation::none);
+  (y * grad_64.to(device, type)).sum().backward();
+  return {{"y", y},
+          {"running_mean", norm.running_mean},
+          {"running_var", norm.running_var},
+          {"the gradient of x", x.grad()},
+          {"the gradient of weight", norm.weight.grad()},
+          {"the gradient of bias", norm.bias.grad()}};
+}
+
+/// The same by torch's operations, in fp64 on the CPU.
+NamedValues torch_batch_norm(const at::Tensor& x_64, const at::Tensor& grad_64, bool relu) {
+  const std::int64_t channels = x_64.size(1);
+  at::Tensor x = x_64.clone().requires_grad_(true);
+  at::Tensor weight = at::ones({channels}, at::kDouble).requires_grad_(true);
+  at::Tensor bias = at::zeros({channels}, at::kDouble).requires_grad_(true);
+  const at::Tensor mean = at::zeros({channels}, at::kDouble);
+  const at::Tensor var = at::ones({channels}, at::kDouble);
+  at::Tensor y = at::batch_norm(x, weight, bias, mean, var, /*training=*/true, /*momentum=*/0.1, /*eps=*/1e-5,
+                                /*cudnn_enabled=*/false);
+  y = relu ? at::relu(y) : y;
+  (y * grad_64).sum().backward();
+  return {{"y", y},
+          {"running_mean", mean},
+          {"running_var", var},
+          {"the gradient of x", x.grad()},
+          {"the gradient of weight", weight.grad()},
+          {"the gradient of bias", bias.grad()}};
+}
+
+/// \param relu  not in fp32: rounding switches single elements on or off
+Finding batch_norm_is_right(const Machine& machine, at::ScalarType type, bool relu, double bound) {
+  const Subject subject(machine);
+  const at::Generator generator = at::detail::createCPUGenerator(5);
+  const at::Tensor x = at::rand({4, 24, 9, 11}, generator, at::kDouble) * 3.0 - 1.0;
+  const at::Tensor gradient = at::rand({4, 24, 9, 11}, generator, at::kDouble) - 0.5;
+  return compare(own_batch_norm(x, gradient, type, subject.device, relu), torch_batch_norm(x, gradient, relu), bound);
+}
+
+/// Stored samples and what augmentation makes of them.
+struct Augmented {
+  at::Tensor image, label, depth;
+};
+
+Augmented augment(at::Device device) {
+  constexpr std::int64_t kNum = 12;
+  constexpr std::int64_t kHeight = 64;
+  constexpr std::int64_t kWidth = 96;
+  const at::Generator generator = at::detail::createCPUGenerator(9);
+  const auto bytes = [&](at::IntArrayRef shape, std::int64_t end) {
+    return at::randint(0, end, shape, generator, at::kByte).to(device);
+  };
+  const at::Tensor image = bytes({kNum, kHeight, kWidth, 3}, 256);
+  const at::Tensor label = bytes({kNum, kHeight, kWidth}, 20);
+  const at::Tensor depth = at::rand({kNum, kHeight, kWidth}, generator, at::kFloat).to(device);
+  const data::SampleStore store = {.image = image.const_data_ptr<std::uint8_t>(),
+                                   .label = label.const_data_ptr<std::uint8_t>(),
+                                   .depth = depth.const_data_ptr(),
+                                   .depth_is_uint16 = false,
+                                   .height = kHeight,
+                                   .width = kWidth,
+                                   .mean = {0.485F, 0.456F, 0.406F},
+                                   .inverse_std = {1.0F / 0.229F, 1.0F / 0.224F, 1.0F / 0.225F}};
+  std::vector<data::SampleView> views;
+  for (std::int64_t n = 0; n < kNum; ++n) {
+    const data::Augmentation a = data::draw_augmentation({}, 3, 0, n, kHeight, kWidth);
+    views.push_back({.index = n,
+                     .window_y = static_cast<std::int32_t>(a.window_y),
+                     .window_x = static_cast<std::int32_t>(a.window_x),
+                     .window_height = static_cast<std::int32_t>(a.window_height),
+                     .window_width = static_cast<std::int32_t>(a.window_width),
+                     .depth_factor = static_cast<float>(1.0 / a.scale),
+                     .flip = a.flip ? 1 : 0});
+  }
+  const auto options = at::TensorOptions().device(device);
+  Augmented out = {at::empty({kNum, kHeight, kWidth, 3}, options.dtype(at::kFloat)),
+                   at::empty({kNum, kHeight, kWidth}, options.dtype(at::kLong)),
+                   at::empty({kNum, kHeight, kWidth}, options.dtype(at::kFloat))};
+  const data::BatchMemory memory = {.image = out.image.mutable_data_ptr<float>(),
+                                    .label = out.label.mutable_data_ptr<std::int64_t>(),
+                                    .depth = out.depth.mutable_data_ptr<float>()};
+  if (device.is_cpu()) {
+    data::augment_on_cpu(store, views, memory);
+    return out;
+  }
+#ifdef XTASC_WITH_CUDA
+  const auto num_bytes = static_cast<std::int64_t>(views.size() * sizeof(data::SampleView));
+  const at::Tensor on_device = at::from_blob(views.data(), {num_bytes}, at::kByte).to(device);
+  data::augment_on_cuda(store, static_cast<const data::SampleView*>(on_device.const_data_ptr()), kNum, memory,
+                        c10::cuda::getCurrentCUDAStream().stream());
+  return {out.image.cpu(), out.label.cpu(), out.depth.cpu()};
+#else
+  fail("this build has no CUDA");
+#endif
+}
+
+Finding augmentation_is_right(const Machine& machine) {
+  const Augmented found = [&] {
+    const Subject subject(machine);
+    return augment(subject.device);
+  }();
+  const Augmented expected = [] {
+    const Reference reference;
+    return augment(reference.device);
+  }();
+  if (!at::equal(found.label, expected.label) || !at::equal(found.depth, expected.depth)) {
+    return wanted(false, at::equal(found.label, expected.label) ? "depth differs" : "labels differ", "the same bits");
+  }
+  return at_most(deviation(found.image, expected.image), 1e-6, "the image");
+}
+
+Finding same_bits_twice(const Machine& machine, Precision precision) {
+  const auto solo = dist::make_solo_communicator();
+  const auto trained = [&] {
+    Trial trial(precision, machine.device, *solo);
+    for (std::uint64_t i = 0; i < 2; ++i) {
+      static_cast<void>(trial.train(trial_batch(i, 3)));
+    }
+    NamedValues weights;
+    for (const auto& [name, tensor] : trial.learner.weights()) {
+      weights.emplace_back(name, tensor.clone());
+    }
+    return weights;
+  };
+  const std::string difference = first_difference(trained(), trained());
+  return difference.empty() ? wanted(true, "2 steps", "the same bits") : failed(difference + " differs");
+}
+
+#ifdef XTASC_WITH_CUDA
+/// As long as it lives, whatever makes the host wait for the GPU throws.
+class WaitingThrows {
+ public:
+  WaitingThrows() { c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_ERROR); }
+  ~WaitingThrows() { c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_DISABLED); }
+  WaitingThrows(const WaitingThrows&) = delete;
+  WaitingThrows& operator=(const WaitingThrows&) = delete;
+};
+#endif
+
+Finding host_does_not_wait(const Machine& machine, Precision precision) {
+  if (!machine.device.is_cuda()) {
+    return skipped("device is cpu");
+  }
+#ifdef XTASC_WITH_CUDA
+  const auto solo = dist::make_solo_communicator();
+  Trial trial(precision, machine.device, *solo);
+  const data::Batch batch = trial.share(trial_batch(1, 3));
+  static_cast<void>(trial.step.compute(batch));  // sets up cuDNN and cuBLAS
+  trial.step.update(1e-4);
+  {
+    const WaitingThrows waiting_throws;
+    static_cast<void>(trial.step.compute(batch));
+    trial.step.update(1e-4);
+  }
+  check(at::isfinite(trial.learner.net.parameters().flat_values()).all().item<bool>(), "a weight is not finite");
+  return wanted(true, "no wait in a step", "none");
+#else
+  static_cast<void>(precision);
+  return failed("this build has no CUDA");
+#endif
+}
+
+void check_steps(CheckRunner& runner, const Machine& machine) {
+  std::optional<BothWays> both;
+  const auto run = [&](const std::string& name, NamedValues StepValues::*part, double bound) {
+    runner.run("device", name, [&both, part, bound] {
+      return both ? compare(both->found.*part, both->expected.*part, bound) : skipped("there was no step");
+    });
+  };
+  for (const Precision precision : {Precision::fp64, Precision::fp32}) {
+    const bool exact = precision == Precision::fp64;
+    const std::string of = fmt::format("one step in {}, ", config::name(precision));
+    both.reset();
+    runner.run("device", of + "losses", [&] {
+      both = both_ways(machine, precision);
+      return compare(both->found.losses, both->expected.losses, exact ? 1e-9 : 1e-5);
+    });
+    run(of + "predictions", &StepValues::predictions, exact ? 1e-9 : 1e-4);
+    if (exact) {  // in fp32 a ReLU's input that rounding pushes over zero moves single gradients by 1e-2
+      run(of + "every gradient", &StepValues::gradients, 1e-9);
+    }
+  }
+}
+
+}  // namespace
+
+void check_device(CheckRunner& runner, const Machine& machine) {
+  const auto run = [&](const std::string& name, const std::function<Finding()>& check) {
+    runner.run("device", name, check);
+  };
+  check_steps(runner, machine);
+  run("bf16's loss is near fp32's", [&] { return bf16_follows_fp32(machine); });
+  run("batch norm with ReLU in fp64 against torch's",
+      [&] { return batch_norm_is_right(machine, at::kDouble, true, 1e-10); });
+  run("batch norm in fp32 against torch's", [&] { return batch_norm_is_right(machine, at::kFloat, false, 1e-5); });
+  run("augmentation: label and depth the same bits, image", [&] { return augmentation_is_right(machine); });
+  run("the same 2 steps twice in fp32", [&] { return same_bits_twice(machine, Precision::fp32); });
+  run("the same 2 steps twice in bf16", [&] { return same_bits_twice(machine, Precision::bf16); });
+  run("the host does not wait for the device, fp32", [&] { return host_does_not_wait(machine, Precision::fp32); });
+  run("the host does not wait for the device, bf16", [&] { return host_does_not_wait(machine, Precision::bf16); });
+}
+
+}  // namespace xtasc::launch
