@@ -35,7 +35,7 @@ class Case:
 
 
 def settings(case: Case) -> list[str]:
-    """The case as `--set` assignments; what is at its default is left to the program, whose default is under test too."""
+    """The case as `--set` assignments; what is at its default is left to the program: that is under test too."""
     o, default = case.options, Options()
     names = {
         "model.ttnet_batch_norm": "ttnet_batch_norm",
@@ -90,7 +90,8 @@ def default_cases() -> list[Case]:
         loss_case("mse_ssim_kl", steps=3, depth="MSE", transferred_depth="ssim", transferred_segmentation="kl"),
         loss_case("kl_smooth", num_classes=19, transferred_segmentation="kl", label_smoothing=0.1),
         loss_case("kl_soft", depth="smoothL1", transferred_segmentation="kl", soft_target=True),
-        loss_case("kl_soft_smooth", num_classes=13, transferred_segmentation="kl", soft_target=True, label_smoothing=0.2),
+        loss_case("kl_soft_smooth", num_classes=13, transferred_segmentation="kl", soft_target=True,
+                  label_smoothing=0.2),
         loss_case("cross_soft", depth="logL1", num_classes=13, soft_target=True),
         loss_case("cross_smooth", transferred_depth="ssim", label_smoothing=0.1),
         loss_case("align_smoothl1", system="align", depth="smoothL1"),

@@ -1,10 +1,10 @@
 """Compares `xtasc-inspect step` with the PyTorch peer, from the same random weights and samples.
 
-    python tests/peer/compare_step.py --program build/release/bin/xtasc-inspect [--ranks 1,2,3] [--cases NAME ...] [--long]
+    python tests/peer/compare_step.py --program build/release/bin/xtasc-inspect [--ranks 1,2,3] [--cases NAME ...]
 
-fp64 is the proof: predictions, losses and every gradient within 1e-9, weights and batch-norm buffers after up to 50 Adam
-steps within 1e-6. fp32: predictions and losses within 1e-5 (single gradients may differ by 1e-2 where rounding flips a
-ReLU). bf16: losses within 2 % of the peer's fp32. Deviations are relative to the tensor's norm.
+fp64 is the proof: predictions, losses and every gradient within 1e-9, weights and batch-norm buffers after up to 50
+Adam steps within 1e-6. fp32: predictions and losses within 1e-5 (single gradients may differ by 1e-2 where rounding
+flips a ReLU). bf16: losses within 2 % of the peer's fp32. Deviations are relative to the tensor's norm.
 
 Biases in front of a batch norm have a true gradient of zero: theirs must be nothing but rounding beside the gradient of
 the same convolution's weight, and their values after the steps are not compared (Adam magnifies rounding).
@@ -242,7 +242,8 @@ def run_case(
         if first is None:
             first = found
         elif case.twice and num_ranks == ranks[0]:
-            broken += [f"{where}: '{name}' has other bits the second time" for name in found if not same(found, first, name)]
+            others = [name for name in found if not same(found, first, name)]
+            broken += [f"{where}: '{name}' has other bits the second time" for name in others]
         elif case.precision == "fp64":
             more, _ = compare(case, found, first, cancelled, across_ranks=True)
             deviations += more

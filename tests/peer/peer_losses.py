@@ -43,7 +43,7 @@ def depth_error(kind: str, prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def ssim_loss(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """clamp((1 - SSIM) / 2, 0, 1) over 3x3 windows without padding whose nine pixels are all valid. All (N, 1, H, W)."""
+    """clamp((1 - SSIM) / 2, 0, 1) over 3x3 windows, unpadded, whose nine pixels are all valid. All (N, 1, H, W)."""
     c1, c2 = 0.01**2, 0.03**2
     mean_p, mean_t = F.avg_pool2d(prediction, 3, 1), F.avg_pool2d(target, 3, 1)
     var_p = F.avg_pool2d(prediction**2, 3, 1) - mean_p**2
