@@ -4,12 +4,13 @@
 
 fp64 is the proof: predictions, losses and every gradient within 1e-9, weights and batch-norm buffers after up to 50
 Adam steps within 1e-6. fp32: predictions and losses within 1e-5 (single gradients may differ by 1e-2 where rounding
-flips a ReLU). bf16: losses within 2 % of the peer's fp32. Deviations are relative to the tensor's norm.
+flips a ReLU), or within three times the peer's own distance from its fp64 where that is more (ResNet152 after random
+initialisation). bf16: losses within 2 % of the peer's fp32. Deviations are relative to the tensor's norm.
 
 Biases in front of a batch norm have a true gradient of zero: theirs must be nothing but rounding beside the gradient of
 the same convolution's weight, and their values after the steps are not compared (Adam magnifies rounding).
 
-The cases are in cases.py: each option at least once by default, the whole matrix with --long (an hour on two cores).
+The cases are in cases.py: each option at least once by default, the whole matrix with --long.
 Where a case says `twice`, the program runs again and must give the same bits.
 
 Exit code 0: all agree; 1: something does not; 77: this Python has no torch (ctest: SKIP_RETURN_CODE).
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 try:
@@ -239,6 +240,10 @@ def run_case(
             broken.append(f"{where}: plain torch.load does not open O.pt: {reason.strip()[:120]}")
             found = torch.load(folder / "O.pt", weights_only=False)
         deviations, faults = compare(case, found, expected, cancelled)
+        if case.precision == "fp32" and any(d.value > d.tolerance for d in deviations):
+            exact = peer_outputs(replace(case, precision="fp64"), random_net(case.options), samples)
+            own = {d.name: relative(expected[d.name], exact[d.name]) for d in deviations}
+            deviations = [replace(d, tolerance=max(d.tolerance, 3 * own[d.name])) for d in deviations]
         if first is None:
             first = found
         elif case.twice and num_ranks == ranks[0]:
