@@ -1,4 +1,5 @@
-// xtasc-inspect: looks into models, packs, checkpoints and single steps, and tests the machine.
+// xtasc-inspect: looks into models, packs, checkpoints, single steps and the paper's Proposition, and tests the
+// machine.
 #include "launch/inspect.hpp"
 
 #include <CLI/CLI.hpp>
@@ -11,7 +12,9 @@
 
 int main(int argc, char** argv) {
   using namespace xtasc;
-  CLI::App app("Looks into models, packs, checkpoints and single training steps; tests a machine.", "xtasc-inspect");
+  CLI::App app(
+      "Looks into models, packs, checkpoints, single training steps and the paper's Proposition; tests a machine.",
+      "xtasc-inspect");
   app.require_subcommand(1);
 
   std::string config_file;
@@ -66,6 +69,18 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();
 
+  CLI::App* consistency = app.add_subcommand(
+      "consistency", "The paper's Proposition on a trained net: both sides, its conditions, and which of them held");
+  launch::ConsistencyOptions proposition;
+  launch::add_model_options(*consistency, proposition.model);
+  consistency->add_option("--against", proposition.against,
+                          "A run of the other system (align beside xtasc), on the same images");
+  consistency->add_option("--pack", proposition.pack, "The pack (.h5); default: the one of the config");
+  consistency->add_option("--split", proposition.split, "Which images")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"val", "train"}));
+  consistency->add_option("--json", proposition.json, "Also write everything to this file");
+
   std::optional<dist::MpiSession> session;
   return run_program(
       app, argc, argv,
@@ -86,7 +101,11 @@ int main(int argc, char** argv) {
           if (selftest->parsed()) {
             return launch::selftest(*session, selftest_options);
           }
-          launch::inspect_step(*session, config(), files);
+          if (step->parsed()) {
+            launch::inspect_step(*session, config(), files);
+          } else {
+            launch::inspect_consistency(*session, proposition);
+          }
         }
         return ExitCode::success;
       },

@@ -15,6 +15,7 @@ enum class Purpose : std::uint64_t {
   scene = 5,
   synthetic_input = 6,
   task_weights = 7,
+  bootstrap = 8,
 };
 
 /// A random stream that is a pure function of (seed, purpose, epoch, index), never of a rank, a thread or the order of
