@@ -1,4 +1,4 @@
-// xtasc-inspect: looks into models, packs, checkpoints and single steps.
+// xtasc-inspect: looks into models, packs, checkpoints, single steps and the paper's Proposition.
 #include "launch/inspect.hpp"
 
 #include <CLI/CLI.hpp>
@@ -10,7 +10,8 @@
 
 int main(int argc, char** argv) {
   using namespace xtasc;
-  CLI::App app("Looks into models, packs, checkpoints and single training steps.", "xtasc-inspect");
+  CLI::App app("Looks into models, packs, checkpoints, single training steps and the paper's Proposition.",
+               "xtasc-inspect");
   app.require_subcommand(1);
 
   std::string config_file;
@@ -48,6 +49,18 @@ int main(int argc, char** argv) {
       ->required();
   step->add_option("--steps", files.num_steps, "Optimizer steps on the same samples")->check(CLI::Range(0, 1000000));
 
+  CLI::App* consistency = app.add_subcommand(
+      "consistency", "The paper's Proposition on a trained net: both sides, its conditions, and which of them held");
+  launch::ConsistencyOptions proposition;
+  launch::add_model_options(*consistency, proposition.model);
+  consistency->add_option("--against", proposition.against,
+                          "A run of the other system (align beside xtasc), on the same images");
+  consistency->add_option("--pack", proposition.pack, "The pack (.h5); default: the one of the config");
+  consistency->add_option("--split", proposition.split, "Which images")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"val", "train"}));
+  consistency->add_option("--json", proposition.json, "Also write everything to this file");
+
   std::optional<dist::MpiSession> session;
   return run_program(
       app, argc, argv,
@@ -65,7 +78,11 @@ int main(int argc, char** argv) {
         } else {
           session.emplace(&argc, &argv);
           set_quiet(session->rank() != 0);
-          launch::inspect_step(*session, config(), files);
+          if (step->parsed()) {
+            launch::inspect_step(*session, config(), files);
+          } else {
+            launch::inspect_consistency(*session, proposition);
+          }
         }
         return ExitCode::success;
       },

@@ -7,6 +7,7 @@
 
 #include "config/run_config.hpp"
 #include "dist/mpi_session.hpp"
+#include "launch/model_source.hpp"
 
 namespace xtasc::launch {
 
@@ -30,5 +31,16 @@ struct StepFiles {
 /// predictions, losses and every gradient of the first step; the totals of all steps and the weights after them.
 /// What outside programs compare with. Collective: ranks split the samples, rank 0 writes.
 void inspect_step(const dist::MpiSession& session, const config::RunConfig& config, const StepFiles& files);
+
+struct ConsistencyOptions {
+  ModelSource model;
+  std::string against;  ///< a run folder of the other system, or empty
+  std::string pack, split = "val", json;
+};
+
+/// Both sides of the paper's Proposition on a trained net, its conditions, and which of both held: see
+/// metric::Proposition. Collective: ranks split the images, rank 0 prints and writes.
+/// \throws Error (exit code 2) for a system without task-transfer nets, or when both runs have the same system.
+void inspect_consistency(const dist::MpiSession& session, const ConsistencyOptions& options);
 
 }  // namespace xtasc::launch

@@ -14,6 +14,7 @@ enum class Purpose : std::uint64_t {
   scale_crop = 4,
   scene = 5,
   synthetic_input = 6,
+  bootstrap = 7,
 };
 
 /// A random stream that is a pure function of (seed, purpose, epoch, index), never of a rank, a thread or the order of

@@ -50,11 +50,11 @@ class Help(unittest.TestCase):
 
 
 class WholePath(unittest.TestCase):
-    """Pack -> four systems -> evaluate, predict, inspect, tabulate."""
+    """Pack -> every system -> evaluate, predict, inspect, tabulate."""
 
     @classmethod
     def setUpClass(cls) -> None:
-        for system in ("base_st_seg", "base_st_depth", "base_mt", "xtasc"):
+        for system in ("base_st_seg", "base_st_depth", "base_mt", "align", "xtasc"):
             done = programs.run("xtasc-train", *programs.train_arguments(
                 f"runs/{system}", f"model.system={system}", "train.epochs=2", "train.batch_size=8"), ranks=2)
             assert done.returncode == 0, done.stderr
@@ -129,11 +129,46 @@ class WholePath(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn(expected, done.stdout)
 
+    def test_consistency_is_the_same_on_any_ranks(self) -> None:
+        arguments = ["consistency", "--run", str(self.run_folder), "--checkpoint", "last", "--against",
+                     str(programs.run_folder("runs/align"))]
+        texts = []
+        for ranks in (0, 2, 3):
+            path = programs.scratch / f"consistency_{ranks}.json"
+            done = programs.run("xtasc-inspect", *arguments, "--json", str(path), ranks=ranks)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            texts.append((done.stdout, path.read_text()))
+        self.assertEqual(texts[1:], texts[:1] * 2)
+        found = json.loads(texts[0][1])
+        depth, segmentation = found["sides"]
+        self.assertEqual((depth["y"], segmentation["y"], depth["images"]), ("depth", "segmentation", 7))
+        for side in (depth, segmentation):
+            self.assertEqual([inequality["claim"] for inequality in side["inequalities"]],
+                             ["XTC = 0, to 0.01 of Var(direct)", "XTC <= ALIGN", "ALIGN <= its xi_Y",
+                              "XTC <= its xi_Y"])
+            values = {name: square["value"] for name, square in side["mean_squares"].items()}
+            self.assertAlmostEqual(side["inequalities"][1]["difference"]["value"],
+                                   values["XTC to direct"] - values["ALIGN to direct"])
+            self.assertEqual({condition["number"] for condition in side["conditions"]}, {1, 2, 3, 4, 5})
+        # The depth's xi_Y is the square of the evaluation's RMSE.
+        rmse = metrics(self.run_folder)[-1]["dataset"]["rmse"]
+        self.assertAlmostEqual(depth["mean_squares"]["XTC's xi_Y (direct to truth)"]["value"] / rmse**2, 1.0, places=6)
+
+    def test_consistency_wants_transfer_nets_of_two_systems(self) -> None:
+        base = str(programs.run_folder("runs/base_mt"))
+        run = str(self.run_folder)
+        for arguments, expected in ((["--run", base], "base_mt has no task-transfer nets"),
+                                    (["--run", run, "--against", base], "base_mt has no task-transfer nets"),
+                                    (["--run", run, "--against", run], "both runs are of xtasc")):
+            done = programs.run("xtasc-inspect", "consistency", *arguments)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+            self.assertIn(expected, done.stderr)
+
     def test_tabulate(self) -> None:
         prefix = programs.scratch / "table"
         done = programs.run("xtasc-tabulate", str(programs.scratch / "runs"), "--output", str(prefix))
         self.assertEqual(done.returncode, 0, done.stderr)
-        for model in ("Base ST-Net", "Base MT-Net", "XTasC-Net"):
+        for model in ("Base ST-Net", "Base MT-Net", "Align-Net", "XTasC-Net"):
             self.assertIn(model, done.stdout)
         self.assertTrue(prefix.with_suffix(".md").exists())
         with open(prefix.with_suffix(".csv"), newline="") as file:
@@ -190,6 +225,7 @@ class WrongInput(unittest.TestCase):
         self.refused(2, "subcommand is required", "xtasc-inspect")
         self.refused(1, "no checkpoint at", "xtasc-inspect", "checkpoint", "none")
         self.refused(1, "none.h5", "xtasc-inspect", "pack", "none.h5")
+        self.refused(2, "name the model by --run DIR", "xtasc-inspect", "consistency")
 
     def test_preprocessing(self) -> None:
         self.refused(1, str(programs.pack), "xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--seed", "1",

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "config/run_config.hpp"
+#include "metric/bootstrap.hpp"
+#include "metric/proposition.hpp"
+
+namespace xtasc::launch {
+
+/// Which task is Y of the Proposition; the other is Z.
+enum class Side { depth, segmentation };
+
+/// What was measured of one run on one side.
+struct MeasuredRun {
+  config::RunConfig config;
+  metric::PropositionFigures figures;
+};
+
+/// A mean square as it is printed: "XTC to direct", 0.1 +- 0.01.
+struct MeanSquare {
+  std::string name;
+  metric::Estimate estimate;
+};
+
+/// One claim `left <= right`, by the paired replicates of both; or `left = 0`, judged by left / Var(direct).
+struct Inequality {
+  std::string claim;
+  metric::Estimate difference;  ///< left - right
+  metric::Estimate ratio;       ///< left / right, or left / Var(direct)
+  metric::Verdict verdict = metric::Verdict::undecided;
+};
+
+/// One condition of the Proposition: by a figure with its ideal and tolerance, or by words.
+struct Condition {
+  std::string system;  ///< the run's
+  int number = 0;      ///< 1 to 5, see condition_text
+  std::string what;
+  bool by_figure = true;
+  metric::Estimate figure = {};
+  double ideal = 0.0, tolerance = 0.0;
+  metric::Verdict verdict = metric::Verdict::undecided;
+};
+
+/// All that is to be said of one side.
+struct SideReport {
+  Side side = Side::depth;
+  std::int64_t num_images = 0;
+  double num_pixels = 0.0;
+  std::vector<MeanSquare> mean_squares;
+  std::vector<Inequality> inequalities;
+  std::vector<Condition> conditions;
+};
+
+/// Judges one side by one run, or two of different systems on the same images, with the same draws.
+[[nodiscard]] SideReport judge(Side side, const std::vector<MeasuredRun>& runs);
+
+/// The Proposition's name for the transferred predictor of a run: "XTC" or "ALIGN".
+[[nodiscard]] std::string predictor_name(config::System system);
+
+void print(const SideReport& report);
+[[nodiscard]] nlohmann::json to_json(const SideReport& report);
+
+}  // namespace xtasc::launch
