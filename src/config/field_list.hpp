@@ -41,9 +41,9 @@ inline bool is_number(const Value& value) {
   return (value.kind == Value::Kind::real && std::isfinite(value.real)) || value.kind == Value::Kind::integer;
 }
 
-/// Appends one field a call: a text, a boolean, an integer of at least `minimum`, a number between its bounds, a share, a
-/// word of an enumeration, a list of `count` integers, Adam's two decay rates. Each refuses what its type or range does
-/// not hold, and says what it would accept.
+/// Appends one field a call: a text, a boolean, an integer of at least `minimum`, a number between its bounds, a share,
+/// a word of an enumeration, a list of `count` integers, Adam's two decay rates. Each refuses what its type or range
+/// does not hold, and says what it would accept.
 struct FieldList {
   std::vector<Field> fields;
   std::string section;

@@ -100,8 +100,9 @@ TEST_P(RanksEqualOne, SameLossesAndWeights) {
     const at::Tensor a = shared_step.compute(test::rows(whole, mine, type)).losses;
     const at::Tensor b = alone_step.compute(test::rows(whole, {0, size}, type)).losses;
     const double deviation = ((a - b).abs() / b.abs().clamp_min(1e-12)).max().item<double>();
-    // In fp32 the losses agree for the first steps; then Adam, which gives a gradient of rounding size the step of a large
-    // one, magnifies what the order of sums leaves, as it does between two PyTorch runs with other numbers of threads.
+    // In fp32 the losses agree for the first steps; then Adam, which gives a gradient of rounding size the step of a
+    // large one, magnifies what the order of sums leaves, as it does between two PyTorch runs with other numbers of
+    // threads.
     if (exact || i < 5) {
       ASSERT_LT(deviation, exact ? 1e-8 : 1e-5) << "losses of step " << i << "\n" << a << "\n" << b;
     }
