@@ -352,7 +352,6 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, c
     log_info("{} is DONE; --restart would train it again", folder.root.string());
     return ExitCode::success;
   }
-
   data::Dataset train(pack, pack::Split::train, label_set, device);
   data::Dataset val(pack, pack::Split::val, label_set, device);
   RunIdentity identity = {config::identity_text(config), pack.schema().content_digest};
