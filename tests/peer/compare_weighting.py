@@ -138,7 +138,10 @@ def run_famo(net: Net, samples: dict[str, Tensor]) -> dict[str, Tensor]:
         total = (shares * before.log()).sum() / (shares / before).sum().detach()
         optimizer.zero_grad()
         total.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        gradients = [p.grad for p in net.parameters() if p.grad is not None]
+        norm = torch.sqrt(sum((g**2).sum() for g in gradients))
+        for g in gradients:  # to the norm itself: torch's clip_grad_norm_ divides by norm + 1e-6
+            g.mul_(min(1.0, 1.0 / norm.item()))
         if step == 0:
             outputs = {f"grad.{name}": p.grad.clone() for name, p in named.items()}
         totals.append(total.detach())
