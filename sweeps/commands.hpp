@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "sweep/local.hpp"
+#include "sweep/state.hpp"
 #include "sweep/sweep.hpp"
 
 namespace CLI {
@@ -30,7 +32,19 @@ struct SweepChoice {
 /// Adds SWEEP and --set.
 void add_sweep_choice(CLI::App& app, SweepChoice& choice);
 
+/// Adds --only.
+void add_only(CLI::App& app, std::vector<std::string>& only);
+/// Adds --jobs, --ranks, --only, --max-failures, --trainer.
+void add_local_options(CLI::App& app, sweep::LocalOptions& options);
+
+/// What the cluster says of the sweep's runs; empty where nothing was ever submitted.
+[[nodiscard]] sweep::Queue queue_of(const sweep::Sweep& sweep);
+
 // One file each: cmd_NAME.cpp adds its subcommand to the program.
 [[nodiscard]] Command add_plan(CLI::App& program);
+[[nodiscard]] Command add_run(CLI::App& program);
+[[nodiscard]] Command add_status(CLI::App& program);
+[[nodiscard]] Command add_logs(CLI::App& program);
+[[nodiscard]] Command add_retry(CLI::App& program);
 
 }  // namespace xtasc::sweeps

@@ -11,7 +11,7 @@ namespace xtasc::sweeps {
 namespace {
 
 /// The subcommands, in the order in which --help lists them.
-constexpr std::array kCommands = {add_plan};
+constexpr std::array kCommands = {add_plan, add_run, add_status, add_logs, add_retry};
 
 }  // namespace
 
@@ -19,6 +19,17 @@ void add_sweep_choice(CLI::App& app, SweepChoice& choice) {
   app.add_option("SWEEP", choice.file, "The sweep file (.toml)")->required();
   app.add_option("--set", choice.assignments, "Override one key for all runs: section.key=value; may be repeated")
       ->allow_extra_args(false);
+}
+
+void add_only(CLI::App& app, std::vector<std::string>& only) {
+  app.add_option("--only", only, "Only runs whose id or row is like this (* and ? as in a shell); may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("PATTERN");
+}
+
+sweep::Queue queue_of(const sweep::Sweep& sweep) {
+  static_cast<void>(sweep);
+  return {};
 }
 
 }  // namespace xtasc::sweeps
