@@ -32,6 +32,8 @@ class Communicator {
   virtual void join() {}
   /// Whether a started sum proceeds beside the caller's own work.
   [[nodiscard]] virtual bool overlaps() const { return false; }
+  /// The device's work is being written down instead of done: no other call may touch the communicator's stream.
+  virtual void set_recording(bool /*is_recording*/) {}
   /// tensor := rank 0's.
   virtual void broadcast(const at::Tensor& tensor) = 0;
 

@@ -87,6 +87,7 @@ class NcclCommunicator final : public Communicator {
   }
   void join() override { protocol_.join(caller()); }
   [[nodiscard]] bool overlaps() const override { return true; }
+  void set_recording(bool is_recording) override { protocol_.set_recording(is_recording); }
 
   void broadcast(const at::Tensor& tensor) override { protocol_.broadcast(nccl_buffer(tensor), caller()); }
 

@@ -245,6 +245,11 @@ void NcclProtocol::join(CUstream_st* caller) {
   after_.order(stream_, caller);
 }
 
+void NcclProtocol::set_recording(bool is_recording) {
+  const std::lock_guard lock(mutex_);
+  is_recording_ = is_recording;
+}
+
 void NcclProtocol::sum(std::span<const NcclBuffer> buffers, CUstream_st* caller, Then then) {
   run(HostBoard::Operation::sum, buffers, caller, then, [this](const NcclBuffer& buffer) {
     return ncclAllReduce(buffer.data, buffer.data, buffer.count, nccl_type(buffer.element), ncclSum, comm_.get(),
@@ -280,7 +285,7 @@ void NcclProtocol::watch(const std::stop_token& stop) {
 std::optional<Error> NcclProtocol::look() {
   // Whoever holds the lock is enqueuing and minds the time itself.
   const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock || failed_) {
+  if (!lock || failed_ || is_recording_) {
     return std::nullopt;
   }
   const bool is_late = Clock::now() - waiting_since_ > options_.timeout;

@@ -96,6 +96,8 @@ class NcclProtocol {
   void start_sum(std::span<const NcclBuffer> buffers, CUstream_st* caller);
   /// What `caller` gets from now on happens after everything that was started.
   void join(CUstream_st* caller);
+  /// While recording, the watchdog leaves the stream alone. What a graph replays later it does not see: only errors.
+  void set_recording(bool is_recording);
   /// buffer := rank 0's, enqueued likewise.
   void broadcast(const NcclBuffer& buffer, CUstream_st* caller);
 
@@ -138,6 +140,7 @@ class NcclProtocol {
   std::uint64_t ended_ = 0;
   std::chrono::steady_clock::time_point waiting_since_;
   bool closing_ = false;
+  bool is_recording_ = false;
   std::jthread watchdog_;
 };
 

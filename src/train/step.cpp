@@ -146,9 +146,23 @@ at::Tensor Step::losses_after_step() const {
   return objectives(mean_losses(summed), config_.loss).to(learner_.types.storage);
 }
 
+bool Step::is_the_same_each_time() const {
+  return learner_.weighting->needs() == weighting::Needs::losses && learner_.weighting->is_the_same_each_step();
+}
+
+void Step::set_learning_rate(double learning_rate) {
+  learning_rate_ = learning_rate;
+  learner_.adam.set_learning_rate(learning_rate);
+}
+
 void Step::update(double learning_rate) {
-  learner_.adam.step(learning_rate);
-  learner_.weighting->update(learning_rate, batch_ ? losses_after_step() : at::Tensor());
+  set_learning_rate(learning_rate);
+  update();
+}
+
+void Step::update() {
+  learner_.adam.step();
+  learner_.weighting->update(learning_rate_, batch_ ? losses_after_step() : at::Tensor());
   batch_.reset();
 }
 
