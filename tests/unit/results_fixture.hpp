@@ -1,6 +1,9 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -109,6 +112,18 @@ inline RunFolder write_run(const std::filesystem::path& root, const SyntheticRun
     write_text(folder.done_marker(), "");
   }
   return folder;
+}
+
+/// Compares with a file in tests/golden; XTASC_UPDATE_GOLDEN=1 writes it anew. \param root  printed as RUNS
+inline void expect_golden(std::string text, const std::filesystem::path& root, const std::string& file) {
+  for (std::size_t at = text.find(root.string()); at != std::string::npos; at = text.find(root.string())) {
+    text.replace(at, root.string().size(), "RUNS");
+  }
+  const std::filesystem::path path = std::filesystem::path(XTASC_SOURCE_DIR) / "tests/golden" / file;
+  if (std::getenv("XTASC_UPDATE_GOLDEN") != nullptr) {
+    write_text(path, text);
+  }
+  EXPECT_EQ(text, read_text(path));
 }
 
 }  // namespace xtasc::results::test
