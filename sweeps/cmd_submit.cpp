@@ -181,28 +181,6 @@ ExitCode submit(const SubmitOptions& options) {
   return ExitCode::success;
 }
 
-ExitCode cancel(const SubmitOptions& options) {
-  const sweep::Sweep sweep = options.choice.read();
-  const sweep::SweepFolder folder{sweep.folder};
-  std::vector<std::string> runs;
-  for (const sweep::PlannedRun* run : sweep::select(sweep, options.only)) {
-    runs.push_back(run->id);
-  }
-  sweep::prepare_sweep_folder(folder);
-  const sweep::FileLock lock = sweep::lock_sweep(folder);
-  std::vector<sweep::Submission> submissions = sweep::read_submissions(folder);
-  if (submissions.empty()) {
-    fmt::print("nothing was submitted\n");
-    return ExitCode::success;
-  }
-  const sweep::Slurm slurm(kPatience);
-  const auto jobs = sweep::find_lost_answers(submissions, slurm);
-  const std::int64_t num_active =
-      sweep::cancel(folder, submissions, sweep::submitted_runs(submissions, jobs), runs, slurm);
-  fmt::print("cancelled {}\n", plural(static_cast<std::size_t>(num_active), "run"));
-  return ExitCode::success;
-}
-
 }  // namespace
 
 Command add_submit(CLI::App& program) {
@@ -210,19 +188,11 @@ Command add_submit(CLI::App& program) {
   const auto options = std::make_shared<SubmitOptions>();
   add_sweep_choice(*app, options->choice);
   app->add_option("--site", options->site, "All that is local to the cluster (.toml)")->capture_default_str();
-  app->add_option("--only", options->only, "Only runs whose id or row fits: part of it, or a pattern with * and ?");
+  add_only(*app, options->only);
   app->add_flag("--dry-run", options->dry_run, "Print what would be submitted, and submit nothing");
   app->add_option("--trainer", options->trainer, "The program of a run; default: xtasc-train beside this one");
   app->add_option("--template", options->form, "The batch script's form")->capture_default_str();
   return {app, [options] { return submit(*options); }};
-}
-
-Command add_cancel(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("cancel", "End a sweep's runs in Slurm; none comes back by itself");
-  const auto options = std::make_shared<SubmitOptions>();
-  add_sweep_choice(*app, options->choice);
-  app->add_option("--only", options->only, "Only runs whose id or row fits: part of it, or a pattern with * and ?");
-  return {app, [options] { return cancel(*options); }};
 }
 
 }  // namespace xtasc::sweeps

@@ -232,6 +232,16 @@ RunConfig run_config_of(const std::vector<std::string>& assignments) {
   return resolved(assignments, RunConfig{});
 }
 
+void check_key(const std::string& key, const std::string& where) {
+  RunConfig scratch;
+  check_known_key(key, where, run_fields(scratch));
+}
+
+void check_assignment(const std::string& assignment, const std::string& where) {
+  RunConfig scratch;
+  read_assignment(assignment, run_fields(scratch), where);
+}
+
 std::string to_toml(const RunConfig& config, bool documented) {
   RunConfig copy = config;
   std::string text;

@@ -124,10 +124,12 @@ class Sweep:
                  nodes: int = 1, launcher: str = "srun", runs_per_gpu: int = 1, max_at_once: int = 0,
                  max_fruitless_starts: int = 3, trainer: str = "") -> None:
         self.cluster = cluster
-        self.folder = cluster.scratch / "runs" / name
+        # A folder of outputs each: a run that is done in a sweep beside this one would not be run again.
+        self.output = cluster.scratch / "runs" / name
+        self.folder = self.output / name
         self.file = cluster.scratch / f"{name}.toml"
         base = cluster.scratch / f"{name}.base.toml"
-        base.write_text(BASE.format(pack=cluster.pack, epochs=epochs, output=cluster.scratch / "runs"))
+        base.write_text(BASE.format(pack=cluster.pack, epochs=epochs, output=self.output))
         self.file.write_text(f'base = "{base}"\nseeds = {list(range(1, seeds + 1))}\n')
         self.site = cluster.scratch / f"{name}.site.toml"
         self.site.write_text(SITE.format(nodes=nodes, ranks_per_node=ranks_per_node, launcher=launcher,
