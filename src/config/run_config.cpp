@@ -32,6 +32,9 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.integer("threads", c.run.threads, 0,
                "Threads a rank on the CPU; 0: the cores of this host shared among its ranks.")
       .decides_numbers = false;
+  list.integer("stall_seconds", c.run.stall_seconds, 0,
+               "A run in which no step, evaluation batch or checkpoint gets done for so long ends itself; 0: never.")
+      .decides_numbers = false;
 
   list.section = "data";
   list.text("pack", c.data.pack, "The pack (.h5) that xtasc-preprocess made.");

@@ -19,6 +19,7 @@ struct RunSection {
   Device device = Device::automatic;
   Precision precision = Precision::fp32;
   std::int64_t threads = 0;
+  std::int64_t stall_seconds = 900;
 };
 
 struct DataSection {
