@@ -45,7 +45,8 @@ std::string latex_code(std::string_view text) {
 /// A number as text, its minus sign a minus; the mean alone in bold.
 std::string latex_number(const Cell& cell) {
   const auto signed_text = [](const std::string& text) {
-    return text.starts_with('-') && text.size() > 1 ? fmt::format("$-${}", text.substr(1)) : latex_text(text);
+    return text.starts_with('-') && text.size() > 1 ? fmt::format("$-${}", latex_text(text.substr(1)))
+                                                    : latex_text(text);
   };
   if (!cell.is_best) {
     return signed_text(cell.text);
