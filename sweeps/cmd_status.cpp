@@ -20,7 +20,7 @@ namespace {
 constexpr int kWatchSeconds = 30;
 
 std::string status_text(const sweep::Sweep& sweep) {
-  const auto statuses = sweep::statuses(sweep, queue_of(sweep));
+  const auto statuses = sweep::statuses(sweep, queue_if_it_answers(sweep));
   std::vector<std::vector<std::string>> cells = {{"run", "row", "seed", "state", "epoch", ""}};
   std::array<std::size_t, 7> counts{};
   for (std::size_t i = 0; i < statuses.size(); ++i) {

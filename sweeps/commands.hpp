@@ -37,8 +37,11 @@ void add_only(CLI::App& app, std::vector<std::string>& only);
 /// Adds --jobs, --ranks, --only, --max-failures, --trainer.
 void add_local_options(CLI::App& app, sweep::LocalOptions& options);
 
-/// What the cluster says of the sweep's runs; empty where nothing was ever submitted.
+/// What the cluster says of the sweep's runs; empty where nothing was ever submitted. Waits for Slurm to answer.
+/// \throws Error when it does not
 [[nodiscard]] sweep::Queue queue_of(const sweep::Sweep& sweep);
+/// The same for who only looks: without an answer it warns and returns nothing.
+[[nodiscard]] sweep::Queue queue_if_it_answers(const sweep::Sweep& sweep);
 
 // One file each: cmd_NAME.cpp adds its subcommand to the program.
 [[nodiscard]] Command add_plan(CLI::App& program);
@@ -46,5 +49,7 @@ void add_local_options(CLI::App& app, sweep::LocalOptions& options);
 [[nodiscard]] Command add_status(CLI::App& program);
 [[nodiscard]] Command add_logs(CLI::App& program);
 [[nodiscard]] Command add_retry(CLI::App& program);
+[[nodiscard]] Command add_submit(CLI::App& program);
+[[nodiscard]] Command add_cancel(CLI::App& program);
 
 }  // namespace xtasc::sweeps

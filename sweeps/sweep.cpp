@@ -1,17 +1,23 @@
 // xtasc-sweep: one TOML file -> many runs, here or on Slurm, and what became of them.
 #include <CLI/CLI.hpp>
 #include <array>
+#include <chrono>
 #include <vector>
 
 #include "core/cli.hpp"
+#include "core/log.hpp"
+#include "sweep/submission.hpp"
 #include "sweeps/commands.hpp"
 
 namespace xtasc::sweeps {
 
 namespace {
 
+constexpr std::chrono::seconds kPatience{300};
+constexpr std::chrono::seconds kShortPatience{10};
+
 /// The subcommands, in the order in which --help lists them.
-constexpr std::array kCommands = {add_plan, add_run, add_status, add_logs, add_retry};
+constexpr std::array kCommands = {add_plan, add_run, add_status, add_logs, add_retry, add_submit, add_cancel};
 
 }  // namespace
 
@@ -28,8 +34,16 @@ void add_only(CLI::App& app, std::vector<std::string>& only) {
 }
 
 sweep::Queue queue_of(const sweep::Sweep& sweep) {
-  static_cast<void>(sweep);
-  return {};
+  return sweep::ask_queue({sweep.folder}, kPatience);
+}
+
+sweep::Queue queue_if_it_answers(const sweep::Sweep& sweep) {
+  try {
+    return sweep::ask_queue({sweep.folder}, kShortPatience);
+  } catch (const Error& error) {
+    log_warning("{}; what follows is what the run folders say", error.what());
+    return {};
+  }
 }
 
 }  // namespace xtasc::sweeps

@@ -19,6 +19,7 @@ struct RunSection {
   Device device = Device::automatic;
   Precision precision = Precision::fp32;
   std::int64_t threads = 0;
+  std::int64_t stall_seconds = 900;
 };
 
 struct DataSection {
@@ -72,6 +73,7 @@ struct TrainSection {
   double lr_gamma = 0.5;
   bool deterministic = true;
   double bucket_mib = 32.0;
+  bool cuda_graph = false;
 };
 
 struct EvaluateSection {
