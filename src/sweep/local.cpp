@@ -256,7 +256,8 @@ class LocalDriver {
     }
     std::vector<std::string> lines;
     for (const Running& job : running_) {
-      lines.push_back(fmt::format("{}: {}", title_of(*job.run), last_line(folder_.log(job.run->id))));
+      const std::string line = last_line(folder_.log(job.run->id));
+      lines.push_back(fmt::format("{}: {}", title_of(*job.run), line.starts_with(kAttemptMark) ? "starting" : line));
     }
     lines.push_back(fmt::format("{}: {} of {} done, {} running, {} waiting{}", sweep_.name, num_done_, num_selected_,
                                 running_.size(), waiting_.size(),
