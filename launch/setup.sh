@@ -16,16 +16,19 @@ readonly DEBIAN_PACKAGES=(
   gnuplot-nox
   libgtest-dev libgmock-dev
 )
+# For the tests on a virtual Slurm cluster; without them those are skipped.
+readonly TEST_PACKAGES=(slurm-wlm munge)
 
 usage() {
   cat <<TEXT
-Usage: launch/setup.sh [--preset NAME] [--no-build] [-DNAME=VALUE ...]
+Usage: launch/setup.sh [--preset NAME] [--no-build] [--for-tests] [-DNAME=VALUE ...]
 
 Installs what is missing (Debian packages when root; torch $TORCH_VERSION, numpy and h5py into .venv), configures
 and builds.
 
   --preset NAME   release (default), debug or asan; programs land in build/NAME/bin
   --no-build      stop before configuring
+  --for-tests     install ${TEST_PACKAGES[*]} as well, where it can: the tests on a virtual Slurm cluster need them
   -DNAME=VALUE    handed to cmake, e.g. -DXTASC_CUDA=OFF
   --help          this text
 
@@ -72,6 +75,18 @@ $(tail -n 5 "$LOG")"
   apt-get -q install -y --no-install-recommends "${missing[@]}" >"$LOG" 2>&1 \
     || die "apt-get install failed. The packages are those of Debian 12; another release may name them otherwise.
 $(tail -n 15 "$LOG")"
+}
+
+# As far as possible: a machine that has a Slurm of its own keeps it.
+install_test_packages() {
+  if ((EUID != 0)) || ! command -v apt-get >/dev/null || command -v sbatch >/dev/null; then
+    return
+  fi
+  say "installing Debian packages for the tests: ${TEST_PACKAGES[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  if ! { apt-get -q update && apt-get -q install -y --no-install-recommends "${TEST_PACKAGES[@]}"; } >"$LOG" 2>&1; then
+    say "could not install them: the tests on a virtual Slurm cluster are skipped"
+  fi
 }
 
 # ---- LibTorch --------------------------------------------------------------------------------------------------------
@@ -199,7 +214,7 @@ $(grep -m 1 -A 40 '^FAILED:' "$LOG" || tail -n 40 "$LOG")
 }
 
 main() {
-  local build=1
+  local build=1 for_tests=0
   CMAKE_ARGUMENTS=()
   PRESET="$(preset_of "$@")"
   while (($#)); do
@@ -207,6 +222,7 @@ main() {
       --preset) shift ;;
       --preset=*) ;;
       --no-build) build=0 ;;
+      --for-tests) for_tests=1 ;;
       -D*=*) CMAKE_ARGUMENTS+=("$1") ;;
       -h | --help)
         usage
@@ -233,6 +249,9 @@ main() {
   trap 'rm -f "$LOG"' EXIT
 
   install_debian_packages
+  if ((for_tests)); then
+    install_test_packages
+  fi
   install_torch
   if ((build)); then
     configure

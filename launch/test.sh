@@ -22,7 +22,7 @@ while (($#)); do
   (($#)) && shift
 done
 
-"$XTASC_ROOT/launch/setup.sh" --preset "$preset"
+"$XTASC_ROOT/launch/setup.sh" --preset "$preset" --for-tests
 cd "$XTASC_ROOT"
 # Tests that start ranks run alone (RUN_SERIAL); the others share the cores, one thread each.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"

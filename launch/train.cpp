@@ -1,7 +1,9 @@
 // xtasc-train: one run, on as many ranks as mpirun or srun start.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
+#include <string_view>
 
 #include "config/run_config.hpp"
 #include "core/cli.hpp"
@@ -38,6 +40,8 @@ int main(int argc, char** argv) {
         }
         session.emplace(&argc, &argv);
         set_quiet(session->rank() != 0);
+        const char* take_over = std::getenv("XTASC_TAKE_OVER");  // the batch script sets it after a requeue
+        options.take_over = take_over != nullptr && std::string_view(take_over) == "1";
         return train::run(*session, config::read_run_config(config_file, assignments), options);
       },
       launch::rank_error_hooks(session));

@@ -40,7 +40,11 @@ struct Field {
 /// \throws Error (exit code 2), one line with file, line and column.
 void read_toml(std::string_view text, const std::string& source, const std::vector<Field>& fields);
 
+/// \throws Error (exit code 2) unless "section.key" is one of the fields. \param where  what the message begins with
+void check_known_key(const std::string& key, const std::string& where, const std::vector<Field>& fields);
+
 /// Reads "section.key=value" into the fields; the value is TOML, or bare text where the key takes text.
-void read_assignment(const std::string& assignment, const std::vector<Field>& fields);
+/// \param where  what messages begin with; empty: "--set section.key=value"
+void read_assignment(const std::string& assignment, const std::vector<Field>& fields, const std::string& where = {});
 
 }  // namespace xtasc::config

@@ -160,11 +160,19 @@ void read_toml(std::string_view text, const std::string& source, const std::vect
   }
 }
 
-void read_assignment(const std::string& assignment, const std::vector<Field>& fields) {
+void check_known_key(const std::string& key, const std::string& where, const std::vector<Field>& fields) {
+  const auto dot = key.find('.');
+  if (dot == std::string::npos) {
+    fail_usage("{}: \"{}\" is no key of a config: section.key is needed, e.g. train.epochs", where, key);
+  }
+  static_cast<void>(find_field(fields, where, key.substr(0, dot), key.substr(dot + 1)));
+}
+
+void read_assignment(const std::string& assignment, const std::vector<Field>& fields, const std::string& place) {
   if (std::any_of(assignment.begin(), assignment.end(), [](unsigned char c) { return c < 0x20; })) {
     fail_usage("--set: an assignment is one line of text");
   }
-  const std::string where = fmt::format("--set {}", assignment);
+  const std::string where = place.empty() ? fmt::format("--set {}", assignment) : place;
   const auto equals = assignment.find('=');
   const auto dot = assignment.find('.');
   if (equals == std::string::npos || dot == std::string::npos || dot > equals) {

@@ -32,6 +32,9 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.integer("threads", c.run.threads, 0,
                "Threads a rank on the CPU; 0: the cores of this host shared among its ranks.")
       .decides_numbers = false;
+  list.integer("stall_seconds", c.run.stall_seconds, 0,
+               "A run in which no step, evaluation batch or checkpoint gets done for so long ends itself; 0: never.")
+      .decides_numbers = false;
 
   list.section = "data";
   list.text("pack", c.data.pack, "The pack (.h5) that xtasc-preprocess made.");
@@ -128,6 +131,10 @@ std::vector<Field> run_fields(RunConfig& c) {
                "The same bits from the same run; false lets CUDA choose faster kernels.");
   list.real("bucket_mib", c.train.bucket_mib, 0.0, false, kInfinity,
             "Gradients are summed over the ranks in pieces of this size, MiB.");
+  list.boolean("cuda_graph", c.train.cuda_graph,
+               "On a GPU: steps are recorded once for each batch size and then replayed as CUDA graphs; where that is "
+               "impossible the log says why. Not run on a GPU yet.")
+      .decides_numbers = false;
 
   list.section = "evaluate";
   list.integer("batch_size", c.evaluate.batch_size, 1,
@@ -227,6 +234,16 @@ RunConfig read_run_config(const std::filesystem::path& file, const std::vector<s
 
 RunConfig run_config_of(const std::vector<std::string>& assignments) {
   return resolved(assignments, RunConfig{});
+}
+
+void check_key(const std::string& key, const std::string& where) {
+  RunConfig scratch;
+  check_known_key(key, where, run_fields(scratch));
+}
+
+void check_assignment(const std::string& assignment, const std::string& where) {
+  RunConfig scratch;
+  read_assignment(assignment, run_fields(scratch), where);
 }
 
 std::string to_toml(const RunConfig& config, bool documented) {

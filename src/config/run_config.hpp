@@ -19,6 +19,7 @@ struct RunSection {
   Device device = Device::automatic;
   Precision precision = Precision::fp32;
   std::int64_t threads = 0;
+  std::int64_t stall_seconds = 900;
 };
 
 struct DataSection {
@@ -72,6 +73,7 @@ struct TrainSection {
   double lr_gamma = 0.5;
   bool deterministic = true;
   double bucket_mib = 32.0;
+  bool cuda_graph = false;
 };
 
 struct EvaluateSection {
@@ -97,6 +99,13 @@ struct RunConfig {
 
 /// As read_run_config, from the defaults and assignments alone.
 [[nodiscard]] RunConfig run_config_of(const std::vector<std::string>& assignments);
+
+/// \throws Error (exit code 2) unless a config has this "section.key". \param where  what the message begins with
+void check_key(const std::string& key, const std::string& where);
+
+/// \throws Error (exit code 2) unless a config takes "section.key=value", taken alone. \param where  what the message
+/// begins with, e.g. "sweeps/table_I.toml:12:5"
+void check_assignment(const std::string& assignment, const std::string& where);
 
 /// The config as a TOML file that reads back to the same values. \param documented  with each key's documentation above
 /// it

@@ -44,6 +44,8 @@ std::string signal_name(int signal_number) {
       return "SIGUSR2";
     case SIGINT:
       return "SIGINT";
+    case kStopFile:
+      return "the file STOP";
     default:
       return fmt::format("signal {}", signal_number);
   }

@@ -11,7 +11,10 @@ void install_stop_handlers();
 /// The signal that asked this process to stop, or 0.
 [[nodiscard]] int stop_signal() noexcept;
 
-/// "SIGTERM", "SIGUSR2", ...; "signal 7" for others.
+/// Asks to stop as a signal does, but is a file that a user made. Greater than every signal.
+inline constexpr int kStopFile = 1000;
+
+/// "SIGTERM", "SIGUSR2", ...; "the file STOP"; "signal 7" for others.
 [[nodiscard]] std::string signal_name(int signal_number);
 
 }  // namespace xtasc

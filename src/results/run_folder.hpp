@@ -9,6 +9,7 @@ namespace xtasc::results {
 /// The files of one run, by name. Creates nothing.
 ///
 ///     config.toml  provenance.json  metrics.jsonl  checkpoint/{last,best}/  DONE
+///     attempt.json  lock  STOP  log.txt
 struct RunFolder {
   std::filesystem::path root;
 
@@ -17,6 +18,12 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
   [[nodiscard]] std::filesystem::path checkpoints() const { return root / "checkpoint"; }
   [[nodiscard]] std::filesystem::path done_marker() const { return root / "DONE"; }
+  [[nodiscard]] std::filesystem::path attempt() const { return root / "attempt.json"; }
+  [[nodiscard]] std::filesystem::path lock() const { return root / "lock"; }
+  /// Made by a user: the run saves and stops within a step.
+  [[nodiscard]] std::filesystem::path stop_request() const { return root / "STOP"; }
+  /// What the run printed, start after start; written by whoever starts it for a sweep.
+  [[nodiscard]] std::filesystem::path log() const { return root / "log.txt"; }
   [[nodiscard]] bool is_done() const { return std::filesystem::exists(done_marker()); }
 };
 

@@ -121,8 +121,9 @@ void check_identity(const fs::path& folder, const json& index, const RunIdentity
 }  // namespace
 
 void Checkpoint::save(const Learner& learner, const Progress& progress, const RunIdentity& identity,
-                      bool with_optimizer) const {
+                      bool with_optimizer, const std::function<void()>& before_write) const {
   const fs::path fresh = new_folder(folder_);
+  before_write();
   remove_folder(fresh);
   std::error_code error;
   fs::create_directories(fresh, error);
@@ -133,13 +134,16 @@ void Checkpoint::save(const Learner& learner, const Progress& progress, const Ru
   files["weights.pt"] = write_checked(fresh / "weights.pt", {weights.begin(), weights.end()});
   if (with_optimizer) {
     const auto state = learner.state();
+    before_write();
     files["state.pt"] = write_checked(fresh / "state.pt", {state.begin(), state.end()});
   }
   const json index = {
       {"format", "xtasc-checkpoint"},  {"version", kVersion},       {"files", files},
       {"progress", to_json(progress)}, {"config", identity.config}, {"pack_digest", identity.pack_digest}};
+  before_write();
   io::write_file_atomically(fresh / kIndex, index.dump(2) + "\n");
 
+  before_write();
   const fs::path old = old_folder(folder_);
   remove_folder(old);
   if (fs::exists(folder_)) {

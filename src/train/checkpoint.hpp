@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -43,8 +44,12 @@ class Checkpoint {
   explicit Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   /// \param with_optimizer  false for a checkpoint that is only evaluated
-  /// \throws Error with the path and the system's reason; the previous checkpoint is still there then.
-  void save(const Learner& learner, const Progress& progress, const RunIdentity& identity, bool with_optimizer) const;
+  /// \param before_write  called before each file is written and before the new checkpoint takes the old one's place;
+  /// may throw to stop it \throws Error with the path and the system's reason; the previous checkpoint is still there
+  /// then.
+  void save(
+      const Learner& learner, const Progress& progress, const RunIdentity& identity, bool with_optimizer,
+      const std::function<void()>& before_write = [] {}) const;
 
   /// Restores weights and optimizer; nullopt when there is no checkpoint.
   /// \throws Error when a file is damaged, or the identity differs (the first line that does is named).

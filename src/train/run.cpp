@@ -7,22 +7,24 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <type_traits>
 
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
-#include "core/version.hpp"
+#include "core/watchdog.hpp"
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
-#include "io/atomic_file.hpp"
 #include "pack/reader.hpp"
+#include "results/attempt.hpp"
 #include "results/metrics_log.hpp"
-#include "results/provenance.hpp"
 #include "results/run_folder.hpp"
 #include "results/run_id.hpp"
+#include "train/captured_step.hpp"
 #include "train/checkpoint.hpp"
 #include "train/evaluate.hpp"
+#include "train/records.hpp"
 #include "train/setup.hpp"
 #include "train/step.hpp"
 #include "train/weights.hpp"
@@ -47,6 +49,8 @@ struct Run {
   const dist::MpiSession& session;
   const config::RunConfig& config;
   results::RunFolder folder;
+  const results::RunClaim* claim;  ///< on rank 0; null elsewhere
+  Watchdog& watchdog;
   at::Device device;
   std::unique_ptr<dist::Communicator> communicator;
   pack::Reader pack;
@@ -56,7 +60,19 @@ struct Run {
   Checkpoint last, best;
 
   [[nodiscard]] bool is_first() const { return session.rank() == 0; }
+  void save(const Checkpoint& checkpoint, const Progress& progress, bool with_optimizer) const {
+    checkpoint.save(learner, progress, identity, with_optimizer, [this] { claim->check_still_ours(); });
+  }
 };
+
+/// What asks this run to stop: a signal, the file STOP, or nothing (0). The same on all ranks. Collective.
+int stop_reason(const Run& run) {
+  int reason = stop_signal();
+  if (run.is_first() && fs::exists(run.folder.stop_request())) {
+    reason = kStopFile;
+  }
+  return static_cast<int>(run.session.max(reason));
+}
 
 void check_finite(const at::Tensor& losses, const Progress& progress) {
   for (std::int64_t i = 0; i < kNumLosses; ++i) {
@@ -113,8 +129,8 @@ void to_host(const at::Tensor& tensor, std::array<double, size>& values) {
   std::copy_n(on_host.const_data_ptr<double>(), size, values.begin());
 }
 
-/// Trains from progress.step_in_epoch to the end of the epoch. \returns the signal that stopped it, or 0
-int train_epoch(const Run& run, Step& step, Progress& progress) {
+/// Trains from progress.step_in_epoch to the end of the epoch. \returns what stopped it (see stop_reason), or 0
+int train_epoch(const Run& run, CapturedStep& step, Progress& progress) {
   const auto& train = run.config.train;
   const auto order =
       data::epoch_order(static_cast<std::uint64_t>(run.config.run.seed), progress.epoch, run.train.size());
@@ -126,21 +142,21 @@ int train_epoch(const Run& run, Step& step, Progress& progress) {
   const at::Tensor weight_sums = on_device(progress.epoch_weight_sums, run.device);
   xtasc::Progress live(fmt::format("epoch {}/{} step", progress.epoch + 1, train.epochs), num_steps);
   std::string losses_text;
-  int signal = 0;
+  int reason = 0;
 
   while (progress.step_in_epoch < num_steps && !reached_max_steps(train, progress)) {
-    signal = static_cast<int>(run.session.max(stop_signal()));
-    if (signal != 0) {
+    reason = stop_reason(run);
+    if (reason != 0) {
       break;
     }
-    const StepResult result = step.compute(next_batch(run, progress, order), {progress.epoch, progress.step});
+    run.watchdog.beat("training step", progress.step + 1);
+    const std::int64_t images = data::global_batch(progress.step_in_epoch, train.batch_size, run.train.size()).size();
+    const StepResult result = step.run(next_batch(run, progress, order), images, {progress.epoch, progress.step},
+                                       learning_rate(train, progress.epoch));
     if (progress.step_in_epoch % kStepsBetweenReadings == 0) {
       check_finite(result.losses, progress);
       losses_text = loss_text(result.losses, run.config.model.system);
     }
-    step.update(learning_rate(train, progress.epoch));
-
-    const std::int64_t images = data::global_batch(progress.step_in_epoch, train.batch_size, run.train.size()).size();
     loss_sums.add_(result.losses * static_cast<double>(images));
     weight_sums.add_(result.task_weights * static_cast<double>(images));
     progress.epoch_images += images;
@@ -153,7 +169,7 @@ int train_epoch(const Run& run, Step& step, Progress& progress) {
   to_host(loss_sums, progress.epoch_loss_sums);
   to_host(weight_sums, progress.epoch_weight_sums);
   progress.epoch_seconds = seconds_before + seconds_since(start);
-  return signal;
+  return reason;
 }
 
 std::map<std::string, double> mean_train_losses(const Progress& progress, config::System system) {
@@ -198,7 +214,9 @@ std::map<std::string, double> mean_task_weights(const Progress& progress, config
 void finish_epoch(const Run& run, Progress& progress) {
   const Clock::time_point evaluation_start = Clock::now();
   xtasc::Progress live(fmt::format("epoch {} evaluating", progress.epoch + 1), run.val.size());
+  run.watchdog.beat("evaluation before image", 1);
   const Evaluation evaluation = evaluate(run.config, run.learner, run.val, *run.communicator, [&](std::int64_t images) {
+    run.watchdog.beat("evaluation before image", images + 1);
     live.update(std::min(images * run.session.size(), run.val.size()), "images");
   });
   const double evaluation_seconds = seconds_since(evaluation_start);
@@ -232,77 +250,33 @@ void finish_epoch(const Run& run, Progress& progress) {
   if (run.is_first()) {
     // The log first: a resumed run cuts it back to the checkpoint's epoch, so a crash in between repeats, never loses.
     const Clock::time_point checkpoint_start = Clock::now();
+    run.watchdog.beat("checkpoint of epoch", progress.epoch);
     if (record.is_best) {
-      run.best.save(run.learner, progress, run.identity, /*with_optimizer=*/false);
+      run.save(run.best, progress, /*with_optimizer=*/false);
     }
     record.seconds["checkpoint"] = seconds_since(checkpoint_start);
+    run.claim->check_still_ours();
     results::append_metrics(run.folder.metrics(), record);
-    run.last.save(run.learner, progress, run.identity, /*with_optimizer=*/true);
+    run.save(run.last, progress, /*with_optimizer=*/true);
   }
   log_line(epoch_text(record, run.config.train.epochs));
 }
 
-results::Provenance provenance_of(const Run& run, const RunOptions& options) {
-  const SourceVersion source = source_version();
-  const pack::Schema& schema = run.pack.schema();
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  results::Provenance provenance;
-  provenance.version = source.version;
-  provenance.commit = source.commit;
-  provenance.diff_hash = source.diff_hash;
-  provenance.build_type = source.build_type;
-  provenance.compiler = source.compiler;
-  provenance.libraries = library_versions(*run.communicator);
-  provenance.hosts = run.session.gather(host.data());
-  provenance.devices = run.session.gather(describe_device(run.device));
-  provenance.world_size = run.session.size();
-  provenance.precision = config::name(run.config.run.precision);
-  provenance.pack_path = run.pack.path().string();
-  provenance.pack_digest = schema.content_digest;
-  provenance.pack_dataset = schema.dataset;
-  provenance.pack_height = schema.height;
-  provenance.pack_width = schema.width;
-  provenance.pack_num_classes = run.learner.net.num_classes();
-  provenance.pack_depth_kind = pack::depth_kind_name(schema.depth_kind);
-  provenance.command_line = options.command_line;
-  provenance.started = results::utc_now();
-  provenance.num_parameters = run.learner.net.parameters().num_parameters();
-  return provenance;
-}
-
-/// config.toml and provenance.json; a resumed run keeps the first start's and adds its own time.
-void write_records(const Run& run, const RunOptions& options, bool resumes) {
-  results::Provenance provenance = provenance_of(run, options);  // collective
-  if (!run.is_first()) {
-    return;
-  }
-  if (resumes && fs::exists(run.folder.provenance())) {
-    const std::string now = provenance.started;
-    provenance = results::read_provenance(run.folder.provenance());
-    provenance.resumed.push_back(now);
-  }
-  io::write_file_atomically(run.folder.config(), config::to_toml(run.config, /*documented=*/false));
-  results::write_provenance(run.folder.provenance(), provenance);
-}
-
-void mark_done(const Run& run) {
-  results::Provenance provenance = results::read_provenance(run.folder.provenance());
-  provenance.finished = results::utc_now();
-  results::write_provenance(run.folder.provenance(), provenance);
-  io::write_file_atomically(run.folder.done_marker(), provenance.finished + "\n");
-}
-
-/// Rank 0 looks at the folder and all ranks act on what it saw. \returns whether the run is already done
-bool prepare_folder(const dist::MpiSession& session, const results::RunFolder& folder, bool restart) {
+/// Rank 0 claims the folder, unless the run is already done; all ranks learn which. \returns whether it is done
+bool prepare_folder(const dist::MpiSession& session, const results::RunFolder& folder, const RunOptions& options,
+                    std::optional<results::RunClaim>& claim) {
   std::string state = "open";
   if (session.rank() == 0) {
-    if (restart) {
+    results::prepare_run_folder(folder);
+    if (options.restart || !folder.is_done()) {
+      claim.emplace(folder, options.take_over);
+      fs::remove(folder.stop_request());  // it was for an earlier start
+    }
+    if (options.restart) {
       for (const fs::path& path : {folder.done_marker(), folder.metrics(), folder.checkpoints(), folder.provenance()}) {
         fs::remove_all(path);
       }
     }
-    results::prepare_run_folder(folder);
     state = folder.is_done() ? "done" : "open";
   }
   return session.broadcast(state) == "done";
@@ -348,16 +322,21 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, c
   const auto num_classes = static_cast<std::int64_t>(pack.schema().label_sets[label_set].class_names.size());
 
   const results::RunFolder folder{fs::path(config.run.output) / results::run_id(config)};
-  if (prepare_folder(session, folder, options.restart)) {
+  std::optional<results::RunClaim> claim;
+  if (prepare_folder(session, folder, options, claim)) {
     log_info("{} is DONE; --restart would train it again", folder.root.string());
     return ExitCode::success;
   }
   data::Dataset train(pack, pack::Split::train, label_set, device);
   data::Dataset val(pack, pack::Split::val, label_set, device);
+  Watchdog watchdog(std::chrono::seconds(config.run.stall_seconds),
+                    fmt::format("rank {} on {}", session.rank(), dist::host_name()));
   RunIdentity identity = {config::identity_text(config), pack.schema().content_digest};
   Run run{.session = session,
           .config = config,
           .folder = folder,
+          .claim = claim ? &*claim : nullptr,
+          .watchdog = watchdog,
           .device = device,
           .communicator = dist::make_communicator(session, device.type()),
           .pack = std::move(pack),
@@ -373,25 +352,33 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, c
            run.learner.net.parameters().num_parameters(), session.size(), session.size() == 1 ? "" : "s",
            run.communicator->backend(), config::name(config.run.precision), describe_device(device));
   log_info("run folder {}", folder.root.string());
+  log_ranks(session, device);
 
   Progress progress = start_or_resume(run);
-  write_records(run, options, progress.step > 0);
-  Step step(config, run.learner, *run.communicator);
+  const results::Provenance provenance =
+      provenance_of(session, config, run.pack, run.learner, device, *run.communicator, options.command_line);
+  if (run.is_first()) {
+    write_records(folder, config, provenance, /*resumes=*/progress.step > 0);
+  }
+  Step plain_step(config, run.learner, *run.communicator);
+  CapturedStep step(plain_step, recorder_for(config, device, *run.communicator));
   while (progress.epoch < config.train.epochs && !reached_max_steps(config.train, progress)) {
-    const int signal = train_epoch(run, step, progress);
-    if (signal != 0) {
+    const int reason = train_epoch(run, step, progress);
+    if (reason != 0) {
+      watchdog.beat("checkpoint after step", progress.step);
       if (run.is_first()) {
-        run.last.save(run.learner, progress, run.identity, /*with_optimizer=*/true);
+        run.save(run.last, progress, /*with_optimizer=*/true);
       }
       session.barrier();
-      log_warning("stopped by {} after {} steps, checkpoint written; the same command resumes", signal_name(signal),
+      log_warning("stopped by {} after {} steps, checkpoint written; the same command resumes", signal_name(reason),
                   progress.step);
       return ExitCode::interrupted;
     }
     finish_epoch(run, progress);
   }
   if (run.is_first()) {
-    mark_done(run);
+    claim->check_still_ours();
+    mark_done(folder);
   }
   session.barrier();
   return ExitCode::success;

@@ -1,0 +1,73 @@
+#include "sweep/folder.hpp"
+
+#include <unistd.h>
+
+#include <string_view>
+#include <system_error>
+
+#include "core/error.hpp"
+#include "io/atomic_file.hpp"
+#include "io/checksum.hpp"
+
+namespace fs = std::filesystem;
+
+namespace xtasc::sweep {
+
+namespace {
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check(!error, "cannot make the folder {}: {}", folder.string(), error.message());
+}
+
+}  // namespace
+
+void prepare_sweep_folder(const SweepFolder& folder) {
+  for (const fs::path& path :
+       {folder.root, folder.own() / "claims", folder.frozen(), folder.own() / "configs", folder.submissions()}) {
+    make_folder(path);
+  }
+}
+
+FileLock lock_sweep(const SweepFolder& folder) {
+  constexpr double kTimeoutSeconds = 60.0;
+  return FileLock::take(folder.lock(), this_process(), kTimeoutSeconds);
+}
+
+fs::path find_trainer(const std::string& given) {
+  std::error_code error;
+  const fs::path trainer =
+      given.empty() ? fs::read_symlink("/proc/self/exe", error).parent_path() / "xtasc-train" : fs::path(given);
+  if (!fs::is_regular_file(trainer, error) || ::access(trainer.c_str(), X_OK) != 0) {
+    fail_usage("{} is no program: build xtasc-train, or name it with --trainer", trainer.string());
+  }
+  return trainer;
+}
+
+fs::path freeze_trainer(const SweepFolder& folder, const fs::path& trainer) {
+  const std::string content = io::read_file(trainer);
+  const fs::path copy = folder.frozen() / io::digest_hex(content).substr(0, 12) / "xtasc-train";
+  std::error_code error;
+  if (!fs::exists(copy, error)) {
+    make_folder(copy.parent_path());
+    const fs::path temporary = io::temporary_path(copy);
+    io::write_file_atomically(temporary, std::string_view(content));
+    fs::permissions(temporary, fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec |
+                                   fs::perms::others_read | fs::perms::others_exec);
+    io::publish_file(temporary, copy);
+  }
+  return copy;
+}
+
+fs::path freeze_config(const SweepFolder& folder, const PlannedRun& run) {
+  const fs::path path = folder.config(run.id);
+  const std::string text = config::to_toml(run.config, /*documented=*/false);
+  std::error_code error;
+  if (!fs::exists(path, error) || io::read_file(path) != text) {
+    io::write_file_atomically(path, std::string_view(text));
+  }
+  return path;
+}
+
+}  // namespace xtasc::sweep

@@ -1,0 +1,343 @@
+#include "sweep/local.hpp"
+
+#include <time.h>  // NOLINT: nanosleep
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+
+#include "core/log.hpp"
+#include "core/progress.hpp"
+#include "core/signals.hpp"
+#include "results/provenance.hpp"
+#include "sweep/live_block.hpp"
+#include "sweep/process.hpp"
+#include "sweep/select.hpp"
+#include "sweep/slots.hpp"
+
+namespace fs = std::filesystem;
+
+namespace xtasc::sweep {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+
+constexpr Seconds kPoll{0.1};
+constexpr Seconds kDraw{1.0};
+constexpr Seconds kPlainLine{60.0};
+constexpr Seconds kRetryClaim{2.0};
+/// A run that was asked to stop may finish its step and write a checkpoint; one that does not is made to.
+constexpr Seconds kStopPatience{300.0};
+/// A signal that comes before mpirun has started its ranks is lost, and one too many does no harm.
+constexpr Seconds kStopAgain{5.0};
+
+std::string title_of(const PlannedRun& run) {
+  return fmt::format("{} ({}, seed {})", run.id, run.row, run.config.run.seed);
+}
+
+/// Sleeps, but not through a signal.
+void sleep_for(Seconds seconds) {
+  const timespec time = {.tv_sec = 0, .tv_nsec = static_cast<long>(seconds.count() * 1e9)};
+  ::nanosleep(&time, nullptr);
+}
+
+/// What a signal that we sent left behind counts as stopped, even where it came before the run listened.
+bool was_stopped(int code) {
+  return code == static_cast<int>(ExitCode::interrupted) || code == 128 + SIGUSR2 || code == 128 + SIGTERM ||
+         code == 128 + SIGKILL || code == 128 + SIGINT;
+}
+
+/// A finished run of the same id in a sweep beside this one is linked, not run again.
+void adopt_finished_runs(const Sweep& sweep, const SweepFolder& folder) {
+  std::error_code error;
+  for (const PlannedRun& run : sweep.runs) {
+    if (fs::exists(fs::symlink_status(folder.run(run.id).root, error))) {
+      continue;
+    }
+    for (const fs::directory_entry& sibling : fs::directory_iterator(folder.root / "..", error)) {
+      const results::RunFolder other{sibling.path() / run.id};
+      if (!fs::is_symlink(other.root, error) && other.is_done()) {
+        fs::create_directory_symlink(fs::path("..") / sibling.path().filename() / run.id, folder.run(run.id).root,
+                                     error);
+        log_info("{} is done in {} already: linked", title_of(run), sibling.path().filename().string());
+        break;
+      }
+    }
+  }
+}
+
+/// Runs one sweep's runs on this machine.
+class LocalDriver {
+ public:
+  LocalDriver(const Sweep& sweep, const LocalOptions& options)
+      : sweep_(sweep),
+        options_(options),
+        folder_{sweep.folder},
+        ranks_(options.ranks > 0 ? options.ranks : sweep.ranks) {
+    const std::vector<const PlannedRun*> selected = select(sweep, options.only);
+    const fs::path trainer = find_trainer(options.trainer);
+    prepare_sweep_folder(folder_);
+    const FileLock lock = lock_sweep(folder_);
+    adopt_finished_runs(sweep, folder_);
+    trainer_ = freeze_trainer(folder_, trainer);
+    for (const PlannedRun* run : selected) {
+      freeze_config(folder_, *run);
+      waiting_.push_back({run, Clock::time_point{}});
+    }
+    num_selected_ = selected.size();
+    for (Slot& slot : divide(allowed_cores(), visible_gpus(), options.jobs)) {
+      slots_.push_back({.slot = std::move(slot), .is_taken = false});
+    }
+  }
+
+  ExitCode run() {
+    while (!running_.empty() || (!waiting_.empty() && may_start())) {
+      collect_ended();
+      if (stop_signal() != 0) {
+        stop();
+      } else {
+        start_next();
+      }
+      show();
+      sleep_for(kPoll);
+    }
+    block_.erase();
+    return report();
+  }
+
+ private:
+  struct Waiting {
+    const PlannedRun* run;
+    Clock::time_point not_before;
+    bool is_elsewhere = false;
+  };
+  struct Place {
+    Slot slot;
+    bool is_taken;
+  };
+  struct Running {
+    const PlannedRun* run;
+    FileLock claim;
+    Process process;
+    Place* place;
+    Clock::time_point start;
+  };
+  struct Failure {
+    const PlannedRun* run;
+    std::string reason;
+  };
+
+  [[nodiscard]] bool may_start() const {
+    return stop_signal() == 0 && (options_.max_failures == 0 || num_failures_ < options_.max_failures);
+  }
+
+  void start_next() {
+    for (Place& place : slots_) {
+      if (!place.is_taken) {
+        while (may_start() && !place.is_taken && try_next(place)) {
+        }
+      }
+    }
+  }
+
+  /// Takes the first run that may be tried now. \returns false when there is none
+  bool try_next(Place& place) {
+    const auto next = std::ranges::find_if(waiting_, [](const Waiting& w) { return w.not_before <= Clock::now(); });
+    if (next == waiting_.end()) {
+      return false;
+    }
+    const PlannedRun& run = *next->run;
+    auto claim = FileLock::try_take(folder_.claim(run.id), this_process());
+    const RunStatus status = status_of(folder_, run, options_.queue, claim ? Claims::ignore : Claims::heed);
+    const auto drop = [&] { waiting_.erase(next); };
+    if (status.state == State::done) {
+      ++num_done_;
+      drop();
+    } else if (!claim || status.state == State::running) {
+      if (options_.queue.contains(run.id)) {
+        left_alone_.push_back({&run, status.detail});
+        drop();
+      } else {
+        wait_for_other(*next, status);
+      }
+    } else if (status.state == State::queued) {
+      left_alone_.push_back({&run, status.detail});
+      drop();
+    } else if (status.state == State::failed || status.state == State::incomplete) {
+      failed_before_.push_back({&run, status.detail});
+      drop();
+    } else {
+      drop();
+      start(run, std::move(*claim), place);
+    }
+    return true;
+  }
+
+  void wait_for_other(Waiting& waiting, const RunStatus& status) {
+    if (!waiting.is_elsewhere) {
+      say(fmt::format("{} is running already ({}): waiting for it", title_of(*waiting.run), status.detail));
+    }
+    waiting.is_elsewhere = true;
+    waiting.not_before = Clock::now() + std::chrono::duration_cast<Clock::duration>(kRetryClaim);
+  }
+
+  void start(const PlannedRun& run, FileLock claim, Place& place) {
+    std::vector<std::string> command = launcher(place.slot, ranks_, slots_.size() == 1);
+    const bool is_bound_by_launcher = std::ranges::find(command, "core") != command.end();
+    command.insert(command.end(), {trainer_.string(), "--config", folder_.config(run.id).string()});
+    std::error_code error;
+    fs::create_directories(folder_.run(run.id).root, error);
+    check(!error, "cannot make the folder {}: {}", folder_.run(run.id).root.string(), error.message());
+    std::ofstream log(folder_.log(run.id), std::ios::app);
+    log << fmt::format("{}{} on {}: {}\n", kAttemptMark, results::utc_now(), this_host(), fmt::join(command, " "));
+    check(static_cast<bool>(log.flush()), "cannot write to {}", folder_.log(run.id).string());
+    log.close();
+    fs::remove(folder_.end(run.id), error);
+    Process process({.command = command,
+                     .environment = environment(place.slot, ranks_),
+                     .log = folder_.log(run.id),
+                     .cores = is_bound_by_launcher ? std::vector<int>{} : place.slot.cores,
+                     .inherited = claim.descriptor(),
+                     .signal_when_orphaned = SIGUSR2});
+    place.is_taken = true;
+    say(fmt::format("{} started", title_of(run)));
+    running_.push_back({&run, std::move(claim), std::move(process), &place, Clock::now()});
+  }
+
+  void collect_ended() {
+    for (auto job = running_.begin(); job != running_.end();) {
+      const auto code = job->process.poll();
+      if (!code) {
+        ++job;
+        continue;
+      }
+      const bool is_stopped = stop_time_ && was_stopped(*code);
+      write_end(folder_, job->run->id,
+                {.code = is_stopped ? static_cast<int>(ExitCode::interrupted) : *code, .by = this_process()});
+      told_end(*job);
+      job->place->is_taken = false;
+      job = running_.erase(job);
+    }
+  }
+
+  void told_end(const Running& job) {
+    const RunStatus status = status_of(folder_, *job.run, {}, Claims::ignore);
+    const std::string time = duration_text(Seconds(Clock::now() - job.start).count());
+    switch (status.state) {
+      case State::done:
+        ++num_done_;
+        say(fmt::format("{} done after {}, {} of {} done", title_of(*job.run), time, num_done_, num_selected_));
+        break;
+      case State::interrupted:
+        say(fmt::format("{} stopped after {}, at epoch {} of {}", title_of(*job.run), time, status.epoch,
+                        status.epochs));
+        break;
+      default:
+        ++num_failures_;
+        failed_.push_back({job.run, status.detail});
+        say(fmt::format("{} {} after {}: {}", title_of(*job.run), name(status.state), time, status.detail));
+        if (!may_start() && !waiting_.empty() && stop_signal() == 0) {
+          say(fmt::format("{} failed, the limit of --max-failures: no further run is started", num_failures_));
+        }
+    }
+  }
+
+  void stop() {
+    const Clock::time_point now = Clock::now();
+    if (!stop_time_) {
+      stop_time_ = now;
+      say(fmt::format("{}: stopping {} run{} after a checkpoint; the same command goes on", signal_name(stop_signal()),
+                      running_.size(), running_.size() == 1 ? "" : "s"));
+    }
+    if (now - *stop_time_ > kStopPatience) {
+      for (Running& job : running_) {
+        job.process.kill_group();
+      }
+    } else if (now - last_stop_ >= kStopAgain) {
+      last_stop_ = now;
+      for (Running& job : running_) {
+        job.process.signal(SIGUSR2);  // mpirun passes it on to the ranks; SIGTERM it would answer by killing them
+      }
+    }
+  }
+
+  void show() {
+    const Clock::time_point now = Clock::now();
+    if (now - last_shown_ < (block_.is_on_terminal() ? kDraw : kPlainLine)) {
+      return;
+    }
+    const bool is_first_plain = last_shown_ == Clock::time_point{} && !block_.is_on_terminal();
+    last_shown_ = now;
+    if (is_first_plain) {
+      return;
+    }
+    std::vector<std::string> lines;
+    for (const Running& job : running_) {
+      lines.push_back(fmt::format("{}: {}", title_of(*job.run), last_line(folder_.log(job.run->id))));
+    }
+    lines.push_back(fmt::format("{}: {} of {} done, {} running, {} waiting{}", sweep_.name, num_done_, num_selected_,
+                                running_.size(), waiting_.size(),
+                                num_failures_ == 0 ? "" : fmt::format(", {} failed", num_failures_)));
+    if (block_.is_on_terminal()) {
+      block_.draw(lines);
+    } else {
+      for (const std::string& line : lines) {
+        log_line(line);
+      }
+    }
+  }
+
+  ExitCode report() {
+    for (const auto& [failures, what] : {std::pair{&failed_before_, "failed before"}, {&failed_, "failed"}}) {
+      for (const Failure& failure : *failures) {
+        log_warning("{} {}: {}", title_of(*failure.run), what, failure.reason);
+      }
+    }
+    for (const Failure& other : left_alone_) {
+      log_info("{} is left to the cluster: {}", title_of(*other.run), other.reason);
+    }
+    if (!failed_before_.empty() || !failed_.empty()) {
+      log_info(
+          "`xtasc-sweep logs` shows all that a run said, `xtasc-sweep retry --failed` lets failed ones start again");
+    }
+    log_info("{}: {} of {} done", sweep_.name, num_done_, num_selected_);
+    if (stop_signal() != 0) {
+      return ExitCode::interrupted;
+    }
+    return num_done_ == num_selected_ ? ExitCode::success : ExitCode::failure;
+  }
+
+  void say(const std::string& text) {
+    block_.erase();
+    log_line(text);
+  }
+
+  const Sweep& sweep_;
+  const LocalOptions& options_;
+  SweepFolder folder_;
+  std::int64_t ranks_;
+  fs::path trainer_;
+  std::vector<Place> slots_;
+  std::vector<Waiting> waiting_;
+  std::vector<Running> running_;
+  std::vector<Failure> failed_before_, failed_, left_alone_;
+  std::size_t num_selected_ = 0;
+  std::size_t num_done_ = 0;
+  std::int64_t num_failures_ = 0;
+  std::optional<Clock::time_point> stop_time_;
+  Clock::time_point last_stop_{};
+  LiveBlock block_;
+  Clock::time_point last_shown_{};
+};
+
+}  // namespace
+
+ExitCode run_here(const Sweep& sweep, const LocalOptions& options) {
+  install_stop_handlers();
+  return LocalDriver(sweep, options).run();
+}
+
+}  // namespace xtasc::sweep

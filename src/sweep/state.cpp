@@ -1,0 +1,201 @@
+#include "sweep/state.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <fstream>
+
+#include "core/error.hpp"
+#include "io/atomic_file.hpp"
+#include "results/json_fields.hpp"
+#include "results/metrics_log.hpp"
+
+namespace fs = std::filesystem;
+
+namespace xtasc::sweep {
+
+namespace {
+
+/// The end of a file: enough for the last messages of a run.
+std::string tail(const fs::path& path) {
+  constexpr std::streamoff kMaxBytes = 64 * 1024;
+  std::ifstream stream(path, std::ios::binary | std::ios::ate);
+  if (!stream) {
+    return {};
+  }
+  const std::streamoff size = stream.tellg();
+  stream.seekg(std::max<std::streamoff>(0, size - kMaxBytes));
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+/// Lines that say something; a carriage return (a progress line's) begins a new one.
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find_first_of("\r\n", begin), text.size());
+    std::string line = text.substr(begin, end - begin);
+    if (line.find_first_not_of(" \t") != std::string::npos) {
+      lines.push_back(std::move(line));
+    }
+    begin = end + 1;
+  }
+  return lines;
+}
+
+std::string without_time_of_day(const std::string& line) {
+  const bool has_time = line.size() > 9 && line[2] == ':' && line[5] == ':' && line[8] == ' ' &&
+                        std::isdigit(static_cast<unsigned char>(line[0])) != 0;
+  return has_time ? line.substr(9) : line;
+}
+
+std::int64_t epochs_completed(const fs::path& metrics) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(metrics, ignored)) {
+    return 0;
+  }
+  try {
+    const auto records = results::read_metrics(metrics);
+    return records.empty() ? 0 : records.back().epoch;
+  } catch (const Error&) {
+    return 0;  // a table would name the broken line; here the run just has no epoch to show
+  }
+}
+
+bool was_started(const results::RunFolder& run) {
+  std::error_code ignored;
+  return fs::exists(run.metrics(), ignored) || fs::exists(run.checkpoints(), ignored) ||
+         fs::exists(run.config(), ignored) || fs::exists(run.root / "attempt.json", ignored);
+}
+
+/// Rank 0 of a run that was started by hand on this machine, by attempt.json, which the trainer writes at its start.
+std::optional<std::string> living_trainer(const results::RunFolder& run) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(run.root / "attempt.json", ignored)) {
+    return std::nullopt;
+  }
+  try {
+    const auto json = results::json_fields::parse(io::read_file(run.root / "attempt.json"));
+    const auto host = results::json_fields::get<std::string>(json, "host");
+    const auto process = results::json_fields::get<std::int64_t>(json, "pid");
+    std::ifstream stream(fmt::format("/proc/{}/cmdline", process), std::ios::binary);
+    const std::string command(std::istreambuf_iterator<char>(stream), {});
+    const bool lives = host == this_host() && command.find("xtasc-train") != std::string::npos;
+    return lives ? std::optional(fmt::format("{}, process {}", host, process)) : std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;  // of another version: says nothing
+  }
+}
+
+std::string job_text(const QueueState& job) {
+  return job.text.empty() ? fmt::format("job {}", job.job) : fmt::format("job {}, {}", job.job, job.text);
+}
+
+}  // namespace
+
+std::string_view name(State state) {
+  constexpr std::array<std::string_view, 7> kNames = {"waiting",    "queued", "running", "interrupted",
+                                                      "incomplete", "failed", "done"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queue& queue, Claims claims) {
+  const results::RunFolder files = folder.run(run.id);
+  RunStatus status{.state = State::waiting,
+                   .epoch = epochs_completed(files.metrics()),
+                   .epochs = run.config.train.epochs,
+                   .detail = {}};
+  const auto is = [&status](State state, std::string detail) {
+    status.state = state;
+    status.detail = std::move(detail);
+    return status;
+  };
+  const auto job = queue.find(run.id);
+  const bool has_job = job != queue.end();
+  std::optional<End> end = read_end(folder, run.id);
+  std::string ended_text;
+  const bool is_done = files.is_done();
+  if (is_done && (!end || end->code == 0)) {
+    return is(State::done, "");
+  }
+  if (claims == Claims::heed) {
+    if (const auto holder = lock_holder(folder.claim(run.id))) {
+      return is(State::running, *holder);
+    }
+  }
+  if (has_job && job->second.kind == QueueState::Kind::running) {
+    return is(State::running, job_text(job->second));
+  }
+  if (has_job && job->second.kind == QueueState::Kind::queued) {
+    return is(State::queued, job_text(job->second));
+  }
+  if (const auto trainer = living_trainer(files)) {
+    return is(State::running, *trainer);
+  }
+  if (has_job && !end && job->second.kind == QueueState::Kind::ended) {
+    end = End{.code = job->second.code, .by = job->second.job};
+    ended_text = job->second.text;
+  }
+  if (!end) {
+    return was_started(files) ? is(State::interrupted, "") : status;
+  }
+  if (is_done) {
+    return is(State::failed, fmt::format("DONE, but it ended with exit code {}", end->code));
+  }
+  if (end->code == static_cast<int>(ExitCode::interrupted)) {
+    return is(State::interrupted, ended_text);
+  }
+  if (end->code == 0) {
+    return is(State::incomplete, "ended with exit code 0, but wrote no DONE");
+  }
+  const std::string line = last_error_line(folder.log(run.id));
+  return is(State::failed, !line.empty()         ? line
+                           : !ended_text.empty() ? ended_text
+                                                 : fmt::format("exit code {}", end->code));
+}
+
+std::vector<RunStatus> statuses(const Sweep& sweep, const Queue& queue) {
+  const SweepFolder folder{sweep.folder};
+  std::vector<RunStatus> all;
+  for (const PlannedRun& run : sweep.runs) {
+    all.push_back(status_of(folder, run, queue));
+  }
+  return all;
+}
+
+void write_end(const SweepFolder& folder, const std::string& id, const End& end) {
+  const results::json_fields::Json json = {{"code", end.code}, {"by", end.by}};
+  io::write_file_atomically(folder.end(id), std::string_view(json.dump() + "\n"));
+}
+
+std::optional<End> read_end(const SweepFolder& folder, const std::string& id) {
+  const fs::path path = folder.end(id);
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) {
+    return std::nullopt;
+  }
+  try {
+    const auto json = results::json_fields::parse(io::read_file(path));
+    return End{.code = results::json_fields::get<int>(json, "code"),
+               .by = json.contains("by") ? results::json_fields::get<std::string>(json, "by") : std::string()};
+  } catch (const Error&) {
+    return End{.code = 1, .by = {}};
+  }
+}
+
+std::string last_error_line(const fs::path& log) {
+  std::string text = fmt::format("\n{}", tail(log));
+  if (const auto attempt = text.rfind(fmt::format("\n{}", kAttemptMark)); attempt != std::string::npos) {
+    text.erase(0, std::min(text.find('\n', attempt + 1), text.size()));
+  }
+  const auto lines = lines_of(text);
+  const auto error = std::find_if(lines.rbegin(), lines.rend(),
+                                  [](const std::string& line) { return line.find(": error: ") != std::string::npos; });
+  return error != lines.rend() ? *error : lines.empty() ? "" : lines.back();
+}
+
+std::string last_line(const fs::path& log) {
+  const auto lines = lines_of(tail(log));
+  return lines.empty() ? "" : without_time_of_day(lines.back());
+}
+
+}  // namespace xtasc::sweep

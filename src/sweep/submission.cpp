@@ -1,0 +1,295 @@
+#include "sweep/submission.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <set>
+#include <sstream>
+#include <thread>
+
+#include "core/error.hpp"
+#include "core/log.hpp"
+#include "io/atomic_file.hpp"
+#include "results/run_folder.hpp"
+
+namespace xtasc::sweep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using nlohmann::json;
+using std::chrono::seconds;
+
+/// An sbatch that was killed may have reached the controller, which may not have got round to it yet.
+constexpr seconds kUnderWay{30};
+constexpr int kAttempts = 8;
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+Submission read_submission(const fs::path& folder) {
+  const fs::path path = folder / "submission.json";
+  try {
+    const json read = json::parse(io::read_file(path));
+    return {.token = read.at("token").get<std::string>(),
+            .folder = folder,
+            .sequence = read.at("sequence").get<std::int64_t>(),
+            .created_unix = read.at("created_unix").get<std::int64_t>(),
+            .job = read.at("job").get<std::string>(),
+            .refused = read.at("refused").get<std::string>(),
+            .runs_per_element = read.at("runs_per_element").get<std::int64_t>(),
+            .runs = lines_of(io::read_file(folder / "tasks.txt"))};
+  } catch (const json::exception& error) {
+    fail("{} is damaged: {}", path.string(), error.what());
+  }
+}
+
+void write_record(const Submission& submission) {
+  const nlohmann::ordered_json record = {{"token", submission.token},
+                                         {"sequence", submission.sequence},
+                                         {"created_unix", submission.created_unix},
+                                         {"job", submission.job},
+                                         {"refused", submission.refused},
+                                         {"runs_per_element", submission.runs_per_element},
+                                         {"num_runs", submission.runs.size()}};
+  io::write_file_atomically(submission.folder / "submission.json", record.dump(2) + "\n");
+}
+
+/// The batch script's word on how a run ended, without the exit code; empty: it did not.
+std::string ended_text(const Submission& submission, const std::string& run) {
+  std::ifstream stream(submission.folder / "ended" / run);
+  std::string line;
+  if (!std::getline(stream, line)) {
+    return {};
+  }
+  const auto space = line.find(' ');
+  return space == std::string::npos ? line : line.substr(space + 1);
+}
+
+bool holds(const SlurmJob& job, std::int64_t element) {
+  return std::any_of(job.elements.begin(), job.elements.end(),
+                     [element](const auto& range) { return range.first <= element && element <= range.second; });
+}
+
+/// Slurm's record of one element; an active one first, where the script was submitted by hand as well.
+const SlurmJob* job_of(const std::vector<SlurmJob>& jobs, const Submission& submission, std::int64_t element) {
+  const SlurmJob* found = nullptr;
+  for (const SlurmJob& job : jobs) {
+    if (job.token == submission.token && holds(job, element) && (found == nullptr || is_active(job.state))) {
+      found = &job;
+    }
+  }
+  return found;
+}
+
+/// Takes the job id from the queue where it is there. \returns whether the answer is known now
+bool find_answer(Submission& submission, const std::vector<SlurmJob>& jobs) {
+  for (const SlurmJob& job : jobs) {
+    if (job.token == submission.token) {
+      submission.job = fmt::format("{}", job.array);
+      write_record(submission);
+      return true;
+    }
+  }
+  return false;
+}
+
+bool lacks_answer(const Submission& submission) {
+  return submission.job.empty() && submission.refused.empty();
+}
+
+}  // namespace
+
+std::vector<Submission> read_submissions(const SweepFolder& folder) {
+  std::vector<Submission> submissions;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder.submissions(), error)) {
+    if (fs::exists(entry.path() / "submission.json")) {  // else: killed before sbatch was near
+      submissions.push_back(read_submission(entry.path()));
+    }
+  }
+  std::sort(submissions.begin(), submissions.end(),
+            [](const Submission& a, const Submission& b) { return a.sequence < b.sequence; });
+  return submissions;
+}
+
+void write_submission(const Submission& submission, const std::string& script) {
+  std::error_code error;
+  for (const char* part : {"log", "ended", "starts"}) {
+    fs::create_directories(submission.folder / part, error);
+    check(!error, "cannot make {}: {}", (submission.folder / part).string(), error.message());
+  }
+  io::write_file_atomically(submission.folder / "job.sbatch", std::string_view(script));
+  io::write_file_atomically(submission.folder / "tasks.txt", fmt::format("{}\n", fmt::join(submission.runs, "\n")));
+  write_record(submission);
+}
+
+std::string new_token() {
+  std::random_device random;
+  return fmt::format("{:06x}{:06x}", random() & 0xFFFFFFU, random() & 0xFFFFFFU);
+}
+
+SubmittedRuns submitted_runs(const std::vector<Submission>& submissions, const std::vector<SlurmJob>& jobs) {
+  SubmittedRuns runs;
+  for (const Submission& submission : submissions) {
+    for (std::size_t i = 0; i < submission.runs.size(); ++i) {
+      const std::int64_t element = static_cast<std::int64_t>(i) / submission.runs_per_element;
+      const SlurmJob* job = job_of(jobs, submission, element);
+      SubmittedRun entry{.submission = submission.token, .ended = ended_text(submission, submission.runs[i])};
+      if (job != nullptr) {
+        entry.job = fmt::format("{}_{}", job->array, element);
+        entry.state = job->state;
+        entry.reason = job->reason;
+        entry.nodes = job->nodes;
+        entry.is_active = is_active(job->state) && entry.ended.empty();
+      } else if (entry.ended.empty()) {
+        continue;
+      }
+      SubmittedRun& known = runs[submission.runs[i]];
+      if (!known.is_active || entry.is_active) {
+        known = entry;
+      }
+    }
+  }
+  return runs;
+}
+
+Queue to_queue(const SubmittedRuns& runs) {
+  Queue queue;
+  for (const auto& [id, run] : runs) {
+    if (!run.is_active) {
+      queue[id] = {.kind = QueueState::Kind::ended, .job = run.job, .text = run.ended.empty() ? run.state : run.ended};
+    } else if (run.nodes.empty()) {
+      queue[id] = {.kind = QueueState::Kind::queued, .job = run.job, .text = run.reason};
+    } else {
+      queue[id] = {.kind = QueueState::Kind::running, .job = run.job, .text = run.nodes};
+    }
+  }
+  return queue;
+}
+
+Queue ask_queue(const SweepFolder& folder, seconds patience) {
+  const std::vector<Submission> submissions = read_submissions(folder);
+  return submissions.empty() ? Queue() : to_queue(submitted_runs(submissions, Slurm(patience).queue()));
+}
+
+std::vector<SlurmJob> find_lost_answers(std::vector<Submission>& submissions, const Slurm& slurm) {
+  const std::int64_t now = std::time(nullptr);
+  seconds wait{0};
+  for (const Submission& submission : submissions) {
+    if (lacks_answer(submission)) {
+      wait = std::max(wait, std::clamp(kUnderWay - seconds(now - submission.created_unix), seconds(0), kUnderWay));
+    }
+  }
+  const auto end = std::chrono::steady_clock::now() + wait;
+  bool is_announced = false;
+  while (true) {
+    std::vector<SlurmJob> jobs = slurm.queue();
+    bool all_found = true;
+    for (Submission& submission : submissions) {
+      if (lacks_answer(submission)) {
+        if (find_answer(submission, jobs)) {
+          log_info("submission {}, whose answer was lost, is job {}", submission.token, submission.job);
+        } else {
+          all_found = false;
+        }
+      }
+    }
+    if (all_found) {
+      return jobs;
+    }
+    if (std::chrono::steady_clock::now() >= end) {
+      for (Submission& submission : submissions) {
+        if (lacks_answer(submission)) {
+          submission.refused = "never arrived";
+          write_record(submission);
+          log_info("submission {} never arrived at Slurm", submission.token);
+        }
+      }
+      return jobs;
+    }
+    if (!is_announced) {
+      log_info("a submission was cut short; waiting up to {} s for it to show", wait.count());
+      is_announced = true;
+    }
+    std::this_thread::sleep_for(seconds(2));
+  }
+}
+
+void submit(Submission& submission, const Slurm& slurm, int lock) {
+  const std::string script = (submission.folder / "job.sbatch").string();
+  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
+    try {
+      if (const auto job = slurm.submit(script, lock)) {
+        submission.job = *job;
+        write_record(submission);
+        return;
+      }
+    } catch (const Error& error) {
+      submission.refused = error.what();
+      write_record(submission);
+      throw;
+    }
+    // It may have been accepted all the same. Two looks, since the controller may be slow to take it in.
+    for (const int pause : {attempt, 5}) {
+      std::this_thread::sleep_for(seconds(pause));
+      if (find_answer(submission, slurm.queue())) {
+        log_info("Slurm had accepted it: job {}", submission.job);
+        return;
+      }
+    }
+    log_info("Slurm does not have it: submitting again");
+  }
+  fail("sbatch got no answer in {} attempts; the same command tries again, and finds the job if it was accepted",
+       kAttempts);
+}
+
+std::int64_t cancel(const SweepFolder& folder, const std::vector<Submission>& submissions,
+                    const SubmittedRuns& submitted, const std::vector<std::string>& runs, const Slurm& slurm) {
+  const std::set<std::string> wanted(runs.begin(), runs.end());
+  std::set<std::string> kept_jobs;
+  for (const auto& [id, run] : submitted) {
+    if (run.is_active && !wanted.contains(id)) {
+      kept_jobs.insert(run.job);
+    }
+  }
+  std::int64_t num_active = 0;
+  std::set<std::string> jobs;
+  for (const std::string& id : wanted) {
+    const auto run = submitted.find(id);
+    if (run == submitted.end() || !run->second.is_active) {
+      continue;
+    }
+    ++num_active;
+    const auto submission = std::find_if(submissions.begin(), submissions.end(), [&](const Submission& candidate) {
+      return candidate.token == run->second.submission;
+    });
+    // First the word that keeps the batch script from starting it again, then the deed.
+    io::write_file_atomically(submission->folder / "ended" / id, std::string_view("85 cancelled\n"));
+    if (kept_jobs.contains(run->second.job)) {
+      const results::RunFolder run_folder = folder.run(id);
+      results::prepare_run_folder(run_folder);
+      io::write_file_atomically(run_folder.stop_request(), std::string_view("cancelled\n"));
+    } else {
+      jobs.insert(run->second.job);
+    }
+  }
+  if (!jobs.empty()) {
+    slurm.cancel({jobs.begin(), jobs.end()});
+  }
+  return num_active;
+}
+
+}  // namespace xtasc::sweep

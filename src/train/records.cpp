@@ -1,0 +1,75 @@
+#include "train/records.hpp"
+
+#include "core/log.hpp"
+#include "core/version.hpp"
+#include "dist/communicator.hpp"
+#include "io/atomic_file.hpp"
+
+namespace xtasc::train {
+
+results::Provenance provenance_of(const dist::MpiSession& session, const config::RunConfig& config,
+                                  const pack::Reader& pack, const Learner& learner, at::Device device,
+                                  const dist::Communicator& communicator,
+                                  const std::vector<std::string>& command_line) {
+  const SourceVersion source = source_version();
+  const pack::Schema& schema = pack.schema();
+  results::Provenance provenance;
+  provenance.version = source.version;
+  provenance.commit = source.commit;
+  provenance.diff_hash = source.diff_hash;
+  provenance.build_type = source.build_type;
+  provenance.compiler = source.compiler;
+  provenance.libraries = library_versions(communicator);
+  provenance.hosts = session.gather(dist::host_name());
+  provenance.devices = session.gather(describe_device(device));
+  provenance.world_size = session.size();
+  provenance.precision = config::name(config.run.precision);
+  provenance.pack_path = pack.path().string();
+  provenance.pack_digest = schema.content_digest;
+  provenance.pack_dataset = schema.dataset;
+  provenance.pack_height = schema.height;
+  provenance.pack_width = schema.width;
+  provenance.pack_num_classes = learner.net.num_classes();
+  provenance.pack_depth_kind = pack::depth_kind_name(schema.depth_kind);
+  provenance.command_line = command_line;
+  provenance.started = results::utc_now();
+  provenance.num_parameters = learner.net.parameters().num_parameters();
+  return provenance;
+}
+
+void write_records(const results::RunFolder& folder, const config::RunConfig& config,
+                   const results::Provenance& provenance, bool resumes) {
+  results::Provenance written = provenance;
+  if (resumes && std::filesystem::exists(folder.provenance())) {
+    written = results::read_provenance(folder.provenance());
+    written.resumed.push_back(provenance.started);
+  }
+  io::write_file_atomically(folder.config(), config::to_toml(config, /*documented=*/false));
+  results::write_provenance(folder.provenance(), written);
+}
+
+void mark_done(const results::RunFolder& folder) {
+  results::Provenance provenance = results::read_provenance(folder.provenance());
+  provenance.finished = results::utc_now();
+  results::write_provenance(folder.provenance(), provenance);
+  io::write_file_atomically(folder.done_marker(), provenance.finished + "\n");
+}
+
+void log_ranks(const dist::MpiSession& session, at::Device device) {
+  if (session.size() == 1) {
+    return;  // the run's first line says it all
+  }
+  std::string text = describe_device(device);
+#ifdef XTASC_WITH_CUDA
+  if (device.is_cuda()) {
+    text += " at " + dist::gpu_bus_id(device.index());
+  }
+#endif
+  const auto hosts = session.gather(dist::host_name());
+  const auto devices = session.gather(text);
+  for (std::size_t rank = 0; rank < hosts.size(); ++rank) {
+    log_info("rank {} -> {} -> {}", rank, hosts[rank], devices[rank]);
+  }
+}
+
+}  // namespace xtasc::train

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/run_config.hpp"
+#include "dist/communicator.hpp"
+#include "dist/mpi_session.hpp"
+#include "pack/reader.hpp"
+#include "results/provenance.hpp"
+#include "results/run_folder.hpp"
+#include "train/setup.hpp"
+
+namespace xtasc::train {
+
+/// Where the numbers of a run that starts now come from. Collective.
+[[nodiscard]] results::Provenance provenance_of(const dist::MpiSession& session, const config::RunConfig& config,
+                                                const pack::Reader& pack, const Learner& learner, at::Device device,
+                                                const dist::Communicator& communicator,
+                                                const std::vector<std::string>& command_line);
+
+/// config.toml and provenance.json; a resumed run keeps the first start's and adds its own time. Rank 0 only.
+void write_records(const results::RunFolder& folder, const config::RunConfig& config,
+                   const results::Provenance& provenance, bool resumes);
+
+/// The time of the end, and DONE. Rank 0 only.
+void mark_done(const results::RunFolder& folder);
+
+/// One line for each of several ranks: "rank 3 -> node17 -> cuda:1 (NVIDIA H200, 0000:41:00.0)". Collective.
+void log_ranks(const dist::MpiSession& session, at::Device device);
+
+}  // namespace xtasc::train

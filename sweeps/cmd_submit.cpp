@@ -1,0 +1,198 @@
+// xtasc-sweep submit: hands a sweep's runs to Slurm.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <memory>
+
+#include "io/atomic_file.hpp"
+#include "io/checksum.hpp"
+#include "results/attempt.hpp"
+#include "sweep/batch_script.hpp"
+#include "sweep/folder.hpp"
+#include "sweep/select.hpp"
+#include "sweep/submission.hpp"
+#include "sweeps/commands.hpp"
+
+namespace xtasc::sweeps {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A job's answer may take long where the controller is busy or away for a moment.
+constexpr std::chrono::seconds kPatience{600};
+/// Slurm's own default, for a dry run where no Slurm answers.
+constexpr std::int64_t kDefaultMaxArraySize = 1001;
+
+struct SubmitOptions {
+  SweepChoice choice;
+  std::string site = std::string(XTASC_SOURCE_DIR) + "/slurm/site.toml";
+  std::string form = std::string(XTASC_SOURCE_DIR) + "/slurm/job.sbatch.in";
+  std::string trainer;
+  std::vector<std::string> only;
+  bool dry_run = false;
+};
+
+/// The runs to submit, and why the others are left alone.
+struct Choice {
+  std::vector<std::string> runs;
+  std::vector<std::string> left_alone;  ///< "ID is done"
+};
+
+Choice choose(const sweep::Sweep& sweep, const SubmitOptions& options, const sweep::SubmittedRuns& submitted) {
+  const sweep::SweepFolder folder{sweep.folder};
+  Choice choice;
+  for (const sweep::PlannedRun* run : sweep::select(sweep, options.only)) {
+    const auto found = submitted.find(run->id);
+    if (folder.run(run->id).is_done()) {
+      choice.left_alone.push_back(fmt::format("{} is done", run->id));
+    } else if (found != submitted.end() && found->second.is_active) {
+      choice.left_alone.push_back(fmt::format("{} is {} as job {}", run->id,
+                                              found->second.nodes.empty() ? "queued" : "running", found->second.job));
+    } else if (sweep::lock_holder(folder.claim(run->id)) || results::is_locked(folder.run(run->id))) {
+      choice.left_alone.push_back(fmt::format("{} is running", run->id));
+    } else {
+      choice.runs.push_back(run->id);
+    }
+  }
+  return choice;
+}
+
+/// The runs in arrays that Slurm takes, each with its share of the elements that may run at once.
+std::vector<std::vector<std::string>> split(const std::vector<std::string>& runs, const sweep::Site& site,
+                                            std::int64_t max_array_size) {
+  const auto most = static_cast<std::size_t>(max_array_size * site.runs_per_gpu);
+  std::vector<std::vector<std::string>> arrays;
+  for (std::size_t begin = 0; begin < runs.size(); begin += most) {
+    const auto end = std::min(begin + most, runs.size());
+    arrays.emplace_back(runs.begin() + static_cast<std::ptrdiff_t>(begin),
+                        runs.begin() + static_cast<std::ptrdiff_t>(end));
+  }
+  return arrays;
+}
+
+std::string script_of(const sweep::Sweep& sweep, const sweep::Site& site, const std::string& form,
+                      const std::string& token, const std::string& trainer_hash, std::size_t num_runs,
+                      std::size_t num_arrays) {
+  const auto share =
+      (site.max_at_once + static_cast<std::int64_t>(num_arrays) - 1) / static_cast<std::int64_t>(num_arrays);
+  return sweep::batch_script(form, site,
+                             {.sweep = sweep.name,
+                              .token = token,
+                              .folder = fs::absolute(sweep.folder).lexically_normal(),
+                              .directory = fs::current_path(),
+                              .trainer_hash = trainer_hash,
+                              .num_runs = static_cast<std::int64_t>(num_runs),
+                              .max_at_once = share});
+}
+
+std::string plural(std::size_t count, const char* word) {
+  return fmt::format("{} {}{}", count, word, count == 1 ? "" : "s");
+}
+
+void print_left_alone(const Choice& choice) {
+  for (const std::string& line : choice.left_alone) {
+    fmt::print("{}\n", line);
+  }
+}
+
+/// What Slurm says, where it is there: a dry run works without.
+sweep::SubmittedRuns ask_if_possible(const std::vector<sweep::Submission>& submissions, std::int64_t& max_array_size) {
+  try {
+    const sweep::Slurm slurm(std::chrono::seconds(10));
+    max_array_size = slurm.max_array_size();
+    return sweep::submitted_runs(submissions, slurm.queue());
+  } catch (const Error& error) {
+    fmt::print("Slurm was not asked: {}\n", error.what());
+    return sweep::submitted_runs(submissions, {});
+  }
+}
+
+ExitCode print_dry_run(const sweep::Sweep& sweep, const sweep::Site& site, const SubmitOptions& options) {
+  std::int64_t max_array_size = kDefaultMaxArraySize;
+  const auto submitted = ask_if_possible(sweep::read_submissions({sweep.folder}), max_array_size);
+  const Choice choice = choose(sweep, options, submitted);
+  print_left_alone(choice);
+  const std::string hash = io::digest_hex(io::read_file(sweep::find_trainer(options.trainer))).substr(0, 12);
+  const auto arrays = split(choice.runs, site, max_array_size);
+  for (const auto& runs : arrays) {
+    const std::string token(12, '0');  // a real one is drawn when it is submitted
+    fmt::print("\n{} would be submitted, element by element:\n", plural(runs.size(), "run"));
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      fmt::print("{:>6}  {}\n", i / static_cast<std::size_t>(site.runs_per_gpu), runs[i]);
+    }
+    fmt::print("\nby this script:\n\n{}",
+               script_of(sweep, site, io::read_file(options.form), token, hash, runs.size(), arrays.size()));
+  }
+  if (arrays.empty()) {
+    fmt::print("nothing to submit\n");
+  }
+  return ExitCode::success;
+}
+
+ExitCode submit(const SubmitOptions& options) {
+  const sweep::Sweep sweep = options.choice.read();
+  const sweep::Site site = sweep::read_site(options.site);
+  if (options.dry_run) {
+    return print_dry_run(sweep, site, options);
+  }
+  const std::string form = io::read_file(options.form);
+  const fs::path trainer = sweep::find_trainer(options.trainer);
+  const sweep::SweepFolder folder{sweep.folder};
+  sweep::prepare_sweep_folder(folder);
+  const sweep::FileLock lock = sweep::lock_sweep(folder);
+  const sweep::Slurm slurm(kPatience);
+  std::vector<sweep::Submission> submissions = sweep::read_submissions(folder);
+  const auto jobs = sweep::find_lost_answers(submissions, slurm);
+  const Choice choice = choose(sweep, options, sweep::submitted_runs(submissions, jobs));
+  print_left_alone(choice);
+  if (choice.runs.empty()) {
+    fmt::print("nothing to submit\n");
+    return ExitCode::success;
+  }
+  const fs::path frozen = sweep::freeze_trainer(folder, trainer);
+  for (const sweep::PlannedRun& run : sweep.runs) {
+    if (std::find(choice.runs.begin(), choice.runs.end(), run.id) != choice.runs.end()) {
+      sweep::freeze_config(folder, run);
+      std::error_code ignored;
+      fs::remove(folder.run(run.id).stop_request(), ignored);  // it was for an earlier start
+    }
+  }
+  const auto arrays = split(choice.runs, site, slurm.max_array_size());
+  std::int64_t sequence = submissions.empty() ? 0 : submissions.back().sequence;
+  for (const auto& runs : arrays) {
+    const std::string token = sweep::new_token();
+    sweep::Submission submission{.token = token,
+                                 .folder = folder.submissions() / token,
+                                 .sequence = ++sequence,
+                                 .created_unix = std::time(nullptr),
+                                 .runs_per_element = site.runs_per_gpu,
+                                 .runs = runs};
+    const std::string script =
+        script_of(sweep, site, form, token, frozen.parent_path().filename().string(), runs.size(), arrays.size());
+    sweep::write_submission(submission, script);
+    sweep::submit(submission, slurm, lock.descriptor());
+    fmt::print("submitted {} as job {}\n", plural(runs.size(), "run"), submission.job);
+    std::fflush(stdout);
+  }
+  return ExitCode::success;
+}
+
+}  // namespace
+
+Command add_submit(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("submit", "Hand a sweep's runs to Slurm, all that are not done or under way");
+  const auto options = std::make_shared<SubmitOptions>();
+  add_sweep_choice(*app, options->choice);
+  app->add_option("--site", options->site, "All that is local to the cluster (.toml)")->capture_default_str();
+  add_only(*app, options->only);
+  app->add_flag("--dry-run", options->dry_run, "Print what would be submitted, and submit nothing");
+  app->add_option("--trainer", options->trainer, "The program of a run; default: xtasc-train beside this one");
+  app->add_option("--template", options->form, "The batch script's form")->capture_default_str();
+  return {app, [options] { return submit(*options); }};
+}
+
+}  // namespace xtasc::sweeps

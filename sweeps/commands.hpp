@@ -1,0 +1,55 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "sweep/local.hpp"
+#include "sweep/state.hpp"
+#include "sweep/sweep.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace xtasc::sweeps {
+
+/// A subcommand of xtasc-sweep: where the command line was parsed to, and what to do then.
+struct Command {
+  CLI::App* app;
+  std::function<ExitCode()> run;
+};
+
+/// Which sweep: a file, and assignments for all of its runs.
+struct SweepChoice {
+  std::string file;
+  std::vector<std::string> assignments;
+
+  [[nodiscard]] sweep::Sweep read() const { return sweep::read_sweep(file, assignments); }
+};
+
+/// Adds SWEEP and --set.
+void add_sweep_choice(CLI::App& app, SweepChoice& choice);
+
+/// Adds --only.
+void add_only(CLI::App& app, std::vector<std::string>& only);
+/// Adds --jobs, --ranks, --only, --max-failures, --trainer.
+void add_local_options(CLI::App& app, sweep::LocalOptions& options);
+
+/// What the cluster says of the sweep's runs; empty where nothing was ever submitted. Waits for Slurm to answer.
+/// \throws Error when it does not
+[[nodiscard]] sweep::Queue queue_of(const sweep::Sweep& sweep);
+/// The same for who only looks: without an answer it warns and returns nothing.
+[[nodiscard]] sweep::Queue queue_if_it_answers(const sweep::Sweep& sweep);
+
+// One file each: cmd_NAME.cpp adds its subcommand to the program.
+[[nodiscard]] Command add_plan(CLI::App& program);
+[[nodiscard]] Command add_run(CLI::App& program);
+[[nodiscard]] Command add_status(CLI::App& program);
+[[nodiscard]] Command add_logs(CLI::App& program);
+[[nodiscard]] Command add_retry(CLI::App& program);
+[[nodiscard]] Command add_submit(CLI::App& program);
+[[nodiscard]] Command add_cancel(CLI::App& program);
+
+}  // namespace xtasc::sweeps

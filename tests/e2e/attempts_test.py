@@ -1,0 +1,124 @@
+"""Starts of one run that get into each other's way, and ways to end it: lock, fence, watchdog, the file STOP."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import unittest
+
+import common
+from common import Programs
+
+programs: Programs
+EPOCHS = ["train.epochs=200", "train.batch_size=5"]
+
+
+def ranks_of(output: str) -> list[int]:
+    """Process ids of xtasc-train itself, not of mpirun."""
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"xtasc-train") and any(f"/{output}".encode() in word for word in words):
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+class Attempts(unittest.TestCase):
+    def start(self, output: str, *assignments: str, ranks: int = 2, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            programs.command("xtasc-train", *programs.train_arguments(output, *EPOCHS, *assignments), ranks=ranks),
+            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=programs.scratch,
+            env=os.environ | environment)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def wait_for_epoch(self, process: subprocess.Popen[str]) -> str:
+        text = ""
+        for line in process.stderr:
+            text += line
+            if "epoch 1/200:" in line:
+                return text
+        self.fail(text)
+
+    def test_ranks_are_listed_at_start(self) -> None:
+        process = self.start("listed")
+        text = self.wait_for_epoch(process)
+        host = os.uname().nodename
+        self.assertRegex(text, rf"rank 0 -> {host} -> cpu \(")
+        self.assertRegex(text, rf"rank 1 -> {host} -> cpu \(")
+
+    def test_a_second_trainer_of_the_same_run_is_refused(self) -> None:
+        first = self.start("twice")
+        self.wait_for_epoch(first)
+        second = programs.run("xtasc-train", *programs.train_arguments("twice", *EPOCHS), ranks=2)
+        self.assertEqual(second.returncode, 1, second.stderr)
+        errors = [line for line in second.stderr.splitlines() if "error" in line]
+        self.assertEqual(len(errors), 1, second.stderr)
+        self.assertRegex(errors[0], r"is being trained by attempt 1 \(.*process \d+, since ")
+        self.assertIsNone(first.poll())
+
+    def test_who_was_taken_over_stops_and_writes_nothing(self) -> None:
+        old = self.start("fenced")
+        self.wait_for_epoch(old)
+        new = self.start("fenced", XTASC_TAKE_OVER="1")
+        _, errors = old.communicate(timeout=120)
+        self.assertEqual(old.returncode, 1, errors)
+        self.assertRegex(errors, r"attempt 2 \(.*took .* over; this one \(1\) stops and writes nothing")
+        time.sleep(1.0)
+        self.assertIsNone(new.poll())
+        new.send_signal(signal.SIGUSR2)
+        _, errors = new.communicate(timeout=120)
+        self.assertEqual(new.returncode, 85, errors)
+        self.assertIn("taking", errors)
+        attempt = json.loads((programs.run_folder("fenced") / "attempt.json").read_text())
+        self.assertEqual(attempt["attempt"], 2)
+
+    def test_a_rank_that_hangs_ends_the_run_within_the_limit(self) -> None:
+        process = self.start("hanging", "run.stall_seconds=3")
+        self.wait_for_epoch(process)
+        ranks = ranks_of("hanging")
+        self.assertEqual(len(ranks), 2)
+        os.kill(ranks[1], signal.SIGSTOP)
+        begin = time.monotonic()
+        _, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 85, errors)
+        self.assertLess(time.monotonic() - begin, 20)
+        self.assertRegex(errors, r"rank \d on .*: nothing got done for 3 s in (training step|evaluation)")
+        self.assertEqual(ranks_of("hanging"), [])
+
+    def test_a_pause_of_all_ranks_is_no_hang(self) -> None:
+        process = self.start("paused", "run.stall_seconds=3")
+        self.wait_for_epoch(process)
+        ranks = ranks_of("paused")
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for rank in ranks:
+                os.kill(rank, number)
+            time.sleep(6.0 if number == signal.SIGSTOP else 2.0)
+        self.assertIsNone(process.poll(), "a suspended job was taken for one that hangs")
+
+    def test_the_file_stop_stops_all_ranks_after_a_checkpoint(self) -> None:
+        process = self.start("stopped")
+        self.wait_for_epoch(process)
+        run = programs.run_folder("stopped")
+        (run / "STOP").touch()
+        _, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 85, errors)
+        self.assertIn("stopped by the file STOP", errors)
+        self.assertTrue((run / "checkpoint/last/checkpoint.json").exists())
+        again = self.start("stopped")  # starting it again is the user's word that it may go on
+        for line in again.stderr:
+            if "resuming after" in line:
+                break
+        self.assertFalse((run / "STOP").exists())
+
+
+if __name__ == "__main__":
+    common.main()

@@ -1,0 +1,101 @@
+#include "results/attempt.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <thread>
+
+#include "core/error.hpp"
+#include "core/watchdog.hpp"
+#include "io/atomic_file.hpp"
+
+namespace xtasc::results {
+
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class AttemptTest : public ::testing::Test {
+ protected:
+  AttemptTest() : run_{fs::temp_directory_path() / ("xtasc-attempt-" + std::to_string(getpid()))} {
+    fs::remove_all(run_.root);
+    fs::create_directories(run_.root);
+  }
+  ~AttemptTest() override { fs::remove_all(run_.root); }
+  AttemptTest(const AttemptTest&) = delete;
+  AttemptTest& operator=(const AttemptTest&) = delete;
+
+  RunFolder run_;
+};
+
+TEST_F(AttemptTest, EachStartRaisesTheNumber) {
+  EXPECT_FALSE(read_attempt(run_));
+  EXPECT_FALSE(is_locked(run_));
+  for (const int number : {1, 2, 3}) {
+    const RunClaim claim(run_, /*take_over=*/false);
+    EXPECT_EQ(claim.attempt().number, number);
+    EXPECT_EQ(read_attempt(run_)->pid, getpid());
+    EXPECT_TRUE(is_locked(run_));
+    claim.check_still_ours();
+  }
+  EXPECT_FALSE(is_locked(run_));
+}
+
+TEST_F(AttemptTest, ASecondTrainerIsRefusedAndToldWhoHoldsTheRun) {
+  const RunClaim first(run_, false);
+  try {
+    const RunClaim second(run_, false);
+    FAIL() << "two at once";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("is being trained by attempt 1 ("));
+    EXPECT_THAT(error.what(), HasSubstr("process " + std::to_string(getpid())));
+  }
+  first.check_still_ours();
+}
+
+TEST_F(AttemptTest, WhoWasTakenOverWritesNoMore) {
+  const RunClaim first(run_, false);
+  const RunClaim second(run_, /*take_over=*/true);
+  second.check_still_ours();
+  try {
+    first.check_still_ours();
+    FAIL() << "the first still writes";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("attempt 2 ("));
+    EXPECT_THAT(error.what(), HasSubstr("this one (1) stops and writes nothing"));
+  }
+}
+
+TEST_F(AttemptTest, ADamagedFileIsAnErrorThatNamesIt) {
+  io::write_file_atomically(run_.attempt(), std::string_view("{"));
+  EXPECT_THROW(RunClaim(run_, false), Error);
+  EXPECT_FALSE(is_locked(run_));
+}
+
+TEST(WatchdogTest, EndsTheProcessWhenNothingGetsDone) {
+  const auto hang = [] {
+    Watchdog watchdog(std::chrono::seconds(1), "rank 3 on n1");
+    watchdog.beat("training step", 17);
+    std::this_thread::sleep_for(std::chrono::seconds(20));
+  };
+  EXPECT_EXIT(hang(), ::testing::ExitedWithCode(85),
+              "rank 3 on n1: nothing got done for 1 s in training step 17 \\(since .*the same command resumes");
+}
+
+TEST(WatchdogTest, BeatsAndTheEndKeepItQuiet) {
+  Watchdog watchdog(std::chrono::seconds(1), "rank 0 on n1");
+  for (int i = 0; i < 15; ++i) {
+    watchdog.beat("training step", i);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  const Watchdog off(std::chrono::seconds(0), "rank 0 on n1");
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+}
+
+}  // namespace
+
+}  // namespace xtasc::results

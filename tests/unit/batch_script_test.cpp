@@ -1,0 +1,128 @@
+#include "sweep/batch_script.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "io/atomic_file.hpp"
+#include "sweep/site.hpp"
+
+namespace xtasc::sweep {
+
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const fs::path kSource = XTASC_SOURCE_DIR;
+
+std::string form() {
+  return io::read_file(kSource / "slurm/job.sbatch.in");
+}
+
+BatchJob job(std::int64_t num_runs = 10) {
+  return {.sweep = "table_III",
+          .token = "0123456789ab",
+          .folder = "/home/user/results/runs/table_III",
+          .directory = "/home/user/xtasc",
+          .trainer_hash = "fedcba987654",
+          .num_runs = num_runs,
+          .max_at_once = 0};
+}
+
+std::string error_of(const std::string& site_text) {
+  try {
+    static_cast<void>(parse_site(site_text, "site.toml"));
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    return error.what();
+  }
+  return "accepted";
+}
+
+/// Compares with a file in tests/golden; XTASC_UPDATE_GOLDEN=1 writes it anew.
+void expect_golden(const std::string& text, const std::string& file) {
+  const fs::path path = kSource / "tests/golden" / file;
+  if (std::getenv("XTASC_UPDATE_GOLDEN") != nullptr) {
+    io::write_file_atomically(path, text);
+  }
+  EXPECT_EQ(text, io::read_file(path));
+}
+
+TEST(BatchScript, SixteenRanksOnTwoNodesIsTheGoldenFile) {
+  const Site site = parse_site(
+      "[job]\npartition = \"gpu\"\naccount = \"vision\"\nnodes = 2\ngpus_per_node = 8\ngpu_type = \"h100\"\n"
+      "cpus_per_rank = 12\nmax_at_once = 4\nextra = [\"--constraint=ib\"]\n"
+      "[launch]\nmodules = [\"cuda/12.8\", \"openmpi\"]\n"
+      "environment = [\"NCCL_SOCKET_IFNAME=ib0\", \"NOTE=it's here\"]\n",
+      "site.toml");
+  BatchJob batch = job();
+  batch.max_at_once = 4;
+  expect_golden(batch_script(form(), site, batch), "job.sbatch");
+}
+
+TEST(BatchScript, RunsThatShareAGpuByMpirun) {
+  const Site site = parse_site(
+      "[job]\ngpus_per_node = 1\n[launch]\nlauncher = \"mpirun\"\nruns_per_gpu = 3\n[restart]\nwarning_seconds = 300\n",
+      "site.toml");
+  const std::string text = batch_script(form(), site, job());
+  EXPECT_THAT(text, HasSubstr("#SBATCH --array=0-3\n"));
+  EXPECT_THAT(text, HasSubstr("#SBATCH --signal=B:USR2@300\n"));
+  EXPECT_THAT(text, HasSubstr("trap 'kill -USR2 \"${pids[@]}\"' USR2"));
+  EXPECT_THAT(text, HasSubstr("exec mpirun -np 1 --map-by ppr:1:node \\\n    --bind-to none \"$@\""));
+  EXPECT_THAT(text, HasSubstr("--set run.threads=2 >>"));
+  EXPECT_THAT(text, Not(HasSubstr("srun --mpi")));
+}
+
+TEST(BatchScript, NodesWithoutGpus) {
+  const Site site = parse_site("[job]\ngpus_per_node = 0\nranks_per_node = 4\ncpus_per_rank = 1\n", "site.toml");
+  const std::string text = batch_script(form(), site, job(1));
+  EXPECT_THAT(text, Not(HasSubstr("--gpus")));
+  EXPECT_THAT(text, HasSubstr("--ntasks=4 "));
+  EXPECT_THAT(text, HasSubstr("1 run in 1 element."));
+}
+
+TEST(BatchScript, FoldersWithSpacesAreQuoted) {
+  BatchJob batch = job();
+  batch.folder = "/home/some user/it's";
+  const std::string text = batch_script(form(), parse_site("", "site.toml"), batch);
+  EXPECT_THAT(text, HasSubstr("readonly SWEEP='/home/some user/it'\\''s' #"));
+  EXPECT_THAT(text, HasSubstr("#SBATCH --output=\"/home/some user/it's/.sweep/"));
+}
+
+TEST(BatchScript, AFormWithUnknownOrMissingPlacesIsRefused) {
+  const Site site = parse_site("", "site.toml");
+  EXPECT_THROW(static_cast<void>(batch_script("@NONE@", site, job())), Error);
+  EXPECT_THROW(static_cast<void>(batch_script("@SWEEP@", site, job())), Error);
+}
+
+TEST(Site, TheFileInTheRepositoryHoldsTheDefaults) {
+  const Site read = read_site(kSource / "slurm/site.toml");
+  const Site defaults = parse_site("", "site.toml");
+  EXPECT_EQ(batch_script(form(), read, job()), batch_script(form(), defaults, job()));
+}
+
+TEST(Site, FaultsAreNamedWithTheirPlace) {
+  EXPECT_EQ(error_of("[job]\nnode = 2\n"), "site.toml:2:1: unknown key \"node\" in [job]; did you mean \"nodes\"?");
+  EXPECT_EQ(error_of("[job]\nnodes = 0\n"), "site.toml:2:9: job.nodes must be an integer >= 1, found the integer 0");
+  EXPECT_EQ(error_of("[job]\npartition = \"a b\"\n"),
+            "site.toml:2:13: job.partition must be a partition's name, found the string \"a b\"");
+  EXPECT_THAT(error_of("[launch]\nlauncher = \"ssh\"\n"), HasSubstr("one of srun, mpirun"));
+  EXPECT_THAT(error_of("[launch]\nenvironment = [\"1A=b\"]\n"), HasSubstr("a list of \"NAME=value\""));
+  EXPECT_THAT(error_of("[launch]\nmodules = [\"a; rm b\"]\n"), HasSubstr("a list of module names"));
+  EXPECT_THAT(error_of("[job]\nextra = [\"--a\\n--b\"]\n"), HasSubstr("a list of options of sbatch"));
+  EXPECT_THAT(error_of("[job]\ngpus_per_node = 2\nranks_per_node = 3\n"), HasSubstr("each rank has one GPU"));
+  EXPECT_THAT(error_of("[job]\ngpus_per_node = 0\n"), HasSubstr("ranks_per_node must say"));
+  EXPECT_THAT(error_of("[restart]\nwarning_seconds = 60\n"), HasSubstr(">= 120, found 60"));
+  EXPECT_THAT(error_of("[job]\ntime = \"\"\n"), HasSubstr("job.time must not be empty"));
+}
+
+}  // namespace
+
+}  // namespace xtasc::sweep

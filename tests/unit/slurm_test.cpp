@@ -1,0 +1,228 @@
+#include "sweep/slurm.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "core/error.hpp"
+#include "io/atomic_file.hpp"
+#include "sweep/command.hpp"
+#include "sweep/submission.hpp"
+
+namespace xtasc::sweep {
+
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+
+std::string golden(const std::string& file) {
+  return io::read_file(fs::path(XTASC_SOURCE_DIR) / "tests/golden" / file);
+}
+
+TEST(Queue, RecordedBySlurm2205) {
+  const auto jobs = parse_queue(golden("squeue_22.05.json"));
+  ASSERT_EQ(jobs.size(), 4U);
+  EXPECT_EQ(jobs[0].token, "abc");
+  EXPECT_EQ(jobs[0].array, 1);
+  EXPECT_THAT(jobs[0].elements, ElementsAre(Pair(0, 0)));
+  EXPECT_EQ(jobs[0].state, "PENDING");
+  EXPECT_EQ(jobs[0].reason, "BeginTime");
+  EXPECT_EQ(jobs[1].array, 2);
+  EXPECT_EQ(jobs[1].state, "RUNNING");
+  EXPECT_EQ(jobs[1].reason, "");
+  EXPECT_EQ(jobs[1].nodes, "n[1-2]");
+  EXPECT_THAT(jobs[2].elements, ElementsAre(Pair(1, 1)));
+  EXPECT_THAT(jobs[3].elements, ElementsAre(Pair(2, 3)));
+}
+
+TEST(Queue, NumbersAsObjectsAndStatesAsListsOfLaterVersions) {
+  const auto jobs = parse_queue(golden("squeue_24.05.json"));
+  ASSERT_EQ(jobs.size(), 4U);
+  EXPECT_EQ(jobs[0].state, "PENDING");
+  EXPECT_EQ(jobs[1].state, "COMPLETING");
+  EXPECT_EQ(jobs[1].array, 2);
+  EXPECT_THAT(jobs[2].elements, ElementsAre(Pair(1, 1)));
+  EXPECT_THAT(jobs[3].elements, ElementsAre(Pair(2, 3)));
+}
+
+TEST(Queue, WhatIsNotOursIsLeftOut) {
+  EXPECT_THAT(parse_queue(R"({"jobs": [{"job_id": 7, "comment": "mine", "job_state": "RUNNING"}, {"job_id": 8}]})"),
+              IsEmpty());
+  EXPECT_THROW(static_cast<void>(parse_queue("slurm_load_jobs error")), Error);
+  EXPECT_THROW(static_cast<void>(parse_queue("{}")), Error);
+}
+
+TEST(Queue, ElementsThatWait) {
+  EXPECT_THAT(parse_elements("0-3,7,12-15%4"), ElementsAre(Pair(0, 3), Pair(7, 7), Pair(12, 15)));
+  EXPECT_THAT(parse_elements(""), IsEmpty());
+  EXPECT_THROW(static_cast<void>(parse_elements("1,a")), Error);
+  EXPECT_THROW(static_cast<void>(parse_elements("1-")), Error);
+}
+
+TEST(Command, OutputExitCodeAndTimeLimit) {
+  const auto both = run_command({"sh", "-c", "echo out; echo err >&2; exit 3"}, seconds(10));
+  EXPECT_EQ(both.exit_code, 3);
+  EXPECT_EQ(both.output, "out\n");
+  EXPECT_EQ(both.errors, "err\n");
+  EXPECT_TRUE(run_command({"sh", "-c", "sleep 60 & sleep 60"}, seconds(1)).timed_out);
+  EXPECT_EQ(run_command({"sh", "-c", "kill -9 $$"}, seconds(10)).exit_code, 137);
+  EXPECT_THROW(static_cast<void>(run_command({"xtasc-no-such-program"}, seconds(10))), Error);
+  EXPECT_EQ(run_command({"sh", "-c", "head -c 300000 /dev/zero"}, seconds(10)).output.size(), 300000U);
+}
+
+/// A folder with programs that stand in for Slurm's, first in PATH.
+class Ledger : public ::testing::Test {
+ protected:
+  Ledger() : root_(fs::temp_directory_path() / fs::path("xtasc-ledger-" + std::to_string(getpid()))), folder_{root_} {
+    fs::remove_all(root_);
+    fs::create_directories(root_ / "bin");
+    old_path_ = std::getenv("PATH");
+    ::setenv("PATH", ((root_ / "bin").string() + ":" + old_path_).c_str(), 1);
+    program("squeue", R"(echo '{"jobs": []}')");
+  }
+  ~Ledger() override {
+    ::setenv("PATH", old_path_.c_str(), 1);
+    fs::remove_all(root_);
+  }
+  Ledger(const Ledger&) = delete;
+  Ledger& operator=(const Ledger&) = delete;
+
+  void program(const std::string& name, const std::string& body) {
+    const fs::path path = root_ / "bin" / name;
+    std::ofstream(path) << "#!/bin/sh\n" << body << "\n";
+    fs::permissions(path, fs::perms::owner_all);
+  }
+
+  Submission submission(const std::vector<std::string>& runs, std::int64_t sequence = 1) {
+    const std::string token = "abc" + std::to_string(sequence);
+    Submission made{.token = token,
+                    .folder = folder_.submissions() / token,
+                    .sequence = sequence,
+                    .created_unix = 0,
+                    .runs_per_element = 2,
+                    .runs = runs};
+    write_submission(made, "#!/bin/bash\n");
+    return made;
+  }
+
+  static SlurmJob job(const std::string& token, std::int64_t array, std::int64_t element, const std::string& state) {
+    return {.token = token, .array = array, .elements = {{element, element}}, .state = state};
+  }
+
+  fs::path root_;
+  SweepFolder folder_;
+  std::string old_path_;
+};
+
+TEST_F(Ledger, ReadsBackInTheOrderOfSubmission) {
+  static_cast<void>(submission({"a", "b", "c"}, 2));
+  static_cast<void>(submission({"d"}, 1));
+  const auto read = read_submissions(folder_);
+  ASSERT_EQ(read.size(), 2U);
+  EXPECT_THAT(read[0].runs, ElementsAre("d"));
+  EXPECT_THAT(read[1].runs, ElementsAre("a", "b", "c"));
+  EXPECT_EQ(read[1].runs_per_element, 2);
+}
+
+TEST_F(Ledger, RunsByElement) {
+  const auto made = submission({"a", "b", "c"});
+  const auto runs = submitted_runs({made}, {job("abc1", 17, 0, "RUNNING"), job("abc1", 17, 1, "FAILED")});
+  EXPECT_TRUE(runs.at("a").is_active);
+  EXPECT_TRUE(runs.at("b").is_active);
+  EXPECT_EQ(runs.at("b").job, "17_0");
+  EXPECT_FALSE(runs.at("c").is_active);
+  EXPECT_EQ(runs.at("c").state, "FAILED");
+}
+
+TEST_F(Ledger, ARunThatTheScriptEndedIsNotActive) {
+  const auto made = submission({"a", "b"});
+  std::ofstream(made.folder / "ended/a") << "1 failed with exit code 1\n";
+  const auto runs = submitted_runs({made}, {job("abc1", 17, 0, "RUNNING")});
+  EXPECT_FALSE(runs.at("a").is_active);
+  EXPECT_EQ(runs.at("a").ended, "failed with exit code 1");
+  EXPECT_TRUE(runs.at("b").is_active);
+}
+
+TEST_F(Ledger, AnActiveElementCountsMoreThanALaterEndedOne) {
+  const auto first = submission({"a"}, 1);
+  const auto second = submission({"a"}, 2);
+  const auto runs = submitted_runs({first, second}, {job("abc1", 17, 0, "PENDING"), job("abc2", 18, 0, "FAILED")});
+  EXPECT_EQ(runs.at("a").job, "17_0");
+}
+
+TEST_F(Ledger, SomethingElseUnderAJobIdThatIsUsedAgainIsNotOurs) {
+  const auto made = submission({"a"});
+  EXPECT_THAT(submitted_runs({made}, {job("fff", 17, 0, "RUNNING")}), IsEmpty());
+}
+
+TEST_F(Ledger, ALostAnswerIsFoundAndNotSubmittedTwice) {
+  // sbatch hands the job over and then fails as if the answer had been lost; the queue knows the job from then on.
+  program("sbatch", "echo x >>" + (root_ / "calls").string() +
+                        "\necho 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' "
+                        ">&2\nexit 1");
+  program("squeue", "if [ -e " + (root_ / "calls").string() +
+                        R"( ]; then echo '{"jobs": [{"job_id": 41, "array_job_id": 41, "array_task_string": "0-1", )"
+                        R"("comment": "xtasc:abc1", "job_state": "PENDING"}]}'; else echo '{"jobs": []}'; fi)");
+  Submission made = submission({"a", "b", "c"});
+  submit(made, Slurm(seconds(20)), -1);
+  EXPECT_EQ(made.job, "41");
+  EXPECT_EQ(io::read_file(root_ / "calls"), "x\n");
+  EXPECT_EQ(read_submissions(folder_).front().job, "41");
+}
+
+TEST_F(Ledger, AnIntentThatNeverArrivedIsMarkedAndOneThatDidIsFound) {
+  static_cast<void>(submission({"a"}, 1));
+  static_cast<void>(submission({"b"}, 2));
+  program("squeue", R"(echo '{"jobs": [{"job_id": 9, "comment": "xtasc:abc2", "job_state": "RUNNING"}]}')");
+  auto submissions = read_submissions(folder_);
+  static_cast<void>(find_lost_answers(submissions, Slurm(seconds(20))));
+  EXPECT_EQ(submissions[0].refused, "never arrived");
+  EXPECT_EQ(submissions[1].job, "9");
+}
+
+TEST_F(Ledger, ARefusalIsAnErrorWithSlurmsReason) {
+  program("sbatch", "echo 'sbatch: error: Batch job submission failed: Invalid partition name specified' >&2\nexit 1");
+  Submission made = submission({"a"});
+  try {
+    submit(made, Slurm(seconds(5)), -1);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("Invalid partition name"));
+  }
+  EXPECT_THAT(read_submissions(folder_).front().refused, HasSubstr("Invalid partition name"));
+}
+
+TEST_F(Ledger, AControllerThatComesBackIsWaitedFor) {
+  program("squeue", "if [ -e " + (root_ / "asked").string() + " ]; then echo '{\"jobs\": []}'; else touch " +
+                        (root_ / "asked").string() +
+                        "; echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; "
+                        "exit 1; fi");
+  EXPECT_THAT(Slurm(seconds(20)).queue(), IsEmpty());
+  fs::remove(root_ / "asked");
+  EXPECT_THROW(static_cast<void>(Slurm(seconds(0)).queue()), Error);
+}
+
+TEST_F(Ledger, CancelEndsWholeElementsAndStopsPartsOfOne) {
+  program("scancel", "echo \"$@\" >>" + (root_ / "cancelled").string());
+  const auto made = submission({"a", "b", "c"});
+  const auto runs = submitted_runs({made}, {job("abc1", 17, 0, "RUNNING"), job("abc1", 17, 1, "PENDING")});
+  EXPECT_EQ(cancel(folder_, {made}, runs, {"a", "c"}, Slurm(seconds(5))), 2);
+  EXPECT_EQ(io::read_file(root_ / "cancelled"), "--quiet 17_1\n");
+  EXPECT_TRUE(fs::exists(root_ / "a" / "STOP"));
+  EXPECT_FALSE(fs::exists(root_ / "b" / "STOP"));
+  EXPECT_EQ(io::read_file(made.folder / "ended/a"), "85 cancelled\n");
+  EXPECT_EQ(io::read_file(made.folder / "ended/c"), "85 cancelled\n");
+}
+
+}  // namespace
+
+}  // namespace xtasc::sweep
