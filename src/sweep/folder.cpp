@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <string_view>
 #include <system_error>
 
@@ -58,6 +59,32 @@ fs::path freeze_trainer(const SweepFolder& folder, const fs::path& trainer) {
     io::publish_file(temporary, copy);
   }
   return copy;
+}
+
+std::vector<const PlannedRun*> link_finished_runs(const Sweep& sweep) {
+  const SweepFolder folder{sweep.folder};
+  std::vector<const PlannedRun*> linked;
+  std::error_code error;
+  std::vector<fs::path> siblings;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder.root / "..", error)) {
+    if (entry.path().filename() != folder.root.filename() && entry.is_directory(error)) {
+      siblings.push_back(entry.path().filename());
+    }
+  }
+  std::ranges::sort(siblings);
+  for (const PlannedRun& run : sweep.runs) {
+    const fs::path own = folder.run(run.id).root;
+    for (const fs::path& sibling : siblings) {
+      const fs::path relative = fs::path("..") / sibling / run.id;
+      const results::RunFolder other{folder.root / relative};
+      if (!fs::exists(fs::symlink_status(own, error)) && !fs::is_symlink(other.root, error) && other.is_done()) {
+        fs::create_directory_symlink(relative, own, error);
+        check(!error, "cannot link {} to {}: {}", own.string(), relative.string(), error.message());
+        linked.push_back(&run);
+      }
+    }
+  }
+  return linked;
 }
 
 fs::path freeze_config(const SweepFolder& folder, const PlannedRun& run) {
