@@ -30,28 +30,6 @@ std::vector<LabelledRow> labelled(std::span<const SeedGroup> groups, const std::
   return rows;
 }
 
-/// The config keys in which groups of the same labels differ.
-std::set<std::string> keys_that_tell_apart(const std::vector<LabelledRow>& rows) {
-  std::map<std::vector<std::string>, std::vector<ConfigValues>> by_labels;
-  for (const LabelledRow& row : rows) {
-    by_labels[row.labels].push_back(group_identity(row.group->first()));
-  }
-  std::set<std::string> keys;
-  for (const auto& [labels, identities] : by_labels) {
-    for (const ConfigValues& identity : identities) {
-      for (const ConfigValues& other : identities) {
-        for (const auto& [key, value] : other) {
-          const auto found = identity.find(key);
-          if (found == identity.end() || found->second != value) {
-            keys.insert(key);
-          }
-        }
-      }
-    }
-  }
-  return keys;
-}
-
 std::optional<double> number_of(const std::string& text) {
   double value = 0.0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -88,6 +66,27 @@ std::string caption_of(std::span<const SeedGroup> groups, Protocol protocol) {
 }
 
 }  // namespace
+
+std::set<std::string> keys_that_tell_apart(std::span<const SeedGroup> groups, const std::vector<LabelColumn>& labels) {
+  std::map<std::vector<std::string>, std::vector<ConfigValues>> by_labels;
+  for (const LabelledRow& row : labelled(groups, labels)) {
+    by_labels[row.labels].push_back(group_identity(row.group->first()));
+  }
+  std::set<std::string> keys;
+  for (const auto& [same_labels, identities] : by_labels) {
+    for (const ConfigValues& identity : identities) {
+      for (const ConfigValues& other : identities) {
+        for (const auto& [key, value] : other) {
+          const auto found = identity.find(key);
+          if (found == identity.end() || found->second != value) {
+            keys.insert(key);
+          }
+        }
+      }
+    }
+  }
+  return keys;
+}
 
 LabelColumn axis_column(const std::string& full_key) {
   if (full_key == "model.system") {
@@ -130,7 +129,7 @@ Cell delta_m_cell(const SeedGroup& group, Sheet& sheet) {
 Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> labels, Protocol protocol,
                  Checkpoint checkpoint) {
   check(!groups.empty(), "a table of no runs");
-  for (const std::string& key : keys_that_tell_apart(labelled(groups, labels))) {
+  for (const std::string& key : keys_that_tell_apart(groups, labels)) {
     labels.push_back(axis_column(key));
   }
   std::vector<LabelledRow> rows = labelled(groups, labels);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,6 +22,10 @@ struct LabelColumn {
 [[nodiscard]] LabelColumn axis_column(const std::string& full_key);
 /// Model, encoder and weighting, as the table of single seeds has them.
 [[nodiscard]] std::vector<LabelColumn> model_columns();
+
+/// The config keys in which groups of the same labels differ.
+[[nodiscard]] std::set<std::string> keys_that_tell_apart(std::span<const SeedGroup> groups,
+                                                         const std::vector<LabelColumn>& labels);
 
 /// Rows of groups (one pack's): labels, number of seeds, parameters, the four metrics as mean +- deviation, Delta_m.
 /// Where rows have the same labels, the config keys in which they differ become columns too. Rows are sorted by their
