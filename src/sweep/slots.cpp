@@ -57,7 +57,7 @@ std::vector<std::string> visible_gpus() {
 
 std::vector<std::string> launcher(const Slot& slot, std::int64_t ranks, bool is_alone) {
   std::vector<std::string> command = {"mpirun", "--quiet", "-np", fmt::format("{}", ranks)};
-  const bool is_bound = is_alone && static_cast<std::int64_t>(slot.cores.size()) >= ranks;
+  const bool is_bound = is_alone && static_cast<std::int64_t>(slot.cores.size()) == ranks;
   for (const char* word : is_bound ? std::vector<const char*>{"--bind-to", "core", "--map-by", "core"}
                                    : std::vector<const char*>{"--bind-to", "none", "--oversubscribe"}) {
     command.emplace_back(word);

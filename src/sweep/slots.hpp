@@ -20,8 +20,8 @@ struct Slot {
 /// CUDA_VISIBLE_DEVICES where it is set, else every GPU of this machine.
 [[nodiscard]] std::vector<std::string> visible_gpus();
 
-/// mpirun and its options for a run of `ranks` ranks in a slot. Alone on the machine and with a core for each, ranks
-/// are bound one to a core; else the process that starts mpirun is to be bound to the slot's cores.
+/// mpirun and its options for a run of `ranks` ranks in a slot. Alone on the machine and with just one core for each,
+/// ranks are bound; else the process that starts mpirun is to be bound to the slot's cores.
 [[nodiscard]] std::vector<std::string> launcher(const Slot& slot, std::int64_t ranks, bool is_alone);
 
 /// Environment of a run in a slot, over this process's own.

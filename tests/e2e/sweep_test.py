@@ -101,7 +101,7 @@ class SweepCase(unittest.TestCase):
 class RealRuns(SweepCase):
     """With xtasc-train itself."""
 
-    EPOCHS = "train.epochs = 3\ntrain.batch_size = 8\ntrain.learning_rate = 1e-3\n"
+    EPOCHS = "run.threads = 1\ntrain.epochs = 3\ntrain.batch_size = 8\ntrain.learning_rate = 1e-3\n"
 
     def check_as_unbroken(self, run: pathlib.Path) -> None:
         """The same config by xtasc-train alone gives the same bits."""
@@ -154,7 +154,7 @@ class RealRuns(SweepCase):
         for number in (1, 2, 3):
             driver = self.start()
             self.wait(lambda: driver.poll() is not None or self.attempts_so_far() == number)
-            time.sleep(3.0)
+            time.sleep(5.0 * number)
             driver.kill()
             driver.communicate(timeout=60)
         # The next driver waits until the orphan has stopped.

@@ -265,6 +265,15 @@ TEST(Slots, CoresAndGpusAreDivided) {
   EXPECT_THAT(divide({0}, {"0", "1"}, 3)[2].gpus, ElementsAre("0"));
 }
 
+TEST(Slots, RanksAreBoundWhereEachHasACoreOfItsOwn) {
+  const auto is_bound = [](const Slot& slot, std::int64_t ranks, bool is_alone) {
+    return testing::Matches(testing::Contains("core"))(launcher(slot, ranks, is_alone));
+  };
+  EXPECT_TRUE(is_bound({.cores = {0, 1}, .gpus = {}}, 2, true));
+  EXPECT_FALSE(is_bound({.cores = {0, 1}, .gpus = {}}, 1, true)) << "the second core would idle";
+  EXPECT_FALSE(is_bound({.cores = {0, 1}, .gpus = {}}, 2, false)) << "two mpiruns would bind to the same cores";
+}
+
 TEST(FileLock, IsHeldByOneAndByWhoInheritsIt) {
   const results::test::TempFolder folder;
   const fs::path path = folder.path() / "lock";
