@@ -34,11 +34,13 @@ void add_options(CLI::App& app, tabulate::Options& options) {
                                    "Rows by the values of config keys, e.g. lambda_1,model.encoder, as mean +- "
                                    "deviation over seeds")
                         ->type_name("KEY[,KEY]")
+                        ->allow_extra_args(false)
                         ->delimiter(',');
   CLI::Option* paper = app.add_flag(
       "--paper", options.paper, "The paper's Tables I to VIII: published figures, ours beside them, what is missing");
   app.add_option("--only", options.only, "Some of the paper's tables, e.g. I,III")
       ->type_name("TABLE[,TABLE]")
+      ->allow_extra_args(false)
       ->delimiter(',')
       ->check(CLI::IsMember({"I", "II", "III", "IV", "V", "VI", "VII", "VIII"}))
       ->needs(paper);

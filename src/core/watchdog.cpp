@@ -65,9 +65,10 @@ void Watchdog::watch() {
 
 void Watchdog::bite() const {
   const std::string line = fmt::format(
-      "xtasc: error: {}: nothing got done for {} s in {} {} (since {:%H:%M:%S} UTC): another rank or a file system "
+      "xtasc: error: {}: nothing got done for {} s in {} (since {:%H:%M:%S} UTC): another rank or a file system "
       "hangs; ending, the same command resumes\n",
-      who_, limit_.count(), now_.load(), number_.load(), fmt::gmtime(std::time(nullptr) - limit_.count()));
+      who_, limit_.count(), number_.load() > 0 ? fmt::format("{} {}", now_.load(), number_.load()) : now_.load(),
+      fmt::gmtime(std::time(nullptr) - limit_.count()));
   // No stream: the thread that hangs may hold its lock.
   static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
   std::_Exit(static_cast<int>(ExitCode::interrupted));

@@ -22,7 +22,8 @@ class Watchdog {
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
-  /// Something is done, and this begins. \param now  a literal: "training step" \param number  which one
+  /// Something is done, and this begins. \param now  a literal: "training step" \param number  which one; 0: there is
+  /// only one
   void beat(const char* now, std::int64_t number) noexcept;
 
  private:
@@ -31,7 +32,7 @@ class Watchdog {
 
   const std::chrono::seconds limit_;
   const std::string who_;
-  std::atomic<const char*> now_{"start"};
+  std::atomic<const char*> now_{"its start"};
   std::atomic<std::int64_t> number_{0};
   std::atomic<std::uint64_t> num_beats_{0};
 

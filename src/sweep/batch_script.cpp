@@ -91,7 +91,7 @@ std::string launch_command(const Site& site) {
   const bool is_shared = site.runs_per_gpu > 1;
   std::vector<std::string> words;
   if (site.launcher == Launcher::srun) {
-    words = {"exec srun --mpi=pmix --kill-on-bad-exit=0 --wait=60",
+    words = {"exec srun --mpi=pmix --kill-on-bad-exit=0 --wait=30",
              fmt::format("--nodes={} --ntasks={} --ntasks-per-node={}", site.nodes, ranks, site.ranks_per_node),
              fmt::format("--cpus-per-task={} --cpu-bind={}", site.cpus_per_rank, is_shared ? "none" : "cores")};
     if (is_shared) {

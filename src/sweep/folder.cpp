@@ -50,6 +50,13 @@ fs::path freeze_trainer(const SweepFolder& folder, const fs::path& trainer) {
   const std::string content = io::read_file(trainer);
   const fs::path copy = folder.frozen() / io::digest_hex(content).substr(0, 12) / "xtasc-train";
   std::error_code error;
+  // In a bundle (launch/bundle.sh) a program looks for its libraries in ../lib.
+  const fs::path libraries = fs::absolute(trainer).parent_path().parent_path() / "lib";
+  if (fs::exists(libraries / "libtorch_cpu.so", error) && !fs::exists(folder.frozen() / "lib", error)) {
+    make_folder(folder.frozen());
+    fs::create_directory_symlink(libraries, folder.frozen() / "lib", error);
+    check(!error, "cannot link {} to {}: {}", (folder.frozen() / "lib").string(), libraries.string(), error.message());
+  }
   if (!fs::exists(copy, error)) {
     make_folder(copy.parent_path());
     const fs::path temporary = io::temporary_path(copy);

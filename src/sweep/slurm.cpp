@@ -168,9 +168,10 @@ std::vector<std::pair<std::int64_t, std::int64_t>> parse_elements(const std::str
 std::vector<SlurmJob> parse_queue(const std::string& text) {
   try {
     std::vector<SlurmJob> jobs;
-    for (const json& job : json::parse(text).at("jobs")) {
-      if (SlurmJob read = read_job(job); !read.token.empty()) {
-        jobs.push_back(std::move(read));
+    const json read = json::parse(text);
+    for (const json& job : read.at("jobs")) {
+      if (SlurmJob ours = read_job(job); !ours.token.empty()) {
+        jobs.push_back(std::move(ours));
       }
     }
     return jobs;

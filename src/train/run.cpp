@@ -254,6 +254,7 @@ void finish_epoch(const Run& run, Progress& progress) {
     if (record.is_best) {
       run.save(run.best, progress, /*with_optimizer=*/false);
     }
+    run.watchdog.beat("checkpoint of epoch", progress.epoch);
     record.seconds["checkpoint"] = seconds_since(checkpoint_start);
     run.claim->check_still_ours();
     results::append_metrics(run.folder.metrics(), record);

@@ -82,7 +82,7 @@ class Attempts(unittest.TestCase):
         self.assertEqual(attempt["attempt"], 2)
 
     def test_a_rank_that_hangs_ends_the_run_within_the_limit(self) -> None:
-        process = self.start("hanging", "run.stall_seconds=3")
+        process = self.start("hanging", "run.stall_seconds=10")
         self.wait_for_epoch(process)
         ranks = ranks_of("hanging")
         self.assertEqual(len(ranks), 2)
@@ -90,18 +90,18 @@ class Attempts(unittest.TestCase):
         begin = time.monotonic()
         _, errors = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 85, errors)
-        self.assertLess(time.monotonic() - begin, 20)
-        self.assertRegex(errors, r"rank \d on .*: nothing got done for 3 s in (training step|evaluation)")
+        self.assertLess(time.monotonic() - begin, 40)
+        self.assertRegex(errors, r"rank \d on .*: nothing got done for 10 s in (training step|evaluation|checkpoint)")
         self.assertEqual(ranks_of("hanging"), [])
 
     def test_a_pause_of_all_ranks_is_no_hang(self) -> None:
-        process = self.start("paused", "run.stall_seconds=3")
+        process = self.start("paused", "run.stall_seconds=10")
         self.wait_for_epoch(process)
         ranks = ranks_of("paused")
         for number in (signal.SIGSTOP, signal.SIGCONT):
             for rank in ranks:
                 os.kill(rank, number)
-            time.sleep(6.0 if number == signal.SIGSTOP else 2.0)
+            time.sleep(12.0 if number == signal.SIGSTOP else 2.0)
         self.assertIsNone(process.poll(), "a suspended job was taken for one that hangs")
 
     def test_the_file_stop_stops_all_ranks_after_a_checkpoint(self) -> None:

@@ -24,7 +24,7 @@ BASE = """
 [run]
 output = "{output}"
 threads = 1
-stall_seconds = 5
+stall_seconds = 10
 [data]
 pack = "{pack}"
 [model]
@@ -78,6 +78,8 @@ class Cluster:
         self.folder.chmod(0o755)
         self.scratch = self.folder / "scratch"
         self.scratch.mkdir()
+        # In memory, before the nodes copy the list of mounts: a shared file system that is quick at fsync.
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(self.scratch)], capture_output=True, check=False)
         self.command("up", "--nodes", "2")
         os.environ["SLURM_CONF"] = str(self.folder / "cluster/slurm.conf")
         self.pack = self.scratch / "scenes.h5"
@@ -89,7 +91,7 @@ class Cluster:
         done = subprocess.run([str(SOURCE / "slurm/test_cluster.sh"), *words, "--dir", str(self.folder / "cluster")],
                               capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.remove()
             print(done.stderr.strip())
             print(f"skipped: {done.stderr.strip().splitlines()[0]}")
             sys.exit(SKIPPED if words[0] == "up" else 1)
@@ -97,6 +99,10 @@ class Cluster:
 
     def close(self) -> None:
         self.command("down")
+        self.remove()
+
+    def remove(self) -> None:
+        subprocess.run(["umount", "--lazy", str(self.scratch)], capture_output=True, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def jobs(self) -> list[dict]:
@@ -207,10 +213,6 @@ class Sweep:
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
     os.kill(pid, number)
-
-
-def weights(run: pathlib.Path) -> bytes:
-    return (run / "checkpoint/last/weights.pt").read_bytes()
 
 
 def metrics(run: pathlib.Path) -> list[dict]:
