@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
 
   launch::PreprocessBench preprocess;
   preprocess.workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  preprocess.frames = 32;
+  preprocess.frames = 64;
   CLI::App* preprocess_command =
       app.add_subcommand("preprocess", "Packing Cityscapes: samples/s against inflating alone and OpenCV in Python");
   preprocess_command->add_option("--root", preprocess.root, "A Cityscapes download (default: frames are made)")
@@ -61,19 +61,22 @@ int main(int argc, char** argv) {
   launch::StepBench step;
   std::string config_file, precision;
   std::vector<std::string> assignments;
-  const auto add_step_options = [&](CLI::App* command) {
+  const auto add_config_options = [&](CLI::App* command) {
     command->add_option("--config", config_file, "A run's config (TOML)");
     command->add_option("--set", assignments, "Override one key: section.key=value; may be repeated")
         ->allow_extra_args(false);
     command->add_option("--precision", precision, "Short for --set run.precision=...")
         ->check(CLI::IsMember({"fp32", "tf32", "bf16", "fp64"}));
+    command->add_option("--json", json_file, "Write the figures here too")->type_name("FILE");
+  };
+  const auto add_step_options = [&](CLI::App* command) {
+    add_config_options(command);
     command->add_option("--classes", step.num_classes, "Number of classes")->check(CLI::Range(2, 254));
     command->add_option("--height", step.height, "Of the images; a multiple of 32")->capture_default_str();
     command->add_option("--width", step.width, "Of the images; a multiple of 32")->capture_default_str();
     command->add_option("--rounds", step.rounds, "Steps that are timed, after one that is not")
         ->check(CLI::Range(1, 100000))
         ->capture_default_str();
-    command->add_option("--json", json_file, "Write the figures here too")->type_name("FILE");
   };
   CLI::App* step_command = app.add_subcommand(
       "step", "Training steps; without a config: xtasc, resnet34, 7 classes, 128 x 256, batch 8. Also under mpirun");
@@ -81,6 +84,39 @@ int main(int argc, char** argv) {
   CLI::App* weighting_command =
       app.add_subcommand("weighting", "A training step by weighting method, against equal weights. Also under mpirun");
   add_step_options(weighting_command);
+
+  launch::ScalingBench scaling;
+  CLI::App* scaling_command = app.add_subcommand(
+      "scaling", "Step time against batch and ranks, and a model of more ranks. Under mpirun -np 2 or more");
+  add_step_options(scaling_command);
+  scaling_command->add_option("--ranks", scaling.ranks, "Numbers of ranks to tell")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+
+  launch::AllreduceBench allreduce;
+  CLI::App* allreduce_command = app.add_subcommand("allreduce", "Sums over the ranks: ms and GB/s. Under mpirun");
+  add_config_options(allreduce_command);
+  allreduce_command->add_option("--mebibytes", allreduce.mebibytes, "Sizes of the vectors")
+      ->delimiter(',')
+      ->check(CLI::Range(1e-6, 1e5))
+      ->capture_default_str();
+  allreduce_command->add_option("--rounds", allreduce.rounds, "Sums of each size")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+
+  launch::EvaluateBench evaluate;
+  evaluate.samples = 128;
+  CLI::App* evaluate_command = app.add_subcommand(
+      "evaluate", "Losses and both metric protocols on a validation set: images/s. Also under mpirun");
+  add_config_options(evaluate_command);
+  evaluate_command->add_option("--pack", evaluate.pack, "A pack (default: one of noise is made)")->type_name("PACK");
+  evaluate_command->add_option("--samples", evaluate.samples, "Samples of the pack that is made")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  evaluate_command->add_option("--rounds", evaluate.rounds, "Evaluations that are timed, after one that is not")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
 
   std::optional<dist::MpiSession> session;
   return run_program(
@@ -106,10 +142,21 @@ int main(int argc, char** argv) {
           }
           const auto config = config_file.empty() ? config::run_config_of(assignments)
                                                   : config::read_run_config(config_file, assignments);
-          pack::check_size(step.height, step.width);
-          name = step_command->parsed() ? "step" : "weighting";
-          result = step_command->parsed() ? launch::bench_step(step, *session, config)
-                                          : launch::bench_weighting(step, *session, config);
+          if (allreduce_command->parsed()) {
+            name = "allreduce";
+            result = launch::bench_allreduce(allreduce, *session, config);
+          } else if (evaluate_command->parsed()) {
+            name = "evaluate";
+            evaluate.scratch = scratch;
+            result = launch::bench_evaluate(evaluate, *session, config);
+          } else {
+            pack::check_size(step.height, step.width);
+            scaling.step = step;
+            name = step_command->parsed() ? "step" : (weighting_command->parsed() ? "weighting" : "scaling");
+            result = step_command->parsed()        ? launch::bench_step(step, *session, config)
+                     : weighting_command->parsed() ? launch::bench_weighting(step, *session, config)
+                                                   : launch::bench_scaling(scaling, *session, config);
+          }
         }
         result["benchmark"] = name;
         result["machine"] = launch::machine_json();

@@ -28,6 +28,9 @@ struct Timing {
 /// Wall-clock seconds of one call.
 [[nodiscard]] double seconds_of(const std::function<void()>& work);
 
+/// The largest of all ranks' figures. Collective.
+[[nodiscard]] double slowest(const dist::MpiSession& session, double seconds);
+
 /// Runs tests/peer/`script` with the project's Python and returns the JSON that it prints.
 /// \throws Error  with the script's last line when it fails, and what to install when a package is missing.
 [[nodiscard]] nlohmann::json run_peer(const std::string& script, const std::vector<std::string>& arguments);
@@ -59,6 +62,9 @@ struct PackBench {
 /// measured, printed too.
 nlohmann::json bench_pack(const PackBench& options);
 
+/// A pack of random samples as Cityscapes has them: 128 x 256, one label set of 7 classes, depth as uint16.
+void write_noise_pack(const std::filesystem::path& path, std::int64_t train, std::int64_t val);
+
 struct StepBench {
   std::int64_t num_classes = 7, height = 128, width = 256;
   int rounds = 5;
@@ -70,5 +76,32 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
 /// The same for every weighting method, taking turns, against equal weights. Collective.
 nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession& session,
                                const config::RunConfig& config);
+
+struct AllreduceBench {
+  std::vector<double> mebibytes = {0.001, 1.0, 32.0, 120.0};
+  int rounds = 10;
+};
+/// Sums of float32 vectors over the ranks: seconds and GB/s, as training does it. Collective.
+nlohmann::json bench_allreduce(const AllreduceBench& options, const dist::MpiSession& session,
+                               const config::RunConfig& config);
+
+struct EvaluateBench {
+  std::string pack;  ///< empty: one of noise, 128 x 256, is made
+  std::filesystem::path scratch;
+  std::int64_t samples = 0;  ///< of the pack that is made
+  int rounds = 3;
+};
+/// Evaluates a net with random weights on a pack's validation set: images/s. Collective.
+nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSession& session,
+                              const config::RunConfig& config);
+
+struct ScalingBench {
+  StepBench step;
+  std::vector<std::int64_t> ranks = {1, 2, 4, 8, 16, 32, 64};  ///< to extrapolate to
+};
+/// Step time against batch and number of ranks: measured where this machine can, and for more ranks by a model whose
+/// inputs are measured here. Collective; two ranks or more for the model.
+nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession& session,
+                             const config::RunConfig& config);
 
 }  // namespace xtasc::launch

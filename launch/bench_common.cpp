@@ -76,6 +76,11 @@ double seconds_of(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+double slowest(const dist::MpiSession& session, double seconds) {
+  constexpr double kNanoseconds = 1e9;
+  return static_cast<double>(session.max(static_cast<std::int64_t>(seconds * kNanoseconds))) / kNanoseconds;
+}
+
 nlohmann::json run_peer(const std::string& script, const std::vector<std::string>& arguments) {
   const fs::path path = fs::path(XTASC_SOURCE_DIR) / "tests/peer" / script;
   std::string command = quoted(project_python()) + " -B " + quoted(path.string());

@@ -19,8 +19,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A pack of random samples as Cityscapes has them: 128 x 256, one label set, depth as uint16.
-void write_pack(const fs::path& path, std::int64_t samples) {
+at::Device bench_device(const std::string& name) {
+  const bool has_gpu = at::hasCUDA();
+  if (name == "cuda" && !has_gpu) {
+    fail_usage("--device cuda, but no GPU is visible on this host");
+  }
+  return name == "cpu" || !has_gpu ? at::Device(at::kCPU) : at::Device(at::kCUDA, 0);
+}
+
+}  // namespace
+
+void write_noise_pack(const fs::path& path, std::int64_t train, std::int64_t val) {
   pack::Schema schema;
   schema.dataset = "bench";
   schema.height = 128;
@@ -35,7 +44,7 @@ void write_pack(const fs::path& path, std::int64_t samples) {
   std::vector<std::uint8_t> image(128 * 256 * 3), label(128 * 256);
   std::vector<std::uint16_t> depth(128 * 256);
   std::uint64_t state = 1;
-  for (std::int64_t i = 0; i <= samples; ++i) {  // and one of val
+  for (std::int64_t i = 0; i < train + val; ++i) {
     for (std::size_t p = 0; p < label.size(); ++p) {
       state = state * 6364136223846793005U + 1442695040888963407U;
       for (std::size_t c = 0; c < 3; ++c) {
@@ -46,20 +55,10 @@ void write_pack(const fs::path& path, std::int64_t samples) {
     }
     const pack::Sample sample{
         .name = std::to_string(i), .image = image, .labels = {label}, .depth = std::span<const std::uint16_t>(depth)};
-    writer.append(i < samples ? pack::Split::train : pack::Split::val, sample);
+    writer.append(i < train ? pack::Split::train : pack::Split::val, sample);
   }
   std::ignore = writer.finish();
 }
-
-at::Device bench_device(const std::string& name) {
-  const bool has_gpu = at::hasCUDA();
-  if (name == "cuda" && !has_gpu) {
-    fail_usage("--device cuda, but no GPU is visible on this host");
-  }
-  return name == "cpu" || !has_gpu ? at::Device(at::kCPU) : at::Device(at::kCUDA, 0);
-}
-
-}  // namespace
 
 nlohmann::json bench_pack(const PackBench& options) {
   const at::Device device = bench_device(options.device);
@@ -68,7 +67,7 @@ nlohmann::json bench_pack(const PackBench& options) {
   if (options.pack.empty()) {
     path = scratch.path() / "bench.h5";
     log_info("making a pack of {} samples of 128 x 256", options.samples);
-    write_pack(path, options.samples);
+    write_noise_pack(path, options.samples, 1);
   }
   const pack::Reader reader(path);
   const pack::Schema& schema = reader.schema();

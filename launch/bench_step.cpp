@@ -1,86 +1,19 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
-#ifdef XTASC_WITH_CUDA
-#include <c10/cuda/CUDAFunctions.h>
-#endif
 
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <utility>
 
 #include "config/enums.hpp"
 #include "core/log.hpp"
-#include "data/sampler.hpp"
 #include "dist/communicator.hpp"
-#include "launch/bench.hpp"
+#include "launch/bench_contestant.hpp"
 #include "train/setup.hpp"
-#include "train/step.hpp"
 
 namespace xtasc::launch {
 
 namespace {
-
-/// Images of noise, labels with void ones, depth with invalid pixels: this rank's part of the global batch. What is in
-/// them does not change the time.
-data::Batch noise_batch(const StepBench& options, const config::RunConfig& config, const dist::MpiSession& session,
-                        at::Device device) {
-  const data::Range mine = data::share_of({0, config.train.batch_size}, session.rank(), session.size());
-  const auto floats = at::TensorOptions().dtype(at::kFloat);
-  const at::Tensor label =
-      at::randint(0, options.num_classes, {mine.size(), options.height, options.width}, floats.dtype(at::kLong));
-  const at::Tensor depth = at::rand({mine.size(), 1, options.height, options.width}, floats);
-  return {.image_n3hw = at::randn({mine.size(), 3, options.height, options.width}, floats)
-                            .to(device)
-                            .contiguous(at::MemoryFormat::ChannelsLast),
-          .label_nhw = at::where(depth.squeeze(1) < 0.1, at::full({}, 255, label.options()), label).to(device),
-          .depth_n1hw = at::where(depth < 0.05, at::zeros({}, floats), depth).to(device)};
-}
-
-void wait_for(at::Device device) {
-#ifdef XTASC_WITH_CUDA
-  if (device.is_cuda()) {
-    c10::cuda::device_synchronize();
-  }
-#else
-  static_cast<void>(device);
-#endif
-}
-
-/// A net of a config with its optimizer and one batch, ready to take steps.
-class Contestant {
- public:
-  Contestant(const StepBench& options, const dist::MpiSession& session, config::RunConfig config, at::Device device)
-      : config_(std::move(config)),
-        session_(session),
-        device_(device),
-        communicator_(dist::make_communicator(session, device.type())),
-        learner_(config_, options.num_classes, device),
-        step_(config_, learner_, *communicator_),
-        batch_(noise_batch(options, config_, session, device)) {}
-
-  /// Seconds of one step, of the slowest rank.
-  double take_step() {
-    session_.barrier();
-    const double seconds = seconds_of([&] {
-      const train::StepResult result = step_.compute(batch_, {.epoch = 3, .step = num_steps_++});
-      step_.update(config_.train.learning_rate);
-      wait_for(device_);
-    });
-    constexpr double kNanoseconds = 1e9;
-    return static_cast<double>(session_.max(static_cast<std::int64_t>(seconds * kNanoseconds))) / kNanoseconds;
-  }
-
- private:
-  config::RunConfig config_;
-  const dist::MpiSession& session_;
-  at::Device device_;
-  std::unique_ptr<dist::Communicator> communicator_;
-  train::Learner learner_;
-  train::Step step_;
-  data::Batch batch_;
-  std::int64_t num_steps_ = 0;
-};
 
 nlohmann::json describe(const StepBench& options, const dist::MpiSession& session, const config::RunConfig& config,
                         at::Device device) {
@@ -101,7 +34,7 @@ nlohmann::json describe(const StepBench& options, const dist::MpiSession& sessio
 nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& session, const config::RunConfig& config) {
   const at::Device device = train::choose_device(config.run.device, session);
   train::configure_torch(config, session);
-  Contestant contestant(options, session, config, device);
+  Contestant contestant(options, session, config, device, dist::make_communicator(session, device.type()));
   Timing timing;
   contestant.take_step();  // the first one also makes oneDNN's kernels
   for (int round = 0; round < options.rounds; ++round) {
@@ -134,7 +67,8 @@ nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession&
     config::RunConfig with_method = config;
     with_method.weighting = {.method = method};
     methods.push_back(method);
-    contestants.push_back(std::make_unique<Contestant>(options, session, with_method, device));
+    contestants.push_back(std::make_unique<Contestant>(options, session, with_method, device,
+                                                       dist::make_communicator(session, device.type())));
     contestants.back()->take_step();
   }
   std::vector<Timing> timings(methods.size());

@@ -17,6 +17,8 @@
 #include "launch/selftest_checks.hpp"
 #include "launch/selftest_trial.hpp"
 #include "model/batch_norm.hpp"
+#include "model/upsample.hpp"
+#include "train/captured_step.hpp"
 
 namespace xtasc::launch {
 
@@ -135,6 +137,25 @@ Finding batch_norm_is_right(const Machine& machine, at::ScalarType type, bool re
   return compare(own_batch_norm(x, gradient, type, subject.device, relu), torch_batch_norm(x, gradient, relu), bound);
 }
 
+/// The element functions, which CUDA's kernels run, against ATen's upsample in fp64: output and gradient.
+Finding upsample_is_right(const Machine& machine, at::ScalarType type, double bound) {
+  const at::Generator generator = at::detail::createCPUGenerator(6);
+  const at::Tensor values = (at::rand({3, 16, 12, 20}, generator, at::kDouble) - 0.5).to(type);
+  const at::Tensor upper = (at::rand({3, 16, 24, 40}, generator, at::kDouble) - 0.5).to(type);
+  const auto both = [&](const at::Tensor& input, at::Tensor (*upsample)(const at::Tensor&)) {
+    const at::Tensor x = input.detach().requires_grad_(true);
+    const at::Tensor y = upsample(x);
+    y.backward(upper.to(y.options()));
+    return std::pair{y.detach().cpu(), x.grad().cpu()};
+  };
+  const auto [y, gradient] = both(values.to(machine.device), model::upsample_by_elements);
+  const auto [y_exact, gradient_exact] = both(values.to(at::kDouble), model::upsample_twice);
+  Worst worst;
+  worst.add(deviation(y, y_exact), "output");
+  worst.add(deviation(gradient, gradient_exact), "gradient");
+  return at_most(worst.value, bound, worst.name);
+}
+
 /// Stored samples and what augmentation makes of them.
 struct Augmented {
   at::Tensor image, label, depth;
@@ -224,6 +245,41 @@ Finding same_bits_twice(const Machine& machine, Precision precision) {
   return difference.empty() ? wanted(true, "2 steps", "the same bits") : failed(difference + " differs");
 }
 
+Finding recorded_steps_are_right(const Machine& machine, Precision precision) {
+  if (!machine.device.is_cuda()) {
+    return skipped("device is cpu");
+  }
+#ifdef XTASC_WITH_CUDA
+  constexpr std::uint64_t kSteps = 8;
+  std::size_t num_recorded = 0;
+  const auto trained = [&](bool records) {
+    const auto solo = dist::make_solo_communicator();
+    Trial trial(precision, machine.device, *solo);
+    train::CapturedStep step(trial.step, records ? train::MakeRecorder([&] { return train::make_cuda_recorder(*solo); })
+                                                 : train::MakeRecorder());
+    for (std::uint64_t i = 0; i < kSteps; ++i) {
+      const data::Batch whole = trial_batch(i, 3);
+      static_cast<void>(step.run(trial.share(whole), 3, {0, static_cast<std::int64_t>(i)}, 1e-4));
+    }
+    num_recorded = records ? step.num_recorded() : num_recorded;
+    NamedValues weights;
+    for (const auto& [name, tensor] : trial.learner.weights()) {
+      weights.emplace_back(name, tensor.cpu());
+    }
+    return weights;
+  };
+  const std::string difference = first_difference(trained(true), trained(false));
+  if (num_recorded == 0) {
+    return failed("no step could be recorded: the log says why");
+  }
+  return difference.empty() ? wanted(true, fmt::format("{} steps", kSteps), "the same bits")
+                            : failed(difference + " differs");
+#else
+  static_cast<void>(precision);
+  return failed("this build has no CUDA");
+#endif
+}
+
 #ifdef XTASC_WITH_CUDA
 /// As long as it lives, whatever makes the host wait for the GPU throws.
 class WaitingThrows {
@@ -291,9 +347,16 @@ void check_device(CheckRunner& runner, const Machine& machine) {
   run("batch norm with ReLU in fp64 against torch's",
       [&] { return batch_norm_is_right(machine, at::kDouble, true, 1e-10); });
   run("batch norm in fp32 against torch's", [&] { return batch_norm_is_right(machine, at::kFloat, false, 1e-5); });
+  run("upsample in fp64 against ATen's", [&] { return upsample_is_right(machine, at::kDouble, 1e-13); });
+  run("upsample in fp32", [&] { return upsample_is_right(machine, at::kFloat, 1e-5); });
+  run("upsample in bf16", [&] { return upsample_is_right(machine, at::kBFloat16, 1e-2); });
   run("augmentation: label and depth the same bits, image", [&] { return augmentation_is_right(machine); });
   run("the same 2 steps twice in fp32", [&] { return same_bits_twice(machine, Precision::fp32); });
   run("the same 2 steps twice in bf16", [&] { return same_bits_twice(machine, Precision::bf16); });
+  run("recorded steps (CUDA graph) against plain ones, fp32",
+      [&] { return recorded_steps_are_right(machine, Precision::fp32); });
+  run("recorded steps (CUDA graph) against plain ones, bf16",
+      [&] { return recorded_steps_are_right(machine, Precision::bf16); });
   run("the host does not wait for the device, fp32", [&] { return host_does_not_wait(machine, Precision::fp32); });
   run("the host does not wait for the device, bf16", [&] { return host_does_not_wait(machine, Precision::bf16); });
 }

@@ -13,6 +13,7 @@ readonly DEBIAN_PACKAGES=(
   libhdf5-dev libmatio-dev libxxhash-dev libdeflate-dev zlib1g-dev
   libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libpng-dev libjpeg62-turbo-dev
   libtomlplusplus-dev libcli11-dev libspdlog-dev nlohmann-json3-dev
+  gnuplot-nox
   libgtest-dev libgmock-dev
 )
 # For the tests on a virtual Slurm cluster; without them those are skipped.

@@ -131,6 +131,10 @@ std::vector<Field> run_fields(RunConfig& c) {
                "The same bits from the same run; false lets CUDA choose faster kernels.");
   list.real("bucket_mib", c.train.bucket_mib, 0.0, false, kInfinity,
             "Gradients are summed over the ranks in pieces of this size, MiB.");
+  list.boolean("cuda_graph", c.train.cuda_graph,
+               "On a GPU: steps are recorded once for each batch size and then replayed as CUDA graphs; where that is "
+               "impossible the log says why. Not run on a GPU yet.")
+      .decides_numbers = false;
 
   list.section = "evaluate";
   list.integer("batch_size", c.evaluate.batch_size, 1,

@@ -25,6 +25,15 @@ class Communicator {
   virtual void sum(const at::Tensor& tensor) = 0;
   /// Each tensor := its sum over ranks; one message where the backend can.
   virtual void sum_all(std::span<const at::Tensor> tensors);
+  /// Begins tensor := sum over ranks. Nobody touches the tensor before join(); what the caller's stream does meanwhile
+  /// need not wait, where overlaps() says so.
+  virtual void start_sum(const at::Tensor& tensor) { sum(tensor); }
+  /// Everything from now on sees the sums that were started.
+  virtual void join() {}
+  /// Whether a started sum proceeds beside the caller's own work.
+  [[nodiscard]] virtual bool overlaps() const { return false; }
+  /// The device's work is being written down instead of done: no other call may touch the communicator's stream.
+  virtual void set_recording(bool /*is_recording*/) {}
   /// tensor := rank 0's.
   virtual void broadcast(const at::Tensor& tensor) = 0;
 

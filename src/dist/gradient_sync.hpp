@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "dist/communicator.hpp"
@@ -14,15 +16,32 @@ class GradientSync {
   /// \param flat_gradients  1-D dense buffers; kept as views
   /// \param bucket_bytes    size of one message, > 0
   GradientSync(Communicator& communicator, const std::vector<at::Tensor>& flat_gradients, std::int64_t bucket_bytes);
+  ~GradientSync();
+  GradientSync(const GradientSync&) = delete;
+  GradientSync& operator=(const GradientSync&) = delete;
+
+  /// Watches leaves whose gradients are views of the flat buffers, so that backward itself can start a bucket as soon
+  /// as all gradients in it are there. Call once; a leaf is watched by one GradientSync at most.
+  void watch(std::span<const at::Tensor> leaves);
+  /// The next backward accumulates each watched gradient at most once, and reduce() follows it: buckets are started
+  /// meanwhile, always in the same order. Without this call reduce() does all.
+  void expect_backward();
 
   /// gradients := sum over ranks. Collective.
   void reduce();
 
   [[nodiscard]] std::size_t num_buckets() const { return buckets_.size(); }
+  /// Buckets that the last backward started before reduce() was called.
+  [[nodiscard]] std::size_t num_early() const { return num_early_; }
 
  private:
+  struct Watch;
+  void start_ready_buckets();
+
   Communicator& communicator_;
   std::vector<at::Tensor> buckets_;
+  std::unique_ptr<Watch> watch_;
+  std::size_t num_early_ = 0;
 };
 
 }  // namespace xtasc::dist

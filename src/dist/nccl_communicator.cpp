@@ -81,6 +81,14 @@ class NcclCommunicator final : public Communicator {
     protocol_.sum(buffers, caller());
   }
 
+  void start_sum(const at::Tensor& tensor) override {
+    const NcclBuffer buffer = nccl_buffer(tensor);
+    protocol_.start_sum({&buffer, 1}, caller());
+  }
+  void join() override { protocol_.join(caller()); }
+  [[nodiscard]] bool overlaps() const override { return true; }
+  void set_recording(bool is_recording) override { protocol_.set_recording(is_recording); }
+
   void broadcast(const at::Tensor& tensor) override { protocol_.broadcast(nccl_buffer(tensor), caller()); }
 
   [[nodiscard]] int rank() const override { return session_.rank(); }

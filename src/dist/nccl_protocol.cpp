@@ -203,7 +203,7 @@ void NcclProtocol::settle(int code, const char* call) {
 
 template <typename Call>
 void NcclProtocol::run(HostBoard::Operation operation, std::span<const NcclBuffer> buffers, CUstream_st* caller,
-                       const Call& call) {
+                       Then then, const Call& call) {
   const std::lock_guard lock(mutex_);
   xtasc::check(!failed_, "rank {}: NCCL has failed before; no operation can follow", rank_);
   settle(ncclSuccess, "an earlier operation");
@@ -220,7 +220,9 @@ void NcclProtocol::run(HostBoard::Operation operation, std::span<const NcclBuffe
     }
     const ncclResult_t end = ncclGroupEnd();  // even after a fault: groups must balance
     settle(first_fault == ncclSuccess ? end : first_fault, "ncclGroupEnd");
-    after_.order(stream_, caller);
+    if (then == Then::join) {
+      after_.order(stream_, caller);
+    }
   } catch (const Error& error) {
     if (failed_) {
       throw;
@@ -231,14 +233,32 @@ void NcclProtocol::run(HostBoard::Operation operation, std::span<const NcclBuffe
 }
 
 void NcclProtocol::sum(std::span<const NcclBuffer> buffers, CUstream_st* caller) {
-  run(HostBoard::Operation::sum, buffers, caller, [this](const NcclBuffer& buffer) {
+  sum(buffers, caller, Then::join);
+}
+
+void NcclProtocol::start_sum(std::span<const NcclBuffer> buffers, CUstream_st* caller) {
+  sum(buffers, caller, Then::go_on);
+}
+
+void NcclProtocol::join(CUstream_st* caller) {
+  const std::lock_guard lock(mutex_);
+  after_.order(stream_, caller);
+}
+
+void NcclProtocol::set_recording(bool is_recording) {
+  const std::lock_guard lock(mutex_);
+  is_recording_ = is_recording;
+}
+
+void NcclProtocol::sum(std::span<const NcclBuffer> buffers, CUstream_st* caller, Then then) {
+  run(HostBoard::Operation::sum, buffers, caller, then, [this](const NcclBuffer& buffer) {
     return ncclAllReduce(buffer.data, buffer.data, buffer.count, nccl_type(buffer.element), ncclSum, comm_.get(),
                          stream_);
   });
 }
 
 void NcclProtocol::broadcast(const NcclBuffer& buffer, CUstream_st* caller) {
-  run(HostBoard::Operation::broadcast, {&buffer, 1}, caller, [this](const NcclBuffer& one) {
+  run(HostBoard::Operation::broadcast, {&buffer, 1}, caller, Then::join, [this](const NcclBuffer& one) {
     return ncclBroadcast(one.data, one.data, one.count, nccl_type(one.element), 0, comm_.get(), stream_);
   });
 }
@@ -265,7 +285,7 @@ void NcclProtocol::watch(const std::stop_token& stop) {
 std::optional<Error> NcclProtocol::look() {
   // Whoever holds the lock is enqueuing and minds the time itself.
   const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock || failed_) {
+  if (!lock || failed_ || is_recording_) {
     return std::nullopt;
   }
   const bool is_late = Clock::now() - waiting_since_ > options_.timeout;

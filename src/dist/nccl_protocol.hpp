@@ -92,6 +92,12 @@ class NcclProtocol {
   /// Each buffer := its sum over ranks, as one group. Enqueued after what `caller` holds and before what it gets next;
   /// the host does not wait for the device.
   void sum(std::span<const NcclBuffer> buffers, CUstream_st* caller);
+  /// As sum(), but `caller` goes on beside it: its later work sees the result only after join().
+  void start_sum(std::span<const NcclBuffer> buffers, CUstream_st* caller);
+  /// What `caller` gets from now on happens after everything that was started.
+  void join(CUstream_st* caller);
+  /// While recording, the watchdog leaves the stream alone. What a graph replays later it does not see: only errors.
+  void set_recording(bool is_recording);
   /// buffer := rank 0's, enqueued likewise.
   void broadcast(const NcclBuffer& buffer, CUstream_st* caller);
 
@@ -101,8 +107,11 @@ class NcclProtocol {
     void operator()(ncclComm* comm) const noexcept;
   };
 
+  enum class Then { join, go_on };
   template <typename Call>
-  void run(HostBoard::Operation operation, std::span<const NcclBuffer> buffers, CUstream_st* caller, const Call& call);
+  void run(HostBoard::Operation operation, std::span<const NcclBuffer> buffers, CUstream_st* caller, Then then,
+           const Call& call);
+  void sum(std::span<const NcclBuffer> buffers, CUstream_st* caller, Then then);
   void start(const MpiSession& session);
   void finish();
   void settle(int code, const char* call);
@@ -131,6 +140,7 @@ class NcclProtocol {
   std::uint64_t ended_ = 0;
   std::chrono::steady_clock::time_point waiting_since_;
   bool closing_ = false;
+  bool is_recording_ = false;
   std::jthread watchdog_;
 };
 

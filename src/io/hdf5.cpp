@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
-#include <memory>
 
+#include "io/hdf5_heap.hpp"
 #include "io/hdf5_storage.hpp"
 #include "io/image.hpp"
 
@@ -22,6 +22,7 @@ void prepare_library() {
   static const bool done = [] {
     H5dont_atexit();
     H5open();
+    register_text_references();
     return true;
   }();
   static_cast<void>(done);
@@ -88,26 +89,25 @@ void check_attribute(const OpenAttribute& open, H5T_class_t type_class, std::siz
         open.type_class == H5T_STRING ? "text(s)" : (is_number ? "number(s)" : "value(s) of an unknown type"), words);
 }
 
-/// Reads `count` texts of fixed or variable length with `read(type, buffer)`.
+/// Reads `count` texts of fixed or variable length, which belong to `object`, with `read(type, buffer)`.
 template <typename Read>
-std::vector<std::string> read_strings(hid_t file_type, std::size_t count, const std::string& place, const Read& read) {
+std::vector<std::string> read_strings(hid_t object, hid_t file_type, std::size_t count, const std::string& place,
+                                      const Read& read) {
   check(count <= kMaxTexts, "{} is {} texts, too many", place, count);
   std::vector<std::string> values;
   values.reserve(count);
   if (H5Tis_variable_str(file_type) > 0) {
-    const Hdf5Handle type = string_type();
-    check(H5Tset_cset(type.get(), H5Tget_cset(file_type)), "cannot make a string type");
-    const auto release = [](char** pointers) {  // each string, then the array
-      for (char** p = pointers; *p != reinterpret_cast<char*>(-1); ++p) {
-        H5free_memory(*p);
-      }
-      delete[] pointers;
-    };
-    std::unique_ptr<char*[], decltype(release)> pointers(new char*[count + 1](), release);
-    pointers[count] = reinterpret_cast<char*>(-1);
-    read(type.get(), pointers.get());
+    const Hdf5Handle type(check(H5Tcreate(H5T_OPAQUE, kTextReferenceBytes), "cannot make an opaque type"), H5Tclose);
+    std::vector<std::uint8_t> references(kTextReferenceBytes * count);
+    read(type.get(), references.data());
+    Hdf5TextHeap heap(object, place);
+    std::size_t num_bytes = 0;
     for (std::size_t i = 0; i < count; ++i) {
-      values.emplace_back(pointers[i] == nullptr ? "" : pointers[i]);
+      const TextReference reference =
+          decode_text_reference(std::span(references).subspan(i * kTextReferenceBytes, kTextReferenceBytes));
+      num_bytes += reference.length;
+      check(num_bytes <= kMaxTextBytes, "{} is more than {} bytes of text, too many", place, kMaxTextBytes);
+      values.push_back(heap.text(reference));
     }
     return values;
   }
@@ -126,7 +126,7 @@ std::vector<std::string> read_strings(hid_t file_type, std::size_t count, const 
 std::vector<std::string> read_attribute_strings(const OpenAttribute& open, const std::string& name,
                                                 std::string_view where) {
   const std::string place = fmt::format("{}: attribute '{}'", where, name);
-  return read_strings(open.type.get(), open.count, place, [&](hid_t type, void* buffer) {
+  return read_strings(open.attribute.get(), open.type.get(), open.count, place, [&](hid_t type, void* buffer) {
     check(H5Aread(open.attribute.get(), type, buffer), "{} cannot be read", place);
   });
 }
@@ -308,7 +308,7 @@ std::vector<std::string> read_string_dataset(hid_t group, const std::string& nam
   const std::string place = fmt::format("{}/{}", where, name);
   check(shape[0] <= kMaxTexts, "{}: {} texts are too many, {} are the limit", place, shape[0], kMaxTexts);
   check_stored_bytes(dataset.get(), shape[0] * H5Tget_size(type.get()), place);
-  return read_strings(type.get(), shape[0], place, [&](hid_t memory_type, void* buffer) {
+  return read_strings(dataset.get(), type.get(), shape[0], place, [&](hid_t memory_type, void* buffer) {
     check(H5Dread(dataset.get(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer), "{} cannot be read", place);
   });
 }

@@ -29,8 +29,4 @@ at::Tensor convolve(const at::Tensor& x_nchw, const Convolution& convolution, co
                     convolution.padding);
 }
 
-at::Tensor upsample_twice(const at::Tensor& x_nchw) {
-  return at::upsample_bilinear2d(x_nchw, {2 * x_nchw.size(2), 2 * x_nchw.size(3)}, /*align_corners=*/true);
-}
-
 }  // namespace xtasc::model

@@ -56,7 +56,4 @@ BatchNorm make_batch_norm(ParameterSet& set, const std::string& name, std::int64
 /// (N, in, H, W) -> (N, out, H / stride, W / stride), in mode.compute, channels-last.
 [[nodiscard]] at::Tensor convolve(const at::Tensor& x_nchw, const Convolution& convolution, const Mode& mode);
 
-/// Bilinear, corners aligned: (N, C, H, W) -> (N, C, 2H, 2W).
-[[nodiscard]] at::Tensor upsample_twice(const at::Tensor& x_nchw);
-
 }  // namespace xtasc::model

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "core/error.hpp"
+#include "model/upsample.hpp"
 
 namespace xtasc::model {
 

@@ -20,9 +20,17 @@ Adam::Adam(std::vector<Group> groups, const Options& options) : groups_(std::mov
   learning_rate_ = at::zeros({}, groups_.front().values.options());
 }
 
-void Adam::step(double learning_rate) {
-  const c10::NoGradGuard no_grad;
+void Adam::set_learning_rate(double learning_rate) {
   learning_rate_.fill_(learning_rate);
+}
+
+void Adam::step(double learning_rate) {
+  set_learning_rate(learning_rate);
+  step();
+}
+
+void Adam::step() {
+  const c10::NoGradGuard no_grad;
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     steps_[i].add_(1);
     at::_fused_adam_({groups_[i].values}, {groups_[i].gradients}, {first_moments_[i]}, {second_moments_[i]},

@@ -26,6 +26,9 @@ class Adam {
 
   /// values := values - learning_rate * m / (sqrt(v) + eps), bias-corrected. No host wait on CUDA.
   void step(double learning_rate);
+  /// The two halves of step(): the rate lies on the device, where recorded work finds it.
+  void set_learning_rate(double learning_rate);
+  void step();
 
   /// Moments and step counts by name, as views: copying into them restores the optimizer.
   [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> state() const;

@@ -12,8 +12,6 @@ namespace xtasc::results {
 
 namespace {
 
-constexpr const char* kAbsent = "-";
-
 /// A choice that is told once above the table when all rows share it, else in a column of its own.
 struct Choice {
   const char* header;
@@ -56,33 +54,22 @@ std::set<std::string> values_of(const Choice& choice, const Table& table) {
   return values;
 }
 
-std::string cell(const std::optional<double>& value, fmt::string_view format, double factor = 1.0) {
-  return value ? fmt::format(fmt::runtime(format), *value * factor) : kAbsent;
-}
-
 /// With its sign, and without one where it is nothing: never "-0.00".
-std::string delta_m_text(const Row& row) {
-  const std::string text = cell(row.delta_m, "{:+.2f}");
-  return text == "+0.00" || text == "-0.00" ? "0.00" : text;
-}
-
-std::string heading(const Table& table) {
-  const RunSummary& run = *table.rows.front().runs.front();
-  const Provenance& from = run.provenance;
-  std::string text = from.pack_dataset.empty() ? "unnamed pack" : from.pack_dataset;
-  if (from.pack_height > 0) {
-    text += fmt::format(", {} x {}", from.pack_height, from.pack_width);
+Cell delta_m_cell(const Row& row) {
+  Cell cell;
+  if (row.delta_m) {
+    cell.value = *row.delta_m;
+    cell.text = fmt::format("{:+.2f}", *row.delta_m);
+    cell.text = cell.text == "+0.00" || cell.text == "-0.00" ? "0.00" : cell.text;
   }
-  if (from.pack_num_classes > 0) {
-    text += fmt::format(", {} classes", from.pack_num_classes);
+  if (row.footnote) {
+    cell.footnotes.push_back(*row.footnote);
   }
-  return text + fmt::format(": `{}` protocol, {} checkpoint", name(table.protocol), name(table.checkpoint));
+  return cell;
 }
 
 std::string caption(const Table& table) {
-  std::string text = table.protocol == Protocol::paper
-                         ? "mIoU and PixAcc by image, then averaged over images."
-                         : "mIoU, PixAcc and errors over all pixels of the validation set.";
+  std::string text(protocol_text(table.protocol));
   std::string shared;
   for (const Choice& choice : choices()) {
     if (const auto values = values_of(choice, table); values.size() == 1) {
@@ -94,98 +81,89 @@ std::string caption(const Table& table) {
   return text + (digest.empty() ? "" : fmt::format(" Pack {}.", digest.substr(0, 12)));
 }
 
-std::string abs_err_header(const Table& table) {
-  const std::string& kind = table.rows.front().runs.front()->provenance.pack_depth_kind;
-  return kind == "metres" ? "AbsErr (m)" : kind == "inverse_depth" ? "AbsErr (inverse depth)" : "AbsErr";
-}
-
-std::vector<std::vector<std::string>> table_cells(const Table& table) {
-  std::vector<const Choice*> own_columns;
-  for (const Choice& choice : choices()) {
-    if (values_of(choice, table).size() > 1) {
-      own_columns.push_back(&choice);
-    }
-  }
-  std::vector<std::vector<std::string>> cells = {{"Model", "Encoder", "Weighting"}};
-  for (const Choice* choice : own_columns) {
-    cells[0].emplace_back(choice->header);
-  }
-  for (std::string header : {std::string("#P (1e7)"), std::string("mIoU (%)"), std::string("PixAcc (%)"),
-                             abs_err_header(table), std::string("RelErr (ratio)"), std::string("Delta_m (%)")}) {
-    cells[0].push_back(std::move(header));
-  }
-  for (const Row& row : table.rows) {
-    std::vector<std::string> line = {row.model, row.encoder, row.weighting};
-    for (const Choice* choice : own_columns) {
-      line.push_back(joined(row, choice->cell));
-    }
-    const Scores shown = scores(row.metrics);
-    const double params = static_cast<double>(row.num_parameters) / 1e7;
-    line.push_back(params < 0.1 ? fmt::format("{:.2g}", params) : fmt::format("{:.2f}", params));
-    line.push_back(cell(shown.miou, "{:.2f}", 100.0));
-    line.push_back(cell(shown.pix_acc, "{:.2f}", 100.0));
-    line.push_back(cell(shown.abs_err, "{:.4f}"));
-    line.push_back(cell(shown.rel_err, "{:#.4g}"));
-    line.push_back(delta_m_text(row) + (row.footnote ? fmt::format(" [{}]", *row.footnote + 1) : ""));
-    cells.push_back(std::move(line));
-  }
-  return cells;
-}
-
-/// A Markdown cell on one line, whatever a name holds.
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    result += c == '|' ? "\\|" : c == '\n' || c == '\r' ? " " : std::string(1, c);
-  }
-  return result;
+Cell rel_err_cell(const std::optional<double>& value) {
+  Cell cell = number_cell(value, 4);
+  cell.text = value ? fmt::format("{:#.4g}", *value) : cell.text;
+  return cell;
 }
 
 }  // namespace
 
-std::string markdown_table(const std::vector<std::vector<std::string>>& cells, std::size_t num_text_columns) {
-  std::vector<std::size_t> widths;
-  std::vector<std::vector<std::string>> escaped_cells;
-  for (const auto& row : cells) {
-    widths.resize(std::max(widths.size(), row.size()), 3);
-    escaped_cells.emplace_back();
-    for (std::size_t column = 0; column < row.size(); ++column) {
-      escaped_cells.back().push_back(escaped(row[column]));
-      widths[column] = std::max(widths[column], escaped_cells.back().back().size());
-    }
+std::string data_text(const Provenance& from) {
+  std::string text = from.pack_dataset.empty() ? "unnamed pack" : from.pack_dataset;
+  if (from.pack_height > 0) {
+    text += fmt::format(", {} x {}", from.pack_height, from.pack_width);
   }
-  std::string text;
-  for (std::size_t i = 0; i < escaped_cells.size(); ++i) {
-    for (std::size_t column = 0; column < widths.size(); ++column) {
-      const bool is_text = column < num_text_columns;
-      text += is_text ? fmt::format("| {:<{}} ", escaped_cells[i][column], widths[column])
-                      : fmt::format("| {:>{}} ", escaped_cells[i][column], widths[column]);
-    }
-    text += "|\n";
-    for (std::size_t column = 0; i == 0 && column < widths.size(); ++column) {
-      const std::string dashes(widths[column] - 1, '-');
-      text += column < num_text_columns ? "| :" + dashes + " " : "| " + dashes + ": ";
-    }
-    text += i == 0 ? "|\n" : "";
+  if (from.pack_num_classes > 0) {
+    text += fmt::format(", {} classes", from.pack_num_classes);
   }
   return text;
 }
 
+std::string heading(const Provenance& from, Protocol protocol, Checkpoint checkpoint) {
+  return data_text(from) + fmt::format(": `{}` protocol, {} checkpoint", name(protocol), name(checkpoint));
+}
+
+std::string_view protocol_text(Protocol protocol) {
+  return protocol == Protocol::paper ? "mIoU and PixAcc by image, then averaged over images."
+                                     : "mIoU, PixAcc and errors over all pixels of the validation set.";
+}
+
+std::string abs_err_header(const Provenance& from) {
+  const std::string& kind = from.pack_depth_kind;
+  return kind == "metres" ? "AbsErr (m)" : kind == "inverse_depth" ? "AbsErr (inverse depth)" : "AbsErr";
+}
+
+Cell parameters_cell(std::int64_t num_parameters) {
+  const double params = static_cast<double>(num_parameters) / 1e7;
+  Cell cell = number_cell(params, 2);
+  cell.text = params < 0.1 ? fmt::format("{:.2g}", params) : cell.text;
+  return cell;
+}
+
+Sheet to_sheet(const Table& table) {
+  const Provenance& from = table.rows.front().runs.front()->provenance;
+  Sheet sheet{.label = from.pack_dataset,
+              .title = heading(from, table.protocol, table.checkpoint),
+              .caption = caption(table),
+              .columns = {{.key = "model", .header = "Model", .is_text = true},
+                          {.key = "encoder", .header = "Encoder", .is_text = true},
+                          {.key = "weighting", .header = "Weighting", .is_text = true}},
+              .rows = {},
+              .footnotes = table.footnotes};
+  std::vector<const Choice*> own_columns;
+  for (const Choice& choice : choices()) {
+    if (values_of(choice, table).size() > 1) {
+      own_columns.push_back(&choice);
+      sheet.columns.push_back({.key = choice.header, .header = choice.header});
+    }
+  }
+  for (Column column :
+       {Column{.key = "params", .header = "#P (1e7)"}, Column{.key = "miou", .header = "mIoU (%)"},
+        Column{.key = "pix_acc", .header = "PixAcc (%)"}, Column{.key = "abs_err", .header = abs_err_header(from)},
+        Column{.key = "rel_err", .header = "RelErr (ratio)"}, Column{.key = "delta_m", .header = "Delta_m (%)"}}) {
+    sheet.columns.push_back(std::move(column));
+  }
+  for (const Row& row : table.rows) {
+    SheetRow line{.cells = {text_cell(row.model), text_cell(row.encoder), text_cell(row.weighting)}};
+    for (const Choice* choice : own_columns) {
+      line.cells.push_back(text_cell(joined(row, choice->cell)));
+    }
+    const Scores shown = scores(row.metrics);
+    for (Cell cell :
+         {parameters_cell(row.num_parameters), number_cell(shown.miou, 2, 100.0), number_cell(shown.pix_acc, 2, 100.0),
+          number_cell(shown.abs_err, 4), rel_err_cell(shown.rel_err), delta_m_cell(row)}) {
+      line.cells.push_back(std::move(cell));
+    }
+    sheet.rows.push_back(std::move(line));
+  }
+  return sheet;
+}
+
 std::string to_markdown(std::string_view title, std::span<const Table> tables, std::span<const LeftOutRun> left_out) {
-  std::string text = fmt::format("# {}\n", title);
-  for (const Table& table : tables) {
-    text += fmt::format("\n## {}\n\n{}\n\n{}", heading(table), caption(table), markdown_table(table_cells(table), 3));
-    for (std::size_t i = 0; i < table.footnotes.size(); ++i) {
-      text += fmt::format("{}- [{}] {}.\n", i == 0 ? "\n" : "", i + 1, table.footnotes[i]);
-    }
-  }
-  if (!left_out.empty()) {
-    text += "\n## Left out\n\n";
-    for (const LeftOutRun& run : left_out) {
-      text += fmt::format("- {}: {}\n", run.folder.string(), run.reason);
-    }
-  }
-  return text;
+  std::vector<Sheet> sheets;
+  std::ranges::transform(tables, std::back_inserter(sheets), [](const Table& table) { return to_sheet(table); });
+  return to_markdown(title, std::span<const Sheet>(sheets), left_out);
 }
 
 }  // namespace xtasc::results

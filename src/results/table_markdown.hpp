@@ -3,21 +3,29 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "results/sheet.hpp"
 #include "results/table.hpp"
 
 namespace xtasc::results {
 
-/// The tables as Markdown that also reads well on a terminal: mIoU and PixAcc in percent, what all rows share in a line
-/// above each table, what differs (seed, epochs, precision, ...) in columns of its own, footnotes below; last the runs
-/// that are in no table, with the reasons.
+/// A table of single seeds as it is printed: mIoU and PixAcc in percent, what all rows share in the caption, what
+/// differs (seed, epochs, precision, ...) in columns of its own, footnotes below.
+[[nodiscard]] Sheet to_sheet(const Table& table);
+
+/// The tables as Markdown; last the runs that are in no table, with the reasons.
 [[nodiscard]] std::string to_markdown(std::string_view title, std::span<const Table> tables,
                                       std::span<const LeftOutRun> left_out);
 
-/// A Markdown table with padded columns. \param cells  the header's row first; all rows of its length. Empty: no text.
-/// \param num_text_columns  so many columns from the left are aligned left, the others (numbers) right
-[[nodiscard]] std::string markdown_table(const std::vector<std::vector<std::string>>& cells,
-                                         std::size_t num_text_columns);
+/// "nyuv2, 96 x 128, 13 classes": the data that a run was trained on.
+[[nodiscard]] std::string data_text(const Provenance& from);
+/// "nyuv2, 96 x 128, 13 classes: `paper` protocol, best checkpoint".
+[[nodiscard]] std::string heading(const Provenance& from, Protocol protocol, Checkpoint checkpoint);
+/// What the protocol does with the metrics: a sentence for a caption.
+[[nodiscard]] std::string_view protocol_text(Protocol protocol);
+/// "AbsErr (m)": with the unit of the pack's depth.
+[[nodiscard]] std::string abs_err_header(const Provenance& from);
+/// Parameters in units of 1e7, with two decimals, or two digits where there are few.
+[[nodiscard]] Cell parameters_cell(std::int64_t num_parameters);
 
 }  // namespace xtasc::results

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <string_view>
 #include <system_error>
 
@@ -49,6 +50,13 @@ fs::path freeze_trainer(const SweepFolder& folder, const fs::path& trainer) {
   const std::string content = io::read_file(trainer);
   const fs::path copy = folder.frozen() / io::digest_hex(content).substr(0, 12) / "xtasc-train";
   std::error_code error;
+  // In a bundle (launch/bundle.sh) a program looks for its libraries in ../lib.
+  const fs::path libraries = fs::absolute(trainer).parent_path().parent_path() / "lib";
+  if (fs::exists(libraries / "libtorch_cpu.so", error) && !fs::exists(folder.frozen() / "lib", error)) {
+    make_folder(folder.frozen());
+    fs::create_directory_symlink(libraries, folder.frozen() / "lib", error);
+    check(!error, "cannot link {} to {}: {}", (folder.frozen() / "lib").string(), libraries.string(), error.message());
+  }
   if (!fs::exists(copy, error)) {
     make_folder(copy.parent_path());
     const fs::path temporary = io::temporary_path(copy);
@@ -58,6 +66,32 @@ fs::path freeze_trainer(const SweepFolder& folder, const fs::path& trainer) {
     io::publish_file(temporary, copy);
   }
   return copy;
+}
+
+std::vector<const PlannedRun*> link_finished_runs(const Sweep& sweep) {
+  const SweepFolder folder{sweep.folder};
+  std::vector<const PlannedRun*> linked;
+  std::error_code error;
+  std::vector<fs::path> siblings;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder.root / "..", error)) {
+    if (entry.path().filename() != folder.root.filename() && entry.is_directory(error)) {
+      siblings.push_back(entry.path().filename());
+    }
+  }
+  std::ranges::sort(siblings);
+  for (const PlannedRun& run : sweep.runs) {
+    const fs::path own = folder.run(run.id).root;
+    for (const fs::path& sibling : siblings) {
+      const fs::path relative = fs::path("..") / sibling / run.id;
+      const results::RunFolder other{folder.root / relative};
+      if (!fs::exists(fs::symlink_status(own, error)) && !fs::is_symlink(other.root, error) && other.is_done()) {
+        fs::create_directory_symlink(relative, own, error);
+        check(!error, "cannot link {} to {}: {}", own.string(), relative.string(), error.message());
+        linked.push_back(&run);
+      }
+    }
+  }
+  return linked;
 }
 
 fs::path freeze_config(const SweepFolder& folder, const PlannedRun& run) {

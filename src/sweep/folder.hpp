@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "results/run_folder.hpp"
 #include "sweep/file_lock.hpp"
@@ -46,6 +47,10 @@ void prepare_sweep_folder(const SweepFolder& folder);
 /// Copies the program into frozen/ under the hash of its content, once. What runs use stays as it was, whatever is
 /// built meanwhile. Hold the sweep's lock. \returns the copy
 [[nodiscard]] std::filesystem::path freeze_trainer(const SweepFolder& folder, const std::filesystem::path& trainer);
+
+/// Links runs of the same id that are DONE in a sweep beside this one, so that they are not run again. Hold the sweep's
+/// lock. \returns those that were linked now
+std::vector<const PlannedRun*> link_finished_runs(const Sweep& sweep);
 
 /// Writes the run's resolved config; leaves an equal one as it is. Hold the sweep's lock. \returns its path
 std::filesystem::path freeze_config(const SweepFolder& folder, const PlannedRun& run);

@@ -50,25 +50,6 @@ bool was_stopped(int code) {
          code == 128 + SIGKILL || code == 128 + SIGINT;
 }
 
-/// A finished run of the same id in a sweep beside this one is linked, not run again.
-void adopt_finished_runs(const Sweep& sweep, const SweepFolder& folder) {
-  std::error_code error;
-  for (const PlannedRun& run : sweep.runs) {
-    if (fs::exists(fs::symlink_status(folder.run(run.id).root, error))) {
-      continue;
-    }
-    for (const fs::directory_entry& sibling : fs::directory_iterator(folder.root / "..", error)) {
-      const results::RunFolder other{sibling.path() / run.id};
-      if (!fs::is_symlink(other.root, error) && other.is_done()) {
-        fs::create_directory_symlink(fs::path("..") / sibling.path().filename() / run.id, folder.run(run.id).root,
-                                     error);
-        log_info("{} is done in {} already: linked", title_of(run), sibling.path().filename().string());
-        break;
-      }
-    }
-  }
-}
-
 /// Runs one sweep's runs on this machine.
 class LocalDriver {
  public:
@@ -81,7 +62,9 @@ class LocalDriver {
     const fs::path trainer = find_trainer(options.trainer);
     prepare_sweep_folder(folder_);
     const FileLock lock = lock_sweep(folder_);
-    adopt_finished_runs(sweep, folder_);
+    for (const PlannedRun* run : link_finished_runs(sweep)) {
+      log_info("{} is done in a sweep beside this one: linked", title_of(*run));
+    }
     trainer_ = freeze_trainer(folder_, trainer);
     for (const PlannedRun* run : selected) {
       freeze_config(folder_, *run);

@@ -21,6 +21,7 @@
 #include "results/metrics_log.hpp"
 #include "results/run_folder.hpp"
 #include "results/run_id.hpp"
+#include "train/captured_step.hpp"
 #include "train/checkpoint.hpp"
 #include "train/evaluate.hpp"
 #include "train/records.hpp"
@@ -129,7 +130,7 @@ void to_host(const at::Tensor& tensor, std::array<double, size>& values) {
 }
 
 /// Trains from progress.step_in_epoch to the end of the epoch. \returns what stopped it (see stop_reason), or 0
-int train_epoch(const Run& run, Step& step, Progress& progress) {
+int train_epoch(const Run& run, CapturedStep& step, Progress& progress) {
   const auto& train = run.config.train;
   const auto order =
       data::epoch_order(static_cast<std::uint64_t>(run.config.run.seed), progress.epoch, run.train.size());
@@ -149,14 +150,13 @@ int train_epoch(const Run& run, Step& step, Progress& progress) {
       break;
     }
     run.watchdog.beat("training step", progress.step + 1);
-    const StepResult result = step.compute(next_batch(run, progress, order), {progress.epoch, progress.step});
+    const std::int64_t images = data::global_batch(progress.step_in_epoch, train.batch_size, run.train.size()).size();
+    const StepResult result = step.run(next_batch(run, progress, order), images, {progress.epoch, progress.step},
+                                       learning_rate(train, progress.epoch));
     if (progress.step_in_epoch % kStepsBetweenReadings == 0) {
       check_finite(result.losses, progress);
       losses_text = loss_text(result.losses, run.config.model.system);
     }
-    step.update(learning_rate(train, progress.epoch));
-
-    const std::int64_t images = data::global_batch(progress.step_in_epoch, train.batch_size, run.train.size()).size();
     loss_sums.add_(result.losses * static_cast<double>(images));
     weight_sums.add_(result.task_weights * static_cast<double>(images));
     progress.epoch_images += images;
@@ -361,7 +361,8 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, c
   if (run.is_first()) {
     write_records(folder, config, provenance, /*resumes=*/progress.step > 0);
   }
-  Step step(config, run.learner, *run.communicator);
+  Step plain_step(config, run.learner, *run.communicator);
+  CapturedStep step(plain_step, recorder_for(config, device, *run.communicator));
   while (progress.epoch < config.train.epochs && !reached_max_steps(config.train, progress)) {
     const int reason = train_epoch(run, step, progress);
     if (reason != 0) {

@@ -19,6 +19,7 @@
 #include "dist/gpu_assignment.hpp"
 #include "io/hdf5.hpp"
 #include "pack/verify.hpp"
+#include "train/memory.hpp"
 
 namespace xtasc::train {
 
@@ -118,6 +119,7 @@ at::Device choose_device(config::Device wanted, const dist::MpiSession& session)
 }
 
 void configure_torch(const config::RunConfig& config, const dist::MpiSession& session) {
+  keep_memory();
   const int share = threads_of_this_rank(session);
   at::set_num_threads(config.run.threads > 0 ? static_cast<int>(config.run.threads) : share);
   at::globalContext().setDeterministicAlgorithms(config.train.deterministic, /*warn_only=*/true);

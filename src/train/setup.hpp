@@ -29,7 +29,7 @@ struct Types {
 /// \throws Error (exit code 2) when CUDA is asked for and not there, or ranks would share a GPU.
 [[nodiscard]] at::Device choose_device(config::Device wanted, const dist::MpiSession& session);
 
-/// Threads, determinism and TF32 of this process, as the config wants them. Collective.
+/// Threads, memory, determinism and TF32 of this process, as the config wants them. Collective.
 void configure_torch(const config::RunConfig& config, const dist::MpiSession& session);
 
 /// "cpu (AMD EPYC, 1 thread)" or "cuda:0 (NVIDIA H200)".

@@ -58,6 +58,12 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
   const weighting::Needs needs = learner.weighting->needs();
   if (needs == weighting::Needs::gram || needs == weighting::Needs::norms) {
     task_gradients_.emplace(config, learner, communicator, gradient_sync_);
+  } else if (communicator.overlaps()) {
+    std::vector<at::Tensor> leaves;
+    for (const auto& [name, tensor] : learner.net.parameters().parameters()) {
+      leaves.push_back(tensor);
+    }
+    gradient_sync_.watch(leaves);
   }
 }
 
@@ -112,6 +118,9 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
     task_weights = task_weights * task_gradients_->backward({share(weighting::kSegmentation), share(weighting::kDepth)},
                                                             global_losses);
   } else {
+    if (communicator_.overlaps()) {
+      gradient_sync_.expect_backward();
+    }
     share_of_objective(losses, counts, weights.weights, std::nullopt).backward();
     gradient_sync_.reduce();
   }
@@ -137,9 +146,23 @@ at::Tensor Step::losses_after_step() const {
   return objectives(mean_losses(summed), config_.loss).to(learner_.types.storage);
 }
 
+bool Step::is_the_same_each_time() const {
+  return learner_.weighting->needs() == weighting::Needs::losses && learner_.weighting->is_the_same_each_step();
+}
+
+void Step::set_learning_rate(double learning_rate) {
+  learning_rate_ = learning_rate;
+  learner_.adam.set_learning_rate(learning_rate);
+}
+
 void Step::update(double learning_rate) {
-  learner_.adam.step(learning_rate);
-  learner_.weighting->update(learning_rate, batch_ ? losses_after_step() : at::Tensor());
+  set_learning_rate(learning_rate);
+  update();
+}
+
+void Step::update() {
+  learner_.adam.step();
+  learner_.weighting->update(learning_rate_, batch_ ? losses_after_step() : at::Tensor());
   batch_.reset();
 }
 

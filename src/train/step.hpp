@@ -52,6 +52,12 @@ class Step {
   /// The optimizer's move, then the weighting method's. Every rank has the same gradients; collective where the method
   /// wants the batch's losses after the move.
   void update(double learning_rate);
+  /// The two halves of update(): what changes from step to step, and what does not.
+  void set_learning_rate(double learning_rate);
+  void update();
+
+  /// Whether compute() and update() ask the same of the device at every step, given tensors at the same addresses.
+  [[nodiscard]] bool is_the_same_each_time() const;
 
  private:
   [[nodiscard]] loss::TaskLosses losses_of(const model::Predictions& predictions, const data::Batch& batch) const;
@@ -69,7 +75,8 @@ class Step {
   dist::GradientSync gradient_sync_;
   model::Mode mode_;
   std::optional<TaskGradients> task_gradients_;  ///< for methods that look at each task's gradient
-  std::optional<data::Batch> batch_;             ///< of the step under way, for methods that look at it twice
+  double learning_rate_ = 0.0;
+  std::optional<data::Batch> batch_;  ///< of the step under way, for methods that look at it twice
 };
 
 }  // namespace xtasc::train

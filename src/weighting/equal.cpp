@@ -10,6 +10,8 @@ class Equal final : public TaskWeighting {
  public:
   explicit Equal(const at::TensorOptions& options) : ones_(at::ones({2}, options)) {}
 
+  [[nodiscard]] bool is_the_same_each_step() const override { return true; }
+
   StepWeights weigh(const at::Tensor& global_losses_2, const Moment& /*moment*/) override {
     return {ones_, global_losses_2.sum()};
   }

@@ -20,6 +20,7 @@ class ImtlL final : public TaskWeighting {
     }
   }
 
+  [[nodiscard]] bool is_the_same_each_step() const override { return true; }
   [[nodiscard]] Needs needs() const override { return factors_ ? Needs::gram : Needs::losses; }
 
   StepWeights weigh(const at::Tensor& global_losses_2, const Moment& /*moment*/) override {

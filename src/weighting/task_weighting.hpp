@@ -52,6 +52,8 @@ class TaskWeighting {
   virtual ~TaskWeighting() = default;
 
   [[nodiscard]] virtual Needs needs() const { return Needs::losses; }
+  /// Whether weigh() and update() ask the same of the device at every step, whatever the Moment and the learning rate.
+  [[nodiscard]] virtual bool is_the_same_each_step() const { return false; }
 
   /// Weights for this step, and the gradients of the method's own values where losses are all that they follow from.
   /// \param global_losses_2  (2), detached, on the device

@@ -17,6 +17,8 @@ class Uncertainty final : public TaskWeighting {
     }
   }
 
+  [[nodiscard]] bool is_the_same_each_step() const override { return true; }
+
   StepWeights weigh(const at::Tensor& global_losses_2, const Moment& /*moment*/) override {
     const at::Tensor weights = 0.5 * at::exp(-log_variance_);
     const at::Tensor weighted = weights * global_losses_2;

@@ -70,6 +70,52 @@ TEST(GradientSync, EveryElementOnceWhateverTheBucket) {
   }
 }
 
+/// Counts what was started before it passes it on.
+class CountingCommunicator final : public dist::Communicator {
+ public:
+  void sum(const at::Tensor& tensor) override { inner->sum(tensor); }
+  void broadcast(const at::Tensor& tensor) override { inner->broadcast(tensor); }
+  void join() override { ++joined; }
+  [[nodiscard]] bool overlaps() const override { return true; }
+  [[nodiscard]] int rank() const override { return inner->rank(); }
+  [[nodiscard]] int size() const override { return inner->size(); }
+  [[nodiscard]] std::string_view backend() const override { return inner->backend(); }
+
+  std::unique_ptr<dist::Communicator> inner = communicator();
+  int joined = 0;
+};
+
+TEST(GradientSync, BackwardStartsBucketsInOneOrder) {
+  CountingCommunicator comm;
+  const at::Tensor flat = at::zeros({40}, at::kDouble);
+  std::vector<at::Tensor> leaves;
+  for (std::int64_t i = 0; i < 4; ++i) {
+    leaves.push_back(at::full({10}, static_cast<double>(i + 1), at::kDouble).requires_grad_(true));
+    leaves.back().mutable_grad() = flat.narrow(0, 10 * i, 10);
+  }
+  dist::GradientSync sync(comm, {flat}, 15 * 8);  // buckets 25..39, 10..24, 0..9
+  sync.watch(leaves);
+  for (const bool reaches_first : {true, false, true}) {
+    flat.zero_();
+    sync.expect_backward();
+    at::Tensor product = reaches_first ? leaves[0] : at::ones({10}, at::kDouble);
+    for (std::size_t i = 1; i < 4; ++i) {
+      product = product * leaves[i] * static_cast<double>(world->rank() + 1);
+    }
+    product.sum().backward();
+    sync.reduce();
+    EXPECT_EQ(sync.num_early(), reaches_first ? 3 : 2);
+    double factor = 0.0;
+    for (int rank = 1; rank <= world->size(); ++rank) {
+      factor += rank * rank * rank;
+    }
+    const at::Tensor expected =
+        at::tensor({reaches_first ? 24.0 : 0.0, 12.0, 8.0, 6.0}, at::kDouble).repeat_interleave(10) * factor;
+    EXPECT_TRUE(at::allclose(flat, expected)) << flat;
+  }
+  EXPECT_EQ(comm.joined, 3);
+}
+
 struct Case {
   const char* system;
   const char* weighting;
@@ -77,6 +123,28 @@ struct Case {
 };
 
 class RanksEqualOne : public testing::TestWithParam<Case> {};
+
+/// A step whose buckets backward starts has the bits of one that sums them all at the end.
+TEST(GradientSync, OverlappedStepHasTheSameBits) {
+  const auto config = test::step_config({"model.system=xtasc", "train.bucket_mib=0.5"});
+  CountingCommunicator early;
+  const auto late = communicator();
+  train::Learner a(config, 7, at::kCPU);
+  train::Learner b(config, 7, at::kCPU);
+  train::Step early_step(config, a, early);
+  train::Step late_step(config, b, *late);
+  for (int i = 0; i < 3; ++i) {
+    const std::int64_t size = i == 1 ? 2 : 5;
+    const data::Batch whole = test::random_batch(static_cast<std::uint64_t>(i), size, 7, 64, 32);
+    const data::Range mine = data::share_of({0, size}, world->rank(), world->size());
+    early_step.compute(test::rows(whole, mine, a.types.storage));
+    late_step.compute(test::rows(whole, mine, a.types.storage));
+    EXPECT_TRUE(at::equal(a.net.parameters().flat_gradients(), b.net.parameters().flat_gradients())) << i;
+    early_step.update(1e-4);
+    late_step.update(1e-4);
+  }
+  EXPECT_EQ(early.joined, 3);
+}
 
 /// N ranks give what one gives: 20 steps, alternating a batch of 5, which neither 2 nor 3 divide, and a last batch of
 /// 2, which leaves one of three ranks without an image.

@@ -107,6 +107,24 @@ TEST_F(Nccl, SumsEveryTypeInOneGroup) {
   EXPECT_THAT(fake::faults(), IsEmpty());
 }
 
+/// What backward does: buckets are started while the caller's stream goes on, and waited for once.
+TEST_F(Nccl, StartedSumsLeaveTheCallerAloneUntilJoined) {
+  const auto nccl = protocol();
+  std::vector<std::vector<float>> buckets(3, std::vector<float>(100, static_cast<float>(world->rank() + 1)));
+  own_calls();
+  for (auto& bucket : buckets) {
+    const NcclBuffer buffer = buffer_of(bucket, NcclElement::float32);
+    nccl->start_sum({&buffer, 1}, caller);
+    EXPECT_THAT(own_calls(), ElementsAre("cudaEventRecord", "cudaStreamWaitEvent", "ncclGroupStart", "ncclAllReduce",
+                                         "ncclGroupEnd", "ncclCommGetAsyncError"));
+  }
+  nccl->join(caller);
+  EXPECT_THAT(own_calls(), ElementsAre("cudaEventRecord", "cudaStreamWaitEvent"));
+  cudaStreamSynchronize(caller);
+  EXPECT_THAT(buckets, testing::Each(std::vector<float>(100, static_cast<float>(sum_of_ranks))));
+  EXPECT_THAT(fake::faults(), IsEmpty());
+}
+
 TEST_F(Nccl, BroadcastsRankZeros) {
   const auto nccl = protocol();
   std::vector<double> values(17, world->rank() + 5.0);

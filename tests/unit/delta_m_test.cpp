@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 #include <string>
 
 #include "results/delta_m.hpp"
@@ -19,8 +18,7 @@ Scores printed_scores(const toml::table& row) {
 }
 
 const toml::table& paper_tables() {
-  static const toml::table tables = toml::parse_file(
-      (std::filesystem::path(__FILE__).parent_path() / "../../results/paper_tables.toml").lexically_normal().string());
+  static const toml::table tables = toml::parse_file(XTASC_SOURCE_DIR "/results/paper_tables.toml");
   return tables;
 }
 

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -75,6 +78,8 @@ struct SyntheticRun {
   std::int64_t num_epochs = 3;
   bool is_done = true;
   std::string pack_digest = "00112233445566778899aabbccddeeff";
+  std::string dataset = "scenes";
+  std::int64_t height = 64, width = 128, num_classes = 7;
 };
 
 /// Writes the folder `root`/name as xtasc-train would, through the config layer and the real writers.
@@ -91,24 +96,41 @@ inline RunFolder write_run(const std::filesystem::path& root, const SyntheticRun
   provenance.precision = config::name(config.run.precision);
   provenance.pack_path = config.data.pack;
   provenance.pack_digest = run.pack_digest;
-  provenance.pack_dataset = "scenes";
-  provenance.pack_height = 64;
-  provenance.pack_width = 128;
-  provenance.pack_num_classes = 7;
+  provenance.pack_dataset = run.dataset;
+  provenance.pack_height = run.height;
+  provenance.pack_width = run.width;
+  provenance.pack_num_classes = run.num_classes;
   provenance.pack_depth_kind = "metres";
   provenance.num_parameters = run.num_parameters;
   write_provenance(folder.provenance(), provenance);
 
+  std::string lines;
   for (std::int64_t epoch = 1; epoch <= run.num_epochs; ++epoch) {
     const double gain = epoch == 1 ? -0.02 : epoch == 2 ? 0.0 : -0.01;
-    append_metrics(folder.metrics(),
-                   synthetic_epoch(epoch, epoch <= 2, run.quality + gain, config::has_segmentation(config.model.system),
-                                   config::has_depth(config.model.system)));
+    lines += to_json_line(synthetic_epoch(epoch, epoch <= 2, run.quality + gain,
+                                          config::has_segmentation(config.model.system),
+                                          config::has_depth(config.model.system))) +
+             '\n';
+  }
+  if (run.num_epochs > 0) {
+    write_text(folder.metrics(), lines);
   }
   if (run.is_done) {
     write_text(folder.done_marker(), "");
   }
   return folder;
+}
+
+/// Compares with a file in tests/golden; XTASC_UPDATE_GOLDEN=1 writes it anew. \param root  printed as RUNS
+inline void expect_golden(std::string text, const std::filesystem::path& root, const std::string& file) {
+  for (std::size_t at = text.find(root.string()); at != std::string::npos; at = text.find(root.string())) {
+    text.replace(at, root.string().size(), "RUNS");
+  }
+  const std::filesystem::path path = std::filesystem::path(XTASC_SOURCE_DIR) / "tests/golden" / file;
+  if (std::getenv("XTASC_UPDATE_GOLDEN") != nullptr) {
+    write_text(path, text);
+  }
+  EXPECT_EQ(text, read_text(path));
 }
 
 }  // namespace xtasc::results::test

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <string>
@@ -20,7 +19,7 @@ namespace xtasc::results {
 namespace {
 
 namespace fs = std::filesystem;
-using test::read_text;
+using test::expect_golden;
 using test::SyntheticRun;
 using test::TempFolder;
 using test::write_run;
@@ -49,18 +48,6 @@ SyntheticRun xtasc_run(const std::string& name, double quality, std::vector<std:
 
 std::string with_seed(const Row& row) {
   return row.model + " " + std::to_string(row.runs.front()->config.run.seed) + (row.delta_m ? "" : " no Delta_m");
-}
-
-/// Compares with a file in tests/golden; XTASC_UPDATE_GOLDEN=1 writes it anew. \param root  printed as RUNS
-void expect_golden(std::string text, const fs::path& root, const std::string& file) {
-  for (std::size_t at = text.find(root.string()); at != std::string::npos; at = text.find(root.string())) {
-    text.replace(at, root.string().size(), "RUNS");
-  }
-  const fs::path path = fs::path(__FILE__).parent_path().parent_path() / "golden" / file;
-  if (std::getenv("XTASC_UPDATE_GOLDEN") != nullptr) {
-    write_text(path, text);
-  }
-  EXPECT_EQ(text, read_text(path));
 }
 
 TEST(Tables, PrintAsTheGoldenText) {

@@ -1,0 +1,16 @@
+# cmake --install --component programs: programs and the files that they or their users read, for launch/bundle.sh.
+# Programs find libraries in lib/ beside bin/ first, then where the system has them.
+include(GNUInstallDirs)
+set(_programs xtasc-preprocess xtasc-train xtasc-evaluate xtasc-predict xtasc-inspect xtasc-bench xtasc-tabulate)
+if(TARGET xtasc-sweep)
+  list(APPEND _programs xtasc-sweep)
+endif()
+foreach(_program IN LISTS _programs)
+  # RPATH, not RUNPATH: it holds for the libraries' own libraries too, which do not know where they lie.
+  target_link_options(${_program} PRIVATE -Wl,--disable-new-dtags)
+  set_target_properties(${_program} PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")
+endforeach()
+install(TARGETS ${_programs} RUNTIME COMPONENT programs)
+install(DIRECTORY configs sweeps slurm DESTINATION share/xtasc COMPONENT programs
+        PATTERN CMakeLists.txt EXCLUDE PATTERN *.cpp EXCLUDE PATTERN *.hpp EXCLUDE)
+install(FILES results/paper_tables.toml DESTINATION share/xtasc/results COMPONENT programs)

@@ -1,0 +1,199 @@
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "config/enums.hpp"
+#include "core/error.hpp"
+#include "launch/bench_contestant.hpp"
+
+namespace xtasc::launch {
+
+namespace {
+
+constexpr double kMebi = 1024.0 * 1024.0;
+
+/// Seconds of one sum of `bytes` bytes of float32, the slowest rank's. Collective.
+Timing time_sum(const dist::MpiSession& session, dist::Communicator& world, at::Device device, double bytes,
+                int rounds) {
+  const auto numel = std::max<std::int64_t>(1, static_cast<std::int64_t>(bytes / 4.0));
+  const at::Tensor tensor = at::zeros({numel}, at::TensorOptions().dtype(at::kFloat).device(device));
+  Timing timing;
+  for (int round = -2; round < rounds; ++round) {
+    session.barrier();
+    const double seconds = slowest(session, seconds_of([&] {
+                                     world.sum(tensor);
+                                     wait_for(device);
+                                   }));
+    if (round >= 0) {
+      timing.seconds.push_back(seconds);
+    }
+  }
+  return timing;
+}
+
+/// Bytes that a ring moves over each rank's link for one byte summed.
+double ring_factor(double ranks) {
+  return 2.0 * (ranks - 1.0) / ranks;
+}
+
+/// What the model for more ranks is made of, all measured here.
+struct Costs {
+  double bandwidth = 0.0;  ///< bytes a second over a rank's link
+  double latency = 0.0;    ///< seconds of a sum of a few numbers over these ranks
+  double gradient_bytes = 0.0;
+  double small_sums = 0.0;  ///< sums of a few numbers in a step: batch norm's statistics and the losses
+};
+
+/// Seconds that summing adds to a step of `ranks` ranks: the gradient around a ring, and small sums along a tree.
+double modelled_sums(const Costs& costs, double ranks, double measured_ranks) {
+  if (ranks <= 1.0) {
+    return 0.0;
+  }
+  const double hops = std::log2(ranks) / std::log2(measured_ranks);
+  return ring_factor(ranks) * costs.gradient_bytes / costs.bandwidth + costs.small_sums * costs.latency * hops;
+}
+
+/// Counts the sums of a step.
+class Counting final : public dist::Communicator {
+ public:
+  explicit Counting(std::int64_t& sums) : sums_(sums) {}
+  void sum(const at::Tensor& /*tensor*/) override { ++sums_; }
+  void sum_all(std::span<const at::Tensor> /*tensors*/) override {}
+  void broadcast(const at::Tensor& /*tensor*/) override {}
+  [[nodiscard]] int rank() const override { return 0; }
+  [[nodiscard]] int size() const override { return 2; }  // so that the step sums at all
+  [[nodiscard]] std::string_view backend() const override { return "none"; }
+
+ private:
+  std::int64_t& sums_;
+};
+
+Timing take_steps(Contestant& contestant, int rounds) {
+  Timing timing;
+  contestant.take_step();
+  for (int round = 0; round < rounds; ++round) {
+    timing.seconds.push_back(contestant.take_step());
+  }
+  return timing;
+}
+
+config::RunConfig with_batch(config::RunConfig config, std::int64_t batch) {
+  config.train.batch_size = batch;
+  return config;
+}
+
+}  // namespace
+
+nlohmann::json bench_allreduce(const AllreduceBench& options, const dist::MpiSession& session,
+                               const config::RunConfig& config) {
+  const at::Device device = train::choose_device(config.run.device, session);
+  train::configure_torch(config, session);
+  const auto world = dist::make_communicator(session, device.type());
+  nlohmann::json result = {{"ranks", session.size()}, {"backend", std::string(world->backend())}};
+  if (session.rank() == 0) {
+    fmt::print("{} rank{} over {}, {}\n{:>12} {:>12} {:>24} {:>12} {:>12}\n", session.size(),
+               session.size() == 1 ? "" : "s", world->backend(), train::describe_device(device), "MiB", "ms", "",
+               "GB/s", "GB/s a link");
+  }
+  for (const double mebibytes : options.mebibytes) {
+    const Timing timing = time_sum(session, *world, device, mebibytes * kMebi, options.rounds);
+    const double rate = mebibytes * kMebi / timing.median() / 1e9;
+    const double link = rate * ring_factor(session.size());
+    result["sums"].push_back(
+        {{"mebibytes", mebibytes}, {"seconds", to_json(timing)}, {"GB_per_s", rate}, {"GB_per_s_a_link", link}});
+    if (session.rank() == 0) {
+      fmt::print("{:>12} {:>12.3f} ({:>8.3f} to {:>8.3f}) {:>13.2f} {:>12.2f}\n", mebibytes, timing.median() * 1e3,
+                 timing.min() * 1e3, timing.max() * 1e3, rate, link);
+    }
+  }
+  return result;
+}
+
+nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession& session,
+                             const config::RunConfig& config) {
+  const at::Device device = train::choose_device(config.run.device, session);
+  train::configure_torch(config, session);
+  const auto say = [&](const std::string& text) {
+    if (session.rank() == 0) {
+      fmt::print("{}\n", text);
+    }
+  };
+  const std::int64_t mine = std::max<std::int64_t>(1, config.train.batch_size / session.size());
+  nlohmann::json result;
+
+  say(fmt::format("{} {} {}, {} x {}; {} rank{} at work at once\n", config::name(config.model.system),
+                  config::name(config.model.encoder), config::name(config.run.precision), options.step.height,
+                  options.step.width, session.size(), session.size() == 1 ? "" : "s"));
+  say("Each rank alone (no sums), measured:");
+  say(fmt::format("{:>12} {:>12} {:>22}", "batch a rank", "s a step", "images/s a rank"));
+  std::vector<std::int64_t> batches;
+  for (std::int64_t batch = 1; batch < mine; batch *= 2) {
+    batches.push_back(batch);
+  }
+  batches.push_back(mine);
+  double alone = 0.0;
+  Costs costs;
+  for (const std::int64_t batch : batches) {
+    Contestant contestant(options.step, session, with_batch(config, batch), device, dist::make_solo_communicator());
+    const Timing timing = take_steps(contestant, options.step.rounds);
+    alone = timing.median();
+    costs.gradient_bytes = static_cast<double>(contestant.gradient_bytes());
+    result["alone"].push_back({{"batch", batch}, {"step", to_json(timing)}});
+    say(fmt::format("{:>12} {:>12.3f} {:>22.2f}", batch, alone, static_cast<double>(batch) / alone));
+  }
+  if (session.size() == 1) {
+    say("\nUnder mpirun -np 2 or more it also measures sums, and models more ranks.");
+    return result;
+  }
+
+  std::int64_t num_sums = 0;
+  {
+    Contestant counted(options.step, session, with_batch(config, 2 * mine), device,
+                       std::make_unique<Counting>(num_sums));
+    counted.take_step();
+  }
+  const auto world = dist::make_communicator(session, device.type());
+  const Timing large = time_sum(session, *world, device, costs.gradient_bytes, options.step.rounds);
+  const Timing small = time_sum(session, *world, device, 2048.0, 50);
+  const double ranks_here = session.size();
+  costs.bandwidth = ring_factor(ranks_here) * costs.gradient_bytes / large.median();
+  costs.latency = small.median();
+  costs.small_sums = static_cast<double>(num_sums);
+  Contestant together(options.step, session, with_batch(config, mine * session.size()), device,
+                      dist::make_communicator(session, device.type()));
+  const double measured = take_steps(together, options.step.rounds).median();
+  say(
+      fmt::format("\nSums over {} ranks, measured: {:.1f} MB of gradients in {:.1f} ms ({:.2f} GB/s a link), {} small "
+                  "sums a step of {:.0f} us",
+                  session.size(), costs.gradient_bytes / 1e6, large.median() * 1e3, costs.bandwidth / 1e9, num_sums,
+                  costs.latency * 1e6));
+  result["sums"] = {{"gradient_bytes", costs.gradient_bytes},
+                    {"gradient_seconds", to_json(large)},
+                    {"small_sums", num_sums},
+                    {"small_seconds", to_json(small)}};
+
+  say(fmt::format("\n{} images a rank; more ranks, as many machines like this one as that takes:", mine));
+  say(fmt::format("{:>8} {:>12} {:>14} {:>14}  {}", "ranks", "s a step", "images/s", "efficiency", ""));
+  for (const std::int64_t ranks : options.ranks) {
+    const bool is_measured = ranks == 1 || ranks == session.size();
+    const double seconds =
+        ranks == session.size() ? measured : alone + modelled_sums(costs, static_cast<double>(ranks), ranks_here);
+    const double images = static_cast<double>(ranks * mine) / seconds;
+    result["ranks"].push_back(
+        {{"ranks", ranks}, {"seconds", seconds}, {"images_per_second", images}, {"measured", is_measured}});
+    say(fmt::format("{:>8} {:>12.3f} {:>14.2f} {:>12.1f} %  {}", ranks, seconds, images, 100.0 * alone / seconds,
+                    is_measured ? "measured" : "modelled"));
+  }
+  say(
+      fmt::format("\nThe model: a rank's own time at {} images, plus 2 (N - 1) / N times the gradient's bytes over a "
+                  "link's measured rate,\nplus the small sums with a latency that grows by log2 N. It knows nothing "
+                  "of a network that this machine does not have.",
+                  mine));
+  return result;
+}
+
+}  // namespace xtasc::launch

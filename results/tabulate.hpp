@@ -1,0 +1,58 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "results/run_summary.hpp"
+#include "results/sheet.hpp"
+#include "results/table.hpp"
+
+namespace xtasc::tabulate {
+
+/// The command line of xtasc-tabulate.
+struct Options {
+  std::vector<std::string> roots = {"results/runs"};
+  std::string protocol;  ///< paper, dataset or both; empty: what the kind of table takes by itself
+  std::string checkpoint = "best";
+  std::string format = "markdown";
+  std::string output;
+  std::string title = "Results";
+  std::string seeds = "each";
+  std::vector<std::string> by;
+  bool paper = false;
+  std::vector<std::string> only;
+  std::string published;
+  bool reduced = false;
+  std::string figure;
+
+  [[nodiscard]] results::Checkpoint shown_checkpoint() const {
+    return checkpoint == "best" ? results::Checkpoint::best : results::Checkpoint::last;
+  }
+  /// \param usual  where --protocol is not given
+  [[nodiscard]] std::vector<results::Protocol> shown_protocols(const std::string& usual) const;
+};
+
+/// Reads the runs. \throws Error when there is no finished one, with what was found instead.
+[[nodiscard]] results::LoadedRuns load_finished_runs(const Options& options);
+
+/// One line a run, each pack apart; what differs but for the seed in columns: the default table, and --by.
+ExitCode print_tables(const Options& options);
+/// --paper: each of the paper's tables, published and ours.
+ExitCode print_paper_tables(const Options& options);
+/// --figure: SVG, PNG and the script that draws them.
+ExitCode draw_figure(const Options& options);
+
+/// The tables in all formats that there are.
+struct Rendered {
+  std::string markdown, csv, latex;
+};
+
+/// Prints the format that --format names, and writes PREFIX.md, PREFIX.csv and PREFIX.tex where --output is given. The
+/// runs left out stand in the Markdown; with another format on standard output, a line each on standard error.
+void publish(const Rendered& rendered, const Options& options, const std::vector<results::LeftOutRun>& left_out);
+
+/// Makes the folder that PREFIX lies in. \throws Error with the folder and the system's reason.
+void make_folder_of(const std::string& prefix);
+
+}  // namespace xtasc::tabulate

@@ -1,0 +1,234 @@
+#include "results/paper_sheet.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include "core/error.hpp"
+#include "results/axes_sheet.hpp"
+#include "results/table_markdown.hpp"
+
+namespace xtasc::results {
+
+namespace {
+
+/// A metric's column pair: as published, and ours.
+struct MetricColumns {
+  const char* key;
+  const char* header;  ///< in Markdown, where "paper" or "ours" follows
+  const char* print;   ///< as the paper spells it
+  const char* group;
+  std::optional<double> Scores::*value;
+  double factor;  ///< from our share to the paper's percent
+  Better better;
+};
+constexpr std::array<MetricColumns, 4> kMetricColumns = {
+    {{"miou", "mIoU", "mIoU", "Segmentation (higher better)", &Scores::miou, 100.0, Better::higher},
+     {"pix_acc", "PixAcc", "Pix Acc", "Segmentation (higher better)", &Scores::pix_acc, 100.0, Better::higher},
+     {"abs_err", "AbsErr", "Abs Err", "Depth (lower better)", &Scores::abs_err, 1.0, Better::lower},
+     {"rel_err", "RelErr", "Rel Err", "Depth (lower better)", &Scores::rel_err, 1.0, Better::lower}}};
+
+int decimals_of(const MetricColumns& metric, const PaperData& data) {
+  const std::string_view key = metric.key;
+  return key == "rel_err" ? data.rel_err_decimals : key == "abs_err" ? 4 : 2;
+}
+
+bool has_delta_m(const PublishedTable& table) {
+  return std::ranges::any_of(table.rows, [](const PublishedRow& row) { return row.delta_m.has_value(); });
+}
+
+bool has_params(const PublishedTable& table) {
+  return std::ranges::any_of(table.rows, [](const PublishedRow& row) { return row.params.has_value(); });
+}
+
+bool has_weighting(const PublishedTable& table) {
+  return table.layout == PaperLayout::weightings || table.layout == PaperLayout::systems;
+}
+
+void add_columns(Sheet& sheet, const PublishedTable& table) {
+  auto& columns = sheet.columns;
+  columns.push_back({.key = table.layout == PaperLayout::encoders ? "encoder" : "model",
+                     .header = table.layout == PaperLayout::encoders ? "ResNet" : "Model",
+                     .is_text = true});
+  if (has_weighting(table)) {
+    columns.push_back({.key = "weighting", .header = "Weighting", .is_text = true});
+  }
+  columns.push_back({.key = "seeds", .header = "Our seeds", .is_text = true});
+  if (has_params(table)) {
+    columns.push_back({.key = "params_paper", .header = "#P paper", .levels = {"#P (1e7)", "paper"}});
+    columns.push_back({.key = "params", .header = "#P ours", .levels = {"#P (1e7)", "ours"}});
+  }
+  for (const MetricColumns& metric : kMetricColumns) {
+    columns.push_back({.key = fmt::format("{}_paper", metric.key),
+                       .header = fmt::format("{} paper", metric.header),
+                       .levels = {metric.group, metric.print, "paper"}});
+    columns.push_back({.key = metric.key,
+                       .header = fmt::format("{} ours", metric.header),
+                       .levels = {metric.group, metric.print, "ours"},
+                       .has_deviation = true});
+  }
+  if (has_delta_m(table)) {
+    const std::string group = "Performance (higher better)";
+    columns.push_back({.key = "delta_m_paper", .header = "Delta_m paper", .levels = {group, "Delta_m", "paper"}});
+    columns.push_back({.key = "delta_m_eq_17", .header = "eq. 17", .levels = {group, "Delta_m", "eq. 17"}});
+    columns.push_back(
+        {.key = "delta_m", .header = "Delta_m ours", .levels = {group, "Delta_m", "ours"}, .has_deviation = true});
+  }
+}
+
+std::string weighting_text(const std::string& word) {
+  return word.empty() ? "-" : word == "gradient" ? "gradient-based" : word;
+}
+
+std::string encoder_text(const PublishedRow& row) {
+  return row.encoder.substr(row.encoder.find_first_of("0123456789")) + (row.is_pretrained ? " *" : "");
+}
+
+/// The row's name, weighting, and what there is of ours.
+void add_labels(SheetRow& line, Sheet& sheet, const PublishedTable& table, const PublishedRow& row,
+                const SeedGroup* group) {
+  line.cells.push_back(text_cell(table.layout == PaperLayout::encoders ? encoder_text(row) : row.model));
+  if (has_weighting(table)) {
+    line.cells.push_back(text_cell(weighting_text(row.weighting)));
+  }
+  Cell seeds = text_cell("published only");
+  if (is_ours(row)) {
+    seeds = text_cell(group == nullptr ? "missing" : fmt::format("{}", group->seeds.size()));
+  }
+  if (group != nullptr) {
+    for (const std::string& note : group->notes) {
+      seeds.footnotes.push_back(sheet.add_footnote(note));
+    }
+  }
+  line.cells.push_back(std::move(seeds));
+}
+
+void add_metrics(SheetRow& line, Sheet& sheet, const PublishedTable& table, const PublishedRow& row,
+                 const SeedGroup* group, const std::vector<Misprint>& wrong) {
+  const auto marked = [&](Cell cell, const char* metric) {
+    for (const Misprint& misprint : wrong) {
+      if (misprint.metric == metric) {
+        cell.footnotes.push_back(sheet.add_footnote(misprint.text));
+      }
+    }
+    return cell;
+  };
+  if (has_params(table)) {
+    line.cells.push_back(number_cell(row.params, 2));
+    line.cells.push_back(group == nullptr ? Cell{} : parameters_cell(group->num_parameters));
+  }
+  for (const MetricColumns& metric : kMetricColumns) {
+    const int decimals = decimals_of(metric, *table.data);
+    line.cells.push_back(marked(number_cell(row.scores.*metric.value, decimals), metric.key));
+    line.cells.push_back(group == nullptr ? Cell{} : metric_cell(*group, metric.key, decimals, metric.factor));
+  }
+}
+
+void add_delta_m(SheetRow& line, Sheet& sheet, const PublishedTable& table, const PublishedRow& row,
+                 const SeedGroup* group, const std::vector<Misprint>& wrong, const std::vector<PublishedTable>& all) {
+  Cell printed = number_cell(row.delta_m, 2);
+  Cell recomputed = number_cell(recomputed_delta_m(table, row, all), 2);
+  for (const Misprint& misprint : wrong) {
+    if (misprint.metric == "delta_m") {
+      printed.footnotes.push_back(sheet.add_footnote(misprint.text));
+    }
+  }
+  Cell ours = group == nullptr ? Cell{} : delta_m_cell(*group, sheet);
+  if (group != nullptr && !ours.value) {
+    ours.footnotes.push_back(sheet.add_footnote(
+        fmt::format("Delta_m needs a finished Base ST-Net: `xtasc-sweep run sweeps/table_{}.toml` makes it",
+                    table.data->baseline_table)));
+  }
+  for (Cell* cell : {&printed, &recomputed, &ours}) {
+    line.cells.push_back(std::move(*cell));
+  }
+}
+
+std::string caption_of(const PublishedTable& table, const PaperMatch& match, Protocol protocol, Checkpoint checkpoint) {
+  std::string text = fmt::format(
+      "`{}` protocol, {} checkpoint. {} Ours: mean +- sample standard deviation over seeds; paper: as published. mIoU "
+      "and PixAcc in %, AbsErr in {}, RelErr a ratio.{} {}",
+      name(protocol), name(checkpoint), protocol_text(protocol), table.data->abs_err_unit,
+      has_delta_m(table) ? " eq. 17: Delta_m in %, recomputed from the published figures." : "", kBestRule);
+  const auto shown = std::ranges::find_if(match.groups, [](const SeedGroup* group) { return group != nullptr; });
+  if (shown != match.groups.end()) {
+    const Provenance& from = (*shown)->first().provenance;
+    text += fmt::format(
+        " Ours: {}, pack {}{}", data_text(from), from.pack_digest.substr(0, 12),
+        match.departures.empty() ? ", the paper's settings." : fmt::format("; {}.", fmt::join(match.departures, ", ")));
+  }
+  return text;
+}
+
+void add_remarks(Sheet& sheet, const PublishedTable& table, const PaperMatch& match) {
+  std::vector<std::string> missing;
+  bool has_others = false;
+  for (std::size_t i = 0; i < match.rows.size(); ++i) {
+    const PublishedRow& row = match.rows[i];
+    has_others = has_others || !is_ours(row);
+    if (is_ours(row) && match.groups[i] == nullptr) {
+      const std::string word = table.layout == PaperLayout::weightings ? fmt::format(" ({})", row.weighting) : "";
+      missing.push_back(table.layout == PaperLayout::encoders ? "ResNet-" + encoder_text(row) : row.model + word);
+    }
+  }
+  if (has_others) {
+    sheet.remarks.push_back("Other authors' systems are not part of this software: their published figures only");
+  }
+  if (std::ranges::any_of(match.rows, &PublishedRow::is_pretrained)) {
+    sheet.remarks.push_back("* weights pretrained on ImageNet");
+  }
+  if (!missing.empty()) {
+    sheet.remarks.push_back(fmt::format(
+        "Missing: {}. `xtasc-sweep run {}` makes them on this machine, `xtasc-sweep submit {}` on a Slurm cluster{}",
+        fmt::join(missing, ", "), table.sweep, table.sweep,
+        match.departures.empty() ? "" : ", with the paper's settings"));
+  }
+  if (match.num_other_groups > 0) {
+    sheet.remarks.push_back(
+        fmt::format("{} finished net{} of these rows {} not shown, having other settings{}", match.num_other_groups,
+                    match.num_other_groups == 1 ? "" : "s", match.num_other_groups == 1 ? "is" : "are",
+                    match.departures.empty() ? "; `--reduced` shows what departs from the paper's settings" : ""));
+  }
+}
+
+}  // namespace
+
+Sheet paper_sheet(const PublishedTable& table, const std::vector<PublishedTable>& all, const PaperMatch& match,
+                  Protocol protocol, Checkpoint checkpoint) {
+  Sheet sheet{.label = table.number,
+              .title = fmt::format("Table {}. {}", table.number, table.title),
+              .caption = caption_of(table, match, protocol, checkpoint),
+              .columns = {},
+              .rows = {},
+              .footnotes = {}};
+  add_columns(sheet, table);
+  for (std::size_t i = 0; i < match.rows.size(); ++i) {
+    const PublishedRow& row = match.rows[i];
+    const std::vector<Misprint> wrong = misprints(table, row, all);
+    SheetRow line;
+    // The lines of one model, or those of others' systems and ours, stand together.
+    line.starts_block = i > 0 && ((table.layout == PaperLayout::weightings && row.model != match.rows[i - 1].model) ||
+                                  is_ours(row) != is_ours(match.rows[i - 1]));
+    add_labels(line, sheet, table, row, match.groups[i]);
+    add_metrics(line, sheet, table, row, match.groups[i], wrong);
+    if (has_delta_m(table)) {
+      add_delta_m(line, sheet, table, row, match.groups[i], wrong, all);
+    }
+    sheet.rows.push_back(std::move(line));
+  }
+  const auto column = [&sheet](const std::string& key) {
+    return static_cast<std::size_t>(
+        std::distance(sheet.columns.begin(), std::ranges::find(sheet.columns, key, &Column::key)));
+  };
+  for (const MetricColumns& metric : kMetricColumns) {
+    mark_best(sheet, column(metric.key), metric.better);
+  }
+  if (has_delta_m(table)) {
+    mark_best(sheet, column("delta_m"), Better::higher);
+  }
+  add_remarks(sheet, table, match);
+  return sheet;
+}
+
+}  // namespace xtasc::results

@@ -1,0 +1,171 @@
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/error.hpp"
+#include "results/sheet.hpp"
+
+namespace xtasc::results {
+
+namespace {
+
+/// Words that are symbols in print, and characters that mean something to LaTeX; the first that fits is taken.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 22> kReplacements = {{{"Delta_m", "$\\Delta_m$"},
+                                                                                          {"lambda_1", "$\\lambda_1$"},
+                                                                                          {"lambda_2", "$\\lambda_2$"},
+                                                                                          {" +- ", " $\\pm$ "},
+                                                                                          {"1e7", "$10^7$"},
+                                                                                          {" x ", " $\\times$ "},
+                                                                                          {"\\", "\\textbackslash{}"},
+                                                                                          {"&", "\\&"},
+                                                                                          {"%", "\\%"},
+                                                                                          {"$", "\\$"},
+                                                                                          {"#", "\\#"},
+                                                                                          {"_", "\\_"},
+                                                                                          {"{", "\\{"},
+                                                                                          {"}", "\\}"},
+                                                                                          {"~", "\\textasciitilde{}"},
+                                                                                          {"^", "\\textasciicircum{}"},
+                                                                                          {"<", "$<$"},
+                                                                                          {">", "$>$"},
+                                                                                          {"|", "$|$"},
+                                                                                          {"\"", "''"},
+                                                                                          {"\n", " "},
+                                                                                          {"\r", " "}}};
+
+/// `code`: character by character, so that no word in it becomes a symbol.
+std::string latex_code(std::string_view text) {
+  std::string result = "\\texttt{";
+  for (const char c : text) {
+    result += c == '-' ? "{-}" : latex_text(std::string_view(&c, 1));  // "--" would become a dash
+  }
+  return result + "}";
+}
+
+/// A number as text, its minus sign a minus; the mean alone in bold.
+std::string latex_number(const Cell& cell) {
+  const auto signed_text = [](const std::string& text) {
+    return text.starts_with('-') && text.size() > 1 ? fmt::format("$-${}", latex_text(text.substr(1)))
+                                                    : latex_text(text);
+  };
+  if (!cell.is_best) {
+    return signed_text(cell.text);
+  }
+  const std::size_t deviation = std::min(cell.text.find(" +- "), cell.text.size());
+  return fmt::format("\\textbf{{{}}}{}", signed_text(cell.text.substr(0, deviation)),
+                     latex_text(std::string_view(cell.text).substr(deviation)));
+}
+
+std::string latex_cell(const Cell& cell) {
+  std::string text = cell.text == "-" ? "--" : cell.value ? latex_number(cell) : latex_text(cell.text);
+  std::string marks;
+  for (const std::size_t footnote : cell.footnotes) {
+    marks += fmt::format("{}{}", marks.empty() ? "" : ",", footnote + 1);
+  }
+  return marks.empty() ? text : fmt::format("{}$^{{{}}}$", text, marks);
+}
+
+/// The header of a column from the top row down, filled up with blanks above.
+std::vector<std::string> header_levels(const Column& column, std::size_t num_levels) {
+  std::vector<std::string> levels = column.levels.empty() ? std::vector{column.header} : column.levels;
+  levels.insert(levels.begin(), num_levels - levels.size(), "");
+  return levels;
+}
+
+std::string header_lines(const Sheet& sheet) {
+  std::size_t num_levels = 1;
+  for (const Column& column : sheet.columns) {
+    num_levels = std::max(num_levels, column.levels.size());
+  }
+  std::vector<std::vector<std::string>> headers;
+  for (const Column& column : sheet.columns) {
+    headers.push_back(header_levels(column, num_levels));
+  }
+  const auto same_up_to = [&headers](std::size_t a, std::size_t b, std::size_t level) {
+    return std::equal(headers[a].begin(), headers[a].begin() + static_cast<std::ptrdiff_t>(level) + 1,
+                      headers[b].begin());
+  };
+  std::string text;
+  for (std::size_t level = 0; level < num_levels; ++level) {
+    std::string line;
+    std::string rules;
+    for (std::size_t begin = 0, end = 0; begin < headers.size(); begin = end) {
+      const std::string& header = headers[begin][level];
+      for (end = begin + 1; end < headers.size() && !header.empty() && same_up_to(begin, end, level); ++end) {
+      }
+      const bool is_group = end > begin + 1 || (level + 1 < num_levels && !header.empty());
+      line += begin == 0 ? "" : " & ";
+      line += is_group ? fmt::format("\\multicolumn{{{}}}{{c}}{{{}}}", end - begin, latex_text(header))
+                       : latex_text(header);
+      rules += is_group ? fmt::format("\\cmidrule(lr){{{}-{}}}", begin + 1, end) : "";
+    }
+    text += line + " \\\\\n" + (rules.empty() ? "" : rules + "\n");
+  }
+  return text;
+}
+
+std::string sheet_latex(const Sheet& sheet) {
+  std::string text = fmt::format(
+      "\\begin{{table*}}[t]\n\\centering\n\\caption{{{}}}\n\\label{{tab:{}}}\n\\footnotesize\n"
+      "\\setlength{{\\tabcolsep}}{{3pt}}\n\\begin{{tabular}}{{@{{}}",
+      latex_text(sheet.title + ". " + sheet.caption), sheet.label);
+  for (const Column& column : sheet.columns) {
+    text += column.is_text ? 'l' : 'r';
+  }
+  text += fmt::format("@{{}}}}\n\\toprule\n{}\\midrule\n", header_lines(sheet));
+  for (std::size_t i = 0; i < sheet.rows.size(); ++i) {
+    text += sheet.rows[i].starts_block && i > 0 ? "\\midrule\n" : "";
+    for (std::size_t column = 0; column < sheet.rows[i].cells.size(); ++column) {
+      text += column == 0 ? "" : " & ";
+      text += latex_cell(sheet.rows[i].cells[column]);
+    }
+    text += " \\\\\n";
+  }
+  text += "\\bottomrule\n\\end{tabular}\n";
+  if (!sheet.footnotes.empty() || !sheet.remarks.empty()) {
+    text += "\\par\\smallskip\n\\begin{minipage}{\\linewidth}\\footnotesize\\raggedright\n";
+    for (std::size_t i = 0; i < sheet.footnotes.size(); ++i) {
+      text += fmt::format("$^{{{}}}$ {}.\\par\n", i + 1, latex_text(sheet.footnotes[i]));
+    }
+    for (const std::string& remark : sheet.remarks) {
+      text += latex_text(remark) + ".\\par\n";
+    }
+    text += "\\end{minipage}\n";
+  }
+  return text + "\\end{table*}\n";
+}
+
+}  // namespace
+
+std::string latex_text(std::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    const std::size_t end = text.front() == '`' ? text.find('`', 1) : std::string_view::npos;
+    if (end != std::string_view::npos) {
+      result += latex_code(text.substr(1, end - 1));
+      text.remove_prefix(end + 1);
+      continue;
+    }
+    const auto found = std::ranges::find_if(
+        kReplacements, [text](const auto& replacement) { return text.starts_with(replacement.first); });
+    if (found != kReplacements.end()) {
+      result += found->second;
+      text.remove_prefix(found->first.size());
+    } else {
+      result += text.front();
+      text.remove_prefix(1);
+    }
+  }
+  return result;
+}
+
+std::string to_latex(std::span<const Sheet> sheets) {
+  std::string text = "% \\usepackage{booktabs} in the preamble, and \\input this file.\n";
+  for (const Sheet& sheet : sheets) {
+    text += '\n';
+    text += sheet_latex(sheet);
+  }
+  return text;
+}
+
+}  // namespace xtasc::results

@@ -1,0 +1,88 @@
+#include "train/captured_step.hpp"
+
+#include <ATen/ATen.h>
+
+#include "core/error.hpp"
+#include "core/log.hpp"
+
+namespace xtasc::train {
+
+namespace {
+
+/// Libraries choose kernels, make handles and allocate workspaces in their first calls, which cannot be recorded.
+constexpr int kPlainSteps = 3;
+
+void copy_into(const data::Batch& to, const data::Batch& from) {
+  to.image_n3hw.copy_(from.image_n3hw, /*non_blocking=*/true);
+  to.label_nhw.copy_(from.label_nhw, /*non_blocking=*/true);
+  to.depth_n1hw.copy_(from.depth_n1hw, /*non_blocking=*/true);
+}
+
+}  // namespace
+
+MakeRecorder recorder_for(const config::RunConfig& config, at::Device device, dist::Communicator& communicator) {
+  if (!config.train.cuda_graph) {
+    return {};
+  }
+#ifdef XTASC_WITH_CUDA
+  if (device.is_cuda()) {
+    return [&communicator] { return make_cuda_recorder(communicator); };
+  }
+#else
+  static_cast<void>(communicator);
+#endif
+  log_info("train.cuda_graph: {} has no graphs; steps stay plain", device.str());
+  return {};
+}
+
+CapturedStep::CapturedStep(Step& step, MakeRecorder make_recorder)
+    : step_(step), make_recorder_(std::move(make_recorder)) {
+  if (make_recorder_ && !step.is_the_same_each_time()) {
+    log_warning(
+        "train.cuda_graph: this weighting.method decides on the host or looks at a step twice; steps stay plain");
+    make_recorder_ = nullptr;
+  }
+}
+
+StepResult CapturedStep::run_plainly(const data::Batch& batch, const weighting::Moment& moment, double learning_rate) {
+  StepResult result = step_.compute(batch, moment);
+  step_.update(learning_rate);
+  return result;
+}
+
+bool CapturedStep::record(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment) {
+  Recording& recording = recordings_[global_size];
+  recording.batch = {at::empty_like(batch.image_n3hw), at::empty_like(batch.label_nhw),
+                     at::empty_like(batch.depth_n1hw)};
+  copy_into(recording.batch, batch);
+  recording.recorder = make_recorder_();
+  try {
+    recording.recorder->record([this, &recording, moment] {
+      recording.result = step_.compute(recording.batch, moment);
+      step_.update();
+    });
+  } catch (const std::exception& error) {
+    log_warning("train.cuda_graph: the step cannot be recorded ({}); steps stay plain", error.what());
+    make_recorder_ = nullptr;
+    recordings_.clear();
+    return false;
+  }
+  return true;
+}
+
+StepResult CapturedStep::run(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment,
+                             double learning_rate) {
+  if (!make_recorder_ || (!recordings_.contains(global_size) && num_plain_[global_size]++ < kPlainSteps)) {
+    return run_plainly(batch, moment, learning_rate);
+  }
+  step_.set_learning_rate(learning_rate);
+  if (!recordings_.contains(global_size) && !record(batch, global_size, moment)) {
+    return run_plainly(batch, moment, learning_rate);
+  }
+  const Recording& recording = recordings_.at(global_size);
+  copy_into(recording.batch, batch);
+  recording.recorder->replay();
+  return recording.result;
+}
+
+}  // namespace xtasc::train

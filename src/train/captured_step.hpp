@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "data/dataset.hpp"
+#include "dist/communicator.hpp"
+#include "train/step.hpp"
+#include "weighting/task_weighting.hpp"
+
+namespace xtasc::train {
+
+/// Device work written down once and run again as it stands: same kernels, same addresses.
+class Recorder {
+ public:
+  virtual ~Recorder() = default;
+  /// Calls `work` once; what it asks of the device is written down and not yet done.
+  /// \throws Error when the device cannot record it; the device is then as before.
+  virtual void record(const std::function<void()>& work) = 0;
+  /// The device does what was recorded, on the memory that `work` saw.
+  virtual void replay() = 0;
+};
+
+using MakeRecorder = std::function<std::unique_ptr<Recorder>()>;
+
+#ifdef XTASC_WITH_CUDA
+/// CUDA graphs. Not run on a GPU yet.
+/// Rules: https://docs.pytorch.org/docs/2.11/notes/cuda.html#cuda-graphs
+[[nodiscard]] std::unique_ptr<Recorder> make_cuda_recorder(dist::Communicator& communicator);
+#endif
+
+/// Of the device, where the config asks for it; else none.
+[[nodiscard]] MakeRecorder recorder_for(const config::RunConfig& config, at::Device device,
+                                        dist::Communicator& communicator);
+
+/// Whole optimizer steps, `train.cuda_graph`: after a few plain steps of a batch size its step is recorded, and from
+/// then on replayed, which costs the host one call instead of some two thousand. What the host decides anew for each
+/// step (the samples, the learning rate) lies in memory that the recorded work reads.
+///
+/// Where recording is impossible, steps stay plain; the reason is logged once.
+class CapturedStep {
+ public:
+  /// \param make_recorder  one for each batch size; empty: every step is plain
+  CapturedStep(Step& step, MakeRecorder make_recorder);
+
+  /// Step::compute and Step::update. Tensors of the result are overwritten by the next call of this batch size.
+  /// \param global_size  images of the global batch: all ranks record at the same step. Collective.
+  StepResult run(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment,
+                 double learning_rate);
+
+  [[nodiscard]] std::size_t num_recorded() const { return recordings_.size(); }
+
+ private:
+  struct Recording {
+    data::Batch batch;  ///< what the recorded work reads
+    StepResult result;  ///< what it writes
+    std::unique_ptr<Recorder> recorder;
+  };
+
+  StepResult run_plainly(const data::Batch& batch, const weighting::Moment& moment, double learning_rate);
+  [[nodiscard]] bool record(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment);
+
+  Step& step_;
+  MakeRecorder make_recorder_;
+  std::map<std::int64_t, int> num_plain_;  ///< steps done plainly, by global batch size
+  std::map<std::int64_t, Recording> recordings_;
+};
+
+}  // namespace xtasc::train
