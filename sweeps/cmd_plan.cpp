@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
@@ -9,6 +10,7 @@
 #include "core/progress.hpp"
 #include "sweep/cost.hpp"
 #include "sweep/select.hpp"
+#include "sweep/site.hpp"
 #include "sweep/state.hpp"
 #include "sweeps/commands.hpp"
 #include "sweeps/text_table.hpp"
@@ -19,6 +21,7 @@ namespace {
 
 struct PlanOptions {
   std::vector<std::string> files, assignments, only;
+  std::string site = std::string(XTASC_SOURCE_DIR) + "/slurm/site.toml";
   double tflops = 0.0;
   bool is_brief = false;
 };
@@ -88,13 +91,21 @@ std::vector<std::string> line_of(const sweep::PlannedRun& run, const sweep::RunS
           cost.source == sweep::CostSource::unknown ? "no rate known" : std::string(sweep::name(cost.source))};
 }
 
+/// From the command line, else from the site file. \returns 0 when nobody knows
+double tflops_of(const PlanOptions& options) {
+  std::error_code ignored;
+  const bool has_site = std::filesystem::exists(options.site, ignored);
+  return options.tflops > 0.0 || !has_site ? options.tflops : sweep::read_site(options.site).tflops_per_rank;
+}
+
 ExitCode plan(const PlanOptions& options) {
+  const double flops_per_rank = tflops_of(options) * 1e12;
   Total all;
   std::set<std::string> counted;
   bool lacks_rate = false;
   for (const std::string& file : options.files) {
     const sweep::Sweep sweep = sweep::read_sweep(file, options.assignments);
-    const sweep::CostModel model(sweep.folder.parent_path(), options.tflops * 1e12);
+    const sweep::CostModel model(sweep.folder.parent_path(), flops_per_rank);
     const sweep::SweepFolder folder{sweep.folder};
     const sweep::Queue queue = queue_of(sweep);
     std::vector<std::vector<std::string>> cells = {{"run", "row", "seed", "state", "epochs", "time", "ranks", "from"}};
@@ -119,7 +130,9 @@ ExitCode plan(const PlanOptions& options) {
       "\nA rank-hour is a GPU-hour where each rank has a GPU. Modelled: multiply-adds of the layers divided by "
       "the rate given.\n");
   if (lacks_rate) {
-    fmt::print("No rate is known for some runs: name the TFLOP/s that one GPU (or rank) sustains with --tflops.\n");
+    fmt::print(
+        "No rate is known for some runs: name the TFLOP/s that one GPU (or rank) sustains by --tflops, or in "
+        "the site file.\n");
   }
   return ExitCode::success;
 }
@@ -136,6 +149,7 @@ Command add_plan(CLI::App& program) {
   app->add_option("--tflops", options->tflops,
                   "TFLOP/s that one GPU (or rank) sustains in training, for runs that nothing like was measured of")
       ->check(CLI::PositiveNumber);
+  app->add_option("--site", options->site, "The site file, where it may say so too")->capture_default_str();
   app->add_flag("--brief", options->is_brief, "Only what each sweep costs, not its runs");
   return {app, [options] { return plan(*options); }};
 }

@@ -22,13 +22,13 @@ Command add_retry(CLI::App& program) {
   add_local_options(*app, *options);
   return {app, [=] {
             const sweep::Sweep sweep = choice->read();
-            const std::int64_t count = sweep::clear_failures(sweep, options->only);
+            options->queue = queue_of(sweep);
+            const std::int64_t count = sweep::clear_failures(sweep, options->only, options->queue);
             log_info("{} run{} of {} may start again{}", count, count == 1 ? "" : "s", sweep.name,
                      count > 0 && !*runs_now ? ": `xtasc-sweep run` or `submit` takes them up" : "");
             if (!*runs_now) {
               return ExitCode::success;
             }
-            options->queue = queue_of(sweep);
             return sweep::run_here(sweep, *options);
           }};
 }

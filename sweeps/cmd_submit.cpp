@@ -154,6 +154,7 @@ ExitCode submit(const SubmitOptions& options) {
   const sweep::Slurm slurm(kPatience);
   std::vector<sweep::Submission> submissions = sweep::read_submissions(folder);
   const auto jobs = sweep::find_lost_answers(submissions, slurm);
+  sweep::link_finished_runs(sweep);
   const Choice choice = choose(sweep, options, sweep::submitted_runs(submissions, jobs));
   print_left_alone(choice);
   if (choice.runs.empty()) {
@@ -166,6 +167,7 @@ ExitCode submit(const SubmitOptions& options) {
       sweep::freeze_config(folder, run);
       std::error_code ignored;
       fs::remove(folder.run(run.id).stop_request(), ignored);  // it was for an earlier start
+      fs::remove(folder.end(run.id), ignored);                 // so was this
     }
   }
   const auto arrays = split(choice.runs, site, slurm.max_array_size());

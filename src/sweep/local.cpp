@@ -135,20 +135,17 @@ class LocalDriver {
     const PlannedRun& run = *next->run;
     auto claim = FileLock::try_take(folder_.claim(run.id), this_process());
     const RunStatus status = status_of(folder_, run, options_.queue, claim ? Claims::ignore : Claims::heed);
+    const auto job = options_.queue.find(run.id);
+    const bool is_on_cluster = job != options_.queue.end() && job->second.kind != QueueState::Kind::ended;
     const auto drop = [&] { waiting_.erase(next); };
     if (status.state == State::done) {
       ++num_done_;
       drop();
-    } else if (!claim || status.state == State::running) {
-      if (options_.queue.contains(run.id)) {
-        left_alone_.push_back({&run, status.detail});
-        drop();
-      } else {
-        wait_for_other(*next, status);
-      }
-    } else if (status.state == State::queued) {
+    } else if (is_on_cluster) {
       left_alone_.push_back({&run, status.detail});
       drop();
+    } else if (!claim || status.state == State::running) {
+      wait_for_other(*next, status);
     } else if (status.state == State::failed || status.state == State::incomplete) {
       failed_before_.push_back({&run, status.detail});
       drop();
@@ -259,7 +256,8 @@ class LocalDriver {
     }
     std::vector<std::string> lines;
     for (const Running& job : running_) {
-      lines.push_back(fmt::format("{}: {}", title_of(*job.run), last_line(folder_.log(job.run->id))));
+      const std::string line = last_line(folder_.log(job.run->id));
+      lines.push_back(fmt::format("{}: {}", title_of(*job.run), line.starts_with(kAttemptMark) ? "starting" : line));
     }
     lines.push_back(fmt::format("{}: {} of {} done, {} running, {} waiting{}", sweep_.name, num_done_, num_selected_,
                                 running_.size(), waiting_.size(),

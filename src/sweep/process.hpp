@@ -11,12 +11,12 @@ namespace xtasc::sweep {
 
 /// How to start a child.
 struct ProcessOptions {
-  std::vector<std::string> command;  ///< the program, looked up in PATH, and its arguments; no shell
-  std::vector<std::pair<std::string, std::string>> environment;  ///< set over this process's own
-  std::filesystem::path log;                                     ///< standard output and error are appended to it
-  std::vector<int> cores;        ///< the child and its children run on these; empty: as this process
-  std::optional<int> inherited;  ///< a descriptor that the child keeps open, e.g. a lock's
-  int signal_when_orphaned = 0;  ///< sent to the child when this process dies; 0: none
+  std::vector<std::string> command = {};  ///< the program, looked up in PATH, and its arguments; no shell
+  std::vector<std::pair<std::string, std::string>> environment = {};  ///< set over this process's own
+  std::filesystem::path log = {};                                     ///< standard output and error are appended to it
+  std::vector<int> cores = {};        ///< the child and its children run on these; empty: as this process
+  std::optional<int> inherited = {};  ///< a descriptor that the child keeps open, e.g. a lock's
+  int signal_when_orphaned = 0;       ///< sent to the child when this process dies; 0: none
 };
 
 /// A child process in a process group of its own, so that a terminal's Ctrl-C reaches only its parent, which decides.

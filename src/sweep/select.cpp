@@ -6,7 +6,6 @@
 #include <system_error>
 
 #include "core/error.hpp"
-#include "sweep/state.hpp"
 
 namespace fs = std::filesystem;
 
@@ -45,7 +44,7 @@ std::vector<const PlannedRun*> select(const Sweep& sweep, const std::vector<std:
   return selected;
 }
 
-std::int64_t clear_failures(const Sweep& sweep, const std::vector<std::string>& only) {
+std::int64_t clear_failures(const Sweep& sweep, const std::vector<std::string>& only, const Queue& queue) {
   const SweepFolder folder{sweep.folder};
   const std::vector<const PlannedRun*> selected = select(sweep, only);
   std::error_code error;
@@ -55,10 +54,9 @@ std::int64_t clear_failures(const Sweep& sweep, const std::vector<std::string>& 
   const FileLock lock = lock_sweep(folder);
   std::int64_t count = 0;
   for (const PlannedRun* run : selected) {
-    const State state = status_of(folder, *run).state;
+    const State state = status_of(folder, *run, queue).state;
     if (state == State::failed || state == State::incomplete) {
-      check(fs::remove(folder.end(run->id), error), "cannot remove {}: {}", folder.end(run->id).string(),
-            error.message());
+      write_end(folder, run->id, {.code = static_cast<int>(ExitCode::interrupted), .by = this_process()});
       ++count;
     }
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <functional>
+#include <limits>
 #include <string_view>
 
 #include "config/field_list.hpp"
@@ -64,6 +65,8 @@ class SiteFields {
     list_.section = "restart";
     list_.integer("warning_seconds", site.warning_seconds, 1, "");
     list_.integer("max_fruitless_starts", site.max_fruitless_starts, 1, "");
+    list_.section = "cost";
+    list_.real("tflops_per_rank", site.tflops_per_rank, 0.0, true, std::numeric_limits<double>::infinity(), "");
   }
 
   [[nodiscard]] const std::vector<config::Field>& fields() const { return list_.fields; }

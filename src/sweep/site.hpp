@@ -28,6 +28,8 @@ struct Site {
 
   std::int64_t warning_seconds = 180;
   std::int64_t max_fruitless_starts = 3;
+
+  double tflops_per_rank = 0.0;  ///< sustained in training, for `plan`; 0: not known
 };
 
 /// Reads a site file. \throws Error (exit code 2), with file, line and column, and what would be accepted

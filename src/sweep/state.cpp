@@ -163,6 +163,8 @@ std::vector<RunStatus> statuses(const Sweep& sweep, const Queue& queue) {
 }
 
 void write_end(const SweepFolder& folder, const std::string& id, const End& end) {
+  std::error_code error;
+  fs::create_directories(folder.run(id).root, error);  // the write says what is wrong with it
   const results::json_fields::Json json = {{"code", end.code}, {"by", end.by}};
   io::write_file_atomically(folder.end(id), std::string_view(json.dump() + "\n"));
 }

@@ -1,0 +1,265 @@
+"""xtasc-sweep on this machine: real runs, stopped, killed, resumed, failing, and shared by two drivers.
+
+Where the training itself does not matter, a shell script stands in for xtasc-train: many runs in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import unittest
+
+import common
+from common import Programs, metrics
+
+programs: Programs
+
+# xtasc-train --config FILE. What a run does is in the file $STAND_IN/SEED: fail, no_done, slow; nothing: it succeeds.
+STAND_IN = r"""#!/bin/sh
+config="$2"
+seed="$(sed -n 's/^seed = //p' "$config")"
+run="$(sed -n 's/^output = "\(.*\)"/\1/p' "$config")/$(basename "$config" .toml)"
+echo "VERSION trains seed $seed"
+mkdir -p "$run" && cp "$config" "$run/config.toml"
+mkdir "$run/exclusive" || exit 9
+case "$(cat "$STAND_IN/$seed" 2>/dev/null)" in
+  fail) rmdir "$run/exclusive"; echo "xtasc-train: error: no space left for seed $seed" >&2; exit 1 ;;
+  no_done) rmdir "$run/exclusive"; exit 0 ;;
+  slow) sleep 2 ;;
+esac
+echo now >"$run/DONE"
+rmdir "$run/exclusive"
+"""
+
+
+class SweepCase(unittest.TestCase):
+    """A folder of its own for each test: sweep.toml, its base config, its runs."""
+
+    def setUp(self) -> None:
+        self.folder = programs.scratch / self.id().rsplit(".", 1)[-1]
+        self.folder.mkdir()
+        text = programs.config.read_text()
+        for assignment in common.SMALL:
+            key, _, value = assignment.partition("=")
+            section, name = key.split(".")
+            header = "" if f"[{section}]" in text else f"[{section}]\n"
+            text += f"{header}{name} = {value if value[0] in '[0123456789' else json.dumps(value)}\n"
+        (self.folder / "base.toml").write_text(text)
+
+    def write_sweep(self, *, seeds: list[int], rows: list[str], settings: str = "") -> None:
+        points = "".join(f'[[point]]\nname = "{row}"\nmodel.system = "{row}"\n' for row in rows)
+        (self.folder / "sweep.toml").write_text(
+            f'base = "base.toml"\nseeds = {seeds}\n[set]\nrun.output = "{self.folder}/runs"\n{settings}\n{points}')
+
+    def command(self, subcommand: str, *arguments: str) -> list[str]:
+        return [str(programs.bin / "xtasc-sweep"), subcommand, str(self.folder / "sweep.toml"), *arguments]
+
+    def sweep(self, subcommand: str, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(self.command(subcommand, *arguments), capture_output=True, text=True, timeout=900,
+                              cwd=programs.scratch, env=self.environment(), check=False)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(self.command("run", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                cwd=programs.scratch, env=self.environment())
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "STAND_IN": str(self.folder)}
+
+    def stand_in(self, version: str = "one") -> list[str]:
+        script = self.folder / "stand_in"
+        script.write_text(STAND_IN.replace("VERSION", version))
+        script.chmod(0o755)
+        return ["--trainer", str(script)]
+
+    def runs(self) -> list[pathlib.Path]:
+        return sorted(path for path in (self.folder / "runs/sweep").iterdir() if path.name != ".sweep")
+
+    def attempts(self, run: pathlib.Path) -> int:
+        return sum(line.startswith("---- ") for line in (run / "log.txt").read_text().splitlines())
+
+    def attempts_so_far(self) -> int:
+        return sum(self.attempts(log.parent) for log in (self.folder / "runs/sweep").glob("*/log.txt"))
+
+    def states(self) -> list[str]:
+        lines = self.sweep("status").stdout.splitlines()
+        column = lines[0].index("state")
+        return [line[column:].split()[0] for line in lines[1:lines.index("")]]
+
+    def wait(self, condition, seconds: float = 300) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), end, "waited in vain")
+            time.sleep(0.05)
+
+
+class RealRuns(SweepCase):
+    """With xtasc-train itself."""
+
+    EPOCHS = "train.epochs = 3\ntrain.batch_size = 8\ntrain.learning_rate = 1e-3\n"
+
+    def check_as_unbroken(self, run: pathlib.Path) -> None:
+        """The same config by xtasc-train alone gives the same bits."""
+        config = self.folder / f"runs/sweep/.sweep/configs/{run.name}.toml"
+        alone = self.folder / "alone"
+        done = programs.run("xtasc-train", "--config", str(config), "--set", f"run.output={alone}", ranks=1)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(metrics(run), metrics(alone / run.name))
+        weights = "checkpoint/last/weights.pt"
+        self.assertEqual((run / weights).read_bytes(), (alone / run.name / weights).read_bytes())
+
+    def test_all_systems_two_at_a_time(self) -> None:
+        self.write_sweep(seeds=[1], rows=["base_st_seg", "base_mt", "xtasc"], settings=self.EPOCHS)
+        self.assertEqual(self.states(), ["waiting"] * 3)
+        done = self.sweep("run", "--jobs", "2")
+        self.assertIn("sweep: 3 of 3 done", done.stderr)
+        self.assertEqual(self.states(), ["done"] * 3)
+        self.assertEqual([self.attempts(run) for run in self.runs()], [1, 1, 1])
+        self.check_as_unbroken(self.runs()[-1])
+        # What is done is not run again, and a seed more runs only that seed.
+        self.sweep("run")
+        self.write_sweep(seeds=[1, 2], rows=["base_st_seg", "base_mt", "xtasc"], settings=self.EPOCHS)
+        self.sweep("run", "--only", "base_mt", "--ranks", "2")
+        self.assertEqual(sorted(self.states()), ["done"] * 4 + ["waiting"] * 2)
+        self.assertEqual({self.attempts(run) for run in self.runs()}, {1})
+        plan = self.sweep("plan").stdout
+        self.assertEqual(plan.count(" measured\n"), 6, plan)
+        self.assertRegex(plan, r"6 runs \(6 measured\): \S+ rank-hours, \S+ of them still to run")
+        log = self.sweep("logs", self.runs()[0].name).stdout
+        self.assertIn("epoch 3/3: train loss", log)
+
+    def test_interrupted_and_resumed(self) -> None:
+        self.write_sweep(seeds=[1], rows=["base_mt", "xtasc"], settings=self.EPOCHS)
+        driver = self.start("--jobs", "2")
+        self.wait(lambda: any((self.folder / "runs/sweep").glob("*/metrics.jsonl")))
+        driver.send_signal(signal.SIGINT)
+        _, errors = driver.communicate(timeout=300)
+        self.assertEqual(driver.returncode, 85, errors)
+        self.assertIn("SIGINT: stopping", errors)
+        self.assertIn("interrupted", self.states())
+        for run in self.runs():
+            if not (run / "DONE").exists():
+                self.assertEqual(json.loads((run / "end.json").read_text())["code"], 85)
+        self.sweep("run", "--jobs", "2")
+        self.assertEqual(self.states(), ["done"] * 2)
+        self.check_as_unbroken(self.runs()[-1])
+
+    def test_a_killed_driver_takes_its_runs_along(self) -> None:
+        self.write_sweep(seeds=[1], rows=["xtasc"], settings=self.EPOCHS)
+        for number in (1, 2, 3):
+            driver = self.start()
+            self.wait(lambda: driver.poll() is not None or self.attempts_so_far() == number)
+            time.sleep(3.0)
+            driver.kill()
+            driver.communicate(timeout=60)
+        # The next driver waits until the orphan has stopped.
+        self.sweep("run")
+        self.assertEqual(self.states(), ["done"])
+        self.check_as_unbroken(self.runs()[0])
+
+    def test_the_pack_is_missing(self) -> None:
+        self.write_sweep(seeds=[1], rows=["base_mt"], settings=self.EPOCHS + 'data.pack = "no/such.h5"\n')
+        done = self.sweep("run", code=1)
+        self.assertIn("failed: xtasc-train: error: ", done.stderr)
+        self.assertIn("no/such.h5", done.stderr)
+        self.assertIn("no/such.h5", self.sweep("status").stdout)
+
+
+class ManyRuns(SweepCase):
+    """With the stand-in."""
+
+    def test_two_drivers_share_the_runs(self) -> None:
+        seeds = list(range(1, 25))
+        self.write_sweep(seeds=seeds, rows=["xtasc"])
+        trainer = self.stand_in()
+        (self.folder / "3").write_text("slow")
+        drivers = [self.start("--jobs", "4", *trainer) for _ in range(2)]
+        for driver in drivers:
+            _, errors = driver.communicate(timeout=600)
+            self.assertEqual(driver.returncode, 0, errors)
+            self.assertIn("24 of 24 done", errors)
+        self.assertEqual([self.attempts(run) for run in self.runs()], [1] * len(seeds))
+
+    def test_drivers_killed_again_and_again_lose_and_double_nothing(self) -> None:
+        seeds = list(range(1, 17))
+        self.write_sweep(seeds=seeds, rows=["xtasc"])
+        trainer = self.stand_in()
+        for seed in (2, 7, 11):
+            (self.folder / str(seed)).write_text("slow")
+        for pause in (0.3, 0.7, 1.1, 1.5):
+            driver = self.start("--jobs", "3", *trainer)
+            time.sleep(pause)
+            driver.kill()
+            driver.communicate(timeout=60)
+        # A stand-in that was killed leaves its mark; xtasc-train would leave a checkpoint.
+        self.wait(lambda: "running" not in self.states())
+        for mark in (self.folder / "runs/sweep").glob("*/exclusive"):
+            mark.rmdir()
+        self.sweep("run", "--jobs", "3", *trainer)
+        self.assertEqual(self.states(), ["done"] * len(seeds))
+
+    def test_a_hundred_runs_start_at_once(self) -> None:
+        self.write_sweep(seeds=list(range(100)), rows=["xtasc"])
+        done = self.sweep("run", "--jobs", "100", *self.stand_in())
+        self.assertIn("100 of 100 done", done.stderr)
+        self.assertEqual({self.attempts(run) for run in self.runs()}, {1})
+
+    def test_failures_are_told_left_alone_and_retried(self) -> None:
+        self.write_sweep(seeds=[1, 2, 3, 4], rows=["xtasc"])
+        trainer = self.stand_in()
+        (self.folder / "2").write_text("fail")
+        (self.folder / "3").write_text("no_done")
+        done = self.sweep("run", *trainer, code=1)
+        self.assertIn("xtasc-train: error: no space left for seed 2", done.stderr)
+        self.assertIn("2 of 4 done", done.stderr)
+        self.assertEqual(self.states(), ["done", "failed", "incomplete", "done"])
+        status = self.sweep("status").stdout
+        self.assertIn("xtasc-train: error: no space left for seed 2", status)
+        self.assertIn("ended with exit code 0, but wrote no DONE", status)
+        self.assertIn("2 done, 1 failed, 1 incomplete", status)
+        # Not started again by itself, but told again.
+        again = self.sweep("run", *trainer, code=1)
+        self.assertIn("failed before: xtasc-train: error: no space left for seed 2", again.stderr)
+        for seed in (2, 3):
+            (self.folder / str(seed)).unlink()
+        self.assertIn("2 runs of sweep may start again", self.sweep("retry", "--failed").stderr)
+        self.assertEqual(self.states(), ["done", "interrupted", "interrupted", "done"])
+        self.sweep("run", *trainer)
+        self.assertEqual(sorted(self.attempts(run) for run in self.runs()), [1, 1, 2, 2])
+
+    def test_the_number_of_failures_is_limited(self) -> None:
+        self.write_sweep(seeds=[1, 2, 3, 4, 5], rows=["xtasc"])
+        for seed in range(1, 6):
+            (self.folder / str(seed)).write_text("fail")
+        done = self.sweep("run", "--max-failures", "2", *self.stand_in(), code=1)
+        self.assertIn("2 failed, the limit of --max-failures", done.stderr)
+        self.assertEqual(self.states(), ["failed", "failed", "waiting", "waiting", "waiting"])
+
+    def test_runs_use_the_program_as_it_was(self) -> None:
+        self.write_sweep(seeds=[1, 2], rows=["xtasc"])
+        trainer = self.stand_in("old")
+        (self.folder / "1").write_text("slow")
+        driver = self.start(*trainer)
+        self.wait(lambda: any((self.folder / "runs/sweep").glob("*/exclusive")))
+        self.stand_in("new")
+        _, errors = driver.communicate(timeout=300)
+        self.assertEqual(driver.returncode, 0, errors)
+        for run in self.runs():
+            self.assertIn("old trains", (run / "log.txt").read_text())
+
+    def test_a_wrong_file_runs_nothing(self) -> None:
+        self.write_sweep(seeds=[1], rows=["xtasc", "xtask"], settings="train.epoch = 3")
+        for subcommand in ("plan", "run", "status"):
+            done = self.sweep(subcommand, code=2)
+            self.assertIn("2 faults, nothing was run", done.stderr)
+            self.assertIn('sweep.toml:5:7: unknown key "epoch" in [train]; did you mean "epochs"?', done.stderr)
+        self.assertFalse((self.folder / "runs").exists())
+
+
+if __name__ == "__main__":
+    common.main()

@@ -1,0 +1,344 @@
+// What a sweep's runs cost, what became of them, and the pieces that start them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include "core/error.hpp"
+#include "results_fixture.hpp"
+#include "sweep/cost.hpp"
+#include "sweep/file_lock.hpp"
+#include "sweep/process.hpp"
+#include "sweep/select.hpp"
+#include "sweep/slots.hpp"
+#include "sweep/state.hpp"
+#include "sweep/work.hpp"
+
+namespace xtasc::sweep {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+
+config::RunConfig config_of(std::vector<std::string> assignments) {
+  return config::run_config_of(assignments);
+}
+
+/// PERFORMANCE.md's figures, to their last digit: ResNet-34, XTasC-Net.
+TEST(Work, MultiplyAddsOfAStep) {
+  const ImageWork cityscapes = work_of_image(config_of({}), 128, 256, 7);
+  EXPECT_NEAR(8 * cityscapes.forward / 1e9, 286.05, 0.005);
+  EXPECT_NEAR(8 * cityscapes.step / 1e9, 857.5, 0.05);
+  const ImageWork nyuv2 = work_of_image(config_of({}), 288, 384, 13);
+  EXPECT_NEAR(6 * nyuv2.forward / 1e9, 727.1, 0.05);
+  EXPECT_NEAR(6 * nyuv2.step / 1e9, 2179.8, 0.05);
+}
+
+/// torchvision's published multiply-adds at 224 x 224, without the classifier's half of a million or two.
+TEST(Work, EncodersAreTorchvisions) {
+  const auto encoder = [](const char* name, std::int64_t decoder_width) {
+    return work_of_image(config_of({"model.system=base_st_depth", fmt::format("model.encoder={}", name),
+                                    fmt::format("model.decoder_width={}", decoder_width)}),
+                         224, 224, 1)
+        .forward;
+  };
+  for (const auto& [name, giga] : {std::pair{"resnet18", 1.814},
+                                   {"resnet34", 3.664},
+                                   {"resnet50", 4.089},
+                                   {"resnet101", 7.801},
+                                   {"resnet152", 11.514}}) {
+    // The decoder's work is a polynomial of degree two in its width: three points give its value at no width.
+    const double at_zero = 3 * encoder(name, 1) - 3 * encoder(name, 2) + encoder(name, 3);
+    EXPECT_NEAR(at_zero / 1e9, giga, 0.003) << name;
+  }
+}
+
+TEST(Work, MethodsThatCombineGradientsGoThroughTheEncoderTwice) {
+  const auto step = [](const char* method) {
+    return work_of_image(config_of({fmt::format("weighting.method={}", method)}), 64, 64, 7).step;
+  };
+  EXPECT_EQ(step("uncertainty"), step("equal"));
+  EXPECT_GT(step("pcgrad"), step("equal"));
+  EXPECT_GT(step("famo"), step("pcgrad"));
+}
+
+TEST(Work, AWholeRun) {
+  const DataShape data{.train = 10, .val = 4, .height = 64, .width = 64, .classes = 7};
+  const auto config = config_of({"train.epochs=3", "train.batch_size=4"});
+  const ImageWork work = work_of_image(config, 64, 64, 7);
+  EXPECT_DOUBLE_EQ(flop_of_run(config, data), 2 * 3 * (10 * work.step + 4 * work.forward));
+  EXPECT_EQ(epochs_of(config, data), 3.0);
+  // Three steps an epoch: four end it in the second.
+  EXPECT_DOUBLE_EQ(epochs_of(config_of({"train.epochs=3", "train.batch_size=4", "train.max_steps=4"}), data), 4.0 / 3);
+}
+
+class SweepRuns : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::ofstream(folder_.path() / "base.toml") << "[model]\nencoder = \"resnet18\"\n[train]\nepochs = 4\n";
+    std::ofstream(folder_.path() / "trial.toml") << fmt::format(
+        "base = \"base.toml\"\nseeds = [1, 2]\n[set]\nrun.output = \"{}\"\n"
+        "[[point]]\nname = \"XTasC-Net\"\nmodel.system = \"xtasc\"\n"
+        "[[point]]\nname = \"Base MT-Net\"\nmodel.system = \"base_mt\"\n"
+        "[data_shape]\ntrain = 16\nval = 4\nheight = 64\nwidth = 64\nclasses = 7\n",
+        (folder_.path() / "runs").string());
+    sweep_ = read_sweep(folder_.path() / "trial.toml");
+    files_ = {sweep_.folder};
+    prepare_sweep_folder(files_);
+  }
+
+  /// A run folder as the trainer leaves it after so many epochs of 10 seconds each.
+  void write_run(const PlannedRun& run, int epochs, bool is_done) const {
+    const results::RunFolder folder = files_.run(run.id);
+    fs::create_directories(folder.root);
+    std::ofstream(folder.config()) << config::to_toml(run.config, false);
+    results::Provenance provenance;
+    provenance.world_size = 2;
+    results::write_provenance(folder.provenance(), provenance);
+    for (int epoch = 1; epoch <= epochs; ++epoch) {
+      results::EpochRecord record;
+      record.epoch = epoch;
+      record.seconds = {{"train", 8.0}, {"evaluate", 2.0}};
+      results::append_metrics(folder.metrics(), record);
+    }
+    if (is_done) {
+      std::ofstream(folder.done_marker()) << "now\n";
+    }
+  }
+
+  [[nodiscard]] RunStatus status(const PlannedRun& run, const Queue& queue = {}) const {
+    return status_of(files_, run, queue);
+  }
+
+  results::test::TempFolder folder_;
+  Sweep sweep_;
+  SweepFolder files_;
+};
+
+TEST_F(SweepRuns, CostIsMeasuredThenModelledThenUnknown) {
+  const PlannedRun& measured = sweep_.runs[0];
+  write_run(measured, 3, false);
+  const CostModel without_rate(folder_.path() / "runs", 0.0);
+  const RunCost own = without_rate.cost_of(sweep_, measured);
+  EXPECT_EQ(own.source, CostSource::measured);
+  EXPECT_DOUBLE_EQ(own.seconds, 40.0);
+  EXPECT_EQ(own.ranks, 2);
+  EXPECT_DOUBLE_EQ(own.rank_hours(), 80.0 / 3600);
+  const RunCost other_seed = without_rate.cost_of(sweep_, sweep_.runs[1]);
+  EXPECT_EQ(other_seed.source, CostSource::measured);
+  EXPECT_EQ(other_seed.from, measured.id);
+  EXPECT_EQ(without_rate.cost_of(sweep_, sweep_.runs[2]).source, CostSource::unknown);
+  EXPECT_GT(without_rate.cost_of(sweep_, sweep_.runs[2]).flop.value(), 0.0);
+
+  const CostModel with_rate(folder_.path() / "runs", 1e12);
+  const RunCost modelled = with_rate.cost_of(sweep_, sweep_.runs[2]);
+  EXPECT_EQ(modelled.source, CostSource::modelled);
+  EXPECT_DOUBLE_EQ(modelled.seconds, *modelled.flop / 1e12);
+
+  const Sweep longer = read_sweep(folder_.path() / "trial.toml", {"train.epochs=8", "loss.lambda_1=0.5"});
+  const RunCost similar = without_rate.cost_of(longer, longer.runs[0]);
+  EXPECT_EQ(similar.source, CostSource::similar);
+  EXPECT_DOUBLE_EQ(similar.seconds, 80.0);
+  const Sweep wider = read_sweep(folder_.path() / "trial.toml", {"model.decoder_width=64"});
+  EXPECT_EQ(without_rate.cost_of(wider, wider.runs[0]).source, CostSource::unknown);
+}
+
+TEST_F(SweepRuns, StatesFollowTheFolder) {
+  const PlannedRun& run = sweep_.runs[0];
+  EXPECT_EQ(status(run).state, State::waiting);
+  write_run(run, 2, false);
+  EXPECT_EQ(status(run).state, State::interrupted);
+  EXPECT_EQ(status(run).epoch, 2);
+  EXPECT_EQ(status(run).epochs, 4);
+
+  write_end(files_, run.id, {.code = 85, .by = "me"});
+  EXPECT_EQ(status(run).state, State::interrupted);
+  write_end(files_, run.id, {.code = 0, .by = "me"});
+  EXPECT_EQ(status(run).state, State::incomplete);
+  EXPECT_EQ(status(run).detail, "ended with exit code 0, but wrote no DONE");
+  write_end(files_, run.id, {.code = 137, .by = "me"});
+  EXPECT_EQ(status(run).state, State::failed);
+  EXPECT_EQ(status(run).detail, "exit code 137");
+  std::ofstream(files_.log(run.id)) << "---- first attempt\nxtasc-train: error: an old one\n"
+                                    << "---- second attempt\n12:00:00 epoch 1/4\rxtasc-train: error: the disk is full\n"
+                                    << "  a detail\nMPI_ABORT was invoked\n";
+  EXPECT_EQ(status(run).detail, "xtasc-train: error: the disk is full");
+
+  write_run(run, 0, true);
+  EXPECT_EQ(status(run).state, State::failed);
+  EXPECT_EQ(status(run).detail, "DONE, but it ended with exit code 137");
+  write_end(files_, run.id, {.code = 0, .by = "me"});
+  EXPECT_EQ(status(run).state, State::done);
+}
+
+TEST_F(SweepRuns, StatesFollowTheQueueAndClaims) {
+  const PlannedRun& run = sweep_.runs[0];
+  const auto with = [&](QueueState::Kind kind, const char* text, int code = 0) {
+    return status(run, {{run.id, {.kind = kind, .job = "12_3", .text = text, .code = code}}});
+  };
+  EXPECT_EQ(with(QueueState::Kind::queued, "Priority").state, State::queued);
+  EXPECT_EQ(with(QueueState::Kind::queued, "Priority").detail, "job 12_3, Priority");
+  EXPECT_EQ(with(QueueState::Kind::running, "n1").state, State::running);
+  EXPECT_EQ(with(QueueState::Kind::ended, "NODE_FAIL", 1).state, State::failed);
+  EXPECT_EQ(with(QueueState::Kind::ended, "NODE_FAIL", 1).detail, "NODE_FAIL");
+  EXPECT_EQ(with(QueueState::Kind::ended, "stopped", 85).state, State::interrupted);
+  {
+    const auto claim = FileLock::try_take(files_.claim(run.id), "host, process 5");
+    EXPECT_EQ(status(run).state, State::running);
+    EXPECT_EQ(status(run).detail, "host, process 5");
+    EXPECT_EQ(status_of(files_, run, {}, Claims::ignore).state, State::waiting);
+  }
+  EXPECT_EQ(status(run).state, State::waiting);
+}
+
+TEST_F(SweepRuns, FailuresAreClearedOnlyWhereThereAreAny) {
+  write_run(sweep_.runs[0], 1, false);
+  write_end(files_, sweep_.runs[0].id, {.code = 1, .by = {}});
+  write_end(files_, sweep_.runs[1].id, {.code = 85, .by = {}});
+  const Queue queue = {{sweep_.runs[2].id, {.kind = QueueState::Kind::ended, .job = "1_2", .text = "bad", .code = 1}}};
+  EXPECT_EQ(clear_failures(sweep_, {"Base MT-Net"}, {}), 0);
+  EXPECT_EQ(clear_failures(sweep_, {}, queue), 2);
+  EXPECT_EQ(status(sweep_.runs[0]).state, State::interrupted);
+  EXPECT_EQ(status(sweep_.runs[1]).state, State::interrupted);
+  EXPECT_EQ(status(sweep_.runs[2], queue).state, State::interrupted);
+  EXPECT_EQ(clear_failures(sweep_, {}, queue), 0);
+}
+
+TEST_F(SweepRuns, SelectionByIdAndRow) {
+  EXPECT_EQ(select(sweep_, {}).size(), 4U);
+  EXPECT_EQ(select(sweep_, {"XTasC"}).size(), 2U);
+  EXPECT_EQ(select(sweep_, {"base_mt*", "XTasC-Net"}).size(), 4U);
+  EXPECT_EQ(select(sweep_, {sweep_.runs[3].id}).front(), &sweep_.runs[3]);
+  try {
+    static_cast<void>(select(sweep_, {"align"}));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "--only align: no run's id or row is like that; rows are XTasC-Net; Base MT-Net");
+  }
+}
+
+TEST_F(SweepRuns, AFinishedRunOfAnotherSweepIsLinked) {
+  fs::copy_file(folder_.path() / "trial.toml", folder_.path() / "other.toml");
+  write_run(sweep_.runs[0], 4, true);
+  write_run(sweep_.runs[1], 2, false);
+  const Sweep other = read_sweep(folder_.path() / "other.toml");
+  prepare_sweep_folder({other.folder});
+  EXPECT_THAT(link_finished_runs(other), ElementsAre(&other.runs[0]));
+  EXPECT_EQ(status_of({other.folder}, other.runs[0]).state, State::done);
+  EXPECT_EQ(status_of({other.folder}, other.runs[1]).state, State::waiting);
+  EXPECT_TRUE(link_finished_runs(other).empty());
+  EXPECT_TRUE(link_finished_runs(sweep_).empty());
+}
+
+TEST_F(SweepRuns, TheFrozenProgramAndConfigStayAsTheyWere) {
+  const fs::path trainer = folder_.path() / "xtasc-train";
+  std::ofstream(trainer) << "one";
+  const fs::path first = freeze_trainer(files_, trainer);
+  EXPECT_EQ(freeze_trainer(files_, trainer), first);
+  std::ofstream(trainer) << "two";
+  const fs::path second = freeze_trainer(files_, trainer);
+  EXPECT_NE(first, second);
+  EXPECT_EQ(results::test::read_text(first), "one");
+  EXPECT_EQ(results::test::read_text(second), "two");
+  EXPECT_EQ(::access(first.c_str(), X_OK), 0);
+  const fs::path config = freeze_config(files_, sweep_.runs[0]);
+  EXPECT_EQ(config::to_toml(config::read_run_config(config), false), config::to_toml(sweep_.runs[0].config, false));
+}
+
+TEST(Slots, CoresAndGpusAreDivided) {
+  const auto cores = [](std::int64_t jobs) {
+    std::vector<std::vector<int>> all;
+    for (const Slot& slot : divide({4, 5, 6, 7, 8}, {}, jobs)) {
+      all.push_back(slot.cores);
+    }
+    return all;
+  };
+  using Cores = std::vector<std::vector<int>>;
+  EXPECT_EQ(cores(1), (Cores{{4, 5, 6, 7, 8}}));
+  EXPECT_EQ(cores(2), (Cores{{4, 5}, {6, 7, 8}}));
+  EXPECT_EQ(cores(7), (Cores{{4}, {5}, {6}, {7}, {8}, {4}, {5}}));
+  EXPECT_THAT(divide({0}, {"0", "1", "2", "3"}, 2)[1].gpus, ElementsAre("2", "3"));
+  EXPECT_THAT(divide({0}, {"0", "1"}, 3)[2].gpus, ElementsAre("0"));
+}
+
+TEST(FileLock, IsHeldByOneAndByWhoInheritsIt) {
+  const results::test::TempFolder folder;
+  const fs::path path = folder.path() / "lock";
+  EXPECT_EQ(lock_holder(path), std::nullopt);
+  auto lock = FileLock::try_take(path, "first");
+  ASSERT_TRUE(lock);
+  EXPECT_FALSE(FileLock::try_take(path, "second"));
+  EXPECT_EQ(lock_holder(path), "first");
+  EXPECT_THROW(static_cast<void>(FileLock::take(path, "third", 0.1)), Error);
+  Process child({.command = {"sleep", "30"}, .log = folder.path() / "log", .inherited = lock->descriptor()});
+  lock.reset();
+  EXPECT_EQ(lock_holder(path), "first");
+  child.kill_group();
+  while (!child.poll()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(lock_holder(path), std::nullopt);
+  EXPECT_TRUE(FileLock::try_take(path, "second"));
+}
+
+int wait_for(Process& process) {
+  while (!process.poll()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return *process.poll();
+}
+
+TEST(ProcessTest, LogEnvironmentCoresAndExitCode) {
+  const results::test::TempFolder folder;
+  const fs::path log = folder.path() / "log";
+  std::ofstream(log) << "before\n";
+  Process process({.command = {"sh", "-c", "echo $WORD; grep Cpus_allowed_list /proc/self/status; cat; exit 3"},
+                   .environment = {{"WORD", "a word"}},
+                   .log = log,
+                   .cores = {allowed_cores().front()}});
+  EXPECT_EQ(wait_for(process), 3);
+  EXPECT_EQ(results::test::read_text(log),
+            fmt::format("before\na word\nCpus_allowed_list:\t{}\n", allowed_cores().front()));
+  Process killed({.command = {"sleep", "30"}, .log = log});
+  killed.signal(SIGTERM);
+  EXPECT_EQ(wait_for(killed), 128 + SIGTERM);
+}
+
+TEST(ProcessTest, WhatCannotStartSaysWhy) {
+  const results::test::TempFolder folder;
+  try {
+    const Process process({.command = {"/nowhere/program"}, .log = folder.path() / "log"});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "cannot start /nowhere/program: No such file or directory");
+  }
+}
+
+TEST(ProcessTest, AnOrphanIsTold) {
+  const results::test::TempFolder folder;
+  const fs::path log = folder.path() / "log";
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    Process child({.command = {"sh", "-c", "trap 'echo told; exit' USR2; echo ready; while :; do sleep 0.05; done"},
+                   .log = log,
+                   .signal_when_orphaned = SIGUSR2});
+    ::pause();
+  }
+  const auto wait_for_text = [&](const std::string& text) {
+    for (int i = 0; i < 500 && results::test::read_text(log) != text; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    EXPECT_EQ(results::test::read_text(log), text);
+  };
+  wait_for_text("ready\n");
+  ::kill(parent, SIGKILL);
+  ::waitpid(parent, nullptr, 0);
+  wait_for_text("ready\ntold\n");
+}
+
+}  // namespace
+}  // namespace xtasc::sweep
