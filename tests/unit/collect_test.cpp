@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "core/error.hpp"
+#include "results/config_values.hpp"
+#include "results/paper_match.hpp"
 #include "results/statistics.hpp"
 #include "sweep/folder.hpp"
 #include "sweep/sweep.hpp"
@@ -157,6 +160,46 @@ TEST(Collect, OfNothingIsNothing) {
   EXPECT_EQ(none.num_done, 0U);
   EXPECT_THAT(none.sheets, IsEmpty());
   EXPECT_THAT(none.left_out, SizeIs(4));
+}
+
+/// What a run's numbers depend on, but for the seed and where files lie.
+results::ConfigValues compared(const config::RunConfig& config) {
+  results::ConfigValues values = results::identity_values(config);
+  for (const char* key : {"run.seed", "data.pack", "data.label_set", "model.encoder_weights"}) {
+    values.erase(key);
+  }
+  return values;
+}
+
+bool has_run(const Sweep& sweep, const config::RunConfig& wanted, bool is_pretrained) {
+  return std::ranges::any_of(sweep.runs, [&](const PlannedRun& run) {
+    return compared(run.config) == compared(wanted) && run.config.model.encoder_weights.empty() != is_pretrained;
+  });
+}
+
+TEST(PaperSweeps, MakeEveryRowThatThePapersTablesLookFor) {
+  const auto tables = results::published_tables();
+  int num_rows = 0;
+  for (const results::PublishedTable& table : tables) {
+    const Sweep sweep = read_sweep(fs::path(XTASC_SOURCE_DIR) / table.sweep);
+    for (const results::PublishedRow& row : table.rows) {
+      if (!results::is_ours(row)) {
+        continue;
+      }
+      ++num_rows;
+      using config::System;
+      const std::map<std::string, std::vector<System>> systems = {
+          {"Base ST-Net", {System::base_st_seg, System::base_st_depth}},
+          {"Base MT-Net", {System::base_mt}},
+          {"Align-Net", {System::align}},
+          {"XTasC-Net", {System::xtasc}}};
+      for (const System system : systems.at(row.model)) {
+        EXPECT_TRUE(has_run(sweep, results::paper_config(table, row, system), row.is_pretrained))
+            << table.sweep << ": " << row.model << " " << row.encoder << " " << row.weighting;
+      }
+    }
+  }
+  EXPECT_EQ(num_rows, 28);
 }
 
 }  // namespace
