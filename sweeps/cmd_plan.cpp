@@ -21,7 +21,7 @@ namespace {
 
 struct PlanOptions {
   std::vector<std::string> files, assignments, only;
-  std::string site = std::string(XTASC_SOURCE_DIR) + "/slurm/site.toml";
+  std::string site = slurm_file("site.toml");
   double tflops = 0.0;
   bool is_brief = false;
 };
@@ -107,7 +107,7 @@ ExitCode plan(const PlanOptions& options) {
     const sweep::Sweep sweep = sweep::read_sweep(file, options.assignments);
     const sweep::CostModel model(sweep.folder.parent_path(), flops_per_rank);
     const sweep::SweepFolder folder{sweep.folder};
-    const sweep::Queue queue = queue_of(sweep);
+    const sweep::Queue queue = queue_if_it_answers(sweep);
     std::vector<std::vector<std::string>> cells = {{"run", "row", "seed", "state", "epochs", "time", "ranks", "from"}};
     Total total;
     for (const sweep::PlannedRun* run : sweep::select(sweep, options.only)) {

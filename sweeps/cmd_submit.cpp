@@ -27,13 +27,6 @@ constexpr std::chrono::seconds kPatience{600};
 /// Slurm's own default, for a dry run where no Slurm answers.
 constexpr std::int64_t kDefaultMaxArraySize = 1001;
 
-/// In a bundle beside the program, else in the source.
-std::string slurm_file(const char* name) {
-  std::error_code error;
-  const fs::path beside = fs::read_symlink("/proc/self/exe", error).parent_path() / "../share/xtasc/slurm" / name;
-  return (fs::exists(beside, error) ? beside.lexically_normal() : fs::path(XTASC_SOURCE_DIR) / "slurm" / name).string();
-}
-
 struct SubmitOptions {
   SweepChoice choice;
   std::string site = slurm_file("site.toml");

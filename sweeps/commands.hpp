@@ -37,6 +37,9 @@ void add_only(CLI::App& app, std::vector<std::string>& only);
 /// Adds --jobs, --ranks, --only, --max-failures, --trainer.
 void add_local_options(CLI::App& app, sweep::LocalOptions& options);
 
+/// A file of slurm/: in a bundle beside the program, else in the source.
+[[nodiscard]] std::string slurm_file(const char* name);
+
 /// What the cluster says of the sweep's runs; empty where nothing was ever submitted. Waits for Slurm to answer.
 /// \throws Error when it does not
 [[nodiscard]] sweep::Queue queue_of(const sweep::Sweep& sweep);

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <vector>
 
 #include "core/cli.hpp"
@@ -32,6 +33,15 @@ void add_only(CLI::App& app, std::vector<std::string>& only) {
   app.add_option("--only", only, "Only runs whose id or row is like this (* and ? as in a shell); may be repeated")
       ->allow_extra_args(false)
       ->type_name("PATTERN");
+}
+
+std::string slurm_file(const char* name) {
+  std::error_code error;
+  const std::filesystem::path beside =
+      std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "../share/xtasc/slurm" / name;
+  return (std::filesystem::exists(beside, error) ? beside.lexically_normal()
+                                                 : std::filesystem::path(XTASC_SOURCE_DIR) / "slurm" / name)
+      .string();
 }
 
 sweep::Queue queue_of(const sweep::Sweep& sweep) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <time.h>  // NOLINT: nanosleep
 #include <unistd.h>
 
 #include <array>
@@ -55,6 +56,22 @@ std::string holder_text(const RunFolder& run) {
   }
 }
 
+/// is_locked() holds the lock for a moment too: who only looked is gone at the next attempt.
+bool lock_within_a_second(int fd) {
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) {
+      return true;
+    }
+    if (errno != EWOULDBLOCK) {
+      return false;
+    }
+    const timespec pause = {.tv_sec = 0, .tv_nsec = 50'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
+  errno = EWOULDBLOCK;
+  return false;
+}
+
 }  // namespace
 
 std::string Attempt::text() const {
@@ -92,7 +109,7 @@ RunClaim::RunClaim(const RunFolder& run, bool take_over)
     : run_(run), lock_(::open(run.lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
   check(lock_ >= 0, "cannot open {}: {}", run_.lock().string(), errno_text(errno));
   try {
-    if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    if (!lock_within_a_second(lock_)) {
       if (errno == EWOULDBLOCK) {
         check(take_over, "{} is being trained by {}: wait for it or stop it, two at once would spoil the run",
               run_.root.string(), holder_text(run_));
