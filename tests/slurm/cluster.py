@@ -136,7 +136,8 @@ class Sweep:
         self.file = cluster.scratch / f"{name}.toml"
         base = cluster.scratch / f"{name}.base.toml"
         base.write_text(BASE.format(pack=cluster.pack, epochs=epochs, output=self.output, stall_seconds=stall_seconds))
-        self.file.write_text(f'base = "{base}"\nseeds = {list(range(1, seeds + 1))}\n'
+        numbers = ",\n".join(str(seed) for seed in range(1, seeds + 1))
+        self.file.write_text(f'base = "{base}"\nseeds = [{numbers}]\n'
                              '[[point]]\nname = "XTasC-Net"\nmodel.system = "xtasc"\n')
         self.site = cluster.scratch / f"{name}.site.toml"
         self.site.write_text(SITE.format(nodes=nodes, ranks_per_node=ranks_per_node, launcher=launcher,

@@ -67,6 +67,7 @@ class Slurm(unittest.TestCase):
         plain.wait_until_done()
         again = plain.run("submit")
         self.assertEqual(again.stdout.count(" is done\n"), 3)
+        self.assertIn("3 runs: 3 done\n", plain.run("status").stdout)
         self.assertIn("nothing to submit", again.stdout)
         self.assertEqual(len(plain.arrays()), 1)
         for run in plain.ids():
@@ -110,13 +111,13 @@ class Slurm(unittest.TestCase):
         self.check_equal(killed)
 
     def test_a_rank_that_hangs_is_ended_by_the_watchdog(self) -> None:
-        hanging = sweep("hanging", stall_seconds=10)
+        hanging = sweep("hanging", stall_seconds=12, max_fruitless_starts=9)  # a busy machine may need more starts
         hanging.submit()
         hanging.wait_until_steps(4)
         kill(cluster.processes("hanging")[-1], signal.SIGSTOP)
         hanging.wait_until_done()
-        self.assertEqual(hanging.attempt(), 2)
-        self.assertIn("nothing got done for 10 s in ", (hanging.the_run() / "log.txt").read_text())
+        self.assertGreaterEqual(hanging.attempt(), 2)
+        self.assertIn("nothing got done for 12 s in ", (hanging.the_run() / "log.txt").read_text())
         self.check_equal(hanging)
 
     def test_the_warning_before_the_time_limit(self) -> None:
@@ -152,6 +153,7 @@ class Slurm(unittest.TestCase):
         self.assertEqual(cancelled.states(), {"CANCELLED"})
         self.assertFalse(cancelled.all_done())
         self.assertEqual(cancelled.attempt(), 1)
+        self.assertIn("1 runs: 1 interrupted\n", cancelled.run("status").stdout)
         cancelled.submit()
         wait_for("the second start", lambda: cancelled.attempt() == 2)
         done = cancelled.run("cancel")
@@ -201,6 +203,7 @@ class Slurm(unittest.TestCase):
         failing.submit()
         wait_for("the end of the job", lambda: not failing.is_active())
         self.assertIn("failed with exit code 1", failing.script_log())
+        self.assertIn("1 runs: 1 failed\n", failing.run("status").stdout)
         self.assertEqual(json.loads((failing.the_run() / "end.json").read_text())["code"], 1)
         self.assertEqual(failing.states(), {"FAILED"})
 
@@ -246,7 +249,7 @@ class Slurm(unittest.TestCase):
                                       stderr=subprocess.PIPE, text=True)
             for rank in cluster.processes("patient"):
                 kill(rank, signal.SIGUSR2)  # the run stops while nobody can put it back into the queue
-            time.sleep(3)
+            self.assertIn("warning: squeue: ", patient.run("status").stderr)
             self.assertIsNone(driver.poll(), "the driver did not wait")
         finally:
             cluster.command("controller", "start")
