@@ -114,6 +114,14 @@ struct Bfloat16 {
   }
 };
 
+XTASC_KERNEL std::int64_t smaller(std::int64_t a, std::int64_t b) {
+  return a < b ? a : b;
+}
+
+XTASC_KERNEL std::int64_t larger(std::int64_t a, std::int64_t b) {
+  return a > b ? a : b;
+}
+
 /// Vectors of channels that a product takes together: as many as divide them.
 template <typename K>
 XTASC_KERNEL std::int64_t vecs_of(std::int64_t channels) {

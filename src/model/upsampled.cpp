@@ -59,8 +59,7 @@ void run_forward(const Joined& low, const Convolution& convolution, bool adds, b
                                    .y = y.mutable_data_ptr(),
                                    .out = y.size(1)};
   const std::int64_t count = upsampled::num_parts(element, work.size, work.out);
-  const kernels::PerThread scratch(kernels::parts_for(count),
-                                   upsampled::scratch_bytes(element, work.size, in, work.out));
+  const kernels::PerThread scratch(kernels::parts_for(count), upsampled::forward_bytes(element, work.size, work.out));
   kernels::share(count, kernels::parts_for(count), [&](std::int64_t part, std::int64_t first, std::int64_t last) {
     upsampled::forward(element, work, first, last, scratch.of(part));
   });
@@ -94,7 +93,7 @@ void run_backward(const Joined& low, const at::Tensor& grad_y, const at::Tensor&
   const auto wide = static_cast<std::int64_t>(weight.itemsize());
   const kernels::PerThread sums(num_parts, 9 * in * out * wide);
   const kernels::PerThread bias(num_parts, out * wide);
-  const kernels::PerThread scratch(num_parts, upsampled::scratch_bytes(element, work.size, in, out));
+  const kernels::PerThread scratch(num_parts, upsampled::backward_bytes(element, work.size, in, out));
   kernels::share(work.size.images, num_parts, [&](std::int64_t part, std::int64_t first, std::int64_t last) {
     upsampled::backward(element, work, first, last, sums.zeros_of(part), bias.zeros_of(part), scratch.of(part));
   });

@@ -36,7 +36,8 @@ void transform_weight(Element element, const WeightTransform& work, std::int64_t
 void finish_weight_gradient(Element element, const WeightSums& work, std::int64_t first, std::int64_t last);
 
 /// Bytes that one thread needs for itself.
-[[nodiscard]] std::int64_t scratch_bytes(Element element, const Size& size, std::int64_t in, std::int64_t out);
+[[nodiscard]] std::int64_t forward_bytes(Element element, const Size& size, std::int64_t out);
+[[nodiscard]] std::int64_t backward_bytes(Element element, const Size& size, std::int64_t in, std::int64_t out);
 /// Parts of forward() that threads can share.
 [[nodiscard]] std::int64_t num_parts(Element element, const Size& size, std::int64_t out);
 

@@ -15,6 +15,7 @@ using avx512::Float32;
 using avx512::Float64;
 using avx512::multiply_rows;
 using avx512::Operands;
+using avx512::smaller;
 
 /// One cache line behind each of the 16 matrices: else they would all fall on the same lines of the first-level cache.
 constexpr std::int64_t kGap = 64;
@@ -51,6 +52,10 @@ void forward_blocks(const Forward& work, std::int64_t first, std::int64_t last, 
     const std::int64_t begin = block * kTiles;
     const std::int64_t count = total - begin < kTiles ? total - begin : kTiles;
     transform_source<K>(work.x, work.size, begin, count, RowsOfTiles<K>{tiles, in, tiles_stride});
+    if (block + 1 < last) {
+      prefetch<K>(plane_of<K>(work.x, 0), work.size, begin + kTiles, smaller(kTiles, total - begin - kTiles));
+      prefetch<K>(plane_of<K>(work.x, 1), work.size, begin + kTiles, smaller(kTiles, total - begin - kTiles));
+    }
     switch (avx512::vecs_of<K>(out)) {
       case 4:
         products_over_channels<K, 4>(tiles, tiles_stride, panel, in, out, count, products, stride);
@@ -104,6 +109,11 @@ void weight_gradient_blocks(const WeightGradient& work, std::int64_t first, std:
       transform_gradient<K, true>(plane, work.size, begin, count, panel, bias);
     } else {
       transform_gradient<K, false>(plane, work.size, begin, count, panel, bias);
+    }
+    if (block + 1 < last) {
+      prefetch<K>(plane_of<K>(work.x, 0), work.size, begin + kTiles, smaller(kTiles, total - begin - kTiles));
+      prefetch<K>(plane_of<K>(work.x, 1), work.size, begin + kTiles, smaller(kTiles, total - begin - kTiles));
+      prefetch<K>(plane, work.size, begin + kTiles, smaller(kTiles, total - begin - kTiles));
     }
     if (out % (2 * K::kLanes) == 0) {
       products_over_tiles<K, 2>(x, x_stride, grad_y, grad_stride, in, out, count, sums);

@@ -41,7 +41,10 @@ namespace xtasc::model::upsampled {
 std::int64_t num_parts(Element, const Size&, std::int64_t) {
   return 0;
 }
-std::int64_t scratch_bytes(Element, const Size&, std::int64_t, std::int64_t) {
+std::int64_t forward_bytes(Element, const Size&, std::int64_t) {
+  return 0;
+}
+std::int64_t backward_bytes(Element, const Size&, std::int64_t, std::int64_t) {
   return 0;
 }
 void transform_weight(Element, const WeightTransform&, std::int64_t, std::int64_t) {}

@@ -32,13 +32,17 @@ XTASC_KERNEL Tile tile_at(const Size& size, std::int64_t index) {
   return {index / (columns * rows), index / columns % rows, index % columns};
 }
 
+XTASC_KERNEL void start_next_row(const Size& size, Tile& tile) {
+  tile.column = 0;
+  if (++tile.row == rows_of_tiles(size)) {
+    tile.row = 0;
+    ++tile.image;
+  }
+}
+
 XTASC_KERNEL void advance(const Size& size, Tile& tile) {
   if (++tile.column == columns_of_tiles(size)) {
-    tile.column = 0;
-    if (++tile.row == rows_of_tiles(size)) {
-      tile.row = 0;
-      ++tile.image;
-    }
+    start_next_row(size, tile);
   }
 }
 
@@ -56,18 +60,62 @@ Plane<K> plane_of(const Source& source, std::size_t part) {
           part == 0 ? static_cast<const typename K::Store*>(source.gate) : nullptr, source.channels[part]};
 }
 
-template <typename K, bool kGated>
-XTASC_KERNEL typename K::Vec pixel(const Plane<K>& plane, const Size& size, std::int64_t image, std::int64_t y,
-                                   std::int64_t x, std::int64_t channel) {
-  if (y < 0 || y >= size.height || x < 0 || x >= size.width) {
-    return typename K::Vec{};
+/// Some rows of an image, at one group of channels; those outside count as 0.
+template <typename K, bool kGated, int kRows>
+struct Rows {
+  using Store = typename K::Store;
+  using Vec = typename K::Vec;
+
+  XTASC_KERNEL Rows(const Plane<K>& plane, const Size& size, const Tile& tile, std::int64_t first, std::int64_t channel)
+      : width(size.width), step(plane.channels) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kRows; ++i) {
+      const std::int64_t y = first + i;
+      const std::int64_t at = (tile.image * size.height + y) * size.width * step + channel;
+      const bool is_inside = y >= 0 && y < size.height;
+      data[i] = is_inside ? plane.data + at : nullptr;
+      gate[i] = is_inside && kGated ? plane.gate + at : nullptr;
+    }
   }
-  const std::int64_t at = ((image * size.height + y) * size.width + x) * plane.channels + channel;
-  const typename K::Vec value = K::load(plane.data + at);
-  if constexpr (kGated) {
-    return K::gated(value, K::load(plane.gate + at));
+
+  XTASC_KERNEL void load(std::int64_t x, Vec (&d)[kRows]) const {
+    const bool is_inside = x >= 0 && x < width;
+#pragma GCC unroll 4
+    for (int i = 0; i < kRows; ++i) {
+      if (!is_inside || data[i] == nullptr) {
+        d[i] = Vec{};
+      } else if constexpr (kGated) {
+        d[i] = K::gated(K::load(data[i] + x * step), K::load(gate[i] + x * step));
+      } else {
+        d[i] = K::load(data[i] + x * step);
+      }
+    }
   }
-  return value;
+
+  std::int64_t width, step;
+  const Store* data[kRows];
+  const Store* gate[kRows];
+};
+
+/// Asks for the pixels of `count` tiles, so that they are in the second-level cache when their turn comes.
+template <typename K>
+XTASC_KERNEL void prefetch(const Plane<K>& plane, const Size& size, std::int64_t begin, std::int64_t count) {
+  constexpr std::int64_t kLine = 64 / static_cast<std::int64_t>(sizeof(typename K::Store));
+  const std::int64_t last = size.height * size.width * size.images;
+  Tile tile = tile_at(size, begin);
+  for (std::int64_t t = 0; t < count; ++t, advance(size, tile)) {
+    for (std::int64_t i = 1; i < 3; ++i) {  // the rows above and below belong to other tiles too
+      const std::int64_t pixel = (tile.image * size.height + 2 * tile.row + i) * size.width + 2 * tile.column;
+      if (pixel + 2 <= last) {
+        for (std::int64_t c = 0; c < 2 * plane.channels; c += kLine) {
+          __builtin_prefetch(plane.data + pixel * plane.channels + c, 0, 2);
+          if (plane.gate != nullptr) {
+            __builtin_prefetch(plane.gate + pixel * plane.channels + c, 0, 2);
+          }
+        }
+      }
+    }
+  }
 }
 
 /// Where transformed tiles go: as rows of a tile each (for products over channels), or tile beside tile in one word
@@ -128,16 +176,12 @@ struct PairsOfTiles {
 };
 
 /// Columns [first, first + 2) of a tile, each through B^T. \param z  four columns of four
-template <typename K, bool kGated>
-XTASC_KERNEL void load_columns(const Plane<K>& plane, const Size& size, const Tile& tile, std::int64_t channel,
-                               int first, typename K::Vec (&z)[4][4]) {
+template <typename K, typename Image>
+XTASC_KERNEL void load_columns(const Image& rows, const Tile& tile, int first, typename K::Vec (&z)[4][4]) {
 #pragma GCC unroll 2
   for (int j = first; j < first + 2; ++j) {
     typename K::Vec d[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      d[i] = pixel<K, kGated>(plane, size, tile.image, 2 * tile.row - 1 + i, 2 * tile.column - 1 + j, channel);
-    }
+    rows.load(2 * tile.column - 1 + j, d);
     z[j][0] = d[0] - d[2];
     z[j][1] = d[1] + d[2];
     z[j][2] = d[2] - d[1];
@@ -150,30 +194,32 @@ template <typename K, bool kGated, typename Panel>
 XTASC_KERNEL void transform_input(const Plane<K>& plane, const Size& size, std::int64_t begin, std::int64_t count,
                                   std::int64_t offset, const Panel& panel) {
   using Vec = typename K::Vec;
+  const Tile start = tile_at(size, begin);
   for (std::int64_t channel = 0; channel < plane.channels; channel += K::kLanes) {
-    Tile tile = tile_at(size, begin);
+    Tile tile = start;
     Vec held[16] = {};
-    Vec z[4][4] = {};
-    for (std::int64_t t = 0; t < count; ++t, advance(size, tile)) {
-      if (t == 0 || tile.column == 0) {
-        load_columns<K, kGated>(plane, size, tile, channel, 0, z);
-      } else {  // what the tile before it has loaded
+    std::int64_t t = 0;
+    while (t < count) {  // tiles of one row
+      const std::int64_t left = columns_of_tiles(size) - tile.column;
+      const std::int64_t end = count - t < left ? count : t + left;
+      const Rows<K, kGated, 4> rows(plane, size, tile, 2 * tile.row - 1, channel);
+      Vec z[4][4] = {};
+      load_columns<K>(rows, tile, 0, z);
+      for (; t < end; ++t, ++tile.column) {
+        load_columns<K>(rows, tile, 2, z);
+        Vec v[16];
 #pragma GCC unroll 4
         for (int i = 0; i < 4; ++i) {
-          z[0][i] = z[2][i];
+          v[4 * i] = z[0][i] - z[2][i];
+          v[4 * i + 1] = z[1][i] + z[2][i];
+          v[4 * i + 2] = z[2][i] - z[1][i];
+          v[4 * i + 3] = z[1][i] - z[3][i];
+          z[0][i] = z[2][i];  // the next tile's
           z[1][i] = z[3][i];
         }
+        panel.put(t, offset + channel, v, held);
       }
-      load_columns<K, kGated>(plane, size, tile, channel, 2, z);
-      Vec v[16];
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        v[4 * i] = z[0][i] - z[2][i];
-        v[4 * i + 1] = z[1][i] + z[2][i];
-        v[4 * i + 2] = z[2][i] - z[1][i];
-        v[4 * i + 3] = z[1][i] - z[3][i];
-      }
-      panel.put(t, offset + channel, v, held);
+      start_next_row(size, tile);
     }
     panel.finish(count, offset + channel, held);
   }
@@ -198,31 +244,39 @@ template <typename K, bool kGated, typename Panel>
 XTASC_KERNEL void transform_gradient(const Plane<K>& plane, const Size& size, std::int64_t begin, std::int64_t count,
                                      const Panel& panel, typename K::Real* bias) {
   using Vec = typename K::Vec;
+  const Tile start = tile_at(size, begin);
   for (std::int64_t channel = 0; channel < plane.channels; channel += K::kLanes) {
-    Tile tile = tile_at(size, begin);
+    Tile tile = start;
     Vec held[16] = {};
     Vec sum{};
-    for (std::int64_t t = 0; t < count; ++t, advance(size, tile)) {
-      Vec r[2][4];
+    std::int64_t t = 0;
+    while (t < count) {  // tiles of one row
+      const std::int64_t left = columns_of_tiles(size) - tile.column;
+      const std::int64_t end = count - t < left ? count : t + left;
+      const Rows<K, kGated, 2> rows(plane, size, tile, 2 * tile.row, channel);
+      for (; t < end; ++t, ++tile.column) {
+        Vec r[2][4];
 #pragma GCC unroll 2
-      for (int j = 0; j < 2; ++j) {
-        const Vec top = pixel<K, kGated>(plane, size, tile.image, 2 * tile.row, 2 * tile.column + j, channel);
-        const Vec low = pixel<K, kGated>(plane, size, tile.image, 2 * tile.row + 1, 2 * tile.column + j, channel);
-        r[j][0] = top;
-        r[j][1] = top + low;
-        r[j][2] = top - low;
-        r[j][3] = -low;
-      }
-      Vec v[16];
+        for (int j = 0; j < 2; ++j) {
+          Vec d[2];
+          rows.load(2 * tile.column + j, d);
+          r[j][0] = d[0];
+          r[j][1] = d[0] + d[1];
+          r[j][2] = d[0] - d[1];
+          r[j][3] = -d[1];
+        }
+        Vec v[16];
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        v[4 * i] = r[0][i];
-        v[4 * i + 1] = r[0][i] + r[1][i];
-        v[4 * i + 2] = r[0][i] - r[1][i];
-        v[4 * i + 3] = -r[1][i];
+        for (int i = 0; i < 4; ++i) {
+          v[4 * i] = r[0][i];
+          v[4 * i + 1] = r[0][i] + r[1][i];
+          v[4 * i + 2] = r[0][i] - r[1][i];
+          v[4 * i + 3] = -r[1][i];
+        }
+        sum += v[5];  // all four of the tile
+        panel.put(t, channel, v, held);
       }
-      sum += v[5];  // all four of the tile
-      panel.put(t, channel, v, held);
+      start_next_row(size, tile);
     }
     panel.finish(count, channel, held);
     K::store_real(bias + channel, K::load_real(bias + channel) + sum);

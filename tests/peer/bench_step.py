@@ -1,7 +1,7 @@
 """The peer of `xtasc-bench step`: training steps of the same net on a batch of the same size in plain PyTorch.
 
 Two forms of it:
-    eager  as the 2021 code: NCHW, one backward pass for each task, plain Adam; autocast for bf16
+    eager  as the 2021 code: float32 whatever the precision, NCHW, one backward pass for each task, plain Adam
     best   the fastest form known: channels-last, one backward pass, fused Adam; autocast for bf16
 
 Prints one line of JSON when it is ready. Then it takes one step for each line on standard input, `eager` or `best`, and
@@ -29,7 +29,7 @@ class Contestant:
     def __init__(self, form, options, arguments):
         self.options = options
         self.is_best = form == "best"
-        self.autocast = arguments.precision == "bf16"
+        self.autocast = self.is_best and arguments.precision == "bf16"
         layout = torch.channels_last if self.is_best else torch.contiguous_format
         size = (arguments.height, arguments.width)
         self.net = Net(options).to(memory_format=layout).train()
