@@ -81,6 +81,7 @@ int main(int argc, char** argv) {
   CLI::App* step_command = app.add_subcommand(
       "step", "Training steps; without a config: xtasc, resnet34, 7 classes, 128 x 256, batch 8. Also under mpirun");
   add_step_options(step_command);
+  step_command->add_flag("--peer", step.peer, "Take turns with plain PyTorch, and print the ratios; one rank only");
   CLI::App* weighting_command =
       app.add_subcommand("weighting", "A training step by weighting method, against equal weights. Also under mpirun");
   add_step_options(weighting_command);

@@ -31,6 +31,9 @@ struct Timing {
 /// The largest of all ranks' figures. Collective.
 [[nodiscard]] double slowest(const dist::MpiSession& session, double seconds);
 
+/// $XTASC_PYTHON, the Python of the project's .venv, or python3.
+[[nodiscard]] std::string project_python();
+
 /// Runs tests/peer/`script` with the project's Python and returns the JSON that it prints.
 /// \throws Error  with the script's last line when it fails, and what to install when a package is missing.
 [[nodiscard]] nlohmann::json run_peer(const std::string& script, const std::vector<std::string>& arguments);
@@ -68,9 +71,11 @@ void write_noise_pack(const std::filesystem::path& path, std::int64_t train, std
 struct StepBench {
   std::int64_t num_classes = 7, height = 128, width = 256;
   int rounds = 5;
+  bool peer = false;
 };
 /// Training steps of a config on a batch of noise: forward, losses, backward, sum over ranks, optimizer. Collective.
-/// \returns what was measured (`seconds_per_step` is the median), printed too.
+/// With `peer`, in turns with plain PyTorch in the same run, as the 2021 code does it and in its best form; one rank
+/// only. \returns what was measured (`seconds_per_step` is the median), printed too.
 nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& session, const config::RunConfig& config);
 
 /// The same for every weighting method, taking turns, against equal weights. Collective.

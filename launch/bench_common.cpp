@@ -29,15 +29,6 @@ std::string quoted(const std::string& text) {
   return out + "'";
 }
 
-std::string project_python() {
-  if (const char* python = std::getenv("XTASC_PYTHON")) {
-    return python;
-  }
-  const fs::path own = fs::path(XTASC_SOURCE_DIR) / ".venv/bin/python";
-  std::error_code error;
-  return fs::exists(own, error) ? own.string() : "python3";
-}
-
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
@@ -50,6 +41,15 @@ std::string processor_name() {
 }
 
 }  // namespace
+
+std::string project_python() {
+  if (const char* python = std::getenv("XTASC_PYTHON")) {
+    return python;
+  }
+  const fs::path own = fs::path(XTASC_SOURCE_DIR) / ".venv/bin/python";
+  std::error_code error;
+  return fs::exists(own, error) ? own.string() : "python3";
+}
 
 double Timing::median() const {
   std::vector<double> sorted = seconds;

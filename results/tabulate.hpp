@@ -5,7 +5,6 @@
 
 #include "core/error.hpp"
 #include "results/run_summary.hpp"
-#include "results/sheet.hpp"
 #include "results/table.hpp"
 
 namespace xtasc::tabulate {
@@ -42,17 +41,5 @@ ExitCode print_tables(const Options& options);
 ExitCode print_paper_tables(const Options& options);
 /// --figure: SVG, PNG and the script that draws them.
 ExitCode draw_figure(const Options& options);
-
-/// The tables in all formats that there are.
-struct Rendered {
-  std::string markdown, csv, latex;
-};
-
-/// Prints the format that --format names, and writes PREFIX.md, PREFIX.csv and PREFIX.tex where --output is given. The
-/// runs left out stand in the Markdown; with another format on standard output, a line each on standard error.
-void publish(const Rendered& rendered, const Options& options, const std::vector<results::LeftOutRun>& left_out);
-
-/// Makes the folder that PREFIX lies in. \throws Error with the folder and the system's reason.
-void make_folder_of(const std::string& prefix);
 
 }  // namespace xtasc::tabulate

@@ -4,6 +4,7 @@
 #include "core/log.hpp"
 #include "results/aggregate.hpp"
 #include "results/figures.hpp"
+#include "results/publish.hpp"
 #include "results/table_markdown.hpp"
 #include "results/tabulate.hpp"
 
@@ -40,7 +41,7 @@ ExitCode draw_figure(const Options& options) {
                            ? results::lambda_plot(groups, published, protocols.front(), options.shown_checkpoint())
                            : results::encoders_plot(groups, published, protocols.front(), options.shown_checkpoint());
   plot.title = options.title == Options{}.title ? plot.title : options.title;
-  make_folder_of(options.output);
+  results::make_folder_of(options.output);
   results::draw(plot, options.output);
   log_info("drew {}.svg and {}.png with {}.gp", options.output, options.output, options.output);
   return ExitCode::success;

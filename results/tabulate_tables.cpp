@@ -1,18 +1,14 @@
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <iterator>
 #include <map>
 #include <optional>
-#include <system_error>
 
-#include "core/log.hpp"
-#include "io/atomic_file.hpp"
 #include "results/aggregate.hpp"
 #include "results/axes_sheet.hpp"
 #include "results/config_values.hpp"
 #include "results/paper_sheet.hpp"
+#include "results/publish.hpp"
 #include "results/table_csv.hpp"
 #include "results/table_markdown.hpp"
 #include "results/tabulate.hpp"
@@ -23,23 +19,16 @@ namespace xtasc::tabulate {
 
 namespace {
 
-Rendered rendered(const std::string& title, const std::vector<results::Sheet>& sheets,
-                  const std::vector<results::LeftOutRun>& left_out) {
-  return {.markdown = results::to_markdown(title, sheets, left_out),
-          .csv = results::to_csv(sheets),
-          .latex = results::to_latex(sheets)};
-}
-
 /// A sheet of each pack and protocol, its rows labelled by `labels`.
-Rendered axes_tables(const Options& options, const results::LoadedRuns& loaded,
-                     const std::vector<results::LabelColumn>& labels) {
+results::RenderedTables axes_tables(const Options& options, const results::LoadedRuns& loaded,
+                                    const std::vector<results::LabelColumn>& labels) {
   std::vector<results::Sheet> sheets;
   const auto protocols = options.shown_protocols("both");
   for (const results::Table& table : results::make_tables(loaded.runs, protocols, options.shown_checkpoint())) {
     sheets.push_back(
         results::axes_sheet(results::aggregate(table), labels, table.protocol, options.shown_checkpoint()));
   }
-  return rendered(options.title, sheets, loaded.left_out);
+  return results::rendered(options.title, sheets, loaded.left_out);
 }
 
 }  // namespace
@@ -74,16 +63,17 @@ ExitCode print_tables(const Options& options) {
   }
   const results::LoadedRuns loaded = load_finished_runs(options);
   if (!labels.empty() || options.seeds == "mean") {
-    const Rendered tables = axes_tables(options, loaded, labels.empty() ? results::model_columns() : labels);
-    publish(tables, options, loaded.left_out);
+    const results::RenderedTables tables =
+        axes_tables(options, loaded, labels.empty() ? results::model_columns() : labels);
+    results::publish(tables, options.format, options.output, loaded.left_out);
     return ExitCode::success;
   }
   const auto tables = results::make_tables(loaded.runs, options.shown_protocols("both"), options.shown_checkpoint());
   std::vector<results::Sheet> sheets;
   std::ranges::transform(tables, std::back_inserter(sheets), results::to_sheet);
-  Rendered all = rendered(options.title, sheets, loaded.left_out);
+  results::RenderedTables all = results::rendered(options.title, sheets, loaded.left_out);
   all.csv = results::to_csv(tables);  // every choice and every metric, more than the printed table has
-  publish(all, options, loaded.left_out);
+  results::publish(all, options.format, options.output, loaded.left_out);
   return ExitCode::success;
 }
 
@@ -110,36 +100,8 @@ ExitCode print_paper_tables(const Options& options) {
     }
   }
   const std::string title = options.title == Options{}.title ? "The paper's tables" : options.title;
-  publish(rendered(title, sheets, loaded.left_out), options, loaded.left_out);
+  results::publish(results::rendered(title, sheets, loaded.left_out), options.format, options.output, loaded.left_out);
   return ExitCode::success;
-}
-
-void make_folder_of(const std::string& prefix) {
-  const fs::path folder = fs::path(prefix).parent_path();
-  std::error_code error;
-  if (!folder.empty()) {
-    fs::create_directories(folder, error);
-    check(!error, "cannot make the folder {} for --output: {}", folder.string(), error.message());
-  }
-}
-
-void publish(const Rendered& rendered, const Options& options, const std::vector<results::LeftOutRun>& left_out) {
-  if (!options.output.empty()) {
-    make_folder_of(options.output);
-    io::write_file_atomically(options.output + ".md", std::string_view(rendered.markdown));
-    io::write_file_atomically(options.output + ".csv", std::string_view(rendered.csv));
-    io::write_file_atomically(options.output + ".tex", std::string_view(rendered.latex));
-  }
-  const std::string& text = options.format == "csv"     ? rendered.csv
-                            : options.format == "latex" ? rendered.latex
-                                                        : rendered.markdown;
-  if (options.format != "markdown") {
-    for (const results::LeftOutRun& run : left_out) {
-      log_warning("left out: {}: {}", run.folder.string(), run.reason);
-    }
-  }
-  const bool is_printed = std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
-  check(is_printed, "cannot write to standard output: {}", errno_text(errno));
 }
 
 }  // namespace xtasc::tabulate

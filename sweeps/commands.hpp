@@ -54,5 +54,6 @@ void add_local_options(CLI::App& app, sweep::LocalOptions& options);
 [[nodiscard]] Command add_retry(CLI::App& program);
 [[nodiscard]] Command add_submit(CLI::App& program);
 [[nodiscard]] Command add_cancel(CLI::App& program);
+[[nodiscard]] Command add_collect(CLI::App& program);
 
 }  // namespace xtasc::sweeps

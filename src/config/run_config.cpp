@@ -129,6 +129,9 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.real("lr_gamma", c.train.lr_gamma, 0.0, false, 1.0, "See lr_step.");
   list.boolean("deterministic", c.train.deterministic,
                "The same bits from the same run; false lets CUDA choose faster kernels.");
+  list.boolean("rewrites", c.train.rewrites,
+               "Compute layers in forms that are equal in real arithmetic and cost less; false: the plain forms.")
+      .decides_numbers = false;
   list.real("bucket_mib", c.train.bucket_mib, 0.0, false, kInfinity,
             "Gradients are summed over the ranks in pieces of this size, MiB.");
   list.boolean("cuda_graph", c.train.cuda_graph,

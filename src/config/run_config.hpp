@@ -72,6 +72,7 @@ struct TrainSection {
   std::int64_t lr_step = 80;
   double lr_gamma = 0.5;
   bool deterministic = true;
+  bool rewrites = true;
   double bucket_mib = 32.0;
   bool cuda_graph = false;
 };

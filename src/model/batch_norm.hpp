@@ -6,8 +6,6 @@
 
 namespace xtasc::model {
 
-enum class Activation { none, relu };
-
 /// Batch norm over the global batch, and the ReLU behind it, as one operation with one backward.
 ///
 ///     y = max(0, (x - mean) / sqrt(var + 1e-5) * weight + bias)

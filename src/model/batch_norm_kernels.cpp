@@ -56,7 +56,8 @@ XTASC_INLINE T store(Real<T> value) {
 template <typename T, bool kRelu>
 XTASC_INLINE Real<T> gated(T grad_y, T x, Real<T> scale, Real<T> shift) {
   if constexpr (kRelu) {
-    return load(x) * scale + shift > Real<T>{0} ? load(grad_y) : Real<T>{0};
+    const Real<T> value = load(grad_y);
+    return load(x) * scale + shift > Real<T>{0} ? value : Real<T>{0};
   } else {
     return load(grad_y);
   }
@@ -67,9 +68,10 @@ XTASC_INLINE Real<T> gated(T grad_y, T x, Real<T> scale, Real<T> shift) {
 
 /// Channels that are summed together in registers, and rows that stay in the cache meanwhile.
 constexpr std::int64_t kLanes = 32;
-constexpr std::int64_t kRowBlock = 64;
+constexpr std::int64_t kRowBlock = 32;
 
-/// sum[c] += value(r, c), dot[c] += value(r, c) * x(r, c), in double. \param value  (index, channel) -> Real
+/// sum[c] += value(r, c), dot[c] += value(r, c) * x(r, c): a block of rows in Real, the blocks in double.
+/// \param value  (index, channel) -> Real
 template <typename T, typename Value>
 XTASC_INLINE void sum_rows(const T* x, std::int64_t rows, std::int64_t channels, double* sum, double* dot,
                            const Value& value) {
@@ -77,19 +79,19 @@ XTASC_INLINE void sum_rows(const T* x, std::int64_t rows, std::int64_t channels,
     const std::int64_t end = std::min(rows, block + kRowBlock);
     std::int64_t first = 0;
     for (; first + kLanes <= channels; first += kLanes) {
-      std::array<double, kLanes> s{};
-      std::array<double, kLanes> d{};
+      std::array<Real<T>, kLanes> s{};
+      std::array<Real<T>, kLanes> d{};
       for (std::int64_t row = block; row < end; ++row) {
         for (std::int64_t lane = 0; lane < kLanes; ++lane) {
           const std::int64_t at = row * channels + first + lane;
-          const auto v = static_cast<double>(value(at, first + lane));
+          const Real<T> v = value(at, first + lane);
           s[static_cast<std::size_t>(lane)] += v;
-          d[static_cast<std::size_t>(lane)] += v * static_cast<double>(load(x[at]));
+          d[static_cast<std::size_t>(lane)] += v * load(x[at]);
         }
       }
       for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-        sum[first + lane] += s[static_cast<std::size_t>(lane)];
-        dot[first + lane] += d[static_cast<std::size_t>(lane)];
+        sum[first + lane] += static_cast<double>(s[static_cast<std::size_t>(lane)]);
+        dot[first + lane] += static_cast<double>(d[static_cast<std::size_t>(lane)]);
       }
     }
     for (std::int64_t row = block; row < end; ++row) {
@@ -114,9 +116,9 @@ struct GradientInput {
 template <typename T, bool kRelu>
 XTASC_INLINE void sums_of_gradient_body(const GradientInput<T>& in, std::int64_t rows, std::int64_t channels,
                                         double* sum, double* dot) {
-  sum_rows(in.x, rows, channels, sum, dot, [&in](std::int64_t at, std::int64_t channel) XTASC_INLINE_LAMBDA {
-    return gated<T, kRelu>(in.grad_y[at], in.x[at], in.scale[channel], in.shift[channel]);
-  });
+  sum_rows(in.x, rows, channels, sum, dot,
+           [grad_y = in.grad_y, x = in.x, scale = in.scale, shift = in.shift](std::int64_t at, std::int64_t channel)
+               XTASC_INLINE_LAMBDA { return gated<T, kRelu>(grad_y[at], x[at], scale[channel], shift[channel]); });
 }
 
 template <typename T, bool kRelu>

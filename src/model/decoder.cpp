@@ -23,17 +23,23 @@ Decoder::Decoder(ParameterSet& set, const std::string& prefix, config::Encoder e
 }
 
 at::Tensor Decoder::forward(const Features& features, const Mode& mode) const {
+  const auto norm = [&](const at::Tensor& y, std::size_t k, std::size_t i) {
+    return batch_norm(y, blocks_[k].norms[i], mode, Activation::relu);
+  };
   at::Tensor x = features[4];
   for (std::size_t k = 0; k < 5; ++k) {
-    if (k > 0) {
-      x = at::cat({x, features[4 - k]}, 1);
+    const auto& convolutions = blocks_[k].convolutions;
+    x = norm(k == 0 ? convolve({x, {}}, convolutions[0], mode)
+                    : convolve_upsampled({x, {}}, features[4 - k], convolutions[0], mode),
+             k, 0);
+    for (std::size_t i = 1; i < 3; ++i) {
+      x = norm(convolve({x, {}}, convolutions[i], mode), k, i);
     }
-    for (std::size_t i = 0; i < 3; ++i) {
-      x = batch_norm(convolve(x, blocks_[k].convolutions[i], mode), blocks_[k].norms[i], mode, Activation::relu);
-    }
-    x = upsample_twice(x);
   }
-  return convolve(x, head_, mode).to(head_.weight.scalar_type());
+  const auto storage = head_.weight.scalar_type();
+  // A 1x1 convolution commutes with the upsample: before it, it sees a quarter of the pixels.
+  return mode.rewrites ? upsample_twice(convolve({x, {}}, head_, mode).to(storage))
+                       : convolve({upsample_twice(x), {}}, head_, mode).to(storage);
 }
 
 }  // namespace xtasc::model

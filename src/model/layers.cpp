@@ -2,6 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include "core/error.hpp"
+#include "model/upsample.hpp"
+#include "model/upsampled.hpp"
+#include "model/winograd.hpp"
+
 namespace xtasc::model {
 
 Convolution make_convolution(ParameterSet& set, const std::string& name, std::int64_t in, std::int64_t out,
@@ -23,10 +28,29 @@ BatchNorm make_batch_norm(ParameterSet& set, const std::string& name, std::int64
           .running_var = set.buffer(name + ".running_var", {channels}, 1.0)};
 }
 
-at::Tensor convolve(const at::Tensor& x_nchw, const Convolution& convolution, const Mode& mode) {
+at::Tensor convolve(const Joined& x, const Convolution& convolution, const Mode& mode, Activation activation) {
+  if (mode.rewrites && suits_winograd(x, convolution, mode)) {
+    return convolve_by_winograd(x, convolution, mode, activation);
+  }
+  const at::Tensor x_nchw = x.second.defined() ? at::cat({x.first, x.second}, 1) : x.first;
   const at::Tensor bias = convolution.bias.defined() ? convolution.bias.to(mode.compute) : at::Tensor();
-  return at::conv2d(x_nchw.to(mode.compute), convolution.weight.to(mode.compute), bias, convolution.stride,
-                    convolution.padding);
+  const at::Tensor y = at::conv2d(x_nchw.to(mode.compute), convolution.weight.to(mode.compute), bias,
+                                  convolution.stride, convolution.padding);
+  return activation == Activation::relu ? at::relu(y) : y;
+}
+
+at::Tensor convolve_upsampled(const Joined& low, const at::Tensor& skip, const Convolution& convolution,
+                              const Mode& mode, Activation activation) {
+  if (mode.rewrites && suits_low_size(low, skip, convolution, mode)) {
+    return convolve_upsampled_at_low_size(low, skip, convolution, mode, activation);
+  }
+  check(!low.second.defined() || !skip.defined(), "convolve_upsampled: two tensors to upsample and a skip");
+  const at::Tensor first = upsample_twice(low.first);
+  return convolve({first, low.second.defined() ? upsample_twice(low.second) : skip}, convolution, mode, activation);
+}
+
+at::Tensor compact(const at::Tensor& x_nchw, const Mode& mode) {
+  return x_nchw.defined() ? x_nchw.to(mode.compute).contiguous(at::MemoryFormat::ChannelsLast) : x_nchw;
 }
 
 }  // namespace xtasc::model

@@ -12,6 +12,8 @@ namespace xtasc::model {
 /// Sums a small float64 tensor in place over all ranks.
 using SumOverRanks = std::function<void(const at::Tensor&)>;
 
+enum class Activation { none, relu };
+
 /// How a forward pass computes.
 struct Mode {
   /// true: batch norm by the statistics of the global batch, which also move the running ones. false: by the running
@@ -27,6 +29,9 @@ struct Mode {
   SumOverRanks sum_over_ranks = {};
   /// false: training leaves the running statistics alone, for a second look at the same batch.
   bool moves_running_statistics = true;
+  /// Forms that are equal in real arithmetic but cost less, wherever there is one. false: the plain form of every
+  /// layer.
+  bool rewrites = true;
 };
 
 struct Convolution {
@@ -38,6 +43,11 @@ struct Convolution {
 
 struct BatchNorm {
   at::Tensor weight, bias, running_mean, running_var;  ///< (channels)
+};
+
+/// Up to two tensors that stand for their concatenation along the channels, which is not made where it need not be.
+struct Joined {
+  at::Tensor first, second;  ///< (N, C, H, W), (N, D, H, W) or undefined
 };
 
 struct ConvolutionOptions {
@@ -54,6 +64,15 @@ Convolution make_convolution(ParameterSet& set, const std::string& name, std::in
 BatchNorm make_batch_norm(ParameterSet& set, const std::string& name, std::int64_t channels);
 
 /// (N, in, H, W) -> (N, out, H / stride, W / stride), in mode.compute, channels-last.
-[[nodiscard]] at::Tensor convolve(const at::Tensor& x_nchw, const Convolution& convolution, const Mode& mode);
+[[nodiscard]] at::Tensor convolve(const Joined& x, const Convolution& convolution, const Mode& mode,
+                                  Activation activation = Activation::none);
+
+/// convolve() of the joined upsampled `low` and `skip`: (N, C, H, W) and undefined or (N, D, 2H, 2W) -> (N, out, 2H,
+/// 2W).
+[[nodiscard]] at::Tensor convolve_upsampled(const Joined& low, const at::Tensor& skip, const Convolution& convolution,
+                                            const Mode& mode, Activation activation = Activation::none);
+
+/// The tensor in mode.compute and channels-last; undefined stays undefined.
+[[nodiscard]] at::Tensor compact(const at::Tensor& x_nchw, const Mode& mode);
 
 }  // namespace xtasc::model

@@ -75,18 +75,18 @@ at::Tensor ResNet::forward(const Block& block, const at::Tensor& x, const Mode& 
   at::Tensor y = x;
   for (std::size_t i = 0; i < block.units.size(); ++i) {
     const auto activation = i + 1 < block.units.size() ? Activation::relu : Activation::none;
-    y = batch_norm(convolve(y, block.units[i].convolution, mode), block.units[i].norm, mode, activation);
+    y = batch_norm(convolve({y, {}}, block.units[i].convolution, mode), block.units[i].norm, mode, activation);
   }
   at::Tensor shortcut = x;
   for (const Unit& unit : block.downsample) {
-    shortcut = batch_norm(convolve(x, unit.convolution, mode), unit.norm, mode, Activation::none);
+    shortcut = batch_norm(convolve({x, {}}, unit.convolution, mode), unit.norm, mode, Activation::none);
   }
   return at::relu(y + shortcut);
 }
 
 Features ResNet::forward(const at::Tensor& image_n3hw, const Mode& mode) const {
   Features features;
-  features[0] = batch_norm(convolve(image_n3hw, stem_.convolution, mode), stem_.norm, mode, Activation::relu);
+  features[0] = batch_norm(convolve({image_n3hw, {}}, stem_.convolution, mode), stem_.norm, mode, Activation::relu);
   at::Tensor x = at::max_pool2d(features[0], /*kernel_size=*/3, /*stride=*/2, /*padding=*/1);
   for (std::size_t stage = 0; stage < 4; ++stage) {
     for (const Block& block : stages_[stage]) {

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include "core/error.hpp"
-#include "model/upsample.hpp"
 
 namespace xtasc::model {
 
@@ -28,25 +27,34 @@ TransferNet::TransferNet(ParameterSet& set, const std::string& prefix, std::int6
   head_ = make_convolution(set, prefix + "head", w[0], out, {.kernel = 1, .bias = false});
 }
 
-at::Tensor TransferNet::forward(const Double& pair, at::Tensor x, const Mode& mode) {
+at::Tensor TransferNet::forward(const Double& pair, const Joined& x, const Mode& mode, Size size) {
+  at::Tensor y;
   for (std::size_t i = 0; i < 2; ++i) {
-    x = convolve(x, pair.convolutions[i], mode);
-    x = pair.norms[i] ? batch_norm(x, *pair.norms[i], mode, Activation::relu) : at::relu(x);
+    const auto& norm = pair.norms[i];
+    const Activation activation = norm ? Activation::none : Activation::relu;
+    if (i == 0 && size == Size::twice) {
+      y = convolve_upsampled(x, {}, pair.convolutions[i], mode, activation);
+    } else {
+      y = convolve(i == 0 ? x : Joined{y, {}}, pair.convolutions[i], mode, activation);
+    }
+    if (norm) {
+      y = batch_norm(y, *norm, mode, Activation::relu);
+    }
   }
-  return x;
+  return y;
 }
 
 at::Tensor TransferNet::forward(const at::Tensor& x_nchw, const Mode& mode) const {
   std::array<at::Tensor, 3> pooled;
   at::Tensor x = x_nchw;
   for (std::size_t i = 0; i < 3; ++i) {
-    x = at::max_pool2d(forward(down_[i], x, mode), /*kernel_size=*/2);
+    x = at::max_pool2d(forward(down_[i], {x, {}}, mode, Size::same), /*kernel_size=*/2);
     pooled[i] = x;
   }
-  x = forward(up_[0], upsample_twice(x), mode);
-  x = forward(up_[1], upsample_twice(at::cat({x, pooled[1]}, 1)), mode);
-  x = forward(up_[2], upsample_twice(at::cat({x, pooled[0]}, 1)), mode);
-  return convolve(x, head_, mode).to(head_.weight.scalar_type());
+  x = forward(up_[0], {x, {}}, mode, Size::twice);
+  x = forward(up_[1], {x, pooled[1]}, mode, Size::twice);
+  x = forward(up_[2], {x, pooled[0]}, mode, Size::twice);
+  return convolve({x, {}}, head_, mode).to(head_.weight.scalar_type());
 }
 
 }  // namespace xtasc::model

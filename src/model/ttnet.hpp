@@ -32,7 +32,10 @@ class TransferNet {
     std::array<std::optional<BatchNorm>, 2> norms;
   };
 
-  [[nodiscard]] static at::Tensor forward(const Double& pair, at::Tensor x, const Mode& mode);
+  enum class Size { same, twice };
+
+  /// \param size  twice: x is upsampled first
+  [[nodiscard]] static at::Tensor forward(const Double& pair, const Joined& x, const Mode& mode, Size size);
 
   std::array<Double, 3> down_;
   std::array<Double, 3> up_;

@@ -63,13 +63,13 @@ struct UpsampleShape {
 
 /// Where output i lies between two inputs of `size`, corners aligned: low * (1 - weight_high) + high * weight_high.
 template <typename S>
-struct Interpolation {
+struct BetweenTwo {
   std::int32_t low, high;
   S weight_high;
 };
 
 template <typename S>
-XTASC_HOST_DEVICE inline Interpolation<S> interpolation(std::int32_t i, std::int32_t size) {
+XTASC_HOST_DEVICE inline BetweenTwo<S> between_two(std::int32_t i, std::int32_t size) {
   const S position = static_cast<S>(i) * (static_cast<S>(size - 1) / static_cast<S>(2 * size - 1));
   const auto low = static_cast<std::int32_t>(position);
   return {low, low + (low < size - 1 ? 1 : 0), position - static_cast<S>(low)};
@@ -78,7 +78,7 @@ XTASC_HOST_DEVICE inline Interpolation<S> interpolation(std::int32_t i, std::int
 /// Weight of input `k` in output `i` along one axis of `size` inputs.
 template <typename S>
 XTASC_HOST_DEVICE inline S weight_of(std::int32_t k, std::int32_t i, std::int32_t size) {
-  const Interpolation<S> at = interpolation<S>(i, size);
+  const BetweenTwo<S> at = between_two<S>(i, size);
   return (at.low == k ? S(1) - at.weight_high : S(0)) + (at.high == k ? at.weight_high : S(0));
 }
 
@@ -87,8 +87,8 @@ template <typename T>
 XTASC_HOST_DEVICE inline typename Sum<T>::Type upsampled_element(const T* small, const UpsampleShape& s, std::int64_t n,
                                                                  std::int32_t y, std::int32_t x, std::int64_t c) {
   using S = typename Sum<T>::Type;
-  const Interpolation<S> row = interpolation<S>(y, s.height);
-  const Interpolation<S> column = interpolation<S>(x, s.width);
+  const BetweenTwo<S> row = between_two<S>(y, s.height);
+  const BetweenTwo<S> column = between_two<S>(x, s.width);
   const auto at = [&](std::int32_t r, std::int32_t q) {
     return load_element(small + ((n * s.height + r) * s.width + q) * s.channels + c);
   };

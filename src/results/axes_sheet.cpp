@@ -127,7 +127,7 @@ Cell delta_m_cell(const SeedGroup& group, Sheet& sheet) {
 }
 
 Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> labels, Protocol protocol,
-                 Checkpoint checkpoint) {
+                 Checkpoint checkpoint, const std::vector<ExtraColumn>& extra) {
   check(!groups.empty(), "a table of no runs");
   for (const std::string& key : keys_that_tell_apart(groups, labels)) {
     labels.push_back(axis_column(key));
@@ -153,6 +153,7 @@ Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> lab
                         Column{.key = "delta_m", .header = "Delta_m (%)", .has_deviation = true}}) {
     sheet.columns.push_back(std::move(column));
   }
+  std::ranges::transform(extra, std::back_inserter(sheet.columns), &ExtraColumn::column);
   for (const LabelledRow& row : rows) {
     SheetRow line;
     std::ranges::transform(row.labels, std::back_inserter(line.cells), text_cell);
@@ -164,6 +165,9 @@ Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> lab
                       metric_cell(group, "miou", 2, 100.0), metric_cell(group, "pix_acc", 2, 100.0),
                       metric_cell(group, "abs_err", 4), metric_cell(group, "rel_err", 4), delta_m_cell(group, sheet)}) {
       line.cells.push_back(std::move(cell));
+    }
+    for (const ExtraColumn& column : extra) {
+      line.cells.push_back(column.cell(group, sheet));
     }
     sheet.rows.push_back(std::move(line));
   }

@@ -18,6 +18,12 @@ struct LabelColumn {
   std::function<std::string(const SeedGroup&)> text;
 };
 
+/// A column after the metrics.
+struct ExtraColumn {
+  Column column;
+  std::function<Cell(const SeedGroup&, Sheet&)> cell;  ///< the sheet is for footnotes; the group is one of `groups`
+};
+
 /// The value of a config key, under its short name: "lambda_1". The system is shown by the paper's name of it.
 [[nodiscard]] LabelColumn axis_column(const std::string& full_key);
 /// Model, encoder and weighting, as the table of single seeds has them.
@@ -31,7 +37,7 @@ struct LabelColumn {
 /// Where rows have the same labels, the config keys in which they differ become columns too. Rows are sorted by their
 /// labels, numbers by size, words as they first come in `groups`. The best in bold, by mark_best.
 [[nodiscard]] Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> labels, Protocol protocol,
-                               Checkpoint checkpoint);
+                               Checkpoint checkpoint, const std::vector<ExtraColumn>& extra = {});
 
 /// "33.02 +- 0.15": a metric of the group over its seeds.
 [[nodiscard]] Cell metric_cell(const SeedGroup& group, const std::string& metric, int decimals, double factor = 1.0);

@@ -230,7 +230,8 @@ std::vector<Line> lambda_lines(std::span<const SeedGroup> groups, const LambdaAx
     }
   }
   if (num_left_out > 0) {
-    log_warning("{} nets are in no series: halves of Base ST-Net, or two lambdas above 0 that differ", num_left_out);
+    log_warning("in no series: {} of {} nets (half of a Base ST-Net, or two lambdas above 0 that differ)", num_left_out,
+                groups.size());
   }
   give_styles(lines);
   const double range = axis.most / (axis.values.contains(0.0) ? axis.zero : axis.least);

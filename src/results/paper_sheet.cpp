@@ -54,7 +54,7 @@ void add_columns(Sheet& sheet, const PublishedTable& table) {
   if (has_weighting(table)) {
     columns.push_back({.key = "weighting", .header = "Weighting", .is_text = true});
   }
-  columns.push_back({.key = "seeds", .header = "Our seeds", .is_text = true});
+  columns.push_back({.key = "seeds", .header = "Our seeds", .levels = {"Seeds"}, .is_text = true});
   if (has_params(table)) {
     columns.push_back({.key = "params_paper", .header = "#P paper", .levels = {"#P (1e7)", "paper"}});
     columns.push_back({.key = "params", .header = "#P ours", .levels = {"#P (1e7)", "ours"}});
@@ -69,7 +69,7 @@ void add_columns(Sheet& sheet, const PublishedTable& table) {
                        .has_deviation = true});
   }
   if (has_delta_m(table)) {
-    const std::string group = "Performance (higher better)";
+    const std::string group = "Performance (higher)";
     columns.push_back({.key = "delta_m_paper", .header = "Delta_m paper", .levels = {group, "Delta_m", "paper"}});
     columns.push_back({.key = "delta_m_eq_17", .header = "eq. 17", .levels = {group, "Delta_m", "eq. 17"}});
     columns.push_back(

@@ -42,18 +42,18 @@ std::string latex_code(std::string_view text) {
   return result + "}";
 }
 
-/// A number as text, its minus sign a minus; the mean alone in bold.
+/// A number as text, its minus sign a minus; the mean alone in bold, the deviation small.
 std::string latex_number(const Cell& cell) {
-  const auto signed_text = [](const std::string& text) {
-    return text.starts_with('-') && text.size() > 1 ? fmt::format("$-${}", latex_text(text.substr(1)))
-                                                    : latex_text(text);
-  };
-  if (!cell.is_best) {
-    return signed_text(cell.text);
+  constexpr std::string_view kPlusMinus = " +- ";
+  const std::size_t end = std::min(cell.text.find(kPlusMinus), cell.text.size());
+  std::string mean = latex_text(std::string_view(cell.text).substr(0, end));
+  if (mean.size() > 1 && mean.front() == '-') {
+    mean = fmt::format("$-${}", mean.substr(1));
   }
-  const std::size_t deviation = std::min(cell.text.find(" +- "), cell.text.size());
-  return fmt::format("\\textbf{{{}}}{}", signed_text(cell.text.substr(0, deviation)),
-                     latex_text(std::string_view(cell.text).substr(deviation)));
+  mean = cell.is_best ? fmt::format("\\textbf{{{}}}", mean) : mean;
+  return end == cell.text.size()
+             ? mean
+             : fmt::format("{}{{\\tiny\\,$\\pm$\\,{}}}", mean, cell.text.substr(end + kPlusMinus.size()));
 }
 
 std::string latex_cell(const Cell& cell) {
@@ -105,10 +105,13 @@ std::string header_lines(const Sheet& sheet) {
 }
 
 std::string sheet_latex(const Sheet& sheet) {
+  const bool is_wide = sheet.columns.size() > 11;  // as wide as a page at most
   std::string text = fmt::format(
-      "\\begin{{table*}}[t]\n\\centering\n\\caption{{{}}}\n\\label{{tab:{}}}\n\\footnotesize\n"
-      "\\setlength{{\\tabcolsep}}{{3pt}}\n\\begin{{tabular}}{{@{{}}",
-      latex_text(sheet.title + ". " + sheet.caption), sheet.label);
+      "\\begin{{table*}}[t]\n\\centering\n\\setlength{{\\belowcaptionskip}}{{4pt}}\n\\caption{{{}}}\n\\label{{tab:{}}}"
+      "\n\\{}\n"
+      "\\setlength{{\\tabcolsep}}{{{}pt}}\n\\begin{{tabular}}{{@{{}}",
+      latex_text(sheet.title + ". " + sheet.caption), sheet.label, is_wide ? "scriptsize" : "footnotesize",
+      is_wide ? 2 : 4);
   for (const Column& column : sheet.columns) {
     text += column.is_text ? 'l' : 'r';
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <ctime>
 #include <fstream>
@@ -67,15 +68,24 @@ void write_record(const Submission& submission) {
   io::write_file_atomically(submission.folder / "submission.json", record.dump(2) + "\n");
 }
 
-/// The batch script's word on how a run ended, without the exit code; empty: it did not.
-std::string ended_text(const Submission& submission, const std::string& run) {
-  std::ifstream stream(submission.folder / "ended" / run);
-  std::string line;
-  if (!std::getline(stream, line)) {
-    return {};
+/// The batch script's word on how a run ended, "1 failed with exit code 1"; leaves the run as it is without one.
+void read_end_of_run(const Submission& submission, const std::string& id, SubmittedRun& run) {
+  std::ifstream stream(submission.folder / "ended" / id);
+  int code = 0;
+  std::string why;
+  if (stream >> code && std::getline(stream >> std::ws, why)) {
+    run.code = code;
+    run.ended = why;
   }
-  const auto space = line.find(' ');
-  return space == std::string::npos ? line : line.substr(space + 1);
+}
+
+/// What an end in this state counts as: done, failed, or stopped by others and to be resumed.
+int code_of(const std::string& state) {
+  constexpr std::array<std::string_view, 4> kFailed = {"FAILED", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE"};
+  if (std::find(kFailed.begin(), kFailed.end(), state) != kFailed.end()) {
+    return static_cast<int>(ExitCode::failure);
+  }
+  return static_cast<int>(state == "COMPLETED" ? ExitCode::success : ExitCode::interrupted);
 }
 
 bool holds(const SlurmJob& job, std::int64_t element) {
@@ -147,14 +157,17 @@ SubmittedRuns submitted_runs(const std::vector<Submission>& submissions, const s
     for (std::size_t i = 0; i < submission.runs.size(); ++i) {
       const std::int64_t element = static_cast<std::int64_t>(i) / submission.runs_per_element;
       const SlurmJob* job = job_of(jobs, submission, element);
-      SubmittedRun entry{.submission = submission.token, .ended = ended_text(submission, submission.runs[i])};
+      SubmittedRun entry{.submission = submission.token};
       if (job != nullptr) {
         entry.job = fmt::format("{}_{}", job->array, element);
         entry.state = job->state;
         entry.reason = job->reason;
         entry.nodes = job->nodes;
-        entry.is_active = is_active(job->state) && entry.ended.empty();
-      } else if (entry.ended.empty()) {
+        entry.code = code_of(job->state);
+      }
+      read_end_of_run(submission, submission.runs[i], entry);
+      entry.is_active = is_active(entry.state) && entry.ended.empty();
+      if (entry.state.empty() && entry.ended.empty()) {
         continue;
       }
       SubmittedRun& known = runs[submission.runs[i]];
@@ -170,7 +183,10 @@ Queue to_queue(const SubmittedRuns& runs) {
   Queue queue;
   for (const auto& [id, run] : runs) {
     if (!run.is_active) {
-      queue[id] = {.kind = QueueState::Kind::ended, .job = run.job, .text = run.ended.empty() ? run.state : run.ended};
+      queue[id] = {.kind = QueueState::Kind::ended,
+                   .job = run.job,
+                   .text = run.ended.empty() ? run.state : run.ended,
+                   .code = run.code};
     } else if (run.nodes.empty()) {
       queue[id] = {.kind = QueueState::Kind::queued, .job = run.job, .text = run.reason};
     } else {

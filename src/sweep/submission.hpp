@@ -51,6 +51,7 @@ struct SubmittedRun {
   std::string reason = {};      ///< why it waits
   std::string nodes = {};       ///< where it runs
   std::string ended = {};       ///< "failed with exit code 1", "cancelled", ...; empty: not said
+  int code = 0;                 ///< exit code that goes with `ended`, or with Slurm's state where that is the end
   bool is_active = false;       ///< waits or runs
 };
 

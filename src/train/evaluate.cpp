@@ -15,7 +15,7 @@ Evaluation evaluate(const config::RunConfig& config, const Learner& learner, con
                     dist::Communicator& communicator, const std::function<void(std::int64_t)>& on_batch) {
   const c10::NoGradGuard no_grad;
   const at::Device device = learner.net.parameters().device();
-  const model::Mode mode = {.training = false, .compute = learner.types.compute};
+  const model::Mode mode = {.training = false, .compute = learner.types.compute, .rewrites = config.train.rewrites};
   const bool has_segmentation = config::has_segmentation(config.model.system);
   metric::Metrics metrics(has_segmentation ? learner.net.num_classes() : 0, config::has_depth(config.model.system),
                           device);

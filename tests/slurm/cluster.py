@@ -24,7 +24,7 @@ BASE = """
 [run]
 output = "{output}"
 threads = 1
-stall_seconds = 10
+stall_seconds = {stall_seconds}
 [data]
 pack = "{pack}"
 [model]
@@ -59,7 +59,7 @@ max_fruitless_starts = {max_fruitless_starts}
 """
 
 
-def wait_for(what: str, condition: Callable[[], object], seconds: float = 90.0) -> object:
+def wait_for(what: str, condition: Callable[[], object], seconds: float = 300.0) -> object:
     """Until the condition holds; its value."""
     end = time.monotonic() + seconds
     while not (value := condition()):
@@ -83,7 +83,7 @@ class Cluster:
         self.command("up", "--nodes", "2")
         os.environ["SLURM_CONF"] = str(self.folder / "cluster/slurm.conf")
         self.pack = self.scratch / "scenes.h5"
-        subprocess.run([str(self.bin / "xtasc-preprocess"), "scenes", "--train", "24", "--val", "4", "--seed", "3",
+        subprocess.run([str(self.bin / "xtasc-preprocess"), "scenes", "--train", "16", "--val", "4", "--seed", "3",
                         "--size", "32x64", "--output", str(self.pack)], check=True, capture_output=True)
 
     def command(self, *words: str) -> str:
@@ -128,15 +128,17 @@ class Sweep:
 
     def __init__(self, cluster: Cluster, name: str, *, seeds: int = 1, epochs: int = 3, ranks_per_node: int = RANKS,
                  nodes: int = 1, launcher: str = "srun", runs_per_gpu: int = 1, max_at_once: int = 0,
-                 max_fruitless_starts: int = 3, trainer: str = "") -> None:
+                 max_fruitless_starts: int = 3, stall_seconds: int = 60, trainer: str = "") -> None:
         self.cluster = cluster
         # A folder of outputs each: a run that is done in a sweep beside this one would not be run again.
         self.output = cluster.scratch / "runs" / name
         self.folder = self.output / name
         self.file = cluster.scratch / f"{name}.toml"
         base = cluster.scratch / f"{name}.base.toml"
-        base.write_text(BASE.format(pack=cluster.pack, epochs=epochs, output=self.output))
-        self.file.write_text(f'base = "{base}"\nseeds = {list(range(1, seeds + 1))}\n')
+        base.write_text(BASE.format(pack=cluster.pack, epochs=epochs, output=self.output, stall_seconds=stall_seconds))
+        numbers = ",\n".join(str(seed) for seed in range(1, seeds + 1))
+        self.file.write_text(f'base = "{base}"\nseeds = [{numbers}]\n'
+                             '[[point]]\nname = "XTasC-Net"\nmodel.system = "xtasc"\n')
         self.site = cluster.scratch / f"{name}.site.toml"
         self.site.write_text(SITE.format(nodes=nodes, ranks_per_node=ranks_per_node, launcher=launcher,
                                          runs_per_gpu=runs_per_gpu, max_at_once=max_at_once,
@@ -148,7 +150,7 @@ class Sweep:
         return [str(self.cluster.bin / "xtasc-sweep"), verb, str(self.file), *extra, *arguments]
 
     def run(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(verb, *arguments), capture_output=True, text=True, timeout=120, check=False,
+        return subprocess.run(self.command(verb, *arguments), capture_output=True, text=True, timeout=300, check=False,
                               cwd=self.cluster.scratch)
 
     def submit(self, *arguments: str) -> str:
@@ -203,7 +205,7 @@ class Sweep:
     def wait_until_steps(self, count: int) -> None:
         wait_for(f"{count} steps of {self.file.stem}", lambda: self.steps() >= count)
 
-    def wait_until_done(self, seconds: float = 120.0) -> None:
+    def wait_until_done(self, seconds: float = 600.0) -> None:
         try:
             wait_for(f"{self.file.stem} done", self.all_done, seconds)
         except AssertionError as error:

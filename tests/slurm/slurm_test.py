@@ -16,7 +16,7 @@ import cluster as shared
 from cluster import Cluster, Sweep, kill, metrics, wait_for
 
 cluster: Cluster
-EPOCHS = 4
+EPOCHS = 3
 
 
 def sweep(name: str, **options: object) -> Sweep:
@@ -67,6 +67,7 @@ class Slurm(unittest.TestCase):
         plain.wait_until_done()
         again = plain.run("submit")
         self.assertEqual(again.stdout.count(" is done\n"), 3)
+        self.assertIn("3 runs: 3 done\n", plain.run("status").stdout)
         self.assertIn("nothing to submit", again.stdout)
         self.assertEqual(len(plain.arrays()), 1)
         for run in plain.ids():
@@ -103,27 +104,27 @@ class Slurm(unittest.TestCase):
     def test_a_killed_rank(self) -> None:
         killed = sweep("killed")
         killed.submit()
-        killed.wait_until_steps(6)
+        killed.wait_until_steps(4)
         kill(cluster.processes("killed")[-1])
         killed.wait_until_done()
         self.assertEqual(killed.attempt(), 2)
         self.check_equal(killed)
 
     def test_a_rank_that_hangs_is_ended_by_the_watchdog(self) -> None:
-        hanging = sweep("hanging")
+        hanging = sweep("hanging", stall_seconds=12, max_fruitless_starts=9)  # a busy machine may need more starts
         hanging.submit()
-        hanging.wait_until_steps(6)
+        hanging.wait_until_steps(4)
         kill(cluster.processes("hanging")[-1], signal.SIGSTOP)
         hanging.wait_until_done()
-        self.assertEqual(hanging.attempt(), 2)
-        self.assertIn("nothing got done for 10 s in ", (hanging.the_run() / "log.txt").read_text())
+        self.assertGreaterEqual(hanging.attempt(), 2)
+        self.assertIn("nothing got done for 12 s in ", (hanging.the_run() / "log.txt").read_text())
         self.check_equal(hanging)
 
     def test_the_warning_before_the_time_limit(self) -> None:
         for launcher, to_shell in (("srun", []), ("mpirun", ["--batch"])):
             warned = sweep(f"warned_{launcher}", launcher=launcher)
             job = warned.submit()
-            warned.wait_until_steps(6)
+            warned.wait_until_steps(4)
             scancel("--signal=USR2", *to_shell, f"{job}_0")
             warned.wait_until_done()
             log = (warned.the_run() / "log.txt").read_text()
@@ -134,7 +135,7 @@ class Slurm(unittest.TestCase):
     def test_preemption_with_a_grace_time_loses_nothing(self) -> None:
         preempted = sweep("preempted")
         preempted.submit()
-        preempted.wait_until_steps(6)
+        preempted.wait_until_steps(4)
         subprocess.run(["sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null",
                         "--wrap=sleep 2"], check=True, stdout=subprocess.DEVNULL)
         preempted.wait_until_done()
@@ -145,13 +146,14 @@ class Slurm(unittest.TestCase):
     def test_a_cancelled_job_stays_dead_until_it_is_submitted_again(self) -> None:
         cancelled = sweep("cancelled")
         job = cancelled.submit()
-        cancelled.wait_until_steps(6)
+        cancelled.wait_until_steps(4)
         scancel(job)
         wait_for("the end of the job", lambda: not cancelled.is_active())
         time.sleep(8)  # a requeue would show after 6 s
         self.assertEqual(cancelled.states(), {"CANCELLED"})
         self.assertFalse(cancelled.all_done())
         self.assertEqual(cancelled.attempt(), 1)
+        self.assertIn("1 runs: 1 interrupted\n", cancelled.run("status").stdout)
         cancelled.submit()
         wait_for("the second start", lambda: cancelled.attempt() == 2)
         done = cancelled.run("cancel")
@@ -164,7 +166,7 @@ class Slurm(unittest.TestCase):
     def test_a_file_named_stop_stops_a_run_for_good(self) -> None:
         stopped = sweep("stopped")
         stopped.submit()
-        stopped.wait_until_steps(6)
+        stopped.wait_until_steps(4)
         (stopped.the_run() / "STOP").touch()
         wait_for("the end of the job", lambda: not stopped.is_active())
         self.assertIn("stopped by the file STOP", (stopped.the_run() / "log.txt").read_text())
@@ -175,9 +177,9 @@ class Slurm(unittest.TestCase):
         self.check_equal(stopped)
 
     def test_a_dead_node(self) -> None:
-        orphan = sweep("orphan", epochs=EPOCHS)
+        orphan = sweep("orphan")
         orphan.submit()
-        orphan.wait_until_steps(6)
+        orphan.wait_until_steps(4)
         node = json.loads((orphan.the_run() / "attempt.json").read_text())["host"]
         cluster.command("kill", node)
         try:
@@ -201,6 +203,7 @@ class Slurm(unittest.TestCase):
         failing.submit()
         wait_for("the end of the job", lambda: not failing.is_active())
         self.assertIn("failed with exit code 1", failing.script_log())
+        self.assertIn("1 runs: 1 failed\n", failing.run("status").stdout)
         self.assertEqual(json.loads((failing.the_run() / "end.json").read_text())["code"], 1)
         self.assertEqual(failing.states(), {"FAILED"})
 
@@ -210,7 +213,7 @@ class Slurm(unittest.TestCase):
         pair = sweep("pair", seeds=4, ranks_per_node=1, trainer=stand_in("once", 'mkdir "$run/once" && touch "$run/DONE"'))
         drivers = [subprocess.Popen(pair.command("submit"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                     cwd=cluster.scratch) for _ in range(2)]
-        texts = [driver.communicate(timeout=120)[0] for driver in drivers]
+        texts = [driver.communicate(timeout=300)[0] for driver in drivers]
         self.assertEqual([driver.returncode for driver in drivers], [0, 0], texts)
         self.assertEqual(sum("submitted 4 runs" in text for text in texts), 1, texts)
         pair.wait_until_done()
@@ -239,18 +242,18 @@ class Slurm(unittest.TestCase):
     def test_the_controller_goes_away_and_comes_back(self) -> None:
         patient = sweep("patient")
         patient.submit()
-        patient.wait_until_steps(6)
+        patient.wait_until_steps(4)
         cluster.command("controller", "stop")
         try:
             driver = subprocess.Popen(patient.command("submit"), cwd=cluster.scratch, stdout=subprocess.PIPE,
                                       stderr=subprocess.PIPE, text=True)
             for rank in cluster.processes("patient"):
                 kill(rank, signal.SIGUSR2)  # the run stops while nobody can put it back into the queue
-            time.sleep(3)
+            self.assertIn("warning: squeue: ", patient.run("status").stderr)
             self.assertIsNone(driver.poll(), "the driver did not wait")
         finally:
             cluster.command("controller", "start")
-        output, errors = driver.communicate(timeout=120)
+        output, errors = driver.communicate(timeout=300)
         self.assertEqual(driver.returncode, 0, errors)
         self.assertIn("asking again in", errors)
         self.assertIn("nothing to submit", output)

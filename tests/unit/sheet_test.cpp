@@ -122,7 +122,8 @@ TEST(Latex, MergesTheHeadersAndKeepsEveryRowWhole) {
                               "\\multicolumn{1}{c}{\\#P} \\\\\n"
                               "\\cmidrule(lr){2-3}\\cmidrule(lr){4-4}\\cmidrule(lr){5-5}\n"
                               "Model & paper & ours & ours & ours \\\\\n\\midrule\n"));
-  EXPECT_THAT(text, HasSubstr("A\\_1 & $-$1.50 $\\pm$ 0.50 & \\textbf{2.00} $\\pm$ 0.25$^{1}$ & -- & $-$1 \\\\\n"
+  EXPECT_THAT(text, HasSubstr("A\\_1 & $-$1.50{\\tiny\\,$\\pm$\\,0.50} & "
+                              "\\textbf{2.00}{\\tiny\\,$\\pm$\\,0.25}$^{1}$ & -- & $-$1 \\\\\n"
                               "\\midrule\nB & -- & -- & -- & -- \\\\\n\\bottomrule\n"));
   EXPECT_THAT(text, HasSubstr("$^{1}$ A note with 5 \\%.\\par\nMissing: \\texttt{a{-}b\\_c}.\\par\n"));
 }

@@ -149,7 +149,27 @@ TEST_F(Ledger, ARunThatTheScriptEndedIsNotActive) {
   const auto runs = submitted_runs({made}, {job("abc1", 17, 0, "RUNNING")});
   EXPECT_FALSE(runs.at("a").is_active);
   EXPECT_EQ(runs.at("a").ended, "failed with exit code 1");
+  EXPECT_EQ(runs.at("a").code, 1);
   EXPECT_TRUE(runs.at("b").is_active);
+}
+
+TEST_F(Ledger, WhatStatusSeesOfIt) {
+  const auto made = submission({"a", "b", "c", "d", "e", "f"});
+  std::ofstream(made.folder / "ended/a") << "85 cancelled\n";
+  auto waiting = job("abc1", 17, 2, "PENDING");
+  waiting.reason = "Priority";
+  auto running = job("abc1", 17, 1, "RUNNING");
+  running.nodes = "n1";
+  const Queue queue = to_queue(submitted_runs({made}, {job("abc1", 17, 0, "CANCELLED"), running, waiting}));
+  EXPECT_EQ(queue.at("a").kind, QueueState::Kind::ended);
+  EXPECT_EQ(queue.at("a").text, "cancelled");
+  EXPECT_EQ(queue.at("a").code, 85);
+  EXPECT_EQ(queue.at("b").text, "CANCELLED");
+  EXPECT_EQ(queue.at("b").code, 85);
+  EXPECT_EQ(queue.at("c").kind, QueueState::Kind::running);
+  EXPECT_EQ(queue.at("d").text, "n1");
+  EXPECT_EQ(queue.at("e").kind, QueueState::Kind::queued);
+  EXPECT_EQ(queue.at("f").text, "Priority");
 }
 
 TEST_F(Ledger, AnActiveElementCountsMoreThanALaterEndedOne) {

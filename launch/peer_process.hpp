@@ -1,0 +1,37 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace xtasc::launch {
+
+/// A script of tests/peer in the project's Python that answers line by line, so that it can take turns with us.
+class PeerProcess {
+ public:
+  /// Starts it and waits for its first line. \throws Error  with the script's last words when it ends instead
+  PeerProcess(const std::string& script, const std::vector<std::string>& arguments);
+  /// Closes its input, at which it ends, and waits for that.
+  ~PeerProcess();
+  PeerProcess(const PeerProcess&) = delete;
+  PeerProcess& operator=(const PeerProcess&) = delete;
+
+  /// Sends one line. \returns the answer: one line of JSON \throws Error  as above
+  [[nodiscard]] nlohmann::json ask(const std::string& line);
+  /// The first line: what the peer says about itself.
+  [[nodiscard]] const std::string& greeting() const { return greeting_; }
+
+ private:
+  [[nodiscard]] std::string read_line();
+  void close_all() noexcept;
+
+  std::string script_;
+  pid_t pid_ = -1;
+  int to_peer_ = -1, from_peer_ = -1;
+  std::string unread_;
+  std::string greeting_;
+};
+
+}  // namespace xtasc::launch

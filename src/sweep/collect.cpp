@@ -1,0 +1,144 @@
+#include "sweep/collect.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "core/error.hpp"
+#include "results/axes_sheet.hpp"
+#include "results/statistics.hpp"
+#include "sweep/folder.hpp"
+
+namespace fs = std::filesystem;
+
+namespace xtasc::sweep {
+
+namespace {
+
+using results::SeedGroup;
+
+struct TestedMetric {
+  const char* key;
+  const char* header;
+};
+constexpr std::array<TestedMetric, 5> kTested = {{{"miou", "p mIoU"},
+                                                  {"pix_acc", "p PixAcc"},
+                                                  {"abs_err", "p AbsErr"},
+                                                  {"rel_err", "p RelErr"},
+                                                  {"delta_m", "p Delta_m"}}};
+
+/// The place of each run's row in the sweep, and its name, by the run's id.
+using Rows = std::map<std::string, std::pair<std::size_t, std::string>>;
+
+Rows rows_of(const Sweep& sweep) {
+  Rows rows;
+  std::map<std::string, std::size_t> places;
+  for (const PlannedRun& run : sweep.runs) {
+    rows[run.id] = {places.emplace(run.row, places.size()).first->second, run.row};
+  }
+  return rows;
+}
+
+const std::pair<std::size_t, std::string>& row_of(const SeedGroup& group, const Rows& rows) {
+  return rows.at(group.first().folder.filename().string());
+}
+
+/// The runs that are DONE, and every other with what is known of it.
+results::LoadedRuns load_done(const Sweep& sweep, std::span<const RunStatus> statuses) {
+  const SweepFolder folder{sweep.folder};
+  std::vector<fs::path> done;
+  results::LoadedRuns loaded;
+  for (std::size_t i = 0; i < sweep.runs.size(); ++i) {
+    const PlannedRun& run = sweep.runs[i];
+    const RunStatus& status = statuses[i];
+    if (status.state == State::done) {
+      done.push_back(folder.run(run.id).root);
+      continue;
+    }
+    loaded.left_out.push_back(
+        {run.id, fmt::format("{}, seed {}: {}, epoch {} of {}{}{}", run.row, run.config.run.seed, name(status.state),
+                             status.epoch, status.epochs, status.detail.empty() ? "" : "; ", status.detail)});
+  }
+  results::LoadedRuns found = results::load_runs(done);
+  loaded.runs = std::move(found.runs);
+  loaded.left_out.insert(loaded.left_out.end(), found.left_out.begin(), found.left_out.end());
+  return loaded;
+}
+
+results::Cell p_cell(const SeedGroup& group, const SeedGroup& baseline, const std::string& metric) {
+  const results::SeedPairs pairs = results::paired_values(group, baseline, metric);
+  const auto test = results::paired_t_test(pairs.a, pairs.b);
+  results::Cell cell;
+  if (test) {
+    cell.value = test->p;
+    cell.text = results::p_text(test->p);
+  }
+  return cell;
+}
+
+/// Number of seeds compared, and a p for each metric.
+std::vector<results::ExtraColumn> test_columns(const SeedGroup& baseline) {
+  std::vector<results::ExtraColumn> columns;
+  columns.push_back({{.key = "pairs", .header = "Pairs"}, [&baseline](const SeedGroup& group, results::Sheet&) {
+                       const results::SeedPairs pairs = results::paired_values(group, baseline, "miou");
+                       return &group == &baseline ? results::Cell{}
+                                                  : results::number_cell(static_cast<double>(pairs.seeds.size()), 0);
+                     }});
+  for (const TestedMetric& metric : kTested) {
+    columns.push_back({{.key = fmt::format("p_{}", metric.key), .header = metric.header},
+                       [&baseline, metric](const SeedGroup& group, results::Sheet&) {
+                         return &group == &baseline ? results::Cell{} : p_cell(group, baseline, metric.key);
+                       }});
+  }
+  return columns;
+}
+
+std::string test_remark(const Sweep& sweep, const SeedGroup* baseline, const std::vector<SeedGroup>& groups) {
+  if (sweep.baseline.empty()) {
+    return "No t-test: the sweep file names no `baseline`";
+  }
+  if (baseline == nullptr) {
+    return fmt::format("No t-test: no run of the baseline row \"{}\" is done, or only half of a pair", sweep.baseline);
+  }
+  const bool has_pairs = std::ranges::any_of(groups, [baseline](const SeedGroup& group) {
+    return &group != baseline && results::paired_values(group, *baseline, "miou").seeds.size() >= 2;
+  });
+  return fmt::format(
+      "p: two-sided paired t-test against \"{}\" over the seeds that both rows have (Pairs); not corrected for several "
+      "comparisons{}",
+      sweep.baseline, has_pairs ? "" : ". Fewer than two such seeds: nothing can be said");
+}
+
+results::Sheet sheet_of(const Sweep& sweep, const results::Table& table, const Rows& rows) {
+  std::vector<SeedGroup> groups = results::aggregate(table);
+  std::ranges::stable_sort(
+      groups, {}, [&rows](const SeedGroup& group) { return std::pair(row_of(group, rows).first, group.is_half); });
+  const auto baseline = std::ranges::find_if(
+      groups, [&](const SeedGroup& group) { return !group.is_half && row_of(group, rows).second == sweep.baseline; });
+  const SeedGroup* baseline_group = baseline == groups.end() ? nullptr : &*baseline;
+  const results::LabelColumn label = {
+      .key = "row", .header = "Row", .text = [&rows](const SeedGroup& group) { return row_of(group, rows).second; }};
+  results::Sheet sheet = results::axes_sheet(
+      groups, {label}, table.protocol, table.checkpoint,
+      baseline_group == nullptr ? std::vector<results::ExtraColumn>{} : test_columns(*baseline_group));
+  sheet.label = sweep.name;
+  sheet.remarks.push_back(test_remark(sweep, baseline_group, groups));
+  return sheet;
+}
+
+}  // namespace
+
+Collected collect(const Sweep& sweep, std::span<const RunStatus> statuses, std::span<const results::Protocol> protocols,
+                  results::Checkpoint checkpoint) {
+  const results::LoadedRuns loaded = load_done(sweep, statuses);
+  const Rows rows = rows_of(sweep);
+  Collected collected{.sheets = {}, .left_out = loaded.left_out, .num_done = loaded.runs.size()};
+  for (const results::Table& table : results::make_tables(loaded.runs, protocols, checkpoint)) {
+    collected.sheets.push_back(sheet_of(sweep, table, rows));
+  }
+  return collected;
+}
+
+}  // namespace xtasc::sweep

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "results/aggregate.hpp"
+#include "results/sheet.hpp"
+#include "sweep/state.hpp"
+#include "sweep/sweep.hpp"
+
+namespace xtasc::sweep {
+
+/// What became of a sweep, as tables.
+struct Collected {
+  std::vector<results::Sheet> sheets;         ///< a protocol each; for several packs, a pack and protocol each
+  std::vector<results::LeftOutRun> left_out;  ///< runs that are not in them, with their state
+  std::size_t num_done = 0;
+};
+
+/// The runs that are DONE, in the sweep's rows and order: mean +- deviation over seeds, and p of a two-sided paired
+/// t-test against the baseline row over the seeds that both have. With fewer than two such seeds there is no p.
+///
+/// \param statuses  of the sweep's runs, in their order
+[[nodiscard]] Collected collect(const Sweep& sweep, std::span<const RunStatus> statuses,
+                                std::span<const results::Protocol> protocols, results::Checkpoint checkpoint);
+
+}  // namespace xtasc::sweep

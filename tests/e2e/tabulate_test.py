@@ -1,0 +1,204 @@
+"""xtasc-tabulate and `xtasc-sweep collect` as a user calls them, on run folders that are made up here."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+bin_folder: pathlib.Path
+NYUV2 = {"loss.lambda_1": 1e-4, "loss.lambda_2": 1e-4, "weighting.method": "uncertainty", "train.epochs": 100,
+         "train.batch_size": 6, "train.lr_step": 60}
+SMALL = {"train.epochs": 3, "model.encoder": "resnet18"}
+
+
+def toml(settings: dict) -> str:
+    sections: dict[str, list[str]] = {}
+    for key, value in settings.items():
+        section, name = key.split(".")
+        sections.setdefault(section, []).append(f"{name} = {json.dumps(value)}")
+    return "".join(f"[{section}]\n" + "\n".join(lines) + "\n" for section, lines in sections.items())
+
+
+def write_run(folder: pathlib.Path, settings: dict, seed: int, quality: float, size: tuple[int, int] = (288, 384),
+              dataset: str = "nyuv2", classes: int = 13) -> None:
+    """A finished run: all that the programs read of one."""
+    settings = {"data.pack": "pack.h5", **settings, "run.seed": seed}
+    system = settings.get("model.system", "xtasc")
+    has_segmentation, has_depth = system != "base_st_depth", system != "base_st_seg"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text(toml(settings))
+    texts = dict.fromkeys(("version", "commit", "diff_hash", "build_type", "compiler", "precision", "pack_path"), "")
+    (folder / "provenance.json").write_text(json.dumps({
+        **texts, "libraries": {}, "hosts": [], "devices": [], "world_size": 1, "pack_digest": "0" * 32,
+        "pack_dataset": dataset, "pack_height": size[0], "pack_width": size[1], "pack_num_classes": classes,
+        "pack_depth_kind": "metres", "command_line": [], "started": "", "finished": "", "resumed": [],
+        "num_parameters": 31553344}))
+    lines = []
+    for epoch in range(1, settings.get("train.epochs", 250) + 1):
+        values = {}
+        if has_segmentation:
+            values |= {"miou": 0.3 + quality, "pix_acc": 0.6 + quality}
+        if has_depth:
+            values |= {"abs_err": 0.64 - quality, "rel_err": 0.24 - quality}
+        loss = {"seg": 1.0 / epoch, "depth": 0.5 / epoch}
+        lines.append(json.dumps({
+            "epoch": epoch, "step": epoch, "learning_rate": 1e-4, "train_loss": loss, "val_loss": loss,
+            "task_weight": {}, "paper": values, "dataset": values, "class_iou": [], "is_best": epoch == 1,
+            "images_per_second": 1.0, "seconds": {}}))
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "DONE").write_text("")
+
+
+class Tables(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls._scratch = tempfile.TemporaryDirectory(prefix="xtasc-tabulate-")
+        cls.scratch = pathlib.Path(cls._scratch.name)
+        cls.runs = cls.scratch / "runs"
+        for seed in (1, 2, 3):
+            luck = 0.001 * seed * seed
+            for system, quality in (("base_st_seg", 0), ("base_st_depth", 0), ("base_mt", 0.01), ("xtasc", 0.03)):
+                write_run(cls.runs / f"{system}-{seed}", {**NYUV2, "model.system": system}, seed, quality + luck)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls._scratch.cleanup()
+
+    def call(self, *arguments: str, program: str = "xtasc-tabulate", code: int = 0,
+             path: str | None = None) -> subprocess.CompletedProcess[str]:
+        # From a folder of its own: nothing may depend on the source tree.
+        environment = os.environ | ({"PATH": path} if path is not None else {})
+        done = subprocess.run([str(bin_folder / program), *arguments], capture_output=True, text=True, timeout=120,
+                              cwd=self.scratch, env=environment, check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def test_the_papers_tables_beside_ours(self) -> None:
+        text = self.call("--paper", "runs").stdout
+        for number in ("I", "II", "III", "IV", "V", "VI", "VII", "VIII"):
+            self.assertIn(f"## Table {number}. ", text)
+        self.assertIn("64.58 looks like a misprint", text)
+        self.assertIn("`xtasc-sweep run sweeps/table_I.toml`", text)
+        rows = list(csv.DictReader(io.StringIO(
+            self.call("--paper", "--only", "III", "--format", "csv", "runs").stdout)))
+        by_model = {row["model"]: row for row in rows}
+        self.assertEqual([row["seeds"] for row in rows], ["3", "3", "missing", "3"])
+        self.assertAlmostEqual(float(by_model["XTasC-Net"]["miou"]), 100 * (0.33 + 0.014 / 3), places=9)
+        self.assertEqual(by_model["XTasC-Net"]["miou_paper"], "30.31")
+        self.assertEqual(by_model["Align-Net"]["miou"], "")
+
+    def test_the_papers_tables_without_any_run(self) -> None:
+        text = self.call("--paper", "--only", "I").stdout
+        self.assertEqual(text.count(" missing "), 4, text)
+
+    def test_output_files(self) -> None:
+        self.call("--paper", "--output", "made/here", "runs")
+        for extension in (".md", ".csv", ".tex"):
+            self.assertGreater((self.scratch / f"made/here{extension}").stat().st_size, 1000)
+
+    def test_rows_by_config_keys(self) -> None:
+        text = self.call("--by", "system,lambda_1", "--protocol", "paper", "runs").stdout
+        self.assertRegex(text, r"\| XTasC-Net +\| 0.0001 +\| +3 \|")
+        done = self.call("--by", "lamda_1", "runs", code=2)
+        self.assertIn('did you mean "lambda_1"?', done.stderr)
+
+    def test_seeds_each_or_mean(self) -> None:
+        each = self.call("--protocol", "paper", "runs").stdout
+        mean = self.call("--protocol", "paper", "--seeds", "mean", "runs").stdout
+        self.assertEqual(len(re.findall(r"^\| XTasC-Net", each, re.MULTILINE)), 3)
+        self.assertEqual(len(re.findall(r"^\| XTasC-Net", mean, re.MULTILINE)), 1)
+        self.assertIn(" +- ", mean)
+        self.assertNotIn(" +- ", each)
+
+    def test_options_that_do_not_go_together(self) -> None:
+        for arguments in (("--paper", "--by", "seed"), ("--only", "I"), ("--paper", "--figure", "curves"),
+                          ("--only", "IX", "--paper"), ("--format", "html")):
+            done = self.call(*arguments, "runs", code=2)
+            self.assertEqual(done.stdout, "")
+
+    def test_latex_compiles(self) -> None:
+        text = self.call("--paper", "--format", "latex", "runs").stdout
+        default = self.call("--format", "latex", "runs").stdout
+        if shutil.which("pdflatex") is None:
+            self.skipTest("pdflatex is not installed")
+        folder = self.scratch / "latex"
+        folder.mkdir()
+        (folder / "tables.tex").write_text(text + default)
+        (folder / "document.tex").write_text(
+            "\\documentclass[a4paper]{article}\n\\usepackage[margin=15mm]{geometry}\n\\usepackage{booktabs}\n"
+            "\\begin{document}\n\\input{tables}\n\\end{document}\n")
+        done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"], cwd=folder,
+                              capture_output=True, text=True, timeout=120, check=False)
+        if "booktabs.sty' not found" in done.stdout:
+            self.skipTest("LaTeX lacks booktabs")
+        self.assertEqual(done.returncode, 0, done.stdout[-2000:])
+        for points in re.findall(r"Overfull \\hbox \(([0-9.]+)pt", done.stdout):
+            self.assertLess(float(points), 12.0, "a table is wider than the page")
+
+    def test_figures(self) -> None:
+        if shutil.which("gnuplot") is None:
+            self.skipTest("gnuplot is not installed")
+        for figure in ("curves", "lambda", "encoders"):
+            with self.subTest(figure):
+                self.call("--figure", figure, "--output", f"figures/{figure}", "runs")
+                self.assertTrue((self.scratch / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n"))
+                self.assertIn("</svg>", (self.scratch / f"figures/{figure}.svg").read_text())
+                script = (self.scratch / f"figures/{figure}.gp").read_text()
+                self.assertNotIn(str(self.scratch), script, "the script goes to another machine as it is")
+
+    def test_a_figure_without_gnuplot_leaves_its_script(self) -> None:
+        done = self.call("--figure", "curves", "--output", "alone/curves", "runs", code=1, path="/nonexistent")
+        self.assertIn("gnuplot is not installed", done.stderr)
+        self.assertTrue((self.scratch / "alone/curves.gp").exists())
+        self.assertIn("--output PREFIX is needed", self.call("--figure", "curves", "runs", code=2).stderr)
+
+    def test_a_figure_is_of_one_pack(self) -> None:
+        write_run(self.scratch / "two/a", SMALL, 1, 0.0)
+        write_run(self.scratch / "two/b", SMALL, 1, 0.0, size=(96, 128))
+        done = self.call("--figure", "curves", "--output", "x", "two", code=2)
+        self.assertIn("runs on 2 packs", done.stderr)
+
+    def test_collect(self) -> None:
+        (self.scratch / "base.toml").write_text(toml({**SMALL, "data.pack": "pack.h5", "run.output": "swept"}))
+        (self.scratch / "sweep.toml").write_text(
+            'title = "Two"\nbase = "base.toml"\nseeds = [1, 2]\nbaseline = "Base MT-Net"\n'
+            '[[point]]\nname = "Base MT-Net"\nmodel.system = "base_mt"\n'
+            '[[point]]\nname = "XTasC-Net"\nmodel.system = "xtasc"\n')
+        done = self.call("collect", "sweep.toml", program="xtasc-sweep", code=1)
+        self.assertIn("no run of sweep is done", done.stderr)
+        plan = self.call("plan", "sweep.toml", program="xtasc-sweep").stdout
+        ids = re.findall(r"\b(?:base_mt|xtasc)_resnet18-[0-9a-f]{8}\b", plan)
+        self.assertEqual(len(set(ids)), 4, plan)
+        for number, run in enumerate(ids[:3]):
+            system, seed = run.split("_resnet18")[0], number % 2 + 1
+            write_run(self.scratch / "swept/sweep" / run, {**SMALL, "model.system": system}, seed, 0.01 * number)
+        done = self.call("collect", "sweep.toml", "--output", "collected", program="xtasc-sweep")
+        self.assertIn("| XTasC-Net", done.stdout)
+        self.assertIn("1 of 4 runs are not in the table", done.stderr)
+        self.assertIn("XTasC-Net, seed 2: waiting", done.stdout)
+        self.assertIn("nothing can be said", done.stdout)
+        for extension in (".md", ".csv", ".tex"):
+            self.assertTrue((self.scratch / f"collected{extension}").exists())
+
+
+def main() -> None:
+    global bin_folder
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bin", type=pathlib.Path, required=True, help="folder of the programs")
+    options, rest = parser.parse_known_args()
+    bin_folder = options.bin.resolve()
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include "model/layers.hpp"
+#include "model/upsampled.hpp"
+#include "model/winograd.hpp"
+#include "support/nets.hpp"
+#include "train/step.hpp"
+
+namespace xtasc {
+namespace {
+
+double deviation(const at::Tensor& found, const at::Tensor& expected) {
+  const double norm = expected.to(at::kDouble).norm().item<double>();
+  return (found.to(at::kDouble) - expected.to(at::kDouble)).norm().item<double>() / std::max(norm, 1e-30);
+}
+
+// A whole step, every rewrite against the plain form.
+
+class RewrittenStep : public testing::TestWithParam<std::vector<std::string>> {};
+
+TEST_P(RewrittenStep, AgreesWithThePlainFormInFloat64) {
+  struct Outcome {
+    std::vector<at::Tensor> predictions;
+    at::Tensor losses, gradients;
+  };
+  const data::Batch batch = test::rows(test::random_batch(5, 4, 5, 64, 96), {0, 4}, at::kDouble);
+  const auto outcome = [&](const char* rewrites) {
+    auto assignments = GetParam();
+    assignments.push_back(std::string("train.rewrites=") + rewrites);
+    const auto config = test::step_config(assignments);
+    const auto communicator = dist::make_solo_communicator();
+    train::Learner learner(config, 5, at::kCPU);
+    train::Step step(config, learner, *communicator);
+    const train::StepResult result = step.compute(batch);
+    return Outcome{{result.predictions.seg, result.predictions.depth, result.predictions.seg_to_depth,
+                    result.predictions.depth_to_seg},
+                   result.losses,
+                   learner.net.parameters().flat_gradients().clone()};
+  };
+  const Outcome plain = outcome("false");
+  const Outcome rewritten = outcome("true");
+  for (std::size_t i = 0; i < plain.predictions.size(); ++i) {
+    EXPECT_LT(deviation(rewritten.predictions[i], plain.predictions[i]), 1e-9) << "prediction " << i;
+  }
+  EXPECT_LT(deviation(rewritten.losses, plain.losses), 1e-9);
+  EXPECT_LT(deviation(rewritten.gradients, plain.gradients), 1e-9);
+  EXPECT_FALSE(at::equal(rewritten.gradients, plain.gradients)) << "nothing was rewritten";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Forms, RewrittenStep,
+    testing::Values(std::vector<std::string>{}, std::vector<std::string>{"model.ttnet_batch_norm=true"},
+                    std::vector<std::string>{"model.decoder_width=32", "model.ttnet_widths=[16, 24, 40]"}));
+
+// Single layers, in each of the three types, against float64 in the plain form.
+
+struct LayerCase {
+  at::ScalarType type;
+  std::int64_t first, second, out, height, width;
+  bool relu, upsampled, skip;
+  double tolerance;
+};
+
+class RewrittenLayer : public testing::TestWithParam<LayerCase> {
+ protected:
+  void SetUp() override {
+    const auto type = GetParam().type;
+    model::ParameterSet set(1, at::kCPU, type == at::kDouble ? at::kDouble : at::kFloat);
+    const auto layer = model::make_convolution(set, "layer", 16, 16, {});
+    set.flatten();
+    if (!model::suits_winograd({at::zeros({4, 16, 64, 64}), {}}, layer, {.compute = type})) {
+      GTEST_SKIP() << "this processor has not the AVX-512 that is needed for " << c10::toString(type);
+    }
+  }
+};
+
+TEST_P(RewrittenLayer, ForwardAndBackwardAreThePlainOnes) {
+  const LayerCase c = GetParam();
+  at::manual_seed(3);
+  const auto wide = c.type == at::kDouble ? at::kDouble : at::kFloat;
+  model::ParameterSet set(1, at::kCPU, wide);
+  model::Convolution layer = model::make_convolution(set, "layer", c.first + c.second, c.out, {});
+  set.flatten();
+  {
+    const c10::NoGradGuard no_grad;
+    layer.bias.copy_(at::randn({c.out}));
+  }
+  const std::int64_t scale = c.upsampled && c.skip ? 2 : 1;
+  const auto input = [&](std::int64_t channels, std::int64_t factor) {
+    return channels == 0 ? at::Tensor()
+                         : at::randn({3, channels, factor * c.height, factor * c.width})
+                               .to(c.type)
+                               .contiguous(at::MemoryFormat::ChannelsLast);
+  };
+  const at::Tensor first = input(c.first, 1);
+  const at::Tensor second = input(c.second, scale);
+  const std::int64_t out_scale = c.upsampled ? 2 : 1;
+  const at::Tensor grad_y = at::randn({3, c.out, out_scale * c.height, out_scale * c.width}).to(c.type);
+
+  const auto run = [&](const model::Convolution& convolution, at::ScalarType type, bool rewrites) {
+    const model::Mode mode = {.training = true, .compute = type, .rewrites = rewrites};
+    const auto activation = c.relu ? model::Activation::relu : model::Activation::none;
+    const auto leaf = [&](const at::Tensor& x) {
+      return x.defined() ? x.detach().to(type).clone().set_requires_grad(true) : x;
+    };
+    const at::Tensor a = leaf(first);
+    const at::Tensor b = leaf(second);
+    at::Tensor y;
+    if (!c.upsampled) {
+      EXPECT_TRUE(!rewrites || model::suits_winograd({a, b}, convolution, mode));
+      y = model::convolve({a, b}, convolution, mode, activation);
+    } else {
+      const model::Joined low = {a, c.skip ? at::Tensor() : b};
+      const at::Tensor skip = c.skip ? b : at::Tensor();
+      EXPECT_TRUE(!rewrites || model::suits_low_size(low, skip, convolution, mode));
+      y = model::convolve_upsampled(low, skip, convolution, mode, activation);
+    }
+    y.backward(grad_y.to(type));
+    std::vector<at::Tensor> all = {y.detach(), a.grad(), convolution.weight.grad().clone(),
+                                   convolution.bias.grad().clone()};
+    if (b.defined()) {
+      all.push_back(b.grad());
+    }
+    return all;
+  };
+  model::ParameterSet exact_set(1, at::kCPU, at::kDouble);
+  model::Convolution exact_layer = model::make_convolution(exact_set, "layer", c.first + c.second, c.out, {});
+  exact_set.flatten();
+  {
+    const c10::NoGradGuard no_grad;
+    exact_layer.weight.copy_(layer.weight);
+    exact_layer.bias.copy_(layer.bias);
+  }
+  const auto expected = run(exact_layer, at::kDouble, false);
+  const auto found = run(layer, c.type, true);
+  ASSERT_EQ(found.size(), expected.size());
+  const std::vector<const char*> names = {"y", "grad first", "grad weight", "grad bias", "grad second"};
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_LT(deviation(found[i], expected[i]), c.tolerance) << names[i];
+  }
+}
+
+std::vector<LayerCase> layer_cases() {
+  std::vector<LayerCase> cases;
+  // A ReLU near zero may fall to either side: its gradient is then another one, so the narrow types get room for that.
+  for (const auto& [type, tolerance] : {std::pair{at::kDouble, 1e-12}, {at::kFloat, 2e-3}, {at::kBFloat16, 8e-2}}) {
+    cases.push_back({type, 16, 0, 16, 31, 33, false, false, false, type == at::kFloat ? 1e-5 : tolerance});
+    cases.push_back({type, 32, 16, 64, 28, 26, true, false, false, tolerance});
+    cases.push_back({type, 32, 0, 48, 15, 17, true, true, false, tolerance});
+    cases.push_back({type, 16, 48, 64, 14, 13, true, true, false, tolerance});
+    cases.push_back({type, 32, 16, 32, 16, 15, false, true, true, type == at::kFloat ? 1e-5 : tolerance});
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, RewrittenLayer, testing::ValuesIn(layer_cases()));
+
+}  // namespace
+}  // namespace xtasc
