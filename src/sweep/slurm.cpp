@@ -58,6 +58,11 @@ std::string reason_of(const CommandResult& result, const std::string& command) {
                                : fmt::format("{}: {}", command, result.errors.substr(0, result.errors.find('\n')));
 }
 
+std::string no_fault(const std::string& answer) {
+  static_cast<void>(answer);
+  return {};
+}
+
 std::string first_word(const std::string& text) {
   return text.substr(0, text.find_first_of(";\n"));
 }
@@ -168,6 +173,8 @@ std::vector<std::pair<std::int64_t, std::int64_t>> parse_elements(const std::str
 std::vector<SlurmJob> parse_queue(const std::string& text) {
   try {
     std::vector<SlurmJob> jobs;
+    const std::string fault = fault_in_queue(text);
+    check(fault.empty(), "squeue: {}", fault);
     const json read = json::parse(text);
     for (const json& job : read.at("jobs")) {
       if (SlurmJob ours = read_job(job); !ours.token.empty()) {
@@ -180,16 +187,34 @@ std::vector<SlurmJob> parse_queue(const std::string& text) {
   }
 }
 
-std::string Slurm::ask(const std::vector<std::string>& words) const {
+std::string fault_in_queue(const std::string& text) {
+  try {
+    const json read = json::parse(text);
+    const auto errors = read.find("errors");
+    if (errors == read.end() || !errors->is_array() || errors->empty()) {
+      return {};
+    }
+    const std::string description = text_of(errors->front(), "description");
+    return description.empty() ? "it says that it failed, and not why" : description;
+  } catch (const json::exception&) {
+    return {};  // not JSON at all: parse_queue says so
+  }
+}
+
+std::string Slurm::ask(const std::vector<std::string>& words,
+                       const std::function<std::string(const std::string&)>& fault_in) const {
   const auto end = std::chrono::steady_clock::now() + patience_;
   seconds pause{1};
   while (true) {
     const CommandResult result = run_command(words, kCommandTimeout);
-    if (result.exit_code == 0 && !result.timed_out) {
+    const bool has_answered = result.exit_code == 0 && !result.timed_out;
+    const std::string fault = has_answered ? fault_in(result.output) : std::string();
+    if (has_answered && fault.empty()) {
       return result.output;
     }
-    const std::string reason = reason_of(result, words.front());
-    check(is_passing(result), "{}", reason);
+    const std::string reason =
+        has_answered ? fmt::format("{}: {}", words.front(), fault) : reason_of(result, words.front());
+    check(has_answered || is_passing(result), "{}", reason);
     check(std::chrono::steady_clock::now() + pause < end, "{}; asked for {} s: is the controller up?", reason,
           patience_.count());
     log_warning("{}; asking again in {} s", reason, pause.count());
@@ -201,7 +226,7 @@ std::string Slurm::ask(const std::vector<std::string>& words) const {
 std::vector<SlurmJob> Slurm::queue() const {
   // SLURM_BITSTR_LEN: else the elements that wait are cut off after 64 characters, "0-3,5,9,...".
   ::setenv("SLURM_BITSTR_LEN", "0", /*overwrite=*/1);
-  return parse_queue(ask({"squeue", "--me", "--states=all", "--json"}));
+  return parse_queue(ask({"squeue", "--me", "--states=all", "--json"}, fault_in_queue));
 }
 
 std::optional<std::string> Slurm::submit(const std::string& script, int lock) const {
@@ -218,11 +243,11 @@ std::optional<std::string> Slurm::submit(const std::string& script, int lock) co
 void Slurm::cancel(const std::vector<std::string>& jobs) const {
   std::vector<std::string> words = {"scancel", "--quiet"};
   words.insert(words.end(), jobs.begin(), jobs.end());
-  static_cast<void>(ask(words));
+  static_cast<void>(ask(words, no_fault));
 }
 
 std::int64_t Slurm::max_array_size() const {
-  const std::string text = ask({"scontrol", "show", "config"});
+  const std::string text = ask({"scontrol", "show", "config"}, no_fault);
   const auto key = text.find("\nMaxArraySize");
   const auto value = text.find_first_of("0123456789", key);
   check(key != std::string::npos && value != std::string::npos, "scontrol show config says no MaxArraySize");

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,8 +25,12 @@ struct SlurmJob {
 [[nodiscard]] bool is_active(const std::string& state);
 
 /// Reads what `squeue --json` prints, of Slurm 22.05 or later (where numbers became objects and states lists).
-/// \throws Error when it is not that.
+/// \throws Error when it is not that, or when it says that Slurm did not answer.
 [[nodiscard]] std::vector<SlurmJob> parse_queue(const std::string& json);
+
+/// What an answer of `squeue --json` says went wrong; empty: nothing. Without a controller, 22.05 prints an empty list
+/// of jobs with this beside it, and ends with exit code 0.
+[[nodiscard]] std::string fault_in_queue(const std::string& json);
 
 /// "0-3,7,12-15%4" -> ranges. \throws Error
 [[nodiscard]] std::vector<std::pair<std::int64_t, std::int64_t>> parse_elements(const std::string& text);
@@ -52,7 +57,8 @@ class Slurm {
   [[nodiscard]] std::int64_t max_array_size() const;
 
  private:
-  [[nodiscard]] std::string ask(const std::vector<std::string>& words) const;
+  [[nodiscard]] std::string ask(const std::vector<std::string>& words,
+                                const std::function<std::string(const std::string&)>& fault_in) const;
 
   std::chrono::seconds patience_;
 };

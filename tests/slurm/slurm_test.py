@@ -249,7 +249,7 @@ class Slurm(unittest.TestCase):
                                       stderr=subprocess.PIPE, text=True)
             for rank in cluster.processes("patient"):
                 kill(rank, signal.SIGUSR2)  # the run stops while nobody can put it back into the queue
-            self.assertIn("warning: squeue: ", patient.run("status").stderr)
+            self.assertIn("what follows is what the run folders say", patient.run("status").stderr)
             self.assertIsNone(driver.poll(), "the driver did not wait")
         finally:
             cluster.command("controller", "start")

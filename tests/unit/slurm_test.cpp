@@ -54,6 +54,14 @@ TEST(Queue, NumbersAsObjectsAndStatesAsListsOfLaterVersions) {
   EXPECT_THAT(jobs[3].elements, ElementsAre(Pair(2, 3)));
 }
 
+TEST(Queue, WithoutAControllerAnEmptyListIsNoAnswer) {
+  const std::string text = golden("squeue_22.05_no_controller.json");
+  EXPECT_EQ(fault_in_queue(text), "Failed while looking for jobs");
+  EXPECT_THROW(static_cast<void>(parse_queue(text)), Error);
+  EXPECT_EQ(fault_in_queue(golden("squeue_22.05.json")), "");
+  EXPECT_EQ(fault_in_queue("no JSON"), "");
+}
+
 TEST(Queue, WhatIsNotOursIsLeftOut) {
   EXPECT_THAT(parse_queue(R"({"jobs": [{"job_id": 7, "comment": "mine", "job_state": "RUNNING"}, {"job_id": 8}]})"),
               IsEmpty());
@@ -222,13 +230,18 @@ TEST_F(Ledger, ARefusalIsAnErrorWithSlurmsReason) {
 }
 
 TEST_F(Ledger, AControllerThatComesBackIsWaitedFor) {
-  program("squeue", "if [ -e " + (root_ / "asked").string() + " ]; then echo '{\"jobs\": []}'; else touch " +
-                        (root_ / "asked").string() +
-                        "; echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; "
-                        "exit 1; fi");
-  EXPECT_THAT(Slurm(seconds(20)).queue(), IsEmpty());
-  fs::remove(root_ / "asked");
-  EXPECT_THROW(static_cast<void>(Slurm(seconds(0)).queue()), Error);
+  const std::string asked = (root_ / "asked").string();
+  const std::string no_controller = std::string(XTASC_SOURCE_DIR) + "/tests/golden/squeue_22.05_no_controller.json";
+  for (const std::string& silence :
+       {std::string("echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1"),
+        fmt::format("cat '{}'", no_controller)}) {
+    program("squeue",
+            fmt::format("if [ -e {0} ]; then echo '{{\"jobs\": []}}'; else touch {0}; {1}; fi", asked, silence));
+    EXPECT_THAT(Slurm(seconds(20)).queue(), IsEmpty());
+    fs::remove(asked);
+    EXPECT_THROW(static_cast<void>(Slurm(seconds(0)).queue()), Error);
+    fs::remove(asked);
+  }
 }
 
 TEST_F(Ledger, CancelEndsWholeElementsAndStopsPartsOfOne) {
