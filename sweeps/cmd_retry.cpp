@@ -14,10 +14,9 @@ Command add_retry(CLI::App& program) {
       "retry", "Let failed runs start again from their last checkpoint: by the next run or submit, or at once (--run)");
   const auto choice = std::make_shared<SweepChoice>();
   const auto options = std::make_shared<sweep::LocalOptions>();
-  const auto failed = std::make_shared<bool>(false);
   const auto runs_now = std::make_shared<bool>(false);
   add_sweep_choice(*app, *choice);
-  app->add_flag("--failed", *failed, "Every failed run, and those that ended without a result")->required();
+  app->add_flag("--failed", std::string("Every failed run, and those that ended without a result"))->required();
   app->add_flag("--run", *runs_now, "Then run them on this machine, as the subcommand run does");
   add_local_options(*app, *options);
   return {app, [=] {
