@@ -16,7 +16,9 @@ Command add_retry(CLI::App& program) {
   const auto options = std::make_shared<sweep::LocalOptions>();
   const auto runs_now = std::make_shared<bool>(false);
   add_sweep_choice(*app, *choice);
-  app->add_flag("--failed", std::string("Every failed run, and those that ended without a result"))->required();
+  app->add_flag(
+         "--failed", [](std::int64_t) {}, "Every failed run, and those that ended without a result")
+      ->required();
   app->add_flag("--run", *runs_now, "Then run them on this machine, as the subcommand run does");
   add_local_options(*app, *options);
   return {app, [=] {
