@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A real Slurm of two to four virtual nodes on this machine, for tests: real slurmctld, slurmd, munge and MPI, fake GPUs.
-# Everything lives in one folder and talks over 127.0.0.1 only; `down` leaves nothing behind.
+# A real Slurm of two to four virtual nodes on this machine, for tests: real slurmctld, slurmd, munge and MPI, fake
+# GPUs. Everything lives in one folder and talks over 127.0.0.1 only; `down` leaves nothing behind.
 set -euo pipefail
 
 usage() {
@@ -112,7 +112,8 @@ SlurmdParameters=config_overrides
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
-NodeName=n[1-$NODES] NodeAddr=127.0.0.1 Port=[$((ports + 1))-$((ports + NODES))] CPUs=$CPUS_PER_NODE RealMemory=4000 Gres=gpu:fake:$GPUS_PER_NODE State=UNKNOWN
+NodeName=n[1-$NODES] NodeAddr=127.0.0.1 Port=[$((ports + 1))-$((ports + NODES))] \\
+  CPUs=$CPUS_PER_NODE RealMemory=4000 Gres=gpu:fake:$GPUS_PER_NODE State=UNKNOWN
 PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=5
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
 TEXT

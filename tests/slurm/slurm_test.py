@@ -1,5 +1,5 @@
-"""What clusters do to runs, on a real Slurm of two virtual nodes: no run is lost, none runs twice, and whatever happened
-to it, a run ends with the bits of one that nothing happened to."""
+"""What clusters do to runs, on a real Slurm of two virtual nodes: no run is lost, none runs twice, and whatever
+happened to it, a run ends with the bits of one that nothing happened to."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Slurm(unittest.TestCase):
         self.check_equal(killed)
 
     def test_a_rank_that_hangs_is_ended_by_the_watchdog(self) -> None:
-        hanging = sweep("hanging", stall_seconds=12, max_fruitless_starts=9)  # a busy machine may need more starts
+        hanging = sweep("hanging", stall_seconds=12, max_fruitless_starts=9)  # a busy machine may start it again
         hanging.submit()
         hanging.wait_until_steps(4)
         kill(cluster.processes("hanging")[-1], signal.SIGSTOP)
@@ -210,7 +210,8 @@ class Slurm(unittest.TestCase):
     # ---- what happens to the driver
 
     def test_two_drivers_at_once(self) -> None:
-        pair = sweep("pair", seeds=4, ranks_per_node=1, trainer=stand_in("once", 'mkdir "$run/once" && touch "$run/DONE"'))
+        pair = sweep("pair", seeds=4, ranks_per_node=1,
+                     trainer=stand_in("once", 'mkdir "$run/once" && touch "$run/DONE"'))
         drivers = [subprocess.Popen(pair.command("submit"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                     cwd=cluster.scratch) for _ in range(2)]
         texts = [driver.communicate(timeout=300)[0] for driver in drivers]
@@ -220,7 +221,8 @@ class Slurm(unittest.TestCase):
         self.assertEqual(len(pair.arrays()), 1)
 
     def test_a_driver_killed_before_the_answer_came(self) -> None:
-        lost = sweep("lost", ranks_per_node=1, trainer=stand_in("slow", 'mkdir "$run/once" && sleep 5 && touch "$run/DONE"'))
+        lost = sweep("lost", ranks_per_node=1,
+                     trainer=stand_in("slow", 'mkdir "$run/once" && sleep 5 && touch "$run/DONE"'))
         slow_answer = cluster.scratch / "slow_answer"
         slow_answer.mkdir()
         (slow_answer / "sbatch").write_text('#!/bin/bash\nanswer="$(/usr/bin/sbatch "$@")"\n'
