@@ -72,6 +72,13 @@ class Slurm(unittest.TestCase):
         self.assertEqual(len(plain.arrays()), 1)
         for run in plain.ids():
             self.assertEqual(json.loads((plain.folder / run / "attempt.json").read_text())["attempt"], 1)
+        # The same sweep on this machine alone gives the same table.
+        here = sweep("here", seeds=3, epochs=1)
+        done = here.run("run", "--ranks", str(shared.RANKS))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        table = plain.run("collect", "--format", "csv").stdout
+        self.assertIn("XTasC-Net", table)
+        self.assertEqual(here.run("collect", "--format", "csv").stdout.replace("here", "plain"), table)
 
     def test_two_nodes_and_both_launchers_give_the_same_weights(self) -> None:
         for launcher in ("srun", "mpirun"):
