@@ -94,16 +94,6 @@ class Attempts(unittest.TestCase):
         self.assertRegex(errors, r"rank \d on .*: nothing got done for 25 s in (training step|evaluation|checkpoint)")
         self.assertEqual(ranks_of("hanging"), [])
 
-    def test_a_pause_of_all_ranks_is_no_hang(self) -> None:
-        process = self.start("paused", "run.stall_seconds=25")
-        self.wait_for_epoch(process)
-        ranks = ranks_of("paused")
-        for number in (signal.SIGSTOP, signal.SIGCONT):
-            for rank in ranks:
-                os.kill(rank, number)
-            time.sleep(28.0 if number == signal.SIGSTOP else 2.0)
-        self.assertIsNone(process.poll(), "a suspended job was taken for one that hangs")
-
     def test_the_file_stop_stops_all_ranks_after_a_checkpoint(self) -> None:
         process = self.start("stopped")
         self.wait_for_epoch(process)

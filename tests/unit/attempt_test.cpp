@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -84,6 +86,27 @@ TEST(WatchdogTest, EndsTheProcessWhenNothingGetsDone) {
   };
   EXPECT_EXIT(hang(), ::testing::ExitedWithCode(85),
               "rank 3 on n1: nothing got done for 1 s in training step 17 \\(since .*the same command resumes");
+}
+
+TEST(WatchdogTest, APauseOfTheWholeProcessIsNoHang) {
+  const pid_t child = fork();
+  if (child == 0) {
+    Watchdog watchdog(std::chrono::seconds(3), "rank 0 on n1");
+    for (int i = 0; i < 72; ++i) {  // a beat every 1.2 s, and some time from the end of the pause to the next
+      if (i % 24 == 0) {
+        watchdog.beat("training step", i);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    _exit(0);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  kill(child, SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::seconds(5));
+  kill(child, SIGCONT);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "a suspended job was taken for one that hangs";
 }
 
 TEST(WatchdogTest, BeatsAndTheEndKeepItQuiet) {
