@@ -86,13 +86,12 @@ class SweepReader {
     for (const Entry& entry : in_file_order(root)) {
       read_entry(entry, file);
     }
-    if (file.base.where.empty() && root.get("base") == nullptr) {
+    if (root.get("base") == nullptr) {
       faults_.push_back(fmt::format(
           "{}: base is missing: name the config that all runs start from, e.g. base = \"../configs/nyuv2.toml\"",
           source_));
     }
-    if (file.groups.empty() && file.points.empty() && root.get("grid") == nullptr && root.get("zip") == nullptr &&
-        root.get("point") == nullptr) {
+    if (root.get("grid") == nullptr && root.get("zip") == nullptr && root.get("point") == nullptr) {
       faults_.push_back(fmt::format("{}: nothing to run: needed is [grid], [[zip]] or [[point]]", source_));
     }
     return file;
@@ -280,12 +279,7 @@ class SweepReader {
         fault(at(*inner.node), fmt::format("{} is an axis: a list of values is needed, {} = [..., ...]", key, key));
         return;
       }
-      Axis axis{.key = key, .values = {}};
-      for (const toml::node& element : *list) {
-        if (auto made = setting(key, element)) {
-          axis.values.push_back(std::move(*made));
-        }
-      }
+      Axis axis{.key = key, .values = values_of(key, *list)};
       if (axis.values.size() == list->size()) {
         found.push_back(std::move(axis));
       }
@@ -299,17 +293,23 @@ class SweepReader {
     for_each_key(entry, &table, {}, [&](const std::string& key, const Entry& inner) {
       Axis axis{.key = key, .values = {}};
       if (const toml::array* list = inner.node->as_array()) {
-        for (const toml::node& element : *list) {
-          if (auto made = setting(key, element)) {
-            axis.values.push_back(std::move(*made));
-          }
-        }
+        axis.values = values_of(key, *list);
       } else if (auto made = setting(key, *inner.node)) {
         axis.values.push_back(std::move(*made));
       }
       found.push_back(std::move(axis));
     });
     return found;
+  }
+
+  std::vector<Setting> values_of(const std::string& key, const toml::array& list) {
+    std::vector<Setting> values;
+    for (const toml::node& element : list) {
+      if (auto made = setting(key, element)) {
+        values.push_back(std::move(*made));
+      }
+    }
+    return values;
   }
 
   /// A value that the config takes for this key, or a fault. A text stands without quotes where it can.
@@ -336,27 +336,22 @@ class SweepReader {
   }
 
   std::int64_t integer(const Entry& entry, std::int64_t minimum) {
-    const auto* value = entry.node->as_integer();
-    if (value == nullptr || value->get() < minimum) {
+    const auto value = entry.node->value_exact<std::int64_t>();
+    if (!value || *value < minimum) {
       fault(at(*entry.node), fmt::format("{} must be an integer >= {}", entry.key, minimum));
-      return minimum;
     }
-    return value->get();
+    return value.value_or(minimum);
   }
 
   template <typename Call>
   void for_each_table(const Entry& entry, Call call) {
     const toml::array* list = entry.node->as_array();
-    if (list == nullptr) {
+    if (list == nullptr || !list->is_homogeneous(toml::node_type::table)) {
       fault(at(*entry.node), fmt::format("{} must be a list of sections: [[{}]]", entry.key, entry.key));
       return;
     }
     for (const toml::node& element : *list) {
-      if (const toml::table* table = element.as_table()) {
-        call(*table);
-      } else {
-        fault(at(element), fmt::format("{} must be a list of sections: [[{}]]", entry.key, entry.key));
-      }
+      call(*element.as_table());
     }
   }
 

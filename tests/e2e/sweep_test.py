@@ -65,8 +65,8 @@ class SweepCase(unittest.TestCase):
         return done
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(self.command("run", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                cwd=programs.scratch, env=self.environment())
+        return subprocess.Popen(self.command("run", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True, cwd=programs.scratch, env=self.environment())
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "STAND_IN": str(self.folder)}
@@ -83,15 +83,15 @@ class SweepCase(unittest.TestCase):
     def attempts(self, run: pathlib.Path) -> int:
         return sum(line.startswith("---- ") for line in (run / "log.txt").read_text().splitlines())
 
-    def attempts_so_far(self) -> int:
-        return sum(self.attempts(log.parent) for log in (self.folder / "runs/sweep").glob("*/log.txt"))
+    def epochs_logged(self) -> int:
+        return sum(len(log.read_text().splitlines()) for log in (self.folder / "runs/sweep").glob("*/metrics.jsonl"))
 
     def states(self) -> list[str]:
         lines = self.sweep("status").stdout.splitlines()
         column = lines[0].index("state")
         return [line[column:].split()[0] for line in lines[1:lines.index("")]]
 
-    def wait(self, condition, seconds: float = 300) -> None:
+    def wait(self, condition, seconds: float = 600) -> None:
         end = time.monotonic() + seconds
         while not condition():
             self.assertLess(time.monotonic(), end, "waited in vain")
@@ -151,15 +151,19 @@ class RealRuns(SweepCase):
 
     def test_a_killed_driver_takes_its_runs_along(self) -> None:
         self.write_sweep(seeds=[1], rows=["xtasc"], settings=self.EPOCHS)
-        for number in (1, 2, 3):
+        for epochs in (1, 2):
             driver = self.start()
-            self.wait(lambda: driver.poll() is not None or self.attempts_so_far() == number)
-            time.sleep(5.0 * number)
+            self.wait(lambda: self.epochs_logged() >= epochs or driver.poll() is not None)
+            self.assertIsNone(driver.poll(), "the driver ended early")
+            self.assertFalse(any((self.folder / "runs/sweep").glob("*/DONE")), "no kill came in time")
             driver.kill()
             driver.communicate(timeout=60)
         # The next driver waits until the orphan has stopped.
         self.sweep("run")
         self.assertEqual(self.states(), ["done"])
+        log = (self.runs()[0] / "log.txt").read_text()
+        self.assertIn("stopped by SIGUSR2", log, "an orphan was not told to stop")
+        self.assertNotIn("is being trained by", log, "two trained the run at once")
         self.check_as_unbroken(self.runs()[0])
 
     def test_the_pack_is_missing(self) -> None:
