@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -202,8 +203,14 @@ class Sweep:
     def script_log(self) -> str:
         return "".join(path.read_text() for path in sorted((self.folder / ".sweep/submissions").glob("*/log/*.txt")))
 
-    def wait_until_steps(self, count: int) -> None:
-        wait_for(f"{count} steps of {self.file.stem}", lambda: self.steps() >= count)
+    def hold(self) -> list[int]:
+        """Waits for the first checkpoint and then stops all ranks: whatever is done to the run now, a fast machine
+        does not finish it before. The watchdog does not count such a time."""
+        wait_for(f"the first checkpoint of {self.file.stem}", lambda: self.steps() > 0)
+        ranks = self.cluster.processes(f"/{self.file.stem}/")
+        assert len(ranks) == RANKS, f"{self.file.stem} has {len(ranks)} ranks: it was faster than this test"
+        signal_all(ranks, signal.SIGSTOP)
+        return ranks
 
     def wait_until_done(self, seconds: float = 600.0) -> None:
         try:
@@ -213,8 +220,15 @@ class Sweep:
             raise AssertionError(f"{error}\n{self.script_log()[-3000:]}\n{logs}") from error
 
 
-def kill(pid: int, number: int = signal.SIGKILL) -> None:
-    os.kill(pid, number)
+def signal_all(processes: list[int], number: int) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, number)
+
+
+def release(held: list[int]) -> None:
+    """The ranks go on."""
+    signal_all(held, signal.SIGCONT)
 
 
 def metrics(run: pathlib.Path) -> list[dict]:
@@ -231,6 +245,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="folder of the programs")
     options, rest = parser.parse_known_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # not without taking the cluster down
     module = sys.modules["__main__"]
     module.cluster = Cluster(options.bin.resolve())
     try:

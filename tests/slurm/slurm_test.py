@@ -13,10 +13,10 @@ import time
 import unittest
 
 import cluster as shared
-from cluster import Cluster, Sweep, kill, metrics, wait_for
+from cluster import Cluster, Sweep, metrics, release, signal_all, wait_for
 
 cluster: Cluster
-EPOCHS = 3
+EPOCHS = 4
 
 
 def sweep(name: str, **options: object) -> Sweep:
@@ -111,8 +111,9 @@ class Slurm(unittest.TestCase):
     def test_a_killed_rank(self) -> None:
         killed = sweep("killed")
         killed.submit()
-        killed.wait_until_steps(4)
-        kill(cluster.processes("killed")[-1])
+        ranks = killed.hold()
+        signal_all(ranks[-1:], signal.SIGKILL)
+        release(ranks)
         killed.wait_until_done()
         self.assertEqual(killed.attempt(), 2)
         self.check_equal(killed)
@@ -120,8 +121,7 @@ class Slurm(unittest.TestCase):
     def test_a_rank_that_hangs_is_ended_by_the_watchdog(self) -> None:
         hanging = sweep("hanging", stall_seconds=12, max_fruitless_starts=9)  # a busy machine may start it again
         hanging.submit()
-        hanging.wait_until_steps(4)
-        kill(cluster.processes("hanging")[-1], signal.SIGSTOP)
+        release(hanging.hold()[:-1])  # the last one stays as it is
         hanging.wait_until_done()
         self.assertGreaterEqual(hanging.attempt(), 2)
         self.assertIn("nothing got done for 12 s in ", (hanging.the_run() / "log.txt").read_text())
@@ -131,8 +131,10 @@ class Slurm(unittest.TestCase):
         for launcher, to_shell in (("srun", []), ("mpirun", ["--batch"])):
             warned = sweep(f"warned_{launcher}", launcher=launcher)
             job = warned.submit()
-            warned.wait_until_steps(4)
+            ranks = warned.hold()
             scancel("--signal=USR2", *to_shell, f"{job}_0")
+            time.sleep(1)  # on its way
+            release(ranks)
             warned.wait_until_done()
             log = (warned.the_run() / "log.txt").read_text()
             self.assertIn("stopped by SIGUSR2", log)
@@ -142,9 +144,11 @@ class Slurm(unittest.TestCase):
     def test_preemption_with_a_grace_time_loses_nothing(self) -> None:
         preempted = sweep("preempted")
         preempted.submit()
-        preempted.wait_until_steps(4)
+        ranks = preempted.hold()
         subprocess.run(["sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null",
                         "--wrap=sleep 2"], check=True, stdout=subprocess.DEVNULL)
+        time.sleep(3)  # until it is preempted, and not yet to the end of the grace time
+        release(ranks)
         preempted.wait_until_done()
         self.assertIn("stopped by SIGTERM", (preempted.the_run() / "log.txt").read_text())
         self.assertEqual(preempted.attempt(), 2)
@@ -153,7 +157,7 @@ class Slurm(unittest.TestCase):
     def test_a_cancelled_job_stays_dead_until_it_is_submitted_again(self) -> None:
         cancelled = sweep("cancelled")
         job = cancelled.submit()
-        cancelled.wait_until_steps(4)
+        cancelled.hold()
         scancel(job)
         wait_for("the end of the job", lambda: not cancelled.is_active())
         time.sleep(8)  # a requeue would show after 6 s
@@ -173,8 +177,9 @@ class Slurm(unittest.TestCase):
     def test_a_file_named_stop_stops_a_run_for_good(self) -> None:
         stopped = sweep("stopped")
         stopped.submit()
-        stopped.wait_until_steps(4)
+        ranks = stopped.hold()
         (stopped.the_run() / "STOP").touch()
+        release(ranks)
         wait_for("the end of the job", lambda: not stopped.is_active())
         self.assertIn("stopped by the file STOP", (stopped.the_run() / "log.txt").read_text())
         self.assertIn("stopped on request", stopped.script_log())
@@ -186,7 +191,7 @@ class Slurm(unittest.TestCase):
     def test_a_dead_node(self) -> None:
         orphan = sweep("orphan")
         orphan.submit()
-        orphan.wait_until_steps(4)
+        orphan.hold()
         node = json.loads((orphan.the_run() / "attempt.json").read_text())["host"]
         cluster.command("kill", node)
         try:
@@ -251,13 +256,13 @@ class Slurm(unittest.TestCase):
     def test_the_controller_goes_away_and_comes_back(self) -> None:
         patient = sweep("patient")
         patient.submit()
-        patient.wait_until_steps(4)
+        ranks = patient.hold()
         cluster.command("controller", "stop")
         try:
             driver = subprocess.Popen(patient.command("submit"), cwd=cluster.scratch, stdout=subprocess.PIPE,
                                       stderr=subprocess.PIPE, text=True)
-            for rank in cluster.processes("patient"):
-                kill(rank, signal.SIGUSR2)  # the run stops while nobody can put it back into the queue
+            signal_all(ranks, signal.SIGUSR2)  # the run stops while nobody can put it back into the queue
+            release(ranks)
             self.assertIn("what follows is what the run folders say", patient.run("status").stderr)
             self.assertIsNone(driver.poll(), "the driver did not wait")
         finally:
