@@ -10,6 +10,7 @@
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "launch/ranks.hpp"
+#include "launch/size_option.hpp"
 #include "pack/schema.hpp"
 
 int main(int argc, char** argv) {
@@ -82,6 +83,8 @@ int main(int argc, char** argv) {
       "step", "Training steps; without a config: xtasc, resnet34, 7 classes, 128 x 256, batch 8. Also under mpirun");
   add_step_options(step_command);
   step_command->add_flag("--peer", step.peer, "Take turns with plain PyTorch, and print the ratios; one rank only");
+  step_command->add_flag("--peer-compiled", step.peer_compiled,
+                         "With --peer: its best form under torch.compile too, which takes minutes to compile");
   CLI::App* weighting_command =
       app.add_subcommand("weighting", "A training step by weighting method, against equal weights. Also under mpirun");
   add_step_options(weighting_command);
@@ -94,6 +97,11 @@ int main(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+
+  std::vector<std::string> sizes;
+  scaling_command->add_option("--sizes", sizes, "Image sizes to measure (default: 96x128,128x256,288x384)")
+      ->delimiter(',')
+      ->type_name("HxW");
 
   launch::AllreduceBench allreduce;
   CLI::App* allreduce_command = app.add_subcommand("allreduce", "Sums over the ranks: ms and GB/s. Under mpirun");
@@ -153,6 +161,12 @@ int main(int argc, char** argv) {
           } else {
             pack::check_size(step.height, step.width);
             scaling.step = step;
+            if (!sizes.empty()) {
+              scaling.sizes.clear();
+            }
+            for (const std::string& size : sizes) {
+              scaling.sizes.push_back(launch::parse_size("--sizes", size));
+            }
             name = step_command->parsed() ? "step" : (weighting_command->parsed() ? "weighting" : "scaling");
             result = step_command->parsed()        ? launch::bench_step(step, *session, config)
                      : weighting_command->parsed() ? launch::bench_weighting(step, *session, config)
@@ -160,6 +174,7 @@ int main(int argc, char** argv) {
           }
         }
         result["benchmark"] = name;
+        result["command"] = launch::command_text(argc, argv);
         result["machine"] = launch::machine_json();
         if (!json_file.empty() && (!session || session->rank() == 0)) {
           io::write_file_atomically(json_file, result.dump(2) + "\n");

@@ -5,6 +5,7 @@
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/run_config.hpp"
@@ -38,8 +39,11 @@ struct Timing {
 /// \throws Error  with the script's last line when it fails, and what to install when a package is missing.
 [[nodiscard]] nlohmann::json run_peer(const std::string& script, const std::vector<std::string>& arguments);
 
-/// The machine and the program, for results that are kept: processor, cores, version, time.
+/// The machine and the program, for results that are kept: processor, cores, versions, time.
 [[nodiscard]] nlohmann::json machine_json();
+
+/// The call, with the program's name alone for its path.
+[[nodiscard]] std::string command_text(int argc, const char* const* argv);
 
 struct PreprocessBench {
   std::string root;  ///< a Cityscapes download; empty: frames are made
@@ -65,17 +69,22 @@ struct PackBench {
 /// measured, printed too.
 nlohmann::json bench_pack(const PackBench& options);
 
-/// A pack of random samples as Cityscapes has them: 128 x 256, one label set of 7 classes, depth as uint16.
-void write_noise_pack(const std::filesystem::path& path, std::int64_t train, std::int64_t val);
+struct NoisePack {
+  std::int64_t train, val;
+  std::int64_t num_classes = 7, height = 128, width = 256;
+};
+/// A pack of random samples, as Cityscapes' are stored: depth as uint16; some pixels lack a label, some depth.
+void write_noise_pack(const std::filesystem::path& path, const NoisePack& options);
 
 struct StepBench {
   std::int64_t num_classes = 7, height = 128, width = 256;
   int rounds = 5;
   bool peer = false;
+  bool peer_compiled = false;  ///< and its best form under torch.compile
 };
-/// Training steps of a config on a batch of noise: forward, losses, backward, sum over ranks, optimizer. Collective.
-/// With `peer`, in turns with plain PyTorch in the same run, as the 2021 code does it and in its best form; one rank
-/// only. \returns what was measured (`seconds_per_step` is the median), printed too.
+/// Training steps of a config on samples of noise, and where their time goes. Collective. With `peer`, in turns with
+/// plain PyTorch in the same run, from the same weights and samples, as the 2021 code does it and in its best form; one
+/// rank only. \returns what was measured (`seconds_per_step` is the median), printed too.
 nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& session, const config::RunConfig& config);
 
 /// The same for every weighting method, taking turns, against equal weights. Collective.
@@ -102,10 +111,11 @@ nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSessi
 
 struct ScalingBench {
   StepBench step;
+  std::vector<std::pair<std::int64_t, std::int64_t>> sizes = {{96, 128}, {128, 256}, {288, 384}};  ///< height, width
   std::vector<std::int64_t> ranks = {1, 2, 4, 8, 16, 32, 64};  ///< to extrapolate to
 };
-/// Step time against batch and number of ranks: measured where this machine can, and for more ranks by a model whose
-/// inputs are measured here. Collective; two ranks or more for the model.
+/// Step time against batch, image size and number of ranks: measured where this machine can, and for more ranks by a
+/// model whose inputs are measured here. Collective; two ranks or more for the model.
 nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession& session,
                              const config::RunConfig& config);
 

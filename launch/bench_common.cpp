@@ -13,6 +13,7 @@
 #include "core/error.hpp"
 #include "core/version.hpp"
 #include "launch/bench.hpp"
+#include "train/setup.hpp"
 
 namespace xtasc::launch {
 
@@ -116,8 +117,19 @@ nlohmann::json machine_json() {
   std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
   return {{"processor", processor_name()},
           {"cores", std::thread::hardware_concurrency()},
-          {"version", source_version().version},
+          {"version", version_text()},
+          {"compiler", source_version().compiler},
+          {"libraries", train::library_versions(*dist::make_solo_communicator())},
           {"time", text.data()}};
+}
+
+std::string command_text(int argc, const char* const* argv) {
+  std::string text = fs::path(argv[0]).filename().string();
+  for (int i = 1; i < argc; ++i) {
+    text += ' ';
+    text += argv[i];
+  }
+  return text;
 }
 
 }  // namespace xtasc::launch

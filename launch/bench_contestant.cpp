@@ -5,29 +5,18 @@
 #include <c10/cuda/CUDAFunctions.h>
 #endif
 
+#include <chrono>
 #include <utility>
 
 #include "data/sampler.hpp"
+#include "launch/scratch.hpp"
+#include "pack/reader.hpp"
 
 namespace xtasc::launch {
 
 namespace {
 
-/// Images of noise, labels with void ones, depth with invalid pixels: this rank's part of the global batch. What is in
-/// them does not change the time.
-data::Batch noise_batch(const StepBench& options, const config::RunConfig& config, const dist::Communicator& world,
-                        at::Device device) {
-  const data::Range mine = data::share_of({0, config.train.batch_size}, world.rank(), world.size());
-  const auto floats = at::TensorOptions().dtype(at::kFloat);
-  const at::Tensor label =
-      at::randint(0, options.num_classes, {mine.size(), options.height, options.width}, floats.dtype(at::kLong));
-  const at::Tensor depth = at::rand({mine.size(), 1, options.height, options.width}, floats);
-  return {.image_n3hw = at::randn({mine.size(), 3, options.height, options.width}, floats)
-                            .to(device)
-                            .contiguous(at::MemoryFormat::ChannelsLast),
-          .label_nhw = at::where(depth.squeeze(1) < 0.1, at::full({}, 255, label.options()), label).to(device),
-          .depth_n1hw = at::where(depth < 0.05, at::zeros({}, floats), depth).to(device)};
-}
+constexpr std::int64_t kEpoch = 3;  ///< late enough for every weighting method to be at work
 
 }  // namespace
 
@@ -41,24 +30,65 @@ void wait_for(at::Device device) {
 #endif
 }
 
-Contestant::Contestant(const StepBench& options, const dist::MpiSession& session, config::RunConfig config,
-                       at::Device device, std::unique_ptr<dist::Communicator> communicator)
-    : config_(std::move(config)),
+data::Dataset make_noise_samples(const StepBench& options, std::int64_t count, at::Device device) {
+  const Scratch scratch({}, "xtasc-bench");
+  const auto path = scratch.path() / "noise.h5";
+  write_noise_pack(
+      path,
+      {.train = count, .val = 1, .num_classes = options.num_classes, .height = options.height, .width = options.width});
+  return {pack::Reader(path), pack::Split::train, 0, device};
+}
+
+Contestant::Contestant(const data::Dataset& train, const StepBench& options, const dist::MpiSession& session,
+                       config::RunConfig config, std::unique_ptr<dist::Communicator> communicator)
+    : train_(train),
+      config_(std::move(config)),
       session_(session),
-      device_(device),
+      device_(train.device()),
       communicator_(std::move(communicator)),
-      learner_(config_, options.num_classes, device),
-      step_(config_, learner_, *communicator_),
-      batch_(noise_batch(options, config_, *communicator_, device)) {}
+      learner_(config_, options.num_classes, device_),
+      step_(config_, learner_, *communicator_) {}
+
+data::Batch Contestant::draw() const {
+  const auto seed = static_cast<std::uint64_t>(config_.run.seed);
+  const auto order = data::epoch_order(seed, kEpoch, train_.size());
+  const data::Range mine = data::share_of({0, config_.train.batch_size}, communicator_->rank(), communicator_->size());
+  return data::draw_batch(train_, std::span(order).subspan(mine.begin, mine.size()),
+                          {.flip = config_.data.flip, .scale_crop = config_.data.scale_crop}, seed, kEpoch);
+}
+
+void Contestant::step() {
+  losses_ = step_.compute(draw(), {.epoch = kEpoch, .step = num_steps_++}).losses;
+  step_.update(config_.train.learning_rate);
+  wait_for(device_);
+}
 
 double Contestant::take_step() {
   session_.barrier();
-  const double seconds = seconds_of([&] {
-    const train::StepResult result = step_.compute(batch_, {.epoch = 3, .step = num_steps_++});
-    step_.update(config_.train.learning_rate);
+  return slowest(session_, seconds_of([&] { step(); }));
+}
+
+std::array<double, train::kPhaseNames.size()> Contestant::take_step_by_phases() {
+  using Clock = std::chrono::steady_clock;
+  std::array<double, train::kPhaseNames.size()> seconds{};
+  session_.barrier();
+  auto phase = train::Phase::data;
+  auto begin = Clock::now();
+  const auto enter = [&](train::Phase next) {
     wait_for(device_);
-  });
-  return slowest(session_, seconds);
+    const auto now = Clock::now();
+    seconds[static_cast<std::size_t>(phase)] += std::chrono::duration<double>(now - begin).count();
+    phase = next;
+    begin = now;
+  };
+  step_.observe(enter);
+  step();
+  enter(phase);
+  step_.observe({});
+  for (double& one : seconds) {
+    one = slowest(session_, one);
+  }
+  return seconds;
 }
 
 std::size_t Contestant::gradient_bytes() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 
@@ -7,6 +8,7 @@
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
 #include "launch/bench.hpp"
+#include "train/phase.hpp"
 #include "train/setup.hpp"
 #include "train/step.hpp"
 
@@ -15,27 +17,41 @@ namespace xtasc::launch {
 /// Returns when the device has done all that was asked of it.
 void wait_for(at::Device device);
 
-/// A net of a config with its optimizer and one batch of noise, ready to take steps.
+/// `count` samples of noise on the device. What is in them does not change the time.
+[[nodiscard]] data::Dataset make_noise_samples(const StepBench& options, std::int64_t count, at::Device device);
+
+/// A net of a config with its optimizer, ready to take steps on the first global batch of `train`, over and over.
 class Contestant {
  public:
-  /// \param world  whose ranks share the global batch; must outlive this object
-  Contestant(const StepBench& options, const dist::MpiSession& session, config::RunConfig config, at::Device device,
-             std::unique_ptr<dist::Communicator> communicator);
+  /// \param train  as many samples as the global batch, at least; must outlive this object
+  /// \param communicator  whose ranks share the global batch
+  Contestant(const data::Dataset& train, const StepBench& options, const dist::MpiSession& session,
+             config::RunConfig config, std::unique_ptr<dist::Communicator> communicator);
 
   /// Seconds of one step, of the slowest rank of the session. Collective.
   double take_step();
+  /// Seconds of one step's phases, of the slowest rank each; the device is waited for after each. Collective.
+  std::array<double, train::kPhaseNames.size()> take_step_by_phases();
 
+  /// This rank's part of the global batch, drawn as training draws it.
+  [[nodiscard]] data::Batch draw() const;
+  /// (train::kNumLosses) of the last step.
+  [[nodiscard]] const at::Tensor& losses() const { return losses_; }
+  [[nodiscard]] const train::Learner& learner() const { return learner_; }
   /// Bytes of all gradients, which a step sums over the ranks.
   [[nodiscard]] std::size_t gradient_bytes() const;
 
  private:
+  void step();
+
+  const data::Dataset& train_;
   config::RunConfig config_;
   const dist::MpiSession& session_;
   at::Device device_;
   std::unique_ptr<dist::Communicator> communicator_;
   train::Learner learner_;
   train::Step step_;
-  data::Batch batch_;
+  at::Tensor losses_;
   std::int64_t num_steps_ = 0;
 };
 

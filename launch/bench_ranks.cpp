@@ -81,6 +81,20 @@ Timing take_steps(Contestant& contestant, int rounds) {
   return timing;
 }
 
+/// Steps of rank 0, whose contestant sums with nobody, while the others wait.
+Timing take_steps_alone(Contestant& contestant, const dist::MpiSession& session, int rounds) {
+  Timing timing;
+  for (int round = 0; round < rounds; ++round) {
+    if (session.rank() == 0) {
+      timing.seconds.push_back(contestant.take_step());
+    } else {  // what take_step() does together
+      session.barrier();
+      timing.seconds.push_back(slowest(session, 0.0));
+    }
+  }
+  return timing;
+}
+
 config::RunConfig with_batch(config::RunConfig config, std::int64_t batch) {
   config.train.batch_size = batch;
   return config;
@@ -123,6 +137,8 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
     }
   };
   const std::int64_t mine = std::max<std::int64_t>(1, config.train.batch_size / session.size());
+  const data::Dataset samples =
+      make_noise_samples(options.step, mine * std::max<std::int64_t>(2, session.size()), device);
   nlohmann::json result;
 
   say(fmt::format("{} {} {}, {} x {}; {} rank{} at work at once\n", config::name(config.model.system),
@@ -136,14 +152,33 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
   }
   batches.push_back(mine);
   double alone = 0.0;
+  double without_company = 0.0;
   Costs costs;
   for (const std::int64_t batch : batches) {
-    Contestant contestant(options.step, session, with_batch(config, batch), device, dist::make_solo_communicator());
+    Contestant contestant(samples, options.step, session, with_batch(config, batch), dist::make_solo_communicator());
     const Timing timing = take_steps(contestant, options.step.rounds);
     alone = timing.median();
     costs.gradient_bytes = static_cast<double>(contestant.gradient_bytes());
     result["alone"].push_back({{"batch", batch}, {"step", to_json(timing)}});
     say(fmt::format("{:>12} {:>12.3f} {:>22.2f}", batch, alone, static_cast<double>(batch) / alone));
+    if (batch == mine && session.size() > 1) {
+      without_company = take_steps_alone(contestant, session, options.step.rounds).median();
+      say(fmt::format("{:>12} {:>12.3f} {:>22.2f}  while the other ranks wait", batch, without_company,
+                      static_cast<double>(batch) / without_company));
+      result["one_rank_while_others_wait"] = without_company;
+    }
+  }
+  say(fmt::format("\n{:>12} {:>12} {:>22}  batch {}", "size", "s a step", "images/s a rank", mine));
+  for (const auto& [height, width] : options.sizes) {
+    StepBench step = options.step;
+    step.height = height;
+    step.width = width;
+    const data::Dataset of_size = make_noise_samples(step, mine, device);
+    Contestant contestant(of_size, step, session, with_batch(config, mine), dist::make_solo_communicator());
+    const Timing timing = take_steps(contestant, step.rounds);
+    result["sizes"].push_back({{"height", height}, {"width", width}, {"step", to_json(timing)}});
+    say(fmt::format("{:>12} {:>12.3f} {:>22.2f}", fmt::format("{} x {}", height, width), timing.median(),
+                    static_cast<double>(mine) / timing.median()));
   }
   if (session.size() == 1) {
     say("\nUnder mpirun -np 2 or more it also measures sums, and models more ranks.");
@@ -152,7 +187,7 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
 
   std::int64_t num_sums = 0;
   {
-    Contestant counted(options.step, session, with_batch(config, 2 * mine), device,
+    Contestant counted(samples, options.step, session, with_batch(config, 2 * mine),
                        std::make_unique<Counting>(num_sums));
     counted.take_step();
   }
@@ -163,7 +198,7 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
   costs.bandwidth = ring_factor(ranks_here) * costs.gradient_bytes / large.median();
   costs.latency = small.median();
   costs.small_sums = static_cast<double>(num_sums);
-  Contestant together(options.step, session, with_batch(config, mine * session.size()), device,
+  Contestant together(samples, options.step, session, with_batch(config, mine * session.size()),
                       dist::make_communicator(session, device.type()));
   const double measured = take_steps(together, options.step.rounds).median();
   say(
@@ -188,6 +223,9 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
     say(fmt::format("{:>8} {:>12.3f} {:>14.2f} {:>12.1f} %  {}", ranks, seconds, images, 100.0 * alone / seconds,
                     is_measured ? "measured" : "modelled"));
   }
+  const double gain = ranks_here * without_company / measured;
+  result["work_of_all_ranks_to_one"] = gain;
+  say(fmt::format("\n{} ranks do {:.2f} times the work of one that has the machine to itself.", session.size(), gain));
   say(
       fmt::format("\nThe model: a rank's own time at {} images, plus 2 (N - 1) / N times the gradient's bytes over a "
                   "link's measured rate,\nplus the small sums with a latency that grows by log2 N. It knows nothing "

@@ -4,7 +4,6 @@
 
 #include <sys/resource.h>
 
-#include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -14,7 +13,8 @@
 #include "core/log.hpp"
 #include "dist/communicator.hpp"
 #include "launch/bench_contestant.hpp"
-#include "launch/peer_process.hpp"
+#include "launch/bench_phases.hpp"
+#include "launch/peer_steps.hpp"
 #include "train/setup.hpp"
 
 namespace xtasc::launch {
@@ -41,82 +41,40 @@ std::int64_t peak_resident_bytes() {
   return usage.ru_maxrss * 1024;
 }
 
-/// The peer's two forms, with one timing each.
-class PeerSteps {
- public:
-  PeerSteps(const StepBench& options, const config::RunConfig& config)
-      : process_("bench_step.py",
-                 {"--system", std::string(config::name(config.model.system)), "--encoder",
-                  std::string(config::name(config.model.encoder)), "--precision",
-                  std::string(config::name(config.run.precision)), "--classes", std::to_string(options.num_classes),
-                  "--height", std::to_string(options.height), "--width", std::to_string(options.width), "--batch",
-                  std::to_string(config.train.batch_size), "--threads", std::to_string(at::get_num_threads())}) {}
-
-  /// One step of each form. \param own_seconds  of our step in this round
-  void take_turn(double own_seconds) {
-    for (Form& form : forms_) {
-      const nlohmann::json answer = process_.ask(form.name);
-      form.step.seconds.push_back(answer.at("seconds").get<double>());
-      form.ratio.seconds.push_back(form.step.seconds.back() / own_seconds);
-      form.peak_bytes = answer.at("peak_bytes").get<std::int64_t>();
-    }
-  }
-
-  /// What was measured, printed too.
-  [[nodiscard]] nlohmann::json report() const {
-    nlohmann::json result = {{"about", nlohmann::json::parse(process_.greeting())}};
-    constexpr double kMebibyte = 1024.0 * 1024.0;
-    for (const Form& form : forms_) {
-      result[form.name] = {
-          {"step", to_json(form.step)}, {"ratio", to_json(form.ratio)}, {"peak_bytes", form.peak_bytes}};
-      fmt::print(
-          "PyTorch, {:<6} {:.3f} s a step ({:.3f} to {:.3f}): {:.2f} times ours ({:.2f} to {:.2f}), {:.0f} MiB\n",
-          form.name + ":", form.step.median(), form.step.min(), form.step.max(), form.ratio.median(), form.ratio.min(),
-          form.ratio.max(), static_cast<double>(form.peak_bytes) / kMebibyte);
-    }
-    return result;
-  }
-
- private:
-  struct Form {
-    std::string name;
-    Timing step, ratio;
-    std::int64_t peak_bytes = 0;  ///< of the peer's process, with the forms before this one
-  };
-
-  PeerProcess process_;
-  std::array<Form, 2> forms_ = {Form{"best", {}, {}}, Form{"eager", {}, {}}};
-};
-
 }  // namespace
 
 nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& session, const config::RunConfig& config) {
   const at::Device device = train::choose_device(config.run.device, session);
   train::configure_torch(config, session);
-  Contestant contestant(options, session, config, device, dist::make_communicator(session, device.type()));
   if (options.peer &&
       (session.size() > 1 || !device.is_cpu() ||
        (config.run.precision != config::Precision::fp32 && config.run.precision != config::Precision::bf16))) {
     fail_usage("--peer compares one rank on the CPU, in fp32 or bf16");
   }
+  const data::Dataset samples = make_noise_samples(options, config.train.batch_size, device);
+  Contestant contestant(samples, options, session, config, dist::make_communicator(session, device.type()));
   std::optional<PeerSteps> peer;
-  Timing timing;
+  if (options.peer) {
+    peer.emplace(options, config, contestant);
+  }
   contestant.take_step();  // the first one also makes oneDNN's kernels
+  const at::Tensor first_losses = contestant.losses().cpu();
+  Timing timing;
   for (int round = 0; round < options.rounds; ++round) {
     timing.seconds.push_back(contestant.take_step());
-    if (options.peer) {  // taking turns, so that all meet the same disturbances
-      if (!peer) {
-        peer.emplace(options, config);
-      }
+    if (peer) {  // taking turns, so that all meet the same disturbances
       peer->take_turn(timing.seconds.back());
     }
   }
+  const PhaseTable phases(contestant, options, session, config, device);
+
   const double images = static_cast<double>(config.train.batch_size) / timing.median();
   nlohmann::json result = describe(options, session, config, device);
   result["seconds_per_step"] = timing.median();
   result["step"] = to_json(timing);
   result["images_per_second"] = images;
   result["peak_bytes"] = peak_resident_bytes();
+  result["phases"] = phases.json();
   if (session.rank() == 0) {
     fmt::print("{} {} {}, {} classes, {} x {}, batch {}, {} rank{}, {}\n", config::name(config.model.system),
                config::name(config.model.encoder), config::name(config.run.precision), options.num_classes,
@@ -124,10 +82,11 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
                train::describe_device(device));
     fmt::print("{:.3f} s a step ({:.3f} to {:.3f} in {} steps), {:.2f} images/s\n", timing.median(), timing.min(),
                timing.max(), options.rounds, images);
-    fmt::print("{:.0f} MiB resident at most\n", static_cast<double>(peak_resident_bytes()) / (1024.0 * 1024.0));
+    fmt::print("{:.0f} MiB resident at most\n\n{}", static_cast<double>(peak_resident_bytes()) / (1024.0 * 1024.0),
+               phases.text());
   }
   if (peer) {
-    result["peer"] = peer->report();
+    result["peer"] = peer->report(first_losses);
   }
   return result;
 }
@@ -136,6 +95,7 @@ nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession&
                                const config::RunConfig& config) {
   const at::Device device = train::choose_device(config.run.device, session);
   train::configure_torch(config, session);
+  const data::Dataset samples = make_noise_samples(options, config.train.batch_size, device);
   std::vector<config::Weighting> methods;
   std::vector<std::unique_ptr<Contestant>> contestants;
   for (std::size_t i = 0; i < config::names<config::Weighting>().size(); ++i) {
@@ -143,7 +103,7 @@ nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession&
     config::RunConfig with_method = config;
     with_method.weighting = {.method = method};
     methods.push_back(method);
-    contestants.push_back(std::make_unique<Contestant>(options, session, with_method, device,
+    contestants.push_back(std::make_unique<Contestant>(samples, options, session, with_method,
                                                        dist::make_communicator(session, device.type())));
     contestants.back()->take_step();
   }

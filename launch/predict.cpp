@@ -16,6 +16,7 @@
 #include "io/npy.hpp"
 #include "launch/model_source.hpp"
 #include "launch/ranks.hpp"
+#include "launch/size_option.hpp"
 #include "pack/reader.hpp"
 #include "results/provenance.hpp"
 #include "results/run_folder.hpp"
@@ -57,18 +58,6 @@ std::vector<T> values_of(const at::Tensor& tensor) {
   return {data, data + flat.numel()};
 }
 
-std::pair<std::int64_t, std::int64_t> parse_size(const std::string& text) {
-  std::int64_t height = 0;
-  std::int64_t width = 0;
-  int used = 0;
-  if (std::sscanf(text.c_str(), "%ldx%ld%n", &height, &width, &used) != 2 ||
-      static_cast<std::size_t>(used) != text.size()) {
-    fail_usage("--size must be HEIGHTxWIDTH, e.g. 288x384, found \"{}\"", text);
-  }
-  pack::check_size(height, width);
-  return {height, width};
-}
-
 DataFacts facts_of(const pack::Reader& reader, const std::string& label_set_name) {
   const pack::Schema& schema = reader.schema();
   const pack::LabelSet& set = schema.label_sets[data::find_label_set(schema, label_set_name)];
@@ -107,7 +96,7 @@ DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
     facts.class_colors = figure::default_class_colors(num_classes);
   }
   if (!options.size.empty()) {
-    std::tie(facts.height, facts.width) = parse_size(options.size);
+    std::tie(facts.height, facts.width) = launch::parse_size("--size", options.size);
   }
   if (facts.height == 0) {
     fail_usage("--size HxW is needed: neither a run nor a pack tells the size that the net was trained at");

@@ -8,6 +8,7 @@
 #endif
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 
@@ -16,6 +17,7 @@
 #include "data/sampler.hpp"
 #include "launch/selftest_checks.hpp"
 #include "launch/selftest_trial.hpp"
+#include "loss/consistency.hpp"
 #include "model/batch_norm.hpp"
 #include "model/upsample.hpp"
 #include "train/captured_step.hpp"
@@ -153,6 +155,37 @@ Finding upsample_is_right(const Machine& machine, at::ScalarType type, double bo
   Worst worst;
   worst.add(deviation(y, y_exact), "output");
   worst.add(deviation(gradient, gradient_exact), "gradient");
+  return at_most(worst.value, bound, worst.name);
+}
+
+/// The losses in one pass, which CUDA's kernels compute on a GPU, against the plain ones in fp64: sums and gradients.
+Finding fused_losses_are_right(const Machine& machine, at::ScalarType type, double bound) {
+  const data::Batch batch = trial_batch(8, 3);
+  const at::Generator generator = at::detail::createCPUGenerator(8);
+  const std::int64_t n = batch.label_nhw.size(0), height = batch.label_nhw.size(1), width = batch.label_nhw.size(2);
+  std::array<at::Tensor, 4> predictions;  // seg, depth, and the transferred ones the other way round
+  for (std::size_t i = 0; i < 4; ++i) {
+    predictions[i] = at::randn({n, i == 0 || i == 3 ? 7 : 1, height, width}, generator, at::kDouble).to(type);
+  }
+  const auto both = [&](at::Device device, at::ScalarType as, loss::LossForm form) {
+    std::array<at::Tensor, 4> x;
+    for (std::size_t i = 0; i < 4; ++i) {
+      x[i] = predictions[i].to(device, as).requires_grad_(true);
+    }
+    const loss::TaskLosses all =
+        loss::task_losses(config::System::xtasc, {}, {x[0], x[1], x[2], x[3]},
+                          {batch.label_nhw.to(device), batch.depth_n1hw.to(type).to(device, as)}, form);
+    const at::Tensor sums = at::stack({all.seg.sum, all.depth.sum, all.seg_to_depth.sum, all.depth_to_seg.sum});
+    sums.sum().backward();
+    return std::array{sums.detach().cpu(), x[0].grad().cpu(), x[1].grad().cpu(), x[2].grad().cpu(), x[3].grad().cpu()};
+  };
+  const auto found = both(machine.device, type, loss::LossForm::fused);
+  const auto exact = both(at::kCPU, at::kDouble, loss::LossForm::plain);
+  Worst worst;
+  constexpr std::array kNames = {"sums", "gradient of seg", "of depth", "of seg to depth", "of depth to seg"};
+  for (std::size_t i = 0; i < kNames.size(); ++i) {
+    worst.add(deviation(found[i], exact[i]), kNames[i]);
+  }
   return at_most(worst.value, bound, worst.name);
 }
 
@@ -350,6 +383,8 @@ void check_device(CheckRunner& runner, const Machine& machine) {
   run("upsample in fp64 against ATen's", [&] { return upsample_is_right(machine, at::kDouble, 1e-13); });
   run("upsample in fp32", [&] { return upsample_is_right(machine, at::kFloat, 1e-5); });
   run("upsample in bf16", [&] { return upsample_is_right(machine, at::kBFloat16, 1e-2); });
+  run("losses in one pass in fp64 against ATen's", [&] { return fused_losses_are_right(machine, at::kDouble, 1e-13); });
+  run("losses in one pass in fp32", [&] { return fused_losses_are_right(machine, at::kFloat, 1e-5); });
   run("augmentation: label and depth the same bits, image", [&] { return augmentation_is_right(machine); });
   run("the same 2 steps twice in fp32", [&] { return same_bits_twice(machine, Precision::fp32); });
   run("the same 2 steps twice in bf16", [&] { return same_bits_twice(machine, Precision::bf16); });

@@ -16,7 +16,8 @@ import sysconfig
 from pathlib import Path
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
-KERNELS = {"augment_kernel": 1, "upsample_kernel": 3, "upsample_gradient_kernel": 3}  # and how many types each serves
+KERNELS = {"augment_kernel": 1, "upsample_kernel": 3, "upsample_gradient_kernel": 3, "fused_losses_kernel": 2,
+           "fused_gradients_kernel": 2}  # and how many types each serves
 SKIPPED = 77
 
 
@@ -33,7 +34,7 @@ def kernels_by_architecture(listing: str) -> dict[str, list[str]]:
     for line in listing.splitlines():
         if match := re.match(r"arch = (\w+)", line):
             architecture = match[1]
-        elif match := re.search(r"STO_ENTRY\s+_Z\S*?\d((?:augment|upsample)\w*?_kernel)(?=I|E)", line):
+        elif match := re.search(r"STO_ENTRY\s+_Z\S*?\d((?:augment|upsample|fused)\w*?_kernel)(?=I|E)", line):
             found.setdefault(architecture, []).append(match[1])
     return found
 

@@ -111,6 +111,15 @@ Batch Dataset::gather(const std::vector<SampleView>& views) const {
 #endif
 }
 
+Batch draw_batch(const Dataset& train, std::span<const std::int64_t> samples, const AugmentationOptions& options,
+                 std::uint64_t seed, std::int64_t epoch) {
+  std::vector<Augmentation> augmentations;
+  for (const std::int64_t sample : samples) {
+    augmentations.push_back(draw_augmentation(options, seed, epoch, sample, train.height(), train.width()));
+  }
+  return train.batch(samples, augmentations);
+}
+
 std::size_t find_label_set(const pack::Schema& schema, const std::string& name) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < schema.label_sets.size(); ++i) {

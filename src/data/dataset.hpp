@@ -31,6 +31,7 @@ class Dataset {
   [[nodiscard]] std::int64_t size() const { return size_; }
   [[nodiscard]] std::int64_t height() const { return store_.height; }
   [[nodiscard]] std::int64_t width() const { return store_.width; }
+  [[nodiscard]] at::Device device() const { return image_.device(); }
 
   /// The samples with their augmentations; as many of one as of the other.
   [[nodiscard]] Batch batch(std::span<const std::int64_t> samples, std::span<const Augmentation> augmentations) const;
@@ -46,6 +47,10 @@ class Dataset {
   at::Tensor image_, label_, depth_;
   SampleStore store_{};
 };
+
+/// The samples as an epoch augments them: a function of (seed, epoch, sample).
+[[nodiscard]] Batch draw_batch(const Dataset& train, std::span<const std::int64_t> samples,
+                               const AugmentationOptions& options, std::uint64_t seed, std::int64_t epoch);
 
 /// Index of the label set that `name` means in a pack; empty: the first.
 /// \throws Error (exit code 2) with the names that the pack has.

@@ -55,16 +55,17 @@ class MpiCommunicator final : public Communicator {
   [[nodiscard]] std::string_view backend() const override { return "MPI"; }
 
  private:
-  /// MPI counts in int: larger tensors go in pieces.
+  /// In pieces that stay in the caches while ranks of a host pass them on, and since MPI counts in int.
   template <typename Call>
   static void for_each_piece(const at::Tensor& tensor, const Call& call) {
     xtasc::check(tensor.is_cpu() && tensor.is_non_overlapping_and_dense(),
                  "MPI communicator: a dense host tensor expected, found one on {}", tensor.device().str());
-    constexpr std::int64_t kPiece = std::int64_t{1} << 30;
+    constexpr std::int64_t kPieceBytes = 1 << 20;
     const MPI_Datatype type = mpi_type(tensor.scalar_type());
     auto* bytes = static_cast<std::byte*>(tensor.mutable_data_ptr());
-    for (std::int64_t first = 0; first < tensor.numel(); first += kPiece) {
-      const std::int64_t count = std::min(kPiece, tensor.numel() - first);
+    const std::int64_t piece = kPieceBytes / static_cast<std::int64_t>(tensor.element_size());
+    for (std::int64_t first = 0; first < tensor.numel(); first += piece) {
+      const std::int64_t count = std::min(piece, tensor.numel() - first);
       call(bytes + static_cast<std::size_t>(first) * tensor.element_size(), static_cast<int>(count), type);
     }
   }

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "core/error.hpp"
+#include "loss/fused.hpp"
 #include "loss/transferred.hpp"
 
 namespace xtasc::loss {
@@ -40,7 +41,10 @@ SummedLoss consistent_segmentation(const config::LossSection& options, const Los
 }  // namespace
 
 TaskLosses task_losses(config::System system, const config::LossSection& options, const LossInputs& predictions,
-                       const Targets& targets) {
+                       const Targets& targets, LossForm form) {
+  if (form == LossForm::fused && suits_fused(system, options, predictions)) {
+    return fused_task_losses(system, options, predictions, targets);
+  }
   TaskLosses losses;
   const at::Tensor valid = targets.depth_n1hw > 0;
   if (config::has_segmentation(system)) {

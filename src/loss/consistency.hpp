@@ -24,6 +24,11 @@ struct TaskLosses {
   SummedLoss seg, depth, seg_to_depth, depth_to_seg;
 };
 
+enum class LossForm {
+  plain,  ///< by ATen's operations, each task's graph apart from the other's
+  fused,  ///< one pass over everything, where there is one (fused.hpp): the same but for rounding
+};
+
 /// Losses of a batch by a system.
 ///
 /// xtasc: a transferred prediction is held to the other task's direct prediction, detached (cross-task consistency, eq.
@@ -37,6 +42,7 @@ struct TaskLosses {
 /// Source: Nakano et al. 2021, eq. 3, 8, 11 to 15; where SPEC section 2 departs from the 2021 code, SPEC holds, and the
 /// functions called here say how.
 [[nodiscard]] TaskLosses task_losses(config::System system, const config::LossSection& options,
-                                     const LossInputs& predictions, const Targets& targets);
+                                     const LossInputs& predictions, const Targets& targets,
+                                     LossForm form = LossForm::plain);
 
 }  // namespace xtasc::loss

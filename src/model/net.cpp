@@ -43,17 +43,17 @@ Predictions Net::decode_direct(const Features& features, const Mode& mode) const
   return predictions;
 }
 
-Predictions Net::decode(const Features& features, const Mode& mode) const {
-  Predictions predictions = decode_direct(features, mode);
+void Net::transfer(Predictions& predictions, const Mode& mode) const {
   if (seg_to_depth_) {
     predictions.seg_to_depth = seg_to_depth_->forward(at::log_softmax(predictions.seg, 1), mode);
     predictions.depth_to_seg = depth_to_seg_->forward(predictions.depth, mode);
   }
-  return predictions;
 }
 
 Predictions Net::forward(const at::Tensor& image_n3hw, const Mode& mode) const {
-  return decode(encode(image_n3hw, mode), mode);
+  Predictions predictions = forward_direct(image_n3hw, mode);
+  transfer(predictions, mode);
+  return predictions;
 }
 
 Predictions Net::forward_direct(const at::Tensor& image_n3hw, const Mode& mode) const {

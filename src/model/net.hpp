@@ -28,12 +28,14 @@ class Net {
   Net(const config::ModelSection& options, std::int64_t num_classes, std::uint64_t seed, at::Device device,
       at::ScalarType dtype);
 
-  /// image: (N, 3, H, W), normalised, H and W multiples of 32. The same as decode(encode(image)).
+  /// image: (N, 3, H, W), normalised, H and W multiples of 32. The three parts below, one after another.
   [[nodiscard]] Predictions forward(const at::Tensor& image_n3hw, const Mode& mode) const;
-  /// What all tasks share.
+  /// What all tasks share; every parameter of what follows works for one task only.
   [[nodiscard]] Features encode(const at::Tensor& image_n3hw, const Mode& mode) const;
-  /// What follows the encoder: every parameter here works for one task only.
-  [[nodiscard]] Predictions decode(const Features& features, const Mode& mode) const;
+  /// The direct predictions.
+  [[nodiscard]] Predictions decode_direct(const Features& features, const Mode& mode) const;
+  /// Adds the transferred predictions, where the system has task-transfer nets.
+  void transfer(Predictions& predictions, const Mode& mode) const;
   /// The same without the task-transfer nets: all that inference needs.
   [[nodiscard]] Predictions forward_direct(const at::Tensor& image_n3hw, const Mode& mode) const;
 
@@ -49,8 +51,6 @@ class Net {
   [[nodiscard]] std::int64_t num_classes() const { return num_classes_; }
 
  private:
-  [[nodiscard]] Predictions decode_direct(const Features& features, const Mode& mode) const;
-
   ParameterSet parameters_;
   std::int64_t num_classes_;
   ResNet encoder_;

@@ -125,27 +125,27 @@ ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, st
                         std::int64_t classes) {
   const config::ModelSection& model = config.model;
   const auto pixels = static_cast<double>(height * width);
-  const double encoder = encoder_work(model.encoder, pixels);
-  double forward = encoder;
+  ImageWork work = {.encoder = encoder_work(model.encoder, pixels)};
   if (config::has_segmentation(model.system)) {
-    forward += decoder_work(model.encoder, model.decoder_width, classes, pixels);
+    work.decoders += decoder_work(model.encoder, model.decoder_width, classes, pixels);
   }
   if (config::has_depth(model.system)) {
-    forward += decoder_work(model.encoder, model.decoder_width, 1, pixels);
+    work.decoders += decoder_work(model.encoder, model.decoder_width, 1, pixels);
   }
   if (config::has_transfer(model.system)) {
-    forward += transfer_work(model.ttnet_widths, classes, 1, pixels);
-    forward += transfer_work(model.ttnet_widths, 1, classes, pixels);
+    work.transfer_nets = transfer_work(model.ttnet_widths, classes, 1, pixels) +
+                         transfer_work(model.ttnet_widths, 1, classes, pixels);
   }
+  work.forward = work.encoder + work.decoders + work.transfer_nets;
   // Backward costs a forward for the inputs and one for the weights; nobody asks for the image's gradient.
-  double step = 3 * forward - stem_work(pixels);
+  work.step = 3 * work.forward - stem_work(pixels);
   if (needs_gradient_of_each_task(config.weighting.method)) {
-    step += 2 * encoder - stem_work(pixels);
+    work.step += 2 * work.encoder - stem_work(pixels);
   }
   if (config.weighting.method == config::Weighting::famo) {
-    step += forward;  // the batch's losses after the move
+    work.step += work.forward;  // the batch's losses after the move
   }
-  return {.forward = forward, .step = step};
+  return work;
 }
 
 double epochs_of(const config::RunConfig& config, const DataShape& data) {

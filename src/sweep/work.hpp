@@ -7,7 +7,8 @@ namespace xtasc::sweep {
 
 /// Multiply-adds of convolutions for one image, from the layers' shapes; everything else is small beside them.
 struct ImageWork {
-  double forward = 0.0;
+  double encoder = 0.0, decoders = 0.0, transfer_nets = 0.0;  ///< forward
+  double forward = 0.0;                                       ///< their sum
   double step = 0.0;  ///< forward and backward, as the weighting method needs them
 };
 

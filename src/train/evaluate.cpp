@@ -35,7 +35,8 @@ Evaluation evaluate(const config::RunConfig& config, const Learner& learner, con
     summed += sums_and_counts(
         loss::task_losses(config.model.system, config.loss,
                           {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
-                          {batch.label_nhw, batch.depth_n1hw.to(learner.types.storage)}),
+                          {batch.label_nhw, batch.depth_n1hw.to(learner.types.storage)},
+                          mode.rewrites ? loss::LossForm::fused : loss::LossForm::plain),
         device);
     metrics.add(has_segmentation ? predictions.seg.argmax(1) : at::Tensor(), batch.label_nhw, predictions.depth,
                 batch.depth_n1hw);

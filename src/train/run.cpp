@@ -89,14 +89,9 @@ data::Batch next_batch(const Run& run, const Progress& progress, const std::vect
   const auto& config = run.config;
   const data::Range whole = data::global_batch(progress.step_in_epoch, config.train.batch_size, run.train.size());
   const data::Range mine = data::share_of(whole, run.session.rank(), run.session.size());
-  const data::AugmentationOptions options = {.flip = config.data.flip, .scale_crop = config.data.scale_crop};
-  std::vector<std::int64_t> samples(order.begin() + mine.begin, order.begin() + mine.end);
-  std::vector<data::Augmentation> augmentations;
-  for (const std::int64_t sample : samples) {
-    augmentations.push_back(data::draw_augmentation(options, static_cast<std::uint64_t>(config.run.seed),
-                                                    progress.epoch, sample, run.train.height(), run.train.width()));
-  }
-  return run.train.batch(samples, augmentations);
+  return data::draw_batch(run.train, std::span(order).subspan(mine.begin, mine.size()),
+                          {.flip = config.data.flip, .scale_crop = config.data.scale_crop},
+                          static_cast<std::uint64_t>(config.run.seed), progress.epoch);
 }
 
 double learning_rate(const config::TrainSection& train, std::int64_t epoch) {

@@ -70,7 +70,8 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
 loss::TaskLosses Step::losses_of(const model::Predictions& predictions, const data::Batch& batch) const {
   return loss::task_losses(config_.model.system, config_.loss,
                            {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
-                           {batch.label_nhw, batch.depth_n1hw.to(learner_.types.storage)});
+                           {batch.label_nhw, batch.depth_n1hw.to(learner_.types.storage)},
+                           mode_.rewrites && !task_gradients_ ? loss::LossForm::fused : loss::LossForm::plain);
 }
 
 at::Tensor Step::sum_globally(const loss::TaskLosses& losses) const {
@@ -97,14 +98,24 @@ at::Tensor Step::share_of_objective(const loss::TaskLosses& losses, const at::Te
   return objective;
 }
 
+model::Predictions Step::predict(const at::Tensor& image_n3hw) {
+  const model::Net& net = learner_.net;
+  enter(Phase::encoder);
+  const model::Features features = net.encode(image_n3hw, mode_);
+  enter(Phase::decoders);
+  model::Predictions predictions =
+      net.decode_direct(task_gradients_ ? task_gradients_->cut(features) : features, mode_);
+  enter(Phase::transfer_nets);
+  net.transfer(predictions, mode_);
+  return predictions;
+}
+
 StepResult Step::compute(const data::Batch& batch, const weighting::Moment& moment) {
   const auto storage = learner_.types.storage;
-  const model::Net& net = learner_.net;
-  net.parameters().flat_gradients().zero_();
-
-  const model::Predictions predictions =
-      task_gradients_ ? net.decode(task_gradients_->cut(net.encode(batch.image_n3hw, mode_)), mode_)
-                      : net.forward(batch.image_n3hw, mode_);
+  const model::ParameterSet& parameters = learner_.net.parameters();
+  parameters.flat_gradients().zero_();
+  const model::Predictions predictions = predict(batch.image_n3hw);
+  enter(Phase::losses);
   const loss::TaskLosses losses = losses_of(predictions, batch);
   const at::Tensor summed = sum_globally(losses);
   const at::Tensor means = mean_losses(summed);
@@ -113,6 +124,7 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
 
   const at::Tensor counts = summed.narrow(0, 4, 4).clamp_min(1.0).to(storage);
   at::Tensor task_weights = weights.weights;
+  enter(Phase::backward);
   if (task_gradients_) {
     const auto share = [&](weighting::Task task) { return share_of_objective(losses, counts, weights.weights, task); };
     task_weights = task_weights * task_gradients_->backward({share(weighting::kSegmentation), share(weighting::kDepth)},
@@ -122,10 +134,11 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
       gradient_sync_.expect_backward();
     }
     share_of_objective(losses, counts, weights.weights, std::nullopt).backward();
+    enter(Phase::all_reduce);
     gradient_sync_.reduce();
   }
   if (const double max_norm = learner_.weighting->max_norm(); max_norm > 0.0) {
-    clip_norm(net.parameters().flat_gradients(), max_norm);
+    clip_norm(parameters.flat_gradients(), max_norm);
   }
   if (learner_.weighting->needs() == weighting::Needs::losses_after_step) {
     batch_ = batch;
@@ -161,6 +174,7 @@ void Step::update(double learning_rate) {
 }
 
 void Step::update() {
+  enter(Phase::optimizer);
   learner_.adam.step();
   learner_.weighting->update(learning_rate_, batch_ ? losses_after_step() : at::Tensor());
   batch_.reset();

@@ -11,6 +11,7 @@
 #include "dist/gradient_sync.hpp"
 #include "loss/consistency.hpp"
 #include "model/net.hpp"
+#include "train/phase.hpp"
 #include "train/setup.hpp"
 #include "train/task_gradients.hpp"
 
@@ -56,6 +57,9 @@ class Step {
   void set_learning_rate(double learning_rate);
   void update();
 
+  /// Tells `observer` the parts of every step from now on; for measurements. An empty one tells nobody.
+  void observe(PhaseObserver observer) { observer_ = std::move(observer); }
+
   /// Whether compute() and update() ask the same of the device at every step, given tensors at the same addresses.
   [[nodiscard]] bool is_the_same_each_time() const;
 
@@ -69,6 +73,13 @@ class Step {
   /// (2) global, of the batch of the last compute(), by the net as it is now.
   [[nodiscard]] at::Tensor losses_after_step() const;
 
+  void enter(Phase phase) const {
+    if (observer_) {
+      observer_(phase);
+    }
+  }
+  [[nodiscard]] model::Predictions predict(const at::Tensor& image_n3hw);
+
   const config::RunConfig& config_;
   Learner& learner_;
   dist::Communicator& communicator_;
@@ -76,6 +87,7 @@ class Step {
   model::Mode mode_;
   std::optional<TaskGradients> task_gradients_;  ///< for methods that look at each task's gradient
   double learning_rate_ = 0.0;
+  PhaseObserver observer_;
   std::optional<data::Batch> batch_;  ///< of the step under way, for methods that look at it twice
 };
 

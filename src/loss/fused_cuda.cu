@@ -1,0 +1,95 @@
+// Not run on a GPU yet: compiled for every architecture on every build. The arithmetic is fused_element.hpp's, which
+// the CPU's tests run.
+#include <cuda_runtime.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "loss/fused_kernels.hpp"
+
+namespace xtasc::loss {
+
+namespace {
+
+constexpr int kThreads = 128;
+
+/// One block a row: threads add up every 128th pixel, then halves are added to halves, always in this order.
+template <typename T>
+__global__ void fused_losses_kernel(FusedInputs<T> in, double* row_sums) {
+  __shared__ double parts[kThreads][kNumRowSums];
+  for (std::int64_t row = blockIdx.x; row < in.num_rows; row += gridDim.x) {
+    double sums[kNumRowSums] = {};
+    for (std::int32_t x = threadIdx.x; x < in.width; x += kThreads) {
+      add_pixel_losses(in, row * in.width + x, sums);
+    }
+    for (int i = 0; i < kNumRowSums; ++i) {
+      parts[threadIdx.x][i] = sums[i];
+    }
+    for (unsigned half = kThreads / 2; half > 0; half /= 2) {
+      __syncthreads();
+      if (threadIdx.x < half) {
+        for (int i = 0; i < kNumRowSums; ++i) {
+          parts[threadIdx.x][i] += parts[threadIdx.x + half][i];
+        }
+      }
+    }
+    __syncthreads();
+    if (threadIdx.x < kNumRowSums) {
+      row_sums[row * kNumRowSums + threadIdx.x] = parts[0][threadIdx.x];
+    }
+    __syncthreads();
+  }
+}
+
+template <typename T>
+__global__ void fused_gradients_kernel(FusedInputs<T> in, const T* factors, std::int64_t pixels_per_image,
+                                       FusedGradients<T> out) {
+  const std::int64_t num_pixels = in.num_rows * in.width;
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < num_pixels; i += stride) {
+    const T* of_image = factors + 4 * (i / pixels_per_image);
+    write_pixel_gradients(in, i, PixelFactors<T>{of_image[0], of_image[1], of_image[2], of_image[3]}, out);
+  }
+}
+
+unsigned blocks_for(std::int64_t count) {
+  constexpr std::int64_t kMaxBlocks = 65535;
+  return static_cast<unsigned>(count < kMaxBlocks ? count : kMaxBlocks);
+}
+
+void check_launch(const char* kernel) {
+  const cudaError_t error = cudaGetLastError();
+  if (error != cudaSuccess) {
+    throw std::runtime_error(std::string(kernel) + ": " + cudaGetErrorString(error));
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void fused_losses_on_cuda(const FusedInputs<T>& in, double* row_sums, void* stream) {
+  if (in.num_rows > 0) {
+    fused_losses_kernel<<<blocks_for(in.num_rows), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(in, row_sums);
+    check_launch("fused losses kernel");
+  }
+}
+
+template <typename T>
+void fused_gradients_on_cuda(const FusedInputs<T>& in, const T* factors, std::int64_t height,
+                             const FusedGradients<T>& out, void* stream) {
+  const std::int64_t num_pixels = in.num_rows * in.width;
+  if (num_pixels > 0) {
+    fused_gradients_kernel<<<blocks_for((num_pixels + kThreads - 1) / kThreads), kThreads, 0,
+                             static_cast<cudaStream_t>(stream)>>>(in, factors, height * in.width, out);
+    check_launch("fused gradients kernel");
+  }
+}
+
+template void fused_losses_on_cuda(const FusedInputs<float>&, double*, void*);
+template void fused_losses_on_cuda(const FusedInputs<double>&, double*, void*);
+template void fused_gradients_on_cuda(const FusedInputs<float>&, const float*, std::int64_t,
+                                      const FusedGradients<float>&, void*);
+template void fused_gradients_on_cuda(const FusedInputs<double>&, const double*, std::int64_t,
+                                      const FusedGradients<double>&, void*);
+
+}  // namespace xtasc::loss
