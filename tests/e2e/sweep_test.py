@@ -254,8 +254,8 @@ class ManyRuns(SweepCase):
         gpus = {"CUDA_VISIBLE_DEVICES": "3,GPU-7e1d,0,5"}
 
         def run(*arguments: str) -> list[str]:
-            done = subprocess.run(self.command("run", *arguments, *trainer), capture_output=True, text=True, timeout=600,
-                                  cwd=programs.scratch, env=self.environment() | gpus, check=False)
+            done = subprocess.run(self.command("run", *arguments, *trainer), capture_output=True, text=True,
+                                  timeout=600, cwd=programs.scratch, env=self.environment() | gpus, check=False)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             return sorted(path.read_text().strip() for path in (self.folder / "runs/sweep").glob("*/gpus"))
 
