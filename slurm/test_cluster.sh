@@ -114,7 +114,7 @@ PreemptMode=REQUEUE
 GresTypes=gpu
 NodeName=n[1-$NODES] NodeAddr=127.0.0.1 Port=[$((ports + 1))-$((ports + NODES))] \\
   CPUs=$CPUS_PER_NODE RealMemory=4000 Gres=gpu:fake:$GPUS_PER_NODE State=UNKNOWN
-PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=5
+PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=60
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
 TEXT
   echo "CgroupPlugin=cgroup/v1" >"$DIR/cgroup.conf" # else slurmd dies where nothing is mounted on /sys/fs/cgroup

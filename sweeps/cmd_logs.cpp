@@ -59,7 +59,7 @@ Command add_logs(CLI::App& program) {
                           ExitCode::usage, names);
             }
             const sweep::SweepFolder folder{sweep.folder};
-            const auto log = folder.log(runs.front()->id);
+            const auto log = sweep::status_of(folder, *runs.front()).folder / "log.txt";
             std::error_code ignored;
             check(*follow || std::filesystem::exists(log, ignored), "{} has said nothing yet: there is no {}",
                   runs.front()->id, log.string());

@@ -81,10 +81,11 @@ std::string time_text(const sweep::RunCost& cost) {
 
 std::vector<std::string> line_of(const sweep::PlannedRun& run, const sweep::RunStatus& status,
                                  const sweep::RunCost& cost) {
+  const bool is_elsewhere = status.state == sweep::State::done && !status.detail.empty();
   return {run.id,
           run.row,
           fmt::format("{}", run.config.run.seed),
-          std::string(sweep::name(status.state)),
+          is_elsewhere ? fmt::format("done {}", status.detail) : std::string(sweep::name(status.state)),
           fmt::format("{}", run.config.train.epochs),
           time_text(cost),
           cost.source == sweep::CostSource::unknown ? "" : fmt::format("{}", cost.ranks),

@@ -27,36 +27,35 @@ constexpr std::chrono::seconds kPatience{600};
 /// Slurm's own default, for a dry run where no Slurm answers.
 constexpr std::int64_t kDefaultMaxArraySize = 1001;
 
-struct SubmitOptions {
-  SweepChoice choice;
-  std::string site = slurm_file("site.toml");
-  std::string form = slurm_file("job.sbatch.in");
-  std::string trainer;
-  std::vector<std::string> only;
-  bool dry_run = false;
-};
-
 /// The runs to submit, and why the others are left alone.
 struct Choice {
   std::vector<std::string> runs;
   std::vector<std::string> left_alone;  ///< "ID is done"
+  std::size_t num_failed = 0;           ///< of those left alone
 };
 
 Choice choose(const sweep::Sweep& sweep, const SubmitOptions& options, const sweep::SubmittedRuns& submitted) {
   const sweep::SweepFolder folder{sweep.folder};
+  const sweep::Queue queue = sweep::to_queue(submitted);
   Choice choice;
   for (const sweep::PlannedRun* run : sweep::select(sweep, options.only)) {
-    const auto found = submitted.find(run->id);
-    if (folder.run(run->id).is_done()) {
-      choice.left_alone.push_back(fmt::format("{} is done", run->id));
-    } else if (found != submitted.end() && found->second.is_active) {
-      choice.left_alone.push_back(fmt::format("{} is {} as job {}", run->id,
-                                              found->second.nodes.empty() ? "queued" : "running", found->second.job));
-    } else if (sweep::lock_holder(folder.claim(run->id)) || results::is_locked(folder.run(run->id))) {
-      choice.left_alone.push_back(fmt::format("{} is running", run->id));
-    } else {
-      choice.runs.push_back(run->id);
+    sweep::RunStatus status = sweep::status_of(folder, *run, queue);
+    sweep::Verdict verdict = sweep::verdict_on(status.state);
+    const bool may_run = verdict == sweep::Verdict::start || verdict == sweep::Verdict::has_failed;
+    if (may_run && results::is_locked(folder.run(run->id))) {  // by xtasc-train alone, maybe on another machine
+      status.state = sweep::State::running;
+      status.detail.clear();
+      verdict = sweep::Verdict::is_under_way;
     }
+    if (verdict == sweep::Verdict::start) {
+      choice.runs.push_back(run->id);
+      continue;
+    }
+    choice.num_failed += verdict == sweep::Verdict::has_failed ? 1 : 0;
+    const bool is_told = verdict != sweep::Verdict::is_done && !status.detail.empty();
+    choice.left_alone.push_back(
+        fmt::format("{} {} {}{}{}", run->id, status.state == sweep::State::failed ? "has" : "is",
+                    sweep::name(status.state), is_told ? ": " : "", is_told ? status.detail : ""));
   }
   return choice;
 }
@@ -93,9 +92,12 @@ std::string plural(std::size_t count, const char* word) {
   return fmt::format("{} {}{}", count, word, count == 1 ? "" : "s");
 }
 
-void print_left_alone(const Choice& choice) {
+void print_left_alone(const sweep::Sweep& sweep, const Choice& choice) {
   for (const std::string& line : choice.left_alone) {
     fmt::print("{}\n", line);
+  }
+  if (choice.num_failed > 0) {
+    fmt::print("{}\n", sweep::left_alone_text(sweep, choice.num_failed));
   }
 }
 
@@ -115,7 +117,7 @@ ExitCode print_dry_run(const sweep::Sweep& sweep, const sweep::Site& site, const
   std::int64_t max_array_size = kDefaultMaxArraySize;
   const auto submitted = ask_if_possible(sweep::read_submissions({sweep.folder}), max_array_size);
   const Choice choice = choose(sweep, options, submitted);
-  print_left_alone(choice);
+  print_left_alone(sweep, choice);
   const std::string hash = io::digest_hex(io::read_file(sweep::find_trainer(options.trainer))).substr(0, 12);
   const auto arrays = split(choice.runs, site, max_array_size);
   for (const auto& runs : arrays) {
@@ -133,7 +135,9 @@ ExitCode print_dry_run(const sweep::Sweep& sweep, const sweep::Site& site, const
   return ExitCode::success;
 }
 
-ExitCode submit(const SubmitOptions& options) {
+}  // namespace
+
+ExitCode submit_runs(const SubmitOptions& options) {
   const sweep::Sweep sweep = options.choice.read();
   const sweep::Site site = sweep::read_site(options.site);
   if (options.dry_run) {
@@ -149,7 +153,7 @@ ExitCode submit(const SubmitOptions& options) {
   const auto jobs = sweep::find_lost_answers(submissions, slurm);
   sweep::link_finished_runs(sweep);
   const Choice choice = choose(sweep, options, sweep::submitted_runs(submissions, jobs));
-  print_left_alone(choice);
+  print_left_alone(sweep, choice);
   if (choice.runs.empty()) {
     fmt::print("nothing to submit\n");
     return ExitCode::success;
@@ -183,18 +187,21 @@ ExitCode submit(const SubmitOptions& options) {
   return ExitCode::success;
 }
 
-}  // namespace
+void add_site_options(CLI::App& app, SubmitOptions& options) {
+  app.add_option("--site", options.site, "All that is local to the cluster (.toml)")->capture_default_str();
+  app.add_option("--template", options.form, "The batch script's form")->capture_default_str();
+}
 
 Command add_submit(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("submit", "Hand a sweep's runs to Slurm, all that are not done or under way");
+  CLI::App* app =
+      program.add_subcommand("submit", "Hand a sweep's runs to Slurm, all that are not done, failed or under way");
   const auto options = std::make_shared<SubmitOptions>();
   add_sweep_choice(*app, options->choice);
-  app->add_option("--site", options->site, "All that is local to the cluster (.toml)")->capture_default_str();
   add_only(*app, options->only);
   app->add_flag("--dry-run", options->dry_run, "Print what would be submitted, and submit nothing");
   app->add_option("--trainer", options->trainer, "The program of a run; default: xtasc-train beside this one");
-  app->add_option("--template", options->form, "The batch script's form")->capture_default_str();
-  return {app, [options] { return submit(*options); }};
+  add_site_options(*app, *options);
+  return {app, [options] { return submit_runs(*options); }};
 }
 
 }  // namespace xtasc::sweeps

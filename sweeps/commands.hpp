@@ -21,6 +21,9 @@ struct Command {
   std::function<ExitCode()> run;
 };
 
+/// A file of slurm/: in a bundle beside the program, else in the source.
+[[nodiscard]] std::string slurm_file(const char* name);
+
 /// Which sweep: a file, and assignments for all of its runs.
 struct SweepChoice {
   std::string file;
@@ -34,11 +37,23 @@ void add_sweep_choice(CLI::App& app, SweepChoice& choice);
 
 /// Adds --only.
 void add_only(CLI::App& app, std::vector<std::string>& only);
+
+/// What submit is told.
+struct SubmitOptions {
+  SweepChoice choice;
+  std::string site = slurm_file("site.toml");
+  std::string form = slurm_file("job.sbatch.in");
+  std::string trainer;
+  std::vector<std::string> only;
+  bool dry_run = false;
+};
+/// Adds --site, --template.
+void add_site_options(CLI::App& app, SubmitOptions& options);
+/// Hands to Slurm what is not done, failed or under way.
+ExitCode submit_runs(const SubmitOptions& options);
+
 /// Adds --jobs, --ranks, --only, --max-failures, --trainer.
 void add_local_options(CLI::App& app, sweep::LocalOptions& options);
-
-/// A file of slurm/: in a bundle beside the program, else in the source.
-[[nodiscard]] std::string slurm_file(const char* name);
 
 /// What the cluster says of the sweep's runs; empty where nothing was ever submitted. Waits for Slurm to answer.
 /// \throws Error when it does not

@@ -71,7 +71,7 @@ void add_columns(Sheet& sheet, const PublishedTable& table) {
   if (has_delta_m(table)) {
     const std::string group = "Performance (higher)";
     columns.push_back({.key = "delta_m_paper", .header = "Delta_m paper", .levels = {group, "Delta_m", "paper"}});
-    columns.push_back({.key = "delta_m_eq_17", .header = "eq. 17", .levels = {group, "Delta_m", "eq. 17"}});
+    columns.push_back({.key = "delta_m_eq_17", .header = "Delta_m eq. 17", .levels = {group, "Delta_m", "eq. 17"}});
     columns.push_back(
         {.key = "delta_m", .header = "Delta_m ours", .levels = {group, "Delta_m", "ours"}, .has_deviation = true});
   }
@@ -136,9 +136,10 @@ void add_delta_m(SheetRow& line, Sheet& sheet, const PublishedTable& table, cons
   }
   Cell ours = group == nullptr ? Cell{} : delta_m_cell(*group, sheet);
   if (group != nullptr && !ours.value) {
-    ours.footnotes.push_back(sheet.add_footnote(
-        fmt::format("Delta_m needs a finished Base ST-Net: `xtasc-sweep run sweeps/table_{}.toml` makes it",
-                    table.data->baseline_table)));
+    ours.footnotes.push_back(sheet.add_footnote(fmt::format(
+        "Delta_m needs a finished Base ST-Net: `xtasc-sweep run sweeps/table_{}.toml --only \"Base ST-Net\"`"
+        " makes it",
+        table.data->baseline_table)));
   }
   for (Cell* cell : {&printed, &recomputed, &ours}) {
     line.cells.push_back(std::move(*cell));
@@ -150,7 +151,8 @@ std::string caption_of(const PublishedTable& table, const PaperMatch& match, Pro
       "`{}` protocol, {} checkpoint. {} Ours: mean +- sample standard deviation over seeds; paper: as published. mIoU "
       "and PixAcc in %, AbsErr in {}, RelErr a ratio.{} {}",
       name(protocol), name(checkpoint), protocol_text(protocol), table.data->abs_err_unit,
-      has_delta_m(table) ? " eq. 17: Delta_m in %, recomputed from the published figures." : "", kBestRule);
+      has_delta_m(table) ? " Delta_m in %; eq. 17: recomputed from the published figures by the paper's eq. 17." : "",
+      kBestRule);
   const auto shown = std::ranges::find_if(match.groups, [](const SeedGroup* group) { return group != nullptr; });
   if (shown != match.groups.end()) {
     const Provenance& from = (*shown)->first().provenance;
@@ -161,28 +163,41 @@ std::string caption_of(const PublishedTable& table, const PaperMatch& match, Pro
   return text;
 }
 
+/// A note to each missing row: the command that makes it. Called after all others have their numbers.
+void add_commands(Sheet& sheet, const PublishedTable& table, const PaperMatch& match) {
+  const auto seeds = static_cast<std::size_t>(
+      std::distance(sheet.columns.begin(), std::ranges::find(sheet.columns, "seeds", &Column::key)));
+  for (std::size_t i = 0; i < match.rows.size(); ++i) {
+    if (is_ours(match.rows[i]) && match.groups[i] == nullptr) {
+      sheet.rows[i].cells.at(seeds).footnotes.push_back(sheet.add_footnote(fmt::format(
+          "Missing: `xtasc-sweep run {} --only \"{}\"` makes it", table.sweep, sweep_row_of(table, match.rows[i]))));
+    }
+  }
+}
+
 void add_remarks(Sheet& sheet, const PublishedTable& table, const PaperMatch& match) {
-  std::vector<std::string> missing;
+  int num_missing = 0;
   bool has_others = false;
   for (std::size_t i = 0; i < match.rows.size(); ++i) {
     const PublishedRow& row = match.rows[i];
     has_others = has_others || !is_ours(row);
-    if (is_ours(row) && match.groups[i] == nullptr) {
-      const std::string word = table.layout == PaperLayout::weightings ? fmt::format(" ({})", row.weighting) : "";
-      missing.push_back(table.layout == PaperLayout::encoders ? "ResNet-" + encoder_text(row) : row.model + word);
-    }
+    num_missing += is_ours(row) && match.groups[i] == nullptr ? 1 : 0;
   }
   if (has_others) {
     sheet.remarks.push_back("Other authors' systems are not part of this software: their published figures only");
   }
   if (std::ranges::any_of(match.rows, &PublishedRow::is_pretrained)) {
-    sheet.remarks.push_back("* weights pretrained on ImageNet");
+    sheet.remarks.push_back("34 *: weights pretrained on ImageNet");
   }
-  if (!missing.empty()) {
-    sheet.remarks.push_back(fmt::format(
-        "Missing: {}. `xtasc-sweep run {}` makes them on this machine, `xtasc-sweep submit {}` on a Slurm cluster{}",
-        fmt::join(missing, ", "), table.sweep, table.sweep,
-        match.departures.empty() ? "" : ", with the paper's settings"));
+  const char* settings = match.departures.empty() ? "" : ", with the paper's settings";
+  if (num_missing == 1) {
+    sheet.remarks.push_back(
+        fmt::format("On a Slurm cluster `xtasc-sweep submit` takes the place of `xtasc-sweep run`{}", settings));
+  } else if (num_missing > 1) {
+    sheet.remarks.push_back(
+        fmt::format("All that is missing: `xtasc-sweep run {}` makes it on this machine, `xtasc-sweep submit {}` on a "
+                    "Slurm cluster{}",
+                    table.sweep, table.sweep, settings));
   }
   if (match.num_other_groups > 0) {
     sheet.remarks.push_back(
@@ -227,6 +242,7 @@ Sheet paper_sheet(const PublishedTable& table, const std::vector<PublishedTable>
   if (has_delta_m(table)) {
     mark_best(sheet, column("delta_m"), Better::higher);
   }
+  add_commands(sheet, table, match);
   add_remarks(sheet, table, match);
   return sheet;
 }

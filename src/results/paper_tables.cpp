@@ -202,6 +202,19 @@ std::string weighting_of(const PublishedTable& table, const PublishedRow& row) {
   return table.layout == PaperLayout::weightings ? row.weighting : "uncertainty";
 }
 
+std::string sweep_row_of(const PublishedTable& table, const PublishedRow& row) {
+  switch (table.layout) {
+    case PaperLayout::models:
+    case PaperLayout::systems:
+      return row.model;
+    case PaperLayout::encoders:
+      return row.encoder + (row.is_pretrained ? ", pretrained" : "");
+    case PaperLayout::weightings:
+      return row.weighting.empty() ? row.model : fmt::format("{}, {}", row.model, row.weighting);
+  }
+  fail("unknown layout {}", static_cast<int>(table.layout));
+}
+
 bool is_ours(const PublishedRow& row) {
   return row.model == "Base ST-Net" || row.model == "Base MT-Net" || row.model == "Align-Net" ||
          row.model == "XTasC-Net";

@@ -56,6 +56,9 @@ struct PublishedTable {
 /// The row's weighting in our runs: I to IV and the encoders' tables use uncertainty weights but for Base ST-Net.
 [[nodiscard]] std::string weighting_of(const PublishedTable& table, const PublishedRow& row);
 
+/// The name of the row in the table's sweep file, as `xtasc-sweep run --only` takes it.
+[[nodiscard]] std::string sweep_row_of(const PublishedTable& table, const PublishedRow& row);
+
 /// Is the row's system one of the four that this software trains?
 [[nodiscard]] bool is_ours(const PublishedRow& row);
 

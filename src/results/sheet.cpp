@@ -31,6 +31,7 @@ std::vector<Column> all_columns(std::span<const Sheet> sheets) {
       }
     }
   }
+  std::ranges::stable_partition(columns, &Column::is_text);  // what a row is, then its figures
   return columns;
 }
 
@@ -46,7 +47,9 @@ std::string csv_line(const Sheet& sheet, const SheetRow& row, const std::vector<
     const Cell* cell = own == sheet.columns.end()
                            ? nullptr
                            : &row.cells.at(static_cast<std::size_t>(std::distance(sheet.columns.begin(), own)));
-    const std::string text = cell == nullptr ? "" : column.is_text ? cell->text : csv_number(cell->value);
+    const std::string text = cell == nullptr  ? ""
+                             : column.is_text ? (cell->text == "-" ? "" : cell->text)
+                                              : csv_number(cell->value);
     line += ',' + csv_field(text);
     line += column.has_deviation ? ',' + (cell == nullptr ? "" : csv_number(cell->deviation)) : "";
     if (cell != nullptr) {

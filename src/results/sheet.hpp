@@ -72,8 +72,8 @@ inline constexpr std::string_view kBestRule = "Bold: the best, where its mean +-
 [[nodiscard]] std::string to_markdown(std::string_view title, std::span<const Sheet> sheets,
                                       std::span<const LeftOutRun> left_out);
 
-/// The sheets as one CSV file: a column `table` with the label, every column that a sheet has, `note` with the row's
-/// footnotes; numbers with all their digits, empty where absent. Quoting as in RFC 4180; lines end in \n.
+/// The sheets as one CSV file: a column `table` with the label, every column that a sheet has, texts first, `note` with
+/// the row's footnotes; numbers with all their digits, empty where absent. Quoting as in RFC 4180; lines end in \n.
 [[nodiscard]] std::string to_csv(std::span<const Sheet> sheets);
 
 /// The sheets as LaTeX tables of the package booktabs, to be \input into a document.

@@ -37,7 +37,9 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 22> kReplace
 std::string latex_code(std::string_view text) {
   std::string result = "\\texttt{";
   for (const char c : text) {
-    result += c == '-' ? "{-}" : latex_text(std::string_view(&c, 1));  // "--" would become a dash
+    result += c == '-'   ? "{-}"         // "--" would become a dash
+              : c == '"' ? "\\char34{}"  // a straight one, to be copied
+                         : latex_text(std::string_view(&c, 1));
   }
   return result + "}";
 }
@@ -106,12 +108,17 @@ std::string header_lines(const Sheet& sheet) {
 
 std::string sheet_latex(const Sheet& sheet) {
   const bool is_wide = sheet.columns.size() > 11;  // as wide as a page at most
+  // LaTeX numbers its tables itself: "Table 1: The paper's Table III. ..."
+  const char* whose = sheet.title.starts_with(fmt::format("Table {}. ", sheet.label)) ? "The paper's " : "";
   std::string text = fmt::format(
       "\\begin{{table*}}[t]\n\\centering\n\\setlength{{\\belowcaptionskip}}{{4pt}}\n\\caption{{{}}}\n\\label{{tab:{}}}"
       "\n\\{}\n"
       "\\setlength{{\\tabcolsep}}{{{}pt}}\n\\begin{{tabular}}{{@{{}}",
-      latex_text(sheet.title + ". " + sheet.caption), sheet.label, is_wide ? "scriptsize" : "footnotesize",
-      is_wide ? 2 : 4);
+      latex_text(fmt::format("{}{}. {}", whose, sheet.title, sheet.caption)), sheet.label,
+      is_wide ? "scriptsize" : "footnotesize",
+      sheet.columns.size() > 13 ? "1.5"
+      : is_wide                 ? "2"
+                                : "4");
   for (const Column& column : sheet.columns) {
     text += column.is_text ? 'l' : 'r';
   }

@@ -47,14 +47,13 @@ const std::pair<std::size_t, std::string>& row_of(const SeedGroup& group, const 
 
 /// The runs that are DONE, and every other with what is known of it.
 results::LoadedRuns load_done(const Sweep& sweep, std::span<const RunStatus> statuses) {
-  const SweepFolder folder{sweep.folder};
   std::vector<fs::path> done;
   results::LoadedRuns loaded;
   for (std::size_t i = 0; i < sweep.runs.size(); ++i) {
     const PlannedRun& run = sweep.runs[i];
     const RunStatus& status = statuses[i];
     if (status.state == State::done) {
-      done.push_back(folder.run(run.id).root);
+      done.push_back(status.folder);
       continue;
     }
     loaded.left_out.push_back(

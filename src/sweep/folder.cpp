@@ -68,27 +68,44 @@ fs::path freeze_trainer(const SweepFolder& folder, const fs::path& trainer) {
   return copy;
 }
 
-std::vector<const PlannedRun*> link_finished_runs(const Sweep& sweep) {
-  const SweepFolder folder{sweep.folder};
-  std::vector<const PlannedRun*> linked;
+std::vector<fs::path> siblings_of(const SweepFolder& folder) {
   std::error_code error;
   std::vector<fs::path> siblings;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder.root / "..", error)) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder.root.parent_path(), error)) {
     if (entry.path().filename() != folder.root.filename() && entry.is_directory(error)) {
-      siblings.push_back(entry.path().filename());
+      siblings.push_back(entry.path());
     }
   }
   std::ranges::sort(siblings);
+  return siblings;
+}
+
+std::optional<results::RunFolder> finished_in(const std::vector<fs::path>& siblings, const std::string& id) {
+  std::error_code error;
+  for (const fs::path& sibling : siblings) {
+    const results::RunFolder run{sibling / id};
+    if (!fs::is_symlink(run.root, error) && run.is_done()) {
+      return run;
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<const PlannedRun*> link_finished_runs(const Sweep& sweep) {
+  const SweepFolder folder{sweep.folder};
+  const std::vector<fs::path> siblings = siblings_of(folder);
+  std::vector<const PlannedRun*> linked;
+  std::error_code error;
   for (const PlannedRun& run : sweep.runs) {
     const fs::path own = folder.run(run.id).root;
-    for (const fs::path& sibling : siblings) {
-      const fs::path relative = fs::path("..") / sibling / run.id;
-      const results::RunFolder other{folder.root / relative};
-      if (!fs::exists(fs::symlink_status(own, error)) && !fs::is_symlink(other.root, error) && other.is_done()) {
-        fs::create_directory_symlink(relative, own, error);
-        check(!error, "cannot link {} to {}: {}", own.string(), relative.string(), error.message());
-        linked.push_back(&run);
-      }
+    if (fs::exists(fs::symlink_status(own, error))) {
+      continue;
+    }
+    if (const auto other = finished_in(siblings, run.id)) {
+      const fs::path relative = fs::path("..") / other->root.parent_path().filename() / run.id;
+      fs::create_directory_symlink(relative, own, error);
+      check(!error, "cannot link {} to {}: {}", own.string(), relative.string(), error.message());
+      linked.push_back(&run);
     }
   }
   return linked;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,13 @@ void prepare_sweep_folder(const SweepFolder& folder);
 /// Copies the program into frozen/ under the hash of its content, once. What runs use stays as it was, whatever is
 /// built meanwhile. Hold the sweep's lock. \returns the copy
 [[nodiscard]] std::filesystem::path freeze_trainer(const SweepFolder& folder, const std::filesystem::path& trainer);
+
+/// The sweeps beside this one: the other folders in the folder that it lies in, by name.
+[[nodiscard]] std::vector<std::filesystem::path> siblings_of(const SweepFolder& folder);
+
+/// Where a run of this id is DONE in one of `siblings`, the first that there is, and not by a link. nullopt: nowhere
+[[nodiscard]] std::optional<results::RunFolder> finished_in(const std::vector<std::filesystem::path>& siblings,
+                                                            const std::string& id);
 
 /// Links runs of the same id that are DONE in a sweep beside this one, so that they are not run again. Hold the sweep's
 /// lock. \returns those that were linked now

@@ -146,7 +146,7 @@ class LocalDriver {
       drop();
     } else if (!claim || status.state == State::running) {
       wait_for_other(*next, status);
-    } else if (status.state == State::failed || status.state == State::incomplete) {
+    } else if (verdict_on(status.state) == Verdict::has_failed) {
       failed_before_.push_back({&run, status.detail});
       drop();
     } else {
@@ -175,7 +175,7 @@ class LocalDriver {
     log << fmt::format("{}{} on {}: {}\n", kAttemptMark, results::utc_now(), this_host(), fmt::join(command, " "));
     check(static_cast<bool>(log.flush()), "cannot write to {}", folder_.log(run.id).string());
     log.close();
-    fs::remove(folder_.end(run.id), error);
+    write_end(folder_, run.id, {.code = static_cast<int>(ExitCode::interrupted), .by = this_process()});
     Process process({.command = command,
                      .environment = environment(place.slot, ranks_),
                      .log = folder_.log(run.id),
@@ -280,9 +280,8 @@ class LocalDriver {
     for (const Failure& other : left_alone_) {
       log_info("{} is left to the cluster: {}", title_of(*other.run), other.reason);
     }
-    if (!failed_before_.empty() || !failed_.empty()) {
-      log_info(
-          "`xtasc-sweep logs` shows all that a run said, `xtasc-sweep retry --failed` lets failed ones start again");
+    if (const std::size_t num_failed = failed_before_.size() + failed_.size(); num_failed > 0) {
+      log_info("{}", left_alone_text(sweep_, num_failed));
     }
     log_info("{}: {} of {} done", sweep_.name, num_done_, num_selected_);
     if (stop_signal() != 0) {

@@ -2,6 +2,7 @@
 
 #include <fnmatch.h>
 
+#include <algorithm>
 #include <set>
 #include <system_error>
 
@@ -10,6 +11,25 @@
 namespace fs = std::filesystem;
 
 namespace xtasc::sweep {
+
+namespace {
+
+/// As a shell reads it as one word.
+std::string shell_word(const std::string& text) {
+  const bool is_plain =
+      text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:+") ==
+      std::string::npos;
+  if (is_plain && !text.empty()) {
+    return text;
+  }
+  std::string word = "'";
+  for (const char c : text) {
+    word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  }
+  return word + "'";
+}
+
+}  // namespace
 
 std::vector<const PlannedRun*> select(const Sweep& sweep, const std::vector<std::string>& only) {
   std::set<const PlannedRun*> wanted;
@@ -20,9 +40,13 @@ std::vector<const PlannedRun*> select(const Sweep& sweep, const std::vector<std:
     }
   }
   for (const std::string& pattern : only) {
+    const bool is_name =
+        std::ranges::any_of(sweep.runs, [&](const PlannedRun& run) { return pattern == run.id || pattern == run.row; });
     const bool is_glob = pattern.find_first_of("*?[") != std::string::npos;
     const auto fits = [&](const std::string& text) {
-      return is_glob ? ::fnmatch(pattern.c_str(), text.c_str(), 0) == 0 : text.find(pattern) != std::string::npos;
+      return is_name   ? text == pattern
+             : is_glob ? ::fnmatch(pattern.c_str(), text.c_str(), 0) == 0
+                       : text.find(pattern) != std::string::npos;
     };
     bool fits_any = false;
     for (const PlannedRun& run : sweep.runs) {
@@ -44,6 +68,34 @@ std::vector<const PlannedRun*> select(const Sweep& sweep, const std::vector<std:
   return selected;
 }
 
+Verdict verdict_on(State state) {
+  switch (state) {
+    case State::waiting:
+    case State::interrupted:
+      return Verdict::start;
+    case State::queued:
+    case State::running:
+      return Verdict::is_under_way;
+    case State::incomplete:
+    case State::failed:
+      return Verdict::has_failed;
+    case State::done:
+      return Verdict::is_done;
+  }
+  fail("unknown state {}", static_cast<int>(state));
+}
+
+std::string left_alone_text(const Sweep& sweep, std::size_t num_failed) {
+  std::string which = shell_word(sweep.file.string());
+  for (const std::string& assignment : sweep.overrides) {
+    which += fmt::format(" --set {}", shell_word(assignment));
+  }
+  return fmt::format(
+      "{} failed run{} left alone: `xtasc-sweep retry {} --failed` lets {} start again, `xtasc-sweep logs {} RUN` "
+      "shows what a run said",
+      num_failed, num_failed == 1 ? " is" : "s are", which, num_failed == 1 ? "it" : "them", which);
+}
+
 std::int64_t clear_failures(const Sweep& sweep, const std::vector<std::string>& only, const Queue& queue) {
   const SweepFolder folder{sweep.folder};
   const std::vector<const PlannedRun*> selected = select(sweep, only);
@@ -54,8 +106,7 @@ std::int64_t clear_failures(const Sweep& sweep, const std::vector<std::string>& 
   const FileLock lock = lock_sweep(folder);
   std::int64_t count = 0;
   for (const PlannedRun* run : selected) {
-    const State state = status_of(folder, *run, queue).state;
-    if (state == State::failed || state == State::incomplete) {
+    if (verdict_on(status_of(folder, *run, queue).state) == Verdict::has_failed) {
       write_end(folder, run->id, {.code = static_cast<int>(ExitCode::interrupted), .by = this_process()});
       ++count;
     }

@@ -86,6 +86,14 @@ std::optional<std::string> living_trainer(const results::RunFolder& run) {
   }
 }
 
+/// The sweep beside this one in whose folder a run is; empty where it is in its own.
+std::string name_of_other(const SweepFolder& folder, const fs::path& run) {
+  std::error_code ignored;
+  const fs::path real = fs::is_symlink(run, ignored) ? folder.root / fs::read_symlink(run, ignored) : run;
+  const std::string sweep = real.lexically_normal().parent_path().filename().string();
+  return sweep == folder.root.lexically_normal().filename() ? "" : sweep;
+}
+
 std::string job_text(const QueueState& job) {
   return job.text.empty() ? fmt::format("job {}", job.job) : fmt::format("job {}, {}", job.job, job.text);
 }
@@ -103,7 +111,8 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
   RunStatus status{.state = State::waiting,
                    .epoch = epochs_completed(files.metrics()),
                    .epochs = run.config.train.epochs,
-                   .detail = {}};
+                   .detail = {},
+                   .folder = files.root};
   const auto is = [&status](State state, std::string detail) {
     status.state = state;
     status.detail = std::move(detail);
@@ -114,8 +123,13 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
   std::optional<End> end = read_end(folder, run.id);
   std::string ended_text;
   const bool is_done = files.is_done();
-  if (is_done && (!end || end->code == 0)) {
-    return is(State::done, "");
+  const auto done = [&] {
+    const std::string other = name_of_other(folder, status.folder);
+    return is(State::done, other.empty() ? "" : fmt::format("in {}", other));
+  };
+  // Code 85: the driver did not live to see the end, or a failure was cleared.
+  if (is_done && (!end || end->code == 0 || end->code == static_cast<int>(ExitCode::interrupted))) {
+    return done();
   }
   if (claims == Claims::heed) {
     if (const auto holder = lock_holder(folder.claim(run.id))) {
@@ -130,6 +144,14 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
   }
   if (const auto trainer = living_trainer(files)) {
     return is(State::running, *trainer);
+  }
+  std::error_code ignored;
+  if (!fs::exists(fs::symlink_status(files.root, ignored))) {
+    if (const auto other = finished_in(siblings_of(folder), run.id)) {
+      status.folder = other->root;
+      status.epoch = epochs_completed(other->metrics());
+      return done();
+    }
   }
   if (has_job && !end && job->second.kind == QueueState::Kind::ended) {
     end = End{.code = job->second.code, .by = job->second.job};
@@ -147,7 +169,10 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
   if (end->code == 0) {
     return is(State::incomplete, "ended with exit code 0, but wrote no DONE");
   }
-  const std::string line = last_error_line(folder.log(run.id));
+  std::string line = last_error_line(folder.log(run.id));
+  if (!end->why.empty()) {
+    line = line.empty() ? end->why : fmt::format("{}: {}", end->why, line);
+  }
   return is(State::failed, !line.empty()         ? line
                            : !ended_text.empty() ? ended_text
                                                  : fmt::format("exit code {}", end->code));
@@ -165,7 +190,10 @@ std::vector<RunStatus> statuses(const Sweep& sweep, const Queue& queue) {
 void write_end(const SweepFolder& folder, const std::string& id, const End& end) {
   std::error_code error;
   fs::create_directories(folder.run(id).root, error);  // the write says what is wrong with it
-  const results::json_fields::Json json = {{"code", end.code}, {"by", end.by}};
+  results::json_fields::Json json = {{"code", end.code}, {"by", end.by}};
+  if (!end.why.empty()) {
+    json["why"] = end.why;
+  }
   io::write_file_atomically(folder.end(id), std::string_view(json.dump() + "\n"));
 }
 
@@ -177,8 +205,10 @@ std::optional<End> read_end(const SweepFolder& folder, const std::string& id) {
   }
   try {
     const auto json = results::json_fields::parse(io::read_file(path));
-    return End{.code = results::json_fields::get<int>(json, "code"),
-               .by = json.contains("by") ? results::json_fields::get<std::string>(json, "by") : std::string()};
+    const auto text = [&json](const char* key) {
+      return json.contains(key) ? results::json_fields::get<std::string>(json, key) : std::string();
+    };
+    return End{.code = results::json_fields::get<int>(json, "code"), .by = text("by"), .why = text("why")};
   } catch (const Error&) {
     return End{.code = 1, .by = {}};
   }

@@ -37,10 +37,12 @@ struct QueueState {
 using Queue = std::map<std::string, QueueState>;
 
 /// How the last attempt at a run ended: end.json in its folder, {"code": 1}. Written by whoever started the trainer, a
-/// driver or a batch script, and removed by it before the next attempt.
+/// driver or a batch script. Before the next attempt a batch script removes it; a driver writes down that the run was
+/// interrupted, which is so unless the driver lives to tell another end.
 struct End {
-  int code = 0;    ///< the launcher's exit code; 128 + signal where a signal ended it
-  std::string by;  ///< who started it, for people; may be absent
+  int code = 0;          ///< the launcher's exit code; 128 + signal where a signal ended it
+  std::string by;        ///< who started it, for people; may be absent
+  std::string why = {};  ///< what the log does not say, as that it was given up; may be absent
 };
 
 /// What became of a run.
@@ -48,7 +50,9 @@ struct RunStatus {
   State state = State::waiting;
   std::int64_t epoch = 0;  ///< epochs completed
   std::int64_t epochs = 0;
-  std::string detail;  ///< where it runs, why it waits, its last error line; may be empty
+  std::string detail;  ///< where it runs, why it waits, its last error line; "in OTHER" for a run that is done in the
+                       ///< folder of a sweep beside this one; may be empty
+  std::filesystem::path folder;  ///< of the run's files: in the sweep's, or beside it
 };
 
 /// Whether a held claim means that the run is under way, or that whoever asks holds it.

@@ -168,6 +168,10 @@ SubmittedRuns submitted_runs(const std::vector<Submission>& submissions, const s
       read_end_of_run(submission, submission.runs[i], entry);
       entry.is_active = is_active(entry.state) && entry.ended.empty();
       if (entry.state.empty() && entry.ended.empty()) {
+        // Slurm forgot it, or never had it. How an earlier submission ended is past all the same.
+        if (const auto known = runs.find(submission.runs[i]); known != runs.end() && !known->second.is_active) {
+          runs.erase(known);
+        }
         continue;
       }
       SubmittedRun& known = runs[submission.runs[i]];

@@ -311,6 +311,7 @@ Sweep read_sweep(const fs::path& file, const std::vector<std::string>& assignmen
               .title = content.title,
               .folder = {},
               .base = {},
+              .overrides = assignments,
               .axes = {},
               .axis_names = {},
               .baseline = {},

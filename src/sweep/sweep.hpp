@@ -39,6 +39,7 @@ struct Sweep {
   std::string title;                              ///< the name, where the file gives none
   std::filesystem::path folder;                   ///< <run.output>/<name>: the run folders lie in it
   std::filesystem::path base;                     ///< the base config
+  std::vector<std::string> overrides;             ///< read_sweep's assignments
   std::vector<std::string> axes;                  ///< "section.key" of each grid and zip axis, in the file's order
   std::map<std::string, std::string> axis_names;  ///< of axes: what a table calls them; the last part of the key
   std::string baseline;                           ///< a row; empty: none

@@ -26,6 +26,7 @@ run="$(sed -n 's/^output = "\(.*\)"/\1/p' "$config")/$(basename "$config" .toml)
 echo "VERSION trains seed $seed"
 mkdir -p "$run" && cp "$config" "$run/config.toml"
 mkdir "$run/exclusive" || exit 9
+echo "$CUDA_VISIBLE_DEVICES" >"$run/gpus"
 case "$(cat "$STAND_IN/$seed" 2>/dev/null)" in
   fail) rmdir "$run/exclusive"; echo "xtasc-train: error: no space left for seed $seed" >&2; exit 1 ;;
   no_done) rmdir "$run/exclusive"; exit 0 ;;
@@ -78,7 +79,10 @@ class SweepCase(unittest.TestCase):
         return ["--trainer", str(script)]
 
     def runs(self) -> list[pathlib.Path]:
-        return sorted(path for path in (self.folder / "runs/sweep").iterdir() if path.name != ".sweep")
+        return self.runs_of("sweep")
+
+    def runs_of(self, sweep: str) -> list[pathlib.Path]:
+        return sorted(path for path in (self.folder / "runs" / sweep).iterdir() if path.name != ".sweep")
 
     def attempts(self, run: pathlib.Path) -> int:
         return sum(line.startswith("---- ") for line in (run / "log.txt").read_text().splitlines())
@@ -229,12 +233,56 @@ class ManyRuns(SweepCase):
         # Not started again by itself, but told again.
         again = self.sweep("run", *trainer, code=1)
         self.assertIn("failed before: xtasc-train: error: no space left for seed 2", again.stderr)
+        hint = f"2 failed runs are left alone: `xtasc-sweep retry {self.folder}/sweep.toml --failed` lets them start"
+        self.assertIn(hint, again.stderr)
+        # Nor would they be submitted to a cluster.
+        dry = self.sweep("submit", "--dry-run", *trainer)
+        self.assertIn(hint, dry.stdout)
+        self.assertIn("nothing to submit", dry.stdout)
         for seed in (2, 3):
             (self.folder / str(seed)).unlink()
         self.assertIn("2 runs of sweep may start again", self.sweep("retry", "--failed").stderr)
         self.assertEqual(self.states(), ["done", "interrupted", "interrupted", "done"])
         self.sweep("run", *trainer)
         self.assertEqual(sorted(self.attempts(run) for run in self.runs()), [1, 1, 2, 2])
+
+    def test_gpus_are_divided_among_runs_at_a_time(self) -> None:
+        self.write_sweep(seeds=[1, 2, 3], rows=["xtasc"])
+        trainer = self.stand_in()
+        for seed in (1, 2, 3):
+            (self.folder / str(seed)).write_text("slow")
+        gpus = {"CUDA_VISIBLE_DEVICES": "3,GPU-7e1d,0,5"}
+
+        def run(*arguments: str) -> list[str]:
+            done = subprocess.run(self.command("run", *arguments, *trainer), capture_output=True, text=True,
+                                  timeout=600, cwd=programs.scratch, env=self.environment() | gpus, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            return sorted(path.read_text().strip() for path in (self.folder / "runs/sweep").glob("*/gpus"))
+
+        self.assertEqual(run("--jobs", "3"), ["0,5", "3", "GPU-7e1d"])
+        # One more than there are: two of them share.
+        self.write_sweep(seeds=[4, 5, 6, 7, 8], rows=["base_mt"])
+        for path in (self.folder / "runs/sweep").glob("*/gpus"):
+            path.unlink()
+        for seed in range(4, 9):
+            (self.folder / str(seed)).write_text("slow")
+        self.assertEqual(run("--jobs", "5"), ["0", "3", "3", "5", "GPU-7e1d"])
+
+    def test_what_a_sweep_beside_has_done_is_done(self) -> None:
+        self.write_sweep(seeds=[1, 2], rows=["xtasc"])
+        self.sweep("run", "--only", "xtasc", *self.stand_in())
+        (self.folder / "sweep.toml").rename(self.folder / "other.toml")
+        (self.folder / "runs/sweep").rename(self.folder / "runs/other")
+        self.write_sweep(seeds=[1, 2, 3], rows=["xtasc"])
+        status = self.sweep("status").stdout
+        self.assertIn("3 runs: 2 done, 1 waiting", status)
+        self.assertEqual(status.count("in other\n"), 2, status)
+        self.assertEqual(self.sweep("plan").stdout.count("done in other"), 2)
+        self.assertIn("trains seed 1", self.sweep("logs", self.runs_of("other")[0].name).stdout)
+        self.assertFalse((self.folder / "runs/sweep").exists(), "who only looks changes nothing")
+        self.sweep("run", *self.stand_in())
+        self.assertEqual(self.states(), ["done"] * 3)
+        self.assertEqual(self.sweep("status").stdout.count("in other\n"), 2)
 
     def test_the_number_of_failures_is_limited(self) -> None:
         self.write_sweep(seeds=[1, 2, 3, 4, 5], rows=["xtasc"])

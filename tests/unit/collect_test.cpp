@@ -15,6 +15,7 @@
 #include "results/paper_match.hpp"
 #include "results/statistics.hpp"
 #include "sweep/folder.hpp"
+#include "sweep/select.hpp"
 #include "sweep/sweep.hpp"
 #include "unit/latex_check.hpp"
 #include "unit/results_fixture.hpp"
@@ -196,6 +197,13 @@ TEST(PaperSweeps, MakeEveryRowThatThePapersTablesLookFor) {
       for (const System system : systems.at(row.model)) {
         EXPECT_TRUE(has_run(sweep, results::paper_config(table, row, system), row.is_pretrained))
             << table.sweep << ": " << row.model << " " << row.encoder << " " << row.weighting;
+      }
+      // The command that a table names for the row when it is missing makes that row and nothing else.
+      for (const PlannedRun* run : select(sweep, {results::sweep_row_of(table, row)})) {
+        const auto system = run->config.model.system;
+        EXPECT_TRUE(std::ranges::count(systems.at(row.model), system) == 1) << run->id;
+        EXPECT_EQ(compared(run->config), compared(results::paper_config(table, row, system))) << run->id;
+        EXPECT_EQ(run->config.model.encoder_weights.empty(), !row.is_pretrained) << run->id;
       }
     }
   }

@@ -195,8 +195,11 @@ TEST(PaperTables, FindTheirRowsByWhatTheRunsAre) {
   EXPECT_EQ(column(sheet_of("IV", found.groups), "seeds").front(), "published only");
   EXPECT_THAT(column(sheet_of("III", found.groups), "miou"),
               ElementsAre("30.40 +- 0.20", "31.40 +- 0.20", "-", "33.40 +- 0.20"));
-  EXPECT_THAT(sheet_of("III", found.groups).remarks,
-              ElementsAre(HasSubstr("Missing: Align-Net. `xtasc-sweep run sweeps/table_III.toml`")));
+  EXPECT_THAT(sheet_of("III", found.groups).footnotes,
+              ElementsAre("Missing: `xtasc-sweep run sweeps/table_III.toml --only \"Align-Net\"` makes it"));
+  EXPECT_THAT(sheet_of("III", found.groups).remarks, ElementsAre(HasSubstr("On a Slurm cluster `xtasc-sweep submit`")));
+  EXPECT_THAT(sheet_of("VI", found.groups).remarks,
+              ::testing::Contains(HasSubstr("All that is missing: `xtasc-sweep run sweeps/table_VI.toml` makes it")));
 }
 
 TEST(PaperTables, ShowOtherEncodersAndPretrainedOnesInTheirOwnRows) {
@@ -243,11 +246,15 @@ TEST(PaperTables, SayWhereDeltaComesFrom) {
   write_run(folder.path(), nyuv2_run("xtasc", 1, 0.03));
   const Groups without = groups_in(folder.path());
   EXPECT_THAT(sheet_of("III", without.groups).footnotes,
-              ElementsAre(HasSubstr("`xtasc-sweep run sweeps/table_III.toml` makes it")));
+              ElementsAre("Delta_m needs a finished Base ST-Net: `xtasc-sweep run sweeps/table_III.toml --only \"Base "
+                          "ST-Net\"` makes it",
+                          "Missing: `xtasc-sweep run sweeps/table_III.toml --only \"Base ST-Net\"` makes it",
+                          HasSubstr("--only \"Base MT-Net\"`"), HasSubstr("--only \"Align-Net\"`")));
   write_run(folder.path(), nyuv2_run("seg", 2, 0.0, {"model.system=base_st_seg"}));
   write_run(folder.path(), nyuv2_run("depth", 2, 0.0, {"model.system=base_st_depth"}));
   const Groups with = groups_in(folder.path());
-  EXPECT_THAT(sheet_of("III", with.groups).footnotes, ElementsAre(HasSubstr("Delta_m of the means")));
+  EXPECT_THAT(sheet_of("III", with.groups).footnotes,
+              ElementsAre(HasSubstr("Delta_m of the means"), HasSubstr("Base MT-Net"), HasSubstr("Align-Net")));
   EXPECT_NE(column(sheet_of("III", with.groups), "delta_m").back(), "-");
 }
 

@@ -83,10 +83,10 @@ TEST(Sheet, CsvHoldsEveryColumnOfEverySheet) {
   second.columns[0] = {.key = "name", .header = "Name", .is_text = true};
   const std::vector<Sheet> sheets = {first, second};
   EXPECT_EQ(to_csv(sheets),
-            "table,a,a_sd,name,note\n"
-            "x,1.25,0.5,,\"one, two; three\"\n"
+            "table,name,a,a_sd,note\n"
+            "x,,1.25,0.5,\"one, two; three\"\n"
             "x,,,,\n"
-            "y,,,b,\n");
+            "y,b,,,\n");
 }
 
 TEST(Latex, EscapesWhateverANameHolds) {

@@ -187,6 +187,14 @@ TEST_F(Ledger, AnActiveElementCountsMoreThanALaterEndedOne) {
   EXPECT_EQ(runs.at("a").job, "17_0");
 }
 
+TEST_F(Ledger, AnEarlierEndIsPastOnceARunWasSubmittedAgain) {
+  const auto first = submission({"a", "b"}, 1);
+  std::ofstream(first.folder / "ended/a") << "1 failed with exit code 1\n";
+  EXPECT_EQ(submitted_runs({first}, {}).at("a").code, 1);
+  const auto second = submission({"a"}, 2);
+  EXPECT_THAT(submitted_runs({first, second}, {}), IsEmpty()) << "Slurm knows nothing of the second submission";
+}
+
 TEST_F(Ledger, SomethingElseUnderAJobIdThatIsUsedAgainIsNotOurs) {
   const auto made = submission({"a"});
   EXPECT_THAT(submitted_runs({made}, {job("fff", 17, 0, "RUNNING")}), IsEmpty());

@@ -9,7 +9,6 @@
 #include <thread>
 
 #include "core/error.hpp"
-#include "results_fixture.hpp"
 #include "sweep/cost.hpp"
 #include "sweep/file_lock.hpp"
 #include "sweep/process.hpp"
@@ -17,6 +16,7 @@
 #include "sweep/slots.hpp"
 #include "sweep/state.hpp"
 #include "sweep/work.hpp"
+#include "sweep_fixture.hpp"
 
 namespace xtasc::sweep {
 namespace {
@@ -76,49 +76,6 @@ TEST(Work, AWholeRun) {
   EXPECT_DOUBLE_EQ(epochs_of(config_of({"train.epochs=3", "train.batch_size=4", "train.max_steps=4"}), data), 4.0 / 3);
 }
 
-class SweepRuns : public testing::Test {
- protected:
-  void SetUp() override {
-    std::ofstream(folder_.path() / "base.toml") << "[model]\nencoder = \"resnet18\"\n[train]\nepochs = 4\n";
-    std::ofstream(folder_.path() / "trial.toml") << fmt::format(
-        "base = \"base.toml\"\nseeds = [1, 2]\n[set]\nrun.output = \"{}\"\n"
-        "[[point]]\nname = \"XTasC-Net\"\nmodel.system = \"xtasc\"\n"
-        "[[point]]\nname = \"Base MT-Net\"\nmodel.system = \"base_mt\"\n"
-        "[data_shape]\ntrain = 16\nval = 4\nheight = 64\nwidth = 64\nclasses = 7\n",
-        (folder_.path() / "runs").string());
-    sweep_ = read_sweep(folder_.path() / "trial.toml");
-    files_ = {sweep_.folder};
-    prepare_sweep_folder(files_);
-  }
-
-  /// A run folder as the trainer leaves it after so many epochs of 10 seconds each.
-  void write_run(const PlannedRun& run, int epochs, bool is_done) const {
-    const results::RunFolder folder = files_.run(run.id);
-    fs::create_directories(folder.root);
-    std::ofstream(folder.config()) << config::to_toml(run.config, false);
-    results::Provenance provenance;
-    provenance.world_size = 2;
-    results::write_provenance(folder.provenance(), provenance);
-    for (int epoch = 1; epoch <= epochs; ++epoch) {
-      results::EpochRecord record;
-      record.epoch = epoch;
-      record.seconds = {{"train", 8.0}, {"evaluate", 2.0}};
-      results::append_metrics(folder.metrics(), record);
-    }
-    if (is_done) {
-      std::ofstream(folder.done_marker()) << "now\n";
-    }
-  }
-
-  [[nodiscard]] RunStatus status(const PlannedRun& run, const Queue& queue = {}) const {
-    return status_of(files_, run, queue);
-  }
-
-  results::test::TempFolder folder_;
-  Sweep sweep_;
-  SweepFolder files_;
-};
-
 TEST_F(SweepRuns, CostIsMeasuredThenModelledThenUnknown) {
   const PlannedRun& measured = sweep_.runs[0];
   write_run(measured, 3, false);
@@ -147,91 +104,22 @@ TEST_F(SweepRuns, CostIsMeasuredThenModelledThenUnknown) {
   EXPECT_EQ(without_rate.cost_of(wider, wider.runs[0]).source, CostSource::unknown);
 }
 
-TEST_F(SweepRuns, StatesFollowTheFolder) {
-  const PlannedRun& run = sweep_.runs[0];
-  EXPECT_EQ(status(run).state, State::waiting);
-  write_run(run, 2, false);
-  EXPECT_EQ(status(run).state, State::interrupted);
-  EXPECT_EQ(status(run).epoch, 2);
-  EXPECT_EQ(status(run).epochs, 4);
-
-  write_end(files_, run.id, {.code = 85, .by = "me"});
-  EXPECT_EQ(status(run).state, State::interrupted);
-  write_end(files_, run.id, {.code = 0, .by = "me"});
-  EXPECT_EQ(status(run).state, State::incomplete);
-  EXPECT_EQ(status(run).detail, "ended with exit code 0, but wrote no DONE");
-  write_end(files_, run.id, {.code = 137, .by = "me"});
-  EXPECT_EQ(status(run).state, State::failed);
-  EXPECT_EQ(status(run).detail, "exit code 137");
-  std::ofstream(files_.log(run.id)) << "---- first attempt\nxtasc-train: error: an old one\n"
-                                    << "---- second attempt\n12:00:00 epoch 1/4\rxtasc-train: error: the disk is full\n"
-                                    << "  a detail\nMPI_ABORT was invoked\n";
-  EXPECT_EQ(status(run).detail, "xtasc-train: error: the disk is full");
-
-  write_run(run, 0, true);
-  EXPECT_EQ(status(run).state, State::failed);
-  EXPECT_EQ(status(run).detail, "DONE, but it ended with exit code 137");
-  write_end(files_, run.id, {.code = 0, .by = "me"});
-  EXPECT_EQ(status(run).state, State::done);
-}
-
-TEST_F(SweepRuns, StatesFollowTheQueueAndClaims) {
-  const PlannedRun& run = sweep_.runs[0];
-  const auto with = [&](QueueState::Kind kind, const char* text, int code = 0) {
-    return status(run, {{run.id, {.kind = kind, .job = "12_3", .text = text, .code = code}}});
-  };
-  EXPECT_EQ(with(QueueState::Kind::queued, "Priority").state, State::queued);
-  EXPECT_EQ(with(QueueState::Kind::queued, "Priority").detail, "job 12_3, Priority");
-  EXPECT_EQ(with(QueueState::Kind::running, "n1").state, State::running);
-  EXPECT_EQ(with(QueueState::Kind::ended, "NODE_FAIL", 1).state, State::failed);
-  EXPECT_EQ(with(QueueState::Kind::ended, "NODE_FAIL", 1).detail, "NODE_FAIL");
-  EXPECT_EQ(with(QueueState::Kind::ended, "stopped", 85).state, State::interrupted);
-  {
-    const auto claim = FileLock::try_take(files_.claim(run.id), "host, process 5");
-    EXPECT_EQ(status(run).state, State::running);
-    EXPECT_EQ(status(run).detail, "host, process 5");
-    EXPECT_EQ(status_of(files_, run, {}, Claims::ignore).state, State::waiting);
-  }
-  EXPECT_EQ(status(run).state, State::waiting);
-}
-
-TEST_F(SweepRuns, FailuresAreClearedOnlyWhereThereAreAny) {
-  write_run(sweep_.runs[0], 1, false);
-  write_end(files_, sweep_.runs[0].id, {.code = 1, .by = {}});
-  write_end(files_, sweep_.runs[1].id, {.code = 85, .by = {}});
-  const Queue queue = {{sweep_.runs[2].id, {.kind = QueueState::Kind::ended, .job = "1_2", .text = "bad", .code = 1}}};
-  EXPECT_EQ(clear_failures(sweep_, {"Base MT-Net"}, {}), 0);
-  EXPECT_EQ(clear_failures(sweep_, {}, queue), 2);
-  EXPECT_EQ(status(sweep_.runs[0]).state, State::interrupted);
-  EXPECT_EQ(status(sweep_.runs[1]).state, State::interrupted);
-  EXPECT_EQ(status(sweep_.runs[2], queue).state, State::interrupted);
-  EXPECT_EQ(clear_failures(sweep_, {}, queue), 0);
-}
-
 TEST_F(SweepRuns, SelectionByIdAndRow) {
   EXPECT_EQ(select(sweep_, {}).size(), 4U);
   EXPECT_EQ(select(sweep_, {"XTasC"}).size(), 2U);
   EXPECT_EQ(select(sweep_, {"base_mt*", "XTasC-Net"}).size(), 4U);
   EXPECT_EQ(select(sweep_, {sweep_.runs[3].id}).front(), &sweep_.runs[3]);
+  Sweep encoders = sweep_;
+  encoders.runs[0].row = "resnet34";
+  encoders.runs[1].row = "resnet34, pretrained";
+  EXPECT_EQ(select(encoders, {"resnet34"}).size(), 1U) << "a whole name is not taken for a part of another";
+  EXPECT_EQ(select(encoders, {"resnet3"}).size(), 2U);
   try {
     static_cast<void>(select(sweep_, {"align"}));
     FAIL();
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "--only align: no run's id or row is like that; rows are XTasC-Net; Base MT-Net");
   }
-}
-
-TEST_F(SweepRuns, AFinishedRunOfAnotherSweepIsLinked) {
-  fs::copy_file(folder_.path() / "trial.toml", folder_.path() / "other.toml");
-  write_run(sweep_.runs[0], 4, true);
-  write_run(sweep_.runs[1], 2, false);
-  const Sweep other = read_sweep(folder_.path() / "other.toml");
-  prepare_sweep_folder({other.folder});
-  EXPECT_THAT(link_finished_runs(other), ElementsAre(&other.runs[0]));
-  EXPECT_EQ(status_of({other.folder}, other.runs[0]).state, State::done);
-  EXPECT_EQ(status_of({other.folder}, other.runs[1]).state, State::waiting);
-  EXPECT_TRUE(link_finished_runs(other).empty());
-  EXPECT_TRUE(link_finished_runs(sweep_).empty());
 }
 
 TEST_F(SweepRuns, TheFrozenProgramAndConfigStayAsTheyWere) {
