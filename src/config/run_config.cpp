@@ -132,6 +132,11 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.boolean("rewrites", c.train.rewrites,
                "Compute layers in forms that are equal in real arithmetic and cost less; false: the plain forms.")
       .decides_numbers = false;
+  list.boolean(
+          "activation_checkpointing", c.train.activation_checkpointing,
+          "Task-transfer nets keep their input only and are computed a second time in backward: less memory, longer "
+          "steps, the same numbers.")
+      .decides_numbers = false;
   list.real("bucket_mib", c.train.bucket_mib, 0.0, false, kInfinity,
             "Gradients are summed over the ranks in pieces of this size, MiB.");
   list.boolean("cuda_graph", c.train.cuda_graph,

@@ -32,6 +32,8 @@ struct Mode {
   /// Forms that are equal in real arithmetic but cost less, wherever there is one. false: the plain form of every
   /// layer.
   bool rewrites = true;
+  /// Task-transfer nets keep their input only and are computed a second time in backward.
+  bool recomputes_transfer = false;
 };
 
 struct Convolution {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "core/error.hpp"
+#include "model/recompute.hpp"
 
 namespace xtasc::model {
 
@@ -25,6 +26,11 @@ TransferNet::TransferNet(ParameterSet& set, const std::string& prefix, std::int6
   // Each skip is the pooled output of the way down, joined before the next upsample.
   up_ = {make_double("up1", w[2], w[1]), make_double("up2", w[1] + w[1], w[0]), make_double("up3", w[0] + w[0], w[0])};
   head_ = make_convolution(set, prefix + "head", w[0], out, {.kernel = 1, .bias = false});
+  for (const auto& [name, tensor] : set.parameters()) {
+    if (name.starts_with(prefix)) {
+      parameters_.push_back(tensor);
+    }
+  }
 }
 
 at::Tensor TransferNet::forward(const Double& pair, const Joined& x, const Mode& mode, Size size) {
@@ -45,6 +51,17 @@ at::Tensor TransferNet::forward(const Double& pair, const Joined& x, const Mode&
 }
 
 at::Tensor TransferNet::forward(const at::Tensor& x_nchw, const Mode& mode) const {
+  if (!mode.recomputes_transfer) {
+    return compute(x_nchw, mode);
+  }
+  Mode again = mode;
+  again.moves_running_statistics = false;
+  return recomputed_in_backward(
+      x_nchw, parameters_, [this, mode](const at::Tensor& x) { return compute(x, mode); },
+      [this, again](const at::Tensor& x) { return compute(x, again); });
+}
+
+at::Tensor TransferNet::compute(const at::Tensor& x_nchw, const Mode& mode) const {
   std::array<at::Tensor, 3> pooled;
   at::Tensor x = x_nchw;
   for (std::size_t i = 0; i < 3; ++i) {

@@ -22,7 +22,8 @@ class TransferNet {
 
   TransferNet(ParameterSet& set, const std::string& prefix, std::int64_t in, std::int64_t out, const Options& options);
 
-  /// (N, in, H, W) -> (N, out, H, W) float32 (float64 in fp64). H and W multiples of 8.
+  /// (N, in, H, W) -> (N, out, H, W) float32 (float64 in fp64). H and W multiples of 8. With
+  /// mode.recomputes_transfer this net must stay where it is until backward is through.
   [[nodiscard]] at::Tensor forward(const at::Tensor& x_nchw, const Mode& mode) const;
 
  private:
@@ -34,12 +35,14 @@ class TransferNet {
 
   enum class Size { same, twice };
 
+  [[nodiscard]] at::Tensor compute(const at::Tensor& x_nchw, const Mode& mode) const;
   /// \param size  twice: x is upsampled first
   [[nodiscard]] static at::Tensor forward(const Double& pair, const Joined& x, const Mode& mode, Size size);
 
   std::array<Double, 3> down_;
   std::array<Double, 3> up_;
   Convolution head_;
+  std::vector<at::Tensor> parameters_;
 };
 
 }  // namespace xtasc::model

@@ -51,7 +51,10 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
       communicator_(communicator),
       gradient_sync_(communicator, {learner.net.parameters().flat_gradients()},
                      static_cast<std::int64_t>(config.train.bucket_mib * 1024.0 * 1024.0)),
-      mode_{.training = true, .compute = learner.types.compute, .rewrites = config.train.rewrites} {
+      mode_{.training = true,
+            .compute = learner.types.compute,
+            .rewrites = config.train.rewrites,
+            .recomputes_transfer = config.train.activation_checkpointing} {
   if (communicator.size() > 1) {
     mode_.sum_over_ranks = [this](const at::Tensor& tensor) { communicator_.sum(tensor); };
   }

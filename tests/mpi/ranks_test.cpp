@@ -146,6 +146,39 @@ TEST(GradientSync, OverlappedStepHasTheSameBits) {
   EXPECT_EQ(early.joined, 3);
 }
 
+/// Task-transfer nets computed a second time in backward, batch norm's sums over the ranks included, give the bits of
+/// those that keep their activations: gradients, weights and running statistics.
+TEST(Recompute, TransferNetsHaveTheSameBits) {
+  const std::vector<std::string> assignments = {"model.ttnet_batch_norm=true", "train.bucket_mib=0.5"};
+  auto with = assignments;
+  with.emplace_back("train.activation_checkpointing=true");
+  const auto keeping_config = test::step_config(assignments);
+  const auto recomputing_config = test::step_config(with);
+  const auto comm = communicator();
+  CountingCommunicator early;
+  train::Learner keeping(keeping_config, 7, at::kCPU);
+  train::Learner recomputing(recomputing_config, 7, at::kCPU);
+  train::Step keeping_step(keeping_config, keeping, *comm);
+  train::Step recomputing_step(recomputing_config, recomputing, early);
+  for (int i = 0; i < 3; ++i) {
+    const std::int64_t size = i == 1 ? 2 : 5;
+    const data::Batch whole = test::random_batch(static_cast<std::uint64_t>(i), size, 7, 64, 32);
+    const auto mine = test::rows(whole, data::share_of({0, size}, world->rank(), world->size()), at::kDouble);
+    keeping_step.compute(mine);
+    recomputing_step.compute(mine);
+    EXPECT_TRUE(at::equal(recomputing.net.parameters().flat_gradients(), keeping.net.parameters().flat_gradients()))
+        << i;
+    keeping_step.update(1e-4);
+    recomputing_step.update(1e-4);
+  }
+  EXPECT_EQ(early.joined, 3) << "no bucket was started by backward";
+  const auto expected = keeping.weights();
+  const auto found = recomputing.weights();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_TRUE(at::equal(found[i].second, expected[i].second)) << found[i].first;
+  }
+}
+
 /// N ranks give what one gives: 20 steps, alternating a batch of 5, which neither 2 nor 3 divide, and a last batch of
 /// 2, which leaves one of three ranks without an image.
 TEST_P(RanksEqualOne, SameLossesAndWeights) {
