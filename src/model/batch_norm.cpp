@@ -128,17 +128,45 @@ at::Tensor train(const at::Tensor& x, const BatchNorm& norm, const Mode& mode, b
   return y;
 }
 
+bool is_folded(const BatchNorm& norm) {
+  return !norm.weight.defined();
+}
+
+Statistics running_statistics(const BatchNorm& norm) {
+  return {norm.running_mean.to(at::kDouble), (norm.running_var.to(at::kDouble) + kEpsilon).rsqrt()};
+}
+
 }  // namespace
 
+void fold(Convolution& convolution, BatchNorm& norm) {
+  const c10::NoGradGuard no_grad;
+  const auto dtype = convolution.weight.scalar_type();
+  const auto [mean, inverse_deviation] = running_statistics(norm);
+  const at::Tensor scale = norm.weight.to(at::kDouble) * inverse_deviation;
+  const at::Tensor centre = convolution.bias.defined() ? mean - convolution.bias.to(at::kDouble) : mean;
+  convolution.weight = (convolution.weight.to(at::kDouble) * scale.view({-1, 1, 1, 1}))
+                           .to(dtype)
+                           .contiguous(at::MemoryFormat::ChannelsLast);
+  convolution.bias = (norm.bias.to(at::kDouble) - centre * scale).to(dtype);
+  norm = {};
+}
+
+Activation before_norm(const BatchNorm& norm, Activation activation) {
+  return is_folded(norm) ? activation : Activation::none;
+}
+
 at::Tensor batch_norm(const at::Tensor& x_nchw, const BatchNorm& norm, const Mode& mode, Activation activation) {
+  if (is_folded(norm)) {
+    check(!mode.training, "batch norm: a norm that was folded into its convolution cannot be trained");
+    return x_nchw;
+  }
   const at::Tensor x = x_nchw.contiguous(at::MemoryFormat::ChannelsLast);
   const bool relu = activation == Activation::relu;
   if (mode.training) {
     return train(x, norm, mode, relu);
   }
   check(!c10::GradMode::is_enabled(), "batch norm by running statistics has no backward: call it without gradients");
-  const Statistics running = {norm.running_mean.to(at::kDouble), (norm.running_var.to(at::kDouble) + kEpsilon).rsqrt()};
-  const Affine affine = affine_of(running, norm, x);
+  const Affine affine = affine_of(running_statistics(norm), norm, x);
   return scale_shift(x, affine.scale, affine.shift, relu);
 }
 

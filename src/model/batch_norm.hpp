@@ -17,8 +17,21 @@ namespace xtasc::model {
 /// \param x_nchw  (N, C, H, W), N may be 0; bfloat16, float32 or float64
 /// \returns       the same shape and dtype, channels-last
 /// Collective in training, forward and backward, unless mode.sum_over_ranks is empty.
-/// \throws Error  in training when the global batch has a single value a channel: its variance says nothing.
+/// A norm that was folded away is x_nchw itself: the convolution in front of it has done all (see before_norm()).
+/// \throws Error  in training when the global batch has a single value a channel: its variance says nothing; or when
+/// the
+///                norm was folded away.
 [[nodiscard]] at::Tensor batch_norm(const at::Tensor& x_nchw, const BatchNorm& norm, const Mode& mode,
                                     Activation activation);
+
+/// Makes one convolution of a convolution and the batch norm by running statistics behind it, which is left empty:
+///
+///     w' = w * weight / sqrt(running_var + 1e-5),  b' = (b - running_mean) * weight / sqrt(running_var + 1e-5) + bias
+///
+/// computed in float64 and kept in the weight's type. The tensors that were there before stay as they are.
+void fold(Convolution& convolution, BatchNorm& norm);
+
+/// What the convolution in front of a norm is to apply: `activation` where the norm was folded into it, else none.
+[[nodiscard]] Activation before_norm(const BatchNorm& norm, Activation activation);
 
 }  // namespace xtasc::model

@@ -22,18 +22,23 @@ Decoder::Decoder(ParameterSet& set, const std::string& prefix, config::Encoder e
   head_ = make_convolution(set, prefix + "head", width, out, {.kernel = 1, .bias = false});
 }
 
+void Decoder::fold_norms() {
+  for (Block& block : blocks_) {
+    for (std::size_t i = 0; i < 3; ++i) {
+      fold(block.convolutions[i], block.norms[i]);
+    }
+  }
+}
+
 at::Tensor Decoder::forward(const Features& features, const Mode& mode) const {
-  const auto norm = [&](const at::Tensor& y, std::size_t k, std::size_t i) {
-    return batch_norm(y, blocks_[k].norms[i], mode, Activation::relu);
-  };
   at::Tensor x = features[4];
   for (std::size_t k = 0; k < 5; ++k) {
-    const auto& convolutions = blocks_[k].convolutions;
-    x = norm(k == 0 ? convolve({x, {}}, convolutions[0], mode)
-                    : convolve_upsampled({x, {}}, features[4 - k], convolutions[0], mode),
-             k, 0);
-    for (std::size_t i = 1; i < 3; ++i) {
-      x = norm(convolve({x, {}}, convolutions[i], mode), k, i);
+    const auto& [convolutions, norms] = blocks_[k];
+    for (std::size_t i = 0; i < 3; ++i) {
+      const Activation activation = before_norm(norms[i], Activation::relu);
+      x = k > 0 && i == 0 ? convolve_upsampled({x, {}}, features[4 - k], convolutions[i], mode, activation)
+                          : convolve({x, {}}, convolutions[i], mode, activation);
+      x = batch_norm(x, norms[i], mode, Activation::relu);
     }
   }
   const auto storage = head_.weight.scalar_type();

@@ -20,6 +20,8 @@ class Decoder {
 
   /// -> (N, out, H, W) float32 (float64 in fp64)
   [[nodiscard]] at::Tensor forward(const Features& features, const Mode& mode) const;
+  /// From now on for evaluation only: see fold().
+  void fold_norms();
 
  private:
   struct Block {

@@ -34,9 +34,9 @@ at::Tensor convolve(const Joined& x, const Convolution& convolution, const Mode&
   }
   const at::Tensor x_nchw = x.second.defined() ? at::cat({x.first, x.second}, 1) : x.first;
   const at::Tensor bias = convolution.bias.defined() ? convolution.bias.to(mode.compute) : at::Tensor();
-  const at::Tensor y = at::conv2d(x_nchw.to(mode.compute), convolution.weight.to(mode.compute), bias,
-                                  convolution.stride, convolution.padding);
-  return activation == Activation::relu ? at::relu(y) : y;
+  at::Tensor y = at::conv2d(x_nchw.to(mode.compute), convolution.weight.to(mode.compute), bias, convolution.stride,
+                            convolution.padding);
+  return activation == Activation::relu ? y.relu_() : y;
 }
 
 at::Tensor convolve_upsampled(const Joined& low, const at::Tensor& skip, const Convolution& convolution,

@@ -60,6 +60,22 @@ Predictions Net::forward_direct(const at::Tensor& image_n3hw, const Mode& mode) 
   return decode_direct(encode(image_n3hw, mode), mode);
 }
 
+Net Net::folded() const {
+  Net net = *this;
+  net.encoder_.fold_norms();
+  for (auto* decoder : {&net.seg_decoder_, &net.depth_decoder_}) {
+    if (*decoder) {
+      (*decoder)->fold_norms();
+    }
+  }
+  for (auto* transfer : {&net.seg_to_depth_, &net.depth_to_seg_}) {
+    if (*transfer) {
+      (*transfer)->fold_norms();
+    }
+  }
+  return net;
+}
+
 Net::GradientParts Net::gradient_parts() const {
   const auto part = [this](const char* prefix) { return parameters_.flat_gradients(prefix); };
   return {.shared = part("encoder."),

@@ -39,6 +39,10 @@ class Net {
   /// The same without the task-transfer nets: all that inference needs.
   [[nodiscard]] Predictions forward_direct(const at::Tensor& image_n3hw, const Mode& mode) const;
 
+  /// The same net as it is now for evaluation, every batch norm folded into the convolution in front of it: equal in
+  /// real arithmetic, fewer passes over memory. Its parameters() are this net's; it does not follow them.
+  [[nodiscard]] Net folded() const;
+
   /// The flat gradients by the tasks that reach them: both; segmentation alone; depth alone. eq. 11 counts a
   /// transferred loss to the task that it starts from.
   struct GradientParts {

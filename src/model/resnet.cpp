@@ -71,22 +71,40 @@ ResNet::ResNet(ParameterSet& set, const std::string& prefix, config::Encoder enc
   }
 }
 
+void ResNet::fold_norms() {
+  fold(stem_.convolution, stem_.norm);
+  for (auto& stage : stages_) {
+    for (Block& block : stage) {
+      for (auto* units : {&block.units, &block.downsample}) {
+        for (Unit& unit : *units) {
+          fold(unit.convolution, unit.norm);
+        }
+      }
+    }
+  }
+}
+
+at::Tensor ResNet::forward(const Unit& unit, const at::Tensor& x, const Mode& mode, Activation activation) {
+  const at::Tensor y = convolve({x, {}}, unit.convolution, mode, before_norm(unit.norm, activation));
+  return batch_norm(y, unit.norm, mode, activation);
+}
+
 at::Tensor ResNet::forward(const Block& block, const at::Tensor& x, const Mode& mode) {
   at::Tensor y = x;
   for (std::size_t i = 0; i < block.units.size(); ++i) {
     const auto activation = i + 1 < block.units.size() ? Activation::relu : Activation::none;
-    y = batch_norm(convolve({y, {}}, block.units[i].convolution, mode), block.units[i].norm, mode, activation);
+    y = forward(block.units[i], y, mode, activation);
   }
   at::Tensor shortcut = x;
   for (const Unit& unit : block.downsample) {
-    shortcut = batch_norm(convolve({x, {}}, unit.convolution, mode), unit.norm, mode, Activation::none);
+    shortcut = forward(unit, x, mode, Activation::none);
   }
   return at::relu(y + shortcut);
 }
 
 Features ResNet::forward(const at::Tensor& image_n3hw, const Mode& mode) const {
   Features features;
-  features[0] = batch_norm(convolve({image_n3hw, {}}, stem_.convolution, mode), stem_.norm, mode, Activation::relu);
+  features[0] = forward(stem_, image_n3hw, mode, Activation::relu);
   at::Tensor x = at::max_pool2d(features[0], /*kernel_size=*/3, /*stride=*/2, /*padding=*/1);
   for (std::size_t stage = 0; stage < 4; ++stage) {
     for (const Block& block : stages_[stage]) {

@@ -31,6 +31,8 @@ class ResNet {
 
   /// image: (N, 3, H, W), normalised; H and W multiples of 32.
   [[nodiscard]] Features forward(const at::Tensor& image_n3hw, const Mode& mode) const;
+  /// From now on for evaluation only: see fold().
+  void fold_norms();
 
  private:
   struct Unit {
@@ -42,6 +44,8 @@ class ResNet {
     std::vector<Unit> downsample;  ///< none or one: 1x1 on the shortcut
   };
 
+  [[nodiscard]] static at::Tensor forward(const Unit& unit, const at::Tensor& x, const Mode& mode,
+                                          Activation activation);
   [[nodiscard]] static at::Tensor forward(const Block& block, const at::Tensor& x, const Mode& mode);
 
   Unit stem_;

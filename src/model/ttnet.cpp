@@ -33,6 +33,19 @@ TransferNet::TransferNet(ParameterSet& set, const std::string& prefix, std::int6
   }
 }
 
+void TransferNet::fold_norms() {
+  for (auto* pairs : {&down_, &up_}) {
+    for (Double& pair : *pairs) {
+      for (std::size_t i = 0; i < 2; ++i) {
+        if (pair.norms[i]) {
+          fold(pair.convolutions[i], *pair.norms[i]);
+          pair.norms[i].reset();
+        }
+      }
+    }
+  }
+}
+
 at::Tensor TransferNet::forward(const Double& pair, const Joined& x, const Mode& mode, Size size) {
   at::Tensor y;
   for (std::size_t i = 0; i < 2; ++i) {

@@ -25,6 +25,8 @@ class TransferNet {
   /// (N, in, H, W) -> (N, out, H, W) float32 (float64 in fp64). H and W multiples of 8. With
   /// mode.recomputes_transfer this net must stay where it is until backward is through.
   [[nodiscard]] at::Tensor forward(const at::Tensor& x_nchw, const Mode& mode) const;
+  /// From now on for evaluation only: see fold().
+  void fold_norms();
 
  private:
   /// Two convolutions with their activations.

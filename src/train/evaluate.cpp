@@ -1,9 +1,10 @@
 #include "train/evaluate.hpp"
 
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 
 #include <numeric>
+#include <optional>
 
 #include "loss/consistency.hpp"
 #include "metric/consistency.hpp"
@@ -13,9 +14,11 @@ namespace xtasc::train {
 
 Evaluation evaluate(const config::RunConfig& config, const Learner& learner, const data::Dataset& dataset,
                     dist::Communicator& communicator, const std::function<void(std::int64_t)>& on_batch) {
-  const c10::NoGradGuard no_grad;
+  const c10::InferenceMode inference;
   const at::Device device = learner.net.parameters().device();
   const model::Mode mode = {.training = false, .compute = learner.types.compute, .rewrites = config.train.rewrites};
+  const std::optional<model::Net> folded = config.train.rewrites ? std::optional(learner.net.folded()) : std::nullopt;
+  const model::Net& net = folded ? *folded : learner.net;
   const bool has_segmentation = config::has_segmentation(config.model.system);
   metric::Metrics metrics(has_segmentation ? learner.net.num_classes() : 0, config::has_depth(config.model.system),
                           device);
@@ -31,7 +34,7 @@ Evaluation evaluate(const config::RunConfig& config, const Learner& learner, con
     std::vector<std::int64_t> samples(static_cast<std::size_t>(range.size()));
     std::iota(samples.begin(), samples.end(), range.begin);
     const data::Batch batch = dataset.batch(samples);
-    const model::Predictions predictions = learner.net.forward(batch.image_n3hw, mode);
+    const model::Predictions predictions = net.forward(batch.image_n3hw, mode);
     summed += sums_and_counts(
         loss::task_losses(config.model.system, config.loss,
                           {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},

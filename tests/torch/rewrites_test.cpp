@@ -54,6 +54,84 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(std::vector<std::string>{}, std::vector<std::string>{"model.ttnet_batch_norm=true"},
                     std::vector<std::string>{"model.decoder_width=32", "model.ttnet_widths=[16, 24, 40]"}));
 
+// Evaluation with batch norm folded into the convolutions.
+
+/// A learner whose batch norms are no longer what they were made as.
+void disturb_norms(const train::Learner& learner) {
+  const c10::NoGradGuard no_grad;
+  at::manual_seed(7);
+  for (const auto& [name, tensor] : learner.weights()) {
+    if (name.ends_with(".running_var")) {
+      tensor.copy_(at::rand_like(tensor) * 2.0 + 0.2);
+    } else if (name.ends_with(".running_mean") || (tensor.dim() == 1 && name.ends_with(".bias"))) {
+      tensor.copy_(at::randn_like(tensor) * 0.3);
+    } else if (tensor.dim() == 1 && name.ends_with(".weight")) {
+      tensor.copy_(at::rand_like(tensor) + 0.5);
+    }
+  }
+}
+
+class FoldedNet : public testing::TestWithParam<std::vector<std::string>> {};
+
+TEST_P(FoldedNet, AgreesWithThePlainFormInFloat64) {
+  const auto config = test::step_config(GetParam());
+  const train::Learner learner(config, 5, at::kCPU);
+  disturb_norms(learner);
+  const at::Tensor before = learner.net.parameters().flat_values().clone();
+  const at::Tensor image = test::random_batch(5, 3, 5, 64, 96).image_n3hw.to(at::kDouble);
+  const c10::NoGradGuard no_grad;
+  const auto predictions = [&](const model::Net& net, bool rewrites) {
+    const auto all = net.forward(image, {.compute = at::kDouble, .rewrites = rewrites});
+    std::vector<at::Tensor> defined;
+    for (const at::Tensor& one : {all.seg, all.depth, all.seg_to_depth, all.depth_to_seg}) {
+      if (one.defined()) {
+        defined.push_back(one);
+      }
+    }
+    return defined;
+  };
+  const auto plain = predictions(learner.net, false);
+  const auto folded = predictions(learner.net.folded(), true);
+  ASSERT_EQ(folded.size(), plain.size());
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    EXPECT_LT(deviation(folded[i], plain[i]), 1e-9) << "prediction " << i;
+    EXPECT_FALSE(at::equal(folded[i], plain[i])) << "nothing was folded";
+  }
+  EXPECT_TRUE(at::equal(learner.net.parameters().flat_values(), before));
+  EXPECT_ANY_THROW(static_cast<void>(learner.net.folded().forward(image, {.training = true, .compute = at::kDouble})));
+}
+
+TEST_P(FoldedNet, IsAsCloseToFloat64InBfloat16) {
+  auto assignments = GetParam();
+  assignments.emplace_back("run.precision=fp32");
+  assignments.emplace_back("model.decoder_width=32");
+  const train::Learner learner(test::step_config(assignments), 5, at::kCPU);
+  assignments.emplace_back("run.precision=fp64");
+  const train::Learner exact(test::step_config(assignments), 5, at::kCPU);
+  disturb_norms(learner);
+  const c10::NoGradGuard no_grad;
+  const auto from = learner.weights();
+  const auto to = exact.weights();
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    to[i].second.copy_(from[i].second);
+  }
+  const at::Tensor image = test::random_batch(5, 3, 5, 64, 96).image_n3hw;
+  const auto first_of = [](const model::Predictions& all) { return all.seg.defined() ? all.seg : all.depth; };
+  const at::Tensor expected = first_of(exact.net.forward(image.to(at::kDouble), {.compute = at::kDouble}));
+  const model::Mode mode = {.compute = at::kBFloat16};
+  const double plain = deviation(first_of(learner.net.forward(image, mode)), expected);
+  const double folded = deviation(first_of(learner.net.folded().forward(image, mode)), expected);
+  EXPECT_LT(folded, 1.5 * plain);
+  RecordProperty("plain", std::to_string(plain));
+  RecordProperty("folded", std::to_string(folded));
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, FoldedNet,
+                         testing::Values(std::vector<std::string>{}, std::vector<std::string>{"model.system=base_mt"},
+                                         std::vector<std::string>{"model.system=base_st_depth"},
+                                         std::vector<std::string>{"model.ttnet_batch_norm=true"},
+                                         std::vector<std::string>{"model.encoder=resnet50"}));
+
 // Single layers, in each of the three types, against float64 in the plain form.
 
 struct LayerCase {
