@@ -60,7 +60,7 @@ int main(int argc, char** argv) {
   add_common(pack_command, "h5py");
 
   launch::StepBench step;
-  std::string config_file, precision;
+  std::string config_file, precision, run_device;
   std::vector<std::string> assignments;
   const auto add_config_options = [&](CLI::App* command) {
     command->add_option("--config", config_file, "A run's config (TOML)");
@@ -68,6 +68,8 @@ int main(int argc, char** argv) {
         ->allow_extra_args(false);
     command->add_option("--precision", precision, "Short for --set run.precision=...")
         ->check(CLI::IsMember({"fp32", "tf32", "bf16", "fp64"}));
+    command->add_option("--device", run_device, "Short for --set run.device=...")
+        ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
     command->add_option("--json", json_file, "Write the figures here too")->type_name("FILE");
   };
   const auto add_step_options = [&](CLI::App* command) {
@@ -148,6 +150,9 @@ int main(int argc, char** argv) {
           set_quiet(session->rank() != 0);
           if (!precision.empty()) {
             assignments.push_back("run.precision=" + precision);
+          }
+          if (!run_device.empty()) {
+            assignments.push_back("run.device=" + run_device);
           }
           const auto config = config_file.empty() ? config::run_config_of(assignments)
                                                   : config::read_run_config(config_file, assignments);

@@ -201,6 +201,7 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
   Contestant together(samples, options.step, session, with_batch(config, mine * session.size()),
                       dist::make_communicator(session, device.type()));
   const double measured = take_steps(together, options.step.rounds).median();
+  const double waiting = std::max(0.0, measured - alone - modelled_sums(costs, ranks_here, ranks_here));
   say(
       fmt::format("\nSums over {} ranks, measured: {:.1f} MB of gradients in {:.1f} ms ({:.2f} GB/s a link), {} small "
                   "sums a step of {:.0f} us",
@@ -215,8 +216,8 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
   say(fmt::format("{:>8} {:>12} {:>14} {:>14}  {}", "ranks", "s a step", "images/s", "efficiency", ""));
   for (const std::int64_t ranks : options.ranks) {
     const bool is_measured = ranks == 1 || ranks == session.size();
-    const double seconds =
-        ranks == session.size() ? measured : alone + modelled_sums(costs, static_cast<double>(ranks), ranks_here);
+    const double modelled = alone + waiting + modelled_sums(costs, static_cast<double>(ranks), ranks_here);
+    const double seconds = ranks == 1 ? alone : (is_measured ? measured : modelled);
     const double images = static_cast<double>(ranks * mine) / seconds;
     result["ranks"].push_back(
         {{"ranks", ranks}, {"seconds", seconds}, {"images_per_second", images}, {"measured", is_measured}});
@@ -226,11 +227,12 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
   const double gain = ranks_here * without_company / measured;
   result["work_of_all_ranks_to_one"] = gain;
   say(fmt::format("\n{} ranks do {:.2f} times the work of one that has the machine to itself.", session.size(), gain));
-  say(
-      fmt::format("\nThe model: a rank's own time at {} images, plus 2 (N - 1) / N times the gradient's bytes over a "
-                  "link's measured rate,\nplus the small sums with a latency that grows by log2 N. It knows nothing "
-                  "of a network that this machine does not have.",
-                  mine));
+  say(fmt::format(
+      "\nThe model: a rank's own time at {} images, plus 2 (N - 1) / N times the gradient's bytes over a "
+      "link's measured rate,\nplus the small sums with a latency that grows by log2 N, plus what {} ranks here "
+      "take beyond that: waiting for each other.\nIt knows nothing of a network that this machine does "
+      "not have.",
+      mine, session.size()));
   return result;
 }
 

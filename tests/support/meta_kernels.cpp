@@ -39,6 +39,10 @@ at::Tensor relu(const at::Tensor& x) {
   return at::empty_like(x);
 }
 
+at::Tensor& relu_in_place(at::Tensor& x) {
+  return x;
+}
+
 at::Tensor where(const at::Tensor& condition, const at::Tensor& self, const at::Tensor& other) {
   const auto size = at::infer_size(at::infer_size(condition.sizes(), self.sizes()), other.sizes());
   return at::empty(size, self.options().dtype(at::result_type(self, other)));
@@ -64,6 +68,7 @@ void fused_adam(at::TensorList /*self*/, at::TensorList /*grads*/, at::TensorLis
 
 TORCH_LIBRARY_IMPL(aten, Meta, library) {
   library.impl("relu", relu);
+  library.impl("relu_", relu_in_place);
   library.impl("where.self", where);
   library.impl("abs.out", abs_out);
   library.impl("logical_and.out", logical_and_out);
