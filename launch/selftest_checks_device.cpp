@@ -170,7 +170,7 @@ Finding fused_losses_are_right(const Machine& machine, at::ScalarType type, doub
   const auto both = [&](at::Device device, at::ScalarType as, loss::LossForm form) {
     std::array<at::Tensor, 4> x;
     for (std::size_t i = 0; i < 4; ++i) {
-      x[i] = predictions[i].to(device, as).requires_grad_(true);
+      x[i] = predictions[i].detach().clone().to(device, as).requires_grad_(true);
     }
     const loss::TaskLosses all =
         loss::task_losses(config::System::xtasc, {}, {x[0], x[1], x[2], x[3]},

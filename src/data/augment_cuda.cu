@@ -1,10 +1,6 @@
 // Not run on a GPU yet: compiled for every architecture on every build. The arithmetic is augment_element.hpp's, which
 // the CPU's tests run.
-#include <cuda_runtime.h>
-
-#include <stdexcept>
-#include <string>
-
+#include "core/cuda_launch.cuh"
 #include "data/augment.hpp"
 
 namespace xtasc::data {
@@ -33,17 +29,11 @@ __global__ void augment_kernel(SampleStore store, const SampleView* views, std::
 void augment_on_cuda(const SampleStore& store, const SampleView* views, std::int64_t num_views, const BatchMemory& out,
                      void* stream) {
   constexpr int kThreads = 256;
-  constexpr std::int64_t kMaxBlocks = 65535;
   const std::int64_t num_pixels = num_views * store.height * store.width;
-  if (num_pixels == 0) {
-    return;
-  }
-  const std::int64_t blocks = (num_pixels + kThreads - 1) / kThreads;
-  augment_kernel<<<static_cast<unsigned>(blocks < kMaxBlocks ? blocks : kMaxBlocks), kThreads, 0,
-                   static_cast<cudaStream_t>(stream)>>>(store, views, num_pixels, out);
-  const cudaError_t error = cudaGetLastError();
-  if (error != cudaSuccess) {
-    throw std::runtime_error(std::string("augmentation kernel: ") + cudaGetErrorString(error));
+  if (num_pixels > 0) {
+    augment_kernel<<<blocks_for(num_pixels, kThreads), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+        store, views, num_pixels, out);
+    check_launch("augmentation kernel");
   }
 }
 

@@ -2,13 +2,10 @@
 
 #include <cstdint>
 
+#include "core/host_device.hpp"
+
 /// The per-element functions of augmentation: compiled for the CPU and, by nvcc, for the GPU, so that the CPU's tests
 /// run the very code that a GPU would.
-#ifdef __CUDACC__
-#define XTASC_HOST_DEVICE __host__ __device__
-#else
-#define XTASC_HOST_DEVICE
-#endif
 
 namespace xtasc::data {
 

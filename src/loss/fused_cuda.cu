@@ -1,10 +1,6 @@
 // Not run on a GPU yet: compiled for every architecture on every build. The arithmetic is fused_element.hpp's, which
 // the CPU's tests run.
-#include <cuda_runtime.h>
-
-#include <stdexcept>
-#include <string>
-
+#include "core/cuda_launch.cuh"
 #include "loss/fused_kernels.hpp"
 
 namespace xtasc::loss {
@@ -52,24 +48,13 @@ __global__ void fused_gradients_kernel(FusedInputs<T> in, const T* factors, std:
   }
 }
 
-unsigned blocks_for(std::int64_t count) {
-  constexpr std::int64_t kMaxBlocks = 65535;
-  return static_cast<unsigned>(count < kMaxBlocks ? count : kMaxBlocks);
-}
-
-void check_launch(const char* kernel) {
-  const cudaError_t error = cudaGetLastError();
-  if (error != cudaSuccess) {
-    throw std::runtime_error(std::string(kernel) + ": " + cudaGetErrorString(error));
-  }
-}
-
 }  // namespace
 
 template <typename T>
 void fused_losses_on_cuda(const FusedInputs<T>& in, double* row_sums, void* stream) {
   if (in.num_rows > 0) {
-    fused_losses_kernel<<<blocks_for(in.num_rows), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(in, row_sums);
+    fused_losses_kernel<<<blocks_for(in.num_rows * kThreads, kThreads), kThreads, 0,
+                          static_cast<cudaStream_t>(stream)>>>(in, row_sums);
     check_launch("fused losses kernel");
   }
 }
@@ -79,8 +64,8 @@ void fused_gradients_on_cuda(const FusedInputs<T>& in, const T* factors, std::in
                              const FusedGradients<T>& out, void* stream) {
   const std::int64_t num_pixels = in.num_rows * in.width;
   if (num_pixels > 0) {
-    fused_gradients_kernel<<<blocks_for((num_pixels + kThreads - 1) / kThreads), kThreads, 0,
-                             static_cast<cudaStream_t>(stream)>>>(in, factors, height * in.width, out);
+    fused_gradients_kernel<<<blocks_for(num_pixels, kThreads), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+        in, factors, height * in.width, out);
     check_launch("fused gradients kernel");
   }
 }

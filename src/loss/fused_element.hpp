@@ -3,13 +3,10 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/host_device.hpp"
+
 /// The losses of one pixel and their gradients, all tasks at once: compiled for the CPU and, by nvcc, for the GPU, so
 /// that the CPU's tests run the very code that a GPU would.
-#ifdef __CUDACC__
-#define XTASC_HOST_DEVICE __host__ __device__
-#elif !defined(XTASC_HOST_DEVICE)
-#define XTASC_HOST_DEVICE
-#endif
 
 namespace xtasc::loss {
 

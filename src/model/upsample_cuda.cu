@@ -1,10 +1,6 @@
 // Not run on a GPU yet: compiled for every architecture on every build. The arithmetic is upsample_element.hpp's, which
 // the CPU's tests run.
-#include <cuda_runtime.h>
-
-#include <stdexcept>
-#include <string>
-
+#include "core/cuda_launch.cuh"
 #include "model/upsample_kernels.hpp"
 
 namespace xtasc::model {
@@ -44,26 +40,14 @@ __global__ void upsample_gradient_kernel(const T* large, T* small, UpsampleShape
 
 constexpr int kThreads = 256;
 
-unsigned blocks_for(std::int64_t numel) {
-  constexpr std::int64_t kMaxBlocks = 65535;
-  const std::int64_t blocks = (numel + kThreads - 1) / kThreads;
-  return static_cast<unsigned>(blocks < kMaxBlocks ? blocks : kMaxBlocks);
-}
-
-void check_launch(const char* kernel) {
-  const cudaError_t error = cudaGetLastError();
-  if (error != cudaSuccess) {
-    throw std::runtime_error(std::string(kernel) + ": " + cudaGetErrorString(error));
-  }
-}
-
 }  // namespace
 
 template <typename T>
 void upsample_on_cuda(const T* small, T* large, const UpsampleShape& shape, void* stream) {
   const std::int64_t numel = 4 * shape.num_images * shape.channels * shape.height * shape.width;
   if (numel > 0) {
-    upsample_kernel<<<blocks_for(numel), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(small, large, shape, numel);
+    upsample_kernel<<<blocks_for(numel, kThreads), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(small, large,
+                                                                                                     shape, numel);
     check_launch("upsample kernel");
   }
 }
@@ -72,8 +56,8 @@ template <typename T>
 void upsample_gradient_on_cuda(const T* large, T* small, const UpsampleShape& shape, void* stream) {
   const std::int64_t numel = shape.num_images * shape.channels * shape.height * shape.width;
   if (numel > 0) {
-    upsample_gradient_kernel<<<blocks_for(numel), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(large, small, shape,
-                                                                                                    numel);
+    upsample_gradient_kernel<<<blocks_for(numel, kThreads), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+        large, small, shape, numel);
     check_launch("upsample gradient kernel");
   }
 }

@@ -3,13 +3,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/host_device.hpp"
+
 /// The per-element functions of the bilinear upsample to twice the size and of its gradient: compiled for the CPU and,
 /// by nvcc, for the GPU, so that the CPU's tests run the very code that a GPU would.
-#ifdef __CUDACC__
-#define XTASC_HOST_DEVICE __host__ __device__
-#else
-#define XTASC_HOST_DEVICE
-#endif
 
 namespace xtasc::model {
 

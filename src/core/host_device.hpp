@@ -1,0 +1,8 @@
+#pragma once
+
+/// Before a function that the CPU and, by nvcc, the GPU run: its arithmetic is then tested where no GPU is.
+#ifdef __CUDACC__
+#define XTASC_HOST_DEVICE __host__ __device__
+#else
+#define XTASC_HOST_DEVICE
+#endif
