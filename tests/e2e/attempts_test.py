@@ -90,7 +90,7 @@ class Attempts(unittest.TestCase):
         begin = time.monotonic()
         _, errors = process.communicate(timeout=300)
         self.assertEqual(process.returncode, 85, errors)
-        self.assertLess(time.monotonic() - begin, 100)  # a busy machine
+        self.assertLess(time.monotonic() - begin, 60)
         self.assertRegex(errors, r"rank \d on .*: nothing got done for 25 s in (training step|evaluation|checkpoint)")
         self.assertEqual(ranks_of("hanging"), [])
 
