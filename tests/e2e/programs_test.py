@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
+import os
 import pathlib
 import re
 import struct
+import sys
 import unittest
+import unittest.mock
 import zlib
 
 import common
@@ -199,6 +203,25 @@ class WholePath(unittest.TestCase):
         weights.write_bytes(good)
         self.assertEqual(done.returncode, 1)
         self.assertIn("weights.pt is damaged", done.stderr)
+
+
+class Bench(unittest.TestCase):
+    @unittest.skipUnless(importlib.util.find_spec("torch"), "this Python has no torch")
+    @unittest.mock.patch.dict(os.environ, {"XTASC_PYTHON": sys.executable})
+    def test_a_step_beside_pytorch_from_the_same_weights_and_samples(self) -> None:
+        path = programs.scratch / "bench.json"
+        done = programs.run("xtasc-bench", "step", "--peer", "--rounds", "1", "--height", "64", "--width", "64",
+                            "--json", str(path), *sets(["model.encoder=resnet18", "train.batch_size=2", "run.precision=fp32"]))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = json.loads(path.read_text())
+        for form in ("best", "eager"):
+            self.assertLess(found["peer"][form]["first_losses_deviation"], 1e-5, form)
+        phases = {phase["name"]: phase["seconds"]["median"] for phase in found["phases"]["phases"]}
+        self.assertEqual(list(phases), ["data", "forward: encoder", "forward: decoders", "forward: transfer nets",
+                                        "losses", "backward", "all-reduce", "optimizer"])
+        self.assertGreater(phases["backward"], 0.0)
+        self.assertTrue(found["command"].startswith("xtasc-bench step --peer"), found["command"])
+        self.assertIn("torch", found["machine"]["libraries"])
 
 
 class WrongInput(unittest.TestCase):
