@@ -10,7 +10,6 @@
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "launch/ranks.hpp"
-#include "launch/size_option.hpp"
 #include "pack/schema.hpp"
 
 int main(int argc, char** argv) {
@@ -170,7 +169,7 @@ int main(int argc, char** argv) {
               scaling.sizes.clear();
             }
             for (const std::string& size : sizes) {
-              scaling.sizes.push_back(launch::parse_size("--sizes", size));
+              scaling.sizes.push_back(pack::parse_size("--sizes", size));
             }
             name = step_command->parsed() ? "step" : (weighting_command->parsed() ? "weighting" : "scaling");
             result = step_command->parsed()        ? launch::bench_step(step, *session, config)

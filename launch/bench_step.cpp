@@ -57,7 +57,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
   if (options.peer) {
     peer.emplace(options, config, contestant);
   }
-  contestant.take_step();  // the first one also makes oneDNN's kernels
+  contestant.warm_up();
   const at::Tensor first_losses = contestant.losses().cpu();
   Timing timing;
   for (int round = 0; round < options.rounds; ++round) {
@@ -73,6 +73,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
   result["seconds_per_step"] = timing.median();
   result["step"] = to_json(timing);
   result["images_per_second"] = images;
+  result["cuda_graph"] = contestant.is_recorded();
   result["peak_bytes"] = peak_resident_bytes();
   result["phases"] = phases.json();
   if (session.rank() == 0) {
@@ -105,7 +106,7 @@ nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession&
     methods.push_back(method);
     contestants.push_back(std::make_unique<Contestant>(samples, options, session, with_method,
                                                        dist::make_communicator(session, device.type())));
-    contestants.back()->take_step();
+    contestants.back()->warm_up();
   }
   std::vector<Timing> timings(methods.size());
   for (int round = 0; round < options.rounds; ++round) {  // alternately, so that all meet the same disturbances

@@ -2,7 +2,8 @@
 
     python tests/gpu_code.py --program build/release/bin/xtasc-train [--cuda]
 
-Skipped (exit code 77) without CUDA, and where there is no cuobjdump (CUDA's toolkit and the torch wheel's Triton have one).
+Skipped (exit code 77) without CUDA, and where there is no cuobjdump (CUDA's toolkit and the torch wheel's Triton have
+one).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace xtasc::pack {
@@ -62,6 +63,10 @@ struct Schema {
 /// "label", "label_1" ... "label_254": what a label set may be called.
 [[nodiscard]] std::vector<std::string> possible_label_set_names();
 
+/// Index into schema.label_sets of the one that data.label_set = `name` means; empty: the first.
+/// \throws Error (exit code 2) with the names that the pack has.
+[[nodiscard]] std::size_t find_label_set(const Schema& schema, const std::string& name);
+
 /// The data sets of a split, in the order in which they enter the digest: "image", the label sets, "depth".
 [[nodiscard]] std::vector<std::string> data_set_names(const Schema& schema);
 /// Bytes of one sample in data set `data_set` (an index into data_set_names).
@@ -80,5 +85,9 @@ void check_schema(const Schema& schema, std::string_view where);
 /// \throws Error unless height and width are positive multiples of 32: the network halves its input five times and
 /// joins the halves again.
 void check_size(std::int64_t height, std::int64_t width);
+
+/// Height and width of an option's text, "288x384".
+/// \throws Error (exit code 2) naming `option` unless it is such a text and check_size() takes it
+[[nodiscard]] std::pair<std::int64_t, std::int64_t> parse_size(std::string_view option, const std::string& text);
 
 }  // namespace xtasc::pack

@@ -133,8 +133,8 @@ ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, st
     work.decoders += decoder_work(model.encoder, model.decoder_width, 1, pixels);
   }
   if (config::has_transfer(model.system)) {
-    work.transfer_nets = transfer_work(model.ttnet_widths, classes, 1, pixels) +
-                         transfer_work(model.ttnet_widths, 1, classes, pixels);
+    work.transfer_nets =
+        transfer_work(model.ttnet_widths, classes, 1, pixels) + transfer_work(model.ttnet_widths, 1, classes, pixels);
   }
   work.forward = work.encoder + work.decoders + work.transfer_nets;
   // Backward costs a forward for the inputs and one for the weights; nobody asks for the image's gradient.
