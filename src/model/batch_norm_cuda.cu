@@ -11,6 +11,12 @@ __device__ NormPart part_of_thread(const NormGrid& grid) {
   return norm_part(grid, blockIdx.x, blockIdx.y, static_cast<std::int32_t>(threadIdx.x));
 }
 
+/// Blocks that a multiprocessor's registers shall hold at least. With these nvcc 13 reads all rows of a batch before it
+/// computes and spills nothing; without, sums read in turns and gradients take twice the registers.
+constexpr int kResidentSums = 2;
+template <typename T>
+constexpr int kResidentGradients = sizeof(T) < sizeof(double) ? 3 : 1;
+
 /// Down to the block's first `remaining` threads.
 template <int kNum>
 __device__ void add_up(NormShared<kNum>& shared, std::int32_t remaining) {
@@ -22,7 +28,8 @@ __device__ void add_up(NormShared<kNum>& shared, std::int32_t remaining) {
 
 /// No atomics: each block writes the sums of its slice of rows, and norm_slices_kernel adds the slices.
 template <typename T, int kPack, SumOf kOf>
-__global__ void __launch_bounds__(kNormThreads) norm_sums_kernel(NormInput<T> in, NormGrid grid, double* partial) {
+__global__ void __launch_bounds__(kNormThreads, kResidentSums)
+    norm_sums_kernel(NormInput<T> in, NormGrid grid, double* partial) {
   __shared__ NormShared<2 * kPack> shared;
   const NormPart part = part_of_thread(grid);
   double sums[2 * kPack] = {};
@@ -50,7 +57,7 @@ __global__ void __launch_bounds__(kNormThreads) norm_scale_shift_kernel(NormInpu
 }
 
 template <typename T, int kPack, bool kRelu>
-__global__ void __launch_bounds__(kNormThreads)
+__global__ void __launch_bounds__(kNormThreads, kResidentGradients<T>)
     norm_gradient_kernel(NormInput<T> in, NormFactors<T> factors, NormGrid grid, T* grad_x) {
   write_gradient<T, kPack, kRelu>(in, factors, grid, part_of_thread(grid), grad_x);
 }
