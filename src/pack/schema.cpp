@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <optional>
 #include <set>
 
@@ -213,6 +214,22 @@ void check_size(std::int64_t height, std::int64_t width) {
       "size {}x{} (height x width): both must be multiples of {}, because the network halves its input five times; "
       "{}x{} would do",
       height, width, kMultiple, nearest(height), nearest(width));
+}
+
+std::pair<std::int64_t, std::int64_t> parse_size(std::string_view option, const std::string& text) {
+  long height = 0;
+  long width = 0;
+  int used = 0;
+  const int fields = std::sscanf(text.c_str(), "%6ldx%6ld%n", &height, &width, &used);
+  if (fields != 2 || static_cast<std::size_t>(used) != text.size()) {
+    fail_usage("{} '{}': HEIGHTxWIDTH is expected, for example 128x256", option, text);
+  }
+  try {
+    check_size(height, width);
+  } catch (const Error& error) {
+    fail_usage("{}: {}", option, error.what());
+  }
+  return {height, width};
 }
 
 }  // namespace xtasc::pack

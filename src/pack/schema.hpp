@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace xtasc::pack {
@@ -80,5 +81,9 @@ void check_schema(const Schema& schema, std::string_view where);
 /// \throws Error unless height and width are positive multiples of 32: the network halves its input five times and
 /// joins the halves again.
 void check_size(std::int64_t height, std::int64_t width);
+
+/// Height and width of an option's text, "288x384".
+/// \throws Error (exit code 2) naming `option` unless it is such a text and check_size() takes it
+[[nodiscard]] std::pair<std::int64_t, std::int64_t> parse_size(std::string_view option, const std::string& text);
 
 }  // namespace xtasc::pack
