@@ -266,7 +266,7 @@ class Bench(unittest.TestCase):
         net = {"system": "xtasc", "encoder": "resnet18", "precision": "fp32"}
         for name, arguments, expected in (
             ("scaling",
-             [*size, "--sizes", "32x32", "--ranks", "1,2,64", "--link-gb-per-s", "1.5", "--latency-us", "20"],
+             [*size, "--sizes", "64x32", "--ranks", "1,2,64", "--link-gb-per-s", "1.5", "--latency-us", "20"],
              {**net, "classes": 7, "height": 32, "width": 64, "batch_size": 2, "images_a_rank": 1}),
             ("evaluate", ["--samples", "4", "--rounds", "1"],
              {**net, "classes": 7, "height": 128, "width": 256, "batch_size": 8, "images": 4}),
@@ -288,7 +288,7 @@ class Bench(unittest.TestCase):
                                      [(1, True), (2, True), (64, False)])
                     self.assertIn("on links of 1.50 GB/s and 20.0 us, as given", done.stdout)
                     self.assertIn("modelled, link as given", done.stdout)
-        done = programs.run("xtasc-bench", "scaling", *size, "--sizes", "32x32", "--json", str(path), *sets(SMALL_STEP),
+        done = programs.run("xtasc-bench", "scaling", *size, "--sizes", "64x32", "--json", str(path), *sets(SMALL_STEP),
                             ranks=2)
         self.assertIn("memory, not a network", done.stdout)
         self.assertIn("measured between these ranks", json.loads(path.read_text())["link"]["source"])
@@ -297,7 +297,7 @@ class Bench(unittest.TestCase):
         text = programs.run("xtasc-bench", "--help").stdout
         for field in ("seconds_per_step", "of_peak", "executed_of_peak", "peak_bytes", "memory_ratio", "by_ranks"):
             self.assertIn(field, text)
-        self.assertIn("[7]", programs.run("xtasc-bench", "step", "--help").stdout)
+        self.assertIn("=7", programs.run("xtasc-bench", "step", "--help").stdout)
 
     def carries(self, found: dict, **expected: object) -> None:
         self.assertEqual({name: found.get(name) for name in expected}, expected)
@@ -381,7 +381,7 @@ class WrongInput(unittest.TestCase):
         self.refused(2, "--latency-us", "xtasc-bench", "scaling", "--link-gb-per-s", "10")
         self.refused(2, "two or more", "xtasc-bench", "scaling", "--link-gb-per-s", "10", "--latency-us", "5")
         self.refused(2, 'unknown subcommand "bogus"; known are preprocess, pack, step', "xtasc-bench", "bogus")
-        self.refused(2, 'unknown subcommand "bogus"', "xtasc-inspect", "bogus", "--json", "x")
+        self.refused(2, 'unknown subcommand "bogus"', "xtasc-preprocess", "bogus", "--json", "x")
         self.refused(2, "A subcommand is required", "xtasc-bench")
 
     def test_tabulating(self) -> None:
