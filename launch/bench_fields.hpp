@@ -44,8 +44,9 @@ inline constexpr const char* kJsonFields =
  evaluate
   images, evaluate, images_per_second
  pack
-  samples, bytes, open, read, upload, memcpy, memcpy_huge_pages, h5py, speedup_over_h5py
+  samples, height, width, bytes, open, read, upload, memcpy, memcpy_huge_pages, h5py, speedup_over_h5py
  preprocess
-  samples, bytes, workers, made_frames, pack, inflate, pack_over_inflate, opencv, speedup_over_opencv)";
+  samples, height, width, raw_height, raw_width, bytes, workers, made_frames, pack, inflate,
+  pack_over_inflate, opencv, speedup_over_opencv)";
 
 }  // namespace xtasc::launch
