@@ -83,13 +83,6 @@ struct PackBench {
 /// measured, printed too.
 nlohmann::json bench_pack(const PackBench& options);
 
-struct NoisePack {
-  std::int64_t train, val;
-  std::int64_t num_classes = 7, height = 128, width = 256;
-};
-/// A pack of random samples, as Cityscapes' are stored: depth as uint16; some pixels lack a label, some depth.
-void write_noise_pack(const std::filesystem::path& path, const NoisePack& options);
-
 struct StepBench {
   std::int64_t num_classes = 7, height = 128, width = 256;
   int rounds = 5;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "data/sampler.hpp"
+#include "launch/noise_pack.hpp"
 #include "launch/scratch.hpp"
 #include "pack/reader.hpp"
 
@@ -47,7 +48,9 @@ Contestant::Contestant(const data::Dataset& train, const StepBench& options, con
       device_(train.device()),
       communicator_(std::move(communicator)),
       learner_(config_, options.num_classes, device_),
-      step_(config_, learner_, *communicator_) {}
+      step_(config_, learner_, *communicator_),
+      captured_step_(step_, train::recorder_for(config_, device_, *communicator_),
+                     [&session](const std::string& text) { return session.gather(text); }) {}
 
 data::Batch Contestant::draw() const {
   const auto seed = static_cast<std::uint64_t>(config_.run.seed);
@@ -57,7 +60,20 @@ data::Batch Contestant::draw() const {
                           {.flip = config_.data.flip, .scale_crop = config_.data.scale_crop}, seed, kEpoch);
 }
 
+void Contestant::warm_up() {
+  const int num_steps = config_.train.cuda_graph ? train::CapturedStep::kPlainSteps + 1 : 1;
+  for (int i = 0; i < num_steps; ++i) {
+    take_step();
+  }
+}
+
 void Contestant::step() {
+  const weighting::Moment moment = {.epoch = kEpoch, .step = num_steps_++};
+  losses_ = captured_step_.run(draw(), config_.train.batch_size, moment, config_.train.learning_rate).losses;
+  wait_for(device_);
+}
+
+void Contestant::plain_step() {
   losses_ = step_.compute(draw(), {.epoch = kEpoch, .step = num_steps_++}).losses;
   step_.update(config_.train.learning_rate);
   wait_for(device_);
@@ -82,7 +98,7 @@ std::array<double, train::kPhaseNames.size()> Contestant::take_step_by_phases() 
     begin = now;
   };
   step_.observe(enter);
-  step();
+  plain_step();
   enter(phase);
   step_.observe({});
   for (double& one : seconds) {

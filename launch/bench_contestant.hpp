@@ -8,6 +8,7 @@
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
 #include "launch/bench.hpp"
+#include "train/captured_step.hpp"
 #include "train/phase.hpp"
 #include "train/setup.hpp"
 #include "train/step.hpp"
@@ -28,9 +29,12 @@ class Contestant {
   Contestant(const data::Dataset& train, const StepBench& options, const dist::MpiSession& session,
              config::RunConfig config, std::unique_ptr<dist::Communicator> communicator);
 
+  /// The steps that a library's first calls, and the recording of `train.cuda_graph`, make slower than others.
+  /// Collective.
+  void warm_up();
   /// Seconds of one step, of the slowest rank of the session. Collective.
   double take_step();
-  /// Seconds of one step's phases, of the slowest rank each; the device is waited for after each. Collective.
+  /// Seconds of a plain step's phases, of the slowest rank each; the device is waited for after each. Collective.
   std::array<double, train::kPhaseNames.size()> take_step_by_phases();
 
   /// This rank's part of the global batch, drawn as training draws it.
@@ -38,11 +42,14 @@ class Contestant {
   /// (train::kNumLosses) of the last step.
   [[nodiscard]] const at::Tensor& losses() const { return losses_; }
   [[nodiscard]] const train::Learner& learner() const { return learner_; }
+  /// Whether steps are replayed from a CUDA graph.
+  [[nodiscard]] bool is_recorded() const { return captured_step_.num_recorded() > 0; }
   /// Bytes of all gradients, which a step sums over the ranks.
   [[nodiscard]] std::size_t gradient_bytes() const;
 
  private:
   void step();
+  void plain_step();
 
   const data::Dataset& train_;
   config::RunConfig config_;
@@ -51,6 +58,7 @@ class Contestant {
   std::unique_ptr<dist::Communicator> communicator_;
   train::Learner learner_;
   train::Step step_;
+  train::CapturedStep captured_step_;
   at::Tensor losses_;
   std::int64_t num_steps_ = 0;
 };

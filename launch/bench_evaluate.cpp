@@ -6,6 +6,7 @@
 #include "core/log.hpp"
 #include "data/dataset.hpp"
 #include "launch/bench.hpp"
+#include "launch/noise_pack.hpp"
 #include "pack/reader.hpp"
 #include "train/evaluate.hpp"
 #include "train/setup.hpp"
@@ -28,7 +29,7 @@ nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSessi
     path = session.broadcast(path);
   }
   const pack::Reader reader(path);
-  const std::size_t label_set = data::find_label_set(reader.schema(), config.data.label_set);
+  const std::size_t label_set = pack::find_label_set(reader.schema(), config.data.label_set);
   const auto num_classes = static_cast<std::int64_t>(reader.schema().label_sets[label_set].class_names.size());
   const data::Dataset val(reader, pack::Split::val, label_set, device);
   const train::Learner learner(config, num_classes, device);

@@ -29,9 +29,9 @@ WorkSize size_of(const StepBench& options, const config::RunConfig& config) {
 
 /// \throws Error (exit code 2) unless the peer would do the same work
 void check_peer_can(const dist::MpiSession& session, const config::RunConfig& config, at::Device device) {
-  if (session.size() > 1 || !device.is_cpu() ||
+  if (session.size() > 1 || !device.is_cpu() || config.train.cuda_graph ||
       (config.run.precision != config::Precision::fp32 && config.run.precision != config::Precision::bf16)) {
-    fail_usage("--peer compares one rank on the CPU, in fp32 or bf16");
+    fail_usage("--peer compares one rank on the CPU, in fp32 or bf16, without train.cuda_graph");
   }
   const std::vector<std::string> others = not_followed_by_peer(config);
   if (!others.empty()) {
@@ -64,7 +64,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
   if (options.peer) {
     peer.emplace(options, config, contestant);
   }
-  contestant.take_step();  // the first one also makes oneDNN's kernels
+  contestant.warm_up();
   const at::Tensor first_losses = contestant.losses().cpu();
   Timing timing;
   for (int round = 0; round < options.rounds; ++round) {
@@ -87,6 +87,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
     result["device_peak_allocated_bytes"] = on_device->peak_allocated_bytes;
     result["device_peak_reserved_bytes"] = on_device->peak_reserved_bytes;
   }
+  result["cuda_graph"] = contestant.is_recorded();
   result["phases"] = phases.json();
   if (session.rank() == 0) {
     fmt::print("{} {} {}, {} classes, {} x {}, batch {}, {} rank{}, {}\n", config::name(config.model.system),
@@ -117,7 +118,7 @@ nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession&
     methods.push_back(method);
     contestants.push_back(std::make_unique<Contestant>(samples, options, session, with_method,
                                                        dist::make_communicator(session, device.type())));
-    contestants.back()->take_step();
+    contestants.back()->warm_up();
   }
   std::vector<Timing> timings(methods.size());
   for (int round = 0; round < options.rounds; ++round) {  // alternately, so that all meet the same disturbances

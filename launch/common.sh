@@ -34,9 +34,8 @@ mpirun_ranks() {
   else
     flags+=(--bind-to none --oversubscribe)
   fi
-  # Open MPI refuses to run as root, as one is in a container, unless told twice; and without the right to read another
-  # process's memory, as in most containers, its shared-memory transport complains at each message.
-  local environment=(OMP_NUM_THREADS=1 OMPI_MCA_btl_vader_single_copy_mechanism=none)
+  local environment=(OMP_NUM_THREADS=1)
+  # Open MPI refuses to run as root, as one is in a container, unless told twice.
   if ((EUID == 0)); then
     environment+=(OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1)
   fi

@@ -67,7 +67,7 @@ void evaluate(const dist::MpiSession& session, const Options& options) {
     fail_usage("--pack is needed: the config names no pack");
   }
   const pack::Reader reader(pack_path);
-  const std::size_t label_set = data::find_label_set(reader.schema(), model.config.data.label_set);
+  const std::size_t label_set = pack::find_label_set(reader.schema(), model.config.data.label_set);
   const auto& class_names = reader.schema().label_sets[label_set].class_names;
   const std::int64_t num_classes = model.learner->net.num_classes();
   check(num_classes == 0 || num_classes == static_cast<std::int64_t>(class_names.size()),

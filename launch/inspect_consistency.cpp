@@ -37,7 +37,7 @@ LoadedModel load_with_transfer_nets(const ModelSource& source, const dist::MpiSe
 
 /// Index of the label set that the model predicts.
 std::size_t label_set_of(const LoadedModel& model, const pack::Schema& schema) {
-  const std::size_t index = data::find_label_set(schema, model.config.data.label_set);
+  const std::size_t index = pack::find_label_set(schema, model.config.data.label_set);
   const auto& set = schema.label_sets[index];
   const auto num_classes = static_cast<std::int64_t>(set.class_names.size());
   check(model.learner->net.num_classes() == num_classes, "{} predicts {} classes, the pack has {} in {}",

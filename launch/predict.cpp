@@ -16,7 +16,6 @@
 #include "io/npy.hpp"
 #include "launch/model_source.hpp"
 #include "launch/ranks.hpp"
-#include "launch/size_option.hpp"
 #include "pack/reader.hpp"
 #include "results/provenance.hpp"
 #include "results/run_folder.hpp"
@@ -60,7 +59,7 @@ std::vector<T> values_of(const at::Tensor& tensor) {
 
 DataFacts facts_of(const pack::Reader& reader, const std::string& label_set_name) {
   const pack::Schema& schema = reader.schema();
-  const pack::LabelSet& set = schema.label_sets[data::find_label_set(schema, label_set_name)];
+  const pack::LabelSet& set = schema.label_sets[pack::find_label_set(schema, label_set_name)];
   return {.class_names = set.class_names,
           .class_colors = {set.class_colors.begin(), set.class_colors.end()},
           .depth_unit = schema.depth_kind == pack::DepthKind::metres ? "m" : "inverse depth",
@@ -96,7 +95,7 @@ DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
     facts.class_colors = figure::default_class_colors(num_classes);
   }
   if (!options.size.empty()) {
-    std::tie(facts.height, facts.width) = launch::parse_size("--size", options.size);
+    std::tie(facts.height, facts.width) = pack::parse_size("--size", options.size);
   }
   if (facts.height == 0) {
     fail_usage("--size HxW is needed: neither a run nor a pack tells the size that the net was trained at");
@@ -131,7 +130,7 @@ model::Predictions predict(const launch::LoadedModel& model, const at::Tensor& i
 std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel& model, const DataFacts& facts) {
   const pack::Reader reader(options.pack);
   const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
-  const std::size_t label_set = data::find_label_set(reader.schema(), model.config.data.label_set);
+  const std::size_t label_set = pack::find_label_set(reader.schema(), model.config.data.label_set);
   for (const std::int64_t sample : options.samples) {
     if (sample < 0 || sample >= reader.size(split)) {
       fail_usage("--samples {}: {} has samples 0 to {} in {}", sample, options.pack, reader.size(split) - 1,

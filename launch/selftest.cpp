@@ -66,6 +66,7 @@ ExitCode selftest(const dist::MpiSession& session, const SelftestOptions& option
   check_communicator(runner, machine);
   check_ranks(runner, machine);
   check_device(runner, machine);
+  check_recording(runner, machine);
   check_checkpoint(runner, machine);
   check_bandwidth(runner, machine);
 

@@ -29,6 +29,10 @@ void check_communicator(CheckRunner& runner, const Machine& machine);
 void check_ranks(CheckRunner& runner, const Machine& machine);
 /// The device against one thread of the CPU: whole steps, batch norm, augmentation; repeatability.
 void check_device(CheckRunner& runner, const Machine& machine);
+/// CUDA graphs of whole steps, and a host that runs ahead of the device; skipped where the device is no GPU.
+void check_recording(CheckRunner& runner, const Machine& machine);
+/// Batch norm's passes over memory, as CUDA's kernels make them: the device against one thread of the CPU.
+void check_norm_passes(CheckRunner& runner, const Machine& machine);
 /// Checkpoints: what was saved comes back, damage is refused, a run that stopped goes on to the same bits.
 void check_checkpoint(CheckRunner& runner, const Machine& machine);
 /// How fast sums are.

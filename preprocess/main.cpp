@@ -37,20 +37,9 @@ struct Options {
   std::vector<std::int64_t> samples;
 };
 
-/// "128x256" -> {128, 256}. \throws Error (exit code 2).
 Size parse_size(const std::string& text) {
-  Size size;
-  int used = 0;
-  const int fields = std::sscanf(text.c_str(), "%5ldx%5ld%n", &size.height, &size.width, &used);
-  if (fields != 2 || static_cast<std::size_t>(used) != text.size()) {
-    fail_usage("--size '{}': HEIGHTxWIDTH is expected, for example 128x256", text);
-  }
-  try {
-    pack::check_size(size.height, size.width);
-  } catch (const Error& error) {
-    fail_usage("--{}", error.what());
-  }
-  return size;
+  const auto [height, width] = pack::parse_size("--size", text);
+  return {height, width};
 }
 
 void add_pack_options(CLI::App& command, Options& options, bool has_images) {

@@ -25,7 +25,9 @@ void add_options(CLI::App& app, tabulate::Options& options) {
   app.add_option("--output", options.output,
                  "Write PREFIX.md, PREFIX.csv and PREFIX.tex as well; with --figure PREFIX.svg, PREFIX.png, PREFIX.gp")
       ->type_name("PREFIX");
-  app.add_option("--title", options.title, "First line of the Markdown, and of a figure")->capture_default_str();
+  app.add_option("--title", options.title,
+                 "First line of the Markdown and of a figure; the last words of each caption of --paper")
+      ->capture_default_str();
   CLI::Option* seeds =
       app.add_option("--seeds", options.seeds, "each: a row a seed; mean: mean +- deviation over seeds")
           ->check(CLI::IsMember({"each", "mean"}))

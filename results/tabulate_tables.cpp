@@ -96,6 +96,9 @@ ExitCode print_paper_tables(const Options& options) {
         const auto settings = options.reduced ? results::PaperSettings::reduced : results::PaperSettings::as_printed;
         const results::PaperMatch match = results::match_paper(table, groups, settings);
         sheets.push_back(results::paper_sheet(table, published, match, protocol, options.shown_checkpoint()));
+        if (options.title != Options{}.title) {  // LaTeX prints no other
+          sheets.back().caption += fmt::format(" {}.", options.title);
+        }
       }
     }
   }

@@ -39,8 +39,15 @@ ExitCode collect_runs(const CollectOptions& options) {
   }
   results::publish(results::rendered(sweep.title, collected.sheets, collected.left_out), options.format, options.output,
                    collected.left_out);
-  if (!collected.left_out.empty()) {
-    log_warning("{} of {} runs are not in the table: they are not done", collected.left_out.size(), sweep.runs.size());
+  if (collected.num_not_done > 0) {
+    log_warning("{} of {} runs are not in the table: they are not done", collected.num_not_done, sweep.runs.size());
+  }
+  if (const std::size_t damaged = collected.left_out.size() - collected.num_not_done; damaged > 0) {
+    log_warning(
+        "{} of {} runs are DONE and not in the table, since their files cannot be used (see there why); to train such "
+        "a "
+        "run again: `xtasc-train --restart --config {}/.sweep/configs/RUN.toml`",
+        damaged, sweep.runs.size(), sweep.folder.string());
   }
   return ExitCode::success;
 }

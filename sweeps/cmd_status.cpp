@@ -37,7 +37,8 @@ std::string status_text(const sweep::Sweep& sweep) {
                              sweep::name(static_cast<sweep::State>(state)));
     }
   }
-  return fmt::format("{}\n{} runs: {}\n", text_table(cells), statuses.size(), summary);
+  return fmt::format("{}\n{} run{}: {}; in {}\n", text_table(cells), statuses.size(), statuses.size() == 1 ? "" : "s",
+                     summary, sweep.folder.string());
 }
 
 bool wait_seconds(int seconds) {

@@ -2,16 +2,17 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <memory>
 
+#include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
 #include "results/attempt.hpp"
 #include "sweep/batch_script.hpp"
 #include "sweep/folder.hpp"
+#include "sweep/inputs.hpp"
 #include "sweep/select.hpp"
 #include "sweep/submission.hpp"
 #include "sweeps/commands.hpp"
@@ -29,7 +30,7 @@ constexpr std::int64_t kDefaultMaxArraySize = 1001;
 
 /// The runs to submit, and why the others are left alone.
 struct Choice {
-  std::vector<std::string> runs;
+  std::vector<const sweep::PlannedRun*> runs;
   std::vector<std::string> left_alone;  ///< "ID is done"
   std::size_t num_failed = 0;           ///< of those left alone
 };
@@ -48,7 +49,7 @@ Choice choose(const sweep::Sweep& sweep, const SubmitOptions& options, const swe
       verdict = sweep::Verdict::is_under_way;
     }
     if (verdict == sweep::Verdict::start) {
-      choice.runs.push_back(run->id);
+      choice.runs.push_back(run);
       continue;
     }
     choice.num_failed += verdict == sweep::Verdict::has_failed ? 1 : 0;
@@ -60,24 +61,22 @@ Choice choose(const sweep::Sweep& sweep, const SubmitOptions& options, const swe
   return choice;
 }
 
-/// The runs in arrays that Slurm takes, each with its share of the elements that may run at once.
-std::vector<std::vector<std::string>> split(const std::vector<std::string>& runs, const sweep::Site& site,
+/// The runs in arrays that Slurm takes.
+std::vector<std::vector<std::string>> split(const Choice& choice, const sweep::Site& site,
                                             std::int64_t max_array_size) {
   const auto most = static_cast<std::size_t>(max_array_size * site.runs_per_gpu);
   std::vector<std::vector<std::string>> arrays;
-  for (std::size_t begin = 0; begin < runs.size(); begin += most) {
-    const auto end = std::min(begin + most, runs.size());
-    arrays.emplace_back(runs.begin() + static_cast<std::ptrdiff_t>(begin),
-                        runs.begin() + static_cast<std::ptrdiff_t>(end));
+  for (std::size_t i = 0; i < choice.runs.size(); ++i) {
+    if (i % most == 0) {
+      arrays.emplace_back();
+    }
+    arrays.back().push_back(choice.runs[i]->id);
   }
   return arrays;
 }
 
 std::string script_of(const sweep::Sweep& sweep, const sweep::Site& site, const std::string& form,
-                      const std::string& token, const std::string& trainer_hash, std::size_t num_runs,
-                      std::size_t num_arrays) {
-  const auto share =
-      (site.max_at_once + static_cast<std::int64_t>(num_arrays) - 1) / static_cast<std::int64_t>(num_arrays);
+                      const std::string& token, const std::string& trainer_hash, std::size_t num_runs) {
   return sweep::batch_script(form, site,
                              {.sweep = sweep.name,
                               .token = token,
@@ -85,7 +84,7 @@ std::string script_of(const sweep::Sweep& sweep, const sweep::Site& site, const 
                               .directory = fs::current_path(),
                               .trainer_hash = trainer_hash,
                               .num_runs = static_cast<std::int64_t>(num_runs),
-                              .max_at_once = share});
+                              .max_at_once = site.max_at_once});
 }
 
 std::string plural(std::size_t count, const char* word) {
@@ -113,21 +112,32 @@ sweep::SubmittedRuns ask_if_possible(const std::vector<sweep::Submission>& submi
   }
 }
 
+/// Refuses runs that cannot start; a file that is not here may be on the nodes, so that is only said.
+void check_inputs_of(const sweep::Sweep& sweep, const Choice& choice) {
+  const sweep::InputFaults faults = sweep::check_inputs(choice.runs);
+  for (const std::string& fault : faults.absent) {
+    log_warning("{}: submitted all the same, the nodes must have it", fault);
+  }
+  sweep::refuse(sweep, faults.wrong);
+}
+
 ExitCode print_dry_run(const sweep::Sweep& sweep, const sweep::Site& site, const SubmitOptions& options) {
   std::int64_t max_array_size = kDefaultMaxArraySize;
   const auto submitted = ask_if_possible(sweep::read_submissions({sweep.folder}), max_array_size);
   const Choice choice = choose(sweep, options, submitted);
   print_left_alone(sweep, choice);
+  check_inputs_of(sweep, choice);
   const std::string hash = io::digest_hex(io::read_file(sweep::find_trainer(options.trainer))).substr(0, 12);
-  const auto arrays = split(choice.runs, site, max_array_size);
+  const auto arrays = split(choice, site, max_array_size);
   for (const auto& runs : arrays) {
     const std::string token(12, '0');  // a real one is drawn when it is submitted
-    fmt::print("\n{} would be submitted, element by element:\n", plural(runs.size(), "run"));
+    fmt::print("\n{} would be submitted{}, element by element:\n", plural(runs.size(), "run"),
+               site.max_at_once > 0 && &runs != &arrays.front() ? ", to start when the array before has ended" : "");
     for (std::size_t i = 0; i < runs.size(); ++i) {
       fmt::print("{:>6}  {}\n", i / static_cast<std::size_t>(site.runs_per_gpu), runs[i]);
     }
     fmt::print("\nby this script:\n\n{}",
-               script_of(sweep, site, io::read_file(options.form), token, hash, runs.size(), arrays.size()));
+               script_of(sweep, site, io::read_file(options.form), token, hash, runs.size()));
   }
   if (arrays.empty()) {
     fmt::print("nothing to submit\n");
@@ -158,16 +168,16 @@ ExitCode submit_runs(const SubmitOptions& options) {
     fmt::print("nothing to submit\n");
     return ExitCode::success;
   }
+  check_inputs_of(sweep, choice);
   const fs::path frozen = sweep::freeze_trainer(folder, trainer);
-  for (const sweep::PlannedRun& run : sweep.runs) {
-    if (std::find(choice.runs.begin(), choice.runs.end(), run.id) != choice.runs.end()) {
-      sweep::freeze_config(folder, run);
-      std::error_code ignored;
-      fs::remove(folder.run(run.id).stop_request(), ignored);  // it was for an earlier start
-      fs::remove(folder.end(run.id), ignored);                 // so was this
-    }
+  for (const sweep::PlannedRun* run : choice.runs) {
+    sweep::freeze_config(folder, *run);
+    std::error_code ignored;
+    fs::remove(folder.run(run->id).stop_request(), ignored);  // it was for an earlier start
+    fs::remove(folder.end(run->id), ignored);                 // so was this
   }
-  const auto arrays = split(choice.runs, site, slurm.max_array_size());
+  const auto arrays = split(choice, site, slurm.max_array_size());
+  std::string previous_job;
   std::int64_t sequence = submissions.empty() ? 0 : submissions.back().sequence;
   for (const auto& runs : arrays) {
     const std::string token = sweep::new_token();
@@ -178,10 +188,14 @@ ExitCode submit_runs(const SubmitOptions& options) {
                                  .runs_per_element = site.runs_per_gpu,
                                  .runs = runs};
     const std::string script =
-        script_of(sweep, site, form, token, frozen.parent_path().filename().string(), runs.size(), arrays.size());
+        script_of(sweep, site, form, token, frozen.parent_path().filename().string(), runs.size());
     sweep::write_submission(submission, script);
-    sweep::submit(submission, slurm, lock.descriptor());
-    fmt::print("submitted {} as job {}\n", plural(runs.size(), "run"), submission.job);
+    // Arrays side by side would have more elements at once than the site allows.
+    const std::string after = site.max_at_once > 0 ? previous_job : "";
+    sweep::submit(submission, slurm, lock.descriptor(), after);
+    fmt::print("submitted {} as job {}{}\n", plural(runs.size(), "run"), submission.job,
+               after.empty() ? "" : fmt::format(", to start when job {} has ended", after));
+    previous_job = submission.job;
     std::fflush(stdout);
   }
   return ExitCode::success;

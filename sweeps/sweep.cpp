@@ -53,7 +53,7 @@ sweep::Queue queue_if_it_answers(const sweep::Sweep& sweep) {
     return sweep::ask_queue({sweep.folder}, kShortPatience);
   } catch (const Error& error) {
     log_warning("{}; what follows is what the run folders say", error.what());
-    return {};
+    return sweep::queue_without_answer({sweep.folder});
   }
 }
 

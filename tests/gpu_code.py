@@ -2,7 +2,8 @@
 
     python tests/gpu_code.py --program build/release/bin/xtasc-train [--cuda]
 
-Skipped (exit code 77) without CUDA, and where there is no cuobjdump (CUDA's toolkit and the torch wheel's Triton have one).
+Skipped (exit code 77) without CUDA, and where there is no cuobjdump (CUDA's toolkit and the torch wheel's Triton have
+one).
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from pathlib import Path
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 KERNELS = {"augment_kernel": 1, "upsample_kernel": 3, "upsample_gradient_kernel": 3, "fused_losses_kernel": 2,
-           "fused_gradients_kernel": 2}  # and how many types each serves
+           "fused_gradients_kernel": 2,
+           # Three types, packs of four channels or single ones; three things to sum, and with ReLU or without.
+           "norm_sums_kernel": 18, "norm_slices_kernel": 1, "norm_scale_shift_kernel": 12,
+           "norm_gradient_kernel": 12}  # and how many versions each has
 SKIPPED = 77
 
 
@@ -28,13 +32,13 @@ def find_cuobjdump() -> str | None:
 
 
 def kernels_by_architecture(listing: str) -> dict[str, list[str]]:
-    """Architecture -> names of the kernels, one for each type."""
+    """Architecture -> names of the kernels, one for each version."""
     found: dict[str, list[str]] = {}
     architecture = ""
     for line in listing.splitlines():
         if match := re.match(r"arch = (\w+)", line):
             architecture = match[1]
-        elif match := re.search(r"STO_ENTRY\s+_Z\S*?\d((?:augment|upsample|fused)\w*?_kernel)(?=I|E)", line):
+        elif match := re.search(r"STO_ENTRY\s+_Z\S*?\d((?:augment|upsample|fused|norm)\w*?_kernel)(?=I|E)", line):
             found.setdefault(architecture, []).append(match[1])
     return found
 

@@ -208,9 +208,12 @@ void resolve(RunConfig& c) {
   if (c.run.name.find_first_of("/\n") != std::string::npos || c.run.name.front() == '.') {
     fail_usage("run.name must be a plain file name, found \"{}\"", c.run.name);
   }
-  if (c.run.device == Device::cuda && c.run.precision == Precision::fp64) {
-    fail_usage(
-        "run.precision = \"fp64\" is for proofs on the CPU: set run.device=cpu, or precision fp32, tf32 or bf16");
+  if (c.run.precision == Precision::fp64) {
+    if (c.run.device == Device::cuda) {
+      fail_usage(
+          "run.precision = \"fp64\" is for proofs on the CPU: set run.device=cpu, or precision fp32, tf32 or bf16");
+    }
+    c.run.device = Device::cpu;
   }
 }
 

@@ -17,9 +17,8 @@ struct BatchMemory {
 /// Gathers, crops, flips, resizes and normalises views.size() samples on the CPU.
 void augment_on_cpu(const SampleStore& store, std::span<const SampleView> views, const BatchMemory& out);
 
-/// The same on the current CUDA device and stream. Not run on a GPU yet.
-/// \param views  device memory. \param stream  a cudaStream_t
-void augment_on_cuda(const SampleStore& store, const SampleView* views, std::int64_t num_views, const BatchMemory& out,
-                     void* stream);
+/// The same on the current CUDA device; the views travel as arguments of the kernels, so the host waits for nothing.
+/// Not run on a GPU yet. \param stream  a cudaStream_t
+void augment_on_cuda(const SampleStore& store, std::span<const SampleView> views, const BatchMemory& out, void* stream);
 
 }  // namespace xtasc::data

@@ -100,11 +100,7 @@ Batch Dataset::gather(const std::vector<SampleView>& views) const {
     return out;
   }
 #ifdef XTASC_WITH_CUDA
-  const auto num_bytes = static_cast<std::int64_t>(views.size() * sizeof(SampleView));
-  const at::Tensor on_device =
-      at::from_blob(const_cast<SampleView*>(views.data()), {num_bytes}, at::kByte).to(options.device());
-  augment_on_cuda(store_, static_cast<const SampleView*>(on_device.const_data_ptr()), n, memory,
-                  c10::cuda::getCurrentCUDAStream().stream());
+  augment_on_cuda(store_, views, memory, c10::cuda::getCurrentCUDAStream().stream());
   return out;
 #else
   fail("this build has no CUDA: data on {} cannot be augmented", image_.device().str());
@@ -118,17 +114,6 @@ Batch draw_batch(const Dataset& train, std::span<const std::int64_t> samples, co
     augmentations.push_back(draw_augmentation(options, seed, epoch, sample, train.height(), train.width()));
   }
   return train.batch(samples, augmentations);
-}
-
-std::size_t find_label_set(const pack::Schema& schema, const std::string& name) {
-  std::vector<std::string> names;
-  for (std::size_t i = 0; i < schema.label_sets.size(); ++i) {
-    if (name.empty() || schema.label_sets[i].name == name) {
-      return i;
-    }
-    names.push_back(schema.label_sets[i].name);
-  }
-  fail_usage("data.label_set = \"{}\": the pack has {}", name, fmt::join(names, ", "));
 }
 
 }  // namespace xtasc::data

@@ -52,8 +52,4 @@ class Dataset {
 [[nodiscard]] Batch draw_batch(const Dataset& train, std::span<const std::int64_t> samples,
                                const AugmentationOptions& options, std::uint64_t seed, std::int64_t epoch);
 
-/// Index of the label set that `name` means in a pack; empty: the first.
-/// \throws Error (exit code 2) with the names that the pack has.
-[[nodiscard]] std::size_t find_label_set(const pack::Schema& schema, const std::string& name);
-
 }  // namespace xtasc::data

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/error.hpp"
+#include "dist/single_copy.hpp"
 
 namespace xtasc::dist {
 
@@ -58,6 +59,7 @@ struct MpiSession::Control {
 };
 
 MpiSession::MpiSession(int* argc, char*** argv) {
+  choose_copy_mechanism();
   int provided = 0;
   check(MpiCode{MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided)}, "MPI_Init_thread");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);

@@ -46,12 +46,12 @@ at::Tensor depth_sums(const at::Tensor& prediction, const at::Tensor& target, co
                     share_below(1.25 * 1.25), share_below(1.25 * 1.25 * 1.25)});
 }
 
-at::Tensor rooted_mask(const at::Tensor& like) {
+at::Tensor rooted_mask(at::Device device) {
   std::array<bool, kDepthSums.size()> mask{};
   for (std::size_t i = 0; i < mask.size(); ++i) {
     mask[i] = kDepthSums[i].rooted;
   }
-  return at::from_blob(mask.data(), {kNumDepthSums}, at::kBool).clone().to(like.device());
+  return at::from_blob(mask.data(), {kNumDepthSums}, at::kBool).clone().to(device);
 }
 
 /// Sum of the values where `mask` holds; the others may be anything.
@@ -68,6 +68,7 @@ Metrics::Metrics(std::int64_t num_classes, bool has_depth, at::Device device)
   image_sums_ = at::zeros({4}, real);
   pooled_ = at::zeros({kNumDepthSums + 1}, real);
   batch_sums_ = at::zeros({kNumDepthSums + 1}, real);
+  is_rooted_ = rooted_mask(device);  // once: the copy waits for a GPU
 }
 
 void Metrics::add(const at::Tensor& predicted_nhw, const at::Tensor& labels_nhw, const at::Tensor& prediction_n1hw,
@@ -110,7 +111,7 @@ void Metrics::add_depth(const at::Tensor& prediction_n1hw, const at::Tensor& tar
   const at::Tensor sums = depth_sums(prediction_n1hw, target_n1hw, valid);
   pooled_ += at::cat({sums, count.view({1})});
   const at::Tensor means = sums / count.clamp_min(1.0);
-  const at::Tensor values = at::where(rooted_mask(means), means.sqrt(), means);
+  const at::Tensor values = at::where(is_rooted_, means.sqrt(), means);
   const at::Tensor images =
       at::where(count > 0, static_cast<double>(target_n1hw.size(0)), at::zeros({}, count.options()));
   batch_sums_ += at::cat({values * images, images.view({1})});

@@ -56,6 +56,7 @@ class Metrics {
   at::Tensor confusion_;   ///< (C, C) int64: [label, predicted]
   at::Tensor image_sums_;  ///< (4) float64: sum of mIoU, images with one, sum of pixel accuracy, images with one
   at::Tensor pooled_;      ///< (kNumDepthSums + 1) float64: sums over valid pixels, then their number
+  at::Tensor is_rooted_;   ///< (kNumDepthSums) bool: the metric is the root of the mean
   at::Tensor batch_sums_;  ///< (kNumDepthSums + 1) float64: batch values times images, then images
 };
 

@@ -5,63 +5,15 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
-#include <type_traits>
 
 #include "core/multiversion.hpp"
+#include "model/batch_norm_by_elements.hpp"
+#include "model/batch_norm_element.hpp"
 
 namespace xtasc::model {
 
 namespace {
-
-// ---- numbers in memory: bfloat16 as its 16 bits, so that loops over it vectorise
-// -------------------------------------
-
-using Bf16Bits = std::uint16_t;
-
-template <typename T>
-struct Arithmetic {
-  using Type = T;
-};
-template <>
-struct Arithmetic<Bf16Bits> {
-  using Type = float;
-};
-template <typename T>
-using Real = typename Arithmetic<T>::Type;
-
-template <typename T>
-XTASC_INLINE Real<T> load(T value) {
-  if constexpr (std::is_same_v<T, Bf16Bits>) {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
-  } else {
-    return value;
-  }
-}
-
-/// Rounds to nearest, ties to even, as PyTorch does; NaN stays NaN.
-template <typename T>
-XTASC_INLINE T store(Real<T> value) {
-  if constexpr (std::is_same_v<T, Bf16Bits>) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    const std::uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-    return static_cast<Bf16Bits>(value != value ? 0x7fc0U : rounded);
-  } else {
-    return value;
-  }
-}
-
-/// grad_y where the ReLU let x through.
-template <typename T, bool kRelu>
-XTASC_INLINE Real<T> gated(T grad_y, T x, Real<T> scale, Real<T> shift) {
-  if constexpr (kRelu) {
-    const Real<T> value = load(grad_y);
-    return load(x) * scale + shift > Real<T>{0} ? value : Real<T>{0};
-  } else {
-    return load(grad_y);
-  }
-}
 
 // ---- loop bodies over rows x channels, channels innermost
 // ------------------------------------------------------------
@@ -86,7 +38,7 @@ XTASC_INLINE void sum_rows(const T* x, std::int64_t rows, std::int64_t channels,
           const std::int64_t at = row * channels + first + lane;
           const Real<T> v = value(at, first + lane);
           s[static_cast<std::size_t>(lane)] += v;
-          d[static_cast<std::size_t>(lane)] += v * load(x[at]);
+          d[static_cast<std::size_t>(lane)] += v * load_element(x + at);
         }
       }
       for (std::int64_t lane = 0; lane < kLanes; ++lane) {
@@ -99,26 +51,20 @@ XTASC_INLINE void sum_rows(const T* x, std::int64_t rows, std::int64_t channels,
         const std::int64_t at = row * channels + channel;
         const auto v = static_cast<double>(value(at, channel));
         sum[channel] += v;
-        dot[channel] += v * static_cast<double>(load(x[at]));
+        dot[channel] += v * static_cast<double>(load_element(x + at));
       }
     }
   }
 }
 
-template <typename T>
-struct GradientInput {
-  const T* grad_y;
-  const T* x;
-  const Real<T>* scale;
-  const Real<T>* shift;
-};
-
 template <typename T, bool kRelu>
-XTASC_INLINE void sums_of_gradient_body(const GradientInput<T>& in, std::int64_t rows, std::int64_t channels,
-                                        double* sum, double* dot) {
+XTASC_INLINE void sums_of_gradient_body(const NormInput<T>& in, std::int64_t rows, std::int64_t channels, double* sum,
+                                        double* dot) {
   sum_rows(in.x, rows, channels, sum, dot,
            [grad_y = in.grad_y, x = in.x, scale = in.scale, shift = in.shift](std::int64_t at, std::int64_t channel)
-               XTASC_INLINE_LAMBDA { return gated<T, kRelu>(grad_y[at], x[at], scale[channel], shift[channel]); });
+               XTASC_INLINE_LAMBDA {
+                 return gated<kRelu>(load_element(grad_y + at), load_element(x + at), scale[channel], shift[channel]);
+               });
 }
 
 template <typename T, bool kRelu>
@@ -128,26 +74,23 @@ XTASC_INLINE void scale_shift_body(const T* __restrict x, const Real<T>* __restr
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t channel = 0; channel < channels; ++channel) {
       const std::int64_t at = row * channels + channel;
-      const Real<T> value = load(x[at]) * scale[channel] + shift[channel];
-      // Written so that NaN stays NaN, as in PyTorch.
-      y[at] = store<T>(kRelu && value < Real<T>{0} ? Real<T>{0} : value);
+      const Real<T> of_x = load_element(x + at);
+      store_element(y + at, scaled_and_shifted<kRelu>(of_x, scale[channel], shift[channel]));
     }
   }
 }
 
 template <typename T, bool kRelu>
-XTASC_INLINE void gradient_of_x_body(const GradientInput<T>& in, const Real<T>* __restrict a,
+XTASC_INLINE void gradient_of_x_body(const T* __restrict grad_y, const T* __restrict x, const Real<T>* __restrict scale,
+                                     const Real<T>* __restrict shift, const Real<T>* __restrict a,
                                      const Real<T>* __restrict b, const Real<T>* __restrict c, std::int64_t rows,
                                      std::int64_t channels, T* __restrict grad_x) {
-  const T* __restrict grad_y = in.grad_y;
-  const T* __restrict x = in.x;
-  const Real<T>* __restrict scale = in.scale;
-  const Real<T>* __restrict shift = in.shift;
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t channel = 0; channel < channels; ++channel) {
       const std::int64_t at = row * channels + channel;
-      const Real<T> g = gated<T, kRelu>(grad_y[at], x[at], scale[channel], shift[channel]);
-      grad_x[at] = store<T>(g * a[channel] + load(x[at]) * b[channel] + c[channel]);
+      const Real<T> of_x = load_element(x + at);
+      const Real<T> g = gated<kRelu>(load_element(grad_y + at), of_x, scale[channel], shift[channel]);
+      store_element(grad_x + at, gradient_element(g, of_x, a[channel], b[channel], c[channel]));
     }
   }
 }
@@ -155,32 +98,31 @@ XTASC_INLINE void gradient_of_x_body(const GradientInput<T>& in, const Real<T>* 
 // ---- one multiversioned function a type: the bodies are inlined into each clone
 // --------------------------------------
 
-#define XTASC_FOR_TYPE(T)                                                                                     \
-  XTASC_MULTIVERSION void sums_of_x_rows(const T* x, std::int64_t rows, std::int64_t channels, double* sum,   \
-                                         double* dot) {                                                       \
-    sum_rows(x, rows, channels, sum, dot,                                                                     \
-             [x](std::int64_t at, std::int64_t) XTASC_INLINE_LAMBDA { return load(x[at]); });                 \
-  }                                                                                                           \
-  XTASC_MULTIVERSION void scale_shift_rows(const T* x, const Real<T>* scale, const Real<T>* shift, bool relu, \
-                                           std::int64_t rows, std::int64_t channels, T* y) {                  \
-    relu ? scale_shift_body<T, true>(x, scale, shift, rows, channels, y)                                      \
-         : scale_shift_body<T, false>(x, scale, shift, rows, channels, y);                                    \
-  }                                                                                                           \
-  XTASC_MULTIVERSION void sums_of_gradient_rows(const GradientInput<T>& in, bool relu, std::int64_t rows,     \
-                                                std::int64_t channels, double* sum, double* dot) {            \
-    relu ? sums_of_gradient_body<T, true>(in, rows, channels, sum, dot)                                       \
-         : sums_of_gradient_body<T, false>(in, rows, channels, sum, dot);                                     \
-  }                                                                                                           \
-  XTASC_MULTIVERSION void gradient_of_x_rows(const GradientInput<T>& in, bool relu, const Real<T>* a,         \
-                                             const Real<T>* b, const Real<T>* c, std::int64_t rows,           \
-                                             std::int64_t channels, T* grad_x) {                              \
-    relu ? gradient_of_x_body<T, true>(in, a, b, c, rows, channels, grad_x)                                   \
-         : gradient_of_x_body<T, false>(in, a, b, c, rows, channels, grad_x);                                 \
+#define XTASC_FOR_TYPE(T)                                                                                             \
+  XTASC_MULTIVERSION void sums_of_x_rows(const T* x, std::int64_t rows, std::int64_t channels, double* sum,           \
+                                         double* dot) {                                                               \
+    sum_rows(x, rows, channels, sum, dot,                                                                             \
+             [x](std::int64_t at, std::int64_t) XTASC_INLINE_LAMBDA { return load_element(x + at); });                \
+  }                                                                                                                   \
+  XTASC_MULTIVERSION void scale_shift_rows(const T* x, const Real<T>* scale, const Real<T>* shift, bool relu,         \
+                                           std::int64_t rows, std::int64_t channels, T* y) {                          \
+    relu ? scale_shift_body<T, true>(x, scale, shift, rows, channels, y)                                              \
+         : scale_shift_body<T, false>(x, scale, shift, rows, channels, y);                                            \
+  }                                                                                                                   \
+  XTASC_MULTIVERSION void sums_of_gradient_rows(const NormInput<T>& in, bool relu, std::int64_t rows,                 \
+                                                std::int64_t channels, double* sum, double* dot) {                    \
+    relu ? sums_of_gradient_body<T, true>(in, rows, channels, sum, dot)                                               \
+         : sums_of_gradient_body<T, false>(in, rows, channels, sum, dot);                                             \
+  }                                                                                                                   \
+  XTASC_MULTIVERSION void gradient_of_x_rows(const NormInput<T>& in, bool relu, const Real<T>* a, const Real<T>* b,   \
+                                             const Real<T>* c, std::int64_t rows, std::int64_t channels, T* grad_x) { \
+    relu ? gradient_of_x_body<T, true>(in.grad_y, in.x, in.scale, in.shift, a, b, c, rows, channels, grad_x)          \
+         : gradient_of_x_body<T, false>(in.grad_y, in.x, in.scale, in.shift, a, b, c, rows, channels, grad_x);        \
   }
 
 XTASC_FOR_TYPE(float)
 XTASC_FOR_TYPE(double)
-XTASC_FOR_TYPE(Bf16Bits)
+XTASC_FOR_TYPE(Bfloat16Bits)
 #undef XTASC_FOR_TYPE
 
 // ---- from tensors to rows
@@ -208,7 +150,7 @@ void with_type(const at::Tensor& tensor, const F& f) {
     case at::kDouble:
       return f(double{});
     case at::kBFloat16:
-      return f(Bf16Bits{});
+      return f(Bfloat16Bits{});
     default:
       TORCH_CHECK(false, "batch norm of ", tensor.scalar_type());
   }
@@ -258,6 +200,9 @@ at::Tensor gate(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor&
 }  // namespace
 
 ChannelSums sums_of_x(const at::Tensor& x) {
+  if (x.is_cuda()) {
+    return by_elements::sums_of_x(x);
+  }
   if (!x.is_cpu()) {
     const at::Tensor wide = x.to(at::kDouble);
     return {wide.sum({0, 2, 3}), (wide * wide).sum({0, 2, 3})};
@@ -274,6 +219,9 @@ ChannelSums sums_of_x(const at::Tensor& x) {
 }
 
 at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift, bool relu) {
+  if (x.is_cuda()) {
+    return by_elements::scale_shift(x, scale, shift, relu);
+  }
   if (!x.is_cpu()) {
     const at::Tensor y = x.to(scale.scalar_type()) * by_channel(scale) + by_channel(shift);
     return (relu ? y.relu() : y).to(x.scalar_type());
@@ -293,6 +241,9 @@ at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::T
 
 ChannelSums sums_of_gradient(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale,
                              const at::Tensor& shift, bool relu) {
+  if (x.is_cuda()) {
+    return by_elements::sums_of_gradient(grad_y, x, scale, shift, relu);
+  }
   if (!x.is_cpu()) {
     const at::Tensor g = gate(grad_y, x, scale, shift, relu).to(at::kDouble);
     return {g.sum({0, 2, 3}), (g * x.to(at::kDouble)).sum({0, 2, 3})};
@@ -302,8 +253,8 @@ ChannelSums sums_of_gradient(const at::Tensor& grad_y, const at::Tensor& x, cons
   with_type(x, [&](auto type) {
     using T = decltype(type);
     sums = sum_in_threads(extent, [&](std::int64_t offset, std::int64_t rows, double* sum, double* dot) {
-      const GradientInput<T> in = {pointer<T>(grad_y) + offset, pointer<T>(x) + offset, pointer<Real<T>>(scale),
-                                   pointer<Real<T>>(shift)};
+      const NormInput<T> in = {pointer<T>(grad_y) + offset, pointer<T>(x) + offset, pointer<Real<T>>(scale),
+                               pointer<Real<T>>(shift)};
       sums_of_gradient_rows(in, relu, rows, extent.channels, sum, dot);
     });
   });
@@ -313,6 +264,9 @@ ChannelSums sums_of_gradient(const at::Tensor& grad_y, const at::Tensor& x, cons
 at::Tensor gradient_of_x(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale,
                          const at::Tensor& shift, bool relu, const at::Tensor& a, const at::Tensor& b,
                          const at::Tensor& c) {
+  if (x.is_cuda()) {
+    return by_elements::gradient_of_x(grad_y, x, scale, shift, relu, a, b, c);
+  }
   if (!x.is_cpu()) {
     const at::Tensor g = gate(grad_y, x, scale, shift, relu);
     return (g * by_channel(a) + x.to(a.scalar_type()) * by_channel(b) + by_channel(c)).to(x.scalar_type());
@@ -322,8 +276,8 @@ at::Tensor gradient_of_x(const at::Tensor& grad_y, const at::Tensor& x, const at
   with_type(x, [&](auto type) {
     using T = decltype(type);
     for_rows(extent, [&](std::int64_t offset, std::int64_t rows) {
-      const GradientInput<T> in = {pointer<T>(grad_y) + offset, pointer<T>(x) + offset, pointer<Real<T>>(scale),
-                                   pointer<Real<T>>(shift)};
+      const NormInput<T> in = {pointer<T>(grad_y) + offset, pointer<T>(x) + offset, pointer<Real<T>>(scale),
+                               pointer<Real<T>>(shift)};
       auto* out = static_cast<T*>(grad_x.mutable_data_ptr()) + offset;
       gradient_of_x_rows(in, relu, pointer<Real<T>>(a), pointer<Real<T>>(b), pointer<Real<T>>(c), rows, extent.channels,
                          out);

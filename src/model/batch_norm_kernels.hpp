@@ -5,8 +5,8 @@
 namespace xtasc::model {
 
 // The four passes over memory that batch norm makes; x, y and gradients are (N, C, H, W), everything by channel is (C).
-// On the CPU each is one loop over channels-last memory in any of the three dtypes; on other devices the same sums are
-// written in tensor operations.
+// On the CPU each is one loop over channels-last memory in any of the three dtypes, on CUDA one kernel, two for sums
+// (batch_norm_by_elements.hpp); on the meta device the same sums are written in tensor operations.
 
 /// sum_x and sum_xx, each (C) float64.
 struct ChannelSums {

@@ -1,56 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "core/host_device.hpp"
+#include "model/element.hpp"
 
 /// The per-element functions of the bilinear upsample to twice the size and of its gradient: compiled for the CPU and,
 /// by nvcc, for the GPU, so that the CPU's tests run the very code that a GPU would.
 
 namespace xtasc::model {
-
-/// The upper half of a float32.
-struct Bfloat16Bits {
-  std::uint16_t bits;
-};
-
-XTASC_HOST_DEVICE inline float load_element(const float* p) {
-  return *p;
-}
-XTASC_HOST_DEVICE inline double load_element(const double* p) {
-  return *p;
-}
-XTASC_HOST_DEVICE inline float load_element(const Bfloat16Bits* p) {
-  const std::uint32_t bits = static_cast<std::uint32_t>(p->bits) << 16;
-  float value = 0.0F;
-  memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-XTASC_HOST_DEVICE inline void store_element(float* p, float value) {
-  *p = value;
-}
-XTASC_HOST_DEVICE inline void store_element(double* p, double value) {
-  *p = value;
-}
-/// To the nearest, ties to even.
-XTASC_HOST_DEVICE inline void store_element(Bfloat16Bits* p, float value) {
-  std::uint32_t bits = 0;
-  memcpy(&bits, &value, sizeof(bits));
-  const bool is_nan = (bits & 0x7fffffffU) > 0x7f800000U;
-  p->bits = is_nan ? std::uint16_t{0x7fc0} : static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
-}
-
-/// What sums are made in: float for float and bfloat16.
-template <typename T>
-struct Sum {
-  using Type = float;
-};
-template <>
-struct Sum<double> {
-  using Type = double;
-};
 
 /// Sizes of the small image; the large one has twice the height and width. Channels-last: (N, H, W, C).
 struct UpsampleShape {

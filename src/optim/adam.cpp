@@ -17,7 +17,10 @@ Adam::Adam(std::vector<Group> groups, const Options& options) : groups_(std::mov
     second_moments_.push_back(at::zeros_like(group.values));
     steps_.push_back(at::zeros({}, group.values.options().dtype(at::kFloat)));
   }
-  learning_rate_ = at::zeros({}, groups_.front().values.options());
+  // CUDA's kernel reads a float32 rate whatever the values are; the CPU's reads one of the values' type.
+  const at::TensorOptions options_of_values = groups_.front().values.options();
+  learning_rate_ =
+      at::zeros({}, options_of_values.device().is_cuda() ? options_of_values.dtype(at::kFloat) : options_of_values);
 }
 
 void Adam::set_learning_rate(double learning_rate) {

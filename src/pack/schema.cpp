@@ -38,6 +38,17 @@ std::vector<std::string> possible_label_set_names() {
   return names;
 }
 
+std::size_t find_label_set(const Schema& schema, const std::string& name) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < schema.label_sets.size(); ++i) {
+    if (name.empty() || schema.label_sets[i].name == name) {
+      return i;
+    }
+    names.push_back(schema.label_sets[i].name);
+  }
+  fail_usage("data.label_set = \"{}\": the pack has {}", name, fmt::join(names, ", "));
+}
+
 std::string_view split_name(Split split) {
   switch (split) {
     case Split::train:

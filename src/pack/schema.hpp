@@ -63,6 +63,10 @@ struct Schema {
 /// "label", "label_1" ... "label_254": what a label set may be called.
 [[nodiscard]] std::vector<std::string> possible_label_set_names();
 
+/// Index into schema.label_sets of the one that data.label_set = `name` means; empty: the first.
+/// \throws Error (exit code 2) with the names that the pack has.
+[[nodiscard]] std::size_t find_label_set(const Schema& schema, const std::string& name);
+
 /// The data sets of a split, in the order in which they enter the digest: "image", the label sets, "depth".
 [[nodiscard]] std::vector<std::string> data_set_names(const Schema& schema);
 /// Bytes of one sample in data set `data_set` (an index into data_set_names).

@@ -9,6 +9,7 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "results/axis_groups.hpp"
 #include "results/series_names.hpp"
 #include "results/table_markdown.hpp"
 
@@ -128,7 +129,8 @@ void give_styles(std::vector<Line>& lines) {
   for (Line& line : lines) {
     line.style = line.kind == SeriesKind::reference ? 0 : style++;
   }
-  check(style <= kNumStyles, "{} series, and a figure can tell {} apart: give fewer run folders", style, kNumStyles);
+  check(style <= kNumStyles, "{} series, and a figure can tell {} apart: give fewer run folders, e.g. one sweep's",
+        style, kNumStyles);
 }
 
 /// Series stand beside each other rather than on top of each other.
@@ -250,9 +252,10 @@ std::string parameters_text(std::span<const SeedGroup> groups, config::Encoder e
 
 }  // namespace
 
-Plot lambda_plot(std::span<const SeedGroup> groups, const std::vector<PublishedTable>& published, Protocol protocol,
+Plot lambda_plot(std::span<const SeedGroup> all, const std::vector<PublishedTable>& published, Protocol protocol,
                  Checkpoint checkpoint) {
-  check(!groups.empty(), "no finished run to draw");
+  check(!all.empty(), "no finished run to draw");
+  const std::vector<SeedGroup> groups = along_lambda(all);
   LambdaAxis axis = lambda_axis(groups);
   const std::vector<Line> lines = lambda_lines(groups, axis);
   std::vector<PublishedPoint> points;
@@ -277,9 +280,10 @@ Plot lambda_plot(std::span<const SeedGroup> groups, const std::vector<PublishedT
           .panels = std::move(panels)};
 }
 
-Plot encoders_plot(std::span<const SeedGroup> groups, const std::vector<PublishedTable>& published, Protocol protocol,
+Plot encoders_plot(std::span<const SeedGroup> all, const std::vector<PublishedTable>& published, Protocol protocol,
                    Checkpoint checkpoint) {
-  check(!groups.empty(), "no finished run to draw");
+  check(!all.empty(), "no finished run to draw");
+  const std::vector<SeedGroup> groups = along_encoders(all);
   const std::vector<std::string> names = series_names(groups, {"model.encoder"});
   std::vector<Line> lines;
   std::set<config::Encoder> encoders;

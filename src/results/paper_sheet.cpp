@@ -163,15 +163,24 @@ std::string caption_of(const PublishedTable& table, const PaperMatch& match, Pro
   return text;
 }
 
-/// A note to each missing row: the command that makes it. Called after all others have their numbers.
+/// A note to each row that is missing, or has fewer seeds than others: the command that makes it. Called after all
+/// other notes have their numbers.
 void add_commands(Sheet& sheet, const PublishedTable& table, const PaperMatch& match) {
+  std::size_t most_seeds = 0;
+  for (const SeedGroup* group : match.groups) {
+    most_seeds = std::max(most_seeds, group == nullptr ? 0 : group->seeds.size());
+  }
   const auto seeds = static_cast<std::size_t>(
       std::distance(sheet.columns.begin(), std::ranges::find(sheet.columns, "seeds", &Column::key)));
   for (std::size_t i = 0; i < match.rows.size(); ++i) {
-    if (is_ours(match.rows[i]) && match.groups[i] == nullptr) {
-      sheet.rows[i].cells.at(seeds).footnotes.push_back(sheet.add_footnote(fmt::format(
-          "Missing: `xtasc-sweep run {} --only \"{}\"` makes it", table.sweep, sweep_row_of(table, match.rows[i]))));
+    const std::size_t num_seeds = match.groups[i] == nullptr ? 0 : match.groups[i]->seeds.size();
+    if (!is_ours(match.rows[i]) || (num_seeds > 0 && num_seeds == most_seeds)) {
+      continue;
     }
+    sheet.rows[i].cells.at(seeds).footnotes.push_back(sheet.add_footnote(
+        fmt::format("{}: `xtasc-sweep run {} --only \"{}\"` makes {}",
+                    num_seeds == 0 ? "Missing" : fmt::format("{} of {} seeds", num_seeds, most_seeds), table.sweep,
+                    sweep_row_of(table, match.rows[i]), num_seeds == 0 ? "it" : "what is missing")));
   }
 }
 

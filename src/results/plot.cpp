@@ -21,7 +21,7 @@ constexpr int kMaxMarkersOnCurve = 10;
 // The picture in pixels; PNG has twice as many.
 constexpr double kPanelWidth = 400.0;
 constexpr double kPanelHeight = 300.0;
-constexpr double kLeft = 62.0, kRight = 18.0, kAbove = 38.0, kBelow = 58.0;  // around the axes of a panel
+constexpr double kLeft = 84.0, kRight = 18.0, kAbove = 38.0, kBelow = 58.0;  // around the axes of a panel
 constexpr double kHead = 62.0;                                               // title and subtitle
 constexpr double kLegendLine = 24.0;
 constexpr double kLegendMark = 44.0;  // a piece of line with its marker

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <utility>
 
 #include "core/error.hpp"
@@ -9,29 +10,51 @@ namespace xtasc::results {
 
 namespace {
 
-/// Words that are symbols in print, and characters that mean something to LaTeX; the first that fits is taken.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 22> kReplacements = {{{"Delta_m", "$\\Delta_m$"},
-                                                                                          {"lambda_1", "$\\lambda_1$"},
-                                                                                          {"lambda_2", "$\\lambda_2$"},
-                                                                                          {" +- ", " $\\pm$ "},
-                                                                                          {"1e7", "$10^7$"},
-                                                                                          {" x ", " $\\times$ "},
-                                                                                          {"\\", "\\textbackslash{}"},
-                                                                                          {"&", "\\&"},
-                                                                                          {"%", "\\%"},
-                                                                                          {"$", "\\$"},
-                                                                                          {"#", "\\#"},
-                                                                                          {"_", "\\_"},
-                                                                                          {"{", "\\{"},
-                                                                                          {"}", "\\}"},
-                                                                                          {"~", "\\textasciitilde{}"},
-                                                                                          {"^", "\\textasciicircum{}"},
-                                                                                          {"<", "$<$"},
-                                                                                          {">", "$>$"},
-                                                                                          {"|", "$|$"},
-                                                                                          {"\"", "''"},
-                                                                                          {"\n", " "},
-                                                                                          {"\r", " "}}};
+using Replacement = std::pair<std::string_view, std::string_view>;
+
+/// Words that are symbols in print, where nothing stands beside them that belongs to the same word.
+constexpr std::array<Replacement, 6> kSymbols = {{{"Delta_m", "$\\Delta_m$"},
+                                                  {"lambda_1", "$\\lambda_1$"},
+                                                  {"lambda_2", "$\\lambda_2$"},
+                                                  {" +- ", " $\\pm$ "},
+                                                  {"(1e7)", "($10^7$)"},
+                                                  {" x ", " $\\times$ "}}};
+
+/// Characters that mean something to LaTeX.
+constexpr std::array<Replacement, 15> kReplacements = {{{"\\", "\\textbackslash{}"},
+                                                        {"&", "\\&"},
+                                                        {"%", "\\%"},
+                                                        {"$", "\\$"},
+                                                        {"#", "\\#"},
+                                                        {"_", "\\_"},
+                                                        {"{", "\\{"},
+                                                        {"}", "\\}"},
+                                                        {"~", "\\textasciitilde{}"},
+                                                        {"^", "\\textasciicircum{}"},
+                                                        {"<", "$<$"},
+                                                        {">", "$>$"},
+                                                        {"|", "$|$"},
+                                                        {"\n", " "},
+                                                        {"\r", " "}}};
+
+/// The symbol that begins at `at`; null when there is none. " x " is one between numbers only.
+const Replacement* symbol_at(std::string_view text, std::size_t at) {
+  const auto is_of_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  const auto is_digit = [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; };
+  const auto found = std::ranges::find_if(
+      kSymbols, [&](const Replacement& symbol) { return text.substr(at).starts_with(symbol.first); });
+  if (found == kSymbols.end()) {
+    return nullptr;
+  }
+  const std::size_t end = at + found->first.size();
+  const char before = at == 0 ? ' ' : text[at - 1];
+  const char after = end == text.size() ? ' ' : text[end];
+  const bool is_times = found->first == " x ";
+  const bool stands_alone = is_times                           ? is_digit(before) && is_digit(after)
+                            : is_of_word(found->first.front()) ? !is_of_word(before) && !is_of_word(after)
+                                                               : true;
+  return stands_alone ? &*found : nullptr;
+}
 
 /// `code`: character by character, so that no word in it becomes a symbol.
 std::string latex_code(std::string_view text) {
@@ -58,13 +81,16 @@ std::string latex_number(const Cell& cell) {
              : fmt::format("{}{{\\tiny\\,$\\pm$\\,{}}}", mean, cell.text.substr(end + kPlusMinus.size()));
 }
 
-std::string latex_cell(const Cell& cell) {
+/// \param is_first  of its row: what begins with [ or * would be taken for an option of the line break before it
+std::string latex_cell(const Cell& cell, bool is_first) {
   std::string text = cell.text == "-" ? "--" : cell.value ? latex_number(cell) : latex_text(cell.text);
   std::string marks;
   for (const std::size_t footnote : cell.footnotes) {
     marks += fmt::format("{}{}", marks.empty() ? "" : ",", footnote + 1);
   }
-  return marks.empty() ? text : fmt::format("{}$^{{{}}}$", text, marks);
+  const bool looks_like_option = is_first && (text.starts_with('[') || text.starts_with('*'));
+  return fmt::format("{}{}{}", looks_like_option ? "{}" : "", text,
+                     marks.empty() ? "" : fmt::format("$^{{{}}}$", marks));
 }
 
 /// The header of a column from the top row down, filled up with blanks above.
@@ -127,7 +153,7 @@ std::string sheet_latex(const Sheet& sheet) {
     text += sheet.rows[i].starts_block && i > 0 ? "\\midrule\n" : "";
     for (std::size_t column = 0; column < sheet.rows[i].cells.size(); ++column) {
       text += column == 0 ? "" : " & ";
-      text += latex_cell(sheet.rows[i].cells[column]);
+      text += latex_cell(sheet.rows[i].cells[column], column == 0);
     }
     text += " \\\\\n";
   }
@@ -149,22 +175,30 @@ std::string sheet_latex(const Sheet& sheet) {
 
 std::string latex_text(std::string_view text) {
   std::string result;
-  while (!text.empty()) {
-    const std::size_t end = text.front() == '`' ? text.find('`', 1) : std::string_view::npos;
+  bool is_quoted = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = text[at] == '`' ? text.find('`', at + 1) : std::string_view::npos;
     if (end != std::string_view::npos) {
-      result += latex_code(text.substr(1, end - 1));
-      text.remove_prefix(end + 1);
+      result += latex_code(text.substr(at + 1, end - at - 1));
+      at = end + 1;
+      continue;
+    }
+    if (const Replacement* symbol = symbol_at(text, at)) {
+      result += symbol->second;
+      at += symbol->first.size();
       continue;
     }
     const auto found = std::ranges::find_if(
-        kReplacements, [text](const auto& replacement) { return text.starts_with(replacement.first); });
-    if (found != kReplacements.end()) {
+        kReplacements, [&](const Replacement& replacement) { return text[at] == replacement.first.front(); });
+    if (text[at] == '"') {
+      is_quoted = !is_quoted;
+      result += is_quoted ? "``" : "''";
+    } else if (found != kReplacements.end()) {
       result += found->second;
-      text.remove_prefix(found->first.size());
     } else {
-      result += text.front();
-      text.remove_prefix(1);
+      result += text[at];
     }
+    ++at;
   }
   return result;
 }

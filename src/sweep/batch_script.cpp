@@ -41,13 +41,22 @@ std::string directive_value(const std::string& text) {
   return quoted + "\"";
 }
 
+/// Of a path in --output, where sbatch puts numbers in place of %A and the like.
+std::string without_patterns(const std::string& path) {
+  std::string text;
+  for (const char c : path) {
+    text += c == '%' ? std::string("%%") : std::string(1, c);
+  }
+  return text;
+}
+
 std::string directives(const Site& site, const BatchJob& job) {
   const std::filesystem::path submission = job.folder / ".sweep" / "submissions" / job.token;
   std::vector<std::string> options = {
       fmt::format("--job-name={}", job_name(job)),
       fmt::format("--comment={}", job_comment(job.token)),
       fmt::format("--chdir={}", directive_value(job.directory.string())),
-      fmt::format("--output={}", directive_value((submission / "log" / "%A_%a.txt").string())),
+      fmt::format("--output={}", directive_value(without_patterns((submission / "log").string()) + "/%A_%a.txt")),
       fmt::format("--array=0-{}{}", num_elements(job.num_runs, site) - 1,
                   job.max_at_once > 0 ? fmt::format("%{}", job.max_at_once) : ""),
       fmt::format("--nodes={}", site.nodes),

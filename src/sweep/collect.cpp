@@ -122,7 +122,7 @@ results::Sheet sheet_of(const Sweep& sweep, const results::Table& table, const R
   results::Sheet sheet = results::axes_sheet(
       groups, {label}, table.protocol, table.checkpoint,
       baseline_group == nullptr ? std::vector<results::ExtraColumn>{} : test_columns(*baseline_group));
-  sheet.label = sweep.name;
+  sheet.label = fmt::format("{}-{}", sweep.name, name(table.protocol));
   sheet.remarks.push_back(test_remark(sweep, baseline_group, groups));
   return sheet;
 }
@@ -133,7 +133,12 @@ Collected collect(const Sweep& sweep, std::span<const RunStatus> statuses, std::
                   results::Checkpoint checkpoint) {
   const results::LoadedRuns loaded = load_done(sweep, statuses);
   const Rows rows = rows_of(sweep);
-  Collected collected{.sheets = {}, .left_out = loaded.left_out, .num_done = loaded.runs.size()};
+  const auto num_not_done =
+      std::ranges::count_if(statuses, [](const RunStatus& status) { return status.state != State::done; });
+  Collected collected{.sheets = {},
+                      .left_out = loaded.left_out,
+                      .num_done = loaded.runs.size(),
+                      .num_not_done = static_cast<std::size_t>(num_not_done)};
   for (const results::Table& table : results::make_tables(loaded.runs, protocols, checkpoint)) {
     collected.sheets.push_back(sheet_of(sweep, table, rows));
   }

@@ -14,7 +14,8 @@ namespace xtasc::sweep {
 struct Collected {
   std::vector<results::Sheet> sheets;         ///< a protocol each; for several packs, a pack and protocol each
   std::vector<results::LeftOutRun> left_out;  ///< runs that are not in them, with their state
-  std::size_t num_done = 0;
+  std::size_t num_done = 0;                   ///< in the tables
+  std::size_t num_not_done = 0;               ///< of left_out; the others are DONE, but their files cannot be used
 };
 
 /// The runs that are DONE, in the sweep's rows and order: mean +- deviation over seeds, and p of a two-sided paired

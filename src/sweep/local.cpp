@@ -6,11 +6,13 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <iterator>
 
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
 #include "results/provenance.hpp"
+#include "sweep/inputs.hpp"
 #include "sweep/live_block.hpp"
 #include "sweep/process.hpp"
 #include "sweep/select.hpp"
@@ -62,6 +64,7 @@ class LocalDriver {
     const fs::path trainer = find_trainer(options.trainer);
     prepare_sweep_folder(folder_);
     const FileLock lock = lock_sweep(folder_);
+    refuse_what_cannot_start(selected);
     for (const PlannedRun* run : link_finished_runs(sweep)) {
       log_info("{} is done in a sweep beside this one: linked", title_of(*run));
     }
@@ -112,6 +115,17 @@ class LocalDriver {
     const PlannedRun* run;
     std::string reason;
   };
+
+  /// A file that runs to be started need and that is not there is told once, before any of them starts.
+  void refuse_what_cannot_start(const std::vector<const PlannedRun*>& selected) const {
+    std::vector<const PlannedRun*> starting;
+    std::ranges::copy_if(selected, std::back_inserter(starting), [&](const PlannedRun* run) {
+      return verdict_on(status_of(folder_, *run, options_.queue).state) == Verdict::start;
+    });
+    InputFaults faults = check_inputs(starting);
+    std::ranges::move(faults.wrong, std::back_inserter(faults.absent));
+    refuse(sweep_, faults.absent);
+  }
 
   [[nodiscard]] bool may_start() const {
     return stop_signal() == 0 && (options_.max_failures == 0 || num_failures_ < options_.max_failures);

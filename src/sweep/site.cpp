@@ -4,6 +4,8 @@
 #include <cctype>
 #include <functional>
 #include <limits>
+#include <optional>
+#include <sstream>
 #include <string_view>
 
 #include "config/field_list.hpp"
@@ -35,6 +37,34 @@ bool is_assignment(const std::string& text) {
 
 bool is_long_option(const std::string& text) {
   return text.starts_with("--") && text.size() > 2 && is_one_line(text);
+}
+
+/// Seconds of a time limit in one of sbatch's forms: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S. nullopt: it is in none.
+std::optional<std::int64_t> seconds_of_limit(const std::string& text) {
+  const auto dash = text.find('-');
+  const bool has_days = dash != std::string::npos;
+  std::vector<std::int64_t> parts;
+  std::istringstream stream(has_days ? text.substr(dash + 1) : text);
+  for (std::string part; std::getline(stream, part, ':');) {
+    if (part.empty() || part.size() > 9 || part.find_first_not_of("0123456789") != std::string::npos) {
+      return std::nullopt;
+    }
+    parts.push_back(std::stoll(part));
+  }
+  const std::string days = has_days ? text.substr(0, dash) : "0";
+  const bool is_known = !parts.empty() && parts.size() <= 3 && text.back() != ':' && !days.empty() &&
+                        days.size() <= 6 && days.find_first_not_of("0123456789") == std::string::npos;
+  if (!is_known) {
+    return std::nullopt;
+  }
+  // What the first part counts: hours after days and of three parts, else minutes.
+  std::int64_t unit = has_days || parts.size() == 3 ? 3600 : 60;
+  std::int64_t seconds = 86400 * std::stoll(days);
+  for (const std::int64_t part : parts) {
+    seconds += unit * part;
+    unit /= 60;
+  }
+  return seconds;
 }
 
 /// The keys of a site file, in its order.
@@ -121,6 +151,19 @@ Site parse_site(const std::string& text, const std::string& source) {
   config::read_toml(text, source, SiteFields(site).fields());
   if (site.time.empty()) {
     fail_usage("{}: job.time must not be empty: without a limit nothing warns the runs before they are ended", source);
+  }
+  const std::optional<std::int64_t> limit = seconds_of_limit(site.time);
+  if (!limit) {
+    fail_usage(
+        "{}: job.time must be a time limit as sbatch takes it, e.g. \"24:00:00\" or \"2-00:00:00\", found \"{}\"",
+        source, site.time);
+  }
+  if (*limit < 2 * site.warning_seconds) {
+    fail_usage(
+        "{}: job.time = \"{}\" is {} s; it must be at least twice restart.warning_seconds = {}, or a run is told to "
+        "stop "
+        "as soon as it starts",
+        source, site.time, *limit, site.warning_seconds);
   }
   if (site.gpus_per_node > 0 && site.ranks_per_node != 0 && site.ranks_per_node != site.gpus_per_node) {
     fail_usage("{}: job.ranks_per_node = {}, but job.gpus_per_node = {}: each rank has one GPU; leave it at 0", source,

@@ -67,10 +67,7 @@ std::vector<std::string> launcher(const Slot& slot, std::int64_t ranks, bool is_
 
 std::vector<std::pair<std::string, std::string>> environment(const Slot& slot, std::int64_t ranks) {
   const auto threads = std::max<std::int64_t>(1, static_cast<std::int64_t>(slot.cores.size()) / ranks);
-  std::vector<std::pair<std::string, std::string>> variables = {
-      {"OMP_NUM_THREADS", fmt::format("{}", threads)},
-      // Without the right to read another process's memory, as in most containers, it complains at each message.
-      {"OMPI_MCA_btl_vader_single_copy_mechanism", "none"}};
+  std::vector<std::pair<std::string, std::string>> variables = {{"OMP_NUM_THREADS", fmt::format("{}", threads)}};
   if (::geteuid() == 0) {  // as in a container
     variables.emplace_back("OMPI_ALLOW_RUN_AS_ROOT", "1");
     variables.emplace_back("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");

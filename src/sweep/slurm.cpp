@@ -229,8 +229,13 @@ std::vector<SlurmJob> Slurm::queue() const {
   return parse_queue(ask({"squeue", "--me", "--states=all", "--json"}, fault_in_queue));
 }
 
-std::optional<std::string> Slurm::submit(const std::string& script, int lock) const {
-  const CommandResult result = run_command({"sbatch", "--parsable", script}, kCommandTimeout, lock);
+std::optional<std::string> Slurm::submit(const std::string& script, int lock, const std::string& after) const {
+  std::vector<std::string> words = {"sbatch", "--parsable"};
+  if (!after.empty()) {
+    words.push_back(fmt::format("--dependency=afterany:{}", after));
+  }
+  words.push_back(script);
+  const CommandResult result = run_command(words, kCommandTimeout, lock);
   if (result.exit_code == 0 && !result.timed_out && !result.output.empty()) {
     return first_word(result.output);
   }

@@ -189,12 +189,30 @@ Queue to_queue(const SubmittedRuns& runs) {
     if (!run.is_active) {
       queue[id] = {.kind = QueueState::Kind::ended,
                    .job = run.job,
-                   .text = run.ended.empty() ? run.state : run.ended,
+                   .text = !run.ended.empty()   ? run.ended
+                           : run.reason.empty() ? run.state
+                                                : fmt::format("{}, {}", run.state, run.reason),
                    .code = run.code};
     } else if (run.nodes.empty()) {
       queue[id] = {.kind = QueueState::Kind::queued, .job = run.job, .text = run.reason};
     } else {
       queue[id] = {.kind = QueueState::Kind::running, .job = run.job, .text = run.nodes};
+    }
+  }
+  return queue;
+}
+
+Queue queue_without_answer(const SweepFolder& folder) {
+  Queue queue;
+  for (const Submission& submission : read_submissions(folder)) {
+    for (const std::string& id : submission.runs) {
+      SubmittedRun run{.submission = submission.token};
+      read_end_of_run(submission, id, run);
+      if (run.ended.empty() && !submission.job.empty()) {
+        queue[id] = {.kind = QueueState::Kind::queued, .job = submission.job, .text = "Slurm does not answer"};
+      } else {
+        queue.erase(id);
+      }
     }
   }
   return queue;
@@ -248,11 +266,11 @@ std::vector<SlurmJob> find_lost_answers(std::vector<Submission>& submissions, co
   }
 }
 
-void submit(Submission& submission, const Slurm& slurm, int lock) {
+void submit(Submission& submission, const Slurm& slurm, int lock, const std::string& after) {
   const std::string script = (submission.folder / "job.sbatch").string();
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     try {
-      if (const auto job = slurm.submit(script, lock)) {
+      if (const auto job = slurm.submit(script, lock, after)) {
         submission.job = *job;
         write_record(submission);
         return;

@@ -66,8 +66,12 @@ using SubmittedRuns = std::map<std::string, SubmittedRun>;
 /// The same for `status` and `run`.
 [[nodiscard]] Queue to_queue(const SubmittedRuns& runs);
 
+/// What the submissions' own files say where Slurm does not: runs that were accepted and have not ended count as
+/// queued, under their array's job.
+[[nodiscard]] Queue queue_without_answer(const SweepFolder& folder);
+
 /// What Slurm knows of a sweep's runs; asks it only where there are submissions. \param patience  see Slurm
-/// 	hrows Error when Slurm gives no answer
+/// \throws Error when Slurm gives no answer
 [[nodiscard]] Queue ask_queue(const SweepFolder& folder, std::chrono::seconds patience);
 
 /// Gives submissions without an answer the job that Slurm has under their token. One that is not found, and is old
@@ -76,9 +80,9 @@ using SubmittedRuns = std::map<std::string, SubmittedRun>;
 std::vector<SlurmJob> find_lost_answers(std::vector<Submission>& submissions, const Slurm& slurm);
 
 /// sbatch, until there is an answer. Between two attempts the queue is asked for the token, so that a job whose answer
-/// was lost is not submitted again. \param lock  see Slurm::submit
+/// was lost is not submitted again. \param lock, after  see Slurm::submit
 /// \throws Error when Slurm refuses the script, or gives no answer for `attempts` attempts.
-void submit(Submission& submission, const Slurm& slurm, int lock);
+void submit(Submission& submission, const Slurm& slurm, int lock, const std::string& after = {});
 
 /// Ends runs that wait or run in Slurm: elements all of whose active runs are among them by scancel, others by a file
 /// STOP in the run's folder. None comes back. \param submitted  of submitted_runs \returns how many were active

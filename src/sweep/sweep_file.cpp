@@ -113,6 +113,9 @@ class SweepReader {
     } else if (entry.key == "set") {
       file.set = settings(entry, node.as_table(), {});
     } else if (entry.key == "grid") {
+      if (node.is_table() && node.as_table()->empty()) {
+        fault(at(node), "[grid] has no axis: give keys and lists of values, or leave it out");
+      }
       for (Axis& axis : axes(entry, node.as_table(), {})) {
         file.groups.push_back({.axes = {std::move(axis)}, .names = {}, .where = at(node)});
       }
@@ -130,6 +133,9 @@ class SweepReader {
       });
     } else if (entry.key == "exclude") {
       for_each_table(entry, [&](const toml::table& table) {
+        if (table.empty()) {
+          fault(at(table), "this [[exclude]] names no key, so it would leave out every combination");
+        }
         file.excludes.push_back({.keys = excluded(entry, table), .where = at(table)});
       });
     } else if (entry.key == "axis_names") {

@@ -2,15 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "core/error.hpp"
 #include "core/log.hpp"
 
 namespace xtasc::train {
 
 namespace {
-
-/// Libraries choose kernels, make handles and allocate workspaces in their first calls, which cannot be recorded.
-constexpr int kPlainSteps = 3;
 
 void copy_into(const data::Batch& to, const data::Batch& from) {
   to.image_n3hw.copy_(from.image_n3hw, /*non_blocking=*/true);
@@ -26,7 +25,7 @@ MakeRecorder recorder_for(const config::RunConfig& config, at::Device device, di
   }
 #ifdef XTASC_WITH_CUDA
   if (device.is_cuda()) {
-    return [&communicator] { return make_cuda_recorder(communicator); };
+    return cuda_recorders(communicator);
   }
 #else
   static_cast<void>(communicator);
@@ -35,8 +34,8 @@ MakeRecorder recorder_for(const config::RunConfig& config, at::Device device, di
   return {};
 }
 
-CapturedStep::CapturedStep(Step& step, MakeRecorder make_recorder)
-    : step_(step), make_recorder_(std::move(make_recorder)) {
+CapturedStep::CapturedStep(Step& step, MakeRecorder make_recorder, Gather gather)
+    : step_(step), make_recorder_(std::move(make_recorder)), gather_(std::move(gather)) {
   if (make_recorder_ && !step.is_the_same_each_time()) {
     log_warning(
         "train.cuda_graph: this weighting.method decides on the host or looks at a step twice; steps stay plain");
@@ -51,23 +50,30 @@ StepResult CapturedStep::run_plainly(const data::Batch& batch, const weighting::
 }
 
 bool CapturedStep::record(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment) {
-  Recording& recording = recordings_[global_size];
-  recording.batch = {at::empty_like(batch.image_n3hw), at::empty_like(batch.label_nhw),
-                     at::empty_like(batch.depth_n1hw)};
-  copy_into(recording.batch, batch);
-  recording.recorder = make_recorder_();
+  std::string fault;
   try {
+    Recording& recording = recordings_[global_size];
+    recording.batch = {at::empty_like(batch.image_n3hw), at::empty_like(batch.label_nhw),
+                       at::empty_like(batch.depth_n1hw)};
+    recording.recorder = make_recorder_();
     recording.recorder->record([this, &recording, moment] {
       recording.result = step_.compute(recording.batch, moment);
       step_.update();
     });
   } catch (const std::exception& error) {
-    log_warning("train.cuda_graph: the step cannot be recorded ({}); steps stay plain", error.what());
-    make_recorder_ = nullptr;
-    recordings_.clear();
-    return false;
+    fault = *error.what() == '\0' ? "no reason given" : error.what();
   }
-  return true;
+  // All or none: a rank that replayed while another took a plain step would sum by other means than its peers.
+  const std::vector<std::string> faults = gather_(fault);
+  const auto first = std::ranges::find_if(faults, [](const std::string& text) { return !text.empty(); });
+  if (first == faults.end()) {
+    return true;
+  }
+  log_warning("train.cuda_graph: the step cannot be recorded (rank {}: {}); steps stay plain", first - faults.begin(),
+              first->substr(0, first->find('\n')));
+  make_recorder_ = nullptr;
+  recordings_.clear();
+  return false;
 }
 
 StepResult CapturedStep::run(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment,

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
@@ -27,9 +28,10 @@ class Recorder {
 using MakeRecorder = std::function<std::unique_ptr<Recorder>()>;
 
 #ifdef XTASC_WITH_CUDA
-/// CUDA graphs. Not run on a GPU yet.
+/// CUDA graphs, which share one pool of memory. Not run on a GPU yet. A sum over the ranks that fails while it is
+/// recorded leaves the communicator broken: that ends the run, as any failure of NCCL does.
 /// Rules: https://docs.pytorch.org/docs/2.11/notes/cuda.html#cuda-graphs
-[[nodiscard]] std::unique_ptr<Recorder> make_cuda_recorder(dist::Communicator& communicator);
+[[nodiscard]] MakeRecorder cuda_recorders(dist::Communicator& communicator);
 #endif
 
 /// Of the device, where the config asks for it; else none.
@@ -37,14 +39,20 @@ using MakeRecorder = std::function<std::unique_ptr<Recorder>()>;
                                         dist::Communicator& communicator);
 
 /// Whole optimizer steps, `train.cuda_graph`: after a few plain steps of a batch size its step is recorded, and from
-/// then on replayed, which costs the host one call instead of some two thousand. What the host decides anew for each
+/// then on replayed, which costs the host one call instead of thousands. What the host decides anew for each
 /// step (the samples, the learning rate) lies in memory that the recorded work reads.
 ///
-/// Where recording is impossible, steps stay plain; the reason is logged once.
+/// Where recording is impossible on any rank, the steps of all stay plain; the reason is logged once.
 class CapturedStep {
  public:
+  /// Libraries choose kernels, make handles and allocate workspaces in their first calls, which cannot be recorded.
+  static constexpr int kPlainSteps = 3;
+
+  /// What each rank says, on every rank: dist::MpiSession::gather. Collective.
+  using Gather = std::function<std::vector<std::string>(const std::string&)>;
+
   /// \param make_recorder  one for each batch size; empty: every step is plain
-  CapturedStep(Step& step, MakeRecorder make_recorder);
+  CapturedStep(Step& step, MakeRecorder make_recorder, Gather gather);
 
   /// Step::compute and Step::update. Tensors of the result are overwritten by the next call of this batch size.
   /// \param global_size  images of the global batch: all ranks record at the same step. Collective.
@@ -65,6 +73,7 @@ class CapturedStep {
 
   Step& step_;
   MakeRecorder make_recorder_;
+  Gather gather_;
   std::map<std::int64_t, int> num_plain_;  ///< steps done plainly, by global batch size
   std::map<std::int64_t, Recording> recordings_;
 };

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -43,6 +44,9 @@ double seconds_since(Clock::time_point start) {
 
 /// Losses are read from the device for the eye, not for the training: rarely, since reading waits for the device.
 constexpr std::int64_t kStepsBetweenReadings = 10;
+using StepLosses = std::array<double, kNumLosses>;
+/// The file STOP is looked for this often: the folder may lie on another machine.
+constexpr std::chrono::seconds kBetweenLooksForStop{1};
 
 /// The parts of a run that live as long as it does.
 struct Run {
@@ -66,17 +70,18 @@ struct Run {
 };
 
 /// What asks this run to stop: a signal, the file STOP, or nothing (0). The same on all ranks. Collective.
-int stop_reason(const Run& run) {
+int stop_reason(const Run& run, Clock::time_point& last_look) {
   int reason = stop_signal();
-  if (run.is_first() && fs::exists(run.folder.stop_request())) {
-    reason = kStopFile;
+  if (run.is_first() && Clock::now() - last_look >= kBetweenLooksForStop) {
+    last_look = Clock::now();
+    reason = fs::exists(run.folder.stop_request()) ? kStopFile : reason;
   }
   return static_cast<int>(run.session.max(reason));
 }
 
-void check_finite(const at::Tensor& losses, const Progress& progress) {
+void check_finite(const StepLosses& losses, const Progress& progress) {
   for (std::int64_t i = 0; i < kNumLosses; ++i) {
-    const double value = losses[i].item<double>();
+    const double value = losses[static_cast<std::size_t>(i)];
     check(std::isfinite(value),
           "the {} loss is {} at step {} (epoch {}): training diverged; try a lower train.learning_rate, or fp32 "
           "instead of bf16",
@@ -102,13 +107,13 @@ bool reached_max_steps(const config::TrainSection& train, const Progress& progre
   return train.max_steps > 0 && progress.step >= train.max_steps;
 }
 
-std::string loss_text(const at::Tensor& losses, const config::System system) {
-  std::string text = fmt::format("loss {:.4f}", losses[kTotal].item<double>());
+std::string loss_text(const StepLosses& losses, const config::System system) {
+  std::string text = fmt::format("loss {:.4f}", losses[kTotal]);
   if (config::has_segmentation(system)) {
-    text += fmt::format(" seg {:.4f}", losses[kSeg].item<double>());
+    text += fmt::format(" seg {:.4f}", losses[kSeg]);
   }
   if (config::has_depth(system)) {
-    text += fmt::format(" depth {:.4f}", losses[kDepth].item<double>());
+    text += fmt::format(" depth {:.4f}", losses[kDepth]);
   }
   return text;
 }
@@ -138,9 +143,10 @@ int train_epoch(const Run& run, CapturedStep& step, Progress& progress) {
   xtasc::Progress live(fmt::format("epoch {}/{} step", progress.epoch + 1, train.epochs), num_steps);
   std::string losses_text;
   int reason = 0;
+  Clock::time_point last_look{};
 
   while (progress.step_in_epoch < num_steps && !reached_max_steps(train, progress)) {
-    reason = stop_reason(run);
+    reason = stop_reason(run, last_look);
     if (reason != 0) {
       break;
     }
@@ -149,8 +155,10 @@ int train_epoch(const Run& run, CapturedStep& step, Progress& progress) {
     const StepResult result = step.run(next_batch(run, progress, order), images, {progress.epoch, progress.step},
                                        learning_rate(train, progress.epoch));
     if (progress.step_in_epoch % kStepsBetweenReadings == 0) {
-      check_finite(result.losses, progress);
-      losses_text = loss_text(result.losses, run.config.model.system);
+      StepLosses losses{};
+      to_host(result.losses, losses);
+      check_finite(losses, progress);
+      losses_text = loss_text(losses, run.config.model.system);
     }
     loss_sums.add_(result.losses * static_cast<double>(images));
     weight_sums.add_(result.task_weights * static_cast<double>(images));
@@ -314,7 +322,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, c
   if (config.data.verify) {
     verify_pack(session, config.data.pack);
   }
-  const std::size_t label_set = data::find_label_set(pack.schema(), config.data.label_set);
+  const std::size_t label_set = pack::find_label_set(pack.schema(), config.data.label_set);
   const auto num_classes = static_cast<std::int64_t>(pack.schema().label_sets[label_set].class_names.size());
 
   const results::RunFolder folder{fs::path(config.run.output) / results::run_id(config)};
@@ -357,7 +365,8 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, c
     write_records(folder, config, provenance, /*resumes=*/progress.step > 0);
   }
   Step plain_step(config, run.learner, *run.communicator);
-  CapturedStep step(plain_step, recorder_for(config, device, *run.communicator));
+  CapturedStep step(plain_step, recorder_for(config, device, *run.communicator),
+                    [&session](const std::string& text) { return session.gather(text); });
   while (progress.epoch < config.train.epochs && !reached_max_steps(config.train, progress)) {
     const int reason = train_epoch(run, step, progress);
     if (reason != 0) {

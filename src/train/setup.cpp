@@ -105,7 +105,8 @@ at::Device choose_device(config::Device wanted, const dist::MpiSession& session)
   const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(dist::assign_gpus(ranks)[mine]));
   c10::cuda::set_device(device.index());
   log_warning(
-      "the CUDA path compiles and links, but has not been run on a GPU yet: run the tests on this machine first");
+      "the CUDA path compiles and links, but has not been run on a GPU yet: run `xtasc-inspect selftest --device cuda` "
+      "on this machine first");
   return device;
 #else
   static_cast<void>(session);

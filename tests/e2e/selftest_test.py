@@ -16,9 +16,10 @@ from common import Programs
 programs: Programs
 ONLY_A_GPU_SHOWS = {"each rank has a GPU of its own", "the device's backend agrees with MPI",
                     "all equal one: 4 steps in fp64 on the GPU, losses and weights",
-                    "recorded steps (CUDA graph) against plain ones, fp32",
-                    "recorded steps (CUDA graph) against plain ones, bf16",
-                    "the host does not wait for the device, fp32", "the host does not wait for the device, bf16"}
+                    "all ranks' steps as CUDA graphs against plain ones, fp32",
+                    "all ranks' steps as CUDA graphs against plain ones, bf16",
+                    "the host does not wait for the device, fp32", "the host does not wait for the device, bf16",
+                    "one that fails leaves no trace"}
 ONLY_PEERS_SHOW = {"all-reduce of 1 MiB", "all-reduce of 16 MiB", "all-reduce of 128 MiB"}
 
 

@@ -170,12 +170,31 @@ class RealRuns(SweepCase):
         self.assertNotIn("is being trained by", log, "two trained the run at once")
         self.check_as_unbroken(self.runs()[0])
 
-    def test_the_pack_is_missing(self) -> None:
-        self.write_sweep(seeds=[1], rows=["base_mt"], settings=self.EPOCHS + 'data.pack = "no/such.h5"\n')
+    def test_what_all_runs_lack_is_told_before_the_first_starts(self) -> None:
+        for value, fault in (("no/such.h5", "data.pack: there is no file no/such.h5; xtasc-preprocess makes packs"),
+                             (f"{self.folder}/base.toml", "data.pack: cannot read ")):
+            self.write_sweep(seeds=[1, 2], rows=["base_mt", "xtasc"],
+                             settings=self.EPOCHS + f'data.pack = "{value}"\n')
+            done = self.sweep("run", code=1)
+            self.assertIn(fault, done.stderr)
+            self.assertIn("; nothing was run", done.stderr)
+            self.assertEqual(done.stderr.count("data.pack"), 1, done.stderr)
+            self.assertEqual(self.states(), ["waiting"] * 4)
+        self.write_sweep(seeds=[1], rows=["base_mt"], settings=self.EPOCHS
+                         + 'data.label_set = "label_7"\nmodel.encoder_weights = "no/such.pth"\n')
+        done = self.sweep("run", code=1)
+        self.assertIn("2 faults, nothing was run", done.stderr)
+        self.assertIn('data.label_set = "label_7": the pack has label', done.stderr)
+        self.assertIn("model.encoder_weights: there is no file no/such.pth", done.stderr)
+
+    def test_the_trainer_fails(self) -> None:
+        weights = self.folder / "weights.pth"
+        weights.write_text("no weights")
+        self.write_sweep(seeds=[1], rows=["base_mt"], settings=self.EPOCHS + f'model.encoder_weights = "{weights}"\n')
         done = self.sweep("run", code=1)
         self.assertIn("failed: xtasc-train: error: ", done.stderr)
-        self.assertIn("no/such.h5", done.stderr)
-        self.assertIn("no/such.h5", self.sweep("status").stdout)
+        self.assertIn("weights.pth", done.stderr)
+        self.assertIn("weights.pth", self.sweep("status").stdout)
 
 
 class ManyRuns(SweepCase):

@@ -89,6 +89,8 @@ class Tables(unittest.TestCase):
             self.assertIn(f"## Table {number}. ", text)
         self.assertIn("64.58 looks like a misprint", text)
         self.assertIn("`xtasc-sweep run sweeps/table_I.toml`", text)
+        titled = self.call("--paper", "--only", "III", "--title", "A copy", "--format", "latex", "runs").stdout
+        self.assertRegex(titled, r"\\caption\{The paper's Table III\..* A copy\.\}")
         rows = list(csv.DictReader(io.StringIO(
             self.call("--paper", "--only", "III", "--format", "csv", "runs").stdout)))
         by_model = {row["model"]: row for row in rows}

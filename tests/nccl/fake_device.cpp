@@ -46,6 +46,7 @@ bool is_main() {
 }
 
 void note(const std::string& call) {
+  world.num_calls_of_others += is_main() ? 0 : 1;
   if (is_main() && !(call == "ncclCommGetAsyncError" && !world.calls.empty() && world.calls.back() == call)) {
     world.calls.push_back(call);
   }
@@ -114,6 +115,10 @@ void reset() {
   world.async_error = ncclSuccess;
   world.is_stopped = false;
   world.group_depth = 0;
+}
+
+int num_calls_of_others() {
+  return world.num_calls_of_others;
 }
 
 std::vector<std::string> calls() {

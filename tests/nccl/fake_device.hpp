@@ -4,6 +4,7 @@
 #include <mpi.h>
 #include <nccl.h>
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -77,6 +78,7 @@ struct World {
   std::map<std::string, ncclResult_t> refusals;
   ncclResult_t async_error = ncclSuccess;
   bool is_stopped = false;
+  std::atomic<int> num_calls_of_others = 0;  ///< of all threads but the main one
   int num_alive = 0;
   int group_depth = 0;
   ncclComm* group_comm = nullptr;

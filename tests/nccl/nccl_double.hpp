@@ -27,6 +27,8 @@ void reset();
 
 /// Names of the calls that the main thread made, in order; polls of ncclCommGetAsyncError in a row count as one.
 [[nodiscard]] std::vector<std::string> calls();
+/// How many calls other threads have made, such as the watchdog's.
+[[nodiscard]] int num_calls_of_others();
 /// What was done against the rules of NCCL and CUDA: memory touched by two streams without an event between them, calls
 /// while another is in progress, unbalanced groups, a destroyed communicator that was not finalized, ...
 [[nodiscard]] std::vector<std::string> faults();

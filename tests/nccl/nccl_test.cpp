@@ -311,5 +311,24 @@ TEST_F(Nccl, WatchdogIsSilentWhileAllIsWell) {
   EXPECT_THAT(fake::faults(), IsEmpty());
 }
 
+/// A mark of the watchdog's on a stream that a CUDA graph records would end the recording.
+TEST_F(Nccl, WhileTheStreamIsRecordedTheWatchdogDoesNotTouchIt) {
+  const auto nccl = protocol(options(std::chrono::milliseconds(1)));
+  std::vector<float> values(5, 1.0F);
+  const auto calls_of_watchdog = [] {
+    const int before = fake::num_calls_of_others();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return fake::num_calls_of_others() - before;
+  };
+  nccl->set_recording(true);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a look that had begun is over
+  nccl->sum(std::vector<NcclBuffer>{buffer_of(values, NcclElement::float32)}, caller);
+  EXPECT_EQ(calls_of_watchdog(), 0);
+  nccl->set_recording(false);
+  EXPECT_GT(calls_of_watchdog(), 0) << "it looks again";
+  cudaStreamSynchronize(caller);
+  EXPECT_THAT(fake::faults(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace xtasc

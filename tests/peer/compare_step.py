@@ -134,7 +134,7 @@ def command_line(program: str, config: Path, case: Case, folder: Path, ranks: in
 
 
 def run_program(command: list[str], ranks: int) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMPI_MCA_btl_vader_single_copy_mechanism": "none"}
+    environment = dict(os.environ)
     if os.geteuid() == 0:
         environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     if ranks > 1:

@@ -53,8 +53,7 @@ max_at_once = {max_at_once}
 launcher = "{launcher}"
 runs_per_gpu = {runs_per_gpu}
 environment = ["OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "OMPI_MCA_btl_tcp_if_include=lo",
-               "OMPI_MCA_oob_tcp_if_include=lo", "OMPI_MCA_btl_vader_single_copy_mechanism=none", "OMP_NUM_THREADS=1",
-               "OMPI_MCA_mpi_yield_when_idle=1"]
+               "OMPI_MCA_oob_tcp_if_include=lo", "OMP_NUM_THREADS=1", "OMPI_MCA_mpi_yield_when_idle=1"]
 [restart]
 max_fruitless_starts = {max_fruitless_starts}
 """

@@ -33,13 +33,19 @@ data::Batch batch_of(std::uint64_t seed, std::int64_t size, at::ScalarType type)
   return test::rows(test::random_batch(seed, size, 7, 32, 32), {0, size}, type);
 }
 
+/// Of a world of one rank.
+std::vector<std::string> gather_alone(const std::string& text) {
+  return {text};
+}
+
 struct Trial {
-  explicit Trial(const std::vector<std::string>& assignments, MakeRecorder make = {})
+  explicit Trial(const std::vector<std::string>& assignments, MakeRecorder make = {},
+                 CapturedStep::Gather gather = gather_alone)
       : config(test::step_config(assignments)),
         communicator(dist::make_solo_communicator()),
         learner(config, 7, at::kCPU),
         plain(config, learner, *communicator),
-        step(plain, std::move(make)) {}
+        step(plain, std::move(make), std::move(gather)) {}
 
   /// Eight steps with a smaller batch now and then, and a learning rate that falls. \returns their losses
   std::vector<double> run() {
@@ -77,6 +83,45 @@ TEST(CapturedStep, StaysPlainWhereNothingCanBeRecorded) {
   Trial plain(config);
   EXPECT_EQ(refused.run(), plain.run());
   EXPECT_EQ(refused.step.num_recorded(), 0);
+}
+
+TEST(CapturedStep, StaysPlainWhereAnotherRankCannotRecord) {
+  const std::vector<std::string> config = {"model.system=base_mt"};
+  int num_replays = 0;
+  int num_gathered = 0;
+  Trial recorded(
+      config, [&] { return std::make_unique<Double>(num_replays); },
+      [&](const std::string& text) {
+        ++num_gathered;
+        return std::vector<std::string>{text, "out of memory"};
+      });
+  Trial plain(config);
+  EXPECT_EQ(recorded.run(), plain.run());
+  EXPECT_EQ(recorded.step.num_recorded(), 0);
+  EXPECT_EQ(num_replays, 0);
+  EXPECT_EQ(num_gathered, 1);
+}
+
+/// Fails in the middle of the step, as a device does that runs out of memory while it records.
+class FailingLate final : public Recorder {
+ public:
+  void record(const std::function<void()>& work) override {
+    work();
+    fail("out of memory");
+  }
+  void replay() override { FAIL() << "nothing was recorded"; }
+};
+
+TEST(CapturedStep, AFailureLateInARecordingIsTold) {
+  std::vector<std::string> told;
+  Trial trial({"model.system=base_mt"}, [] { return std::make_unique<FailingLate>(); },
+              [&](const std::string& text) {
+                told.push_back(text);
+                return std::vector<std::string>{text};
+              });
+  trial.run();
+  EXPECT_EQ(told, std::vector<std::string>{"out of memory"});
+  EXPECT_EQ(trial.step.num_recorded(), 0);
 }
 
 TEST(CapturedStep, StaysPlainForMethodsThatDecideOnTheHost) {

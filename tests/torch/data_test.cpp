@@ -170,17 +170,5 @@ TEST_F(DatasetTest, EmptyBatchHasShapes) {
   EXPECT_EQ(batch.image_n3hw.sizes(), at::IntArrayRef({0, 3, kHeight, kWidth}));
 }
 
-TEST_F(DatasetTest, UnknownLabelSetNamesTheKnown) {
-  const pack::Reader reader = write(pack::DepthKind::metres);
-  EXPECT_EQ(find_label_set(reader.schema(), ""), 0U);
-  try {
-    static_cast<void>(find_label_set(reader.schema(), "label_19"));
-    FAIL() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "data.label_set = \"label_19\": the pack has label");
-    EXPECT_EQ(error.code(), ExitCode::usage);
-  }
-}
-
 }  // namespace
 }  // namespace xtasc::data

@@ -121,6 +121,26 @@ TEST(Site, FaultsAreNamedWithTheirPlace) {
   EXPECT_THAT(error_of("[job]\ngpus_per_node = 0\n"), HasSubstr("ranks_per_node must say"));
   EXPECT_THAT(error_of("[restart]\nwarning_seconds = 60\n"), HasSubstr(">= 120, found 60"));
   EXPECT_THAT(error_of("[job]\ntime = \"\"\n"), HasSubstr("job.time must not be empty"));
+  for (const char* time : {"foo", "1:", ":1", "1:2:3:4", "-1", "1-", "1-2-3", "x-1", "1-2:3:4:5"}) {
+    EXPECT_THAT(error_of(fmt::format("[job]\ntime = \"{}\"\n", time)), HasSubstr("as sbatch takes it")) << time;
+  }
+}
+
+TEST(Site, TheTimeLimitLeavesRoomForTheWarning) {
+  for (const char* time : {"5", "5:59", "0:05:59", "0-0:05:59", "0-0:5"}) {
+    EXPECT_THAT(error_of(fmt::format("[job]\ntime = \"{}\"\n", time)),
+                HasSubstr("at least twice restart.warning_seconds = 180"))
+        << time;
+  }
+  for (const char* time : {"6", "6:00", "0:06:00", "0-0:06:00", "0-1", "1-0:0", "24:00:00", "2-00:00:00"}) {
+    EXPECT_EQ(parse_site(fmt::format("[job]\ntime = \"{}\"\n", time), "site.toml").time, time);
+  }
+}
+
+TEST(BatchScript, APercentSignOfTheFolderIsNoPattern) {
+  BatchJob batch = job();
+  batch.folder = "/data/%A";
+  EXPECT_THAT(batch_script(form(), parse_site("", "site.toml"), batch), HasSubstr("--output=/data/%%A/.sweep/"));
 }
 
 }  // namespace

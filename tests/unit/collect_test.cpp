@@ -116,6 +116,7 @@ TEST(Collect, ListsWhatIsNotDoneAndPairsOnlyWhatIs) {
   }
   const Collected all = collected(sweep);
   EXPECT_EQ(all.num_done, 10U);
+  EXPECT_EQ(all.num_not_done, 2U);
   ASSERT_THAT(all.left_out, SizeIs(2));
   EXPECT_THAT(all.left_out[0].reason, HasSubstr("XTasC-Net, seed 2: waiting, epoch 0 of 3"));
   EXPECT_THAT(all.left_out[1].reason, HasSubstr("Base ST-Net, seed 1: waiting"));

@@ -106,6 +106,22 @@ TEST(Figures, LambdaHasASeriesForEachWayToChooseIt) {
   EXPECT_LT(plot.panels[0].x_tics.front().at, 0.001);
 }
 
+TEST(Figures, NetsAtOnePlaceOfTheAxisAreLeftOut) {
+  const TempFolder folder;
+  write_lambda_runs(folder.path(), true);
+  const std::vector<std::string> before =
+      legend(lambda_plot(groups_in(folder.path()).groups, published_tables(), Protocol::paper, Checkpoint::best));
+  for (const char* encoder : {"resnet50", "resnet101", "resnet152"}) {
+    for (const char* method : {"equal", "dwa", "rlw", "pcgrad"}) {
+      write_seed(folder.path(), fmt::format("{}_{}", encoder, method), 1, 0.02,
+                 {fmt::format("model.encoder={}", encoder), fmt::format("weighting.method={}", method)}, true);
+    }
+  }
+  const Groups found = groups_in(folder.path());
+  EXPECT_EQ(legend(lambda_plot(found.groups, published_tables(), Protocol::paper, Checkpoint::best)), before)
+      << "more nets than can be told apart, each with one lambda";
+}
+
 TEST(Figures, PublishedPointsAreForThePapersDataOnly) {
   const TempFolder folder;
   write_lambda_runs(folder.path(), false);

@@ -334,10 +334,11 @@ assert list(f.attrs["class_names"]) == ["floor", "wall", "sky"], f.attrs["class_
 assert f["train/label"].attrs["class_colors"].tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 255]]
 assert f["train/image"].shape == (3, 32, 64, 3) and f["train/image"].chunks[0] == 1 and f["train/image"].fletcher32
 assert f["val/name"].asstr()[1] == "raw/4.png"
-assert f["train/image"][1, 0, 1, 2] == 31 + 7 + 2 and f["val/depth"].dtype == "float32" and f["val/label"][0, 0, 4] == 255
+assert f["train/image"][1, 0, 1, 2] == 31 + 7 + 2 and f["val/depth"].dtype == "float32"
+assert f["val/label"][0, 0, 4] == 255
 )");
-  EXPECT_EQ(
-      std::system(("'" + python + "' " + (folder / "read.py").string() + " " + (folder / "a.h5").string()).c_str()), 0);
+  const std::string command = "'" + python + "' " + (folder / "read.py").string() + " " + (folder / "a.h5").string();
+  EXPECT_EQ(std::system(command.c_str()), 0);
 }
 
 TEST(Schema, SizeMustBeMultiplesOf32) {
@@ -347,6 +348,35 @@ TEST(Schema, SizeMustBeMultiplesOf32) {
   EXPECT_THAT(error_of([] { check_size(100, 128); }), HasSubstr("96x128 would do"));
   EXPECT_THROW(check_size(0, 32), Error);
   EXPECT_THROW(check_size(-32, 32), Error);
+}
+
+TEST(Schema, SizesOfOptions) {
+  EXPECT_EQ(parse_size("--size", "96x128"), std::pair(std::int64_t{96}, std::int64_t{128}));
+  for (const char* text : {"", "96", "96x", "96x128x3", "96 x 128", "x128", "-96x128", "96x128.0", "99999999999x32"}) {
+    try {
+      static_cast<void>(parse_size("--size", text));
+      ADD_FAILURE() << "accepted " << text;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), StartsWith("--size")) << text;
+      EXPECT_EQ(error.code(), ExitCode::usage) << text;
+    }
+  }
+  EXPECT_THAT(error_of([] { static_cast<void>(parse_size("--sizes", "100x128")); }), HasSubstr("96x128 would do"));
+}
+
+TEST(Schema, UnknownLabelSetNamesTheKnown) {
+  Schema schema;
+  schema.label_sets = {{.name = "label_7", .class_names = {"a"}, .class_colors = {}},
+                       {.name = "label_19", .class_names = {"a"}, .class_colors = {}}};
+  EXPECT_EQ(find_label_set(schema, ""), 0U);
+  EXPECT_EQ(find_label_set(schema, "label_19"), 1U);
+  try {
+    static_cast<void>(find_label_set(schema, "label"));
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "data.label_set = \"label\": the pack has label_7, label_19");
+    EXPECT_EQ(error.code(), ExitCode::usage);
+  }
 }
 
 }  // namespace

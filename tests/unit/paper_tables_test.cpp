@@ -202,6 +202,18 @@ TEST(PaperTables, FindTheirRowsByWhatTheRunsAre) {
               ::testing::Contains(HasSubstr("All that is missing: `xtasc-sweep run sweeps/table_VI.toml` makes it")));
 }
 
+TEST(PaperTables, SayWhereSeedsAreMissing) {
+  const TempFolder folder;
+  write_table_III(folder.path());
+  write_run(folder.path(), nyuv2_run("align", 2, 0.02, {"model.system=align"}));
+  const Sheet sheet = sheet_of("III", groups_in(folder.path()).groups);
+  EXPECT_THAT(column(sheet, "seeds"), ElementsAre("3", "3", "1", "3"));
+  EXPECT_THAT(
+      sheet.footnotes,
+      ::testing::Contains("1 of 3 seeds: `xtasc-sweep run sweeps/table_III.toml --only \"Align-Net\"` makes what is "
+                          "missing"));
+}
+
 TEST(PaperTables, ShowOtherEncodersAndPretrainedOnesInTheirOwnRows) {
   const TempFolder folder;
   for (const char* encoder : {"resnet18", "resnet101"}) {

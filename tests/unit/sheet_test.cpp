@@ -95,6 +95,27 @@ TEST(Latex, EscapesWhateverANameHolds) {
   EXPECT_EQ(latex_text("Delta_m of lambda_1 < 0.5 +- 0.1"), "$\\Delta_m$ of $\\lambda_1$ $<$ 0.5 $\\pm$ 0.1");
   EXPECT_EQ(latex_text("`xtasc-sweep run --jobs a_b`"), "\\texttt{xtasc{-}sweep run {-}{-}jobs a\\_b}");
   EXPECT_EQ(latex_text("a ` alone"), "a ` alone");
+  EXPECT_EQ(latex_text("against \"Base ST-Net\""), "against ``Base ST-Net''");
+}
+
+TEST(Latex, SymbolsAreWholeWords) {
+  EXPECT_EQ(latex_text("#P (1e7)"), "\\#P ($10^7$)");
+  EXPECT_EQ(latex_text("288 x 384"), "288 $\\times$ 384");
+  for (const char* word : {"pack 31e7abab", "31e7", "a x b", "alambda", "x 3"}) {
+    EXPECT_EQ(latex_text(word), word);
+  }
+  EXPECT_EQ(latex_text("my_lambda_1b"), "my\\_lambda\\_1b");
+}
+
+TEST(Latex, ARowMayBeginWithABracket) {
+  const std::vector<Sheet> sheets = {{.label = "a",
+                                      .title = "T",
+                                      .caption = "C",
+                                      .columns = {{.key = "row", .header = "Row", .is_text = true}},
+                                      .rows = {{.cells = {text_cell("[4, 8, 16]")}}, {.cells = {text_cell("* a")}}},
+                                      .footnotes = {}}};
+  const std::string text = to_latex(sheets);
+  EXPECT_THAT(text, HasSubstr("\\midrule\n{}[4, 8, 16] \\\\\n{}* a \\\\\n"));
 }
 
 TEST(Latex, MergesTheHeadersAndKeepsEveryRowWhole) {

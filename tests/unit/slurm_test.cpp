@@ -180,6 +180,33 @@ TEST_F(Ledger, WhatStatusSeesOfIt) {
   EXPECT_EQ(queue.at("f").text, "Priority");
 }
 
+TEST_F(Ledger, WhyAJobNeverStartedIsTold) {
+  const auto made = submission({"a", "b"});
+  auto failed = job("abc1", 17, 0, "FAILED");
+  failed.reason = "JobLaunchFailure";
+  EXPECT_EQ(to_queue(submitted_runs({made}, {failed})).at("a").text, "FAILED, JobLaunchFailure");
+}
+
+TEST_F(Ledger, WhereSlurmIsSilentWhatWasAcceptedAndHasNotEndedIsQueued) {
+  auto made = submission({"a", "b"});
+  EXPECT_THAT(queue_without_answer(folder_), IsEmpty()) << "no job yet";
+  made.job = "17";
+  write_submission(made, "");
+  std::ofstream(made.folder / "ended/a") << "0 done\n";
+  const Queue queue = queue_without_answer(folder_);
+  EXPECT_FALSE(queue.contains("a"));
+  EXPECT_EQ(queue.at("b").kind, QueueState::Kind::queued);
+  EXPECT_EQ(queue.at("b").job, "17");
+}
+
+TEST_F(Ledger, AnArrayMayWaitForTheOneBefore) {
+  program("sbatch", "echo \"$@\" >" + (root_ / "words").string() + "\necho 18");
+  Submission made = submission({"a"});
+  submit(made, Slurm(seconds(5)), -1, "17");
+  EXPECT_EQ(made.job, "18");
+  EXPECT_THAT(io::read_file(root_ / "words"), HasSubstr("--parsable --dependency=afterany:17 /"));
+}
+
 TEST_F(Ledger, AnActiveElementCountsMoreThanALaterEndedOne) {
   const auto first = submission({"a"}, 1);
   const auto second = submission({"a"}, 2);

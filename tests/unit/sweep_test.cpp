@@ -240,6 +240,10 @@ TEST_F(SweepTest, NamesOfWhatIsNotThereAreRefused) {
                           "\"XTasC-Net\"?"));
   EXPECT_THAT(faults("base = \"base.toml\"\n[grid]\nloss.lambda_1 = [0.1]\n[[exclude]]\nloss.lambda_1 = 0.3\n"),
               ElementsAre("trial.toml:4:1: this [[exclude]] leaves nothing out"));
+  EXPECT_THAT(faults("base = \"base.toml\"\n[grid]\nloss.lambda_1 = [0.1]\n[[exclude]]\n"),
+              ElementsAre("trial.toml:4:1: this [[exclude]] names no key, so it would leave out every combination"));
+  EXPECT_THAT(faults("base = \"base.toml\"\n[grid]\n"),
+              ElementsAre("trial.toml:2:1: [grid] has no axis: give keys and lists of values, or leave it out"));
   EXPECT_THAT(faults("base = \"base.toml\"\n[grid]\nloss.lambda_1 = [0.1]\n[[exclude]]\nloss.lambda_1 = 0.1\n"),
               ElementsAre("trial.toml: every combination is excluded, nothing is left to run"));
 }

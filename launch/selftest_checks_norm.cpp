@@ -1,0 +1,107 @@
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <fmt/format.h>
+
+#include "launch/selftest_checks.hpp"
+#include "launch/selftest_trial.hpp"
+#include "model/batch_norm_by_elements.hpp"
+
+namespace xtasc::launch {
+
+namespace {
+
+/// What batch norm's passes read: (N, C, H, W) and (C).
+struct Operands {
+  at::Tensor grad_y, x, scale, shift, a, b, c;
+};
+
+/// \param exact  eighths so small that no sum or product of them is rounded, in float32 either, and shifts that keep
+///               the ReLU's input off zero; otherwise normal numbers
+Operands operands_of(std::int64_t channels, at::ScalarType type, bool exact) {
+  const at::Generator generator = at::detail::createCPUGenerator(21);
+  const auto numbers = [&](at::IntArrayRef shape) {
+    return exact ? at::randint(-16, 17, shape, generator, at::kDouble) / 8.0 : at::randn(shape, generator, at::kDouble);
+  };
+  const auto of_images = [&] {
+    return numbers({3, channels, 24, 40}).to(type).contiguous(at::MemoryFormat::ChannelsLast);
+  };
+  const auto of_channels = [&] { return numbers({channels}).to(type == at::kDouble ? at::kDouble : at::kFloat); };
+  Operands operands = {of_images(),   of_images(),   of_channels(), of_channels(),
+                       of_channels(), of_channels(), of_channels()};
+  operands.shift += exact ? 1.0 / 128.0 : 0.0;
+  return operands;
+}
+
+/// The element functions, which CUDA's kernels run, on the device.
+NamedValues passes_by_elements(const Operands& in, at::Device device, bool relu) {
+  const auto on = [&](const at::Tensor& t) { return t.to(device); };
+  const at::Tensor grad_y = on(in.grad_y), x = on(in.x), scale = on(in.scale), shift = on(in.shift);
+  const model::ChannelSums of_x = model::by_elements::sums_of_x(x);
+  const model::ChannelSums of_g = model::by_elements::sums_of_gradient(grad_y, x, scale, shift, relu);
+  return {{"sum of x", of_x.sum.cpu()},
+          {"sum of x * x", of_x.dot.cpu()},
+          {"sum of the gradient", of_g.sum.cpu()},
+          {"sum of the gradient * x", of_g.dot.cpu()},
+          {"output", model::by_elements::scale_shift(x, scale, shift, relu).cpu()},
+          {"gradient of x",
+           model::by_elements::gradient_of_x(grad_y, x, scale, shift, relu, on(in.a), on(in.b), on(in.c)).cpu()}};
+}
+
+/// The CPU's loops.
+NamedValues passes_on_cpu(const Operands& in, bool relu) {
+  const ThreadsFor one_thread(1);
+  const model::ChannelSums of_x = model::sums_of_x(in.x);
+  const model::ChannelSums of_g = model::sums_of_gradient(in.grad_y, in.x, in.scale, in.shift, relu);
+  return {{"sum of x", of_x.sum},
+          {"sum of x * x", of_x.dot},
+          {"sum of the gradient", of_g.sum},
+          {"sum of the gradient * x", of_g.dot},
+          {"output", model::scale_shift(in.x, in.scale, in.shift, relu)},
+          {"gradient of x", model::gradient_of_x(in.grad_y, in.x, in.scale, in.shift, relu, in.a, in.b, in.c)}};
+}
+
+/// Channels that are read four at once, and one by one.
+constexpr std::int64_t kChannels[] = {64, 37};
+
+Finding passes_are_exact(const Machine& machine, at::ScalarType type) {
+  for (const std::int64_t channels : kChannels) {
+    for (const bool relu : {false, true}) {
+      const Operands operands = operands_of(channels, type, /*exact=*/true);
+      const std::string difference =
+          first_difference(passes_by_elements(operands, machine.device, relu), passes_on_cpu(operands, relu));
+      if (!difference.empty()) {
+        return failed(fmt::format("{} differs, {} channels, {} ReLU", difference, channels, relu ? "with" : "without"));
+      }
+    }
+  }
+  return wanted(true, "every sum and element", "the CPU's bits");
+}
+
+/// With the ReLU in fp64 alone: rounding switches single elements on or off.
+Finding passes_round_alike(const Machine& machine, at::ScalarType type, double bound) {
+  const bool relu = type == at::kDouble;
+  Worst worst;
+  for (const std::int64_t channels : kChannels) {
+    const Operands operands = operands_of(channels, type, /*exact=*/false);
+    const Worst of_these =
+        worst_deviation(passes_by_elements(operands, machine.device, relu), passes_on_cpu(operands, relu));
+    worst.add(of_these.value, of_these.name);
+  }
+  return at_most(worst.value, bound, worst.name);
+}
+
+}  // namespace
+
+void check_norm_passes(CheckRunner& runner, const Machine& machine) {
+  const auto run = [&](const std::string& name, const std::function<Finding()>& check) {
+    runner.run("device", "batch norm's passes " + name, check);
+  };
+  run("on exact numbers, fp64", [&] { return passes_are_exact(machine, at::kDouble); });
+  run("on exact numbers, fp32", [&] { return passes_are_exact(machine, at::kFloat); });
+  run("on exact numbers, bf16", [&] { return passes_are_exact(machine, at::kBFloat16); });
+  run("in fp64 against the CPU's", [&] { return passes_round_alike(machine, at::kDouble, 1e-12); });
+  run("in fp32", [&] { return passes_round_alike(machine, at::kFloat, 1e-5); });
+  run("in bf16", [&] { return passes_round_alike(machine, at::kBFloat16, 1e-2); });
+}
+
+}  // namespace xtasc::launch

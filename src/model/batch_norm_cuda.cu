@@ -1,0 +1,135 @@
+// Not run on a GPU yet: compiled for every architecture on every build. What a thread does is batch_norm_element.hpp's,
+// which the CPU's tests run.
+#include "core/cuda_launch.cuh"
+#include "model/batch_norm_cuda.hpp"
+
+namespace xtasc::model {
+
+namespace {
+
+__device__ NormPart part_of_thread(const NormGrid& grid) {
+  return norm_part(grid, blockIdx.x, blockIdx.y, static_cast<std::int32_t>(threadIdx.x));
+}
+
+/// Blocks that a multiprocessor's registers shall hold at least. With these nvcc 13 reads all rows of a batch before it
+/// computes and spills nothing; without, sums read in turns and gradients take twice the registers.
+constexpr int kResidentSums = 2;
+template <typename T>
+constexpr int kResidentGradients = sizeof(T) < sizeof(double) ? 3 : 1;
+
+/// Down to the block's first `remaining` threads.
+template <int kNum>
+__device__ void add_up(NormShared<kNum>& shared, std::int32_t remaining) {
+  for (std::int32_t half = kNormThreads / 2; half >= remaining; half /= 2) {
+    __syncthreads();
+    add_upper_half<kNum>(shared, static_cast<std::int32_t>(threadIdx.x), half);
+  }
+}
+
+/// No atomics: each block writes the sums of its slice of rows, and norm_slices_kernel adds the slices.
+template <typename T, int kPack, SumOf kOf>
+__global__ void __launch_bounds__(kNormThreads, kResidentSums)
+    norm_sums_kernel(NormInput<T> in, NormGrid grid, double* partial) {
+  __shared__ NormShared<2 * kPack> shared;
+  const NormPart part = part_of_thread(grid);
+  double sums[2 * kPack] = {};
+  add_part<T, kPack, kOf>(in, grid, part, sums);
+  for (int i = 0; i < 2 * kPack; ++i) {
+    shared[i][threadIdx.x] = sums[i];
+  }
+  add_up<2 * kPack>(shared, grid.lanes);
+  write_block_sums<kPack>(shared, grid, part, blockIdx.y, static_cast<std::int32_t>(threadIdx.x), partial);
+}
+
+__global__ void __launch_bounds__(kNormThreads) norm_slices_kernel(const double* partial, NormGrid grid, double* sums) {
+  __shared__ NormShared<1> shared;
+  const std::int64_t column = std::int64_t{blockIdx.x} * kNormColumns + threadIdx.x % kNormColumns;
+  shared[0][threadIdx.x] = sum_of_slices(partial, grid, column, static_cast<std::int32_t>(threadIdx.x));
+  add_up<1>(shared, kNormColumns);
+  if (threadIdx.x < kNormColumns && column < 2 * grid.channels) {
+    sums[column] = shared[0][threadIdx.x];
+  }
+}
+
+template <typename T, int kPack, bool kRelu>
+__global__ void __launch_bounds__(kNormThreads) norm_scale_shift_kernel(NormInput<T> in, NormGrid grid, T* y) {
+  write_scaled_and_shifted<T, kPack, kRelu>(in, grid, part_of_thread(grid), y);
+}
+
+template <typename T, int kPack, bool kRelu>
+__global__ void __launch_bounds__(kNormThreads, kResidentGradients<T>)
+    norm_gradient_kernel(NormInput<T> in, NormFactors<T> factors, NormGrid grid, T* grad_x) {
+  write_gradient<T, kPack, kRelu>(in, factors, grid, part_of_thread(grid), grad_x);
+}
+
+dim3 blocks_of(const NormGrid& grid) {
+  return {static_cast<unsigned>(grid.tiles), static_cast<unsigned>(grid.slices)};
+}
+
+template <typename T, int kPack>
+void start_sums(const NormInput<T>& in, SumOf of, const NormGrid& grid, double* partial, cudaStream_t stream) {
+  const auto start = [&](auto* kernel) { kernel<<<blocks_of(grid), kNormThreads, 0, stream>>>(in, grid, partial); };
+  switch (of) {
+    case SumOf::x:
+      return start(norm_sums_kernel<T, kPack, SumOf::x>);
+    case SumOf::gradient:
+      return start(norm_sums_kernel<T, kPack, SumOf::gradient>);
+    case SumOf::gated_gradient:
+      return start(norm_sums_kernel<T, kPack, SumOf::gated_gradient>);
+  }
+}
+
+template <typename T, int kPack>
+void start_scale_shift(const NormInput<T>& in, bool relu, const NormGrid& grid, T* y, cudaStream_t stream) {
+  const auto kernel = relu ? norm_scale_shift_kernel<T, kPack, true> : norm_scale_shift_kernel<T, kPack, false>;
+  kernel<<<blocks_of(grid), kNormThreads, 0, stream>>>(in, grid, y);
+}
+
+template <typename T, int kPack>
+void start_gradient(const NormInput<T>& in, const NormFactors<T>& factors, bool relu, const NormGrid& grid, T* grad_x,
+                    cudaStream_t stream) {
+  const auto kernel = relu ? norm_gradient_kernel<T, kPack, true> : norm_gradient_kernel<T, kPack, false>;
+  kernel<<<blocks_of(grid), kNormThreads, 0, stream>>>(in, factors, grid, grad_x);
+}
+
+}  // namespace
+
+template <typename T>
+void norm_sums_on_cuda(const NormInput<T>& in, SumOf of, const NormGrid& grid, double* partial, double* sums,
+                       void* stream) {
+  auto* on_stream = static_cast<cudaStream_t>(stream);
+  grid.pack == kNormPack ? start_sums<T, kNormPack>(in, of, grid, partial, on_stream)
+                         : start_sums<T, 1>(in, of, grid, partial, on_stream);
+  check_launch("batch norm's sums kernel");
+  const auto blocks = static_cast<unsigned>((2 * grid.channels + kNormColumns - 1) / kNormColumns);
+  norm_slices_kernel<<<blocks, kNormThreads, 0, on_stream>>>(partial, grid, sums);
+  check_launch("batch norm's slices kernel");
+}
+
+template <typename T>
+void scale_shift_on_cuda(const NormInput<T>& in, bool relu, const NormGrid& grid, T* y, void* stream) {
+  auto* on_stream = static_cast<cudaStream_t>(stream);
+  grid.pack == kNormPack ? start_scale_shift<T, kNormPack>(in, relu, grid, y, on_stream)
+                         : start_scale_shift<T, 1>(in, relu, grid, y, on_stream);
+  check_launch("batch norm's scale and shift kernel");
+}
+
+template <typename T>
+void gradient_of_x_on_cuda(const NormInput<T>& in, const NormFactors<T>& factors, bool relu, const NormGrid& grid,
+                           T* grad_x, void* stream) {
+  auto* on_stream = static_cast<cudaStream_t>(stream);
+  grid.pack == kNormPack ? start_gradient<T, kNormPack>(in, factors, relu, grid, grad_x, on_stream)
+                         : start_gradient<T, 1>(in, factors, relu, grid, grad_x, on_stream);
+  check_launch("batch norm's gradient kernel");
+}
+
+#define XTASC_FOR_TYPE(T)                                                                                \
+  template void norm_sums_on_cuda(const NormInput<T>&, SumOf, const NormGrid&, double*, double*, void*); \
+  template void scale_shift_on_cuda(const NormInput<T>&, bool, const NormGrid&, T*, void*);              \
+  template void gradient_of_x_on_cuda(const NormInput<T>&, const NormFactors<T>&, bool, const NormGrid&, T*, void*);
+XTASC_FOR_TYPE(float)
+XTASC_FOR_TYPE(double)
+XTASC_FOR_TYPE(Bfloat16Bits)
+#undef XTASC_FOR_TYPE
+
+}  // namespace xtasc::model
