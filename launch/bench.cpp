@@ -9,6 +9,7 @@
 #include "core/cli.hpp"
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
+#include "launch/bench_fields.hpp"
 #include "launch/ranks.hpp"
 #include "pack/schema.hpp"
 
@@ -16,6 +17,7 @@ int main(int argc, char** argv) {
   using namespace xtasc;
   CLI::App app("Measures the pipeline on this machine, beside a peer in the same run.", "xtasc-bench");
   app.require_subcommand(1);
+  app.footer("Fields of --json: xtasc-bench --help");
   std::string json_file, scratch;
   bool no_peer = false;
   const auto add_common = [&](CLI::App* command, const char* peer) {
@@ -73,7 +75,9 @@ int main(int argc, char** argv) {
   };
   const auto add_step_options = [&](CLI::App* command) {
     add_config_options(command);
-    command->add_option("--classes", step.num_classes, "Number of classes")->check(CLI::Range(2, 254));
+    command->add_option("--classes", step.num_classes, "Number of classes")
+        ->check(CLI::Range(2, 254))
+        ->capture_default_str();
     command->add_option("--height", step.height, "Of the images; a multiple of 32")->capture_default_str();
     command->add_option("--width", step.width, "Of the images; a multiple of 32")->capture_default_str();
     command->add_option("--rounds", step.rounds, "Steps that are timed, after one that is not")
@@ -83,9 +87,10 @@ int main(int argc, char** argv) {
   CLI::App* step_command = app.add_subcommand(
       "step", "Training steps; without a config: xtasc, resnet34, 7 classes, 128 x 256, batch 8. Also under mpirun");
   add_step_options(step_command);
-  step_command->add_flag("--peer", step.peer, "Take turns with plain PyTorch, and print the ratios; one rank only");
+  step_command->add_flag("--peer", step.peer,
+                         "Take turns with plain PyTorch, and print the ratios; one rank on the CPU only");
   step_command->add_flag("--peer-compiled", step.peer_compiled,
-                         "With --peer: its best form under torch.compile too, which takes minutes to compile");
+                         "Also its best form under torch.compile, which takes minutes to compile; means --peer");
   CLI::App* weighting_command =
       app.add_subcommand("weighting", "A training step by weighting method, against equal weights. Also under mpirun");
   add_step_options(weighting_command);
@@ -103,6 +108,19 @@ int main(int argc, char** argv) {
   scaling_command->add_option("--sizes", sizes, "Image sizes to measure (default: 96x128,128x256,288x384)")
       ->delimiter(',')
       ->type_name("HxW");
+
+  CLI::Option* link_option =
+      scaling_command
+          ->add_option("--link-gb-per-s", scaling.link_gb_per_s,
+                       "For the model: what a network's link moves, as measured on it (default: these ranks' own link)")
+          ->check(CLI::PositiveNumber);
+  CLI::Option* latency_option =
+      scaling_command
+          ->add_option("--latency-us", scaling.latency_us,
+                       "For the model: microseconds of a small message between two ranks of that network")
+          ->check(CLI::NonNegativeNumber)
+          ->needs(link_option);
+  link_option->needs(latency_option);
 
   launch::AllreduceBench allreduce;
   CLI::App* allreduce_command = app.add_subcommand("allreduce", "Sums over the ranks: ms and GB/s. Under mpirun");
@@ -127,6 +145,8 @@ int main(int argc, char** argv) {
   evaluate_command->add_option("--rounds", evaluate.rounds, "Evaluations that are timed, after one that is not")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+
+  app.footer(launch::kJsonFields);  // the subcommands have taken theirs over
 
   std::optional<dist::MpiSession> session;
   return run_program(
@@ -163,7 +183,8 @@ int main(int argc, char** argv) {
             evaluate.scratch = scratch;
             result = launch::bench_evaluate(evaluate, *session, config);
           } else {
-            pack::check_size(step.height, step.width);
+            std::ignore = pack::parse_size("--height, --width", fmt::format("{}x{}", step.height, step.width));
+            step.peer |= step.peer_compiled;
             scaling.step = step;
             if (!sizes.empty()) {
               scaling.sizes.clear();

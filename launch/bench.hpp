@@ -1,9 +1,12 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,8 +45,19 @@ struct Timing {
 /// The machine and the program, for results that are kept: processor, cores, versions, time.
 [[nodiscard]] nlohmann::json machine_json();
 
-/// The call, with the program's name alone for its path.
+/// The call, with the program's name alone for its path; with the launcher and its arguments in front where this rank
+/// was started by mpirun, mpiexec or srun itself.
 [[nodiscard]] std::string command_text(int argc, const char* const* argv);
+
+/// What a net computed and on what, for results that are kept.
+struct WorkSize {
+  std::int64_t num_classes = 0, height = 0, width = 0;
+  std::int64_t batch_size = 0;  ///< over all ranks
+};
+[[nodiscard]] nlohmann::json describe_work(const config::RunConfig& config, const WorkSize& size,
+                                           const dist::MpiSession& session, at::Device device);
+/// The part of it that does not ask for a net: ranks, threads, device.
+[[nodiscard]] nlohmann::json describe_ranks(const dist::MpiSession& session, at::Device device);
 
 struct PreprocessBench {
   std::string root;  ///< a Cityscapes download; empty: frames are made
@@ -77,7 +91,7 @@ struct StepBench {
 };
 /// Training steps of a config on samples of noise, and where their time goes. Collective. With `peer`, in turns with
 /// plain PyTorch in the same run, from the same weights and samples, as the 2021 code does it and in its best form; one
-/// rank only. \returns what was measured (`seconds_per_step` is the median), printed too.
+/// rank on the CPU only. \returns what was measured (`seconds_per_step` is the median), printed too.
 nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& session, const config::RunConfig& config);
 
 /// The same for every weighting method, taking turns, against equal weights. Collective.
@@ -106,6 +120,9 @@ struct ScalingBench {
   StepBench step;
   std::vector<std::pair<std::int64_t, std::int64_t>> sizes = {{96, 128}, {128, 256}, {288, 384}};  ///< height, width
   std::vector<std::int64_t> ranks = {1, 2, 4, 8, 16, 32, 64};  ///< to extrapolate to
+  /// A network's figures, measured elsewhere, for the model to use instead of what these ranks' own link does.
+  std::optional<double> link_gb_per_s;
+  std::optional<double> latency_us;  ///< of a message between two ranks
 };
 /// Step time against batch, image size and number of ranks: measured where this machine can, and for more ranks by a
 /// model whose inputs are measured here. Collective; two ranks or more for the model.

@@ -1,4 +1,6 @@
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "config/enums.hpp"
 #include "core/error.hpp"
 #include "core/version.hpp"
 #include "launch/bench.hpp"
@@ -28,6 +31,31 @@ std::string quoted(const std::string& text) {
     out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   }
   return out + "'";
+}
+
+std::string file_name(const std::string& path) {
+  return fs::path(path).filename().string();
+}
+
+/// "mpirun -np 2 " when such a launcher is this process's parent and ends its command line with this very call; else
+/// nothing.
+std::string launcher_text(const std::string& program) {
+  std::ifstream file(fmt::format("/proc/{}/cmdline", ::getppid()), std::ios::binary);
+  std::string text;
+  bool is_first = true;
+  for (std::string word; std::getline(file, word, '\0');) {
+    if (is_first) {
+      word = file_name(word);
+      if (word != "mpirun" && word != "mpiexec" && word != "orterun" && word != "prterun" && word != "srun") {
+        return {};
+      }
+    } else if (file_name(word) == file_name(program)) {
+      return text;
+    }
+    is_first = false;
+    text += word + " ";
+  }
+  return {};
 }
 
 std::string processor_name() {
@@ -115,21 +143,41 @@ nlohmann::json machine_json() {
   ::gmtime_r(&now, &utc);
   std::array<char, 32> text{};
   std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return {{"processor", processor_name()},
-          {"cores", std::thread::hardware_concurrency()},
-          {"version", version_text()},
-          {"compiler", source_version().compiler},
-          {"libraries", train::library_versions(*dist::make_solo_communicator())},
-          {"time", text.data()}};
+  auto libraries = train::library_versions(*dist::make_solo_communicator());
+  libraries.erase("communicator");  // of this call, not of the benchmark
+  return {{"processor", processor_name()}, {"cores", std::thread::hardware_concurrency()},
+          {"version", version_text()},     {"compiler", source_version().compiler},
+          {"libraries", libraries},        {"time", text.data()}};
 }
 
 std::string command_text(int argc, const char* const* argv) {
-  std::string text = fs::path(argv[0]).filename().string();
+  std::string text = launcher_text(argv[0]) + file_name(argv[0]);
   for (int i = 1; i < argc; ++i) {
     text += ' ';
     text += argv[i];
   }
   return text;
+}
+
+nlohmann::json describe_ranks(const dist::MpiSession& session, at::Device device) {
+  return {{"ranks", session.size()},
+          {"ranks_on_this_host", session.local_size()},
+          {"threads_a_rank", at::get_num_threads()},
+          {"device", train::describe_device(device)}};
+}
+
+nlohmann::json describe_work(const config::RunConfig& config, const WorkSize& size, const dist::MpiSession& session,
+                             at::Device device) {
+  nlohmann::json result = describe_ranks(session, device);
+  result.update({{"system", config::name(config.model.system)},
+                 {"encoder", config::name(config.model.encoder)},
+                 {"precision", config::name(config.run.precision)},
+                 {"weighting", config::name(config.weighting.method)},
+                 {"classes", size.num_classes},
+                 {"height", size.height},
+                 {"width", size.width},
+                 {"batch_size", size.batch_size}});
+  return result;
 }
 
 }  // namespace xtasc::launch

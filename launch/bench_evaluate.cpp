@@ -52,13 +52,17 @@ nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSessi
                config::name(config.run.precision), val.size(), val.height(), val.width(), timing.median(), timing.min(),
                timing.max(), images, session.size(), session.size() == 1 ? "" : "s");
   }
-  return {{"system", config::name(config.model.system)},
-          {"encoder", config::name(config.model.encoder)},
-          {"precision", config::name(config.run.precision)},
-          {"images", val.size()},
-          {"ranks", session.size()},
-          {"evaluate", to_json(timing)},
-          {"images_per_second", images}};
+  nlohmann::json result = describe_work(config,
+                                        {.num_classes = num_classes,
+                                         .height = val.height(),
+                                         .width = val.width(),
+                                         .batch_size = config.evaluate.batch_size},
+                                        session, device);
+  result.erase("weighting");  // an evaluation weighs nothing
+  result["images"] = val.size();
+  result["evaluate"] = to_json(timing);
+  result["images_per_second"] = images;
+  return result;
 }
 
 }  // namespace xtasc::launch

@@ -82,13 +82,10 @@ nlohmann::json bench_pack(const PackBench& options) {
   fmt::print("{} samples of {} x {}, {:.0f} MB, {} rounds; opening it takes {:.1f} ms\n", samples, schema.height,
              schema.width, size / 1e6, options.rounds, open.median() * 1e3);
   line("pack into memory, checksums verified", read);
-  nlohmann::json result = {{"samples", samples},
-                           {"bytes", bytes},
-                           {"device", device.str()},
-                           {"open", to_json(open)},
-                           {"read", to_json(read)},
-                           {"memcpy", to_json(copy)},
-                           {"memcpy_huge_pages", to_json(huge_copy)}};
+  nlohmann::json result = {
+      {"samples", samples},    {"height", schema.height}, {"width", schema.width},
+      {"bytes", bytes},        {"device", device.str()},  {"open", to_json(open)},
+      {"read", to_json(read)}, {"memcpy", to_json(copy)}, {"memcpy_huge_pages", to_json(huge_copy)}};
   if (device.is_cuda()) {
     line("pack onto the GPU", upload);
     result["upload"] = to_json(upload);

@@ -7,14 +7,16 @@
 #include "config/run_config.hpp"
 #include "launch/bench.hpp"
 #include "launch/bench_contestant.hpp"
+#include "launch/executed_work.hpp"
 #include "train/phase.hpp"
 
 namespace xtasc::launch {
 
 /// Where the time of a step goes, and at what rate arithmetic is done there beside the machine's own peak.
 ///
-/// Arithmetic is that of the plain form of the net's convolutions (sweep/work.hpp): what a rewrite saves counts as
-/// done, so a rate may exceed the peak.
+/// Arithmetic is counted twice: that of the plain form of the net's convolutions (sweep/work.hpp), where what a rewrite
+/// saves counts as done, so that a rate may exceed the peak; and what is really executed (executed_work.hpp), which
+/// tells how far the hardware's limit is.
 class PhaseTable {
  public:
   /// Takes `options.rounds` steps. Collective.
@@ -27,9 +29,19 @@ class PhaseTable {
  private:
   static constexpr std::size_t kNumPhases = train::kPhaseNames.size();
 
+  using PerPhase = std::array<double, kNumPhases>;
+
+  struct Row {
+    double seconds = 0.0, plain = 0.0, executed = 0.0;
+  };
+  [[nodiscard]] Row row(std::size_t phase) const;
+  [[nodiscard]] Row total() const;
+  static void add_flop(PerPhase& flop, double times, const ExecutedWork& work);
+
   std::array<Timing, kNumPhases> timings_;
-  std::array<double, kNumPhases> flop_{};  ///< of all ranks in a step
-  double peak_ = 0.0;                      ///< FLOP/s of all ranks at work at once
+  PerPhase plain_{}, executed_{};  ///< floating-point operations of all ranks in a step
+  std::array<int, 3> layers_{};    ///< of rank 0: by Winograd, contracted before an upsample, plain
+  double peak_ = 0.0;              ///< FLOP/s of all ranks at work at once
 };
 
 }  // namespace xtasc::launch

@@ -157,6 +157,10 @@ nlohmann::json bench_preprocess(const PreprocessBench& options) {
   line("reading and inflating the same files alone", inflate,
        fmt::format("packing takes {:.2f} x as long", pack.median() / inflate.median()));
   nlohmann::json result = {{"samples", samples},
+                           {"height", kPacked.height},
+                           {"width", kPacked.width},
+                           {"raw_height", kRaw.height},
+                           {"raw_width", kRaw.width},
                            {"bytes", bytes},
                            {"workers", options.workers},
                            {"made_frames", options.root.empty()},

@@ -2,13 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "config/enums.hpp"
 #include "core/error.hpp"
 #include "launch/bench_contestant.hpp"
+#include "launch/scaling_model.hpp"
 
 namespace xtasc::launch {
 
@@ -33,28 +33,6 @@ Timing time_sum(const dist::MpiSession& session, dist::Communicator& world, at::
     }
   }
   return timing;
-}
-
-/// Bytes that a ring moves over each rank's link for one byte summed.
-double ring_factor(double ranks) {
-  return 2.0 * (ranks - 1.0) / ranks;
-}
-
-/// What the model for more ranks is made of, all measured here.
-struct Costs {
-  double bandwidth = 0.0;  ///< bytes a second over a rank's link
-  double latency = 0.0;    ///< seconds of a sum of a few numbers over these ranks
-  double gradient_bytes = 0.0;
-  double small_sums = 0.0;  ///< sums of a few numbers in a step: batch norm's statistics and the losses
-};
-
-/// Seconds that summing adds to a step of `ranks` ranks: the gradient around a ring, and small sums along a tree.
-double modelled_sums(const Costs& costs, double ranks, double measured_ranks) {
-  if (ranks <= 1.0) {
-    return 0.0;
-  }
-  const double hops = std::log2(ranks) / std::log2(measured_ranks);
-  return ring_factor(ranks) * costs.gradient_bytes / costs.bandwidth + costs.small_sums * costs.latency * hops;
 }
 
 /// Counts the sums of a step.
@@ -107,7 +85,8 @@ nlohmann::json bench_allreduce(const AllreduceBench& options, const dist::MpiSes
   const at::Device device = train::choose_device(config.run.device, session);
   train::configure_torch(config, session);
   const auto world = dist::make_communicator(session, device.type());
-  nlohmann::json result = {{"ranks", session.size()}, {"backend", std::string(world->backend())}};
+  nlohmann::json result = describe_ranks(session, device);
+  result["communicator"] = std::string(world->backend());
   if (session.rank() == 0) {
     fmt::print("{} rank{} over {}, {}\n{:>12} {:>12} {:>24} {:>12} {:>12}\n", session.size(),
                session.size() == 1 ? "" : "s", world->backend(), train::describe_device(device), "MiB", "ms", "",
@@ -136,10 +115,19 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
       fmt::print("{}\n", text);
     }
   };
+  if (session.size() == 1 && options.link_gb_per_s) {
+    fail_usage("--link-gb-per-s is for the model of more ranks, which wants two or more here: mpirun -np 2");
+  }
   const std::int64_t mine = std::max<std::int64_t>(1, config.train.batch_size / session.size());
   const data::Dataset samples =
       make_noise_samples(options.step, mine * std::max<std::int64_t>(2, session.size()), device);
-  nlohmann::json result;
+  nlohmann::json result = describe_work(config,
+                                        {.num_classes = options.step.num_classes,
+                                         .height = options.step.height,
+                                         .width = options.step.width,
+                                         .batch_size = mine * session.size()},
+                                        session, device);
+  result["images_a_rank"] = mine;
 
   say(fmt::format("{} {} {}, {} x {}; {} rank{} at work at once\n", config::name(config.model.system),
                   config::name(config.model.encoder), config::name(config.run.precision), options.step.height,
@@ -153,13 +141,13 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
   batches.push_back(mine);
   double alone = 0.0;
   double without_company = 0.0;
-  Costs costs;
+  StepSums sums;
   for (const std::int64_t batch : batches) {
     Contestant contestant(samples, options.step, session, with_batch(config, batch), dist::make_solo_communicator());
     const Timing timing = take_steps(contestant, options.step.rounds);
     alone = timing.median();
-    costs.gradient_bytes = static_cast<double>(contestant.gradient_bytes());
-    result["alone"].push_back({{"batch", batch}, {"step", to_json(timing)}});
+    sums.gradient_bytes = static_cast<double>(contestant.gradient_bytes());
+    result["alone"].push_back({{"images_a_rank", batch}, {"step", to_json(timing)}});
     say(fmt::format("{:>12} {:>12.3f} {:>22.2f}", batch, alone, static_cast<double>(batch) / alone));
     if (batch == mine && session.size() > 1) {
       without_company = take_steps_alone(contestant, session, options.step.rounds).median();
@@ -192,47 +180,67 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
     counted.take_step();
   }
   const auto world = dist::make_communicator(session, device.type());
-  const Timing large = time_sum(session, *world, device, costs.gradient_bytes, options.step.rounds);
+  const Timing large = time_sum(session, *world, device, sums.gradient_bytes, options.step.rounds);
   const Timing small = time_sum(session, *world, device, 2048.0, 50);
   const double ranks_here = session.size();
-  costs.bandwidth = ring_factor(ranks_here) * costs.gradient_bytes / large.median();
-  costs.latency = small.median();
-  costs.small_sums = static_cast<double>(num_sums);
+  sums.small_sums = static_cast<double>(num_sums);
+  const Link here = {.bytes_per_second = ring_factor(ranks_here) * sums.gradient_bytes / large.median(),
+                     .hop_seconds = small.median() / num_hops(ranks_here)};
+  const Link link = {.bytes_per_second = options.link_gb_per_s ? *options.link_gb_per_s * 1e9 : here.bytes_per_second,
+                     .hop_seconds = options.latency_us ? *options.latency_us * 1e-6 : here.hop_seconds};
   Contestant together(samples, options.step, session, with_batch(config, mine * session.size()),
                       dist::make_communicator(session, device.type()));
   const double measured = take_steps(together, options.step.rounds).median();
-  const double waiting = std::max(0.0, measured - alone - modelled_sums(costs, ranks_here, ranks_here));
+  const double waiting = std::max(0.0, measured - alone - modelled_sums(sums, here, ranks_here));
   say(
       fmt::format("\nSums over {} ranks, measured: {:.1f} MB of gradients in {:.1f} ms ({:.2f} GB/s a link), {} small "
                   "sums a step of {:.0f} us",
-                  session.size(), costs.gradient_bytes / 1e6, large.median() * 1e3, costs.bandwidth / 1e9, num_sums,
-                  costs.latency * 1e6));
-  result["sums"] = {{"gradient_bytes", costs.gradient_bytes},
+                  session.size(), sums.gradient_bytes / 1e6, large.median() * 1e3, here.bytes_per_second / 1e9,
+                  num_sums, small.median() * 1e6));
+  const bool is_one_host = session.local_size() == session.size();
+  const std::string measured_link = is_one_host ? "memory of one host" : "links between these hosts";
+  result["communicator"] = std::string(world->backend());
+  result["sums"] = {{"gradient_bytes", sums.gradient_bytes},
                     {"gradient_seconds", to_json(large)},
                     {"small_sums", num_sums},
                     {"small_seconds", to_json(small)}};
+  result["link"] = {{"GB_per_s", link.bytes_per_second / 1e9},
+                    {"hop_us", link.hop_seconds * 1e6},
+                    {"source", options.link_gb_per_s ? "given" : "measured between these ranks: " + measured_link}};
 
-  say(fmt::format("\n{} images a rank; more ranks, as many machines like this one as that takes:", mine));
+  say(fmt::format("\n{} images a rank; more ranks of this host's kind, on {}:", mine,
+                  options.link_gb_per_s ? fmt::format("links of {:.2f} GB/s and {:.1f} us, as given",
+                                                      link.bytes_per_second / 1e9, link.hop_seconds * 1e6)
+                                        : fmt::format("links as fast as those measured here: {}",
+                                                      is_one_host ? "memory, not a network" : measured_link)));
   say(fmt::format("{:>8} {:>12} {:>14} {:>14}  {}", "ranks", "s a step", "images/s", "efficiency", ""));
   for (const std::int64_t ranks : options.ranks) {
     const bool is_measured = ranks == 1 || ranks == session.size();
-    const double modelled = alone + waiting + modelled_sums(costs, static_cast<double>(ranks), ranks_here);
+    const double modelled = alone + waiting + modelled_sums(sums, link, static_cast<double>(ranks));
     const double seconds = ranks == 1 ? alone : (is_measured ? measured : modelled);
     const double images = static_cast<double>(ranks * mine) / seconds;
-    result["ranks"].push_back(
-        {{"ranks", ranks}, {"seconds", seconds}, {"images_per_second", images}, {"measured", is_measured}});
+    const std::string source =
+        is_measured ? "measured" : (options.link_gb_per_s ? "modelled, link as given" : "modelled, link as measured");
+    result["by_ranks"].push_back({{"ranks", ranks},
+                                  {"seconds", seconds},
+                                  {"images_per_second", images},
+                                  {"measured", is_measured},
+                                  {"source", source}});
     say(fmt::format("{:>8} {:>12.3f} {:>14.2f} {:>12.1f} %  {}", ranks, seconds, images, 100.0 * alone / seconds,
-                    is_measured ? "measured" : "modelled"));
+                    source));
   }
   const double gain = ranks_here * without_company / measured;
   result["work_of_all_ranks_to_one"] = gain;
-  say(fmt::format("\n{} ranks do {:.2f} times the work of one that has the machine to itself.", session.size(), gain));
+  say(fmt::format("\n{} ranks do {:.2f} times the work of one while the others only wait (MPI polls as it waits).",
+                  session.size(), gain));
   say(fmt::format(
-      "\nThe model: a rank's own time at {} images, plus 2 (N - 1) / N times the gradient's bytes over a "
-      "link's measured rate,\nplus the small sums with a latency that grows by log2 N, plus what {} ranks here "
-      "take beyond that: waiting for each other.\nIt knows nothing of a network that this machine does "
-      "not have.",
-      mine, session.size()));
+      "\nThe model: a rank's own time at {} images, plus 2 (N - 1) / N times the gradient's bytes over a link's rate,\n"
+      "plus the small sums at log2 N messages each, plus what {} ranks here take beyond that: waiting for each other.\n"
+      "{}",
+      mine, session.size(),
+      options.link_gb_per_s
+          ? "Every link counts as slow as the one that was given, those within a host too."
+          : "It knows nothing of a network: --link-gb-per-s and --latency-us tell it one's figures."));
   return result;
 }
 

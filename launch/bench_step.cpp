@@ -1,8 +1,5 @@
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
-
-#include <sys/resource.h>
 
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -13,7 +10,9 @@
 #include "core/log.hpp"
 #include "dist/communicator.hpp"
 #include "launch/bench_contestant.hpp"
+#include "launch/bench_memory.hpp"
 #include "launch/bench_phases.hpp"
+#include "launch/peer_config.hpp"
 #include "launch/peer_steps.hpp"
 #include "train/setup.hpp"
 
@@ -21,24 +20,34 @@ namespace xtasc::launch {
 
 namespace {
 
-nlohmann::json describe(const StepBench& options, const dist::MpiSession& session, const config::RunConfig& config,
-                        at::Device device) {
-  return {{"system", config::name(config.model.system)},
-          {"encoder", config::name(config.model.encoder)},
-          {"precision", config::name(config.run.precision)},
-          {"classes", options.num_classes},
-          {"height", options.height},
-          {"width", options.width},
-          {"batch_size", config.train.batch_size},
-          {"ranks", session.size()},
-          {"threads_a_rank", at::get_num_threads()},
-          {"device", train::describe_device(device)}};
+WorkSize size_of(const StepBench& options, const config::RunConfig& config) {
+  return {.num_classes = options.num_classes,
+          .height = options.height,
+          .width = options.width,
+          .batch_size = config.train.batch_size};
 }
 
-std::int64_t peak_resident_bytes() {
-  struct rusage usage {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss * 1024;
+/// \throws Error (exit code 2) unless the peer would do the same work
+void check_peer_can(const dist::MpiSession& session, const config::RunConfig& config, at::Device device) {
+  if (session.size() > 1 || !device.is_cpu() || config.train.cuda_graph ||
+      (config.run.precision != config::Precision::fp32 && config.run.precision != config::Precision::bf16)) {
+    fail_usage("--peer compares one rank on the CPU, in fp32 or bf16, without train.cuda_graph");
+  }
+  const std::vector<std::string> others = not_followed_by_peer(config);
+  if (!others.empty()) {
+    fail_usage("--peer would compare different work, since the peer does not follow {}", fmt::join(others, ", "));
+  }
+}
+
+std::string memory_text(std::int64_t resident, const std::optional<DeviceMemory>& on_device) {
+  constexpr double kMebibyte = 1024.0 * 1024.0;
+  std::string text = fmt::format("{:.0f} MiB resident at most", static_cast<double>(resident) / kMebibyte);
+  if (on_device) {
+    text += fmt::format("; on the device {:.0f} MiB allocated, {:.0f} MiB reserved at most",
+                        static_cast<double>(on_device->peak_allocated_bytes) / kMebibyte,
+                        static_cast<double>(on_device->peak_reserved_bytes) / kMebibyte);
+  }
+  return text;
 }
 
 }  // namespace
@@ -46,10 +55,8 @@ std::int64_t peak_resident_bytes() {
 nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& session, const config::RunConfig& config) {
   const at::Device device = train::choose_device(config.run.device, session);
   train::configure_torch(config, session);
-  if (options.peer &&
-      (session.size() > 1 || !device.is_cpu() ||
-       (config.run.precision != config::Precision::fp32 && config.run.precision != config::Precision::bf16))) {
-    fail_usage("--peer compares one rank on the CPU, in fp32 or bf16");
+  if (options.peer) {
+    check_peer_can(session, config, device);
   }
   const data::Dataset samples = make_noise_samples(options, config.train.batch_size, device);
   Contestant contestant(samples, options, session, config, dist::make_communicator(session, device.type()));
@@ -66,15 +73,21 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
       peer->take_turn(timing.seconds.back());
     }
   }
+  const std::int64_t resident = session.max(peak_resident_bytes());
+  const std::optional<DeviceMemory> on_device = device_memory(device);
   const PhaseTable phases(contestant, options, session, config, device);
 
   const double images = static_cast<double>(config.train.batch_size) / timing.median();
-  nlohmann::json result = describe(options, session, config, device);
+  nlohmann::json result = describe_work(config, size_of(options, config), session, device);
   result["seconds_per_step"] = timing.median();
   result["step"] = to_json(timing);
   result["images_per_second"] = images;
+  result["peak_bytes"] = resident;
+  if (on_device) {
+    result["device_peak_allocated_bytes"] = on_device->peak_allocated_bytes;
+    result["device_peak_reserved_bytes"] = on_device->peak_reserved_bytes;
+  }
   result["cuda_graph"] = contestant.is_recorded();
-  result["peak_bytes"] = peak_resident_bytes();
   result["phases"] = phases.json();
   if (session.rank() == 0) {
     fmt::print("{} {} {}, {} classes, {} x {}, batch {}, {} rank{}, {}\n", config::name(config.model.system),
@@ -83,11 +96,10 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
                train::describe_device(device));
     fmt::print("{:.3f} s a step ({:.3f} to {:.3f} in {} steps), {:.2f} images/s\n", timing.median(), timing.min(),
                timing.max(), options.rounds, images);
-    fmt::print("{:.0f} MiB resident at most\n\n{}", static_cast<double>(peak_resident_bytes()) / (1024.0 * 1024.0),
-               phases.text());
+    fmt::print("{}\n\n{}", memory_text(resident, on_device), phases.text());
   }
   if (peer) {
-    result["peer"] = peer->report(first_losses);
+    result["peer"] = peer->report(first_losses, resident);
   }
   return result;
 }
@@ -114,7 +126,8 @@ nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession&
       timings[i].seconds.push_back(contestants[i]->take_step());
     }
   }
-  nlohmann::json result = describe(options, session, config, device);
+  nlohmann::json result = describe_work(config, size_of(options, config), session, device);
+  result.erase("weighting");  // all of them
   if (session.rank() == 0) {
     fmt::print("{:<14} {:>10} {:>21} {:>10}\n", "method", "s a step", "", "to equal");
   }

@@ -1,12 +1,15 @@
 #include "launch/peer_process.hpp"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/error.hpp"
 #include "launch/bench.hpp"
@@ -24,9 +27,10 @@ PeerProcess::PeerProcess(const std::string& script, const std::vector<std::strin
   argv.push_back(nullptr);
   std::array<int, 2> down{};
   std::array<int, 2> up{};
-  check(::pipe(down.data()) == 0, "cannot run the peer: {}", errno_text(errno));
+  std::signal(SIGPIPE, SIG_IGN);  // a peer that has died is an error with its last words, not our end
+  check(::pipe2(down.data(), O_CLOEXEC) == 0, "cannot run the peer: {}", errno_text(errno));
   to_peer_ = down[1];
-  if (::pipe(up.data()) != 0) {
+  if (::pipe2(up.data(), O_CLOEXEC) != 0) {
     ::close(down[0]);
     close_all();
     fail("cannot run the peer: {}", errno_text(errno));
@@ -37,9 +41,6 @@ PeerProcess::PeerProcess(const std::string& script, const std::vector<std::strin
     ::dup2(down[0], STDIN_FILENO);
     ::dup2(up[1], STDOUT_FILENO);
     ::dup2(up[1], STDERR_FILENO);
-    for (const int end : {down[0], down[1], up[0], up[1]}) {
-      ::close(end);
-    }
     ::execvp(argv.front(), argv.data());
     ::_exit(127);
   }
@@ -73,32 +74,38 @@ void PeerProcess::close_all() noexcept {
 
 std::string PeerProcess::read_line() {
   std::array<char, 4096> part{};
-  std::size_t end = 0;
-  while ((end = unread_.find('\n')) == std::string::npos) {
+  std::string last_words = "it said nothing";
+  while (true) {
+    const std::size_t end = unread_.find('\n');
+    if (end != std::string::npos) {
+      std::string line = unread_.substr(0, end);
+      unread_.erase(0, end + 1);
+      if (line.starts_with('{')) {
+        return line;
+      }
+      if (line.find_first_not_of(" \t\r") != std::string::npos) {  // a warning, or an error's last line so far
+        last_words = std::move(line);
+      }
+      continue;
+    }
     const ssize_t count = ::read(from_peer_, part.data(), part.size());
     if (count < 0 && errno == EINTR) {
       continue;
     }
-    check(count > 0, "the peer {} ended: {}", script_, unread_.empty() ? "it said nothing" : unread_);
+    if (count <= 0) {
+      fail("the peer {} failed: {}", script_, unread_.empty() ? last_words : unread_);
+    }
     unread_.append(part.data(), static_cast<std::size_t>(count));
   }
-  std::string line = unread_.substr(0, end);
-  unread_.erase(0, end + 1);
-  if (line.empty() || line.front() != '{') {  // a warning, or an error: what follows says more, or the end does
-    unread_.erase(0, unread_.find_first_not_of('\n'));
-    try {
-      return read_line();
-    } catch (const Error&) {
-      fail("the peer {} failed: {}", script_, line);
-    }
-  }
-  return line;
 }
 
 nlohmann::json PeerProcess::ask(const std::string& line) {
   const std::string text = line + "\n";
-  check(::write(to_peer_, text.data(), text.size()) == static_cast<ssize_t>(text.size()),
-        "the peer {} does not listen: {}", script_, errno_text(errno));
+  if (::write(to_peer_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    const std::string reason = errno_text(errno);
+    static_cast<void>(read_line());  // throws what it said last
+    fail("the peer {} does not listen: {}", script_, reason);
+  }
   return nlohmann::json::parse(read_line());
 }
 

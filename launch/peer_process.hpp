@@ -11,7 +11,7 @@ namespace xtasc::launch {
 /// A script of tests/peer in the project's Python that answers line by line, so that it can take turns with us.
 class PeerProcess {
  public:
-  /// Starts it and waits for its first line. \throws Error  with the script's last words when it ends instead
+  /// Starts it and waits for its first line. \throws Error  with the last line that it said when it ends instead
   PeerProcess(const std::string& script, const std::vector<std::string>& arguments);
   /// Closes its input, at which it ends, and waits for that.
   ~PeerProcess();

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
-#include "config/enums.hpp"
+#include "core/error.hpp"
+#include "launch/peer_config.hpp"
 #include "tensorfile/tensor_file.hpp"
 
 namespace xtasc::launch {
@@ -28,38 +30,40 @@ std::vector<std::string> arguments_of(const StepBench& options, const config::Ru
   tensorfile::write_tensor_dict(weights_path, weights);
   tensorfile::write_tensor_dict(samples_path,
                                 {{"image", batch.image_n3hw}, {"label", batch.label_nhw}, {"depth", batch.depth_n1hw}});
-  return {"--weights",   weights_path.string(),
-          "--samples",   samples_path.string(),
-          "--system",    std::string(config::name(config.model.system)),
-          "--encoder",   std::string(config::name(config.model.encoder)),
-          "--precision", std::string(config::name(config.run.precision)),
-          "--classes",   std::to_string(options.num_classes),
-          "--threads",   std::to_string(at::get_num_threads())};
+  return {"--weights", weights_path.string(),
+          "--samples", samples_path.string(),
+          "--options", peer_options(config).dump(),
+          "--classes", std::to_string(options.num_classes),
+          "--threads", std::to_string(at::get_num_threads())};
 }
 
 }  // namespace
 
 PeerSteps::PeerSteps(const StepBench& options, const config::RunConfig& config, const Contestant& ours)
-    : scratch_({}, "xtasc-bench"), process_("bench_step.py", arguments_of(options, config, ours, scratch_.path())) {
-  forms_.push_back({.name = "best"});
-  if (options.peer_compiled) {
-    forms_.push_back({.name = "compiled"});
+    : scratch_({}, "xtasc-bench") {
+  const std::vector<std::string> arguments = arguments_of(options, config, ours, scratch_.path());
+  for (const char* name : {"best", "compiled", "eager"}) {
+    if (name != std::string_view("compiled") || options.peer_compiled) {
+      std::vector<std::string> words = {"--form", name};
+      words.insert(words.end(), arguments.begin(), arguments.end());
+      forms_.push_back({.name = name, .process = std::make_unique<PeerProcess>("bench_step.py", words)});
+    }
   }
-  forms_.push_back({.name = "eager"});
 }
 
 void PeerSteps::take_turn(double own_seconds) {
   for (Form& form : forms_) {
-    const nlohmann::json answer = process_.ask(form.name);
+    const nlohmann::json answer = form.process->ask("step");
     form.step.seconds.push_back(answer.at("seconds").get<double>());
     form.ratio.seconds.push_back(form.step.seconds.back() / own_seconds);
     form.peak_bytes = answer.at("peak_bytes").get<std::int64_t>();
     form.first_losses = answer.at("first_losses").get<std::vector<double>>();
+    form.idle_cpu_seconds = std::max(form.idle_cpu_seconds, answer.at("idle_cpu_seconds").get<double>());
   }
 }
 
-nlohmann::json PeerSteps::report(const at::Tensor& first_losses) const {
-  nlohmann::json result = {{"about", nlohmann::json::parse(process_.greeting())}};
+nlohmann::json PeerSteps::report(const at::Tensor& first_losses, std::int64_t own_peak_bytes) const {
+  nlohmann::json result = {{"about", nlohmann::json::parse(forms_.front().process->greeting())}};
   constexpr double kMebibyte = 1024.0 * 1024.0;
   for (const Form& form : forms_) {
     double deviation = 0.0;
@@ -68,15 +72,21 @@ nlohmann::json PeerSteps::report(const at::Tensor& first_losses) const {
       const double size = std::max(std::abs(own), 1e-12);
       deviation = std::max(deviation, std::abs(form.first_losses[i] - own) / size);
     }
+    constexpr double kSameWork = 0.05;  // far more than what bfloat16 rounds
+    check(deviation < kSameWork, "PyTorch, {}: losses of the first step differ from ours by {:.2g} of their value",
+          form.name, deviation);
+    const double memory_ratio = static_cast<double>(form.peak_bytes) / static_cast<double>(own_peak_bytes);
     result[form.name] = {{"step", to_json(form.step)},
                          {"ratio", to_json(form.ratio)},
                          {"peak_bytes", form.peak_bytes},
+                         {"memory_ratio", memory_ratio},
+                         {"idle_cpu_seconds", form.idle_cpu_seconds},
                          {"first_losses_deviation", deviation}};
     fmt::print(
-        "PyTorch, {:<9} {:.3f} s a step ({:.3f} to {:.3f}): {:.2f} times ours ({:.2f} to {:.2f}), {:.0f} MiB; "
-        "losses of the first step within {:.1e}\n",
+        "PyTorch, {:<9} {:.3f} s a step ({:.3f} to {:.3f}): {:.2f} times ours ({:.2f} to {:.2f}); "
+        "{:.0f} MiB, {:.2f} times ours; losses of the first step within {:.1e}\n",
         form.name + ":", form.step.median(), form.step.min(), form.step.max(), form.ratio.median(), form.ratio.min(),
-        form.ratio.max(), static_cast<double>(form.peak_bytes) / kMebibyte, deviation);
+        form.ratio.max(), static_cast<double>(form.peak_bytes) / kMebibyte, memory_ratio, deviation);
   }
   return result;
 }

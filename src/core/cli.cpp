@@ -6,6 +6,7 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/version.hpp"
 
@@ -16,6 +17,20 @@ namespace {
 /// Libraries put backtraces and newlines into what(); the first line says what happened.
 std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
+}
+
+/// What is wrong with the command line.
+std::string message_of(const CLI::ParseError& error, const CLI::App& app) {
+  const auto known = app.get_subcommands([](const CLI::App*) { return true; });
+  const std::vector<std::string> unknown = app.remaining();
+  if (known.empty() || !app.get_subcommands().empty() || unknown.empty() || unknown.front().starts_with('-')) {
+    return first_line(error.what());
+  }
+  std::vector<std::string> names;
+  for (const CLI::App* command : known) {
+    names.push_back(command->get_name());
+  }
+  return fmt::format("unknown subcommand \"{}\"; known are {}", unknown.front(), fmt::join(names, ", "));
 }
 
 /// What `body` threw, as an Error; nullopt when it threw nothing. Only here is anything caught for good.
@@ -42,7 +57,7 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCo
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {
-    print_error(program, Error(first_line(error.what()) + " (see " + program + " --help)"));
+    print_error(program, Error(message_of(error, app) + " (see " + program + " --help)"));
     return static_cast<int>(ExitCode::usage);
   }
   ExitCode outcome = ExitCode::success;

@@ -10,16 +10,6 @@ namespace xtasc::sweep {
 
 namespace {
 
-/// Adds up multiply-adds, layer by layer; the shapes are those of src/model, whose files know torch.
-struct Layers {
-  double total = 0.0;
-
-  /// \param pixels  of the output
-  void convolution(std::int64_t in, std::int64_t out, std::int64_t kernel, double pixels) {
-    total += static_cast<double>(in * out * kernel * kernel) * pixels;
-  }
-};
-
 struct EncoderShape {
   std::array<std::int64_t, 4> blocks;
   std::int64_t expansion;  ///< 4: bottleneck blocks
@@ -48,103 +38,149 @@ std::array<std::int64_t, 5> feature_channels(config::Encoder encoder) {
   return {kStemWidth, 64 * expansion, 128 * expansion, 256 * expansion, 512 * expansion};
 }
 
-double stem_work(double pixels) {
-  Layers layers;
-  layers.convolution(3, kStemWidth, 7, pixels / 4);
-  return layers.total;
-}
+/// The layers of the three parts, which are those of src/model, whose files know torch.
+class Layers {
+ public:
+  Layers(std::int64_t height, std::int64_t width) : height_(height), width_(width) {}
 
-double encoder_work(config::Encoder encoder, double pixels) {
+  /// \param shrunk  how many times smaller than the image its output is, on each side
+  ConvolutionShape& add(NetPart part, std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t shrunk) {
+    found_.push_back({.part = part,
+                      .kernel = kernel,
+                      .direct = in,
+                      .out = out,
+                      .height = height_ / shrunk,
+                      .width = width_ / shrunk});
+    return found_.back();
+  }
+
+  void add_encoder(config::Encoder encoder);
+  void add_decoder(config::Encoder encoder, std::int64_t width, std::int64_t out);
+  void add_transfer_net(const std::vector<std::int64_t>& widths, std::int64_t in, std::int64_t out);
+
+  [[nodiscard]] std::vector<ConvolutionShape> found() && { return std::move(found_); }
+
+ private:
+  std::int64_t height_, width_;
+  std::vector<ConvolutionShape> found_;
+};
+
+void Layers::add_encoder(config::Encoder encoder) {
   const EncoderShape shape = encoder_shape(encoder);
   const auto channels = feature_channels(encoder);
-  Layers layers;
+  const auto layer = [this](std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t shrunk,
+                            std::int64_t stride) { add(NetPart::encoder, in, out, kernel, shrunk).stride = stride; };
+  ConvolutionShape& stem = add(NetPart::encoder, 3, kStemWidth, 7, 2);
+  stem.stride = 2;
+  stem.sees_image = true;
   std::int64_t in = kStemWidth;
-  double area = pixels / 16;  // stage 1 works on a quarter of height and width
+  std::int64_t shrunk = 4;
   for (std::size_t stage = 0; stage < 4; ++stage) {
     const std::int64_t out = channels[stage + 1];
     const std::int64_t width = std::int64_t{64} << stage;
-    const double area_before = area;
-    area = stage == 0 ? area : area / 4;
+    const std::int64_t before = shrunk;
+    shrunk = stage == 0 ? shrunk : 2 * shrunk;
     for (std::int64_t index = 0; index < shape.blocks[stage]; ++index) {
       const bool is_first = index == 0;
+      const std::int64_t stride = is_first && stage > 0 ? 2 : 1;
       if (shape.expansion == 4) {
-        layers.convolution(in, width, 1, is_first ? area_before : area);  // the stride is in the 3 x 3
-        layers.convolution(width, width, 3, area);
-        layers.convolution(width, out, 1, area);
+        layer(in, width, 1, is_first ? before : shrunk, 1);  // the stride is in the 3 x 3
+        layer(width, width, 3, shrunk, stride);
+        layer(width, out, 1, shrunk, 1);
       } else {
-        layers.convolution(in, out, 3, area);
-        layers.convolution(out, out, 3, area);
+        layer(in, out, 3, shrunk, stride);
+        layer(out, out, 3, shrunk, 1);
       }
       if (in != out) {
-        layers.convolution(in, out, 1, area);
+        layer(in, out, 1, shrunk, stride);
       }
       in = out;
     }
   }
-  return stem_work(pixels) + layers.total;
 }
 
-double decoder_work(config::Encoder encoder, std::int64_t width, std::int64_t out, double pixels) {
+void Layers::add_decoder(config::Encoder encoder, std::int64_t width, std::int64_t out) {
   const auto skips = feature_channels(encoder);
-  Layers layers;
-  double area = pixels / 1024;
-  for (std::size_t block = 0; block < 5; ++block, area *= 4) {
-    layers.convolution(block == 0 ? skips[4] : width + skips[4 - block], width, 3, area);
-    layers.convolution(width, width, 3, area);
-    layers.convolution(width, width, 3, area);
+  std::int64_t shrunk = 32;
+  for (std::size_t block = 0; block < 5; ++block, shrunk /= 2) {
+    ConvolutionShape& first = add(NetPart::decoders, skips[4 - block], width, 3, shrunk);
+    if (block > 0) {
+      first.upsampled = {width, 0};
+    }
+    add(NetPart::decoders, width, width, 3, shrunk);
+    add(NetPart::decoders, width, width, 3, shrunk);
   }
-  layers.convolution(width, out, 1, pixels);
-  return layers.total;
+  add(NetPart::decoders, 0, out, 1, 1).upsampled = {width, 0};
 }
 
-double transfer_work(const std::vector<std::int64_t>& widths, std::int64_t in, std::int64_t out, double pixels) {
-  Layers layers;
-  const auto pair = [&layers](std::int64_t from, std::int64_t to, double area) {
-    layers.convolution(from, to, 3, area);
-    layers.convolution(to, to, 3, area);
+void Layers::add_transfer_net(const std::vector<std::int64_t>& widths, std::int64_t in, std::int64_t out) {
+  const auto pair = [this](std::int64_t from, std::array<std::int64_t, 2> upsampled, std::int64_t to,
+                           std::int64_t shrunk) {
+    add(NetPart::transfer_nets, from, to, 3, shrunk).upsampled = upsampled;
+    add(NetPart::transfer_nets, to, to, 3, shrunk);
   };
-  pair(in, widths[0], pixels);
-  pair(widths[0], widths[1], pixels / 4);
-  pair(widths[1], widths[2], pixels / 16);
-  pair(widths[2], widths[1], pixels / 16);
-  pair(2 * widths[1], widths[0], pixels / 4);
-  pair(2 * widths[0], widths[0], pixels);
-  layers.convolution(widths[0], out, 1, pixels);
-  return layers.total;
-}
-
-/// Methods that combine the tasks' gradients go back through the encoder once for each.
-bool needs_gradient_of_each_task(config::Weighting method) {
-  using enum config::Weighting;
-  return method == pcgrad || method == cagrad || method == mgda || method == imtl_g || method == imtl;
+  pair(in, {}, widths[0], 1);
+  pair(widths[0], {}, widths[1], 2);
+  pair(widths[1], {}, widths[2], 4);
+  pair(0, {widths[2], 0}, widths[1], 4);
+  pair(0, {widths[1], widths[1]}, widths[0], 2);
+  pair(0, {widths[0], widths[0]}, widths[0], 1);
+  add(NetPart::transfer_nets, widths[0], out, 1, 1);
 }
 
 }  // namespace
 
-ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, std::int64_t width,
-                        std::int64_t classes) {
-  const config::ModelSection& model = config.model;
-  const auto pixels = static_cast<double>(height * width);
-  ImageWork work = {.encoder = encoder_work(model.encoder, pixels)};
+double ConvolutionShape::multiply_adds() const {
+  return static_cast<double>(in() * out * kernel * kernel) * static_cast<double>(height * width);
+}
+
+std::vector<ConvolutionShape> convolutions_of(const config::ModelSection& model, std::int64_t height,
+                                              std::int64_t width, std::int64_t classes) {
+  Layers layers(height, width);
+  layers.add_encoder(model.encoder);
   if (config::has_segmentation(model.system)) {
-    work.decoders += decoder_work(model.encoder, model.decoder_width, classes, pixels);
+    layers.add_decoder(model.encoder, model.decoder_width, classes);
   }
   if (config::has_depth(model.system)) {
-    work.decoders += decoder_work(model.encoder, model.decoder_width, 1, pixels);
+    layers.add_decoder(model.encoder, model.decoder_width, 1);
   }
   if (config::has_transfer(model.system)) {
-    work.transfer_nets =
-        transfer_work(model.ttnet_widths, classes, 1, pixels) + transfer_work(model.ttnet_widths, 1, classes, pixels);
+    layers.add_transfer_net(model.ttnet_widths, classes, 1);
+    layers.add_transfer_net(model.ttnet_widths, 1, classes);
+  }
+  return std::move(layers).found();
+}
+
+ExtraPasses extra_passes(config::Weighting method) {
+  using enum config::Weighting;
+  const bool needs_gradient_of_each_task =
+      method == pcgrad || method == cagrad || method == mgda || method == imtl_g || method == imtl;
+  return {.encoder_backward = needs_gradient_of_each_task ? 1 : 0, .forward = method == famo ? 1 : 0};
+}
+
+ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, std::int64_t width,
+                        std::int64_t classes) {
+  ImageWork work;
+  double stem = 0.0;
+  for (const ConvolutionShape& layer : convolutions_of(config.model, height, width, classes)) {
+    const double multiply_adds = layer.multiply_adds();
+    switch (layer.part) {
+      case NetPart::encoder:
+        work.encoder += multiply_adds;
+        break;
+      case NetPart::decoders:
+        work.decoders += multiply_adds;
+        break;
+      case NetPart::transfer_nets:
+        work.transfer_nets += multiply_adds;
+    }
+    stem += layer.sees_image ? multiply_adds : 0.0;
   }
   work.forward = work.encoder + work.decoders + work.transfer_nets;
   // Backward costs a forward for the inputs and one for the weights; nobody asks for the image's gradient.
-  work.step = 3 * work.forward - stem_work(pixels);
-  if (needs_gradient_of_each_task(config.weighting.method)) {
-    work.step += 2 * work.encoder - stem_work(pixels);
-  }
-  if (config.weighting.method == config::Weighting::famo) {
-    work.step += work.forward;  // the batch's losses after the move
-  }
+  const ExtraPasses extra = extra_passes(config.weighting.method);
+  work.step =
+      3 * work.forward - stem + extra.encoder_backward * (2 * work.encoder - stem) + extra.forward * work.forward;
   return work;
 }
 

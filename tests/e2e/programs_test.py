@@ -18,7 +18,9 @@ import common
 from common import Programs, metrics, sets
 
 programs: Programs
-ALL = ["xtasc-preprocess", "xtasc-train", "xtasc-evaluate", "xtasc-predict", "xtasc-inspect", "xtasc-tabulate"]
+SMALL_STEP = ["model.encoder=resnet18", "train.batch_size=2", "run.precision=fp32"]
+ALL = ["xtasc-preprocess", "xtasc-train", "xtasc-evaluate", "xtasc-predict", "xtasc-inspect", "xtasc-tabulate",
+       "xtasc-bench"]
 
 
 def png_size(path: pathlib.Path) -> tuple[int, int]:
@@ -210,18 +212,95 @@ class Bench(unittest.TestCase):
     @unittest.mock.patch.dict(os.environ, {"XTASC_PYTHON": sys.executable})
     def test_a_step_beside_pytorch_from_the_same_weights_and_samples(self) -> None:
         path = programs.scratch / "bench.json"
-        done = programs.run("xtasc-bench", "step", "--peer", "--rounds", "1", "--height", "64", "--width", "64",
-                            "--json", str(path), *sets(["model.encoder=resnet18", "train.batch_size=2", "run.precision=fp32"]))
+        done = programs.run("xtasc-bench", "step", "--peer", "--rounds", "2", "--height", "64", "--width", "64",
+                            "--json", str(path), *sets(SMALL_STEP))
         self.assertEqual(done.returncode, 0, done.stderr)
         found = json.loads(path.read_text())
         for form in ("best", "eager"):
-            self.assertLess(found["peer"][form]["first_losses_deviation"], 1e-5, form)
+            peer = found["peer"][form]
+            self.assertLess(peer["first_losses_deviation"], 1e-5, form)
+            self.assertAlmostEqual(peer["memory_ratio"], peer["peak_bytes"] / found["peak_bytes"])
+            self.assertLess(peer["idle_cpu_seconds"], 0.3, "it must not disturb who is being timed")
+        self.assertNotEqual(found["peer"]["best"]["peak_bytes"], found["peer"]["eager"]["peak_bytes"])
         phases = {phase["name"]: phase["seconds"]["median"] for phase in found["phases"]["phases"]}
         self.assertEqual(list(phases), ["data", "forward: encoder", "forward: decoders", "forward: transfer nets",
                                         "losses", "backward", "all-reduce", "optimizer"])
         self.assertGreater(phases["backward"], 0.0)
+        whole = found["phases"]["all"]
+        self.assertLessEqual(whole["executed_GFLOP"], whole["GFLOP"])
+        self.assertAlmostEqual(whole["executed_of_peak"] / whole["of_peak"], whole["executed_GFLOP"] / whole["GFLOP"])
+        self.assertGreater(found["phases"]["layers"]["plain"], 0)
         self.assertTrue(found["command"].startswith("xtasc-bench step --peer"), found["command"])
         self.assertIn("torch", found["machine"]["libraries"])
+        self.carries(found, ranks=1, system="xtasc", encoder="resnet18", precision="fp32", classes=7,
+                     height=64, width=64, batch_size=2)
+
+    @unittest.skipUnless(importlib.util.find_spec("torch"), "this Python has no torch")
+    @unittest.mock.patch.dict(os.environ, {"XTASC_PYTHON": sys.executable})
+    def test_the_peer_follows_losses_and_widths(self) -> None:
+        path = programs.scratch / "bench.json"
+        for others in (["loss.lambda_1=0.9", "loss.transferred_segmentation=kl", "loss.transferred_depth=ssim"],
+                       ["loss.label_smoothing=0.2", "model.decoder_width=32", "model.ttnet_widths=[16,32,16]"],
+                       ["model.system=align", "loss.depth=MSE"]):
+            done = programs.run("xtasc-bench", "step", "--peer", "--rounds", "1", "--height", "64", "--width", "64",
+                                "--json", str(path), *sets([*SMALL_STEP, *others]))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for form in ("best", "eager"):
+                deviation = json.loads(path.read_text())["peer"][form]["first_losses_deviation"]
+                self.assertLess(deviation, 1e-5, (form, others))
+
+    @unittest.mock.patch.dict(os.environ, {"XTASC_PYTHON": sys.executable})
+    def test_a_peer_that_fails_has_its_last_words(self) -> None:
+        broken = programs.scratch / "python"
+        broken.write_text("#!/bin/sh\necho Traceback: 1>&2; echo '  File x' 1>&2; echo 'OSError: the reason' 1>&2\n"
+                          "echo 1>&2; exit 1\n")
+        broken.chmod(0o755)
+        with unittest.mock.patch.dict(os.environ, {"XTASC_PYTHON": str(broken)}):
+            done = programs.run("xtasc-bench", "step", "--peer", "--height", "64", "--width", "64", *sets(SMALL_STEP))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("bench_step.py failed: OSError: the reason", done.stderr)
+
+    def test_results_tell_what_ran_on_what(self) -> None:
+        path = programs.scratch / "bench.json"
+        size = ["--height", "32", "--width", "64", "--rounds", "1"]
+        net = {"system": "xtasc", "encoder": "resnet18", "precision": "fp32"}
+        for name, arguments, expected in (
+            ("scaling",
+             [*size, "--sizes", "64x32", "--ranks", "1,2,64", "--link-gb-per-s", "1.5", "--latency-us", "20"],
+             {**net, "classes": 7, "height": 32, "width": 64, "batch_size": 2, "images_a_rank": 1}),
+            ("evaluate", ["--samples", "4", "--rounds", "1"],
+             {**net, "classes": 7, "height": 128, "width": 256, "batch_size": 8, "images": 4}),
+            ("allreduce", ["--mebibytes", "0.01", "--rounds", "1"], {}),
+            ("step", size, {**net, "classes": 7, "height": 32, "width": 64, "batch_size": 2}),
+        ):
+            with self.subTest(name):
+                done = programs.run("xtasc-bench", name, *arguments, "--json", str(path), *sets(SMALL_STEP), ranks=2)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                found = json.loads(path.read_text())
+                self.carries(found, benchmark=name, ranks=2, ranks_on_this_host=2, **expected)
+                self.assertGreaterEqual(found["threads_a_rank"], 1)
+                self.assertTrue(found["device"].startswith("cpu ("), found["device"])
+                self.assertRegex(found["command"], rf"^mpirun .*-np 2 .*xtasc-bench {name} ")
+                self.assertNotIn(str(programs.bin), found["command"])
+                if name == "scaling":
+                    self.assertEqual(found["link"], {"GB_per_s": 1.5, "hop_us": 20.0, "source": "given"})
+                    self.assertEqual([(row["ranks"], row["measured"]) for row in found["by_ranks"]],
+                                     [(1, True), (2, True), (64, False)])
+                    self.assertIn("on links of 1.50 GB/s and 20.0 us, as given", done.stdout)
+                    self.assertIn("modelled, link as given", done.stdout)
+        done = programs.run("xtasc-bench", "scaling", *size, "--sizes", "64x32", "--json", str(path), *sets(SMALL_STEP),
+                            ranks=2)
+        self.assertIn("memory, not a network", done.stdout)
+        self.assertIn("measured between these ranks", json.loads(path.read_text())["link"]["source"])
+
+    def test_help_explains_the_fields(self) -> None:
+        text = programs.run("xtasc-bench", "--help").stdout
+        for field in ("seconds_per_step", "of_peak", "executed_of_peak", "peak_bytes", "memory_ratio", "by_ranks"):
+            self.assertIn(field, text)
+        self.assertIn("=7", programs.run("xtasc-bench", "step", "--help").stdout)
+
+    def carries(self, found: dict, **expected: object) -> None:
+        self.assertEqual({name: found.get(name) for name in expected}, expected)
 
 
 class WrongInput(unittest.TestCase):
@@ -291,6 +370,19 @@ class WrongInput(unittest.TestCase):
         self.refused(2, "--samples 999", "xtasc-preprocess", "show", str(programs.pack), "--samples", "0,999",
                      "--output", "x.png")
         self.assertFalse((programs.scratch / "x.h5").exists())
+
+    def test_benchmarks(self) -> None:
+        bench = ["xtasc-bench", "step"]
+        self.refused(2, "the peer does not follow weighting.method = \"dwa\"", *bench, "--peer",
+                     *sets(["weighting.method=dwa"]))
+        self.refused(2, "--peer compares one rank", *bench, "--peer-compiled", *sets(["run.precision=fp64"]))
+        self.refused(2, "--height, --width: size 100x256", *bench, "--height", "100")
+        self.refused(2, "96x96 would do", "xtasc-bench", "scaling", "--sizes", "100x100")
+        self.refused(2, "--latency-us", "xtasc-bench", "scaling", "--link-gb-per-s", "10")
+        self.refused(2, "two or more", "xtasc-bench", "scaling", "--link-gb-per-s", "10", "--latency-us", "5")
+        self.refused(2, 'unknown subcommand "bogus"; known are preprocess, pack, step', "xtasc-bench", "bogus")
+        self.refused(2, 'unknown subcommand "bogus"', "xtasc-preprocess", "bogus", "--json", "x")
+        self.refused(2, "A subcommand is required", "xtasc-bench")
 
     def test_tabulating(self) -> None:
         self.refused(1, "none", "xtasc-tabulate", "none")

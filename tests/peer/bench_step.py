@@ -1,19 +1,25 @@
 """The peer of `xtasc-bench step`: training steps of the same net in plain PyTorch, from the same weights, on the same
-samples.
+samples, in one of three forms:
 
-Three forms of it:
     eager     as the 2021 code: float32 whatever the precision, NCHW, one backward pass for each task, plain Adam
-    best      the fastest form known: channels-last, one backward pass, fused Adam; autocast for bf16
+    best      the fastest form known: channels-last, one backward pass, fused Adam, the transferred-segmentation loss in
+              one call where torch has it; autocast for bf16
     compiled  the same, the net under torch.compile
 
-Prints one line of JSON when it is ready. Then it takes one step for each line on standard input, the name of a form,
-and answers with one line of JSON: {"seconds": wall clock of the step, "peak_bytes": peak resident memory so far,
-"first_losses": the plain losses of the form's first step, which was not timed: seg, depth, seg_to_depth, depth_to_seg,
-0 where there is none}. Ends with its input. Each form has its own net, made at its first step.
+One process takes one form, so that its peak of resident memory is that form's. Prints one line of JSON when it is
+ready. Then it takes one step for each line on standard input and answers with one line of JSON:
+
+    seconds            wall clock of the step
+    peak_bytes         peak resident memory of this process so far
+    first_losses       the plain losses of the first step, which was not timed: seg, depth, seg_to_depth, depth_to_seg;
+                       0 where there is none
+    idle_cpu_seconds   processor time that it took between the last answer and this line: it must not disturb who is
+                       being timed then
+
+Ends with its input.
 """
 import argparse
 import json
-import resource
 import sys
 import time
 
@@ -25,7 +31,6 @@ except ImportError as error:
 from peer_losses import losses
 from xtasc_peer import Net, Options, total_loss
 
-
 FORMS = ("eager", "best", "compiled")
 LOSSES = ("seg", "depth", "seg_to_depth", "depth_to_seg")
 
@@ -33,23 +38,22 @@ LOSSES = ("seg", "depth", "seg_to_depth", "depth_to_seg")
 class Contestant:
     """A net with its optimizer and a batch, ready to take steps."""
 
-    def __init__(self, form, options, arguments):
+    def __init__(self, options, betas, precision, arguments):
         self.options = options
-        self.is_best = form != "eager"
-        self.autocast = self.is_best and arguments.precision == "bf16"
+        self.is_best = arguments.form != "eager"
+        self.autocast = self.is_best and precision == "bf16"
         layout = torch.channels_last if self.is_best else torch.contiguous_format
         self.net = Net(options)
         weights = torch.load(arguments.weights)
         missing = self.net.load_state_dict(weights, strict=False).missing_keys
         missing = [name for name in missing if not name.endswith("num_batches_tracked")]
         if missing:
-            sys.exit(f"{arguments.weights}: no {missing[0]}; only system, encoder and precision are the peer's to change")
+            sys.exit(f"{arguments.weights}: no {missing[0]}")
         self.net = self.net.to(memory_format=layout).train()
-        betas = (0.9, 0.999) if options.system.startswith("base_st") else (0.9, 0.99)
         self.optimizer = torch.optim.Adam(
             self.net.parameters(), lr=options.learning_rate, betas=betas, eps=1e-8, fused=True if self.is_best else None
         )
-        self.forward = torch.compile(self.net) if form == "compiled" else self.net
+        self.forward = torch.compile(self.net) if arguments.form == "compiled" else self.net
         samples = torch.load(arguments.samples)
         self.image = samples["image"].contiguous(memory_format=layout)
         self.label, self.depth = samples["label"], samples["depth"]
@@ -70,7 +74,7 @@ class Contestant:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.autocast):
             predictions = self.forward(self.image)
         predictions = {name: value.float() for name, value in predictions.items()}
-        parts = losses(self.options, predictions, self.label, self.depth)
+        parts = losses(self.options, predictions, self.label, self.depth, quick=self.is_best)
         self.optimizer.zero_grad()
         if self.is_best:
             total_loss(self.options, parts, None).backward()
@@ -85,32 +89,36 @@ class Contestant:
         return seconds
 
 
+def peak_resident_bytes():
+    """Of this program: getrusage() would also tell what its parent had when it started it."""
+    with open("/proc/self/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--form", required=True, choices=FORMS)
     parser.add_argument("--weights", required=True, help="the net's tensors by name")
     parser.add_argument("--samples", required=True, help="image, label and depth")
-    parser.add_argument("--system", default="xtasc")
-    parser.add_argument("--encoder", default="resnet34")
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--options", type=json.loads, default={}, help="the config's keys that this follows, as JSON")
     parser.add_argument("--classes", type=int, default=7)
     parser.add_argument("--threads", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    options = Options(system=arguments.system, encoder=arguments.encoder, num_classes=arguments.classes)
-    contestants = {}
+    betas = arguments.options.pop("betas", (0.9, 0.99))
+    precision = arguments.options.pop("precision", "fp32")
+    contestant = Contestant(Options(num_classes=arguments.classes, **arguments.options), betas, precision, arguments)
     print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
-    for line in sys.stdin:
-        form = line.strip()
-        if form not in FORMS:
-            sys.exit(f"form must be one of {', '.join(FORMS)}, found '{form}'")
-        if form not in contestants:
-            contestants[form] = Contestant(form, options, arguments)
-            contestants[form].take_step()  # the first one also makes oneDNN's kernels
-        seconds = contestants[form].take_step()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        answer = {"seconds": seconds, "peak_bytes": peak, "first_losses": contestants[form].first_losses}
+    idle_since = None
+    for _ in sys.stdin:
+        idle = 0.0 if idle_since is None else time.process_time() - idle_since
+        if contestant.first_losses is None:
+            contestant.take_step()  # the first one also makes oneDNN's kernels
+        answer = {"seconds": contestant.take_step(), "peak_bytes": peak_resident_bytes(),
+                  "first_losses": contestant.first_losses, "idle_cpu_seconds": idle}
         print(json.dumps(answer), flush=True)
+        idle_since = time.process_time()
 
 
 if __name__ == "__main__":
