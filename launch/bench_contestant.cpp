@@ -81,7 +81,9 @@ void Contestant::plain_step() {
 
 double Contestant::take_step() {
   session_.barrier();
-  return slowest(session_, seconds_of([&] { step(); }));
+  const double seconds = seconds_of([&] { step(); });
+  session_.sleeping_barrier();  // ranks without a step of their own disturb nobody
+  return slowest(session_, seconds);
 }
 
 std::array<double, train::kPhaseNames.size()> Contestant::take_step_by_phases() {

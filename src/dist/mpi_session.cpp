@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <numeric>
 #include <optional>
+#include <thread>
 
 #include "core/error.hpp"
 #include "dist/single_copy.hpp"
@@ -113,6 +115,19 @@ std::string MpiSession::broadcast(std::string text) const {
 
 void MpiSession::barrier() const {
   check(MpiCode{MPI_Barrier(control_->comm)}, "MPI_Barrier");
+}
+
+void MpiSession::sleeping_barrier() const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MpiCode{MPI_Ibarrier(control_->comm, &request)}, "MPI_Ibarrier");
+  int has_ended = 0;
+  while (true) {
+    check(MpiCode{MPI_Test(&request, &has_ended, MPI_STATUS_IGNORE)}, "MPI_Test");
+    if (has_ended != 0) {
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
 }
 
 void MpiSession::abort(int exit_code) const noexcept {

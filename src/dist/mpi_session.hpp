@@ -42,6 +42,8 @@ class MpiSession {
   [[nodiscard]] std::string broadcast(std::string text) const;
   /// Collective.
   void barrier() const;
+  /// The same; who waits sleeps and leaves the processor to the others. Costs up to a millisecond. Collective.
+  void sleeping_barrier() const;
 
   /// Ends all ranks at once with this exit code: called by the rank that failed, so that no peer hangs.
   [[noreturn]] void abort(int exit_code) const noexcept;

@@ -114,11 +114,12 @@ class FailingLate final : public Recorder {
 
 TEST(CapturedStep, AFailureLateInARecordingIsTold) {
   std::vector<std::string> told;
-  Trial trial({"model.system=base_mt"}, [] { return std::make_unique<FailingLate>(); },
-              [&](const std::string& text) {
-                told.push_back(text);
-                return std::vector<std::string>{text};
-              });
+  Trial trial(
+      {"model.system=base_mt"}, [] { return std::make_unique<FailingLate>(); },
+      [&](const std::string& text) {
+        told.push_back(text);
+        return std::vector<std::string>{text};
+      });
   trial.run();
   EXPECT_EQ(told, std::vector<std::string>{"out of memory"});
   EXPECT_EQ(trial.step.num_recorded(), 0);
