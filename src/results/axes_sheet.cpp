@@ -135,7 +135,7 @@ Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> lab
   std::vector<LabelledRow> rows = labelled(groups, labels);
   sort_rows(rows);
   const Provenance& from = groups.front().first().provenance;
-  Sheet sheet{.label = fmt::format("{}-{}", from.pack_dataset, name(protocol)),
+  Sheet sheet{.label = from.pack_dataset,
               .title = heading(from, protocol, checkpoint),
               .caption = caption_of(groups, protocol),
               .columns = {},

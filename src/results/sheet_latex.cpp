@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <map>
 #include <utility>
 
 #include "core/error.hpp"
@@ -132,7 +133,8 @@ std::string header_lines(const Sheet& sheet) {
   return text;
 }
 
-std::string sheet_latex(const Sheet& sheet) {
+/// \param label  for \ref, without its "tab:"
+std::string sheet_latex(const Sheet& sheet, const std::string& label) {
   const bool is_wide = sheet.columns.size() > 11;  // as wide as a page at most
   // LaTeX numbers its tables itself: "Table 1: The paper's Table III. ..."
   const char* whose = sheet.title.starts_with(fmt::format("Table {}. ", sheet.label)) ? "The paper's " : "";
@@ -140,7 +142,7 @@ std::string sheet_latex(const Sheet& sheet) {
       "\\begin{{table*}}[t]\n\\centering\n\\setlength{{\\belowcaptionskip}}{{4pt}}\n\\caption{{{}}}\n\\label{{tab:{}}}"
       "\n\\{}\n"
       "\\setlength{{\\tabcolsep}}{{{}pt}}\n\\begin{{tabular}}{{@{{}}",
-      latex_text(fmt::format("{}{}. {}", whose, sheet.title, sheet.caption)), sheet.label,
+      latex_text(fmt::format("{}{}. {}", whose, sheet.title, sheet.caption)), label,
       is_wide ? "scriptsize" : "footnotesize",
       sheet.columns.size() > 13 ? "1.5"
       : is_wide                 ? "2"
@@ -205,9 +207,11 @@ std::string latex_text(std::string_view text) {
 
 std::string to_latex(std::span<const Sheet> sheets) {
   std::string text = "% \\usepackage{booktabs} in the preamble, and \\input this file.\n";
+  std::map<std::string, int> num_seen;
   for (const Sheet& sheet : sheets) {
+    const int number = ++num_seen[sheet.label];  // of both protocols, one label would be defined twice
     text += '\n';
-    text += sheet_latex(sheet);
+    text += sheet_latex(sheet, number == 1 ? sheet.label : fmt::format("{}-{}", sheet.label, number));
   }
   return text;
 }

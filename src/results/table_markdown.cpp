@@ -123,7 +123,7 @@ Cell parameters_cell(std::int64_t num_parameters) {
 
 Sheet to_sheet(const Table& table) {
   const Provenance& from = table.rows.front().runs.front()->provenance;
-  Sheet sheet{.label = fmt::format("{}-{}", from.pack_dataset, name(table.protocol)),
+  Sheet sheet{.label = from.pack_dataset,
               .title = heading(from, table.protocol, table.checkpoint),
               .caption = caption(table),
               .columns = {{.key = "model", .header = "Model", .is_text = true},

@@ -122,7 +122,7 @@ results::Sheet sheet_of(const Sweep& sweep, const results::Table& table, const R
   results::Sheet sheet = results::axes_sheet(
       groups, {label}, table.protocol, table.checkpoint,
       baseline_group == nullptr ? std::vector<results::ExtraColumn>{} : test_columns(*baseline_group));
-  sheet.label = fmt::format("{}-{}", sweep.name, name(table.protocol));
+  sheet.label = sweep.name;
   sheet.remarks.push_back(test_remark(sweep, baseline_group, groups));
   return sheet;
 }

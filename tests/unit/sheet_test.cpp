@@ -107,6 +107,12 @@ TEST(Latex, SymbolsAreWholeWords) {
   EXPECT_EQ(latex_text("my_lambda_1b"), "my\\_lambda\\_1b");
 }
 
+TEST(Latex, LabelsAreDefinedOnce) {
+  const Sheet sheet{.label = "a", .title = "T", .caption = "C", .columns = {}, .rows = {}, .footnotes = {}};
+  const std::string text = to_latex(std::vector<Sheet>{sheet, sheet});
+  EXPECT_THAT(text, AllOf(HasSubstr("\\label{tab:a}"), HasSubstr("\\label{tab:a-2}")));
+}
+
 TEST(Latex, ARowMayBeginWithABracket) {
   const std::vector<Sheet> sheets = {{.label = "a",
                                       .title = "T",
