@@ -37,7 +37,7 @@ std::string status_text(const sweep::Sweep& sweep) {
                              sweep::name(static_cast<sweep::State>(state)));
     }
   }
-  return fmt::format("{}\n{} run{}: {}; in {}\n", text_table(cells), statuses.size(), statuses.size() == 1 ? "" : "s",
+  return fmt::format("{}\n{} run{}: {}\nin {}\n", text_table(cells), statuses.size(), statuses.size() == 1 ? "" : "s",
                      summary, sweep.folder.string());
 }
 

@@ -157,7 +157,7 @@ class Slurm(unittest.TestCase):
         self.assertEqual(cancelled.states(), {"CANCELLED"})
         self.assertFalse(cancelled.all_done())
         self.assertEqual(cancelled.attempt(), 1)
-        self.assertIn("1 runs: 1 interrupted\n", cancelled.run("status").stdout)
+        self.assertIn("1 run: 1 interrupted\n", cancelled.run("status").stdout)
         cancelled.submit()
         wait_for("the second start", lambda: cancelled.attempt() == 2)
         done = cancelled.run("cancel")
@@ -204,14 +204,14 @@ class Slurm(unittest.TestCase):
         self.assertEqual(loop.states(), {"FAILED"})
         status = loop.run("status").stdout
         self.assertIn("given up after 2 starts that got it no further", status)
-        self.assertIn("1 runs: 1 failed\n", status)
+        self.assertIn("1 run: 1 failed\n", status)
 
     def test_a_run_that_fails_is_not_started_again(self) -> None:
         failing = sweep("failing", ranks_per_node=1, trainer=stand_in("failer", "exit 1"))
         failing.submit()
         wait_for("the end of the job", lambda: not failing.is_active())
         self.assertIn("failed with exit code 1", failing.script_log())
-        self.assertIn("1 runs: 1 failed\n", failing.run("status").stdout)
+        self.assertIn("1 run: 1 failed\n", failing.run("status").stdout)
         self.assertEqual(json.loads((failing.the_run() / "end.json").read_text())["code"], 1)
         self.assertEqual(failing.states(), {"FAILED"})
         # Nor by the next `submit` or `run`, until somebody says so.
@@ -229,7 +229,7 @@ class Slurm(unittest.TestCase):
         failing.wait_until_done()
         self.assertEqual(len(failing.arrays()), 2)
         wait_for("the end of the job", lambda: not failing.is_active())
-        self.assertIn("1 runs: 1 done\n", failing.run("status").stdout)
+        self.assertIn("1 run: 1 done\n", failing.run("status").stdout)
 
     # ---- what happens to the driver
 
