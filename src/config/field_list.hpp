@@ -71,6 +71,22 @@ struct FieldList {
     return field;
   }
 
+  /// A digest of `kDigits` lower-case hexadecimal digits, or empty.
+  Field& digest(std::string key, std::string& target, std::string documentation) {
+    static constexpr std::size_t kDigits = 32;
+    Field& field = text(std::move(key), target, std::move(documentation));
+    field.read = [&target](const Value& value) -> std::string {
+      const bool is_digest = value.text.find_first_not_of("0123456789abcdef") == std::string::npos &&
+                             (value.text.empty() || value.text.size() == kDigits);
+      if (value.kind != Value::Kind::text || !is_digest) {
+        return fmt::format("{} hexadecimal digits, or \"\"", kDigits);
+      }
+      target = value.text;
+      return {};
+    };
+    return field;
+  }
+
   Field& boolean(std::string key, bool& target, std::string documentation) {
     Field& field = add(std::move(key), std::move(documentation));
     field.read = [&target](const Value& value) -> std::string {
@@ -97,8 +113,8 @@ struct FieldList {
     return field;
   }
 
-  void real(std::string key, double& target, double minimum, bool minimum_allowed, double maximum,
-            std::string documentation) {
+  Field& real(std::string key, double& target, double minimum, bool minimum_allowed, double maximum,
+              std::string documentation) {
     Field& field = add(std::move(key), std::move(documentation));
     field.read = [=, &target](const Value& value) -> std::string {
       if (!is_number(value) || value.real < minimum || (value.real == minimum && !minimum_allowed) ||
@@ -111,10 +127,11 @@ struct FieldList {
       return {};
     };
     field.print = [&target] { return real_text(target); };
+    return field;
   }
 
   /// A share in [0, 1).
-  void share(std::string key, double& target, std::string documentation) {
+  Field& share(std::string key, double& target, std::string documentation) {
     Field& field = add(std::move(key), std::move(documentation));
     field.read = [&target](const Value& value) -> std::string {
       if (!is_number(value) || value.real < 0.0 || value.real >= 1.0) {
@@ -124,10 +141,11 @@ struct FieldList {
       return {};
     };
     field.print = [&target] { return real_text(target); };
+    return field;
   }
 
   template <typename Enum>
-  void word(std::string key, Enum& target, std::string documentation) {
+  Field& word(std::string key, Enum& target, std::string documentation) {
     std::string accepted = fmt::format("one of {}", fmt::join(names<Enum>(), ", "));
     Field& field =
         add(std::move(key), documentation + " One of: " + fmt::format("{}", fmt::join(names<Enum>(), ", ")) + ".");
@@ -146,9 +164,10 @@ struct FieldList {
       return accepted;
     };
     field.print = [&target] { return toml_string(name(target)); };
+    return field;
   }
 
-  void integers(std::string key, std::vector<std::int64_t>& target, std::size_t count, std::string documentation) {
+  Field& integers(std::string key, std::vector<std::int64_t>& target, std::size_t count, std::string documentation) {
     Field& field = add(std::move(key), std::move(documentation));
     field.read = [&target, count](const Value& value) -> std::string {
       std::vector<std::int64_t> read;
@@ -164,6 +183,7 @@ struct FieldList {
       return {};
     };
     field.print = [&target] { return fmt::format("[{}]", fmt::join(target, ", ")); };
+    return field;
   }
 
   /// The key added last is for these methods of weighting only.

@@ -25,7 +25,9 @@ struct Field {
   std::string section;
   std::string key;
   std::string documentation;
-  bool decides_numbers = true;            ///< part of the run's identity
+  bool decides_numbers = true;  ///< can be part of a run's identity
+  /// Whether the key says something to the config that the field was made for; empty: always.
+  std::function<bool()> counts = {};
   bool takes_text = false;                ///< a string or a word: `--set` may leave the quotes out
   std::vector<std::string> methods = {};  ///< the values of weighting.method that use it; empty: not of that kind
   /// Stores the value; returns an empty text, or what would be accepted ("an integer >= 1").

@@ -6,6 +6,7 @@
 #include <functional>
 #include <initializer_list>
 #include <limits>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -21,12 +22,18 @@ namespace {
 std::vector<Field> run_fields(RunConfig& c) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   FieldList list;
+  const auto predicts_segmentation = [&c] { return has_segmentation(c.model.system); };
+  const auto predicts_depth = [&c] { return has_depth(c.model.system); };
+  const auto transfers = [&c] { return has_transfer(c.model.system); };
+  const auto is_xtasc = [&c] { return c.model.system == System::xtasc; };
 
   list.section = "run";
   list.text("name", c.run.name, "First part of the run folder's name; empty: SYSTEM_ENCODER.").decides_numbers = false;
   list.text("output", c.run.output, "Folder that the run's own folder is made in.").decides_numbers = false;
   list.integer("seed", c.run.seed, 0, "Seed of every random draw: weights, order, augmentation.");
-  list.word("device", c.run.device, "Where to compute; auto: CUDA where there is a GPU, else the CPU.");
+  list.word("device", c.run.device, "Where to compute; auto: CUDA where there is a GPU, else the CPU.").counts = [&c] {
+    return c.run.precision != Precision::fp64;  // which is for the CPU alone
+  };
   list.word("precision", c.run.precision,
             "fp32 is exact; tf32 (CUDA) and bf16 are faster and say so in every table; fp64 (CPU) is for proofs.");
   list.integer("threads", c.run.threads, 0,
@@ -37,8 +44,14 @@ std::vector<Field> run_fields(RunConfig& c) {
       .decides_numbers = false;
 
   list.section = "data";
-  list.text("pack", c.data.pack, "The pack (.h5) that xtasc-preprocess made.");
-  list.text("label_set", c.data.label_set, "Which labels of the pack, e.g. label_19; empty: its first.");
+  list.text("pack", c.data.pack, "The pack (.h5) that xtasc-preprocess made. Where it lies makes no other run.")
+      .decides_numbers = false;
+  list.digest(
+      "pack_digest", c.data.pack_digest,
+      "What the pack must hold: the digest that xtasc-preprocess prints. Empty: that of the pack as it is, which "
+      "is then written here.");
+  list.text("label_set", c.data.label_set, "Which labels of the pack, e.g. label_19; empty: its first.").counts =
+      predicts_segmentation;
   list.boolean("flip", c.data.flip, "Mirror training images left to right, with probability 0.5.");
   list.boolean("scale_crop", c.data.scale_crop,
                "Cut a window of 1/s of the size, s from {1.0, 1.2, 1.5}, at a random place and enlarge it again.");
@@ -52,40 +65,52 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.word("encoder", c.model.encoder, "Size of the ResNet.");
   list.text("encoder_weights", c.model.encoder_weights,
             "A file with torchvision's ResNet weights to start from (.pth or .safetensors; fc.* is not used); empty: "
-            "random.");
+            "random.")
+      .decides_numbers = false;
+  list.digest("encoder_weights_digest", c.model.encoder_weights_digest,
+              "XXH3-128 of that file; empty: that of the file as it is, which is then written here.");
   list.integer("decoder_width", c.model.decoder_width, 1, "Channels of the decoders' convolutions.");
   list.integers("ttnet_widths", c.model.ttnet_widths, 3,
-                "Channels of the task-transfer nets' three levels; [128, 256, 512] is the 2021 code's wider_ttnet.");
+                "Channels of the task-transfer nets' three levels; [128, 256, 512] is the 2021 code's wider_ttnet.")
+      .counts = transfers;
   list.boolean("ttnet_batch_norm", c.model.ttnet_batch_norm,
-               "Batch norm between the task-transfer nets' convolutions and their ReLUs.");
+               "Batch norm between the task-transfer nets' convolutions and their ReLUs.")
+      .counts = transfers;
 
   list.section = "loss";
+  list.word("depth", c.loss.depth,
+            "Direct depth loss: mean over an image's valid pixels, then over the images that have one (the 2021 code: "
+            "NaN "
+            "where an image has none, and no mask at all for NYUv2).")
+      .counts = predicts_depth;
   list.word(
-      "depth", c.loss.depth,
-      "Direct depth loss: mean over an image's valid pixels, then over the images that have one (the 2021 code: NaN "
-      "where an image has none, and no mask at all for NYUv2).");
-  list.word(
-      "transferred_depth", c.loss.transferred_depth,
-      "xtasc's loss of the depth predicted from the segmentation, against the direct one. ssim: mean over 3 x 3 "
-      "windows of valid pixels (the 2021 code: over all, invalid pixels as 0, divided by the number of valid "
-      "pixels). align uses `depth` and cross entropy, against the truth: other systems than xtasc resolve this key "
-      "and the next three to their defaults.");
-  list.word(
-      "transferred_segmentation", c.loss.transferred_segmentation,
-      "xtasc's loss of the segmentation predicted from the depth, against the direct one: mean over labelled pixels "
-      "(the 2021 code: cross divided by all pixels; kl with pixels and classes mixed up, smoothed by s/(C-2)).");
+          "transferred_depth", c.loss.transferred_depth,
+          "xtasc's loss of the depth predicted from the segmentation, against the direct one. ssim: mean over 3 x 3 "
+          "windows of valid pixels (the 2021 code: over all, invalid pixels as 0, divided by the number of valid "
+          "pixels). align uses `depth` and cross entropy, against the truth: other systems than xtasc resolve this key "
+          "and the next three to their defaults.")
+      .counts = is_xtasc;
+  list.word("transferred_segmentation", c.loss.transferred_segmentation,
+            "xtasc's loss of the segmentation predicted from the depth, against the direct one: mean over labelled "
+            "pixels "
+            "(the 2021 code: cross divided by all pixels; kl with pixels and classes mixed up, smoothed by s/(C-2)).")
+      .counts = is_xtasc;
   list.boolean(
-      "soft_target", c.loss.soft_target,
-      "true: transferred_segmentation's target is the direct softmax, eq. 13 as printed; false: its arg-max, as "
-      "in the 2021 code.");
+          "soft_target", c.loss.soft_target,
+          "true: transferred_segmentation's target is the direct softmax, eq. 13 as printed; false: its arg-max, as "
+          "in the 2021 code.")
+      .counts = is_xtasc;
   list.share(
-      "label_smoothing", c.loss.label_smoothing,
-      "s, by which transferred_segmentation's target q becomes (1 - s) q + s/(C-1) (1 - q): for the arg-max 1 - s, "
-      "and s/(C-1) for each other class.");
+          "label_smoothing", c.loss.label_smoothing,
+          "s, by which transferred_segmentation's target q becomes (1 - s) q + s/(C-1) (1 - q): for the arg-max 1 - s, "
+          "and s/(C-1) for each other class.")
+      .counts = is_xtasc;
   list.real("lambda_1", c.loss.lambda_1, 0.0, true, 1.0,
-            "Share of the transferred depth loss in the segmentation task's loss (eq. 11); base_* resolve to 0.");
+            "Share of the transferred depth loss in the segmentation task's loss (eq. 11); base_* resolve to 0.")
+      .counts = transfers;
   list.real("lambda_2", c.loss.lambda_2, 0.0, true, 1.0,
-            "Share of the transferred segmentation loss in the depth task's loss (eq. 11).");
+            "Share of the transferred segmentation loss in the depth task's loss (eq. 11).")
+      .counts = transfers;
 
   list.section = "weighting";
   list.word("method", c.weighting.method,
@@ -138,7 +163,8 @@ std::vector<Field> run_fields(RunConfig& c) {
           "steps, the same numbers.")
       .decides_numbers = false;
   list.real("bucket_mib", c.train.bucket_mib, 0.0, false, kInfinity,
-            "Gradients are summed over the ranks in pieces of this size, MiB.");
+            "Gradients are summed over the ranks in pieces of this size, MiB.")
+      .decides_numbers = false;  // like the number of ranks, it moves the order of a sum at most
   list.boolean("cuda_graph", c.train.cuda_graph,
                "On a GPU: steps are recorded once for each batch size and then replayed as CUDA graphs; where that is "
                "impossible the log says why. Not run on a GPU yet.")
@@ -208,6 +234,9 @@ void resolve(RunConfig& c) {
   if (c.run.name.find_first_of("/\n") != std::string::npos || c.run.name.front() == '.') {
     fail_usage("run.name must be a plain file name, found \"{}\"", c.run.name);
   }
+  if (c.model.encoder_weights.empty() && !c.model.encoder_weights_digest.empty()) {
+    fail_usage("model.encoder_weights_digest is set, but model.encoder_weights names no file");
+  }
   if (c.run.precision == Precision::fp64) {
     if (c.run.device == Device::cuda) {
       fail_usage(
@@ -274,18 +303,59 @@ std::string to_toml(const RunConfig& config, bool documented) {
   return text;
 }
 
+std::vector<KeyValue> deciding_keys(const RunConfig& config) {
+  RunConfig copy = config;
+  std::vector<KeyValue> keys;
+  for (const Field& field : run_fields(copy)) {
+    if (field.decides_numbers && uses(field, copy.weighting) && (!field.counts || field.counts())) {
+      keys.push_back({field.section + "." + field.key, field.print()});
+    }
+  }
+  return keys;
+}
+
 std::string identity_text(const RunConfig& config) {
+  RunConfig defaults;
+  std::map<std::string, std::string> default_values;
+  for (const Field& field : run_fields(defaults)) {
+    default_values[field.section + "." + field.key] = field.print();
+  }
+  std::string text;
+  for (const auto& [key, value] : deciding_keys(config)) {
+    if (value != default_values.at(key)) {
+      text += fmt::format("{} = {}\n", key, value);
+    }
+  }
+  return text;
+}
+
+bool is_of_first_ids(const RunConfig& config) {
+  return config.data.pack_digest.empty();
+}
+
+std::string first_identity_text(const RunConfig& config) {
+  static const std::set<std::string> then_too = {"data.pack", "model.encoder_weights", "train.bucket_mib"};
+  static const std::set<std::string> not_yet = {"data.pack_digest", "model.encoder_weights_digest"};
   RunConfig copy = config;
   std::string text;
   std::set<std::string> changed;
   for_changed_keys_of_methods(config, [&](const Field& field) { changed.insert(field.key); });
   for (const Field& field : run_fields(copy)) {
-    // A method's own key at its default is left out: a key that is new renames no run.
-    if (field.decides_numbers && (field.methods.empty() || changed.contains(field.key))) {
-      text += fmt::format("{}.{} = {}\n", field.section, field.key, field.print());
+    const std::string key = field.section + "." + field.key;
+    if ((field.decides_numbers || then_too.contains(key)) && !not_yet.contains(key) &&
+        (field.methods.empty() || changed.contains(field.key))) {
+      text += fmt::format("{} = {}\n", key, field.print());
     }
   }
   return text;
+}
+
+void pin_digest(std::string& pinned, const std::string& found, const std::string& key, const std::string& path) {
+  check(pinned.empty() || pinned == found,
+        "{} has the content digest {}, but {} = \"{}\" is wanted: it was made anew or is another file; give the right "
+        "one, or leave {} out to take this one as another run",
+        path, found, key, pinned, key);
+  pinned = found;
 }
 
 }  // namespace xtasc::config

@@ -24,6 +24,7 @@ struct RunSection {
 
 struct DataSection {
   std::string pack;
+  std::string pack_digest;
   std::string label_set;
   bool flip = true;
   bool scale_crop = true;
@@ -34,6 +35,7 @@ struct ModelSection {
   System system = System::xtasc;
   Encoder encoder = Encoder::resnet34;
   std::string encoder_weights;
+  std::string encoder_weights_digest;
   std::int64_t decoder_width = 128;
   std::vector<std::int64_t> ttnet_widths = {64, 128, 256};
   bool ttnet_batch_norm = false;
@@ -113,8 +115,27 @@ void check_assignment(const std::string& assignment, const std::string& where);
 /// it
 [[nodiscard]] std::string to_toml(const RunConfig& config, bool documented);
 
-/// The config's lines that decide a run's numbers: all but where its files go and how many threads compute them. A key
-/// that belongs to some weighting methods is there when the method uses it and it differs from its default.
+/// One key of a config, "section.key", and its value as TOML.
+struct KeyValue {
+  std::string key, value;
+  bool operator==(const KeyValue&) const = default;
+};
+
+/// The keys that decide a run's numbers and say something to this run, with their values: all but where files lie, how
+/// many threads compute, and what the system, the weighting method or the precision does not look at.
+[[nodiscard]] std::vector<KeyValue> deciding_keys(const RunConfig& config);
+
+/// What a run is known by: deciding_keys(), a line each, without those at their defaults. So a key that is added later
+/// renames no run that leaves it alone. A default that stands here may never change (a test holds them all).
 [[nodiscard]] std::string identity_text(const RunConfig& config);
+
+/// Whether a config.toml was written before runs were known by what their files hold: it names no digest of its pack.
+[[nodiscard]] bool is_of_first_ids(const RunConfig& config);
+/// What such a run was known by: every key, and its files by their paths.
+[[nodiscard]] std::string first_identity_text(const RunConfig& config);
+
+/// Writes the digest of a file's content into a config, or compares it with the one that stands there already.
+/// \param key  of the digest, for the message: "data.pack_digest" \param path  of the file \throws Error naming both
+void pin_digest(std::string& pinned, const std::string& found, const std::string& key, const std::string& path);
 
 }  // namespace xtasc::config

@@ -23,10 +23,8 @@ ConfigValues config_values(const config::RunConfig& config) {
 
 ConfigValues identity_values(const config::RunConfig& config) {
   ConfigValues values;
-  std::istringstream text(config::identity_text(config));
-  for (std::string line; std::getline(text, line);) {
-    const std::size_t equals = line.find(" = ");
-    values[line.substr(0, equals)] = line.substr(equals + 3);
+  for (const auto& [key, value] : config::deciding_keys(config)) {
+    values[key] = value;
   }
   return values;
 }

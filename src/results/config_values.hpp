@@ -14,7 +14,7 @@ using ConfigValues = std::map<std::string, std::string>;
 
 /// Every key.
 [[nodiscard]] ConfigValues config_values(const config::RunConfig& config);
-/// The keys that decide a run's numbers (config::identity_text).
+/// The keys that decide a run's numbers (config::deciding_keys).
 [[nodiscard]] ConfigValues identity_values(const config::RunConfig& config);
 
 /// The full name of a config key: "loss.lambda_1", or "lambda_1" where one section alone has it.
