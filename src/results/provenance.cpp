@@ -62,6 +62,8 @@ Provenance from_json(const Json& json) {
   result.finished = get<std::string>(json, "finished");
   result.resumed = texts(json, "resumed");
   result.num_parameters = get<std::int64_t>(json, "num_parameters");
+  result.pack_bytes = json.contains("pack_bytes") ? get<std::int64_t>(json, "pack_bytes") : 0;
+  result.pack_modified = json.contains("pack_modified") ? get<std::int64_t>(json, "pack_modified") : 0;
   return result;
 }
 
@@ -89,7 +91,9 @@ void write_provenance(const std::filesystem::path& path, const Provenance& prove
                   {"started", provenance.started},
                   {"finished", provenance.finished},
                   {"resumed", provenance.resumed},
-                  {"num_parameters", provenance.num_parameters}};
+                  {"num_parameters", provenance.num_parameters},
+                  {"pack_bytes", provenance.pack_bytes},
+                  {"pack_modified", provenance.pack_modified}};
   // File names need not be UTF-8, JSON must be: such bytes are replaced rather than the run ended.
   const std::string text = json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
   io::write_file_atomically(path, std::string_view(text));

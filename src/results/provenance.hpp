@@ -24,6 +24,9 @@ struct Provenance {
   std::string finished;              ///< empty until DONE
   std::vector<std::string> resumed;  ///< times of later starts
   std::int64_t num_parameters = 0;   ///< trainable, of the whole net
+  /// The pack's file as it was at the start: its size, and when it was changed last, nanoseconds since 1970; 0: not
+  /// recorded.
+  std::int64_t pack_bytes = 0, pack_modified = 0;
 };
 
 /// Writes provenance.json atomically. \throws Error with the path and the system's reason.

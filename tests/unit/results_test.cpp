@@ -276,6 +276,8 @@ TEST(ProvenanceFile, ReadsBackAsWritten) {
   written.started = "2026-01-31T12:34:56Z";
   written.resumed = {"2026-02-01T00:00:00Z"};
   written.num_parameters = 21445184;
+  written.pack_bytes = 4096;
+  written.pack_modified = 1769862896123456789;
   write_provenance(path, written);
   const Provenance read = read_provenance(path);
   EXPECT_EQ(read.version, written.version);
@@ -290,6 +292,8 @@ TEST(ProvenanceFile, ReadsBackAsWritten) {
   EXPECT_EQ(read.finished, "");
   EXPECT_EQ(read.resumed, written.resumed);
   EXPECT_EQ(read.num_parameters, written.num_parameters);
+  EXPECT_EQ(read.pack_bytes, 4096);
+  EXPECT_EQ(read.pack_modified, 1769862896123456789);
 
   write_text(path, "{\"version\": \"0.1.0\", \"commit\": 3}\n");
   EXPECT_EQ(error_text([&path] { static_cast<void>(read_provenance(path)); }),
