@@ -51,6 +51,11 @@ class ContentDigest {
 
 class Reader;
 
+/// Adds the names of a split, or a whole data set of it, read from the pack a little at a time.
+/// \param data_set  an index into data_set_names(schema) \throws Error when a sample's checksum is wrong
+void add_names(ContentDigest& digest, const Reader& reader, Split split);
+void add_data_set(ContentDigest& digest, const Reader& reader, Split split, std::size_t data_set);
+
 /// Reads a whole pack and gives the digest of what it holds: the header's content_digest, unless somebody changed the
 /// pack after it was made. \throws Error when the file is no pack or a sample's checksum is wrong
 [[nodiscard]] std::string content_digest(const Reader& reader);
