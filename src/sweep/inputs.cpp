@@ -50,8 +50,10 @@ InputFaults check_inputs(const std::vector<const PlannedRun*>& runs) {
         faults.wrong.push_back(
             fmt::format("{}: data.pack is not set: name a pack that xtasc-preprocess made", run->id));
       } else if (is_absent(config.data.pack)) {
-        faults.absent.push_back(
-            fmt::format("data.pack: there is no file {}; xtasc-preprocess makes packs", config.data.pack));
+        const std::string& digest = config.data.pack_digest;
+        faults.absent.push_back(fmt::format("data.pack: there is no file {}{}; xtasc-preprocess makes packs",
+                                            config.data.pack,
+                                            digest.empty() ? "" : fmt::format(", digest {}", digest)));
       } else {
         try {
           check_pack(*run);

@@ -65,7 +65,9 @@ void find_other_runs(Sweep& sweep) {
       if (found == planned.end()) {
         continue;
       }
-      const std::string digest = results::read_provenance(other.provenance()).pack_digest;
+      const std::string digest = config::is_of_first_ids(config)
+                                     ? results::read_provenance(other.provenance()).pack_digest
+                                     : config.data.pack_digest;
       PlannedRun* same = nullptr;
       const PlannedRun* like = nullptr;
       for (PlannedRun* run : found->second) {
