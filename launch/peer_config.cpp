@@ -1,5 +1,7 @@
 #include "launch/peer_config.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
@@ -67,10 +69,13 @@ std::vector<std::string> not_followed_by_peer(const config::RunConfig& config) {
     }
   }
   const std::vector<config::KeyValue> same = config::deciding_keys(config::run_config_of(assignments));
+  const std::string off_default = fmt::format("\n{}", config::identity_text(config));
   std::vector<std::string> others;
   for (const config::KeyValue& found : config::deciding_keys(config)) {
-    if (!holds(kWithoutMeaning, found.key) && std::find(same.begin(), same.end(), found) == same.end()) {
-      others.push_back(found.key + " = " + found.value);
+    const std::string line = fmt::format("{} = {}", found.key, found.value);
+    if (off_default.find(fmt::format("\n{}\n", line)) != std::string::npos && !holds(kWithoutMeaning, found.key) &&
+        std::find(same.begin(), same.end(), found) == same.end()) {
+      others.push_back(line);
     }
   }
   return others;
