@@ -70,6 +70,11 @@ RunSummary load_run(const RunFolder& run) {
   require_whole_history(epochs, summary.config.train, run.is_done());
   require_finite(epochs);
   summary.provenance = read_provenance(run.provenance());
+  const std::string& wanted = summary.config.data.pack_digest;
+  const std::string& found = summary.provenance.pack_digest;
+  check(wanted.empty() || found.empty() || wanted == found,
+        "trained on a pack of digest {} by its provenance.json, {} by its config.toml: somebody changed one of them",
+        found, wanted);
   summary.last = epochs.back();
   for (const EpochRecord& record : epochs) {
     if (record.is_best) {

@@ -125,7 +125,8 @@ std::int64_t clear_failures(const Sweep& sweep, const std::vector<std::string>& 
   for (const PlannedRun* run : selected) {
     if (verdict_on(status_of(folder, *run, queue).state) == Verdict::has_failed) {
       write_end(folder, run->id, {.code = static_cast<int>(ExitCode::interrupted), .by = this_process()});
-      ++count;
+      // A folder that is another run's stays what it is.
+      count += verdict_on(status_of(folder, *run, {}).state) == Verdict::has_failed ? 0 : 1;
     }
   }
   return count;

@@ -106,8 +106,8 @@ std::string not_this_run(const results::RunFolder& files, const PlannedRun& run)
         fs::exists(files.provenance(), ignored) ? results::read_provenance(files.provenance()).pack_digest : "";
     const std::string& wanted = run.config.data.pack_digest;
     if (!digest.empty() && !wanted.empty() && digest != wanted) {
-      return fmt::format("trained on a pack of digest {}, not {}: somebody renamed or copied the folder", digest,
-                         wanted);
+      return fmt::format("trained on a pack of digest {}, not {}: somebody renamed or copied {}", digest, wanted,
+                         files.root.string());
     }
     return {};
   } catch (const Error& error) {
@@ -149,7 +149,7 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
   const bool is_done = files.is_done();
   const auto done = [&] {
     if (const std::string fault = not_this_run({status.folder}, run); !fault.empty()) {
-      return is(State::failed, fmt::format("DONE, but {}", fault));
+      return is(State::failed, fmt::format("DONE, but {}; move it away to train this run", fault));
     }
     const std::string other = name_of_other(folder, status.folder);
     return is(State::done, other.empty() ? "" : fmt::format("in {}", other));

@@ -263,7 +263,7 @@ void pin_files(PlannedRun& run, KnownDigests& known) {
 std::string name_without_id(const config::RunConfig& config) {
   const std::string text =
       fmt::format("{}\n{}\n{}", config::identity_text(config), config.data.pack, config.model.encoder_weights);
-  return fmt::format("{}-?{}", config.run.name, io::digest_hex(text).substr(0, 6));
+  return fmt::format("{}-?{}", config.run.name, io::digest_hex(text).substr(0, 8));
 }
 
 /// Resolves one candidate with one seed. \throws Error with the place of its row

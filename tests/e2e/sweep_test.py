@@ -223,7 +223,7 @@ class ManyRuns(SweepCase):
         # Elsewhere nobody knows what it was.
         pack.rename(moved)
         elsewhere = ["--set", f"run.output={self.folder}/elsewhere"]
-        self.assertRegex(self.sweep("status", *elsewhere).stdout, r"xtasc_resnet18-\?[0-9a-f]{6} .* waiting")
+        self.assertRegex(self.sweep("status", *elsewhere).stdout, r"xtasc_resnet18-\?[0-9a-f]{8} .* waiting")
         done = self.sweep("submit", "--dry-run", *elsewhere, *self.stand_in(), code=1)
         self.assertIn(f"data.pack {pack} is not on this machine", done.stderr)
         self.assertIn("or set data.pack_digest", done.stderr)

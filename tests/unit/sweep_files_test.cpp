@@ -236,7 +236,11 @@ TEST_F(FilesOfRuns, AFolderThatWasRenamedOrCopiedIsNotDone) {
   results::write_provenance(provenance, other);
   EXPECT_EQ(
       status_of({sweep.folder}, sweep.runs[0]).detail,
-      fmt::format("DONE, but trained on a pack of digest ff, not {}: somebody renamed or copied the folder", digest_));
+      fmt::format("DONE, but trained on a pack of digest ff, not {}: somebody renamed or copied {}; move it away to "
+                  "train this run",
+                  digest_, (sweep.folder / sweep.runs[0].id).string()));
+  EXPECT_EQ(clear_failures(sweep, {}, {}), 0) << "it would not be this run after that";
+  EXPECT_THAT(results::load_runs(std::vector<fs::path>{sweep.folder / sweep.runs[0].id}).left_out, SizeIs(1));
 }
 
 TEST_F(FilesOfRuns, APackThatWasEditedInPlaceIsTold) {
