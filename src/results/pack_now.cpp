@@ -78,6 +78,11 @@ bool is_untouched(const Provenance& recorded, const fs::path& pack) {
   return recorded_stamp(recorded) != FileStamp{} && stamp_if_there(pack) == recorded_stamp(recorded);
 }
 
+const std::string& last_pack_path(const Provenance& recorded) {
+  const bool is_told = !recorded.starts.empty() && !recorded.starts.back().pack_path.empty();
+  return is_told ? recorded.starts.back().pack_path : recorded.pack_path;
+}
+
 bool is_same_place(const fs::path& a, const fs::path& b) {
   std::error_code error;
   return a == b || (fs::equivalent(a, b, error) && !error);
@@ -119,13 +124,13 @@ std::vector<std::string> pack_warnings(std::span<const RunSummary> runs) {
   std::vector<std::pair<fs::path, std::vector<const Provenance*>>> packs;
   for (const RunSummary& run : runs) {
     const Provenance& recorded = run.provenance;
-    if (recorded.pack_path.empty() || recorded.pack_digest.empty()) {
+    const std::string& path = last_pack_path(recorded);
+    if (path.empty() || recorded.pack_digest.empty()) {
       continue;
     }
-    auto pack =
-        std::ranges::find_if(packs, [&](const auto& known) { return is_same_place(known.first, recorded.pack_path); });
+    auto pack = std::ranges::find_if(packs, [&](const auto& known) { return is_same_place(known.first, path); });
     if (pack == packs.end()) {
-      packs.push_back({recorded.pack_path, {}});
+      packs.push_back({path, {}});
       pack = std::prev(packs.end());
     }
     pack->second.push_back(&recorded);

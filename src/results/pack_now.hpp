@@ -25,6 +25,9 @@ struct FileStamp {
 /// recorded no stamp.
 [[nodiscard]] bool is_untouched(const Provenance& recorded, const std::filesystem::path& pack);
 
+/// Where a run found its pack when it was started last: its stamp is of that file.
+[[nodiscard]] const std::string& last_pack_path(const Provenance& recorded);
+
 /// Whether two paths lead to one file or folder that exists, however they are written.
 [[nodiscard]] bool is_same_place(const std::filesystem::path& a, const std::filesystem::path& b);
 

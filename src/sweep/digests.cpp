@@ -37,10 +37,9 @@ std::string plain(const std::string& path) {
   return fs::path(path).lexically_normal().string();
 }
 
-std::optional<std::string> only_one(const std::map<std::string, std::set<std::string>>& digests,
-                                    const std::string& path) {
+std::set<std::string> all_of(const std::map<std::string, std::set<std::string>>& digests, const std::string& path) {
   const auto found = digests.find(plain(path));
-  return found != digests.end() && found->second.size() == 1 ? std::optional(*found->second.begin()) : std::nullopt;
+  return found == digests.end() ? std::set<std::string>() : found->second;
 }
 
 /// What a run, of whatever version, had as its pack; empty where it did not get as far as writing that down.
@@ -65,14 +64,14 @@ const std::optional<std::string>& FileDigests::weights(const std::string& path) 
   return once(weights_, path, [&path] { return io::file_digest(path); });
 }
 
-std::optional<std::string> RecordedDigests::pack(const std::string& path) {
+std::set<std::string> RecordedDigests::pack(const std::string& path) {
   read();
-  return only_one(packs_, path);
+  return all_of(packs_, path);
 }
 
-std::optional<std::string> RecordedDigests::weights(const std::string& path) {
+std::set<std::string> RecordedDigests::weights(const std::string& path) {
   read();
-  return only_one(weights_, path);
+  return all_of(weights_, path);
 }
 
 void RecordedDigests::read() {

@@ -26,9 +26,9 @@ class RecordedDigests {
  public:
   explicit RecordedDigests(std::filesystem::path sweep_folder) : folder_(std::move(sweep_folder)) {}
 
-  /// The one digest that a pack at `path` had in all of these runs. nullopt: none of them had it, or it had several
-  [[nodiscard]] std::optional<std::string> pack(const std::string& path);
-  [[nodiscard]] std::optional<std::string> weights(const std::string& path);
+  /// The digests that a pack at `path` had in these runs; of several nobody can tell which one is meant.
+  [[nodiscard]] std::set<std::string> pack(const std::string& path);
+  [[nodiscard]] std::set<std::string> weights(const std::string& path);
 
  private:
   void read();

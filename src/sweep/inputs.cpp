@@ -91,7 +91,7 @@ std::map<std::string, std::string> edited_packs(const Sweep& sweep) {
     }
     try {
       results::Provenance recorded = results::read_provenance(files.provenance());
-      if (results::is_same_place(recorded.pack_path, run.config.data.pack)) {
+      if (results::is_same_place(results::last_pack_path(recorded), run.config.data.pack)) {
         trained[run.config.data.pack].push_back(std::move(recorded));
       }
     } catch (const Error&) {
@@ -126,9 +126,10 @@ std::vector<std::string> reasons_without_id(const std::vector<const PlannedRun*>
     } else {
       reason = fmt::format(
           "{} {} {}, and a run's folder is named by what it holds: make it reachable here, or set {}_digest, which "
-          "`{} {}` prints where it is, in [set] or by --set",
+          "`{} {}` prints where it is, in [set] or by --set{}",
           run->lacks, path, is_absent(path) ? "is not on this machine" : "cannot be read", run->lacks,
-          is_pack ? "xtasc-preprocess info" : "xxhsum -H2", path);
+          is_pack ? "xtasc-preprocess info" : "xxhsum -H2", path,
+          run->recorded.empty() ? "" : fmt::format(" (runs here had {})", fmt::join(run->recorded, " and ")));
     }
     if (std::ranges::find(reasons, reason) == reasons.end()) {
       reasons.push_back(std::move(reason));

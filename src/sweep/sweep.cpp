@@ -241,10 +241,14 @@ void pin_files(PlannedRun& run, KnownDigests& known) {
   const auto pin = [&](const char* key, std::string& digest, bool& was_read, const std::optional<std::string>& here,
                        const auto& recorded) {
     was_read = here.has_value();
-    digest = here ? *here : recorded().value_or("");
-    if (digest.empty()) {
-      run.lacks = run.lacks.empty() ? key : run.lacks;
+    const std::set<std::string> digests = here ? std::set<std::string>{*here} : recorded();
+    if (digests.size() != 1) {
+      if (run.lacks.empty()) {
+        run.lacks = key;
+        run.recorded.assign(digests.begin(), digests.end());
+      }
     } else {
+      digest = *digests.begin();
       run.assignments.push_back(fmt::format("{}_digest={}", key, digest));
     }
   };

@@ -19,6 +19,7 @@ struct PlannedRun {
   /// The key of a file that decides the id and whose content nobody knows here: "data.pack" or "model.encoder_weights".
   /// Empty: the config's digests are those of its files.
   std::string lacks = {};
+  std::vector<std::string> recorded = {};  ///< where lacks is set: the digests that runs of the folder had, if several
   bool pack_was_read = false, weights_were_read = false;  ///< the digest is that of the file here, no key gave it
   std::filesystem::path done_before = {};  ///< where a version that knew files by their paths did this run; or empty
   /// Its table row: the point's `name`, or the axes' values ("XTasC-Net", "lambda_1 = 0.01"). The same for all seeds,

@@ -168,6 +168,10 @@ TEST_F(FilesOfRuns, RunsOfTheFolderSayWhatAFileHeldThatIsGone) {
   other.settings.push_back("data.pack_digest=" + other.pack_digest);
   results::test::write_run(here.folder, other);
   EXPECT_NE(ids(read()), ids(here)) << "two packs were at that path: which one is meant?";
+  const Sweep several = read();
+  EXPECT_THAT(reasons_without_id(select(several, {})),
+              ElementsAre(EndsWith(fmt::format(" (runs here had {} and {})", std::min(digest_, other.pack_digest),
+                                               std::max(digest_, other.pack_digest)))));
 }
 
 TEST_F(FilesOfRuns, AFileThatIsNotWhatAKeySaysIsRefused) {
@@ -262,6 +266,13 @@ TEST_F(FilesOfRuns, APackThatWasEditedInPlaceIsTold) {
       pack().string(), digest_, pack::content_digest(pack()), digest_);
   EXPECT_EQ(edited_packs(sweep).at(pack().string()), told);
   EXPECT_THAT(warnings(), ElementsAre(told));
+  // A run that was moved to another copy of the pack says how that one was, not how this one is.
+  const fs::path file = sweep.folder / sweep.runs[0].id / "provenance.json";
+  results::Provenance moved = results::read_provenance(file);
+  moved.starts.push_back(results::start_of(moved));
+  moved.starts.back().pack_path = "/scratch/d.h5";
+  results::write_provenance(file, moved);
+  EXPECT_THAT(edited_packs(sweep), IsEmpty());
   EXPECT_THAT(edited_packs(read({"run.output=" + (folder_ / "elsewhere").string()})), IsEmpty())
       << "where no run says how the file was, nobody has a reason to read it";
 }
