@@ -86,6 +86,11 @@ std::string digest_hex(std::string_view text) {
   return digest_hex(std::as_bytes(std::span(text)));
 }
 
+bool is_digest(std::string_view text) {
+  constexpr std::size_t kDigits = 32;
+  return text.size() == kDigits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string file_digest(const std::filesystem::path& path) {
   const ReadOnlyFile file(path);
   std::vector<std::byte> block(std::size_t{1} << 20);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "io/checksum.hpp"
 #include "io/hdf5.hpp"
 #include "io/hdf5_samples.hpp"
 #include "io/hdf5_storage.hpp"
@@ -80,6 +81,8 @@ Schema read_attributes(hid_t root, const std::string& where) {
   schema.created = io::read_string_attribute(root, "created", where);
   schema.source = io::read_string_attribute(root, "source", where);
   schema.content_digest = io::read_string_attribute(root, "content_digest", where);
+  check(io::is_digest(schema.content_digest), "{}: content_digest is \"{}\", 32 hexadecimal digits are expected", where,
+        schema.content_digest);
   return schema;
 }
 
