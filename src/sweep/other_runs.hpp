@@ -1,9 +1,6 @@
 #pragma once
 
-#include <filesystem>
-#include <map>
 #include <string>
-#include <vector>
 
 #include "sweep/sweep.hpp"
 
