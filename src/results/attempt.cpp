@@ -56,6 +56,16 @@ std::string holder_text(const RunFolder& run) {
   }
 }
 
+/// The last attempt, or none where its file is damaged: it counts starts, and the run can do without.
+std::optional<Attempt> last_attempt_or_none(const RunFolder& run) {
+  try {
+    return read_attempt(run);
+  } catch (const Error& error) {
+    log_warning("{} (it is {} now)", error.what(), set_aside(run.attempt()).filename().string());
+    return std::nullopt;
+  }
+}
+
 /// is_locked() holds the lock for a moment too: who only looked is gone at the next attempt.
 bool lock_within_a_second(int fd) {
   for (int attempt = 0; attempt < 20; ++attempt) {
@@ -91,7 +101,8 @@ std::optional<Attempt> read_attempt(const RunFolder& run) {
                    .job = json.at("job").get<std::string>(),
                    .started = json.at("started").get<std::string>()};
   } catch (const nlohmann::json::exception& error) {
-    fail("{} is damaged: {}; remove it, and the run counts its starts anew", run.attempt().string(), error.what());
+    fail("{} is damaged ({}): the run counts its starts anew", run.attempt().string(),
+         error.id == 101 ? "not JSON" : "a field is missing or of another type");
   }
 }
 
@@ -119,7 +130,7 @@ RunClaim::RunClaim(const RunFolder& run, bool take_over)
                     errno_text(errno));
       }
     }
-    const auto previous = read_attempt(run_);
+    const auto previous = last_attempt_or_none(run_);
     attempt_ = this_process(previous ? previous->number + 1 : 1);
     write_attempt(run_, attempt_);
   } catch (...) {
