@@ -12,6 +12,7 @@
 #include "launch/bench_fields.hpp"
 #include "launch/ranks.hpp"
 #include "pack/schema.hpp"
+#include "train/agreement.hpp"
 
 int main(int argc, char** argv) {
   using namespace xtasc;
@@ -175,6 +176,7 @@ int main(int argc, char** argv) {
           }
           const auto config = config_file.empty() ? config::run_config_of(assignments)
                                                   : config::read_run_config(config_file, assignments);
+          train::check_same_run(*session, config);
           if (allreduce_command->parsed()) {
             name = "allreduce";
             result = launch::bench_allreduce(allreduce, *session, config);

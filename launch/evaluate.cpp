@@ -12,7 +12,9 @@
 #include "launch/model_source.hpp"
 #include "launch/ranks.hpp"
 #include "pack/reader.hpp"
+#include "train/agreement.hpp"
 #include "train/evaluate.hpp"
+#include "train/health.hpp"
 
 namespace {
 
@@ -74,12 +76,16 @@ void evaluate(const dist::MpiSession& session, const Options& options) {
         "{} predicts {} classes, {} has {} in {}", model.weights_path.string(), num_classes, pack_path,
         class_names.size(), reader.schema().label_sets[label_set].name);
   const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
-  const data::Dataset dataset(reader, split, label_set, model.device);
+  train::check_agreement(session, train::pack_claims(reader), "every rank must read a copy of the same pack");
+  launch::tell_of_other_pack(model, options.pack, reader);
+  const data::Dataset dataset = data::read_split(reader, split, label_set, model.device);
   const auto communicator = dist::make_communicator(session, model.device.type());
   Progress progress("evaluating", dataset.size());
   const train::Evaluation evaluation = train::evaluate(
       model.config, *model.learner, dataset, *communicator,
       [&](std::int64_t images) { progress.update(std::min(images * session.size(), dataset.size()), "images"); });
+  const std::string fault = train::first_not_finite(evaluation);
+  check(fault.empty(), "{} on {}: the {}", model.weights_path.string(), pack_path, fault);
   if (session.rank() != 0) {
     return;
   }

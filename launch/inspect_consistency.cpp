@@ -13,6 +13,7 @@
 #include "launch/inspect.hpp"
 #include "launch/proposition_report.hpp"
 #include "pack/reader.hpp"
+#include "train/agreement.hpp"
 
 namespace xtasc::launch {
 
@@ -102,7 +103,9 @@ void inspect_consistency(const dist::MpiSession& session, const ConsistencyOptio
   }
   const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
   const at::Device device = models.front().device;
-  const data::Dataset dataset(reader, split, label_set, device);
+  train::check_agreement(session, train::pack_claims(reader), "every rank must read a copy of the same pack");
+  tell_of_other_pack(models.front(), options.pack, reader);
+  const data::Dataset dataset = data::read_split(reader, split, label_set, device);
   const auto communicator = dist::make_communicator(session, device.type());
 
   std::vector<BothSides> measured;

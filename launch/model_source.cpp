@@ -5,12 +5,31 @@
 #include <CLI/CLI.hpp>
 
 #include "core/error.hpp"
+#include "core/log.hpp"
+#include "io/checksum.hpp"
+#include "optim/finite.hpp"
 #include "results/run_folder.hpp"
+#include "results/run_id.hpp"
 #include "tensorfile/tensor_file.hpp"
+#include "train/agreement.hpp"
 #include "train/checkpoint.hpp"
 #include "train/weights.hpp"
 
 namespace xtasc::launch {
+
+namespace {
+
+/// Of the numbers, whatever file they came in.
+std::string digest_of(const tensorfile::TensorDict& tensors) {
+  io::Digest digest;
+  for (const auto& [name, tensor] : tensors) {
+    digest.add_text(name);
+    digest.add({static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()});
+  }
+  return digest.hex();
+}
+
+}  // namespace
 
 void add_model_options(CLI::App& app, ModelSource& source) {
   app.add_option("--run", source.run, "A run folder (or a folder that holds one)");
@@ -30,19 +49,23 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
     fail_usage("name the model by --run DIR, or by --config FILE and --weights W.pt");
   }
   LoadedModel model;
+  tensorfile::TensorDict tensors;
   if (by_run) {
     const results::RunFolder run = results::find_run(source.run);
     const train::Checkpoint checkpoint(run.checkpoints() / source.checkpoint);
-    checkpoint.verify();
+    model.trained_on = results::read_config_of(run).data.pack_digest;
     model.config = config::read_run_config(run.config(), source.assignments);
     model.weights_path = checkpoint.weights_path();
+    tensors = checkpoint.weights();
   } else {
     model.config = config::read_run_config(source.config, source.assignments);
     model.weights_path = source.weights;
+    tensors = tensorfile::read_tensor_dict(model.weights_path);
   }
+  train::check_same_run(session, model.config,
+                        {{"the content of " + model.weights_path.filename().string(), digest_of(tensors)}});
   // A prediction needs no task weights.
   model.config.weighting = {};
-  auto tensors = tensorfile::read_tensor_dict(model.weights_path);
   std::erase_if(tensors, [](const auto& named) { return named.first.starts_with("weighting."); });
 
   std::int64_t num_classes = 0;
@@ -56,7 +79,17 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
   train::configure_torch(model.config, session);
   model.learner = std::make_unique<train::Learner>(model.config, num_classes, model.device);
   train::load_weights(*model.learner, model.weights_path.string(), tensors);
+  const std::string fault = optim::first_not_finite(model.learner->weights());
+  check(fault.empty(), "{}: {} are not finite: the run that it is of diverged", model.weights_path.string(), fault);
   return model;
+}
+
+void tell_of_other_pack(const LoadedModel& model, const std::string& given_pack, const pack::Reader& pack) {
+  const std::string& found = pack.schema().content_digest;
+  if (given_pack.empty() && !model.trained_on.empty() && model.trained_on != found) {
+    log_warning("{} holds another pack by now: its content digest is {}, the run was trained on {}",
+                pack.path().string(), found, model.trained_on);
+  }
 }
 
 }  // namespace xtasc::launch

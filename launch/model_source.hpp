@@ -7,6 +7,7 @@
 
 #include "config/run_config.hpp"
 #include "dist/mpi_session.hpp"
+#include "pack/reader.hpp"
 #include "train/setup.hpp"
 
 namespace CLI {
@@ -29,6 +30,7 @@ void add_model_options(CLI::App& app, ModelSource& source);
 struct LoadedModel {
   config::RunConfig config;
   std::filesystem::path weights_path;
+  std::string trained_on;  ///< content digest of the pack that the run was trained on; empty: not known
   std::unique_ptr<train::Learner> learner;
   at::Device device = at::kCPU;
 };
@@ -36,5 +38,8 @@ struct LoadedModel {
 /// Reads config and weights; a checkpoint of a run is verified first.
 /// \throws Error (exit code 2) when neither or both kinds of source are named.
 [[nodiscard]] LoadedModel load_model(const ModelSource& source, const dist::MpiSession& session);
+
+/// Warns where the run's own pack is read (no --pack was given), and holds other data than it was trained on.
+void tell_of_other_pack(const LoadedModel& model, const std::string& given_pack, const pack::Reader& pack);
 
 }  // namespace xtasc::launch

@@ -1,10 +1,10 @@
 #include "launch/peer_config.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
-#include <set>
-#include <sstream>
 #include <string_view>
 
 namespace xtasc::launch {
@@ -29,36 +29,20 @@ constexpr std::array<std::string_view, 15> kFollowed = {"model.system",
                                                         "train.betas"};
 
 /// What reaches the peer with the weights and the samples, or is not at work in the steps that are timed.
-constexpr std::array<std::string_view, 15> kWithoutMeaning = {"run.seed",
+constexpr std::array<std::string_view, 14> kWithoutMeaning = {"run.seed",
                                                               "run.device",
-                                                              "data.pack",
+                                                              "data.pack_digest",
                                                               "data.label_set",
                                                               "data.flip",
                                                               "data.scale_crop",
-                                                              "model.encoder_weights",
+                                                              "model.encoder_weights_digest",
                                                               "train.epochs",
                                                               "train.batch_size",
                                                               "train.max_steps",
                                                               "train.lr_step",
                                                               "train.lr_gamma",
                                                               "train.deterministic",
-                                                              "train.bucket_mib",
                                                               "evaluate.batch_size"};
-
-struct Line {
-  std::string key, value;
-};
-
-std::vector<Line> identity_of(const config::RunConfig& config) {
-  constexpr std::string_view kEquals = " = ";
-  std::vector<Line> lines;
-  std::istringstream text(config::identity_text(config));
-  for (std::string line; std::getline(text, line);) {
-    const auto at = line.find(kEquals);
-    lines.push_back({line.substr(0, at), line.substr(at + kEquals.size())});
-  }
-  return lines;
-}
 
 template <std::size_t kSize>
 bool holds(const std::array<std::string_view, kSize>& keys, const std::string& key) {
@@ -69,7 +53,7 @@ bool holds(const std::array<std::string_view, kSize>& keys, const std::string& k
 
 nlohmann::json peer_options(const config::RunConfig& config) {
   nlohmann::json options;
-  for (const auto& [key, value] : identity_of(config)) {
+  for (const auto& [key, value] : config::deciding_keys(config)) {
     if (holds(kFollowed, key)) {
       options[key.substr(key.find('.') + 1)] = nlohmann::json::parse(value);  // such values are the same in TOML
     }
@@ -79,19 +63,19 @@ nlohmann::json peer_options(const config::RunConfig& config) {
 
 std::vector<std::string> not_followed_by_peer(const config::RunConfig& config) {
   std::vector<std::string> assignments;
-  for (const auto& [key, value] : identity_of(config)) {
-    if (holds(kFollowed, key) || holds(kWithoutMeaning, key)) {
+  for (const auto& [key, value] : config::deciding_keys(config)) {
+    if (holds(kFollowed, key)) {
       assignments.push_back(key + "=" + value);
     }
   }
-  std::set<std::string> same;
-  for (const auto& [key, value] : identity_of(config::run_config_of(assignments))) {
-    same.insert(key + " = " + value);
-  }
+  const std::vector<config::KeyValue> same = config::deciding_keys(config::run_config_of(assignments));
+  const std::string off_default = fmt::format("\n{}", config::identity_text(config));
   std::vector<std::string> others;
-  for (const auto& [key, value] : identity_of(config)) {
-    if (!same.contains(key + " = " + value)) {
-      others.push_back(key + " = " + value);
+  for (const config::KeyValue& found : config::deciding_keys(config)) {
+    const std::string line = fmt::format("{} = {}", found.key, found.value);
+    if (off_default.find(fmt::format("\n{}\n", line)) != std::string::npos && !holds(kWithoutMeaning, found.key) &&
+        std::find(same.begin(), same.end(), found) == same.end()) {
+      others.push_back(line);
     }
   }
   return others;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/cli.hpp"
+#include "core/error.hpp"
 #include "core/signals.hpp"
 #include "dist/mpi_session.hpp"
 
@@ -17,7 +18,11 @@ namespace xtasc::launch {
 /// until MPI has started
 inline ErrorHooks rank_error_hooks(const std::optional<dist::MpiSession>& session) {
   const auto has_peers = [&session] { return session && session->size() > 1; };
-  return {.before_message =
+  return {.speaker =
+              [&session, has_peers] {
+                return has_peers() ? fmt::format("rank {} on {}", session->rank(), dist::host_name()) : std::string();
+              },
+          .before_message =
               [&session, has_peers] {
                 if (!has_peers() || session->rank() == 0) {
                   return;

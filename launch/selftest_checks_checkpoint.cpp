@@ -30,9 +30,8 @@ class SharedCheckpoint {
 
   /// Collective. \returns whether it went well
   bool save(const Trial& trial, const train::Progress& progress) {
-    return on_first_rank(machine_.session, [&] {
-      train::Checkpoint(folder()).save(trial.learner, progress, identity_of(trial), /*with_optimizer=*/true);
-    });
+    return on_first_rank(machine_.session,
+                         [&] { train::Checkpoint(folder()).save(trial.learner, progress, identity_of(trial)); });
   }
 
   /// Into every rank's trial. Collective. \returns on rank 0 where the run stood; nullopt when it did not go well
@@ -41,7 +40,7 @@ class SharedCheckpoint {
     const bool went_well = on_first_rank(machine_.session, [&] {
       const auto found = train::Checkpoint(folder()).load(trial.learner, identity_of(trial));
       check(found.has_value(), "the checkpoint that was just saved is not in {}", folder().string());
-      progress = *found;
+      progress = found->progress;
     });
     if (!went_well) {
       return std::nullopt;

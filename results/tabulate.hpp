@@ -32,8 +32,10 @@ struct Options {
   [[nodiscard]] std::vector<results::Protocol> shown_protocols(const std::string& usual) const;
 };
 
-/// Reads the runs. \throws Error when there is no finished one, with what was found instead.
+/// Reads the runs, and warns of their packs. \throws Error when there is no finished one, with what was found instead.
 [[nodiscard]] results::LoadedRuns load_finished_runs(const Options& options);
+/// A warning line for each pack that is no longer what runs were trained on.
+void warn_of_packs(const results::LoadedRuns& loaded);
 
 /// One line a run, each pack apart; what differs but for the seed in columns: the default table, and --by.
 ExitCode print_tables(const Options& options);

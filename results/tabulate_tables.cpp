@@ -4,9 +4,11 @@
 #include <map>
 #include <optional>
 
+#include "core/log.hpp"
 #include "results/aggregate.hpp"
 #include "results/axes_sheet.hpp"
 #include "results/config_values.hpp"
+#include "results/pack_now.hpp"
 #include "results/paper_sheet.hpp"
 #include "results/publish.hpp"
 #include "results/table_csv.hpp"
@@ -53,7 +55,14 @@ results::LoadedRuns load_finished_runs(const Options& options) {
                     details.empty() ? "no run folder" : fmt::format("{} that cannot be shown", details.size())),
         ExitCode::failure, details);
   }
+  warn_of_packs(loaded);
   return loaded;
+}
+
+void warn_of_packs(const results::LoadedRuns& loaded) {
+  for (const std::string& warning : results::pack_warnings(loaded.runs)) {
+    log_warning("{}", warning);
+  }
 }
 
 ExitCode print_tables(const Options& options) {
@@ -84,6 +93,7 @@ ExitCode print_paper_tables(const Options& options) {
   const bool has_runs = options.roots != Options{}.roots || fs::exists(options.roots.front());
   const std::vector<fs::path> roots(options.roots.begin(), options.roots.end());
   const results::LoadedRuns loaded = has_runs ? results::load_runs(roots) : results::LoadedRuns{};
+  warn_of_packs(loaded);
   std::vector<results::Sheet> sheets;
   for (const results::Protocol protocol : options.shown_protocols("paper")) {
     std::vector<results::SeedGroup> groups;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "sweep/folder.hpp"
+#include "sweep/inputs.hpp"
 #include "sweep/select.hpp"
 #include "sweep/submission.hpp"
 #include "sweeps/commands.hpp"
@@ -18,8 +19,10 @@ constexpr std::chrono::seconds kPatience{300};
 ExitCode cancel(const SweepChoice& choice, const std::vector<std::string>& only) {
   const sweep::Sweep sweep = choice.read();
   const sweep::SweepFolder folder{sweep.folder};
+  const std::vector<const sweep::PlannedRun*> selected = sweep::select(sweep, only);
+  sweep::require_ids(sweep, selected, "nothing was cancelled");
   std::vector<std::string> runs;
-  for (const sweep::PlannedRun* run : sweep::select(sweep, only)) {
+  for (const sweep::PlannedRun* run : selected) {
     runs.push_back(run->id);
   }
   sweep::prepare_sweep_folder(folder);
@@ -31,9 +34,12 @@ ExitCode cancel(const SweepChoice& choice, const std::vector<std::string>& only)
   }
   const sweep::Slurm slurm(kPatience);
   const auto jobs = sweep::find_lost_answers(submissions, slurm);
-  const std::int64_t num_active =
-      sweep::cancel(folder, submissions, sweep::submitted_runs(submissions, jobs), runs, slurm);
+  const sweep::SubmittedRuns submitted = sweep::submitted_runs(submissions, jobs);
+  const std::int64_t num_active = sweep::cancel(folder, submissions, submitted, runs, slurm);
   fmt::print("cancelled {} run{}\n", num_active, num_active == 1 ? "" : "s");
+  if (const std::string others = sweep::strangers_text(sweep, sweep::to_queue(submitted)); !others.empty()) {
+    fmt::print("{}; scancel ends their jobs\n", others);
+  }
   return ExitCode::success;
 }
 

@@ -5,6 +5,9 @@
 #include "core/log.hpp"
 #include "results/publish.hpp"
 #include "sweep/collect.hpp"
+#include "sweep/inputs.hpp"
+#include "sweep/other_runs.hpp"
+#include "sweep/select.hpp"
 #include "sweeps/commands.hpp"
 
 namespace xtasc::sweeps {
@@ -28,6 +31,13 @@ ExitCode collect_runs(const CollectOptions& options) {
                                  : std::vector{options.protocol == "paper" ? Protocol::paper : Protocol::dataset};
   const auto checkpoint = options.checkpoint == "best" ? results::Checkpoint::best : results::Checkpoint::last;
   const sweep::Collected collected = sweep::collect(sweep, statuses, protocols, checkpoint);
+  const std::vector<const sweep::PlannedRun*> all = sweep::select(sweep, {});
+  for (const std::string& reason : sweep::reasons_without_id(all)) {
+    log_warning("{}", reason);
+  }
+  if (const std::string text = sweep::other_packs_text(sweep); !text.empty()) {
+    log_warning("{}", text);
+  }
   if (collected.num_done == 0) {
     std::vector<std::string> details;
     for (const results::LeftOutRun& run : collected.left_out) {
@@ -39,6 +49,9 @@ ExitCode collect_runs(const CollectOptions& options) {
   }
   results::publish(results::rendered(sweep.title, collected.sheets, collected.left_out), options.format, options.output,
                    collected.left_out);
+  for (const std::string& warning : collected.warnings) {
+    log_warning("{}", warning);
+  }
   if (collected.num_not_done > 0) {
     log_warning("{} of {} runs are not in the table: they are not done", collected.num_not_done, sweep.runs.size());
   }

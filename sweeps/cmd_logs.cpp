@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "core/signals.hpp"
+#include "sweep/inputs.hpp"
 #include "sweep/select.hpp"
 #include "sweep/state.hpp"
 #include "sweeps/commands.hpp"
@@ -58,6 +59,7 @@ Command add_logs(CLI::App& program) {
               throw Error(fmt::format("{} runs are like \"{}\": give the id of one", runs.size(), *pattern),
                           ExitCode::usage, names);
             }
+            sweep::require_ids(sweep, runs, "so there is no log to look for");
             const sweep::SweepFolder folder{sweep.folder};
             const auto log = sweep::status_of(folder, *runs.front()).folder / "log.txt";
             std::error_code ignored;

@@ -9,6 +9,7 @@
 
 #include "core/progress.hpp"
 #include "sweep/cost.hpp"
+#include "sweep/inputs.hpp"
 #include "sweep/select.hpp"
 #include "sweep/site.hpp"
 #include "sweep/state.hpp"
@@ -123,6 +124,9 @@ ExitCode plan(const PlanOptions& options) {
     lacks_rate = lacks_rate || total.sources.contains(sweep::CostSource::unknown);
     fmt::print("{}: {}\n{}{}{}\n", sweep.name, sweep.title, options.is_brief ? "" : text_table(cells),
                options.is_brief ? "" : "\n", total.text());
+    for (const std::string& reason : sweep::reasons_without_id(sweep::select(sweep, options.only))) {
+      fmt::print("no id yet: {}\n", reason);
+    }
   }
   if (options.files.size() > 1) {
     fmt::print("\nall, a run that several sweeps share counted once: {}\n", all.text());

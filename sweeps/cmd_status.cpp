@@ -8,7 +8,11 @@
 #include <cstdio>
 #include <memory>
 
+#include "core/log.hpp"
 #include "core/signals.hpp"
+#include "sweep/inputs.hpp"
+#include "sweep/other_runs.hpp"
+#include "sweep/select.hpp"
 #include "sweep/state.hpp"
 #include "sweeps/commands.hpp"
 #include "sweeps/text_table.hpp"
@@ -20,7 +24,8 @@ namespace {
 constexpr int kWatchSeconds = 30;
 
 std::string status_text(const sweep::Sweep& sweep) {
-  const auto statuses = sweep::statuses(sweep, queue_if_it_answers(sweep));
+  const sweep::Queue queue = queue_if_it_answers(sweep);
+  const auto statuses = sweep::statuses(sweep, queue);
   std::vector<std::vector<std::string>> cells = {{"run", "row", "seed", "state", "epoch", ""}};
   std::array<std::size_t, 7> counts{};
   for (std::size_t i = 0; i < statuses.size(); ++i) {
@@ -37,8 +42,15 @@ std::string status_text(const sweep::Sweep& sweep) {
                              sweep::name(static_cast<sweep::State>(state)));
     }
   }
-  return fmt::format("{}\n{} run{}: {}\nin {}\n", text_table(cells), statuses.size(), statuses.size() == 1 ? "" : "s",
-                     summary, sweep.folder.string());
+  std::string text = fmt::format("{}\n{} run{}: {}\nin {}\n", text_table(cells), statuses.size(),
+                                 statuses.size() == 1 ? "" : "s", summary, sweep.folder.string());
+  for (const std::string& remark : {sweep::other_packs_text(sweep), sweep::strangers_text(sweep, queue)}) {
+    text += remark.empty() ? "" : remark + "\n";
+  }
+  for (const std::string& reason : sweep::reasons_without_id(sweep::select(sweep, {}))) {
+    text += fmt::format("no id yet: {}\n", reason);
+  }
+  return text;
 }
 
 bool wait_seconds(int seconds) {
@@ -63,6 +75,9 @@ Command add_status(CLI::App& program) {
             const sweep::Sweep sweep = choice->read();
             if (*watch) {
               install_stop_handlers();
+            }
+            for (const auto& [path, edited] : sweep::edited_packs(sweep)) {
+              log_warning("{}", edited);
             }
             do {
               const bool clears = *watch && ::isatty(STDOUT_FILENO) == 1;

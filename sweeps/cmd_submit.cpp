@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "sweep/batch_script.hpp"
 #include "sweep/folder.hpp"
 #include "sweep/inputs.hpp"
+#include "sweep/other_runs.hpp"
 #include "sweep/select.hpp"
 #include "sweep/submission.hpp"
 #include "sweeps/commands.hpp"
@@ -114,11 +116,24 @@ sweep::SubmittedRuns ask_if_possible(const std::vector<sweep::Submission>& submi
 
 /// Refuses runs that cannot start; a file that is not here may be on the nodes, so that is only said.
 void check_inputs_of(const sweep::Sweep& sweep, const Choice& choice) {
-  const sweep::InputFaults faults = sweep::check_inputs(choice.runs);
+  sweep::InputFaults faults = sweep::check_inputs(choice.runs);
+  for (const auto& [path, text] : sweep::edited_packs(sweep)) {
+    const bool is_needed = std::any_of(choice.runs.begin(), choice.runs.end(),
+                                       [&path = path](const auto* run) { return run->config.data.pack == path; });
+    if (is_needed) {
+      faults.wrong.push_back(text);
+    } else {
+      log_warning("{}", text);
+    }
+  }
+  sweep::refuse(sweep, faults.wrong);
+  sweep::require_ids(sweep, choice.runs, "nothing was submitted");
   for (const std::string& fault : faults.absent) {
     log_warning("{}: submitted all the same, the nodes must have it", fault);
   }
-  sweep::refuse(sweep, faults.wrong);
+  if (const std::string text = sweep::other_packs_text(sweep); !text.empty()) {
+    log_warning("{}", text);
+  }
 }
 
 ExitCode print_dry_run(const sweep::Sweep& sweep, const sweep::Site& site, const SubmitOptions& options) {

@@ -172,7 +172,8 @@ std::vector<Field> run_fields(RunConfig& c) {
 
   list.section = "evaluate";
   list.integer("batch_size", c.evaluate.batch_size, 1,
-               "Batch of the `paper` protocol, whose depth errors depend on it; the same whatever the ranks.");
+               "Batch of the `paper` protocol, whose depth errors depend on it; the same whatever the ranks.")
+      .counts = predicts_depth;
   return std::move(list.fields);
 }
 
@@ -301,6 +302,15 @@ std::string to_toml(const RunConfig& config, bool documented) {
     text += fmt::format("{} = {}\n", field.key, field.print());
   }
   return text;
+}
+
+std::vector<KeyValue> all_keys(const RunConfig& config) {
+  RunConfig copy = config;
+  std::vector<KeyValue> keys;
+  for (const Field& field : run_fields(copy)) {
+    keys.push_back({field.section + "." + field.key, field.print()});
+  }
+  return keys;
 }
 
 std::vector<KeyValue> deciding_keys(const RunConfig& config) {

@@ -121,6 +121,9 @@ struct KeyValue {
   bool operator==(const KeyValue&) const = default;
 };
 
+/// Every key, in the order in which it is printed.
+[[nodiscard]] std::vector<KeyValue> all_keys(const RunConfig& config);
+
 /// The keys that decide a run's numbers and say something to this run, with their values: all but where files lie, how
 /// many threads compute, and what the system, the weighting method or the precision does not look at.
 [[nodiscard]] std::vector<KeyValue> deciding_keys(const RunConfig& config);

@@ -91,7 +91,9 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCo
   if (hooks.before_message) {
     hooks.before_message();
   }
-  print_error(program, *error);
+  const std::string speaker = hooks.speaker ? hooks.speaker() : "";
+  print_error(program,
+              speaker.empty() ? *error : Error(speaker + ": " + error->what(), error->code(), error->details()));
   const int exit_code = static_cast<int>(error->code());
   if (hooks.after_message) {
     hooks.after_message(exit_code);

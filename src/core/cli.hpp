@@ -13,6 +13,7 @@ namespace xtasc {
 
 /// What a program of several ranks does around an error message.
 struct ErrorHooks {
+  std::function<std::string()> speaker;              ///< who speaks, "rank 3 on n2"; empty: only one could
   std::function<void()> before_message;              ///< e.g. leaves the word to rank 0, where all ranks fail alike
   std::function<void(int exit_code)> after_message;  ///< e.g. ends the other ranks
 };

@@ -5,6 +5,8 @@
 #include <c10/cuda/CUDAStream.h>
 #endif
 
+#include <algorithm>
+
 #include "core/error.hpp"
 #include "core/huge_pages.hpp"
 #include "data/augment.hpp"
@@ -18,9 +20,43 @@ std::span<T> elements(const at::Tensor& tensor) {
   return {static_cast<T*>(tensor.mutable_data_ptr()), static_cast<std::size_t>(tensor.numel())};
 }
 
+std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
+  return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
+}
+
+/// Whether any depth is larger than 0.
+template <typename T>
+bool any_positive(const at::Tensor& depth) {
+  const auto values = elements<T>(depth);
+  return std::ranges::any_of(values, [](T value) { return value > T{0}; });
+}
+
+/// Adds what of the pack no Dataset with this label set read. \param read_data  whether images, labels and depth were
+void add_rest(pack::ContentDigest& digest, const pack::Reader& reader, pack::Split split, std::size_t label_set,
+              bool read_data) {
+  pack::add_names(digest, reader, split);
+  const std::size_t num_data_sets = pack::data_set_names(reader.schema()).size();
+  for (std::size_t data_set = 0; data_set < num_data_sets; ++data_set) {
+    const bool is_other_label_set = data_set != 0 && data_set != 1 + label_set && data_set + 1 != num_data_sets;
+    if (!read_data || is_other_label_set) {
+      pack::add_data_set(digest, reader, split, data_set);
+    }
+  }
+}
+
+void check_unchanged(const pack::ContentDigest& digest, const pack::Reader& reader) {
+  const std::string& header = reader.schema().content_digest;
+  const std::string found = digest.hex(reader.schema());
+  check(found == header,
+        "{}: its header has the content digest {}, what it holds gives {}: it was changed after it was packed, and is "
+        "not the data that its digest names; pack it again, or put the unchanged file back",
+        reader.path().string(), header, found);
+}
+
 }  // namespace
 
-Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t label_set, at::Device device)
+Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t label_set, at::Device device,
+                 pack::ContentDigest* digest)
     : size_(reader.size(split)) {
   const pack::Schema& schema = reader.schema();
   check(size_ > 0, "{}: split {} is empty", reader.path().string(), pack::split_name(split));
@@ -40,6 +76,14 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
   } else {
     reader.read_depth(split, 0, size_, elements<float>(depth));
   }
+  if (digest != nullptr) {
+    digest->add(split, 0, bytes_of(image));
+    digest->add(split, 1 + label_set, bytes_of(label));
+    digest->add(split, 1 + schema.label_sets.size(), bytes_of(depth));
+  }
+  has_labels_ = std::ranges::any_of(elements<std::uint8_t>(label),
+                                    [](std::uint8_t value) { return value != pack::kIgnoreLabel; });
+  has_depth_ = depth_is_uint16 ? any_positive<std::uint16_t>(depth) : any_positive<float>(depth);
   image_ = image.to(device);
   label_ = label.to(device);
   depth_ = depth.to(device);
@@ -105,6 +149,27 @@ Batch Dataset::gather(const std::vector<SampleView>& views) const {
 #else
   fail("this build has no CUDA: data on {} cannot be augmented", image_.device().str());
 #endif
+}
+
+Splits read_splits(const pack::Reader& reader, std::size_t label_set, at::Device device) {
+  pack::ContentDigest digest(reader.schema());
+  Splits splits = {Dataset(reader, pack::Split::train, label_set, device, &digest),
+                   Dataset(reader, pack::Split::val, label_set, device, &digest)};
+  for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
+    add_rest(digest, reader, split, label_set, /*read_data=*/true);
+  }
+  check_unchanged(digest, reader);
+  return splits;
+}
+
+Dataset read_split(const pack::Reader& reader, pack::Split split, std::size_t label_set, at::Device device) {
+  pack::ContentDigest digest(reader.schema());
+  Dataset dataset(reader, split, label_set, device, &digest);
+  for (const pack::Split each : {pack::Split::train, pack::Split::val}) {
+    add_rest(digest, reader, each, label_set, /*read_data=*/each == split);
+  }
+  check_unchanged(digest, reader);
+  return dataset;
 }
 
 Batch draw_batch(const Dataset& train, std::span<const std::int64_t> samples, const AugmentationOptions& options,

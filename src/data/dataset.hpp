@@ -9,6 +9,7 @@
 
 #include "data/augment_element.hpp"
 #include "data/sampler.hpp"
+#include "pack/digest.hpp"
 #include "pack/reader.hpp"
 
 namespace xtasc::data {
@@ -24,14 +25,19 @@ struct Batch {
 /// there.
 class Dataset {
  public:
-  /// Reads the whole split. \param label_set  index into the schema's label sets
+  /// Reads the whole split. \param label_set  index into the schema's label sets \param digest  sees every byte that
+  /// was read; may be null
   /// \throws Error naming pack and samples when a checksum is wrong, or when the split is empty.
-  Dataset(const pack::Reader& reader, pack::Split split, std::size_t label_set, at::Device device);
+  Dataset(const pack::Reader& reader, pack::Split split, std::size_t label_set, at::Device device,
+          pack::ContentDigest* digest = nullptr);
 
   [[nodiscard]] std::int64_t size() const { return size_; }
   [[nodiscard]] std::int64_t height() const { return store_.height; }
   [[nodiscard]] std::int64_t width() const { return store_.width; }
   [[nodiscard]] at::Device device() const { return image_.device(); }
+  /// Whether any pixel has a label, any pixel a depth.
+  [[nodiscard]] bool has_labels() const { return has_labels_; }
+  [[nodiscard]] bool has_depth() const { return has_depth_; }
 
   /// The samples with their augmentations; as many of one as of the other.
   [[nodiscard]] Batch batch(std::span<const std::int64_t> samples, std::span<const Augmentation> augmentations) const;
@@ -42,11 +48,25 @@ class Dataset {
   [[nodiscard]] Batch gather(const std::vector<SampleView>& views) const;
 
   std::int64_t size_ = 0;
+  bool has_labels_ = false, has_depth_ = false;
   bool depth_is_metric_ = false;
   double depth_scale_ = 1.0;
   at::Tensor image_, label_, depth_;
   SampleStore store_{};
 };
+
+/// Both splits of a pack.
+struct Splits {
+  Dataset train, val;
+};
+
+/// Reads both splits and compares what they hold with the digest in the pack's header, which names the run.
+/// \throws Error as Dataset does; also when the pack was changed after it was made.
+[[nodiscard]] Splits read_splits(const pack::Reader& reader, std::size_t label_set, at::Device device);
+
+/// Reads one split; of the other no more than the digest needs. \throws Error as read_splits does
+[[nodiscard]] Dataset read_split(const pack::Reader& reader, pack::Split split, std::size_t label_set,
+                                 at::Device device);
 
 /// The samples as an epoch augments them: a function of (seed, epoch, sample).
 [[nodiscard]] Batch draw_batch(const Dataset& train, std::span<const std::int64_t> samples,

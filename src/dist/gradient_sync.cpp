@@ -43,8 +43,8 @@ struct GradientSync::Watch {
 };
 
 GradientSync::GradientSync(Communicator& communicator, const std::vector<at::Tensor>& flat_gradients,
-                           std::int64_t bucket_bytes)
-    : communicator_(communicator) {
+                           std::int64_t bucket_bytes, Inspect inspect)
+    : communicator_(communicator), inspect_(std::move(inspect)) {
   for (const at::Tensor& flat : flat_gradients) {
     const std::int64_t bucket =
         std::max<std::int64_t>(1, bucket_bytes / static_cast<std::int64_t>(flat.element_size()));
@@ -97,21 +97,31 @@ void GradientSync::expect_backward() {
 
 void GradientSync::start_ready_buckets() {
   while (watch_->next < buckets_.size() && watch_->num_missing[watch_->next] == 0) {
-    communicator_.start_sum(buckets_[watch_->next]);
+    start(buckets_[watch_->next]);
     ++watch_->next;
   }
+}
+
+void GradientSync::start(const at::Tensor& bucket) {
+  if (inspect_) {
+    inspect_(bucket);
+  }
+  communicator_.start_sum(bucket);
 }
 
 void GradientSync::reduce() {
   if (!watch_ || !watch_->is_expecting) {
     num_early_ = 0;
+    if (inspect_) {
+      std::ranges::for_each(buckets_, inspect_);
+    }
     communicator_.sum_all(buckets_);
     return;
   }
   watch_->is_expecting = false;
   num_early_ = watch_->next;
   for (; watch_->next < buckets_.size(); ++watch_->next) {  // parameters that this backward did not reach
-    communicator_.start_sum(buckets_[watch_->next]);
+    start(buckets_[watch_->next]);
   }
   communicator_.join();
 }

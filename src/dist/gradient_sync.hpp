@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -14,8 +15,12 @@ namespace xtasc::dist {
 class GradientSync {
  public:
   /// \param flat_gradients  1-D dense buffers; kept as views
-  /// \param bucket_bytes    size of one message, > 0
-  GradientSync(Communicator& communicator, const std::vector<at::Tensor>& flat_gradients, std::int64_t bucket_bytes);
+  /// Sees each piece of a rank's own gradients before it is summed.
+  using Inspect = std::function<void(const at::Tensor&)>;
+
+  /// \param bucket_bytes    size of one message, > 0 \param inspect  may be empty
+  GradientSync(Communicator& communicator, const std::vector<at::Tensor>& flat_gradients, std::int64_t bucket_bytes,
+               Inspect inspect = {});
   ~GradientSync();
   GradientSync(const GradientSync&) = delete;
   GradientSync& operator=(const GradientSync&) = delete;
@@ -37,9 +42,11 @@ class GradientSync {
  private:
   struct Watch;
   void start_ready_buckets();
+  void start(const at::Tensor& bucket);
 
   Communicator& communicator_;
   std::vector<at::Tensor> buckets_;
+  Inspect inspect_;
   std::unique_ptr<Watch> watch_;
   std::size_t num_early_ = 0;
 };

@@ -80,6 +80,37 @@ void write_all(int fd, std::span<const std::byte> bytes, const fs::path& path) {
   }
 }
 
+/// The whole of a file that was just opened, or was not.
+std::string read_all(const Descriptor& fd, const fs::path& path) {
+  if (!fd.is_open()) {
+    fail_on("read", path, errno);
+  }
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) {
+    fail_on("read", path, errno);
+  }
+  // One more than there should be, to see the end without growing.
+  std::string content(static_cast<std::size_t>(std::max<off_t>(status.st_size, 0)) + 1, '\0');
+  std::size_t filled = 0;
+  while (true) {
+    if (filled == content.size()) {
+      content.resize(content.size() + 4096);  // also for files that report no size, as in /proc
+    }
+    const ssize_t got = ::read(fd.get(), content.data() + filled, content.size() - filled);
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      fail_on("read", path, errno);
+    }
+    if (got == 0) {
+      content.resize(filled);
+      return content;
+    }
+    filled += static_cast<std::size_t>(got);
+  }
+}
+
 /// A writer is dead when no process has its number and nobody holds the file's lock (the number may be another host's).
 bool writer_is_dead(const fs::path& temporary, pid_t pid) {
   if (::kill(pid, 0) == 0 || errno != ESRCH) {
@@ -159,34 +190,11 @@ void write_file_atomically(const fs::path& path, std::string_view text) {
 }
 
 std::string read_file(const fs::path& path) {
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.is_open()) {
-    fail_on("read", path, errno);
-  }
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) {
-    fail_on("read", path, errno);
-  }
-  // One more than there should be, to see the end without growing.
-  std::string content(static_cast<std::size_t>(std::max<off_t>(status.st_size, 0)) + 1, '\0');
-  std::size_t filled = 0;
-  while (true) {
-    if (filled == content.size()) {
-      content.resize(content.size() + 4096);  // also for files that report no size, as in /proc
-    }
-    const ssize_t got = ::read(fd.get(), content.data() + filled, content.size() - filled);
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      fail_on("read", path, errno);
-    }
-    if (got == 0) {
-      content.resize(filled);
-      return content;
-    }
-    filled += static_cast<std::size_t>(got);
-  }
+  return read_all(Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), path);
+}
+
+std::string read_file_at(int folder, const std::string& name, const fs::path& path) {
+  return read_all(Descriptor(::openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC)), path);
 }
 
 void sync_folder(const fs::path& folder) {

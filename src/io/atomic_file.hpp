@@ -17,6 +17,10 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 /// The whole file. \throws Error with the path and the system's reason.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path);
 
+/// The whole file `name` in the folder that the descriptor `folder` is open on, whatever its path leads to by now.
+/// \param path  for the message
+[[nodiscard]] std::string read_file_at(int folder, const std::string& name, const std::filesystem::path& path);
+
 /// Makes a folder's entries durable (fsync of the folder).
 void sync_folder(const std::filesystem::path& folder);
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -30,5 +31,9 @@ class Digest {
 /// XXH3-128 of `bytes` as 32 hexadecimal digits.
 [[nodiscard]] std::string digest_hex(std::span<const std::byte> bytes);
 [[nodiscard]] std::string digest_hex(std::string_view text);
+/// Whether a text is one: 32 lower-case hexadecimal digits.
+[[nodiscard]] bool is_digest(std::string_view text);
+/// Of a file's bytes, however large it is. \throws Error with the path and the system's reason
+[[nodiscard]] std::string file_digest(const std::filesystem::path& path);
 
 }  // namespace xtasc::io

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -47,6 +48,18 @@ class ContentDigest {
   std::array<std::deque<io::Digest>, 2> samples_;
   std::array<io::Digest, 2> names_;
 };
+
+class Reader;
+
+/// Adds the names of a split, or a whole data set of it, read from the pack a little at a time.
+/// \param data_set  an index into data_set_names(schema) \throws Error when a sample's checksum is wrong
+void add_names(ContentDigest& digest, const Reader& reader, Split split);
+void add_data_set(ContentDigest& digest, const Reader& reader, Split split, std::size_t data_set);
+
+/// Reads a whole pack and gives the digest of what it holds: the header's content_digest, unless somebody changed the
+/// pack after it was made. \throws Error when the file is no pack or a sample's checksum is wrong
+[[nodiscard]] std::string content_digest(const Reader& reader);
+[[nodiscard]] std::string content_digest(const std::filesystem::path& path);
 
 /// What is wrong with a label map: the first value that is neither a class nor kIgnoreLabel, and where.
 [[nodiscard]] std::optional<std::string> label_fault(const Schema& schema, std::size_t label_set,

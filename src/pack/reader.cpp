@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "io/checksum.hpp"
 #include "io/hdf5.hpp"
 #include "io/hdf5_samples.hpp"
 #include "io/hdf5_storage.hpp"
@@ -83,6 +84,8 @@ Schema read_attributes(hid_t root, const std::string& where) {
     schema.orientation = io::read_string_attribute(root, "orientation", where);
   }
   schema.content_digest = io::read_string_attribute(root, "content_digest", where);
+  check(io::is_digest(schema.content_digest), "{}: content_digest is \"{}\", 32 hexadecimal digits are expected", where,
+        schema.content_digest);
   return schema;
 }
 

@@ -70,7 +70,7 @@ Scores mean_scores(const SeedGroup& group) {
 const SeedGroup* baseline_of(const SeedGroup& group, const std::vector<SeedGroup>& groups) {
   const auto terms = [](const SeedGroup& of) {
     const config::ModelSection& model = of.first().config.model;
-    return std::tie(model.encoder, model.encoder_weights, model.decoder_width, of.first().last.epoch);
+    return std::tuple(model.encoder, weights_of(model), model.decoder_width, of.first().last.epoch);
   };
   std::vector<const SeedGroup*> candidates;
   for (const SeedGroup& other : groups) {
@@ -82,7 +82,7 @@ const SeedGroup* baseline_of(const SeedGroup& group, const std::vector<SeedGroup
   const std::vector<Alike> preferences = {
       [](const RunSummary& a, const RunSummary& b) { return a.config.run.precision == b.config.run.precision; },
       [](const RunSummary& a, const RunSummary& b) { return a.config.train.batch_size == b.config.train.batch_size; },
-      [](const RunSummary& a, const RunSummary& b) { return a.folder.parent_path() == b.folder.parent_path(); }};
+      [](const RunSummary& a, const RunSummary& b) { return are_side_by_side(a, b); }};
   for (const Alike& alike : preferences) {
     std::vector<const SeedGroup*> kept;
     std::ranges::copy_if(candidates, std::back_inserter(kept),
@@ -96,9 +96,9 @@ const SeedGroup* baseline_of(const SeedGroup& group, const std::vector<SeedGroup
 
 ConfigValues group_identity(const RunSummary& run) {
   ConfigValues identity = identity_values(run.config);
-  for (const char* key : {"run.seed", "data.pack"}) {  // the pack's digest says more than its path
-    identity.erase(key);
-  }
+  identity.erase("run.seed");
+  identity.erase(std::string(kPackDigestKey));  // rows of one table are of one pack
+  identity[std::string(kWeightsDigestKey)] = weights_of(run.config.model);
   return identity;
 }
 

@@ -44,8 +44,7 @@ struct SeedGroup {
 /// Empty where no run has the key.
 [[nodiscard]] std::string value_of(const SeedGroup& group, const std::string& key);
 
-/// The keys that decide the numbers of the group's runs, but for the seed and the pack's path: what `aggregate` groups
-/// by.
+/// The keys that decide the numbers of the group's runs, but for the seed and the pack: what `aggregate` groups by.
 [[nodiscard]] ConfigValues group_identity(const RunSummary& run);
 
 /// A metric, or "delta_m", of the seeds that both groups have, in the order of the seeds: what a paired test wants.

@@ -68,21 +68,44 @@ std::string caption_of(std::span<const SeedGroup> groups, Protocol protocol) {
 }  // namespace
 
 std::set<std::string> keys_that_tell_apart(std::span<const SeedGroup> groups, const std::vector<LabelColumn>& labels) {
-  std::map<std::vector<std::string>, std::vector<ConfigValues>> by_labels;
+  // A key that says nothing to one of two nets stands in its config all the same: at its default it tells nothing
+  // apart.
+  struct Values {
+    ConfigValues deciding, all;
+    [[nodiscard]] const std::string& of(const std::string& key) const {
+      const auto found = deciding.find(key);
+      return found == deciding.end() ? all.at(key) : found->second;
+    }
+  };
+  std::map<std::vector<std::string>, std::vector<Values>> by_labels;
   for (const LabelledRow& row : labelled(groups, labels)) {
-    by_labels[row.labels].push_back(group_identity(row.group->first()));
+    const RunSummary& run = row.group->first();
+    by_labels[row.labels].push_back({group_identity(run), config_values(run.config)});
   }
   std::set<std::string> keys;
-  for (const auto& [same_labels, identities] : by_labels) {
-    for (const ConfigValues& identity : identities) {
-      for (const ConfigValues& other : identities) {
-        for (const auto& [key, value] : other) {
-          const auto found = identity.find(key);
-          if (found == identity.end() || found->second != value) {
+  for (const auto& [same_labels, alike] : by_labels) {
+    for (const Values& one : alike) {
+      for (const Values& other : alike) {
+        for (const auto& [key, value] : other.deciding) {
+          if (one.of(key) != value) {
             keys.insert(key);
           }
         }
       }
+    }
+  }
+  const std::string digest(kWeightsDigestKey);
+  if (keys.contains(digest)) {  // a file's name tells a reader more, where it tells all
+    std::map<std::string, std::set<std::string>> digests_by_name;
+    for (const SeedGroup& group : groups) {
+      const config::ModelSection& model = group.first().config.model;
+      digests_by_name[model.encoder_weights].insert(weights_of(model));
+    }
+    const bool names_tell_all =
+        std::ranges::all_of(digests_by_name, [](const auto& entry) { return entry.second.size() == 1; });
+    keys.insert("model.encoder_weights");
+    if (names_tell_all) {
+      keys.erase(digest);
     }
   }
   return keys;

@@ -6,9 +6,9 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <sstream>
 #include <string>
 
+#include "core/error.hpp"
 #include "core/log.hpp"
 
 namespace xtasc::results {
@@ -18,12 +18,11 @@ namespace {
 /// What stays the same along an axis: the keys that decide a group's numbers, without those that begin with one of
 /// `prefixes`.
 std::string family_of(const SeedGroup& group, const std::vector<std::string>& prefixes) {
-  std::istringstream lines(config::identity_text(group.first().config));
   std::string text;
-  for (std::string line; std::getline(lines, line);) {
+  for (const auto& [key, value] : group_identity(group.first())) {
     const bool is_left_out =
-        std::ranges::any_of(prefixes, [&line](const std::string& prefix) { return line.starts_with(prefix); });
-    text += is_left_out ? "" : line + "\n";
+        std::ranges::any_of(prefixes, [&key = key](const std::string& prefix) { return key.starts_with(prefix); });
+    text += is_left_out ? "" : fmt::format("{} = {}\n", key, value);
   }
   return text;
 }
@@ -81,7 +80,7 @@ std::vector<SeedGroup> along_lambda(std::span<const SeedGroup> groups) {
       [](const SeedGroup& group, const SeedGroup& other) {
         const config::ModelSection& a = group.first().config.model;
         const config::ModelSection& b = other.first().config.model;
-        return a.encoder == b.encoder && a.encoder_weights == b.encoder_weights && a.decoder_width == b.decoder_width;
+        return a.encoder == b.encoder && weights_of(a) == weights_of(b) && a.decoder_width == b.decoder_width;
       });
 }
 

@@ -29,6 +29,10 @@ ConfigValues identity_values(const config::RunConfig& config) {
   return values;
 }
 
+const std::string& weights_of(const config::ModelSection& model) {
+  return model.encoder_weights_digest.empty() ? model.encoder_weights : model.encoder_weights_digest;
+}
+
 std::string full_key(std::string_view given) {
   std::vector<std::string> all;
   std::vector<std::string> short_names;

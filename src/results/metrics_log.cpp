@@ -4,14 +4,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <string_view>
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/log.hpp"
 #include "io/atomic_file.hpp"
+#include "io/checksum.hpp"
 #include "results/json_fields.hpp"
+#include "results/run_folder.hpp"
 
 namespace xtasc::results {
 
@@ -34,25 +36,15 @@ class LogFile {
   LogFile(const LogFile&) = delete;
   LogFile& operator=(const LogFile&) = delete;
 
-  /// Bytes up to and with the last newline: a line that a killed run left torn does not count.
-  [[nodiscard]] off_t size_of_whole_lines() const {
-    std::array<char, 4096> buffer{};
-    off_t end = size();
-    while (end > 0) {
-      const off_t begin = end > static_cast<off_t>(buffer.size()) ? end - static_cast<off_t>(buffer.size()) : 0;
-      const ssize_t count = ::pread(descriptor_, buffer.data(), static_cast<std::size_t>(end - begin), begin);
-      require(count == end - begin, "read");
-      const std::string_view text(buffer.data(), static_cast<std::size_t>(count));
-      if (const std::size_t newline = text.rfind('\n'); newline != std::string_view::npos) {
-        return begin + static_cast<off_t>(newline) + 1;
-      }
-      end = begin;
-    }
-    return 0;
+  /// Whether the file begins with `text`, whatever lies behind it.
+  [[nodiscard]] bool content_is(std::string_view text) const {
+    std::string found(text.size(), '\0');
+    return size() >= static_cast<off_t>(text.size()) &&
+           ::pread(descriptor_, found.data(), found.size(), 0) == static_cast<ssize_t>(found.size()) && found == text;
   }
 
-  /// Writes `line` at `offset`, cuts what lay behind it, makes it durable. On failure the file ends at `offset` again,
-  /// so that the next line does not run into half of this one.
+  /// Writes `line`, one or more, at `offset`, cuts what lay behind it, makes it durable. On failure the file ends at
+  /// `offset` again, so that the next line does not run into half of this one.
   void write_at(off_t offset, std::string_view line) {
     if (size() > offset) {
       require(::ftruncate(descriptor_, offset) == 0, "cut the torn last line of");
@@ -116,13 +108,45 @@ Json to_json(const EpochRecord& record) {
               {"seconds", json_fields::object(record.seconds)}};
 }
 
+constexpr std::string_view kDigestField = ",\"digest\":\"";
+constexpr std::size_t kDigestDigits = 16;
+
+std::string digest_of(std::string_view line) {
+  return io::digest_hex(line).substr(0, kDigestDigits);
+}
+
+/// The line without its digest, and the digest; that is empty where the line ends in none.
+std::pair<std::string, std::string> split_digest(const std::string& line) {
+  const std::size_t length = kDigestField.size() + kDigestDigits + 2;  // ,"digest":"0123456789abcdef"}
+  if (line.size() <= length || line.compare(line.size() - length, kDigestField.size(), kDigestField) != 0 ||
+      !line.ends_with("\"}")) {
+    return {line, ""};
+  }
+  return {line.substr(0, line.size() - length) + "}", line.substr(line.size() - kDigestDigits - 2, kDigestDigits)};
+}
+
+EpochRecord record_of(const std::string& line, Digests digests) {
+  const auto [content, digest] = split_digest(line);
+  check(digests == Digests::optional || !digest.empty(), "the line lacks its digest: it was changed after the run");
+  check(digest.empty() || digest == digest_of(content),
+        "the line's digest is {}, its content gives {}: it was changed after the run wrote it", digest,
+        digest_of(content));
+  return from_json_line(content);
+}
+
 }  // namespace
 
 std::string to_json_line(const EpochRecord& record) {
-  return to_json(record).dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string line = to_json(record).dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string digest = digest_of(line);
+  line.pop_back();
+  return fmt::format("{}{}{}\"}}", line, kDigestField, digest);
 }
 
 EpochRecord from_json_line(const std::string& line) {
+  if (const auto [content, digest] = split_digest(line); !digest.empty()) {
+    return record_of(line, Digests::needed);
+  }
   const Json json = json_fields::parse(line);
   EpochRecord record;
   record.epoch = json_fields::get<std::int64_t>(json, "epoch");
@@ -150,7 +174,7 @@ EpochRecord from_json_line(const std::string& line) {
   return record;
 }
 
-std::vector<EpochRecord> read_metrics(const std::filesystem::path& path) {
+std::vector<EpochRecord> read_metrics(const std::filesystem::path& path, Digests digests) {
   const std::string text = io::read_file(path);
   std::vector<EpochRecord> records;
   std::size_t line_number = 0;
@@ -159,7 +183,7 @@ std::vector<EpochRecord> read_metrics(const std::filesystem::path& path) {
     ++line_number;
     EpochRecord record;
     try {
-      record = from_json_line(text.substr(begin, end - begin));
+      record = record_of(text.substr(begin, end - begin), digests);
     } catch (const Error& error) {
       fail("{}:{}: {}", path.string(), line_number, error.what());
     }
@@ -172,26 +196,62 @@ std::vector<EpochRecord> read_metrics(const std::filesystem::path& path) {
   return records;
 }
 
-void truncate_metrics(const std::filesystem::path& path, std::int64_t last_epoch) {
-  if (!std::filesystem::exists(path)) {
+void MetricsLog::restore(std::string history) {
+  history_ = std::move(history);
+  num_written_ = history_.size();
+  std::error_code ignored;
+  const bool is_there = std::filesystem::exists(path_, ignored);
+  if (!is_there && history_.empty()) {
     return;
   }
-  std::string text;
-  for (const EpochRecord& record : read_metrics(path)) {
-    if (record.epoch <= last_epoch) {
-      text += to_json_line(record) + '\n';
+  std::string found;
+  std::string fault = "it is missing";
+  if (is_there) {
+    try {
+      found = io::read_file(path_);
+      fault = history_.starts_with(found) ? "it lacks epochs that the checkpoint has"
+                                          : "it does not begin with the epochs of the checkpoint";
+    } catch (const Error& error) {
+      fault = error.what();
     }
   }
-  io::write_file_atomically(path, std::string_view(text));
+  if (is_there && found == history_) {
+    return;
+  }
+  if (!is_there || !found.starts_with(history_)) {
+    const bool holds_more = is_there && !history_.starts_with(found);
+    const std::string aside = holds_more ? fmt::format(" (it is {} now)", set_aside(path_).filename().string()) : "";
+    log_warning("{}: {}{}: written anew from the checkpoint", path_.string(), fault, aside);
+  }
+  io::write_file_atomically(path_, std::string_view(history_));
 }
 
-void append_metrics(const std::filesystem::path& path, const EpochRecord& record) {
-  LogFile file(path);
-  const off_t end = file.size_of_whole_lines();
-  file.write_at(end, to_json_line(record) + '\n');
-  file.close();
-  if (end == 0) {
-    io::sync_folder(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."));
+void MetricsLog::write_missing() {
+  LogFile file(path_);
+  if (file.content_is(std::string_view(history_).substr(0, num_written_))) {
+    file.write_at(static_cast<off_t>(num_written_), std::string_view(history_).substr(num_written_));
+    file.close();
+    if (num_written_ == 0) {
+      io::sync_folder(path_.has_parent_path() ? path_.parent_path() : std::filesystem::path("."));
+    }
+  } else {  // somebody changed or removed it beside us
+    io::write_file_atomically(path_, std::string_view(history_));
+  }
+  num_written_ = history_.size();
+}
+
+void MetricsLog::append(const EpochRecord& record) {
+  history_ += to_json_line(record) + '\n';
+  try {
+    write_missing();
+  } catch (const Error& error) {
+    log_warning("{}; the run goes on, and it is tried again after the next epoch", error.what());
+  }
+}
+
+void MetricsLog::require_written() {
+  if (num_written_ < history_.size()) {
+    write_missing();
   }
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace xtasc::results {
@@ -33,19 +34,45 @@ struct EpochRecord {
   std::map<std::string, double> seconds;  ///< by phase: train, evaluate, checkpoint
 };
 
-/// One JSON object on one line, numbers with all their digits; NaN is written as null.
+/// One JSON object on one line, numbers with all their digits; NaN is written as null. Its last field, "digest", is
+/// over the line as it would be without it.
 [[nodiscard]] std::string to_json_line(const EpochRecord& record);
-/// \throws Error naming what is missing or of the wrong type.
+/// \throws Error naming what is missing or of the wrong type, or saying that the line is not what was written. A line
+/// without a digest, of a version that wrote none, is taken as it is.
 [[nodiscard]] EpochRecord from_json_line(const std::string& line);
+
+/// Whether lines may lack their digest, as those of versions that wrote none do.
+enum class Digests { needed, optional };
 
 /// Reads metrics.jsonl; a torn last line (a killed run: no newline at its end) is left out. An epoch that comes again
 /// replaces the first one and all that followed it. \throws Error for any other bad line, with its number.
-[[nodiscard]] std::vector<EpochRecord> read_metrics(const std::filesystem::path& path);
-/// Rewrites metrics.jsonl atomically with the records of epochs <= last_epoch: what a resumed run starts from.
-/// No file, no work: the run was stopped before its first epoch ended.
-void truncate_metrics(const std::filesystem::path& path, std::int64_t last_epoch);
-/// Appends one line and makes it durable; a torn line before it is cut off. \throws Error with the path and the
-/// system's reason, the file then being as it was: the run may go on and try again with the next epoch.
-void append_metrics(const std::filesystem::path& path, const EpochRecord& record);
+[[nodiscard]] std::vector<EpochRecord> read_metrics(const std::filesystem::path& path,
+                                                    Digests digests = Digests::optional);
+
+/// A run's metrics.jsonl while the run goes on. The whole history is kept here as well: it goes into every checkpoint,
+/// and a file that was damaged, or could not be written for a while, is made whole again from it.
+class MetricsLog {
+ public:
+  explicit MetricsLog(std::filesystem::path path) : path_(std::move(path)) {}
+
+  /// Begins with the history of a checkpoint. A file that goes on from there is cut back to it: those epochs come
+  /// again. Any other is set aside and written anew, with one line in the log.
+  /// \throws Error when the file cannot be written
+  void restore(std::string history);
+  /// Adds an epoch and makes it durable. Where that fails, the log says so, and it is tried again with the next one.
+  void append(const EpochRecord& record);
+  /// \throws Error with the path and the system's reason while the file lacks an epoch
+  void require_written();
+
+  /// All lines so far.
+  [[nodiscard]] const std::string& history() const { return history_; }
+
+ private:
+  void write_missing();
+
+  std::filesystem::path path_;
+  std::string history_;
+  std::size_t num_written_ = 0;  ///< bytes of the history that the file holds
+};
 
 }  // namespace xtasc::results

@@ -16,9 +16,9 @@ namespace {
 using config::System;
 
 /// Keys that say where and how a run computed, or that a row looks at by itself.
-constexpr std::array<const char*, 7> kNotCompared = {
-    "run.seed",         "run.device",           "data.pack", "data.label_set", "train.deterministic",
-    "train.bucket_mib", "model.encoder_weights"};
+constexpr std::array<const char*, 6> kNotCompared = {
+    "run.seed",       "run.device",          "data.pack_digest",
+    "data.label_set", "train.deterministic", "model.encoder_weights_digest"};
 
 ConfigValues compared(const config::RunConfig& config) {
   ConfigValues values = identity_values(config);

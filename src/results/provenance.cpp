@@ -3,7 +3,9 @@
 #include <array>
 #include <cstdlib>
 #include <ctime>
+#include <set>
 #include <string_view>
+#include <utility>
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
@@ -37,6 +39,50 @@ std::map<std::string, std::string> named_texts(const Json& json, const std::stri
   return result;
 }
 
+/// The field `key`, or `absent` in a file of a version that had none.
+template <typename T>
+T get_or(const Json& json, const std::string& key, T absent) {
+  return json.contains(key) ? json_fields::get<T>(json, key) : std::move(absent);
+}
+
+Json to_json(const Start& start) {
+  return Json{{"time", start.time},
+              {"version", start.version},
+              {"commit", start.commit},
+              {"diff_hash", start.diff_hash},
+              {"build_type", start.build_type},
+              {"compiler", start.compiler},
+              {"libraries", start.libraries},
+              {"hosts", start.hosts},
+              {"devices", start.devices},
+              {"world_size", start.world_size},
+              {"pack_path", start.pack_path},
+              {"command_line", start.command_line},
+              {"epoch", start.epoch},
+              {"step", start.step}};
+}
+
+Start start_from_json(const Json& json) {
+  using json_fields::get;
+  check(json.is_object(), "the field \"starts\" holds {}, objects are needed", json.type_name());
+  Start start;
+  start.time = get<std::string>(json, "time");
+  start.version = get<std::string>(json, "version");
+  start.commit = get<std::string>(json, "commit");
+  start.diff_hash = get<std::string>(json, "diff_hash");
+  start.build_type = get<std::string>(json, "build_type");
+  start.compiler = get<std::string>(json, "compiler");
+  start.libraries = named_texts(json, "libraries");
+  start.hosts = texts(json, "hosts");
+  start.devices = texts(json, "devices");
+  start.world_size = get<int>(json, "world_size");
+  start.pack_path = get<std::string>(json, "pack_path");
+  start.command_line = texts(json, "command_line");
+  start.epoch = get<std::int64_t>(json, "epoch");
+  start.step = get<std::int64_t>(json, "step");
+  return start;
+}
+
 Provenance from_json(const Json& json) {
   using json_fields::get;
   Provenance result;
@@ -63,12 +109,77 @@ Provenance from_json(const Json& json) {
   result.finished = get<std::string>(json, "finished");
   result.resumed = texts(json, "resumed");
   result.num_parameters = get<std::int64_t>(json, "num_parameters");
+  result.pack_bytes = get_or<std::int64_t>(json, "pack_bytes", 0);
+  result.pack_modified = get_or<std::int64_t>(json, "pack_modified", 0);
+  if (json.contains("starts")) {
+    const Json& starts = json_fields::field(json, "starts");
+    check(starts.is_array(), "the field \"starts\" is {}, an array is needed", starts.type_name());
+    for (const Json& start : starts) {
+      result.starts.push_back(start_from_json(start));
+    }
+  }
   return result;
+}
+
+std::string build_text(const Start& start) {
+  return fmt::format("{} ({}{})", start.version, start.commit.substr(0, 12),
+                     start.diff_hash.empty() ? "" : ", changed: " + start.diff_hash.substr(0, 8));
+}
+
+std::string joined(const std::map<std::string, std::string>& values) {
+  std::vector<std::string> parts;
+  for (const auto& [name, value] : values) {
+    parts.push_back(name + " " + value);
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
 }
 
 }  // namespace
 
+Start start_of(const Provenance& provenance) {
+  return {.time = provenance.started,
+          .version = provenance.version,
+          .commit = provenance.commit,
+          .diff_hash = provenance.diff_hash,
+          .build_type = provenance.build_type,
+          .compiler = provenance.compiler,
+          .libraries = provenance.libraries,
+          .hosts = provenance.hosts,
+          .devices = provenance.devices,
+          .world_size = provenance.world_size,
+          .pack_path = provenance.pack_path,
+          .command_line = provenance.command_line};
+}
+
+std::string difference_of_last_starts(const Provenance& provenance) {
+  const std::size_t count = provenance.starts.size();
+  if (count < 2) {
+    return {};
+  }
+  const Start& before = provenance.starts[count - 2];
+  const Start& now = provenance.starts[count - 1];
+  std::vector<std::string> differences;
+  const auto compare = [&](const std::string& what, const std::string& a, const std::string& b) {
+    if (a != b) {
+      differences.push_back(fmt::format("{} {} instead of {}", what, b, a));
+    }
+  };
+  compare("version", build_text(before), build_text(now));
+  compare("compiler", before.compiler, now.compiler);
+  compare("libraries", joined(before.libraries), joined(now.libraries));
+  compare("ranks", std::to_string(before.world_size), std::to_string(now.world_size));
+  const auto distinct = [](const std::vector<std::string>& devices) {
+    return fmt::format("{}", fmt::join(std::set<std::string>(devices.begin(), devices.end()), ", "));
+  };
+  compare("devices", distinct(before.devices), distinct(now.devices));
+  return fmt::format("{}", fmt::join(differences, "; "));
+}
+
 void write_provenance(const std::filesystem::path& path, const Provenance& provenance) {
+  Json starts = Json::array();
+  for (const Start& start : provenance.starts) {
+    starts.push_back(to_json(start));
+  }
   const Json json{{"version", provenance.version},
                   {"commit", provenance.commit},
                   {"diff_hash", provenance.diff_hash},
@@ -91,7 +202,10 @@ void write_provenance(const std::filesystem::path& path, const Provenance& prove
                   {"started", provenance.started},
                   {"finished", provenance.finished},
                   {"resumed", provenance.resumed},
-                  {"num_parameters", provenance.num_parameters}};
+                  {"num_parameters", provenance.num_parameters},
+                  {"pack_bytes", provenance.pack_bytes},
+                  {"pack_modified", provenance.pack_modified},
+                  {"starts", std::move(starts)}};
   // File names need not be UTF-8, JSON must be: such bytes are replaced rather than the run ended.
   const std::string text = json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
   io::write_file_atomically(path, std::string_view(text));

@@ -8,7 +8,19 @@
 
 namespace xtasc::results {
 
-/// Where a run's numbers come from: provenance.json.
+/// One start of a run: what computed from then on.
+struct Start {
+  std::string time;  ///< ISO 8601, UTC
+  std::string version, commit, diff_hash, build_type, compiler;
+  std::map<std::string, std::string> libraries;
+  std::vector<std::string> hosts, devices;  ///< by rank
+  int world_size = 1;
+  std::string pack_path;
+  std::vector<std::string> command_line;
+  std::int64_t epoch = 0, step = 0;  ///< where it went on from: epochs completed, optimizer steps
+};
+
+/// Where a run's numbers come from: provenance.json. What is not of a start is the first one's.
 struct Provenance {
   std::string version, commit, diff_hash, build_type, compiler;  ///< of the source (core/version.hpp)
   std::map<std::string, std::string> libraries;                  ///< as loaded: torch, mpi, nccl, hdf5, opencv, cuda
@@ -25,7 +37,16 @@ struct Provenance {
   std::string finished;              ///< empty until DONE
   std::vector<std::string> resumed;  ///< times of later starts
   std::int64_t num_parameters = 0;   ///< trainable, of the whole net
+  std::vector<Start> starts;         ///< in their order; empty in files of versions that did not record them
+  /// Of the pack's file at the last start: bytes, and nanoseconds since 1970; 0: not recorded.
+  std::int64_t pack_bytes = 0, pack_modified = 0;
 };
+
+/// What a run's first start has in common with every other.
+[[nodiscard]] Start start_of(const Provenance& provenance);
+/// How the last start of a run differs from the one before, in words: "version 0.1.0 (1a2b) instead of ..., 1 rank
+/// instead of 2"; empty where they are alike.
+[[nodiscard]] std::string difference_of_last_starts(const Provenance& provenance);
 
 /// Writes provenance.json atomically. \throws Error with the path and the system's reason.
 void write_provenance(const std::filesystem::path& path, const Provenance& provenance);

@@ -105,6 +105,35 @@ void prepare_run_folder(const RunFolder& run) {
   check(!error, "cannot remove {} again: {}", probe.string(), error.message());
 }
 
+void restart(const RunFolder& run) {
+  io::write_file_atomically(run.restart_marker(), std::string_view("this run is being started anew\n"));
+  finish_restart(run);
+}
+
+void finish_restart(const RunFolder& run) {
+  if (!fs::exists(run.restart_marker())) {
+    return;
+  }
+  std::error_code error;
+  for (const fs::path& path : {run.done_marker(), run.checkpoints(), run.metrics(), run.provenance()}) {
+    fs::remove_all(path, error);
+    check(!error, "cannot remove {} of the run that --restart throws away: {}", path.string(), error.message());
+  }
+  io::sync_folder(run.root);
+  fs::remove(run.restart_marker(), error);
+  check(!error, "cannot remove {}: {}", run.restart_marker().string(), error.message());
+}
+
+fs::path set_aside(const fs::path& path) {
+  const fs::path aside = path.parent_path() / (path.filename().string() + ".damaged");
+  std::error_code error;
+  fs::remove_all(aside, error);
+  check(!error, "cannot remove {}: {}", aside.string(), error.message());
+  fs::rename(path, aside, error);
+  check(!error, "cannot rename {} to {}: {}", path.string(), aside.string(), error.message());
+  return aside;
+}
+
 RunFolder find_run(const fs::path& path) {
   const std::vector<RunFolder> runs = find_runs(path);
   check(!runs.empty(), "no run in {}: found no config.toml in it or below it; give a run folder", path.string());

@@ -10,6 +10,7 @@ namespace xtasc::results {
 ///
 ///     config.toml  provenance.json  metrics.jsonl  checkpoint/{last,best}/  DONE
 ///     attempt.json  lock  STOP  log.txt
+///     .restarting  while an old run is being thrown away: whatever else is here no longer counts
 struct RunFolder {
   std::filesystem::path root;
 
@@ -24,8 +25,20 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path stop_request() const { return root / "STOP"; }
   /// What the run printed, start after start; written by whoever starts it for a sweep.
   [[nodiscard]] std::filesystem::path log() const { return root / "log.txt"; }
-  [[nodiscard]] bool is_done() const { return std::filesystem::exists(done_marker()); }
+  [[nodiscard]] std::filesystem::path restart_marker() const { return root / ".restarting"; }
+  [[nodiscard]] bool is_done() const {
+    return std::filesystem::exists(done_marker()) && !std::filesystem::exists(restart_marker());
+  }
 };
+
+/// Throws an old run away. It is gone with one rename, that of `restart_marker`; what a crash leaves behind it is
+/// removed by finish_restart, with which every start begins. \throws Error with the path and the system's reason
+void restart(const RunFolder& run);
+void finish_restart(const RunFolder& run);
+
+/// Moves a damaged file or folder out of the way, to NAME.damaged beside it, in the place of an older one. \returns
+/// where it lies now \throws Error with the path and the system's reason
+std::filesystem::path set_aside(const std::filesystem::path& path);
 
 /// Creates the folder (and parents) and proves that files can be written there.
 /// \throws Error naming the folder and the system's reason: before training, not after.

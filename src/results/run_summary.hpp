@@ -21,6 +21,9 @@ struct RunSummary {
   std::optional<EpochRecord> best;  ///< lowest validation loss; absent when no epoch had a finite one
 };
 
+/// Whether two runs lie in one folder, however their paths are written.
+[[nodiscard]] bool are_side_by_side(const RunSummary& a, const RunSummary& b);
+
 /// A run folder that is in no table, and why: "not finished: 3 of 10 epochs", or the error of its broken file.
 struct LeftOutRun {
   std::filesystem::path folder;

@@ -24,7 +24,7 @@ std::vector<std::string> series_names(std::span<const SeedGroup> groups, const s
   labels[1].text = [&ignored](const SeedGroup& group) { return encoder_of(group, ignored); };
   labels[2].text = [](const SeedGroup& group) { return group.weighting == "-" ? "" : group.weighting; };
   for (const std::string& key : keys_that_tell_apart(groups, labels)) {
-    if (!ignored.contains(key) && key != "model.encoder_weights") {
+    if (!ignored.contains(key) && !key.starts_with("model.encoder_weights")) {  // "pretrained" says it
       labels.push_back(axis_column(key));
       labels.back().text = [column = labels.back()](const SeedGroup& group) {
         return fmt::format("{} {}", column.header, column.text(group));

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "results/config_values.hpp"
 #include "results/delta_m.hpp"
 
 namespace xtasc::results {
@@ -55,7 +56,7 @@ int model_order(System system) {
 bool comparable(const RunSummary& a, const RunSummary& b) {
   const auto key = [](const RunSummary& run) {
     const config::ModelSection& model = run.config.model;
-    return std::tie(model.encoder, model.encoder_weights, model.decoder_width, run.last.epoch, run.config.run.seed);
+    return std::tuple(model.encoder, weights_of(model), model.decoder_width, run.last.epoch, run.config.run.seed);
   };
   return key(a) == key(b);
 }
@@ -66,7 +67,7 @@ Runs nearest_of(Runs candidates, const RunSummary& run) {
   const std::vector<Alike> preferences = {
       [&run](const RunSummary& other) { return other.config.run.precision == run.config.run.precision; },
       [&run](const RunSummary& other) { return other.config.train.batch_size == run.config.train.batch_size; },
-      [&run](const RunSummary& other) { return other.folder.parent_path() == run.folder.parent_path(); }};
+      [&run](const RunSummary& other) { return are_side_by_side(other, run); }};
   for (const Alike& alike : preferences) {
     Runs kept;
     std::ranges::copy_if(candidates, std::back_inserter(kept),
@@ -137,7 +138,7 @@ std::vector<Group> group_runs(const Runs& runs) {
   }
   std::ranges::stable_sort(groups, {}, [](const Group& group) {
     const RunSummary& run = *group.runs.front();
-    return std::tuple(model_order(system_of(run)), run.config.model.encoder, run.config.model.encoder_weights,
+    return std::tuple(model_order(system_of(run)), run.config.model.encoder, weights_of(run.config.model),
                       run.config.weighting.method, run.config.run.seed, run.folder);
   });
   return groups;
@@ -224,6 +225,40 @@ Table make_table(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
   return table;
 }
 
+/// The name first, for the order; the digest tells packs of one name apart.
+using PackKey = std::tuple<std::string, std::int64_t, std::int64_t, std::string, std::string>;
+
+PackKey key_of(const RunSummary& run, const std::string& label_set) {
+  const Provenance& from = run.provenance;
+  return {from.pack_dataset, from.pack_height, from.pack_width, label_set, from.pack_digest};
+}
+
+/// A net that predicts depth alone is the same run whatever label set its config names: where a table has none of its
+/// own, it shows that of another label set.
+void share_depth_nets(std::map<PackKey, Runs>& by_pack, const Runs& depth_only) {
+  std::map<PackKey, Runs> shared;
+  for (const auto& [key, of_pack] : by_pack) {
+    const std::string& label_set = std::get<3>(key);
+    const auto lies_here = [&, &key = key](const RunSummary* run) { return key_of(*run, label_set) == key; };
+    if (std::ranges::none_of(depth_only, [&](const RunSummary* run) {
+          return lies_here(run) && run->config.data.label_set == label_set;
+        })) {
+      std::ranges::copy_if(depth_only, std::back_inserter(shared[key]), lies_here);
+    }
+  }
+  for (const auto& [key, runs] : shared) {
+    std::ranges::copy(runs, std::back_inserter(by_pack[key]));
+  }
+  std::erase_if(by_pack, [&](const auto& entry) {
+    return std::ranges::all_of(entry.second,
+                               [](const RunSummary* run) { return !config::has_segmentation(system_of(*run)); }) &&
+           std::ranges::all_of(entry.second, [&](const RunSummary* run) {
+             return std::ranges::any_of(shared,
+                                        [&](const auto& other) { return std::ranges::count(other.second, run) > 0; });
+           });
+  });
+}
+
 }  // namespace
 
 std::string_view name(Protocol protocol) {
@@ -245,14 +280,15 @@ std::string joined(const Row& row, const std::function<std::string(const RunSumm
 
 std::vector<Table> make_tables(std::span<const RunSummary> runs, std::span<const Protocol> protocols,
                                Checkpoint checkpoint) {
-  // The name first, for the order; the digest tells packs of one name apart.
-  using PackKey = std::tuple<std::string, std::int64_t, std::int64_t, std::string, std::string>;
   std::map<PackKey, Runs> by_pack;
+  Runs depth_only;
   for (const RunSummary& run : runs) {
-    const Provenance& from = run.provenance;
-    by_pack[{from.pack_dataset, from.pack_height, from.pack_width, run.config.data.label_set, from.pack_digest}]
-        .push_back(&run);
+    by_pack[key_of(run, run.config.data.label_set)].push_back(&run);
+    if (!config::has_segmentation(system_of(run))) {
+      depth_only.push_back(&run);
+    }
   }
+  share_depth_nets(by_pack, depth_only);
   std::vector<Table> tables;
   for (const auto& [key, of_pack] : by_pack) {
     for (const Protocol protocol : protocols) {

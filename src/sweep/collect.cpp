@@ -8,6 +8,7 @@
 
 #include "core/error.hpp"
 #include "results/axes_sheet.hpp"
+#include "results/pack_now.hpp"
 #include "results/statistics.hpp"
 #include "sweep/folder.hpp"
 
@@ -29,20 +30,21 @@ constexpr std::array<TestedMetric, 5> kTested = {{{"miou", "p mIoU"},
                                                   {"rel_err", "p RelErr"},
                                                   {"delta_m", "p Delta_m"}}};
 
-/// The place of each run's row in the sweep, and its name, by the run's id.
-using Rows = std::map<std::string, std::pair<std::size_t, std::string>>;
+/// The place of each run's row in the sweep, and its name, by the run's folder.
+using Rows = std::map<fs::path, std::pair<std::size_t, std::string>>;
 
-Rows rows_of(const Sweep& sweep) {
+Rows rows_of(const Sweep& sweep, std::span<const RunStatus> statuses) {
   Rows rows;
   std::map<std::string, std::size_t> places;
-  for (const PlannedRun& run : sweep.runs) {
-    rows[run.id] = {places.emplace(run.row, places.size()).first->second, run.row};
+  for (std::size_t i = 0; i < sweep.runs.size(); ++i) {
+    const std::string& row = sweep.runs[i].row;
+    rows[statuses[i].folder] = {places.emplace(row, places.size()).first->second, row};
   }
   return rows;
 }
 
 const std::pair<std::size_t, std::string>& row_of(const SeedGroup& group, const Rows& rows) {
-  return rows.at(group.first().folder.filename().string());
+  return rows.at(group.first().folder);
 }
 
 /// The runs that are DONE, and every other with what is known of it.
@@ -132,11 +134,12 @@ results::Sheet sheet_of(const Sweep& sweep, const results::Table& table, const R
 Collected collect(const Sweep& sweep, std::span<const RunStatus> statuses, std::span<const results::Protocol> protocols,
                   results::Checkpoint checkpoint) {
   const results::LoadedRuns loaded = load_done(sweep, statuses);
-  const Rows rows = rows_of(sweep);
+  const Rows rows = rows_of(sweep, statuses);
   const auto num_not_done =
       std::ranges::count_if(statuses, [](const RunStatus& status) { return status.state != State::done; });
   Collected collected{.sheets = {},
                       .left_out = loaded.left_out,
+                      .warnings = results::pack_warnings(loaded.runs),
                       .num_done = loaded.runs.size(),
                       .num_not_done = static_cast<std::size_t>(num_not_done)};
   for (const results::Table& table : results::make_tables(loaded.runs, protocols, checkpoint)) {

@@ -14,6 +14,7 @@ namespace xtasc::sweep {
 struct Collected {
   std::vector<results::Sheet> sheets;         ///< a protocol each; for several packs, a pack and protocol each
   std::vector<results::LeftOutRun> left_out;  ///< runs that are not in them, with their state
+  std::vector<std::string> warnings;          ///< packs that are no longer what these runs were trained on
   std::size_t num_done = 0;                   ///< in the tables
   std::size_t num_not_done = 0;               ///< of left_out; the others are DONE, but their files cannot be used
 };

@@ -1,13 +1,14 @@
 #include "sweep/cost.hpp"
 
 #include <array>
-#include <sstream>
 
 #include "core/error.hpp"
 #include "pack/reader.hpp"
+#include "results/config_values.hpp"
 #include "results/metrics_log.hpp"
 #include "results/provenance.hpp"
 #include "results/run_folder.hpp"
+#include "results/run_id.hpp"
 #include "sweep/work.hpp"
 
 namespace fs = std::filesystem;
@@ -16,25 +17,35 @@ namespace xtasc::sweep {
 
 namespace {
 
-/// The same for runs that differ in their seed only.
-std::string exact_key(config::RunConfig config) {
-  config.run.seed = 0;
-  return config::identity_text(config);
+/// The same for runs that differ in their seed only; their files are compared by themselves.
+std::string exact_key(const config::RunConfig& config) {
+  std::string text;
+  for (const auto& [key, value] : config::deciding_keys(config)) {
+    if (key != "run.seed" && key != results::kPackDigestKey && key != results::kWeightsDigestKey) {
+      text += fmt::format("{} = {}\n", key, value);
+    }
+  }
+  return text;
 }
 
 /// What decides the time of an epoch: images, net, batch, precision, and the passes that the weighting needs.
 std::string similar_key(const config::RunConfig& config) {
-  std::istringstream lines(config::identity_text(config));
-  std::string key;
-  for (std::string line; std::getline(lines, line);) {
-    const bool decides = line.starts_with("data.") || line.starts_with("model.") || line.starts_with("run.device") ||
-                         line.starts_with("run.precision") || line.starts_with("train.batch_size");
-    if (decides && !line.starts_with("model.encoder_weights")) {
-      key += line + "\n";
+  std::string text;
+  for (const auto& [key, value] : config::deciding_keys(config)) {
+    const bool decides = key.starts_with("data.") || key.starts_with("model.") || key == "run.device" ||
+                         key == "run.precision" || key == "train.batch_size";
+    if (decides && key != results::kPackDigestKey && key != results::kWeightsDigestKey) {
+      text += fmt::format("{} = {}\n", key, value);
     }
   }
   const ImageWork work = work_of_image(config, 32, 32, 2);
-  return key + fmt::format("{}", work.step / work.forward);
+  return text + fmt::format("{}", work.step / work.forward);
+}
+
+/// Whether two files are the same: by what they hold, where that is known of both, else by where they lie.
+bool is_same_file(const std::string& digest, const std::string& path, const std::string& other_digest,
+                  const std::string& other_path) {
+  return digest.empty() || other_digest.empty() ? path == other_path : digest == other_digest;
 }
 
 double seconds_of(const results::EpochRecord& record) {
@@ -83,18 +94,24 @@ CostModel::CostModel(const fs::path& results, double flops_per_rank) : flops_per
   for (const results::RunFolder& run : results::find_runs(results)) {
     try {
       const auto epochs = results::read_metrics(run.metrics());
-      const config::RunConfig config = config::read_run_config(run.config());
+      const config::RunConfig config = results::read_config_of(run);
+      const results::Provenance provenance = results::read_provenance(run.provenance());
       double seconds = 0.0;
       for (const results::EpochRecord& epoch : epochs) {
         seconds += seconds_of(epoch);
       }
       if (!epochs.empty() && seconds > 0.0) {
-        measured_.push_back({.id = run.root.filename().string(),
-                             .exact_key = exact_key(config),
-                             .similar_key = similar_key(config),
-                             .seconds_per_epoch = seconds / static_cast<double>(epochs.size()),
-                             .num_epochs = static_cast<std::int64_t>(epochs.size()),
-                             .ranks = results::read_provenance(run.provenance()).world_size});
+        measured_.push_back(
+            {.id = run.root.filename().string(),
+             .exact_key = exact_key(config),
+             .similar_key = similar_key(config),
+             .pack = config.data.pack,
+             .pack_digest = provenance.pack_digest.empty() ? config.data.pack_digest : provenance.pack_digest,
+             .weights = config.model.encoder_weights,
+             .weights_digest = config.model.encoder_weights_digest,
+             .seconds_per_epoch = seconds / static_cast<double>(epochs.size()),
+             .num_epochs = static_cast<std::int64_t>(epochs.size()),
+             .ranks = provenance.world_size});
       }
     } catch (const Error&) {
       continue;  // not started yet, or broken: nothing to learn from
@@ -102,15 +119,21 @@ CostModel::CostModel(const fs::path& results, double flops_per_rank) : flops_per
   }
 }
 
-const CostModel::Measured* CostModel::best(const std::string Measured::*key, const std::string& value,
-                                           const std::string& own_id) const {
+const CostModel::Measured* CostModel::best(CostSource how, const PlannedRun& run) const {
+  const bool is_exact = how == CostSource::measured;
+  const std::string key = is_exact ? exact_key(run.config) : similar_key(run.config);
+  const config::DataSection& data = run.config.data;
+  const config::ModelSection& model = run.config.model;
   const Measured* found = nullptr;
-  for (const Measured& run : measured_) {
-    if (run.*key == value) {
-      if (run.id == own_id) {
-        return &run;
+  for (const Measured& other : measured_) {
+    const bool has_same_files = is_same_file(data.pack_digest, data.pack, other.pack_digest, other.pack) &&
+                                (!is_exact || is_same_file(model.encoder_weights_digest, model.encoder_weights,
+                                                           other.weights_digest, other.weights));
+    if (has_same_files && (is_exact ? other.exact_key : other.similar_key) == key) {
+      if (other.id == run.id) {
+        return &other;
       }
-      found = found == nullptr || run.num_epochs > found->num_epochs ? &run : found;
+      found = found == nullptr || other.num_epochs > found->num_epochs ? &other : found;
     }
   }
   return found;
@@ -131,10 +154,10 @@ RunCost CostModel::cost_of(const Sweep& sweep, const PlannedRun& run) const {
   if (data) {
     cost.flop = flop_of_run(run.config, *data);
   }
-  const Measured* measured = best(&Measured::exact_key, exact_key(run.config), run.id);
+  const Measured* measured = best(CostSource::measured, run);
   cost.source = measured != nullptr ? CostSource::measured : CostSource::unknown;
   if (measured == nullptr) {
-    measured = best(&Measured::similar_key, similar_key(run.config), run.id);
+    measured = best(CostSource::similar, run);
     cost.source = measured != nullptr ? CostSource::similar : CostSource::unknown;
   }
   if (measured != nullptr) {

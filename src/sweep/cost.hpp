@@ -43,12 +43,13 @@ class CostModel {
  private:
   struct Measured {
     std::string id, exact_key, similar_key;
+    std::string pack, pack_digest, weights, weights_digest;  ///< paths and digests; empty: not known
     double seconds_per_epoch;
     std::int64_t num_epochs;
     std::int64_t ranks;
   };
-  [[nodiscard]] const Measured* best(const std::string Measured::*key, const std::string& value,
-                                     const std::string& own_id) const;
+  /// \param how  measured, or similar
+  [[nodiscard]] const Measured* best(CostSource how, const PlannedRun& run) const;
   [[nodiscard]] std::optional<DataShape> shape_of(const Sweep& sweep, const config::RunConfig& config) const;
 
   double flops_per_rank_;

@@ -71,8 +71,11 @@ fs::path freeze_trainer(const SweepFolder& folder, const fs::path& trainer) {
 std::vector<fs::path> siblings_of(const SweepFolder& folder) {
   std::error_code error;
   std::vector<fs::path> siblings;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder.root.parent_path(), error)) {
-    if (entry.path().filename() != folder.root.filename() && entry.is_directory(error)) {
+  const fs::path parent = folder.root.parent_path();
+  for (const fs::directory_entry& entry : fs::directory_iterator(parent.empty() ? "." : parent, error)) {
+    std::error_code absent;
+    if (entry.path().filename() != folder.root.filename() && entry.is_directory(error) &&
+        !fs::equivalent(entry.path(), folder.root, absent)) {
       siblings.push_back(entry.path());
     }
   }
@@ -98,11 +101,14 @@ std::vector<const PlannedRun*> link_finished_runs(const Sweep& sweep) {
   std::error_code error;
   for (const PlannedRun& run : sweep.runs) {
     const fs::path own = folder.run(run.id).root;
-    if (fs::exists(fs::symlink_status(own, error))) {
+    if (!run.has_id() || fs::exists(fs::symlink_status(own, error))) {
       continue;
     }
     if (const auto other = finished_in(siblings, run.id)) {
-      const fs::path relative = fs::path("..") / other->root.parent_path().filename() / run.id;
+      // From where the folder really lies, which it may be reached through a link to.
+      const fs::path relative =
+          fs::relative(fs::canonical(other->root, error), fs::canonical(folder.root, error), error);
+      check(!error, "cannot find {}: {}", other->root.string(), error.message());
       fs::create_directory_symlink(relative, own, error);
       check(!error, "cannot link {} to {}: {}", own.string(), relative.string(), error.message());
       linked.push_back(&run);

@@ -1,11 +1,17 @@
 #include "sweep/inputs.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "core/error.hpp"
+#include "io/checksum.hpp"
 #include "pack/reader.hpp"
+#include "results/pack_now.hpp"
+#include "sweep/folder.hpp"
 
 namespace fs = std::filesystem;
 
@@ -19,9 +25,12 @@ bool is_absent(const std::string& path) {
 }
 
 /// \throws Error saying why no run can train on it
-void check_pack(const std::string& path, const std::string& label_set) {
+void check_pack(const PlannedRun& run) {
+  const std::string& path = run.config.data.pack;
   const pack::Reader pack(path);
-  static_cast<void>(pack::find_label_set(pack.schema(), label_set));
+  static_cast<void>(pack::find_label_set(pack.schema(), run.config.data.label_set));
+  std::string digest = run.config.data.pack_digest;
+  config::pin_digest(digest, pack.schema().content_digest, "data.pack_digest", path);
   for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
     check(pack.size(split) > 0, "{}: /{} is absent or empty; a run needs samples to train on and to validate with",
           path, pack::split_name(split));
@@ -32,31 +41,112 @@ void check_pack(const std::string& path, const std::string& label_set) {
 
 InputFaults check_inputs(const std::vector<const PlannedRun*>& runs) {
   InputFaults faults;
-  std::set<std::pair<std::string, std::string>> packs;
-  std::set<std::string> weights;
+  std::set<std::tuple<std::string, std::string, std::string>> packs;
+  std::set<std::pair<std::string, std::string>> weights;
   for (const PlannedRun* run : runs) {
     const config::RunConfig& config = run->config;
-    if (packs.emplace(config.data.pack, config.data.label_set).second) {
+    if (packs.emplace(config.data.pack, config.data.label_set, config.data.pack_digest).second) {
       if (config.data.pack.empty()) {
         faults.wrong.push_back(
             fmt::format("{}: data.pack is not set: name a pack that xtasc-preprocess made", run->id));
       } else if (is_absent(config.data.pack)) {
-        faults.absent.push_back(
-            fmt::format("data.pack: there is no file {}; xtasc-preprocess makes packs", config.data.pack));
+        const std::string& digest = config.data.pack_digest;
+        faults.absent.push_back(fmt::format("data.pack: there is no file {}{}; xtasc-preprocess makes packs",
+                                            config.data.pack,
+                                            digest.empty() ? "" : fmt::format(", digest {}", digest)));
       } else {
         try {
-          check_pack(config.data.pack, config.data.label_set);
+          check_pack(*run);
         } catch (const Error& error) {
           faults.wrong.push_back(fmt::format("data.pack: {}", error.what()));
         }
       }
     }
     const std::string& file = config.model.encoder_weights;
-    if (!file.empty() && weights.insert(file).second && is_absent(file)) {
-      faults.absent.push_back(fmt::format("model.encoder_weights: there is no file {}", file));
+    if (!file.empty() && weights.emplace(file, config.model.encoder_weights_digest).second) {
+      if (is_absent(file)) {
+        faults.absent.push_back(fmt::format("model.encoder_weights: there is no file {}", file));
+      } else if (!run->weights_were_read) {
+        try {
+          std::string digest = config.model.encoder_weights_digest;
+          config::pin_digest(digest, io::file_digest(file), "model.encoder_weights_digest", file);
+        } catch (const Error& error) {
+          faults.wrong.push_back(fmt::format("model.encoder_weights: {}", error.what()));
+        }
+      }
     }
   }
   return faults;
+}
+
+std::map<std::string, std::string> edited_packs(const Sweep& sweep) {
+  const SweepFolder folder{sweep.folder};
+  std::map<std::string, std::vector<results::Provenance>> trained;
+  std::error_code ignored;
+  for (const PlannedRun& run : sweep.runs) {
+    const fs::path own = folder.run(run.id).root;
+    const results::RunFolder files{run.done_before.empty() || fs::exists(own, ignored) ? own : run.done_before};
+    if (!fs::exists(files.provenance(), ignored)) {
+      continue;
+    }
+    try {
+      results::Provenance recorded = results::read_provenance(files.provenance());
+      if (results::is_same_place(results::last_pack_path(recorded), run.config.data.pack)) {
+        trained[run.config.data.pack].push_back(std::move(recorded));
+      }
+    } catch (const Error&) {
+      continue;  // whoever needs it says what is wrong with it
+    }
+  }
+  std::map<std::string, std::string> edited;
+  for (const auto& [path, recorded] : trained) {
+    std::vector<const results::Provenance*> pointers;
+    std::ranges::transform(recorded, std::back_inserter(pointers), [](const auto& one) { return &one; });
+    const results::PackNow now = results::pack_now(path, pointers);
+    if (now.is_edited()) {
+      const auto count = std::ranges::count(recorded, now.digest, &results::Provenance::pack_digest);
+      edited[path] = fmt::format("{}; {} run{} trained on {}", results::edited_text(path, now), count,
+                                 count == 1 ? " was" : "s were", now.digest);
+    }
+  }
+  return edited;
+}
+
+std::vector<std::string> reasons_without_id(const std::vector<const PlannedRun*>& runs) {
+  std::vector<std::string> reasons;
+  for (const PlannedRun* run : runs) {
+    if (run->has_id()) {
+      continue;
+    }
+    const bool is_pack = run->lacks == "data.pack";
+    const std::string& path = is_pack ? run->config.data.pack : run->config.model.encoder_weights;
+    std::string reason;
+    if (path.empty()) {
+      reason = fmt::format("{} is not set, and a run's folder is named by what it holds", run->lacks);
+    } else {
+      reason = fmt::format(
+          "{} {} {}, and a run's folder is named by what it holds: make it reachable here, or set {}_digest, which "
+          "`{} {}` prints where it is, in [set] or by --set{}",
+          run->lacks, path, is_absent(path) ? "is not on this machine" : "cannot be read", run->lacks,
+          is_pack ? "xtasc-preprocess info" : "xxhsum -H2", path,
+          run->recorded.empty() ? "" : fmt::format(" (runs here had {})", fmt::join(run->recorded, " and ")));
+    }
+    if (std::ranges::find(reasons, reason) == reasons.end()) {
+      reasons.push_back(std::move(reason));
+    }
+  }
+  return reasons;
+}
+
+void require_ids(const Sweep& sweep, const std::vector<const PlannedRun*>& runs, std::string_view what_was_not) {
+  const std::vector<std::string> reasons = reasons_without_id(runs);
+  if (reasons.size() == 1) {
+    fail("{}: {}; {}", sweep.file.string(), reasons.front(), what_was_not);
+  }
+  if (!reasons.empty()) {
+    throw Error(fmt::format("{}: {} files are not known here, {}", sweep.file.string(), reasons.size(), what_was_not),
+                ExitCode::failure, reasons);
+  }
 }
 
 void refuse(const Sweep& sweep, const std::vector<std::string>& faults) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sweep/sweep.hpp"
@@ -13,9 +15,19 @@ struct InputFaults {
   std::vector<std::string> wrong;   ///< here, but not what a run can use
 };
 
-/// Looks at the files that configs name, each once: data.pack with data.label_set, and model.encoder_weights. Of a pack
-/// it reads what describes it, no samples; of weights only that they are there.
+/// Looks at the files that configs name, each once: data.pack with data.label_set, and model.encoder_weights. They must
+/// be what the configs' digests say; of a pack it reads what describes it, no samples.
 [[nodiscard]] InputFaults check_inputs(const std::vector<const PlannedRun*>& runs);
+
+/// Packs of the sweep's runs that somebody edited since runs of it were trained on them: a line by the path, as the
+/// configs have it. Reads a pack only where its file is not as those runs found it.
+[[nodiscard]] std::map<std::string, std::string> edited_packs(const Sweep& sweep);
+
+/// Why runs have no id, and what to do: a line for each file whose content nobody knows here. Empty: all have one.
+[[nodiscard]] std::vector<std::string> reasons_without_id(const std::vector<const PlannedRun*>& runs);
+
+/// \throws Error with those reasons when a run has no id. \param what_was_not  "nothing was submitted"
+void require_ids(const Sweep& sweep, const std::vector<const PlannedRun*>& runs, std::string_view what_was_not);
 
 /// \throws Error with all `faults`, and that nothing was run. Returns when there are none.
 void refuse(const Sweep& sweep, const std::vector<std::string>& faults);

@@ -14,6 +14,7 @@
 #include "results/provenance.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/live_block.hpp"
+#include "sweep/other_runs.hpp"
 #include "sweep/process.hpp"
 #include "sweep/select.hpp"
 #include "sweep/slots.hpp"
@@ -124,7 +125,20 @@ class LocalDriver {
     });
     InputFaults faults = check_inputs(starting);
     std::ranges::move(faults.wrong, std::back_inserter(faults.absent));
+    for (const auto& [path, text] : edited_packs(sweep_)) {
+      const bool is_needed = std::ranges::any_of(
+          starting, [&path = path](const PlannedRun* run) { return run->config.data.pack == path; });
+      if (is_needed) {
+        faults.absent.push_back(text);
+      } else {
+        log_warning("{}", text);
+      }
+    }
     refuse(sweep_, faults.absent);
+    require_ids(sweep_, starting, "nothing was run");
+    if (const std::string text = other_packs_text(sweep_); !text.empty()) {
+      log_warning("{}", text);
+    }
   }
 
   [[nodiscard]] bool may_start() const {

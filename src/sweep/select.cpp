@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "core/error.hpp"
+#include "sweep/inputs.hpp"
 
 namespace fs = std::filesystem;
 
@@ -85,6 +86,21 @@ Verdict verdict_on(State state) {
   fail("unknown state {}", static_cast<int>(state));
 }
 
+std::string strangers_text(const Sweep& sweep, const Queue& queue) {
+  std::vector<std::string> strangers;
+  for (const auto& [id, job] : queue) {
+    if (job.kind != QueueState::Kind::ended && std::ranges::find(sweep.runs, id, &PlannedRun::id) == sweep.runs.end()) {
+      strangers.push_back(fmt::format("{} (job {})", id, job.job));
+    }
+  }
+  return strangers.empty() ? ""
+                           : fmt::format(
+                                 "{} run{} in the queue {} of this sweep as it is now, but of another pack or "
+                                 "other settings: {}",
+                                 strangers.size(), strangers.size() == 1 ? "" : "s",
+                                 strangers.size() == 1 ? "is none" : "are none", fmt::join(strangers, ", "));
+}
+
 std::string left_alone_text(const Sweep& sweep, std::size_t num_failed) {
   std::string which = shell_word(sweep.file.string());
   for (const std::string& assignment : sweep.overrides) {
@@ -99,6 +115,7 @@ std::string left_alone_text(const Sweep& sweep, std::size_t num_failed) {
 std::int64_t clear_failures(const Sweep& sweep, const std::vector<std::string>& only, const Queue& queue) {
   const SweepFolder folder{sweep.folder};
   const std::vector<const PlannedRun*> selected = select(sweep, only);
+  require_ids(sweep, selected, "nothing was changed");
   std::error_code error;
   if (!fs::exists(folder.own(), error)) {
     return 0;
@@ -108,7 +125,8 @@ std::int64_t clear_failures(const Sweep& sweep, const std::vector<std::string>& 
   for (const PlannedRun* run : selected) {
     if (verdict_on(status_of(folder, *run, queue).state) == Verdict::has_failed) {
       write_end(folder, run->id, {.code = static_cast<int>(ExitCode::interrupted), .by = this_process()});
-      ++count;
+      // A folder that is another run's stays what it is.
+      count += verdict_on(status_of(folder, *run, {}).state) == Verdict::has_failed ? 0 : 1;
     }
   }
   return count;

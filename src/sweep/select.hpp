@@ -23,6 +23,10 @@ enum class Verdict {
 };
 [[nodiscard]] Verdict verdict_on(State state);
 
+/// "3 runs in the queue are none of this sweep as it is now, ..." with their ids and jobs: it was submitted with
+/// another pack, or other settings. Empty: there are none.
+[[nodiscard]] std::string strangers_text(const Sweep& sweep, const Queue& queue);
+
 /// "2 failed runs are left alone: ..." with the command that lets them start again.
 [[nodiscard]] std::string left_alone_text(const Sweep& sweep, std::size_t num_failed);
 

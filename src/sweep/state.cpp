@@ -9,6 +9,8 @@
 #include "io/atomic_file.hpp"
 #include "results/json_fields.hpp"
 #include "results/metrics_log.hpp"
+#include "results/provenance.hpp"
+#include "results/run_id.hpp"
 
 namespace fs = std::filesystem;
 
@@ -89,9 +91,28 @@ std::optional<std::string> living_trainer(const results::RunFolder& run) {
 /// The sweep beside this one in whose folder a run is; empty where it is in its own.
 std::string name_of_other(const SweepFolder& folder, const fs::path& run) {
   std::error_code ignored;
-  const fs::path real = fs::is_symlink(run, ignored) ? folder.root / fs::read_symlink(run, ignored) : run;
-  const std::string sweep = real.lexically_normal().parent_path().filename().string();
-  return sweep == folder.root.lexically_normal().filename() ? "" : sweep;
+  const fs::path sweep = (fs::is_symlink(run, ignored) ? fs::weakly_canonical(run, ignored) : run).parent_path();
+  return fs::equivalent(sweep, folder.root, ignored) ? "" : sweep.filename().string();
+}
+
+/// Why a folder that holds DONE is not that of the run after all: renamed, copied or edited by somebody; empty: it is.
+std::string not_this_run(const results::RunFolder& files, const PlannedRun& run) {
+  try {
+    std::error_code ignored;
+    if (fs::exists(files.config(), ignored)) {
+      static_cast<void>(results::read_config_of(files));
+    }
+    const std::string digest =
+        fs::exists(files.provenance(), ignored) ? results::read_provenance(files.provenance()).pack_digest : "";
+    const std::string& wanted = run.config.data.pack_digest;
+    if (!digest.empty() && !wanted.empty() && digest != wanted) {
+      return fmt::format("trained on a pack of digest {}, not {}: somebody renamed or copied {}", digest, wanted,
+                         files.root.string());
+    }
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
 }
 
 std::string job_text(const QueueState& job) {
@@ -118,12 +139,18 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
     status.detail = std::move(detail);
     return status;
   };
+  if (!run.has_id()) {
+    return is(State::waiting, fmt::format("{} is not known here", run.lacks));
+  }
   const auto job = queue.find(run.id);
   const bool has_job = job != queue.end();
   std::optional<End> end = read_end(folder, run.id);
   std::string ended_text;
   const bool is_done = files.is_done();
   const auto done = [&] {
+    if (const std::string fault = not_this_run({status.folder}, run); !fault.empty()) {
+      return is(State::failed, fmt::format("DONE, but {}; move it away to train this run", fault));
+    }
     const std::string other = name_of_other(folder, status.folder);
     return is(State::done, other.empty() ? "" : fmt::format("in {}", other));
   };
@@ -151,6 +178,11 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
       status.folder = other->root;
       status.epoch = epochs_completed(other->metrics());
       return done();
+    }
+    if (!run.done_before.empty()) {
+      status.folder = run.done_before;
+      status.epoch = epochs_completed(results::RunFolder{run.done_before}.metrics());
+      return is(State::done, fmt::format("as {}", run.done_before.filename().string()));
     }
   }
   if (has_job && !end && job->second.kind == QueueState::Kind::ended) {

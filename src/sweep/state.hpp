@@ -51,7 +51,7 @@ struct RunStatus {
   std::int64_t epoch = 0;  ///< epochs completed
   std::int64_t epochs = 0;
   std::string detail;  ///< where it runs, why it waits, its last error line; "in OTHER" for a run that is done in the
-                       ///< folder of a sweep beside this one; may be empty
+                       ///< folder of a sweep beside this one, "as ID" in that of a version before; may be empty
   std::filesystem::path folder;  ///< of the run's files: in the sweep's, or beside it
 };
 

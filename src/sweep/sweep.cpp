@@ -6,7 +6,10 @@
 
 #include "config/fields.hpp"
 #include "core/error.hpp"
+#include "io/checksum.hpp"
 #include "results/run_id.hpp"
+#include "sweep/digests.hpp"
+#include "sweep/other_runs.hpp"
 #include "sweep/sweep_file.hpp"
 
 namespace fs = std::filesystem;
@@ -221,9 +224,55 @@ std::string joined_path(const fs::path& sweep_file, const std::string& relative)
   return (sweep_file.parent_path() / relative).lexically_normal().string();
 }
 
+/// What is known of the files of a sweep's runs.
+struct KnownDigests {
+  FileDigests here;
+  std::map<std::string, RecordedDigests> by_folder;
+
+  RecordedDigests& recorded_in(const std::string& folder) {
+    return by_folder.try_emplace(folder, folder).first->second;
+  }
+};
+
+/// Writes the digests of the run's files into its config, and names what is not known.
+void pin_files(PlannedRun& run, KnownDigests& known) {
+  config::DataSection& data = run.config.data;
+  config::ModelSection& model = run.config.model;
+  const auto pin = [&](const char* key, std::string& digest, bool& was_read, const std::optional<std::string>& here,
+                       const auto& recorded) {
+    was_read = here.has_value();
+    const std::set<std::string> digests = here ? std::set<std::string>{*here} : recorded();
+    if (digests.size() != 1) {
+      if (run.lacks.empty()) {
+        run.lacks = key;
+        run.recorded.assign(digests.begin(), digests.end());
+      }
+    } else {
+      digest = *digests.begin();
+      run.assignments.push_back(fmt::format("{}_digest={}", key, digest));
+    }
+  };
+  RecordedDigests& recorded = known.recorded_in(run.config.run.output);
+  if (data.pack_digest.empty()) {
+    pin("data.pack", data.pack_digest, run.pack_was_read, known.here.pack(data.pack),
+        [&] { return recorded.pack(data.pack); });
+  }
+  if (!model.encoder_weights.empty() && model.encoder_weights_digest.empty()) {
+    pin("model.encoder_weights", model.encoder_weights_digest, run.weights_were_read,
+        known.here.weights(model.encoder_weights), [&] { return recorded.weights(model.encoder_weights); });
+  }
+}
+
+/// A name for a run without an id, its own among all runs of the same files' paths.
+std::string name_without_id(const config::RunConfig& config) {
+  const std::string text =
+      fmt::format("{}\n{}\n{}", config::identity_text(config), config.data.pack, config.model.encoder_weights);
+  return fmt::format("{}-?{}", config.run.name, io::digest_hex(text).substr(0, 8));
+}
+
 /// Resolves one candidate with one seed. \throws Error with the place of its row
 PlannedRun planned(const Sweep& sweep, const SweepFile& file, const Candidate& candidate,
-                   const std::vector<std::string>& assignments, std::optional<std::int64_t> seed) {
+                   const std::vector<std::string>& assignments, std::optional<std::int64_t> seed, KnownDigests& known) {
   PlannedRun run{.config = {}, .id = {}, .row = candidate.row, .axes = {}, .assignments = {}};
   for (const Setting& setting : file.set) {
     run.assignments.push_back(setting.assignment());
@@ -243,7 +292,8 @@ PlannedRun planned(const Sweep& sweep, const SweepFile& file, const Candidate& c
   }
   run.config.run.output = (fs::path(run.config.run.output) / sweep.name).string();
   run.assignments.push_back("run.output=" + run.config.run.output);
-  run.id = results::run_id(run.config);
+  pin_files(run, known);
+  run.id = run.has_id() ? results::run_id(run.config) : name_without_id(run.config);
   return run;
 }
 
@@ -346,13 +396,14 @@ Sweep read_sweep(const fs::path& file, const std::vector<std::string>& assignmen
   if (seeds.empty()) {
     seeds.emplace_back(std::nullopt);  // the base config's
   }
+  KnownDigests known;
   std::map<std::string, std::string> rows_by_id;
   std::map<std::string, std::string> places;
   for (const Candidate& candidate : candidates) {
     places.emplace(candidate.row, candidate.where);
     for (const auto& seed : seeds) {
       try {
-        PlannedRun run = planned(sweep, content, candidate, assignments, seed);
+        PlannedRun run = planned(sweep, content, candidate, assignments, seed, known);
         const auto [other, is_new] = rows_by_id.emplace(run.id, candidate.row);
         if (!is_new) {
           faults.push_back(fmt::format("{}: \"{}\" and \"{}\" are the same run, {}: keep one{}", candidate.where,
@@ -379,6 +430,7 @@ Sweep read_sweep(const fs::path& file, const std::vector<std::string>& assignmen
   }
   throw_if_any(file, faults);
   sweep.folder = sweep.runs.front().config.run.output;
+  find_other_runs(sweep);
   return sweep;
 }
 

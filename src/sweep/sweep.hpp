@@ -15,7 +15,13 @@ namespace xtasc::sweep {
 /// One run that a sweep asks for.
 struct PlannedRun {
   config::RunConfig config;  ///< resolved; run.output is the sweep's folder
-  std::string id;            ///< results::run_id(config): the name of its folder
+  std::string id;            ///< results::run_id(config): the name of its folder; NAME-?... where lacks is set
+  /// The key of a file that decides the id and whose content nobody knows here: "data.pack" or "model.encoder_weights".
+  /// Empty: the config's digests are those of its files.
+  std::string lacks = {};
+  std::vector<std::string> recorded = {};  ///< where lacks is set: the digests that runs of the folder had, if several
+  bool pack_was_read = false, weights_were_read = false;  ///< the digest is that of the file here, no key gave it
+  std::filesystem::path done_before = {};  ///< where a version that knew files by their paths did this run; or empty
   /// Its table row: the point's `name`, or the axes' values ("XTasC-Net", "lambda_1 = 0.01"). The same for all seeds,
   /// and for both halves of Base ST-Net.
   std::string row;
@@ -23,6 +29,15 @@ struct PlannedRun {
   /// that a [[point]] sets.
   std::vector<std::pair<std::string, std::string>> axes;
   std::vector<std::string> assignments;  ///< section.key=value over the base config that give this run
+
+  /// Whether its folder has a name. A run without one can be planned, but neither found nor started.
+  [[nodiscard]] bool has_id() const { return lacks.empty(); }
+};
+
+/// A run in a sweep's folder that is one of its rows on a pack that holds something else.
+struct RunOnOtherPack {
+  std::filesystem::path folder;
+  std::string pack_digest;
 };
 
 /// Sizes of a data set, for the cost of runs whose pack is not on this machine.
@@ -46,9 +61,12 @@ struct Sweep {
   std::int64_t ranks = 1;                         ///< ranks a run on this machine
   std::optional<DataShape> data;                  ///< [data_shape]; absent: not told
   std::vector<PlannedRun> runs;
+  std::vector<RunOnOtherPack> on_other_packs = {};
 };
 
-/// Reads a sweep file and every config that it asks for.
+/// Reads a sweep file and every config that it asks for, and writes into each config what its files hold: of a pack the
+/// digest in its header, of weights that of their bytes, unless a key names it already. Where a file is not here, the
+/// runs of the sweep's folder may know it; else the run has no id yet (PlannedRun::lacks).
 /// \param assignments  "section.key=value" for all runs, over all that the file says
 /// \throws Error (exit code 2) with every fault of the file and of its configs at once, each with its line
 [[nodiscard]] Sweep read_sweep(const std::filesystem::path& file, const std::vector<std::string>& assignments = {});

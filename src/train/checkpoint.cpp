@@ -2,15 +2,24 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <fcntl.h>
+#include <stdio.h>  // NOLINT: renameat2
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string_view>
+#include <thread>
 
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
-#include "tensorfile/tensor_file.hpp"
 #include "train/weights.hpp"
 
 namespace xtasc::train {
@@ -20,8 +29,13 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int kVersion = 1;
+/// 1: without a digest of the index and without metrics.jsonl; its weights are still read, but no run resumes from it.
+constexpr int kVersion = 2;
 constexpr const char* kIndex = "checkpoint.json";
+constexpr const char* kWeights = "weights.pt";
+constexpr const char* kState = "state.pt";
+constexpr const char* kMetrics = "metrics.jsonl";
+constexpr const char* kDigest = "xxh3_128";
 
 fs::path beside(const fs::path& folder, const char* suffix) {
   return folder.parent_path() / fmt::format(".{}{}", folder.filename().string(), suffix);
@@ -31,6 +45,9 @@ fs::path new_folder(const fs::path& folder) {
 }
 fs::path old_folder(const fs::path& folder) {
   return beside(folder, ".old");
+}
+bool is_complete(const fs::path& folder) {
+  return fs::exists(folder / kIndex);  // written last
 }
 
 void move_folder(const fs::path& from, const fs::path& to) {
@@ -45,35 +62,140 @@ void remove_folder(const fs::path& folder) {
   check(!error, "cannot remove {}: {}", folder.string(), error.message());
 }
 
+/// What is left over of an older checkpoint takes space and does no harm: the next save tries again.
+void remove_if_possible(const fs::path& folder) {
+  try {
+    remove_folder(folder);
+  } catch (const Error& error) {
+    log_warning("{}; it is tried again after the next checkpoint", error.what());
+  }
+}
+
+/// Where the folder that gives way goes: .NAME.old, or another name where what lies there cannot be removed (a reader
+/// on NFS holds its files).
+fs::path place_for_old(const fs::path& folder) {
+  fs::path place = old_folder(folder);
+  for (int i = 2; i < 10; ++i) {
+    std::error_code error;
+    fs::remove_all(place, error);
+    if (!error) {
+      return place;
+    }
+    place = beside(folder, fmt::format(".old{}", i).c_str());
+  }
+  fail("cannot remove {}: it and others like it are in the way of a new checkpoint", old_folder(folder).string());
+}
+
+/// Swaps two folders with one system call, so that nobody finds neither. \returns false where the file system cannot
+bool exchange(const fs::path& a, const fs::path& b) {
+  return ::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) == 0;
+}
+
 /// Writes, reads back and returns the index entry of one file.
-json write_checked(const fs::path& path, const tensorfile::TensorDict& tensors) {
-  const std::string bytes = tensorfile::tensor_dict_bytes(tensors);
+json write_checked(const fs::path& path, std::string_view bytes) {
   const std::string digest = io::digest_hex(bytes);
   io::write_file_atomically(path, bytes);
   check(io::digest_hex(io::read_file(path)) == digest, "{}: what was written reads back differently: check the disk",
         path.string());
-  return {{"bytes", bytes.size()}, {"xxh3_128", digest}};
+  return {{"bytes", bytes.size()}, {kDigest, digest}};
 }
 
-json read_index(const fs::path& folder) {
-  const fs::path path = folder / kIndex;
-  try {
-    json index = json::parse(io::read_file(path));
-    check(index.at("format") == "xtasc-checkpoint" && index.at("version") == kVersion,
-          "{}: not a checkpoint of version {}", path.string(), kVersion);
+json write_checked(const fs::path& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+  return write_checked(path, tensorfile::tensor_dict_bytes({tensors.begin(), tensors.end()}));
+}
+
+/// Of the index without its own digest: the text that parsing and printing it again gives.
+std::string digest_of(json index) {
+  index.erase(kDigest);
+  return io::digest_hex(index.dump());
+}
+
+/// A checkpoint folder held open: its files are those of one generation, whatever takes its place meanwhile.
+class OpenFolder {
+ public:
+  explicit OpenFolder(const fs::path& path)
+      : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    check(descriptor_ >= 0 || errno != ENOENT, "no checkpoint at {}", path.string());
+    check(descriptor_ >= 0, "cannot open the checkpoint {}: {}", path.string(), errno_text(errno));
+  }
+  ~OpenFolder() { ::close(descriptor_); }
+  OpenFolder(const OpenFolder&) = delete;
+  OpenFolder& operator=(const OpenFolder&) = delete;
+
+  [[nodiscard]] json index() const {
+    const fs::path path = path_ / kIndex;
+    json index;
+    try {
+      index = json::parse(read(kIndex));
+      check(index.at("format") == "xtasc-checkpoint", "{}: not a checkpoint of xtasc-train", path.string());
+      const int version = index.at("version").get<int>();
+      check(version == 1 || version == kVersion, "{}: a checkpoint of version {}, this program reads 1 and {}",
+            path.string(), version, kVersion);
+      check(version == 1 || index.at(kDigest).get<std::string>() == digest_of(index),
+            "{} is damaged: its own checksum is not that of its content", path.string());
+    } catch (const json::exception&) {
+      fail("{} is damaged: it is not the JSON that was written", path.string());
+    }
     return index;
-  } catch (const json::exception& error) {
-    fail("{} is damaged: {}", path.string(), error.what());
+  }
+
+  /// \throws Error unless the file is the one that the index speaks of
+  [[nodiscard]] std::string file(const json& index, const std::string& name) const {
+    std::string bytes = read(name);
+    bool is_whole = false;
+    try {
+      const auto& entry = index.at("files").at(name);
+      is_whole = bytes.size() == entry.at("bytes").get<std::size_t>() &&
+                 io::digest_hex(bytes) == entry.at(kDigest).get<std::string>();
+    } catch (const json::exception&) {
+      fail("{} is damaged: it says nothing of {}", (path_ / kIndex).string(), name);
+    }
+    check(is_whole, "{} is damaged: its checksum is not the one in {}", (path_ / name).string(), kIndex);
+    return bytes;
+  }
+
+  /// Whether the path still leads to this folder.
+  [[nodiscard]] bool is_in_place() const {
+    struct stat held {};
+    struct stat found {};
+    return ::fstat(descriptor_, &held) == 0 && ::stat(path_.c_str(), &found) == 0 && held.st_dev == found.st_dev &&
+           held.st_ino == found.st_ino;
+  }
+
+ private:
+  [[nodiscard]] std::string read(const std::string& name) const {
+    return io::read_file_at(descriptor_, name, path_ / name);
+  }
+
+  fs::path path_;
+  int descriptor_;
+};
+
+/// Calls `read` with the folder held open; again where a training run put another generation in its place meanwhile,
+/// and removed files before they were opened.
+template <typename Read>
+auto read_one_generation(const fs::path& path, const Read& read) {
+  constexpr int kAttempts = 20;
+  for (int attempt = 1;; ++attempt) {
+    std::optional<OpenFolder> folder;
+    try {
+      folder.emplace(path);
+      return read(*folder);
+    } catch (const Error&) {
+      const bool was_replaced = folder ? !folder->is_in_place() : is_complete(new_folder(path));
+      if (!was_replaced || attempt == kAttempts) {
+        throw;
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
 }
 
-void check_files(const fs::path& folder, const json& index) {
-  for (const auto& [name, entry] : index.at("files").items()) {
-    const fs::path path = folder / name;
-    const std::string bytes = io::read_file(path);
-    check(bytes.size() == entry.at("bytes").get<std::size_t>() &&
-              io::digest_hex(bytes) == entry.at("xxh3_128").get<std::string>(),
-          "{} is damaged: its checksum is not the one in {}", path.string(), kIndex);
+tensorfile::TensorDict tensors_of(const std::string& bytes, const fs::path& path) {
+  try {
+    return tensorfile::tensor_file_of(bytes).tensors;
+  } catch (const Error& error) {
+    fail("{}: {}", path.string(), error.what());
   }
 }
 
@@ -87,6 +209,7 @@ json to_json(const Progress& p) {
                    {"epoch_seconds", p.epoch_seconds}};
   if (std::isfinite(p.best_val_loss)) {
     progress["best_val_loss"] = p.best_val_loss;
+    progress["best_epoch"] = p.best_epoch;
   }
   return progress;
 }
@@ -97,111 +220,225 @@ Progress from_json(const json& j) {
   j.at("step_in_epoch").get_to(p.step_in_epoch);
   j.at("step").get_to(p.step);
   j.at("epoch_loss_sums").get_to(p.epoch_loss_sums);
-  p.epoch_weight_sums = j.value("epoch_weight_sums", p.epoch_weight_sums);  // older checkpoints lack it
+  j.at("epoch_weight_sums").get_to(p.epoch_weight_sums);
   j.at("epoch_images").get_to(p.epoch_images);
   j.at("epoch_seconds").get_to(p.epoch_seconds);
   p.best_val_loss = j.value("best_val_loss", std::numeric_limits<double>::infinity());
+  p.best_epoch = j.value("best_epoch", p.best_epoch);
   return p;
 }
 
-/// Names the first line in which two configs differ.
+/// "section.key" -> value of an identity text.
+std::map<std::string, std::string> values_of(const std::string& identity) {
+  std::map<std::string, std::string> values;
+  std::istringstream lines(identity);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t equals = line.find(" = ");
+    values[line.substr(0, equals)] = equals == std::string::npos ? "" : line.substr(equals + 3);
+  }
+  return values;
+}
+
+/// Names the first key in which two configs differ.
 void check_identity(const fs::path& folder, const json& index, const RunIdentity& identity) {
-  std::istringstream saved(index.at("config").get<std::string>());
-  std::istringstream wanted(identity.config);
-  for (std::string a, b; std::getline(saved, a) && std::getline(wanted, b);) {
-    check(a == b, "{} belongs to another config: it has {}, this run has {}", folder.string(), a, b);
+  const auto saved = values_of(index.at("config").get<std::string>());
+  const auto wanted = values_of(identity.config);
+  const auto text = [](const auto& values, const std::string& key) {
+    const auto found = values.find(key);
+    return found == values.end() ? fmt::format("{} at its default", key) : fmt::format("{} = {}", key, found->second);
+  };
+  auto all = saved;
+  all.insert(wanted.begin(), wanted.end());
+  for (const auto& [key, value] : all) {
+    if (text(saved, key) != text(wanted, key)) {
+      throw ForeignCheckpoint(fmt::format("{} belongs to another config: it has {}, this run has {}", folder.string(),
+                                          text(saved, key), text(wanted, key)));
+    }
   }
   const auto digest = index.at("pack_digest").get<std::string>();
-  check(
-      digest == identity.pack_digest,
-      "{} was trained on a pack with digest {}, data.pack now has {}: restore the pack, or start again with --restart",
-      folder.string(), digest, identity.pack_digest);
+  if (digest != identity.pack_digest) {
+    throw ForeignCheckpoint(fmt::format(
+        "{} was trained on a pack with digest {}, data.pack now has {}: restore the pack, or start again with "
+        "--restart",
+        folder.string(), digest, identity.pack_digest));
+  }
+}
+
+/// The same file under another name; a copy where the file system has no links.
+void link_file(const fs::path& from, const fs::path& to) {
+  if (::link(from.c_str(), to.c_str()) != 0) {
+    io::write_file_atomically(to, io::read_file(from));
+  }
 }
 
 }  // namespace
 
-void Checkpoint::save(const Learner& learner, const Progress& progress, const RunIdentity& identity,
-                      bool with_optimizer, const std::function<void()>& before_write) const {
+void Checkpoint::prepare(const Learner& learner, const Progress& progress, const RunIdentity& identity,
+                         const std::string& metrics, const BeforeWrite& before_write) const {
   const fs::path fresh = new_folder(folder_);
   before_write();
   remove_folder(fresh);
   std::error_code error;
   fs::create_directories(fresh, error);
   check(!error, "cannot create {}: {}", fresh.string(), error.message());
-
-  json files;
-  const auto weights = learner.weights();
-  files["weights.pt"] = write_checked(fresh / "weights.pt", {weights.begin(), weights.end()});
-  if (with_optimizer) {
-    const auto state = learner.state();
+  try {
+    json files;
+    files[kWeights] = write_checked(fresh / kWeights, learner.weights());
     before_write();
-    files["state.pt"] = write_checked(fresh / "state.pt", {state.begin(), state.end()});
+    files[kState] = write_checked(fresh / kState, learner.state());
+    files[kMetrics] = write_checked(fresh / kMetrics, std::string_view(metrics));
+    json index = {{"format", "xtasc-checkpoint"},  {"version", kVersion},       {"files", files},
+                  {"progress", to_json(progress)}, {"config", identity.config}, {"pack_digest", identity.pack_digest}};
+    index[kDigest] = digest_of(index);
+    before_write();
+    io::write_file_atomically(fresh / kIndex, index.dump(2) + "\n");
+  } catch (...) {
+    fs::remove_all(fresh, error);  // half a checkpoint would keep a full disk full
+    throw;
   }
-  const json index = {
-      {"format", "xtasc-checkpoint"},  {"version", kVersion},       {"files", files},
-      {"progress", to_json(progress)}, {"config", identity.config}, {"pack_digest", identity.pack_digest}};
-  before_write();
-  io::write_file_atomically(fresh / kIndex, index.dump(2) + "\n");
+}
 
+void Checkpoint::commit(const fs::path& older, const BeforeWrite& before_write) const {
+  const fs::path fresh = new_folder(folder_);
   before_write();
-  const fs::path old = old_folder(folder_);
-  remove_folder(old);
-  if (fs::exists(folder_)) {
-    move_folder(folder_, old);
+  fs::path attic;  // takes the generation that goes
+  if (!fs::exists(folder_)) {
+    move_folder(fresh, folder_);
+  } else if (older.empty()) {
+    attic = place_for_old(folder_);
+    if (exchange(fresh, folder_)) {
+      move_folder(fresh, attic);
+    } else {
+      move_folder(folder_, attic);
+      move_folder(fresh, folder_);
+    }
+  } else {
+    attic = place_for_old(older);
+    if (fs::exists(older)) {
+      move_folder(older, attic);
+    }
+    if (exchange(fresh, folder_)) {
+      move_folder(fresh, older);
+    } else {
+      const fs::path between = place_for_old(folder_);
+      move_folder(folder_, between);
+      move_folder(fresh, folder_);
+      move_folder(between, older);
+    }
   }
-  move_folder(fresh, folder_);
   io::sync_folder(folder_.parent_path());
-  remove_folder(old);
+  if (!attic.empty()) {
+    remove_if_possible(attic);
+  }
+}
+
+void Checkpoint::save(const Learner& learner, const Progress& progress, const RunIdentity& identity,
+                      const std::string& metrics, const BeforeWrite& before_write) const {
+  prepare(learner, progress, identity, metrics, before_write);
+  commit({}, before_write);
+}
+
+void Checkpoint::save_as(const Checkpoint& other, const BeforeWrite& before_write) const {
+  const fs::path prepared = new_folder(other.folder_);
+  const fs::path from = is_complete(prepared) ? prepared : other.folder_;
+  const fs::path fresh = new_folder(folder_);
+  before_write();
+  remove_folder(fresh);
+  std::error_code error;
+  fs::create_directories(fresh, error);
+  check(!error, "cannot create {}: {}", fresh.string(), error.message());
+  try {
+    for (const char* name : {kWeights, kState, kMetrics, kIndex}) {  // the index last, as ever
+      link_file(from / name, fresh / name);
+    }
+    io::sync_folder(fresh);
+  } catch (...) {
+    fs::remove_all(fresh, error);
+    throw;
+  }
+  commit({}, before_write);
 }
 
 void Checkpoint::finish_interrupted_save() const {
   const fs::path fresh = new_folder(folder_);
   const fs::path old = old_folder(folder_);
   if (!fs::exists(folder_)) {
-    // Killed between the two renames. The new one is whole then, since it is renamed only after its index was written.
+    // Killed between two renames. The new one is whole then, since it is renamed only after its index was written.
     if (fs::exists(old)) {
-      move_folder(fs::exists(fresh / kIndex) ? fresh : old, folder_);
+      move_folder(is_complete(fresh) ? fresh : old, folder_);
     }
   }
   remove_folder(fresh);
   remove_folder(old);
 }
 
-std::optional<Progress> Checkpoint::load(const Learner& learner, const RunIdentity& identity) const {
-  finish_interrupted_save();
-  if (!fs::exists(folder_)) {
-    return std::nullopt;
-  }
-  const json index = read_index(folder_);
+bool Checkpoint::exists() const {
+  return fs::exists(folder_);
+}
+
+bool Checkpoint::is_of_best_epoch() const {
   try {
-    check_identity(folder_, index, identity);
-    check_files(folder_, index);
-    load_weights(learner, weights_path().string(), tensorfile::read_tensor_dict(weights_path()));
-    const auto saved = tensorfile::read_tensor_dict(folder_ / "state.pt");
-    const c10::NoGradGuard no_grad;
-    for (const auto& [name, tensor] : learner.state()) {
-      const auto found = saved.find(name);
-      check(found != saved.end() && found->second.sizes() == tensor.sizes(), "{}: {} is missing or of another shape",
-            (folder_ / "state.pt").string(), name);
-      tensor.copy_(found->second);
-    }
-    return from_json(index.at("progress"));
-  } catch (const json::exception& error) {
-    fail("{} is damaged: {}", (folder_ / kIndex).string(), error.what());
+    const Progress progress = from_json(OpenFolder(folder_).index().at("progress"));
+    return verify() == progress.best_epoch && progress.step_in_epoch == 0;
+  } catch (const std::exception&) {  // damaged, or of another version
+    return false;
   }
 }
 
-void Checkpoint::verify() const {
-  check(fs::exists(folder_), "no checkpoint at {}", folder_.string());
-  try {
-    check_files(folder_, read_index(folder_));
-  } catch (const json::exception& error) {
-    fail("{} is damaged: {}", (folder_ / kIndex).string(), error.what());
+std::optional<Resumed> Checkpoint::load(const Learner& learner, const RunIdentity& identity) const {
+  finish_interrupted_save();
+  if (!exists()) {
+    return std::nullopt;
   }
+  const OpenFolder folder(folder_);
+  const json index = folder.index();
+  try {
+    if (index.at("version") != kVersion) {
+      throw ForeignCheckpoint(
+          fmt::format("{} was written by an earlier version, which knew a run by other means: --restart trains it anew",
+                      folder_.string()));
+    }
+    check_identity(folder_, index, identity);
+    Resumed resumed = {from_json(index.at("progress")), folder.file(index, kMetrics)};
+    const auto weights = tensors_of(folder.file(index, kWeights), weights_path());
+    const auto state = tensors_of(folder.file(index, kState), folder_ / kState);
+    for (const auto& [name, tensor] : learner.state()) {
+      const auto found = state.find(name);
+      check(found != state.end() && found->second.sizes() == tensor.sizes(), "{}: {} is missing or of another shape",
+            (folder_ / kState).string(), name);
+    }
+    load_weights(learner, weights_path().string(), weights);
+    const c10::NoGradGuard no_grad;
+    for (const auto& [name, tensor] : learner.state()) {
+      tensor.copy_(state.at(name));
+    }
+    return resumed;
+  } catch (const json::exception&) {
+    fail("{} is damaged: a field is missing or of another type", (folder_ / kIndex).string());
+  }
+}
+
+tensorfile::TensorDict Checkpoint::weights() const {
+  return read_one_generation(folder_, [&](const OpenFolder& folder) {
+    return tensors_of(folder.file(folder.index(), kWeights), weights_path());
+  });
+}
+
+std::int64_t Checkpoint::verify() const {
+  return read_one_generation(folder_, [&](const OpenFolder& folder) {
+    const json index = folder.index();
+    static_cast<void>(folder.file(index, kWeights));
+    for (const char* name : {kState, kMetrics}) {  // a best checkpoint of version 1 has weights alone
+      if (index.at("files").contains(name)) {
+        static_cast<void>(folder.file(index, name));
+      }
+    }
+    return index.value("progress", json::object()).value("epoch", std::int64_t{0});
+  });
 }
 
 std::string Checkpoint::description() const {
-  return read_index(folder_).dump(2);
+  return read_one_generation(folder_, [](const OpenFolder& folder) { return folder.index().dump(2); });
 }
 
 }  // namespace xtasc::train

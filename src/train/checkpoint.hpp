@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "core/error.hpp"
+#include "tensorfile/tensor_file.hpp"
 #include "train/setup.hpp"
 #include "train/step.hpp"
 
@@ -23,6 +25,7 @@ struct Progress {
   std::int64_t epoch_images = 0;
   double epoch_seconds = 0.0;  ///< spent training in the epoch under way, before this start
   double best_val_loss = std::numeric_limits<double>::infinity();
+  std::int64_t best_epoch = 0;  ///< which one, from 1; 0: none yet
 };
 
 /// What a checkpoint must agree with before it is resumed from.
@@ -31,40 +34,76 @@ struct RunIdentity {
   std::string pack_digest;  ///< content digest of the pack
 };
 
+/// A checkpoint that is whole, but another run's. Nothing is wrong with its files.
+class ForeignCheckpoint : public Error {
+  using Error::Error;
+};
+
+/// What a resumed run takes from a checkpoint beside the learner's tensors.
+struct Resumed {
+  Progress progress;
+  std::string metrics;  ///< the lines of metrics.jsonl of its epochs
+};
+
 /// One checkpoint: a folder that is complete or absent.
 ///
 ///     weights.pt       the model's tensors by name (torch.load opens it)
-///     state.pt         the optimizer's moments and the weighting method's state; only in `last`
-///     checkpoint.json  Progress, RunIdentity, and size and XXH3-128 of the other files; written last
+///     state.pt         the optimizer's moments and the weighting method's state
+///     metrics.jsonl    the epochs so far
+///     checkpoint.json  Progress, RunIdentity, size and XXH3-128 of the other files, and of itself; written last
 ///
 /// Saved beside, every file flushed to the disk and read back against its checksum, then put in the old one's place by
-/// renames; a crash at any point leaves the old or the new one whole (load() finishes what a crash interrupted).
+/// renames; a crash at any point leaves the old or the new one whole (finish_interrupted_save() finishes what a crash
+/// interrupted). A reader sees one generation whole, also while another is put in its place.
 class Checkpoint {
  public:
+  /// Called before each file is written and before a folder takes another's place; may throw to stop it.
+  using BeforeWrite = std::function<void()>;
+
   explicit Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  /// \param with_optimizer  false for a checkpoint that is only evaluated
-  /// \param before_write  called before each file is written and before the new checkpoint takes the old one's place;
-  /// may throw to stop it \throws Error with the path and the system's reason; the previous checkpoint is still there
-  /// then.
+  /// Writes the new checkpoint beside the old one, complete, but not yet in its place.
+  /// \throws Error with the path and the system's reason; the old checkpoint is untouched and nothing is left of the
+  /// new one then.
+  void prepare(
+      const Learner& learner, const Progress& progress, const RunIdentity& identity, const std::string& metrics = {},
+      const BeforeWrite& before_write = [] {}) const;
+  /// Puts what prepare() wrote into the old one's place. \param older  where the old one goes, in the place of what is
+  /// there; empty: it is removed
+  void commit(
+      const std::filesystem::path& older = {}, const BeforeWrite& before_write = [] {}) const;
+  /// prepare() and commit().
   void save(
-      const Learner& learner, const Progress& progress, const RunIdentity& identity, bool with_optimizer,
-      const std::function<void()>& before_write = [] {}) const;
+      const Learner& learner, const Progress& progress, const RunIdentity& identity, const std::string& metrics = {},
+      const BeforeWrite& before_write = [] {}) const;
+  /// Takes the place of this checkpoint with the files of `other`, whose prepare() has just been called, or that is
+  /// complete: by links to the same files, or copies where the file system has no links.
+  void save_as(
+      const Checkpoint& other, const BeforeWrite& before_write = [] {}) const;
 
+  /// Puts back what a save that was interrupted left halfway, and removes what it left over.
+  void finish_interrupted_save() const;
+
+  [[nodiscard]] bool exists() const;
+  /// Whether it is whole and was saved at the end of the epoch that was the best until then.
+  [[nodiscard]] bool is_of_best_epoch() const;
   /// Restores weights and optimizer; nullopt when there is no checkpoint.
-  /// \throws Error when a file is damaged, or the identity differs (the first line that does is named).
-  [[nodiscard]] std::optional<Progress> load(const Learner& learner, const RunIdentity& identity) const;
+  /// \throws ForeignCheckpoint when the identity differs (the first key that does is named); Error when a file is
+  /// damaged. The learner is as it was then.
+  [[nodiscard]] std::optional<Resumed> load(const Learner& learner, const RunIdentity& identity) const;
 
-  /// Folder of a complete checkpoint, after its files were checked. \throws Error when it is absent or damaged.
-  void verify() const;
+  /// The weights of a complete checkpoint, also of versions before this one. \throws Error when it is absent or
+  /// damaged.
+  [[nodiscard]] tensorfile::TensorDict weights() const;
+  /// \throws Error when it is absent, or any file of it damaged. \returns the epochs that it has completed
+  std::int64_t verify() const;
 
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
   [[nodiscard]] std::filesystem::path weights_path() const { return folder_ / "weights.pt"; }
   /// checkpoint.json, for people. \throws Error when absent.
   [[nodiscard]] std::string description() const;
 
  private:
-  void finish_interrupted_save() const;
-
   std::filesystem::path folder_;
 };
 

@@ -1,11 +1,29 @@
 #include "train/records.hpp"
 
+#include <sys/stat.h>
+
+#include <tuple>
+#include <utility>
+
 #include "core/log.hpp"
 #include "core/version.hpp"
 #include "dist/communicator.hpp"
 #include "io/atomic_file.hpp"
 
 namespace xtasc::train {
+
+namespace {
+
+/// Bytes, and the time of the last change in nanoseconds since 1970; zeros where nobody knows.
+std::pair<std::int64_t, std::int64_t> state_of_file(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    return {0, 0};
+  }
+  return {status.st_size, status.st_mtim.tv_sec * std::int64_t{1'000'000'000} + status.st_mtim.tv_nsec};
+}
+
+}  // namespace
 
 results::Provenance provenance_of(const dist::MpiSession& session, const config::RunConfig& config,
                                   const pack::Reader& pack, const Learner& learner, at::Device device,
@@ -26,6 +44,7 @@ results::Provenance provenance_of(const dist::MpiSession& session, const config:
   provenance.precision = config::name(config.run.precision);
   provenance.pack_path = pack.path().string();
   provenance.pack_digest = schema.content_digest;
+  std::tie(provenance.pack_bytes, provenance.pack_modified) = state_of_file(pack.path());
   provenance.pack_dataset = schema.dataset;
   provenance.pack_height = schema.height;
   provenance.pack_width = schema.width;
@@ -39,11 +58,20 @@ results::Provenance provenance_of(const dist::MpiSession& session, const config:
 }
 
 void write_records(const results::RunFolder& folder, const config::RunConfig& config,
-                   const results::Provenance& provenance, bool resumes) {
+                   const results::Provenance& provenance, const Progress& progress) {
   results::Provenance written = provenance;
-  if (resumes && std::filesystem::exists(folder.provenance())) {
+  results::Start start = results::start_of(provenance);
+  start.epoch = progress.epoch;
+  start.step = progress.step;
+  if (progress.step > 0 && std::filesystem::exists(folder.provenance())) {
     written = results::read_provenance(folder.provenance());
     written.resumed.push_back(provenance.started);
+    written.pack_bytes = provenance.pack_bytes;
+    written.pack_modified = provenance.pack_modified;
+  }
+  written.starts.push_back(std::move(start));
+  if (const std::string difference = results::difference_of_last_starts(written); !difference.empty()) {
+    log_warning("this start is not like the one before: {}", difference);
   }
   io::write_file_atomically(folder.config(), config::to_toml(config, /*documented=*/false));
   results::write_provenance(folder.provenance(), written);

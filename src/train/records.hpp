@@ -9,6 +9,7 @@
 #include "pack/reader.hpp"
 #include "results/provenance.hpp"
 #include "results/run_folder.hpp"
+#include "train/checkpoint.hpp"
 #include "train/setup.hpp"
 
 namespace xtasc::train {
@@ -19,9 +20,10 @@ namespace xtasc::train {
                                                 const dist::Communicator& communicator,
                                                 const std::vector<std::string>& command_line);
 
-/// config.toml and provenance.json; a resumed run keeps the first start's and adds its own time. Rank 0 only.
+/// config.toml and provenance.json; a resumed run keeps the first start's and adds an entry for its own, and the log
+/// says what is not as at the start before. Rank 0 only. \param progress  where this start goes on from
 void write_records(const results::RunFolder& folder, const config::RunConfig& config,
-                   const results::Provenance& provenance, bool resumes);
+                   const results::Provenance& provenance, const Progress& progress);
 
 /// The time of the end, and DONE. Rank 0 only.
 void mark_done(const results::RunFolder& folder);

@@ -17,14 +17,17 @@
 #include "core/watchdog.hpp"
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
+#include "io/checksum.hpp"
 #include "pack/reader.hpp"
 #include "results/attempt.hpp"
 #include "results/metrics_log.hpp"
 #include "results/run_folder.hpp"
 #include "results/run_id.hpp"
+#include "train/agreement.hpp"
 #include "train/captured_step.hpp"
-#include "train/checkpoint.hpp"
 #include "train/evaluate.hpp"
+#include "train/generations.hpp"
+#include "train/health.hpp"
 #include "train/records.hpp"
 #include "train/setup.hpp"
 #include "train/step.hpp"
@@ -61,11 +64,14 @@ struct Run {
   data::Dataset train, val;
   Learner learner;
   RunIdentity identity;
-  Checkpoint last, best;
+  Generations checkpoints;
+  results::MetricsLog metrics;
+  double checkpoint_seconds = 0.0;  ///< of the last checkpoint
+  std::int64_t first_step = 0;      ///< optimizer steps that were done before this start
 
   [[nodiscard]] bool is_first() const { return session.rank() == 0; }
-  void save(const Checkpoint& checkpoint, const Progress& progress, bool with_optimizer) const {
-    checkpoint.save(learner, progress, identity, with_optimizer, [this] { claim->check_still_ours(); });
+  [[nodiscard]] RunMoment moment(const Progress& progress) const {
+    return {.epoch = progress.epoch + 1, .step = progress.step, .start = first_step};
   }
 };
 
@@ -77,16 +83,6 @@ int stop_reason(const Run& run, Clock::time_point& last_look) {
     reason = fs::exists(run.folder.stop_request()) ? kStopFile : reason;
   }
   return static_cast<int>(run.session.max(reason));
-}
-
-void check_finite(const StepLosses& losses, const Progress& progress) {
-  for (std::int64_t i = 0; i < kNumLosses; ++i) {
-    const double value = losses[static_cast<std::size_t>(i)];
-    check(std::isfinite(value),
-          "the {} loss is {} at step {} (epoch {}): training diverged; try a lower train.learning_rate, or fp32 "
-          "instead of bf16",
-          loss_name(i), value, progress.step + 1, progress.epoch + 1);
-  }
 }
 
 /// This rank's part of global batch `step` of the epoch, augmented.
@@ -130,7 +126,7 @@ void to_host(const at::Tensor& tensor, std::array<double, size>& values) {
 }
 
 /// Trains from progress.step_in_epoch to the end of the epoch. \returns what stopped it (see stop_reason), or 0
-int train_epoch(const Run& run, CapturedStep& step, Progress& progress) {
+int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Progress& progress) {
   const auto& train = run.config.train;
   const auto order =
       data::epoch_order(static_cast<std::uint64_t>(run.config.run.seed), progress.epoch, run.train.size());
@@ -142,6 +138,7 @@ int train_epoch(const Run& run, CapturedStep& step, Progress& progress) {
   const at::Tensor weight_sums = on_device(progress.epoch_weight_sums, run.device);
   xtasc::Progress live(fmt::format("epoch {}/{} step", progress.epoch + 1, train.epochs), num_steps);
   std::string losses_text;
+  at::Tensor last_losses;
   int reason = 0;
   Clock::time_point last_look{};
 
@@ -154,21 +151,25 @@ int train_epoch(const Run& run, CapturedStep& step, Progress& progress) {
     const std::int64_t images = data::global_batch(progress.step_in_epoch, train.batch_size, run.train.size()).size();
     const StepResult result = step.run(next_batch(run, progress, order), images, {progress.epoch, progress.step},
                                        learning_rate(train, progress.epoch));
-    if (progress.step_in_epoch % kStepsBetweenReadings == 0) {
-      StepLosses losses{};
-      to_host(result.losses, losses);
-      check_finite(losses, progress);
-      losses_text = loss_text(losses, run.config.model.system);
-    }
+    last_losses = result.losses;
+    const bool is_read = progress.step_in_epoch % kStepsBetweenReadings == 0;
     loss_sums.add_(result.losses * static_cast<double>(images));
     weight_sums.add_(result.task_weights * static_cast<double>(images));
     progress.epoch_images += images;
     ++progress.step_in_epoch;
     ++progress.step;
+    if (is_read) {
+      losses_text = loss_text(require_finite_steps(run.session, plain_step, last_losses, run.moment(progress)),
+                              run.config.model.system);
+    }
     const double rate = static_cast<double>(progress.epoch_images - images_before) / seconds_since(start);
     live.update(progress.step_in_epoch, fmt::format("{}, {:.1f} images/s", losses_text, rate));
   }
 
+  if (last_losses.defined()) {  // nothing is saved or evaluated that was not looked at
+    require_finite_steps(run.session, plain_step, last_losses, run.moment(progress));
+    require_finite_state(run.session, run.learner, run.moment(progress));
+  }
   to_host(loss_sums, progress.epoch_loss_sums);
   to_host(weight_sums, progress.epoch_weight_sums);
   progress.epoch_seconds = seconds_before + seconds_since(start);
@@ -214,7 +215,7 @@ std::map<std::string, double> mean_task_weights(const Progress& progress, config
 }
 
 /// Evaluates, logs and checkpoints the epoch that just ended, and moves progress to the next.
-void finish_epoch(const Run& run, Progress& progress) {
+void finish_epoch(Run& run, Progress& progress) {
   const Clock::time_point evaluation_start = Clock::now();
   xtasc::Progress live(fmt::format("epoch {} evaluating", progress.epoch + 1), run.val.size());
   run.watchdog.beat("evaluation before image", 1);
@@ -223,6 +224,7 @@ void finish_epoch(const Run& run, Progress& progress) {
     live.update(std::min(images * run.session.size(), run.val.size()), "images");
   });
   const double evaluation_seconds = seconds_since(evaluation_start);
+  require_finite(evaluation, run.moment(progress));
 
   const double val_loss = evaluation.losses.at("total");
   results::EpochRecord record{.epoch = progress.epoch + 1,
@@ -239,51 +241,100 @@ void finish_epoch(const Run& run, Progress& progress) {
                               .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
                               .seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}}};
   check(std::isfinite(record.train_loss.at("total")), "the training loss is {} after epoch {}: training diverged",
-        record.train_loss.at("total"), record.epoch);
+        record.train_loss.at("total"), record.epoch);  // a sum of finite losses that is too large
 
   const at::Tensor means = on_device(progress.epoch_loss_sums, run.device) / static_cast<double>(progress.epoch_images);
   run.learner.weighting->end_epoch(progress.epoch, objectives(means.narrow(0, 0, 4), run.config.loss));
-  progress.best_val_loss = std::min(progress.best_val_loss, val_loss);
   ++progress.epoch;
+  if (record.is_best) {
+    progress.best_val_loss = val_loss;
+    progress.best_epoch = progress.epoch;
+  }
   progress.step_in_epoch = 0;
   progress.epoch_loss_sums = {};
   progress.epoch_weight_sums = {};
   progress.epoch_images = 0;
   progress.epoch_seconds = 0.0;
   if (run.is_first()) {
-    // The log first: a resumed run cuts it back to the checkpoint's epoch, so a crash in between repeats, never loses.
-    const Clock::time_point checkpoint_start = Clock::now();
     run.watchdog.beat("checkpoint of epoch", progress.epoch);
-    if (record.is_best) {
-      run.save(run.best, progress, /*with_optimizer=*/false);
-    }
-    run.watchdog.beat("checkpoint of epoch", progress.epoch);
-    record.seconds["checkpoint"] = seconds_since(checkpoint_start);
     run.claim->check_still_ours();
-    results::append_metrics(run.folder.metrics(), record);
-    run.save(run.last, progress, /*with_optimizer=*/true);
+    // The log first: a resumed run cuts it back to the checkpoint's epoch, so a crash in between repeats, never loses.
+    // The time of a checkpoint that holds this very line is not known yet: that of the one before stands in it.
+    record.seconds["checkpoint"] = run.checkpoint_seconds;
+    run.metrics.append(record);
+    const Clock::time_point checkpoint_start = Clock::now();
+    run.checkpoints.save(run.learner, progress, run.identity, run.metrics.history(), record.is_best);
+    run.checkpoint_seconds = seconds_since(checkpoint_start);
   }
   log_line(epoch_text(record, run.config.train.epochs));
 }
 
+/// Names the folder that versions gave this run which knew its files by their paths.
+void tell_of_first_ids(const config::RunConfig& config, const results::RunFolder& folder) {
+  config::RunConfig then = config;
+  then.data.pack_digest.clear();
+  then.model.encoder_weights_digest.clear();
+  const results::RunFolder before{fs::path(config.run.output) / results::first_run_id(then)};
+  if (!fs::exists(folder.root) && fs::exists(before.root)) {
+    log_warning(
+        "{} is this run as an earlier version knew it, by the path of its pack: it is not resumed (tables still read "
+        "it); training anew in {}",
+        before.root.string(), folder.root.string());
+  }
+}
+
+/// Whether a metrics.jsonl holds anything.
+bool has_epochs(const fs::path& metrics) {
+  std::error_code ignored;
+  return fs::exists(metrics, ignored) && fs::file_size(metrics, ignored) > 0;
+}
+
 /// Rank 0 claims the folder, unless the run is already done; all ranks learn which. \returns whether it is done
-bool prepare_folder(const dist::MpiSession& session, const results::RunFolder& folder, const RunOptions& options,
-                    std::optional<results::RunClaim>& claim) {
+bool prepare_folder(const dist::MpiSession& session, const config::RunConfig& config, const results::RunFolder& folder,
+                    const RunOptions& options, std::optional<results::RunClaim>& claim) {
   std::string state = "open";
   if (session.rank() == 0) {
+    tell_of_first_ids(config, folder);
     results::prepare_run_folder(folder);
     if (options.restart || !folder.is_done()) {
       claim.emplace(folder, options.take_over);
       fs::remove(folder.stop_request());  // it was for an earlier start
+      results::finish_restart(folder);
     }
     if (options.restart) {
-      for (const fs::path& path : {folder.done_marker(), folder.metrics(), folder.checkpoints(), folder.provenance()}) {
-        fs::remove_all(path);
-      }
+      results::restart(folder);
     }
     state = folder.is_done() ? "done" : "open";
   }
   return session.broadcast(state) == "done";
+}
+
+/// A resumed run's own files are looked at: what is damaged and not needed is set aside and said.
+void look_after_records(const results::RunFolder& folder, const config::RunConfig& config) {
+  const auto set_aside_if = [](const fs::path& path, const std::string& fault) {
+    if (!fault.empty() && fs::exists(path)) {
+      log_warning("{} (it is {} now, and written anew)", fault, results::set_aside(path).filename().string());
+    }
+  };
+  const auto fault_of = [](const auto& read) -> std::string {
+    try {
+      read();
+      return {};
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  if (fs::exists(folder.config())) {
+    set_aside_if(folder.config(), fault_of([&] {
+                   const config::RunConfig found = results::read_config_of(folder);
+                   check(config::identity_text(found) == config::identity_text(config),
+                         "{} is not the config of this run: somebody changed it", folder.config().string());
+                 }));
+  }
+  if (fs::exists(folder.provenance())) {
+    set_aside_if(folder.provenance(),
+                 fault_of([&] { static_cast<void>(results::read_provenance(folder.provenance())); }));
+  }
 }
 
 /// Initial weights, or those of the last checkpoint; the same bits on every rank. \returns where the run stands
@@ -291,65 +342,96 @@ Progress start_or_resume(Run& run) {
   Progress progress;
   bool resumes = false;
   if (run.is_first()) {
-    if (const auto found = run.last.load(run.learner, run.identity)) {
-      progress = *found;
+    if (auto found = run.checkpoints.load(run.learner, run.identity)) {
+      progress = found->progress;
+      run.metrics.restore(std::move(found->metrics));
       resumes = true;
-    } else if (!run.config.model.encoder_weights.empty()) {
-      load_encoder_weights(run.learner, run.config.model);
+    } else {
+      check(!has_epochs(run.folder.metrics()),
+            "{} has epochs, but there is no checkpoint of them: somebody removed it; --restart begins anew",
+            run.folder.metrics().string());
+      run.metrics.restore({});
+      if (!run.config.model.encoder_weights.empty()) {
+        load_encoder_weights(run.learner, run.config.model);
+      }
     }
-    results::truncate_metrics(run.folder.metrics(), progress.epoch);
+    check_free_space(run.learner, run.folder);
+    look_after_records(run.folder, run.config);
   }
   broadcast_state(run.learner, *run.communicator);
   static_assert(std::is_trivially_copyable_v<Progress>);
   const std::string text = run.session.broadcast(
       std::string(reinterpret_cast<const char*>(&progress), sizeof(progress)));  // plain numbers, one kind of machine
   std::memcpy(&progress, text.data(), sizeof(progress));
+  run.first_step = progress.step;
   if (run.session.max(resumes ? 1 : 0) == 1) {
     log_info("resuming after epoch {} and {} steps of the next", progress.epoch, progress.step_in_epoch);
   }
   return progress;
 }
 
+/// The config with the digests of its files. Collective; weights are rank 0's to read. \throws Error where a digest
+/// that the config names is another
+config::RunConfig with_digests(const dist::MpiSession& session, config::RunConfig config, const pack::Reader& pack) {
+  config::pin_digest(config.data.pack_digest, pack.schema().content_digest, "data.pack_digest", config.data.pack);
+  const std::string& weights = config.model.encoder_weights;
+  if (!weights.empty()) {
+    std::string& digest = config.model.encoder_weights_digest;
+    // A run that is resumed needs the file no more: with the digest in its config it may be gone.
+    const bool is_needed = digest.empty() || fs::exists(weights);
+    const std::string found = session.broadcast(session.rank() == 0 && is_needed ? io::file_digest(weights)
+                                                                                 : config.model.encoder_weights_digest);
+    config::pin_digest(digest, found, "model.encoder_weights_digest", weights);
+  }
+  return config;
+}
+
 }  // namespace
 
-ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, const RunOptions& options) {
-  const at::Device device = choose_device(config.run.device, session);
-  configure_torch(config, session);
-  if (config.data.pack.empty()) {
+ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, const RunOptions& options) {
+  check_same_run(session, given, {{"--restart", options.restart ? "given" : "not given"}});
+  const at::Device device = choose_device(given.run.device, session);
+  configure_torch(given, session);
+  if (given.data.pack.empty()) {
     fail_usage("data.pack is not set: name a pack that xtasc-preprocess made, e.g. --set data.pack=data/scenes.h5");
   }
-  pack::Reader pack(config.data.pack);
+  pack::Reader pack(given.data.pack);
+  check_agreement(session, pack_claims(pack), "every rank must read a copy of the same pack");
+  const config::RunConfig config = with_digests(session, given, pack);
   if (config.data.verify) {
     verify_pack(session, config.data.pack);
   }
   const std::size_t label_set = pack::find_label_set(pack.schema(), config.data.label_set);
   const auto num_classes = static_cast<std::int64_t>(pack.schema().label_sets[label_set].class_names.size());
 
+  // The data first: what they hold names the run.
+  data::Splits splits = data::read_splits(pack, label_set, device);
+  check_targets(config, splits, config.data.pack);
+  check_batch_norm(splits.train.size(), config.train.batch_size, splits.train.height(), splits.train.width());
   const results::RunFolder folder{fs::path(config.run.output) / results::run_id(config)};
   std::optional<results::RunClaim> claim;
-  if (prepare_folder(session, folder, options, claim)) {
+  if (prepare_folder(session, config, folder, options, claim)) {
     log_info("{} is DONE; --restart would train it again", folder.root.string());
     return ExitCode::success;
   }
-  data::Dataset train(pack, pack::Split::train, label_set, device);
-  data::Dataset val(pack, pack::Split::val, label_set, device);
   Watchdog watchdog(std::chrono::seconds(config.run.stall_seconds),
                     fmt::format("rank {} on {}", session.rank(), dist::host_name()));
   RunIdentity identity = {config::identity_text(config), pack.schema().content_digest};
+  const results::RunClaim* const held = claim ? &*claim : nullptr;
   Run run{.session = session,
           .config = config,
           .folder = folder,
-          .claim = claim ? &*claim : nullptr,
+          .claim = held,
           .watchdog = watchdog,
           .device = device,
           .communicator = dist::make_communicator(session, device.type()),
           .pack = std::move(pack),
-          .train = std::move(train),
-          .val = std::move(val),
+          .train = std::move(splits.train),
+          .val = std::move(splits.val),
           .learner = {config, num_classes, device},
           .identity = std::move(identity),
-          .last = Checkpoint(folder.checkpoints() / "last"),
-          .best = Checkpoint(folder.checkpoints() / "best")};
+          .checkpoints = Generations(folder, [held] { held->check_still_ours(); }),
+          .metrics = results::MetricsLog(folder.metrics())};
   log_info("{} {} on {}: {} train, {} val, {} x {}, {} classes; {} parameters; {} rank{} ({}), {}, {}",
            config::name(config.model.system), config::name(config.model.encoder), run.pack.schema().dataset,
            run.train.size(), run.val.size(), run.train.height(), run.train.width(), num_classes,
@@ -362,17 +444,17 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, c
   const results::Provenance provenance =
       provenance_of(session, config, run.pack, run.learner, device, *run.communicator, options.command_line);
   if (run.is_first()) {
-    write_records(folder, config, provenance, /*resumes=*/progress.step > 0);
+    write_records(folder, config, provenance, progress);
   }
   Step plain_step(config, run.learner, *run.communicator);
   CapturedStep step(plain_step, recorder_for(config, device, *run.communicator),
                     [&session](const std::string& text) { return session.gather(text); });
   while (progress.epoch < config.train.epochs && !reached_max_steps(config.train, progress)) {
-    const int reason = train_epoch(run, step, progress);
+    const int reason = train_epoch(run, step, plain_step, progress);
     if (reason != 0) {
       watchdog.beat("checkpoint after step", progress.step);
       if (run.is_first()) {
-        run.save(run.last, progress, /*with_optimizer=*/true);
+        run.checkpoints.save(run.learner, progress, run.identity, run.metrics.history(), /*is_best=*/false);
       }
       session.barrier();
       log_warning("stopped by {} after {} steps, checkpoint written; the same command resumes", signal_name(reason),
@@ -383,6 +465,8 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, c
   }
   if (run.is_first()) {
     claim->check_still_ours();
+    run.metrics.require_written();
+    run.checkpoints.require_best();
     mark_done(folder);
   }
   session.barrier();

@@ -49,8 +49,11 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
     : config_(config),
       learner_(learner),
       communicator_(communicator),
+      losses_check_(learner.net.parameters().device()),
+      gradients_check_(learner.net.parameters().device()),
       gradient_sync_(communicator, {learner.net.parameters().flat_gradients()},
-                     static_cast<std::int64_t>(config.train.bucket_mib * 1024.0 * 1024.0)),
+                     static_cast<std::int64_t>(config.train.bucket_mib * 1024.0 * 1024.0),
+                     [this](const at::Tensor& gradients) { gradients_check_.add(gradients); }),
       mode_{.training = true,
             .compute = learner.types.compute,
             .rewrites = config.train.rewrites,
@@ -60,7 +63,8 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
   }
   const weighting::Needs needs = learner.weighting->needs();
   if (needs == weighting::Needs::gram || needs == weighting::Needs::norms) {
-    task_gradients_.emplace(config, learner, communicator, gradient_sync_);
+    task_gradients_.emplace(config, learner, communicator, gradient_sync_,
+                            [this](const at::Tensor& gradients) { gradients_check_.add(gradients); });
   } else if (communicator.overlaps()) {
     std::vector<at::Tensor> leaves;
     for (const auto& [name, tensor] : learner.net.parameters().parameters()) {
@@ -75,12 +79,6 @@ loss::TaskLosses Step::losses_of(const model::Predictions& predictions, const da
                            {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
                            {batch.label_nhw, batch.depth_n1hw.to(learner_.types.storage)},
                            mode_.rewrites && !task_gradients_ ? loss::LossForm::fused : loss::LossForm::plain);
-}
-
-at::Tensor Step::sum_globally(const loss::TaskLosses& losses) const {
-  const at::Tensor summed = sums_and_counts(losses, learner_.net.parameters().device());
-  communicator_.sum(summed);
-  return summed;
 }
 
 at::Tensor Step::share_of_objective(const loss::TaskLosses& losses, const at::Tensor& counts_4,
@@ -120,7 +118,9 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   const model::Predictions predictions = predict(batch.image_n3hw);
   enter(Phase::losses);
   const loss::TaskLosses losses = losses_of(predictions, batch);
-  const at::Tensor summed = sum_globally(losses);
+  const at::Tensor summed = sums_and_counts(losses, parameters.device());
+  losses_check_.add(summed);
+  communicator_.sum(summed);
   const at::Tensor means = mean_losses(summed);
   const at::Tensor global_losses = objectives(means, config_.loss).to(storage);
   const weighting::StepWeights weights = learner_.weighting->weigh(global_losses, moment);
@@ -147,6 +147,9 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
     batch_ = batch;
   }
 
+  losses_check_.end_step();
+  gradients_check_.end_step();
+
   const auto detached = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.detach() : tensor; };
   return {.predictions = {detached(predictions.seg), detached(predictions.depth), detached(predictions.seg_to_depth),
                           detached(predictions.depth_to_seg)},
@@ -158,7 +161,9 @@ at::Tensor Step::losses_after_step() const {
   const c10::NoGradGuard no_grad;
   model::Mode mode = mode_;
   mode.moves_running_statistics = false;
-  const at::Tensor summed = sum_globally(losses_of(learner_.net.forward(batch_->image_n3hw, mode), *batch_));
+  const at::Tensor summed = sums_and_counts(losses_of(learner_.net.forward(batch_->image_n3hw, mode), *batch_),
+                                            learner_.net.parameters().device());
+  communicator_.sum(summed);
   return objectives(mean_losses(summed), config_.loss).to(learner_.types.storage);
 }
 

@@ -11,6 +11,7 @@
 #include "dist/gradient_sync.hpp"
 #include "loss/consistency.hpp"
 #include "model/net.hpp"
+#include "optim/finite.hpp"
 #include "train/phase.hpp"
 #include "train/setup.hpp"
 #include "train/task_gradients.hpp"
@@ -57,6 +58,10 @@ class Step {
   void set_learning_rate(double learning_rate);
   void update();
 
+  /// What compute() saw of this rank's own losses and gradients, step after step, since the Step was made.
+  [[nodiscard]] const optim::FiniteCheck& losses_check() const { return losses_check_; }
+  [[nodiscard]] const optim::FiniteCheck& gradients_check() const { return gradients_check_; }
+
   /// Tells `observer` the parts of every step from now on; for measurements. An empty one tells nobody.
   void observe(PhaseObserver observer) { observer_ = std::move(observer); }
 
@@ -65,7 +70,6 @@ class Step {
 
  private:
   [[nodiscard]] loss::TaskLosses losses_of(const model::Predictions& predictions, const data::Batch& batch) const;
-  [[nodiscard]] at::Tensor sum_globally(const loss::TaskLosses& losses) const;
   /// This rank's share of the objective: its sums over everybody's counts. The shares' gradients add up to the
   /// gradient. \param only  the terms of one task; all when absent
   [[nodiscard]] at::Tensor share_of_objective(const loss::TaskLosses& losses, const at::Tensor& counts_4,
@@ -83,6 +87,7 @@ class Step {
   const config::RunConfig& config_;
   Learner& learner_;
   dist::Communicator& communicator_;
+  optim::FiniteCheck losses_check_, gradients_check_;  ///< of this rank's images, before the ranks' are summed
   dist::GradientSync gradient_sync_;
   model::Mode mode_;
   std::optional<TaskGradients> task_gradients_;  ///< for methods that look at each task's gradient

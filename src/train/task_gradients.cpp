@@ -33,7 +33,7 @@ at::Tensor squared_norm(const std::vector<at::Tensor>& parts) {
 }  // namespace
 
 TaskGradients::TaskGradients(const config::RunConfig& config, Learner& learner, dist::Communicator& communicator,
-                             dist::GradientSync& sync)
+                             dist::GradientSync& sync, const dist::GradientSync::Inspect& inspect)
     : learner_(learner),
       communicator_(communicator),
       sync_(sync),
@@ -42,7 +42,7 @@ TaskGradients::TaskGradients(const config::RunConfig& config, Learner& learner, 
   if (learner.weighting->needs() == weighting::Needs::gram) {
     seg_shared_ = at::empty_like(parts_.shared);
     seg_shared_sync_.emplace(communicator, std::vector<at::Tensor>{seg_shared_},
-                             static_cast<std::int64_t>(config.train.bucket_mib * 1024.0 * 1024.0));
+                             static_cast<std::int64_t>(config.train.bucket_mib * 1024.0 * 1024.0), inspect);
   } else {
     layer_ = last_shared_layer(learner.net.parameters());
   }

@@ -29,7 +29,7 @@ class TaskGradients {
  public:
   /// \param sync  of the flat gradients
   TaskGradients(const config::RunConfig& config, Learner& learner, dist::Communicator& communicator,
-                dist::GradientSync& sync);
+                dist::GradientSync& sync, const dist::GradientSync::Inspect& inspect = {});
 
   /// The features for the decoders: the same values, whose gradients stop here.
   [[nodiscard]] model::Features cut(const model::Features& features);

@@ -200,6 +200,34 @@ class RealRuns(SweepCase):
 class ManyRuns(SweepCase):
     """With the stand-in."""
 
+    def test_runs_are_named_by_what_their_pack_holds(self) -> None:
+        pack = self.folder / "d.h5"
+
+        def make(seed: int) -> None:
+            done = programs.run("xtasc-preprocess", "scenes", "--train", "4", "--val", "2", "--seed", str(seed),
+                                "--size", "32x32", "--output", str(pack), "--force")
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+        make(1)
+        self.write_sweep(seeds=[1, 2], rows=["xtasc"], settings=f'data.pack = "{pack}"\n')
+        self.sweep("run", *self.stand_in())
+        self.assertEqual(self.states(), ["done"] * 2)
+        moved = self.folder / "moved.h5"
+        pack.rename(moved)
+        self.assertEqual(self.states(), ["done"] * 2, "the runs say what the pack was that is gone")
+        moved.rename(pack)
+        make(2)
+        self.assertEqual(self.states(), ["waiting"] * 2)
+        self.sweep("run", *self.stand_in())
+        self.assertEqual(len(self.runs()), 4)
+        # Elsewhere nobody knows what it was.
+        pack.rename(moved)
+        elsewhere = ["--set", f"run.output={self.folder}/elsewhere"]
+        self.assertRegex(self.sweep("status", *elsewhere).stdout, r"xtasc_resnet18-\?[0-9a-f]{8} .* waiting")
+        done = self.sweep("submit", "--dry-run", *elsewhere, *self.stand_in(), code=1)
+        self.assertIn(f"data.pack {pack} is not on this machine", done.stderr)
+        self.assertIn("or set data.pack_digest", done.stderr)
+
     def test_two_drivers_share_the_runs(self) -> None:
         seeds = list(range(1, 25))
         self.write_sweep(seeds=seeds, rows=["xtasc"])
@@ -297,7 +325,7 @@ class ManyRuns(SweepCase):
         self.assertIn("3 runs: 2 done, 1 waiting", status)
         self.assertEqual(status.count("in other\n"), 2, status)
         self.assertEqual(self.sweep("plan").stdout.count("done in other"), 2)
-        self.assertIn("trains seed 1", self.sweep("logs", self.runs_of("other")[0].name).stdout)
+        self.assertRegex(self.sweep("logs", self.runs_of("other")[0].name).stdout, "trains seed [12]")
         self.assertFalse((self.folder / "runs/sweep").exists(), "who only looks changes nothing")
         self.sweep("run", *self.stand_in())
         self.assertEqual(self.states(), ["done"] * 3)

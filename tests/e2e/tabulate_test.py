@@ -50,7 +50,7 @@ def write_run(folder: pathlib.Path, settings: dict, seed: int, quality: float, s
             values |= {"miou": 0.3 + quality, "pix_acc": 0.6 + quality}
         if has_depth:
             values |= {"abs_err": 0.64 - quality, "rel_err": 0.24 - quality}
-        loss = {"seg": 1.0 / epoch, "depth": 0.5 / epoch}
+        loss = {"seg": 1.0 / epoch, "depth": 0.5 / epoch, "total": 1.5 / epoch}
         lines.append(json.dumps({
             "epoch": epoch, "step": epoch, "learning_rate": 1e-4, "train_loss": loss, "val_loss": loss,
             "task_weight": {}, "paper": values, "dataset": values, "class_iou": [], "is_best": epoch == 1,
@@ -171,7 +171,8 @@ class Tables(unittest.TestCase):
         self.assertIn("runs on 2 packs", done.stderr)
 
     def test_collect(self) -> None:
-        (self.scratch / "base.toml").write_text(toml({**SMALL, "data.pack": "pack.h5", "run.output": "swept"}))
+        pack = {"data.pack": "pack.h5", "data.pack_digest": "0" * 32}
+        (self.scratch / "base.toml").write_text(toml({**SMALL, **pack, "run.output": "swept"}))
         (self.scratch / "sweep.toml").write_text(
             'title = "Two"\nbase = "base.toml"\nseeds = [1, 2]\nbaseline = "Base MT-Net"\n'
             '[[point]]\nname = "Base MT-Net"\nmodel.system = "base_mt"\n'
@@ -183,7 +184,7 @@ class Tables(unittest.TestCase):
         self.assertEqual(len(set(ids)), 4, plan)
         for number, run in enumerate(ids[:3]):
             system, seed = run.split("_resnet18")[0], number % 2 + 1
-            write_run(self.scratch / "swept/sweep" / run, {**SMALL, "model.system": system}, seed, 0.01 * number)
+            write_run(self.scratch / "swept/sweep" / run, {**SMALL, **pack, "model.system": system}, seed, 0.01 * number)
         done = self.call("collect", "sweep.toml", "--output", "collected", program="xtasc-sweep")
         self.assertIn("| XTasC-Net", done.stdout)
         self.assertIn("1 of 4 runs are not in the table", done.stderr)

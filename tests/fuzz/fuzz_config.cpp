@@ -12,6 +12,7 @@ namespace {
 void check_round_trip(const config::RunConfig& config) {
   const std::string printed = config::to_toml(config, true);
   fuzz::look_at_all(config::identity_text(config));
+  fuzz::look_at_all(config::first_identity_text(config));
   const fuzz::InputFile copy({reinterpret_cast<const std::uint8_t*>(printed.data()), printed.size()});
   if (config::to_toml(config::read_run_config(copy.path()), true) != printed) {
     std::abort();

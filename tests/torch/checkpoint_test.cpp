@@ -4,13 +4,21 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <array>
+#include <atomic>
+#include <cctype>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
 #include "support/nets.hpp"
 #include "tensorfile/tensor_file.hpp"
+#include "train/generations.hpp"
 #include "train/step.hpp"
 #include "train/weights.hpp"
 
@@ -43,6 +51,16 @@ class CheckpointTest : public testing::Test {
     return learner;
   }
 
+  /// One of each for all tests, where it is only looked at.
+  static const Learner& after(int steps) {
+    static std::map<int, std::unique_ptr<Learner>> made;
+    auto& learner = made[steps];
+    if (!learner) {
+      learner = trained(steps);
+    }
+    return *learner;
+  }
+
   static bool same(const Learner& a, const Learner& b) {
     const auto equal = [](const auto& x, const auto& y) {
       for (std::size_t i = 0; i < x.size(); ++i) {
@@ -54,6 +72,9 @@ class CheckpointTest : public testing::Test {
     };
     return equal(a.weights(), b.weights()) && equal(a.adam.state(), b.adam.state());
   }
+
+  /// In place: a file that shares its bytes with another changes both.
+  static void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
   std::string refusal(const Checkpoint& checkpoint, const RunIdentity& identity) {
     try {
@@ -78,18 +99,21 @@ TEST_F(CheckpointTest, RestoresEveryBit) {
                           .epoch_loss_sums = {0.1, 1.0 / 3.0, 1e-300, 5, 7},
                           .epoch_images = 40,
                           .epoch_seconds = 1.25,
-                          .best_val_loss = 0.7};
-  checkpoint_.save(*learner, progress, identity_, true);
+                          .best_val_loss = 0.7,
+                          .best_epoch = 2};
+  checkpoint_.save(*learner, progress, identity_, "one line\n");
   const auto restored = trained(0);
   EXPECT_FALSE(same(*learner, *restored));
   const auto found = checkpoint_.load(*restored, identity_);
   ASSERT_TRUE(found);
   EXPECT_TRUE(same(*learner, *restored));
-  EXPECT_EQ(found->epoch, 3);
-  EXPECT_EQ(found->step_in_epoch, 5);
-  EXPECT_EQ(found->step, 44);
-  EXPECT_EQ(found->epoch_loss_sums, progress.epoch_loss_sums);
-  EXPECT_EQ(found->best_val_loss, 0.7);
+  EXPECT_EQ(found->progress.epoch, 3);
+  EXPECT_EQ(found->progress.step_in_epoch, 5);
+  EXPECT_EQ(found->progress.step, 44);
+  EXPECT_EQ(found->progress.epoch_loss_sums, progress.epoch_loss_sums);
+  EXPECT_EQ(found->progress.best_val_loss, 0.7);
+  EXPECT_EQ(found->progress.best_epoch, 2);
+  EXPECT_EQ(found->metrics, "one line\n");
 }
 
 TEST_F(CheckpointTest, NoneIsNotAnError) {
@@ -97,7 +121,7 @@ TEST_F(CheckpointTest, NoneIsNotAnError) {
 }
 
 TEST_F(CheckpointTest, AFlippedBitIsRefused) {
-  checkpoint_.save(*trained(1), {}, identity_, true);
+  checkpoint_.save(after(1), {}, identity_);
   for (const char* name : {"weights.pt", "state.pt"}) {
     const fs::path path = root_ / "last" / name;
     const std::string good = io::read_file(path);
@@ -115,7 +139,7 @@ TEST_F(CheckpointTest, AFlippedBitIsRefused) {
 }
 
 TEST_F(CheckpointTest, AnotherConfigOrPackIsRefusedByName) {
-  checkpoint_.save(*trained(0), {}, identity_, true);
+  checkpoint_.save(after(0), {}, identity_);
   EXPECT_NE(refusal(checkpoint_, {"train.epochs = 3\ntrain.batch_size = 4\n", "digest"})
                 .find("it has train.batch_size = 8, this run has train.batch_size = 4"),
             std::string::npos);
@@ -124,14 +148,14 @@ TEST_F(CheckpointTest, AnotherConfigOrPackIsRefusedByName) {
 
 /// A crash between any two of the renames leaves the old or the new checkpoint, whole.
 TEST_F(CheckpointTest, InterruptedSavesAreFinished) {
-  checkpoint_.save(*trained(0), {.epoch = 1}, identity_, true);
+  checkpoint_.save(after(0), {.epoch = 1}, identity_);
   fs::copy(root_ / "last", root_ / "one", fs::copy_options::recursive);
-  checkpoint_.save(*trained(0), {.epoch = 2}, identity_, true);
+  checkpoint_.save(after(0), {.epoch = 2}, identity_);
   fs::copy(root_ / "last", root_ / "two", fs::copy_options::recursive);
   const auto place = [&](const char* what, const char* where) {
     fs::copy(root_ / what, root_ / where, fs::copy_options::recursive);
   };
-  const auto epoch_after_load = [&] { return checkpoint_.load(*trained(0), identity_)->epoch; };
+  const auto epoch_after_load = [&] { return checkpoint_.load(*trained(0), identity_)->progress.epoch; };
 
   fs::remove_all(root_ / "last");  // killed after the old one was moved away, before the new one took its place
   place("one", ".last.old");
@@ -149,7 +173,7 @@ TEST_F(CheckpointTest, InterruptedSavesAreFinished) {
 }
 
 TEST_F(CheckpointTest, AFailedSaveKeepsTheOldOne) {
-  checkpoint_.save(*trained(0), {.epoch = 1}, identity_, true);
+  checkpoint_.save(after(0), {.epoch = 1}, identity_);
   const auto learner = trained(0);
   // The kernel refuses to let a file grow past 1 MB, as a full disk or a quota would.
   std::signal(SIGXFSZ, SIG_IGN);
@@ -159,19 +183,221 @@ TEST_F(CheckpointTest, AFailedSaveKeepsTheOldOne) {
   setrlimit(RLIMIT_FSIZE, &small);
   std::string message = "saved";
   try {
-    checkpoint_.save(*learner, {.epoch = 2}, identity_, true);
+    checkpoint_.save(*learner, {.epoch = 2}, identity_);
   } catch (const Error& error) {
     message = error.what();
   }
   setrlimit(RLIMIT_FSIZE, &before);
   EXPECT_NE(message.find("weights.pt"), std::string::npos) << message;
-  EXPECT_EQ(checkpoint_.load(*trained(0), identity_)->epoch, 1);
+  EXPECT_EQ(checkpoint_.load(*trained(0), identity_)->progress.epoch, 1);
 }
 
 TEST_F(CheckpointTest, TheLeftoverOfAKilledSaveIsClearedAway) {
   io::write_file_atomically(root_ / ".last.new", std::string_view("a file where the folder should be"));
-  checkpoint_.save(*trained(0), {.epoch = 2}, identity_, true);
-  EXPECT_EQ(checkpoint_.load(*trained(0), identity_)->epoch, 2);
+  checkpoint_.save(after(0), {.epoch = 2}, identity_);
+  EXPECT_EQ(checkpoint_.load(*trained(0), identity_)->progress.epoch, 2);
+}
+
+/// Every digit and letter of the index: what it says is what was written, or it is refused.
+TEST_F(CheckpointTest, AChangedIndexIsRefused) {
+  checkpoint_.save(after(0), {.epoch = 2, .step = 7, .epoch_seconds = 1.5, .best_val_loss = 0.25}, identity_);
+  const fs::path path = root_ / "last/checkpoint.json";
+  const std::string good = io::read_file(path);
+  int tried = 0;
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    if (std::isspace(static_cast<unsigned char>(good[i])) != 0) {
+      continue;
+    }
+    std::string bad = good;
+    bad[i] = static_cast<char>(bad[i] ^ 1);
+    write(path, bad);
+    try {
+      EXPECT_EQ(nlohmann::json::parse(checkpoint_.description()), nlohmann::json::parse(good)) << bad;  // 1e0 for 1E0
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("checkpoint.json"), std::string::npos) << error.what();
+      ++tried;
+    }
+  }
+  EXPECT_GT(tried, 500);
+}
+
+TEST_F(CheckpointTest, OneOfAnEarlierVersionIsReadButNotResumed) {
+  checkpoint_.save(after(1), {.epoch = 2}, identity_);
+  const fs::path path = root_ / "last/checkpoint.json";
+  nlohmann::json index = nlohmann::json::parse(io::read_file(path));
+  index["version"] = 1;
+  index.erase("xxh3_128");
+  write(path, index.dump());
+  EXPECT_FALSE(checkpoint_.weights().empty());
+  EXPECT_EQ(checkpoint_.verify(), 2);
+  EXPECT_NE(refusal(checkpoint_, identity_).find("was written by an earlier version"), std::string::npos);
+}
+
+/// A training run beside puts generation after generation in its place: a reader sees each whole.
+TEST_F(CheckpointTest, AReaderSeesOneGenerationWhole) {
+  const auto learner = trained(0);
+  checkpoint_.save(*learner, {.epoch = 1}, identity_);
+  std::atomic<bool> is_over = false;
+  int num_read = 0;
+  std::string fault;
+  std::thread reader([&] {
+    while (!is_over || num_read == 0) {
+      try {
+        static_cast<void>(checkpoint_.verify());
+        ++num_read;
+      } catch (const std::exception& error) {
+        fault = error.what();
+        return;
+      }
+    }
+  });
+  for (std::int64_t epoch = 2; epoch <= 12; ++epoch) {
+    checkpoint_.prepare(*learner, {.epoch = epoch}, identity_);
+    checkpoint_.commit(root_ / "previous");
+  }
+  is_over = true;
+  reader.join();
+  EXPECT_EQ(fault, "");
+  EXPECT_GT(num_read, 0);
+}
+
+class GenerationsTest : public CheckpointTest {
+ protected:
+  void SetUp() override {
+    CheckpointTest::SetUp();
+    generations_.save(after(1), at(1, 1), identity_, "one\n", true);
+    generations_.save(after(2), at(2, 1), identity_, "one\ntwo\n", false);
+    generations_.save(after(3), at(3, 1), identity_, "one\ntwo\nthree\n", false);
+  }
+
+  static Progress at(std::int64_t epoch, std::int64_t best_epoch) {
+    return {.epoch = epoch, .step = epoch, .best_val_loss = 0.5, .best_epoch = best_epoch};
+  }
+  void damage(const char* generation, const char* file = "weights.pt") const {
+    const fs::path path = run_.checkpoints() / generation / file;
+    std::string bytes = io::read_file(path);
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 4);
+    write(path, bytes);
+  }
+  std::int64_t epoch_after_load() {
+    auto learner = trained(0);
+    const auto resumed = generations_.load(*learner, identity_);
+    EXPECT_EQ(resumed->metrics,
+              std::string("one\ntwo\nthree\n")
+                  .substr(0, std::array{4, 8, 14}.at(static_cast<std::size_t>(resumed->progress.epoch - 1))));
+    EXPECT_TRUE(same(*learner, after(static_cast<int>(resumed->progress.epoch))));
+    return resumed->progress.epoch;
+  }
+  [[nodiscard]] bool is_set_aside(const char* generation) const {
+    return fs::exists(run_.checkpoints() / (std::string(generation) + ".damaged"));
+  }
+
+  results::RunFolder run_{root_};
+  Generations generations_{run_, [] {}};
+};
+
+TEST_F(GenerationsTest, TheLastOneCounts) {
+  EXPECT_EQ(epoch_after_load(), 3);
+  generations_.require_best();
+  EXPECT_EQ(Checkpoint(run_.checkpoints() / "best").verify(), 1);
+  EXPECT_EQ(Checkpoint(run_.checkpoints() / "previous").verify(), 2);
+}
+
+TEST_F(GenerationsTest, DamageFallsBackToTheOneBefore) {
+  damage("last", "state.pt");
+  EXPECT_EQ(epoch_after_load(), 2);
+  EXPECT_TRUE(is_set_aside("last"));
+  // The next save has a last one again, and what was set aside is left alone.
+  generations_.save(after(3), at(3, 1), identity_, "one\ntwo\nthree\n", false);
+  EXPECT_EQ(epoch_after_load(), 3);
+}
+
+TEST_F(GenerationsTest, AMissingLastOneToo) {
+  fs::remove_all(run_.checkpoints() / "last");
+  EXPECT_EQ(epoch_after_load(), 2);
+}
+
+TEST_F(GenerationsTest, AndThenToTheBest) {
+  damage("last", "checkpoint.json");
+  damage("previous", "metrics.jsonl");
+  EXPECT_EQ(epoch_after_load(), 1);
+  EXPECT_TRUE(is_set_aside("previous"));
+}
+
+TEST_F(GenerationsTest, WhereAllAreDamagedTheRunIsNotBegunAnewWithoutAWord) {
+  for (const char* generation : {"last", "previous", "best"}) {
+    damage(generation);
+  }
+  try {
+    static_cast<void>(generations_.load(*trained(0), identity_));
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("--restart"), std::string::npos);
+    EXPECT_EQ(error.details().size(), 3U);
+  }
+}
+
+TEST_F(GenerationsTest, ADamagedBestOneIsMadeAgainWhereAnotherIsOfItsEpoch) {
+  generations_.save(after(4), at(4, 4), identity_, "", true);
+  for (const char* file : {"weights.pt", "state.pt", "metrics.jsonl", "checkpoint.json"}) {
+    const fs::path path = run_.checkpoints() / "best" / file;  // a file of its own: the last one shares it
+    const std::string bytes = io::read_file(path);
+    io::write_file_atomically(path, bytes);
+  }
+  damage("best");
+  EXPECT_EQ(generations_.load(*trained(0), identity_)->progress.epoch, 4);
+  EXPECT_TRUE(is_set_aside("best"));
+  generations_.require_best();
+  EXPECT_EQ(Checkpoint(run_.checkpoints() / "best").verify(), 4);
+}
+
+TEST_F(GenerationsTest, WithoutTheBestOneARunDoesNotEndWell) {
+  damage("best");
+  EXPECT_EQ(epoch_after_load(), 3);
+  EXPECT_THROW(generations_.require_best(), Error);
+}
+
+/// Killed at any call between the first write and the last rename: what is resumed from is whole, and the best is that
+/// of the epochs which the resumed run has, or of the one that it will do again.
+TEST_F(GenerationsTest, AreWholeWhereverASaveStops) {
+  struct Killed {};
+  for (int kill_at = 0;; ++kill_at) {
+    fs::remove_all(run_.checkpoints());
+    generations_.save(after(1), at(1, 1), identity_, "one\n", true);
+    generations_.save(after(2), at(2, 1), identity_, "one\ntwo\n", false);
+    int calls = 0;
+    const Generations killed(run_, [&] {
+      if (calls++ == kill_at) {
+        throw Killed();
+      }
+    });
+    bool was_killed = false;
+    try {
+      killed.save(after(3), at(3, 3), identity_, "one\ntwo\nthree\n", true);
+    } catch (const Killed&) {
+      was_killed = true;
+    }
+    EXPECT_EQ(epoch_after_load(), was_killed ? 2 : 3);
+    EXPECT_NO_THROW(generations_.require_best());
+    if (!was_killed) {
+      EXPECT_GT(kill_at, 4);
+      return;
+    }
+  }
+}
+
+TEST_F(GenerationsTest, SpaceIsAskedForBefore) {
+  const auto learner = trained(0);
+  std::uintmax_t one = 0;
+  for (const char* file : {"weights.pt", "state.pt"}) {
+    one += fs::file_size(run_.checkpoints() / "last" / file);
+  }
+  const results::RunFolder fresh{root_ / "fresh"};
+  fs::create_directories(fresh.root);
+  EXPECT_NEAR(static_cast<double>(bytes_still_needed(*learner, fresh)), 4.0 * static_cast<double>(one),
+              0.1 * static_cast<double>(one));
+  EXPECT_LT(bytes_still_needed(*learner, run_), 2 * one);  // three generations are there
+  EXPECT_NO_THROW(check_free_space(*learner, run_));
 }
 
 TEST(LoadWeights, NamesEveryTensorThatDoesNotFit) {

@@ -20,6 +20,7 @@ using test::error_of;
 using test::TempFolder;
 using test::write_bytes;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -62,6 +63,13 @@ TEST(Checksum, IsXxh3AndKeepsTextsApart) {
   parts.add(std::as_bytes(std::span("ab", 2)));
   parts.add(std::as_bytes(std::span("c", 1)));
   EXPECT_EQ(parts.hex(), digest_hex("abc"));
+  const TempFolder folder;
+  const std::string large(3'000'001, 'x');
+  write_bytes(folder / "large", large);
+  EXPECT_EQ(file_digest(folder / "large"), digest_hex(large));
+  EXPECT_THAT(error_of([&] { static_cast<void>(file_digest(folder / "none")); }),
+              EndsWith("none: No such file or directory"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(file_digest(folder.path())); }), EndsWith(": Is a directory"));
   Digest first, second;
   first.add_text("ab");
   first.add_text("c");

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "io/hdf5.hpp"
 #include "pack/schema.hpp"
 #include "pack/writer.hpp"
 
@@ -158,6 +159,18 @@ inline pack::Schema write_small_pack(const std::filesystem::path& path, bool ove
     writer.append(i < 3 ? pack::Split::train : pack::Split::val, SmallSample(i).view());
   }
   return writer.finish();
+}
+
+/// Makes every label of the first training sample 0 and leaves the header as it was, as a user with h5py would.
+inline void edit_in_place(const std::filesystem::path& path) {
+  const io::Hdf5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+  const io::Hdf5Handle labels = io::open_dataset(file.get(), "train/label", path.string());
+  const std::vector<hsize_t> start = {0, 0, 0};
+  std::vector<hsize_t> count = io::dataset_shape(labels.get());
+  count[0] = 1;
+  const std::vector<std::uint8_t> zeros(count[1] * count[2], 0);
+  io::check(io::write_block(labels.get(), H5T_NATIVE_UINT8, start, count, zeros.data()), "cannot edit {}",
+            path.string());
 }
 
 /// A Python with h5py: XTASC_PYTHON, the project's .venv, or python3; empty when none has it.

@@ -10,6 +10,7 @@
 #include "hdf5_fixture.hpp"
 #include "io/checksum.hpp"
 #include "io/hdf5.hpp"
+#include "pack/digest.hpp"
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
 #include "pack/writer.hpp"
@@ -247,6 +248,30 @@ TEST(Pack, OrientationIsPartOfTheDigestOnlyWhereAPictureWasTurned) {
   }
   EXPECT_THAT(error_of([&] { write("turn"); }),
               HasSubstr("orientation is \"turn\"; \"apply\" and \"ignore\" are known"));
+}
+
+TEST(ContentDigest, IsTheHeadersUntilSomebodyEditsThePack) {
+  const TempFolder folder;
+  const Schema schema = write_small_pack(folder / "a.h5");
+  EXPECT_EQ(content_digest(folder / "a.h5"), schema.content_digest);
+  test::edit_in_place(folder / "a.h5");
+  EXPECT_EQ(Reader(folder / "a.h5").schema().content_digest, schema.content_digest);
+  EXPECT_NE(content_digest(folder / "a.h5"), schema.content_digest);
+  EXPECT_THAT(verify(folder / "a.h5").faults,
+              Contains(HasSubstr("give " + content_digest(folder / "a.h5") + ": something was changed")));
+
+  Schema integers = small_schema();
+  integers.depth_type = DepthType::uint16;
+  integers.depth_scale = 0.001;
+  Writer writer(folder / "b.h5", integers, false);
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    const SmallSample values(i);
+    Sample sample = values.view();
+    sample.depth = std::span<const std::uint16_t>(values.depth16);
+    writer.append(i < 2 ? Split::train : Split::val, sample);
+  }
+  const std::string written = writer.finish().content_digest;
+  EXPECT_EQ(content_digest(folder / "b.h5"), written);
 }
 
 TEST(Verify, NamesDataSetAndSampleOfAFlippedBit) {

@@ -8,12 +8,27 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/run_config.hpp"
+#include "io/atomic_file.hpp"
 #include "results/metrics_log.hpp"
 #include "results/provenance.hpp"
 #include "results/run_folder.hpp"
+
+namespace xtasc::results {
+
+/// Adds a line to a metrics.jsonl, as a run does that resumes from the whole lines in it.
+inline void append_metrics(const std::filesystem::path& path, const EpochRecord& record) {
+  std::string history = std::filesystem::exists(path) ? io::read_file(path) : std::string();
+  history.erase(history.rfind('\n') == std::string::npos ? 0 : history.rfind('\n') + 1);
+  MetricsLog log(path);
+  log.restore(std::move(history));
+  log.append(record);
+}
+
+}  // namespace xtasc::results
 
 namespace xtasc::results::test {
 

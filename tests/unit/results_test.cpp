@@ -105,10 +105,15 @@ TEST(MetricsLine, WritesNanAsNullAndReadsItAsAbsent) {
   EXPECT_TRUE(std::isnan(read.learning_rate));
 }
 
+/// The line as versions wrote it that had no digests.
+std::string without_digest(const std::string& line) {
+  return line.substr(0, line.find(",\"digest\"")) + "}";
+}
+
 TEST(MetricsLine, ReadsWhatAVersionWithoutConsistencyWrote) {
   EpochRecord record = awkward_record();
   record.consistency.clear();
-  std::string line = to_json_line(record);
+  std::string line = without_digest(to_json_line(record));
   const std::string field = R"("consistency":{},)";
   ASSERT_THAT(line, HasSubstr(field));
   line.erase(line.find(field), field.size());
@@ -116,7 +121,7 @@ TEST(MetricsLine, ReadsWhatAVersionWithoutConsistencyWrote) {
 }
 
 TEST(MetricsLine, NamesTheFieldThatIsWrong) {
-  const std::string line = to_json_line(awkward_record());
+  const std::string line = without_digest(to_json_line(awkward_record()));
   const auto with = [&line](const std::string& old_text, const std::string& new_text) {
     std::string changed = line;
     changed.replace(changed.find(old_text), old_text.size(), new_text);
@@ -192,33 +197,109 @@ TEST(MetricsFile, NamesFileAndLineOfABadOne) {
               HasSubstr("none.jsonl"));
 }
 
-TEST(MetricsFile, TruncatesToAnEpoch) {
-  const TempFolder folder;
-  const fs::path path = folder.path() / "metrics.jsonl";
-  truncate_metrics(path, 0);  // stopped before the first epoch: nothing there, nothing to do
-  EXPECT_FALSE(fs::exists(path));
-  for (const std::int64_t epoch : {1, 2, 3}) {
-    append_metrics(path, synthetic_epoch(epoch, false, 0.0));
+/// The lines of epochs 1 to `last`.
+std::string history_until(std::int64_t last) {
+  std::string text;
+  for (std::int64_t epoch = 1; epoch <= last; ++epoch) {
+    text += to_json_line(synthetic_epoch(epoch, false, 0.0)) + '\n';
   }
-  const std::string whole = read_text(path);
-  write_text(path, whole + "{\"torn");
-  truncate_metrics(path, 3);
-  EXPECT_EQ(read_text(path), whole);
-  truncate_metrics(path, 2);
-  EXPECT_THAT(epochs_of(read_metrics(path)), ElementsAre(1, 2));
-  truncate_metrics(path, 0);
-  EXPECT_EQ(read_text(path), "");
+  return text;
 }
 
-TEST(MetricsFile, TellsOfAFullDisk) {
+TEST(MetricsFile, GoesOnFromTheHistoryOfACheckpoint) {
+  const TempFolder folder;
+  const fs::path path = folder.path() / "metrics.jsonl";
+  const fs::path aside = folder.path() / "metrics.jsonl.damaged";
+  const auto restored = [&](const std::string& history) {
+    MetricsLog log(path);
+    log.restore(history);
+    EXPECT_EQ(log.history(), history);
+    return fs::exists(path) ? read_text(path) : "no file";
+  };
+  EXPECT_EQ(restored(""), "no file");  // stopped before the first epoch: nothing there, nothing to do
+  write_text(path, history_until(3) + "{\"torn");
+  EXPECT_EQ(restored(history_until(3)), history_until(3));
+  EXPECT_EQ(restored(history_until(2)), history_until(2));
+  EXPECT_FALSE(fs::exists(aside));  // what was cut comes again
+
+  EXPECT_EQ(restored(history_until(3)), history_until(3));  // cut short: epochs come from the checkpoint
+  EXPECT_FALSE(fs::exists(aside));                          // nothing was lost
+  fs::remove(path);
+  EXPECT_EQ(restored(history_until(3)), history_until(3));
+  std::string changed = history_until(3);
+  changed[changed.find("0.25")] = '9';
+  write_text(path, changed);
+  EXPECT_EQ(restored(history_until(3)), history_until(3));
+  EXPECT_EQ(read_text(aside), changed);
+}
+
+TEST(MetricsFile, AChangedLineIsNoticed) {
+  const std::string line = to_json_line(synthetic_epoch(1, true, 0.0));
+  EXPECT_NO_THROW(static_cast<void>(from_json_line(line)));
+  const TempFolder folder;
+  const fs::path path = folder.path() / "metrics.jsonl";
+  const EpochRecord good = from_json_line(line);
+  for (std::size_t i = 0; i < line.size() * 8; i += 3) {  // every third bit
+    std::string changed = line;
+    changed[i / 8] = static_cast<char>(changed[i / 8] ^ (1 << (i % 8)));
+    write_text(path, changed + '\n');
+    try {
+      EXPECT_TRUE(read_metrics(path, Digests::needed).empty()) << changed;  // a newline within: two torn lines
+    } catch (const Error&) {
+    }
+  }
+  write_text(path, line + '\n');
+  EXPECT_EQ(to_json_line(read_metrics(path, Digests::needed).at(0)), to_json_line(good));
+}
+
+TEST(MetricsFile, LinesOfVersionsWithoutDigestsAreRead) {
+  const std::string line = without_digest(to_json_line(synthetic_epoch(1, true, 0.0)));
+  const TempFolder folder;
+  const fs::path path = folder.path() / "metrics.jsonl";
+  write_text(path, line + '\n');
+  EXPECT_EQ(read_metrics(path).size(), 1U);
+  EXPECT_EQ(error_text([&path] { static_cast<void>(read_metrics(path, Digests::needed)); }),
+            path.string() + ":1: the line lacks its digest: it was changed after the run");
+}
+
+TEST(MetricsFile, AFullDiskEndsNoRunButItsEnd) {
   if (::access("/dev/full", W_OK) != 0) {
     GTEST_SKIP() << "this system has no /dev/full";
   }
   const TempFolder folder;
   const fs::path path = folder.path() / "metrics.jsonl";
+  MetricsLog log(path);
   fs::create_symlink("/dev/full", path);
-  EXPECT_EQ(error_text([&path] { append_metrics(path, synthetic_epoch(1, false, 0.0)); }),
+  EXPECT_NO_THROW(log.append(synthetic_epoch(1, false, 0.0)));
+  EXPECT_NO_THROW(log.append(synthetic_epoch(2, false, 0.0)));
+  EXPECT_EQ(error_text([&log] { log.require_written(); }),
             "cannot append to " + path.string() + ": No space left on device");
+  fs::remove(path);
+  EXPECT_NO_THROW(log.require_written());
+  EXPECT_EQ(read_text(path), history_until(2));
+}
+
+TEST(Restart, IsGoneWithOneRenameAndFinishedByTheNextStart) {
+  const TempFolder folder;
+  const RunFolder run{folder.path() / "run"};
+  fs::create_directories(run.checkpoints() / "last");
+  for (const fs::path& path : {run.config(), run.provenance(), run.metrics(), run.done_marker(), run.log()}) {
+    write_text(path, "old");
+  }
+  EXPECT_TRUE(run.is_done());
+  write_text(run.restart_marker(), "");  // killed right after the rename
+  EXPECT_FALSE(run.is_done());
+  finish_restart(run);
+  for (const fs::path& path : {run.provenance(), run.metrics(), run.done_marker(), run.checkpoints()}) {
+    EXPECT_FALSE(fs::exists(path)) << path;
+  }
+  EXPECT_FALSE(fs::exists(run.restart_marker()));
+  EXPECT_EQ(read_text(run.log()), "old");
+  write_text(run.done_marker(), "new");
+  finish_restart(run);  // nothing to finish
+  EXPECT_TRUE(run.is_done());
+  restart(run);
+  EXPECT_FALSE(run.is_done());
 }
 
 /// Files of this process cannot grow beyond `num_bytes` while it lives: a write is cut there, the next one fails.
@@ -245,16 +326,16 @@ class FileSizeLimit {
 TEST(MetricsFile, IsAsItWasAfterAnAppendThatFailedHalfway) {
   const TempFolder folder;
   const fs::path path = folder.path() / "metrics.jsonl";
-  append_metrics(path, synthetic_epoch(1, false, 0.0));
-  const std::string whole = read_text(path);
+  MetricsLog log(path);
+  log.append(synthetic_epoch(1, false, 0.0));
   {
-    const FileSizeLimit limit(whole.size() + 25);
-    EXPECT_EQ(error_text([&path] { append_metrics(path, synthetic_epoch(2, false, 0.0)); }),
-              "cannot append to " + path.string() + ": File too large");
+    const FileSizeLimit limit(history_until(1).size() + 25);
+    log.append(synthetic_epoch(2, false, 0.0));
+    EXPECT_EQ(error_text([&log] { log.require_written(); }), "cannot append to " + path.string() + ": File too large");
   }
-  EXPECT_EQ(read_text(path), whole);
-  append_metrics(path, synthetic_epoch(2, false, 0.0));
-  EXPECT_THAT(epochs_of(read_metrics(path)), ElementsAre(1, 2));
+  EXPECT_EQ(read_text(path), history_until(1));
+  log.append(synthetic_epoch(3, false, 0.0));
+  EXPECT_EQ(read_text(path), history_until(3));
 }
 
 TEST(ProvenanceFile, ReadsBackAsWritten) {
@@ -277,6 +358,13 @@ TEST(ProvenanceFile, ReadsBackAsWritten) {
   written.started = "2026-01-31T12:34:56Z";
   written.resumed = {"2026-02-01T00:00:00Z"};
   written.num_parameters = 21445184;
+  written.pack_bytes = 5;
+  written.pack_modified = 1'700'000'000'123'456'789;
+  written.starts = {start_of(written), start_of(written)};
+  written.starts[1].time = "2026-02-01T00:00:00Z";
+  written.starts[1].epoch = 3;
+  written.starts[1].world_size = 1;
+  written.starts[1].commit = "4d5e6f";
   write_provenance(path, written);
   const Provenance read = read_provenance(path);
   EXPECT_EQ(read.version, written.version);
@@ -292,6 +380,11 @@ TEST(ProvenanceFile, ReadsBackAsWritten) {
   EXPECT_EQ(read.finished, "");
   EXPECT_EQ(read.resumed, written.resumed);
   EXPECT_EQ(read.num_parameters, written.num_parameters);
+  EXPECT_EQ(read.pack_bytes, 5);
+  EXPECT_EQ(read.pack_modified, written.pack_modified);
+  ASSERT_EQ(read.starts.size(), 2U);
+  EXPECT_EQ(read.starts[1].epoch, 3);
+  EXPECT_EQ(difference_of_last_starts(read), "version 0.1.0 (4d5e6f) instead of 0.1.0 (1a2b3c); ranks 1 instead of 2");
 
   write_text(path, "{\"version\": \"0.1.0\", \"commit\": 3}\n");
   EXPECT_EQ(error_text([&path] { static_cast<void>(read_provenance(path)); }),

@@ -18,7 +18,9 @@ namespace fs = std::filesystem;
 class SweepRuns : public testing::Test {
  protected:
   void SetUp() override {
-    std::ofstream(folder_.path() / "base.toml") << "[model]\nencoder = \"resnet18\"\n[train]\nepochs = 4\n";
+    std::ofstream(folder_.path() / "base.toml")
+        << "[data]\npack = \"p.h5\"\npack_digest = \"00112233445566778899aabbccddeeff\"\n"
+           "[model]\nencoder = \"resnet18\"\n[train]\nepochs = 4\n";
     std::ofstream(folder_.path() / "trial.toml") << fmt::format(
         "base = \"base.toml\"\nseeds = [1, 2]\n[set]\nrun.output = \"{}\"\n"
         "[[point]]\nname = \"XTasC-Net\"\nmodel.system = \"xtasc\"\n"

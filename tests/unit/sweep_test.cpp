@@ -22,7 +22,9 @@ using testing::Pair;
 class SweepTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::ofstream(folder_.path() / "base.toml") << "[data]\npack = \"p.h5\"\n[model]\nencoder = \"resnet18\"\n";
+    std::ofstream(folder_.path() / "base.toml") << "[data]\npack = \"p.h5\"\npack_digest = "
+                                                   "\"00112233445566778899aabbccddeeff\"\n"
+                                                   "[model]\nencoder = \"resnet18\"\n";
   }
 
   Sweep read(const std::string& text, const std::vector<std::string>& assignments = {}) {

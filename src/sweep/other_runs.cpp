@@ -1,0 +1,109 @@
+#include "sweep/other_runs.hpp"
+
+#include <algorithm>
+#include <set>
+#include <system_error>
+
+#include "core/error.hpp"
+#include "results/config_values.hpp"
+#include "results/provenance.hpp"
+#include "results/run_id.hpp"
+
+namespace fs = std::filesystem;
+
+namespace xtasc::sweep {
+
+namespace {
+
+/// What decides a run's numbers, but for the content of its files.
+results::ConfigValues choices_of(const config::RunConfig& config) {
+  results::ConfigValues values = results::identity_values(config);
+  values.erase(std::string(results::kPackDigestKey));
+  values.erase(std::string(results::kWeightsDigestKey));
+  return values;
+}
+
+bool have_same_weights(const config::ModelSection& a, const config::ModelSection& b) {
+  const bool both_known = !a.encoder_weights_digest.empty() && !b.encoder_weights_digest.empty();
+  return both_known ? a.encoder_weights_digest == b.encoder_weights_digest : a.encoder_weights == b.encoder_weights;
+}
+
+/// The folders of runs in the sweep's folder that no run of the sweep is called like.
+std::vector<results::RunFolder> folders_of_others(const Sweep& sweep) {
+  std::set<std::string> own;
+  std::ranges::transform(sweep.runs, std::inserter(own, own.end()), &PlannedRun::id);
+  std::vector<results::RunFolder> others;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(sweep.folder, error)) {
+    const results::RunFolder run{entry.path()};
+    std::error_code ignored;
+    if (!own.contains(entry.path().filename().string()) && fs::is_regular_file(run.config(), ignored)) {
+      others.push_back(run);
+    }
+  }
+  std::ranges::sort(others, {}, &results::RunFolder::root);
+  return others;
+}
+
+}  // namespace
+
+void find_other_runs(Sweep& sweep) {
+  const std::vector<results::RunFolder> others = folders_of_others(sweep);
+  if (others.empty()) {
+    return;
+  }
+  std::map<results::ConfigValues, std::vector<PlannedRun*>> planned;
+  for (PlannedRun& run : sweep.runs) {
+    if (run.has_id()) {
+      planned[choices_of(run.config)].push_back(&run);
+    }
+  }
+  for (const results::RunFolder& other : others) {
+    try {
+      const config::RunConfig config = results::read_config_of(other);
+      const auto found = planned.find(choices_of(config));
+      if (found == planned.end()) {
+        continue;
+      }
+      const std::string digest = config::is_of_first_ids(config)
+                                     ? results::read_provenance(other.provenance()).pack_digest
+                                     : config.data.pack_digest;
+      PlannedRun* same = nullptr;
+      const PlannedRun* like = nullptr;
+      for (PlannedRun* run : found->second) {
+        if (have_same_weights(config.model, run->config.model)) {
+          like = run;
+          same = run->config.data.pack_digest == digest ? run : same;
+        }
+      }
+      if (same != nullptr && config::is_of_first_ids(config) && other.is_done() && same->done_before.empty()) {
+        same->done_before = other.root;
+      } else if (same == nullptr && like != nullptr && !digest.empty()) {
+        sweep.on_other_packs.push_back({other.root, digest});
+      }
+    } catch (const Error&) {
+      continue;  // not started, or broken: none of this sweep's runs by name, so nothing depends on it
+    }
+  }
+}
+
+std::string other_packs_text(const Sweep& sweep) {
+  if (sweep.on_other_packs.empty()) {
+    return {};
+  }
+  std::set<std::string> theirs, planned;
+  for (const RunOnOtherPack& run : sweep.on_other_packs) {
+    theirs.insert(run.pack_digest);
+  }
+  for (const PlannedRun& run : sweep.runs) {
+    planned.insert(run.config.data.pack_digest);
+  }
+  planned.erase("");
+  const std::size_t count = sweep.on_other_packs.size();
+  return fmt::format(
+      "{} here {} trained on another pack, of digest {}; this sweep is of {}: other runs, left as they are",
+      count == 1 ? "1 run" : fmt::format("{} runs", count), count == 1 ? "was" : "were", fmt::join(theirs, ", "),
+      fmt::join(planned, ", "));
+}
+
+}  // namespace xtasc::sweep

@@ -1,0 +1,151 @@
+#include "train/generations.hpp"
+
+#include <ATen/ATen.h>
+#include <sys/statvfs.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/log.hpp"
+
+namespace xtasc::train {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+double gigabytes(std::uintmax_t bytes) {
+  return static_cast<double>(bytes) / 1e9;
+}
+
+/// Bytes of the files below a folder; what vanishes meanwhile does not count.
+std::uintmax_t size_of(const fs::path& folder) {
+  std::uintmax_t bytes = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(folder, error); !error && entry != fs::recursive_directory_iterator();
+       entry.increment(error)) {
+    std::error_code vanished;
+    const std::uintmax_t size = entry->is_regular_file(vanished) ? entry->file_size(vanished) : 0;
+    bytes += vanished ? 0 : size;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Generations::Generations(const results::RunFolder& run, Checkpoint::BeforeWrite before_write)
+    : last_(run.checkpoints() / "last"),
+      previous_(run.checkpoints() / "previous"),
+      best_(run.checkpoints() / "best"),
+      before_write_(std::move(before_write)) {}
+
+void Generations::save(const Learner& learner, const Progress& progress, const RunIdentity& identity,
+                       const std::string& metrics, bool is_best) const {
+  last_.prepare(learner, progress, identity, metrics, before_write_);
+  // The best first: a run that is killed in between does the epoch again, and finds the best that it would save.
+  if (is_best) {
+    best_.save_as(last_, before_write_);
+  }
+  last_.commit(previous_.folder(), before_write_);
+}
+
+std::optional<Resumed> Generations::load(const Learner& learner, const RunIdentity& identity) const {
+  std::vector<std::string> faults;
+  const Checkpoint* missing = nullptr;
+  for (const Checkpoint* checkpoint : {&last_, &previous_, &best_}) {
+    checkpoint->finish_interrupted_save();
+    if (!checkpoint->exists()) {
+      missing = checkpoint == &last_ ? checkpoint : missing;
+      continue;
+    }
+    try {
+      auto resumed = checkpoint->load(learner, identity);
+      if (!faults.empty() || missing != nullptr) {
+        log_warning("{}: going on from {}, after epoch {}",
+                    faults.empty() ? missing->folder().string() + " is missing" : faults.back(),
+                    checkpoint->folder().filename().string(), resumed->progress.epoch);
+      }
+      if (checkpoint != &best_) {
+        look_after_best(resumed->progress);
+      }
+      return resumed;
+    } catch (const ForeignCheckpoint&) {
+      throw;
+    } catch (const Error& error) {
+      faults.push_back(fmt::format("{} (set aside as {})", error.what(),
+                                   results::set_aside(checkpoint->folder()).filename().string()));
+    }
+  }
+  if (!faults.empty()) {
+    throw Error(fmt::format("no checkpoint in {} is whole: --restart trains the run anew",
+                            last_.folder().parent_path().string()),
+                ExitCode::failure, faults);
+  }
+  return std::nullopt;
+}
+
+void Generations::look_after_best(const Progress& progress) const {
+  best_.finish_interrupted_save();
+  std::string fault = best_.folder().string() + " is missing";
+  if (best_.exists()) {
+    try {
+      static_cast<void>(best_.verify());
+      return;
+    } catch (const Error& error) {
+      fault = fmt::format("{} (set aside as {})", error.what(), results::set_aside(best_.folder()).filename().string());
+    }
+  } else if (!std::isfinite(progress.best_val_loss)) {
+    return;  // no epoch has ended yet
+  }
+  for (const Checkpoint* other : {&last_, &previous_}) {
+    if (other->exists() && other->is_of_best_epoch()) {
+      best_.save_as(*other, before_write_);
+      log_warning("{}: made again from {}", fault, other->folder().filename().string());
+      return;
+    }
+  }
+  log_warning(
+      "{}, and no other checkpoint is of that epoch: its numbers stay in metrics.jsonl, its weights are lost. Unless a "
+      "later epoch is better, the run will not be DONE; --restart trains it anew",
+      fault);
+}
+
+void Generations::require_best() const {
+  check(
+      best_.exists(),
+      "all epochs are trained, but {} is missing: the run is not DONE without the weights of its best epoch; --restart "
+      "trains it anew",
+      best_.folder().string());
+  static_cast<void>(best_.verify());
+}
+
+std::uintmax_t bytes_still_needed(const Learner& learner, const results::RunFolder& run) {
+  std::uintmax_t one = 0;
+  for (const auto& tensors : {learner.weights(), learner.state()}) {
+    for (const auto& [name, tensor] : tensors) {
+      one += tensor.nbytes();
+    }
+  }
+  constexpr std::uintmax_t kGenerations = 4;
+  const std::uintmax_t all = kGenerations * (one + one / 100);
+  const std::uintmax_t there = size_of(run.checkpoints());
+  return all > there ? all - there : 0;
+}
+
+void check_free_space(const Learner& learner, const results::RunFolder& run) {
+  struct statvfs space {};
+  if (::statvfs(run.root.c_str(), &space) != 0) {
+    return;  // the run itself will say what is wrong
+  }
+  const std::uintmax_t free = static_cast<std::uintmax_t>(space.f_bavail) * space.f_frsize;
+  const std::uintmax_t needed = bytes_still_needed(learner, run);
+  check(free >= needed,
+        "{} has {:.3f} GB free, this run's checkpoints need {:.3f} GB: make room, or set run.output to another file "
+        "system",
+        run.root.string(), gigabytes(free), gigabytes(needed));
+}
+
+}  // namespace xtasc::train

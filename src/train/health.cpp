@@ -1,0 +1,166 @@
+#include "train/health.hpp"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/log.hpp"
+#include "dist/communicator.hpp"
+#include "optim/finite.hpp"
+#include "optim/finite_element.hpp"
+
+namespace xtasc::train {
+
+namespace {
+
+constexpr const char* kAdvice =
+    "the run stays at its last checkpoint; try a lower train.learning_rate, or run.precision fp32 instead of bf16";
+
+/// Sum of the bits of all weights as whole numbers: the same on every device, whatever the order.
+std::int64_t fingerprint_of(const Learner& learner) {
+  const at::Tensor& values = learner.net.parameters().flat_values();
+  const at::Tensor bits = values.view(values.scalar_type() == at::kDouble ? at::kLong : at::kInt);
+  return bits.sum(at::kLong).item<std::int64_t>();
+}
+
+/// A tensor of the state that is not finite, and how much of it; empty: there is none.
+std::string fault_of(const Learner& learner) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors = learner.weights();
+  for (const auto& named : learner.state()) {
+    tensors.push_back(named);
+  }
+  std::erase_if(tensors, [](const auto& named) { return !named.second.is_floating_point(); });
+  const optim::FiniteCheck check(learner.net.parameters().device());
+  for (const auto& [name, tensor] : tensors) {
+    check.add(tensor);
+  }
+  // Names are looked for only where there is one to find.
+  return check.state()[optim::kIsBad].item<std::int64_t>() == 0 ? "" : optim::first_not_finite(tensors);
+}
+
+/// The ranks that say something, by what they say: "rank 1 on n2: ...".
+std::string told_by(const dist::MpiSession& session, const std::string& mine) {
+  const std::vector<std::string> texts = session.gather(mine.empty() ? "" : dist::host_name() + ": " + mine);
+  std::vector<std::string> told;
+  for (std::size_t rank = 0; rank < texts.size(); ++rank) {
+    if (!texts[rank].empty()) {
+      told.push_back(fmt::format("rank {} on {}", rank, texts[rank]));
+    }
+  }
+  return fmt::format("{}", fmt::join(told, "; "));
+}
+
+}  // namespace
+
+std::array<double, kNumLosses> require_finite_steps(const dist::MpiSession& session, const Step& step,
+                                                    const at::Tensor& losses_5, const RunMoment& moment) {
+  const at::Tensor all = at::cat({losses_5.to(at::kDouble), step.losses_check().state().to(at::kDouble),
+                                  step.gradients_check().state().to(at::kDouble)})
+                             .to(at::kCPU);  // one wait
+  const auto* values = all.const_data_ptr<double>();
+  std::array<double, kNumLosses> losses{};
+  std::copy_n(values, losses.size(), losses.begin());
+  const auto first_bad = [&](std::int64_t check) {
+    return static_cast<std::int64_t>(values[kNumLosses + check * optim::kFiniteStateSize + optim::kFirstBad]);
+  };
+  std::string mine;
+  for (const auto& [check, what] :
+       {std::pair{0, "the losses of its images are"}, {1, "the gradient of its images is"}}) {
+    if (const std::int64_t bad = first_bad(check); bad >= 0 && mine.empty()) {
+      mine = fmt::format("{} not finite in step {}", what, moment.start + bad + 1);
+    }
+  }
+  for (std::int64_t i = 0; i < kNumLosses && mine.empty(); ++i) {
+    if (const double value = losses[static_cast<std::size_t>(i)]; !std::isfinite(value)) {
+      mine = fmt::format("the {} loss of all images is {} in step {}", loss_name(i), value, moment.step);
+    }
+  }
+  const std::string told = told_by(session, mine);
+  check(told.empty(), "training diverged in epoch {}: {}; {}", moment.epoch, told, kAdvice);
+  return losses;
+}
+
+void require_finite_state(const dist::MpiSession& session, const Learner& learner, const RunMoment& moment) {
+  const std::string fault = fault_of(learner);
+  const std::string told = told_by(session, fault.empty() ? "" : fault + " are not finite");
+  check(told.empty(), "training diverged in epoch {}, after step {}: {}; {}", moment.epoch, moment.step, told, kAdvice);
+  if (session.size() == 1) {
+    return;
+  }
+  const std::vector<std::string> prints = session.gather(fmt::format("{:016x}", fingerprint_of(learner)));
+  const std::vector<std::string> hosts = session.gather(dist::host_name());
+  for (std::size_t rank = 1; rank < prints.size(); ++rank) {
+    check(prints[rank] == prints.front(),
+          "epoch {}, after step {}: rank {} on {} holds other weights than rank 0 on {}: a device or memory computes "
+          "wrongly, or the hosts' processors round differently; the run stays at its last checkpoint",
+          moment.epoch, moment.step, rank, hosts[rank], hosts.front());
+  }
+}
+
+std::string first_not_finite(const Evaluation& evaluation) {
+  for (const auto& [what, values] : {std::pair{"loss", &evaluation.losses},
+                                     {"metric of the paper protocol", &evaluation.report.paper},
+                                     {"metric of the dataset protocol", &evaluation.report.dataset},
+                                     {"consistency energy", &evaluation.consistency}}) {
+    for (const auto& [name, value] : *values) {
+      if (!std::isfinite(value)) {
+        return fmt::format("{} {} is {}", what, name, value);
+      }
+    }
+  }
+  return {};
+}
+
+void require_finite(const Evaluation& evaluation, const RunMoment& moment) {
+  const std::string fault = first_not_finite(evaluation);
+  check(fault.empty(), "training diverged in epoch {}, after step {}: the validation {}; {}", moment.epoch, moment.step,
+        fault, kAdvice);
+}
+
+void check_batch_norm(std::int64_t num_images, std::int64_t batch_size, std::int64_t height, std::int64_t width) {
+  constexpr std::int64_t kDeepest = 32;  // the encoder's last stage is so many times smaller
+  const std::int64_t rest = num_images % batch_size;
+  const std::int64_t smallest = rest > 0 ? rest : std::min(batch_size, num_images);
+  const std::int64_t pixels = (height / kDeepest) * (width / kDeepest);
+  if (smallest * pixels > 1) {
+    return;
+  }
+  fail_usage(
+      "batch norm needs two values a channel, but the {} batch of an epoch has {} image (of {}, train.batch_size = "
+      "{}), which is 1 x 1 at the encoder's end ({} x {} pixels): another train.batch_size, or larger images",
+      rest > 0 && num_images > batch_size ? "last" : "only", smallest, num_images, batch_size, height, width);
+}
+
+void check_targets(const config::RunConfig& config, const data::Splits& splits, const std::string& pack) {
+  const bool wants_labels = config::has_segmentation(config.model.system);
+  const bool wants_depth = config::has_depth(config.model.system);
+  const auto system = config::name(config.model.system);
+  check(
+      !wants_labels || splits.train.has_labels(),
+      "{}: no pixel of /train has a label (all are 255, ignored), and {} trains a segmentation: nothing can be learnt",
+      pack, system);
+  check(!wants_depth || splits.train.has_depth(),
+        "{}: no pixel of /train has a depth (all are 0, invalid), and {} trains a depth prediction: nothing can be "
+        "learnt",
+        pack, system);
+  const bool lacks_labels = wants_labels && !splits.val.has_labels();
+  const bool lacks_depth = wants_depth && !splits.val.has_depth();
+  check((wants_labels && !lacks_labels) || (wants_depth && !lacks_depth),
+        "{}: /val has nothing that {} predicts, neither labels nor depth: no epoch could be called the best", pack,
+        system);
+  if (lacks_labels) {
+    log_warning("{}: no pixel of /val has a label: the best epoch is chosen by depth alone, mIoU stays unknown", pack);
+  }
+  if (lacks_depth) {
+    log_warning(
+        "{}: no pixel of /val has a depth: the best epoch is chosen by segmentation alone, depth errors stay "
+        "unknown",
+        pack);
+  }
+}
+
+}  // namespace xtasc::train
