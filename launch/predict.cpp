@@ -30,7 +30,7 @@ constexpr std::size_t kMaxPanelRows = 12;
 struct Options {
   launch::ModelSource model;
   std::vector<std::string> images;
-  std::string pack, split = "val", size, output = "predictions";
+  std::string pack, split = "val", size, orientation, output = "predictions";
   std::vector<std::int64_t> samples;
 };
 
@@ -40,6 +40,7 @@ struct DataFacts {
   std::vector<figure::Rgb> class_colors;
   std::string depth_unit = "m";
   std::int64_t height = 0, width = 0;
+  std::string orientation;  ///< of pictures that EXIF turns, as pack::Schema has it
   std::array<double, 3> mean = {0.485, 0.456, 0.406}, deviation = {0.229, 0.224, 0.225};
 };
 
@@ -65,6 +66,7 @@ DataFacts facts_of(const pack::Reader& reader, const std::string& label_set_name
           .depth_unit = schema.depth_kind == pack::DepthKind::metres ? "m" : "inverse depth",
           .height = schema.height,
           .width = schema.width,
+          .orientation = schema.orientation,
           .mean = schema.image_mean,
           .deviation = schema.image_std};
 }
@@ -82,6 +84,7 @@ DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
       facts.height = provenance.pack_height;
       facts.width = provenance.pack_width;
       facts.depth_unit = provenance.pack_depth_kind == "metres" ? "m" : "inverse depth";
+      facts.orientation = provenance.pack_orientation;
     }
   }
   const auto num_classes = static_cast<std::size_t>(model.learner->net.num_classes());
@@ -96,6 +99,9 @@ DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
   }
   if (!options.size.empty()) {
     std::tie(facts.height, facts.width) = pack::parse_size("--size", options.size);
+  }
+  if (!options.orientation.empty()) {
+    facts.orientation = options.orientation;
   }
   if (facts.height == 0) {
     fail_usage("--size HxW is needed: neither a run nor a pack tells the size that the net was trained at");
@@ -168,11 +174,13 @@ std::vector<Row> predict_images(const Options& options, const launch::LoadedMode
   const at::Tensor mean = at::tensor(at::ArrayRef<double>(facts.mean), constants).view({1, 3, 1, 1});
   const at::Tensor deviation = at::tensor(at::ArrayRef<double>(facts.deviation), constants).view({1, 3, 1, 1});
   std::vector<Row> rows;
+  io::ImageRules rules;
+  rules.orientation = facts.orientation == "ignore" ? io::Orientation::ignore : io::Orientation::apply;
+  std::size_t num_turned = 0;
   Progress progress("predicting", static_cast<std::int64_t>(options.images.size()));
   for (const std::string& path : options.images) {
-    io::ImageRules rules;
-    rules.apply_orientation = true;
     io::Image<std::uint8_t> image = io::read_rgb_image(path, rules);
+    num_turned += image.orientation != 1 ? 1 : 0;
     const at::Tensor pixels =
         at::from_blob(image.pixels.data(), {1, image.height, image.width, 3}, at::kByte).permute({0, 3, 1, 2});
     const at::Tensor small =
@@ -185,6 +193,12 @@ std::vector<Row> predict_images(const Options& options, const launch::LoadedMode
          fs::path(options.output) / fs::path(path).stem(), row);
     rows.push_back(std::move(row));
     progress.update(static_cast<std::int64_t>(rows.size()), "images");
+  }
+  if (num_turned > 0) {
+    const bool is_applied = rules.orientation == io::Orientation::apply;
+    log_info("{} of {} images {} an EXIF orientation, {} (--orientation {} would {})", num_turned, rows.size(),
+             num_turned == 1 ? "has" : "have", is_applied ? "as which they were turned" : "which was ignored",
+             is_applied ? "ignore" : "apply", is_applied ? "take the stored pixels" : "turn them");
   }
   return rows;
 }
@@ -259,6 +273,10 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"val", "train"}));
   app.add_option("--size", options.size,
                  "HEIGHTxWIDTH that images are resized to for the net; default: as in training");
+  app.add_option(
+         "--orientation", options.orientation,
+         "Images that EXIF turns: turned (apply) or as stored (ignore); default: as in the training pack, apply")
+      ->check(CLI::IsMember({"apply", "ignore"}));
   app.add_option("--output", options.output, "Folder for the results")->capture_default_str();
   std::optional<dist::MpiSession> session;
   return run_program(

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "cityscapes_classes.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "depth_bounds.hpp"
 
 namespace xtasc::preprocess {
 
@@ -27,24 +27,14 @@ constexpr std::string_view kDisparityEnd = "_disparity.png";
 constexpr std::uint16_t kInstanceFactor = 1000;
 constexpr std::uint16_t kMaxInverseDepth = 32257;  ///< 0.4922 in multiples of 1/65536
 
-/// Names of the entries of a folder, sorted, hidden ones left out; empty when there is no such folder.
-std::vector<std::string> entries(const fs::path& folder, bool folders) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (!name.starts_with('.') && entry->is_directory(error) == folders) {
-      names.push_back(name);
-    }
-  }
-  check(!error || !fs::exists(folder), "cannot list '{}': {}", folder.string(), error.message());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 /// "aachen_000001_000019" of "aachen_000001_000019_leftImg8bit.png"; empty for other names.
 std::string frame_of(std::string_view file, std::string_view end) {
   return std::string(file.ends_with(end) ? file.substr(0, file.size() - end.size()) : "");
+}
+
+/// Folders that file servers and archives of macOS leave everywhere are none.
+bool is_city(std::string_view folder) {
+  return !folder.starts_with('.') && folder != "@eaDir" && folder != "__MACOSX";
 }
 
 void add_fault(std::vector<std::string>& faults, const auto& look) {
@@ -80,6 +70,7 @@ CityscapesDataset::CityscapesDataset(fs::path root) : root_(std::move(root)) {
     list_split(split);
     list_strays(split);
   }
+  log_unused();
   if (fs::is_directory(root_ / kImages / "test", error)) {
     check(!frames_[0].empty() || !frames_[1].empty(),
           "'{}' holds images of test/ only, and the labels of test are not public: leftImg8bit/train and "
@@ -103,66 +94,123 @@ CityscapesDataset::CityscapesDataset(fs::path root) : root_(std::move(root)) {
 }
 
 void CityscapesDataset::list_split(pack::Split split) {
-  const std::string split_text(pack::split_name(split));
-  const fs::path folder = root_ / kImages / split_text;
-  std::set<std::string> seen;
-  for (const std::string& name : names_[0]) {
-    seen.insert(fs::path(name).filename().string());
+  const std::string folder = fmt::format("{}/{}", kImages, pack::split_name(split));
+  const FolderEntries entries = list_entries(root_ / folder);
+  for (const std::string& file : entries.files) {
+    const std::string path = folder + "/" + file;
+    std::error_code error;
+    if (looks_like_data(file)) {
+      list_faults_.push_back(fmt::format("'{}' is in no city's folder, {}/CITY/CITY_*{} is expected",
+                                         (root_ / path).string(), folder, kImageEnd));
+    } else if (!file.starts_with('.') && !fs::exists(root_ / path, error)) {
+      list_faults_.push_back(fmt::format("'{}' is a link that leads nowhere ({}), a city's folder is expected",
+                                         (root_ / path).string(), fs::read_symlink(root_ / path, error).string()));
+    } else {
+      passed_over_.add(path);
+    }
   }
-  for (const std::string& city : entries(folder, true)) {
-    for (const std::string& file : entries(folder / city, false)) {
-      const std::string frame = frame_of(file, kImageEnd);
-      const std::string path = (folder / city / file).string();
-      if (frame.empty()) {
-        list_faults_.push_back(
-            fmt::format("'{}' is not named as an image of Cityscapes, {}_*{} is expected", path, city, kImageEnd));
-        continue;
-      }
-      if (!frame.starts_with(city + "_")) {
-        list_faults_.push_back(
-            fmt::format("'{}' is of another city than its folder, {}_*{} is expected", path, city, kImageEnd));
-        continue;
-      }
-      if (!seen.insert(file).second) {
-        list_faults_.push_back(fmt::format("'{}' is in train already", path));
-        continue;
-      }
-      const auto relative = [&](std::string_view kind, std::string_view end) {
-        return fmt::format("{}/{}/{}/{}{}", kind, split_text, city, frame, end);
-      };
-      Frame files{relative(kImages, kImageEnd), relative("gtFine", kLabelEnd), relative("disparity", kDisparityEnd)};
-      std::error_code error;
-      const std::string instances = relative("gtFine", kInstanceEnd);
-      if (!fs::exists(root_ / files.label, error) && fs::exists(root_ / instances, error)) {
-        files.label = instances;
-        files.has_instances = true;
-      }
-      names_[static_cast<std::size_t>(split)].push_back(files.image);
-      frames_[static_cast<std::size_t>(split)].push_back(std::move(files));
+  for (const std::string& city : entries.folders) {
+    if (is_city(city)) {
+      list_city(split, city);
+    } else {
+      passed_over_.add(folder + "/" + city + "/");
     }
   }
 }
 
-/// Labels and disparities whose image is missing.
+void CityscapesDataset::list_city(pack::Split split, const std::string& city) {
+  const std::string_view split_text = pack::split_name(split);
+  const std::string folder = fmt::format("{}/{}/{}", kImages, split_text, city);
+  const FolderEntries entries = list_entries(root_ / folder);
+  for (const std::string& name : entries.folders) {
+    passed_over_.add(fmt::format("{}/{}/", folder, name));
+  }
+  for (const std::string& file : entries.files) {
+    const std::string frame = frame_of(file, kImageEnd);
+    const std::string path = (root_ / folder / file).string();
+    if (!looks_like_data(file)) {
+      passed_over_.add(fmt::format("{}/{}", folder, file));
+      continue;
+    }
+    if (frame.empty()) {
+      list_faults_.push_back(
+          fmt::format("'{}' is not named as an image of Cityscapes, {}_*{} is expected", path, city, kImageEnd));
+      continue;
+    }
+    if (!frame.starts_with(city + "_")) {
+      list_faults_.push_back(
+          fmt::format("'{}' is of another city than its folder, {}_*{} is expected", path, city, kImageEnd));
+      continue;
+    }
+    if (!known_files_.insert(file).second) {
+      list_faults_.push_back(fmt::format("'{}' is in train already", path));
+      continue;
+    }
+    const auto relative = [&](std::string_view kind, std::string_view end) {
+      return fmt::format("{}/{}/{}/{}{}", kind, split_text, city, frame, end);
+    };
+    Frame files{relative(kImages, kImageEnd), relative("gtFine", kLabelEnd), relative("disparity", kDisparityEnd)};
+    std::error_code error;
+    const std::string instances = relative("gtFine", kInstanceEnd);
+    if (!fs::exists(root_ / files.label, error) && fs::exists(root_ / instances, error)) {
+      files.label = instances;
+      files.has_instances = true;
+    }
+    names_[static_cast<std::size_t>(split)].push_back(files.image);
+    frames_[static_cast<std::size_t>(split)].push_back(std::move(files));
+  }
+}
+
+/// Labels and disparities whose image is missing. Other files of the download lie among the labels.
 void CityscapesDataset::list_strays(pack::Split split) {
   const std::string split_text(pack::split_name(split));
   struct Kind {
-    std::string_view folder, end;
+    std::string_view folder;
+    std::vector<std::string_view> ends;
+    std::string_view known;  ///< is in the name of every file that belongs there
   };
-  for (const Kind kind : {Kind{"gtFine", kLabelEnd}, Kind{"gtFine", kInstanceEnd}, Kind{"disparity", kDisparityEnd}}) {
-    const fs::path folder = root_ / kind.folder / split_text;
-    for (const std::string& city : entries(folder, true)) {
-      for (const std::string& file : entries(folder / city, false)) {
-        const std::string frame = frame_of(file, kind.end);
+  for (const Kind& kind :
+       {Kind{"gtFine", {kLabelEnd, kInstanceEnd}, "_gtFine_"}, Kind{"disparity", {kDisparityEnd}, kDisparityEnd}}) {
+    const std::string folder = fmt::format("{}/{}", kind.folder, split_text);
+    const FolderEntries cities = list_entries(root_ / folder);
+    for (const std::string& file : cities.files) {
+      passed_over_.add(folder + "/" + file);
+    }
+    for (const std::string& city : cities.folders) {
+      if (!is_city(city)) {
+        passed_over_.add(folder + "/" + city + "/");
+        continue;
+      }
+      const FolderEntries entries = list_entries(root_ / folder / city);
+      for (const std::string& name : entries.folders) {
+        passed_over_.add(fmt::format("{}/{}/{}/", folder, city, name));
+      }
+      for (const std::string& file : entries.files) {
+        std::string frame;
+        for (const std::string_view end : kind.ends) {
+          frame = frame.empty() ? frame_of(file, end) : frame;
+        }
         const fs::path image = root_ / kImages / split_text / city / (frame + std::string(kImageEnd));
         std::error_code error;
-        if (!frame.empty() && !fs::exists(image, error)) {
-          list_faults_.push_back(
-              fmt::format("'{}' has no image, '{}' is expected", (folder / city / file).string(), image.string()));
+        if (file.starts_with('.') || file.find(kind.known) == std::string::npos) {
+          passed_over_.add(fmt::format("{}/{}/{}", folder, city, file));
+        } else if (!frame.empty() && !fs::exists(fs::symlink_status(image, error))) {
+          list_faults_.push_back(fmt::format("'{}' has no image, '{}' is expected",
+                                             (root_ / folder / city / file).string(), image.string()));
         }
       }
     }
   }
+}
+
+/// Says what else lies beside train/ and val/, and what lay among the data.
+void CityscapesDataset::log_unused() const {
+  for (const std::string& folder : list_entries(root_ / kImages).folders) {
+    if (folder != "train" && folder != "val" && folder != "test" && is_city(folder)) {
+      log_info("{}/{} is left out: train and val are packed", kImages, folder);
+    }
+  }
+  passed_over_.log();
 }
 
 /// The first image decides, unless it is not of the original size: then most images do.
@@ -188,6 +236,10 @@ void CityscapesDataset::find_raw_size() {
   const auto most =
       std::max_element(votes.begin(), votes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   raw_size_ = {most->first.first, most->first.second};
+  check(raw_size_.height <= raw_size_.width,
+        "the images of '{}' are {} x {} (height x width), higher than wide; those of Cityscapes are {} x {}: were they "
+        "turned?",
+        (root_ / kImages).string(), raw_size_.height, raw_size_.width, kOriginalSize.height, kOriginalSize.width);
   if (raw_size_ != kOriginalSize) {
     log_warning("the images are {} x {} (height x width), Cityscapes' own are {} x {}; the pack says so",
                 raw_size_.height, raw_size_.width, kOriginalSize.height, kOriginalSize.width);
@@ -199,14 +251,24 @@ std::vector<fs::path> CityscapesDataset::files(pack::Split split, std::size_t in
   return {root_ / frame.image, root_ / frame.label, root_ / frame.disparity};
 }
 
+io::ImageRules CityscapesDataset::rules() const {
+  return {.height = raw_size_.height,
+          .width = raw_size_.width,
+          .turn_advice = "those of Cityscapes are upright: save it again without that, and look whether it is"};
+}
+
+std::optional<std::string> CityscapesDataset::depth_fault(double largest) const {
+  return too_little_depth(cityscapes_depth_bounds(), largest);
+}
+
 std::vector<std::string> CityscapesDataset::check_files(pack::Split split, std::size_t index) const {
   const Frame& frame = frames_[static_cast<std::size_t>(split)][index];
-  const io::ImageRules rules{.height = raw_size_.height, .width = raw_size_.width};
+  const io::ImageRules rules = this->rules();
   std::vector<std::string> faults;
   add_fault(faults, [&] {
     const fs::path path = root_ / frame.image;
     const io::ImageHeader header = io::read_image_header(path);
-    io::check_image_size(header, rules, path);
+    io::check_image_rules(header, rules, path);
     check(header.bit_depth == 8 && header.channels == 3 && !header.palette,
           "cannot use '{}': {} channel{} of {} bits{}, an RGB image of 8 bits is expected", path.string(),
           header.channels, header.channels == 1 ? "" : "s", header.bit_depth, header.palette ? " with a palette" : "");
@@ -215,7 +277,7 @@ std::vector<std::string> CityscapesDataset::check_files(pack::Split split, std::
     const fs::path path = root_ / file;
     const io::ImageHeader header = io::read_image_header(path);
     io::check_grey_png(header, bits, path);
-    io::check_image_size(header, rules, path);
+    io::check_image_rules(header, rules, path);
   };
   add_fault(faults, [&] { check_grey(frame.label, frame.has_instances ? 16 : 8); });
   add_fault(faults, [&] { check_grey(frame.disparity, 16); });
@@ -225,7 +287,7 @@ std::vector<std::string> CityscapesDataset::check_files(pack::Split split, std::
 /// Label ids of the whole image, every one of them known.
 std::vector<std::uint8_t> CityscapesDataset::decode_label_ids(const Frame& frame) const {
   const fs::path path = root_ / frame.label;
-  const io::ImageRules rules{.height = raw_size_.height, .width = raw_size_.width};
+  const io::ImageRules rules = this->rules();
   const auto width = static_cast<std::size_t>(raw_size_.width);
   std::vector<std::uint8_t> ids;
   if (frame.has_instances) {
@@ -252,7 +314,7 @@ std::vector<std::uint8_t> CityscapesDataset::decode_label_ids(const Frame& frame
 
 RawSample CityscapesDataset::decode(pack::Split split, std::size_t index, const Resize& resize) const {
   const Frame& frame = frames_[static_cast<std::size_t>(split)][index];
-  const io::ImageRules rules{.height = raw_size_.height, .width = raw_size_.width};
+  const io::ImageRules rules = this->rules();
   const io::Selection selection = nearest_selection(raw_size_, resize.to);
   RawSample sample;
   sample.height = resize.to.height;

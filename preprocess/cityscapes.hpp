@@ -3,11 +3,15 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "io/image.hpp"
 #include "raw_dataset.hpp"
+#include "raw_folder.hpp"
 
 namespace xtasc::preprocess {
 
@@ -29,6 +33,7 @@ class CityscapesDataset final : public RawDataset {
   [[nodiscard]] std::vector<std::string> list_faults() const override { return list_faults_; }
   [[nodiscard]] std::vector<std::string> check_files(pack::Split split, std::size_t index) const override;
   [[nodiscard]] RawSample decode(pack::Split split, std::size_t index, const Resize& resize) const override;
+  [[nodiscard]] std::optional<std::string> depth_fault(double largest) const override;
 
   /// Size of the raw files: that of most images, 1024 x 2048 for the original ones.
   [[nodiscard]] Size raw_size() const { return raw_size_; }
@@ -43,8 +48,11 @@ class CityscapesDataset final : public RawDataset {
   };
 
   void list_split(pack::Split split);
+  void list_city(pack::Split split, const std::string& city);
   void list_strays(pack::Split split);
+  void log_unused() const;
   void find_raw_size();
+  [[nodiscard]] io::ImageRules rules() const;
   [[nodiscard]] std::vector<std::uint8_t> decode_label_ids(const Frame& frame) const;
 
   std::filesystem::path root_;
@@ -52,7 +60,9 @@ class CityscapesDataset final : public RawDataset {
   Size raw_size_{1024, 2048};
   std::array<std::vector<Frame>, 2> frames_;
   std::array<std::vector<std::string>, 2> names_;  ///< images relative to the root
+  std::set<std::string> known_files_;              ///< images by name alone, of both splits
   std::vector<std::string> list_faults_;
+  PassedOver passed_over_;
 };
 
 }  // namespace xtasc::preprocess

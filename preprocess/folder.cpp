@@ -3,13 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <set>
 #include <sstream>
 #include <unordered_map>
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/log.hpp"
 #include "io/atomic_file.hpp"
+#include "io/exif.hpp"
+#include "raw_folder.hpp"
 
 namespace xtasc::preprocess {
 
@@ -69,6 +74,7 @@ FolderDataset::FolderDataset(fs::path root, FolderDescription description)
   for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
     read_split(split);
   }
+  log_unlisted();
 }
 
 void FolderDataset::read_split(pack::Split split) {
@@ -76,7 +82,7 @@ void FolderDataset::read_split(pack::Split split) {
   std::istringstream lines(io::read_file(list));
   std::unordered_map<std::string, std::string> seen;  // id -> where
   for (const std::string& id : ids_[0]) {
-    seen.emplace(id, description_.split_files[0]);
+    seen.emplace(fs::path(id).lexically_normal().string(), description_.split_files[0]);
   }
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {
@@ -89,7 +95,7 @@ void FolderDataset::read_split(pack::Split split) {
       list_faults_.push_back(fmt::format("{}: '{}' leads out of the root folder", where, id));
       continue;
     }
-    const auto [first, is_new] = seen.emplace(id, where);
+    const auto [first, is_new] = seen.emplace(fs::path(id).lexically_normal().string(), where);  // "a//0" is "a/0"
     if (!is_new) {
       list_faults_.push_back(fmt::format("{}: '{}' is listed already ({})", where, id, first->second));
       continue;
@@ -106,14 +112,66 @@ fs::path FolderDataset::file(const std::string& pattern, const std::string& id) 
   return root_ / fill_pattern(pattern, id);
 }
 
-std::vector<std::string> FolderDataset::check_files(pack::Split split, std::size_t index) const {
-  const std::string& id = ids_[static_cast<std::size_t>(split)][index];
-  std::vector<std::string> faults;
+/// Images that lie where those of the lists do, but that no list names: a list may be of an older state of the folder.
+void FolderDataset::log_unlisted() const {
+  const std::string& pattern = description_.image_file;
+  const auto id_at = pattern.find("{id}");
+  const fs::path folder = root_ / fs::path(pattern.substr(0, pattern.rfind('/', id_at) + 1));
+  const std::string begin = pattern.substr(0, id_at), end = pattern.substr(id_at + 4);
+  std::set<fs::path> listed;
+  for (const auto& names : names_) {
+    for (const std::string& name : names) {
+      listed.insert(fs::path(name).lexically_normal());
+    }
+  }
+  std::size_t count = 0;
+  std::string first;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(folder, fs::directory_options::skip_permission_denied, error);
+       !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+    std::string name = entry->path().lexically_relative(root_).string();
+    if (entry->path().filename().string().starts_with('.')) {
+      entry.disable_recursion_pending();
+    } else if (looks_like_data(name) && name.size() > begin.size() + end.size() && name.starts_with(begin) &&
+               std::equal(end.rbegin(), end.rend(), name.rbegin(),  // also .JPG for .jpg
+                          [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); }) &&
+               !listed.contains(name)) {
+      ++count;
+      first = first.empty() || name < first ? std::move(name) : first;
+    }
+  }
+  if (count > 0) {
+    log_info("{} image{} left out, no split list names {}: {}{}", count, count == 1 ? " is" : "s are",
+             count == 1 ? "it" : "them", first, count == 1 ? "" : ", ...");
+  }
+}
+
+io::ImageRules FolderDataset::image_rules() const {
   io::ImageRules rules;
   if (description_.raw_size) {
     rules.height = description_.raw_size->height;
     rules.width = description_.raw_size->width;
   }
+  rules.orientation = description_.orientation;
+  rules.turn_advice = fmt::format(
+      "say in '{}' what is right: orientation = \"apply\" (turned, as viewers and OpenCV show it) or "
+      "orientation = \"ignore\" (the stored pixels)",
+      description_.path.string());
+  rules.swapped_advice = "; height and width are swapped";
+  return rules;
+}
+
+std::vector<std::string> FolderDataset::check_files(pack::Split split, std::size_t index) const {
+  const std::string& id = ids_[static_cast<std::size_t>(split)][index];
+  std::vector<std::string> faults = look_at_files(id, io::read_image_header);
+  // An EXIF block may stand behind the pixels: before a size is called wrong, all of the files is looked at.
+  return faults.empty() ? faults : look_at_files(id, io::read_whole_image_header);
+}
+
+std::vector<std::string> FolderDataset::look_at_files(const std::string& id,
+                                                      io::ImageHeader (*read_header)(const fs::path&)) const {
+  std::vector<std::string> faults;
+  io::ImageRules rules = image_rules();
   const auto attempt = [&faults](const auto& look) {
     try {
       look();
@@ -123,24 +181,40 @@ std::vector<std::string> FolderDataset::check_files(pack::Split split, std::size
   };
   attempt([&] {
     const fs::path path = file(description_.image_file, id);
-    const io::ImageHeader header = io::read_image_header(path);
-    io::check_image_size(header, rules, path);
+    const io::ImageHeader header = read_header(path);
+    io::check_image_rules(header, rules, path);
     check(header.bit_depth <= 8, "cannot use '{}': {} bits a channel, 8 are expected", path.string(), header.bit_depth);
     rules.height = header.height;  // the label and the depth must have the image's size
     rules.width = header.width;
+    if (io::orientation_swaps(header.orientation)) {
+      const bool is_turned = rules.orientation == io::Orientation::apply;
+      if (is_turned) {
+        std::swap(rules.height, rules.width);
+      }
+      rules.swapped_advice = fmt::format(
+          "; the EXIF orientation {} of '{}' says that its pixels are to be {}: orientation = \"{}\" would "
+          "make the sizes fit",
+          header.orientation, path.string(), io::orientation_words(header.orientation), is_turned ? "ignore" : "apply");
+    }
   });
   const auto check_grey = [&](const std::string& pattern, int bits) {
     const fs::path path = file(pattern, id);
-    const io::ImageHeader header = io::read_image_header(path);
+    const io::ImageHeader header = read_header(path);
     io::check_grey_png(header, bits, path);
-    io::check_image_size(header, rules, path);
+    io::check_image_rules(header, rules, path);
   };
   attempt([&] { check_grey(description_.label.file, 8); });
   attempt([&] { check_grey(description_.depth.file, description_.depth.bits); });
   return faults;
 }
 
-std::vector<std::uint8_t> FolderDataset::decode_labels(const std::string& id, const io::ImageRules& rules) const {
+void FolderDataset::note_orientation(int orientation, RawSample& sample) const {
+  if (orientation != 1) {
+    sample.orientation = description_.orientation == io::Orientation::apply ? "apply" : "ignore";
+  }
+}
+
+void FolderDataset::decode_labels(const std::string& id, const io::ImageRules& rules, RawSample& sample) const {
   const fs::path path = file(description_.label.file, id);
   io::Image<std::uint8_t> image = io::read_grey8_image(path, rules);
   for (std::size_t i = 0; i < image.pixels.size(); ++i) {
@@ -156,13 +230,15 @@ std::vector<std::uint8_t> FolderDataset::decode_labels(const std::string& id, co
     }
     image.pixels[i] = class_of_value_[value];
   }
-  return std::move(image.pixels);
+  note_orientation(image.orientation, sample);
+  sample.labels.push_back(std::move(image.pixels));
 }
 
-std::vector<float> FolderDataset::decode_depth(const std::string& id, const io::ImageRules& rules) const {
+void FolderDataset::decode_depth(const std::string& id, const io::ImageRules& rules, RawSample& sample) const {
   const fs::path path = file(description_.depth.file, id);
   std::vector<float> depth;
   const auto convert = [&](const auto& image) {
+    note_orientation(image.orientation, sample);
     depth.reserve(image.pixels.size());
     for (std::size_t i = 0; i < image.pixels.size(); ++i) {
       const float value = depth_of_value_[image.pixels[i]];
@@ -179,25 +255,22 @@ std::vector<float> FolderDataset::decode_depth(const std::string& id, const io::
   } else {
     convert(io::read_grey16_image(path, rules));
   }
-  return depth;
+  sample.depth = std::move(depth);
 }
 
 RawSample FolderDataset::decode(pack::Split split, std::size_t index, const Resize& resize) const {
   const std::string& id = ids_[static_cast<std::size_t>(split)][index];
-  io::ImageRules rules;
-  if (description_.raw_size) {
-    rules.height = description_.raw_size->height;
-    rules.width = description_.raw_size->width;
-  }
+  io::ImageRules rules = image_rules();
   io::Image<std::uint8_t> image = io::read_rgb_image(file(description_.image_file, id), rules);
   rules.height = image.height;
   rules.width = image.width;
   RawSample sample;
   sample.height = image.height;
   sample.width = image.width;
+  note_orientation(image.orientation, sample);
   sample.image = std::move(image.pixels);
-  sample.labels.push_back(decode_labels(id, rules));
-  sample.depth = decode_depth(id, rules);
+  decode_labels(id, rules, sample);
+  decode_depth(id, rules, sample);
   resize_sample(sample, resize);
   return sample;
 }

@@ -29,9 +29,15 @@ class FolderDataset final : public RawDataset {
 
  private:
   void read_split(pack::Split split);
+  void log_unlisted() const;
+  [[nodiscard]] io::ImageRules image_rules() const;
+  /// \param read_header  io::read_image_header, or the one that looks through the whole file
+  [[nodiscard]] std::vector<std::string> look_at_files(
+      const std::string& id, io::ImageHeader (*read_header)(const std::filesystem::path&)) const;
   [[nodiscard]] std::filesystem::path file(const std::string& pattern, const std::string& id) const;
-  [[nodiscard]] std::vector<std::uint8_t> decode_labels(const std::string& id, const io::ImageRules& rules) const;
-  [[nodiscard]] std::vector<float> decode_depth(const std::string& id, const io::ImageRules& rules) const;
+  void decode_labels(const std::string& id, const io::ImageRules& rules, RawSample& sample) const;
+  void decode_depth(const std::string& id, const io::ImageRules& rules, RawSample& sample) const;
+  void note_orientation(int orientation, RawSample& sample) const;
 
   std::filesystem::path root_;
   FolderDescription description_;

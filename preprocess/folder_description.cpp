@@ -216,10 +216,25 @@ FolderDescription::Depth read_depth(const Section& section, const std::string& w
   return depth;
 }
 
+io::Orientation read_orientation(const Section& top) {
+  if (top.find("orientation") == nullptr) {
+    return io::Orientation::refuse;
+  }
+  const std::string text = top.text("orientation");
+  if (text != "apply" && text != "ignore") {
+    top.fail_at(
+        top.need("orientation"),
+        "'orientation' must be \"apply\" (turn files as their EXIF says, as viewers do) or \"ignore\" (take the "
+        "stored pixels)");
+  }
+  return text == "apply" ? io::Orientation::apply : io::Orientation::ignore;
+}
+
 FolderDescription read_table(const toml::table& table, const std::string& file) {
   const Section top(table, "", file);
-  top.allow_only({"name", "source", "size", "raw_size", "image", "label", "depth", "split"});
+  top.allow_only({"name", "source", "size", "raw_size", "orientation", "image", "label", "depth", "split"});
   FolderDescription description;
+  description.path = file;
   description.name = top.text("name");
   description.source = top.find("source") != nullptr ? top.text("source") : description.name;
   description.size = top.size("size");
@@ -231,6 +246,7 @@ FolderDescription read_table(const toml::table& table, const std::string& file) 
     }
   }
   description.raw_size = top.size("raw_size");
+  description.orientation = read_orientation(top);
   const Section image = top.table("image");
   image.allow_only({"file"});
   description.image_file = image.pattern("file");

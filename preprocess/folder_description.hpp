@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "io/image.hpp"
 #include "pack/schema.hpp"
 #include "resize.hpp"
 
@@ -14,11 +15,14 @@ namespace xtasc::preprocess {
 
 /// What a dataset.toml says about a folder of images. configs/nyuv2_images.dataset.toml shows and explains every key.
 struct FolderDescription {
+  std::filesystem::path path;    ///< of the description itself
   std::string name;              ///< name
   std::string source;            ///< source, optional
   std::optional<Size> size;      ///< size = [height, width] of the pack, optional
   std::optional<Size> raw_size;  ///< raw_size = [height, width] of every raw file, optional
-  std::string image_file;        ///< [image] file: a pattern with {id} in it
+  /// orientation = "apply" or "ignore", optional: what becomes of images, labels and depth that EXIF turns
+  io::Orientation orientation = io::Orientation::refuse;
+  std::string image_file;  ///< [image] file: a pattern with {id} in it
   struct Label {
     std::string file;                       ///< pattern
     std::vector<std::int64_t> void_values;  ///< void: values without a class

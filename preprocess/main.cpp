@@ -14,6 +14,7 @@
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
+#include "depth_bounds.hpp"
 #include "folder.hpp"
 #include "mtan.hpp"
 #include "nyuv2.hpp"
@@ -61,10 +62,11 @@ void add_pack_options(CLI::App& command, Options& options, bool has_images) {
 }
 
 std::string summary(const std::string& path, const pack::Schema& schema, std::int64_t num_train, std::int64_t num_val) {
-  return fmt::format("{}: {}, {} train + {} val samples of {} x {}, {} classes, depth up to {:.4g} {}, digest {}", path,
-                     schema.dataset, num_train, num_val, schema.height, schema.width, schema.num_classes(),
+  const std::string doubt = doubt_of_depth(schema);
+  return fmt::format("{}: {}, {} train + {} val samples of {} x {}, {} classes, depth up to {:.4g} {}{}, digest {}",
+                     path, schema.dataset, num_train, num_val, schema.height, schema.width, schema.num_classes(),
                      schema.depth_max, schema.depth_kind == pack::DepthKind::metres ? "m" : "(inverse depth)",
-                     schema.content_digest);
+                     doubt.empty() ? "" : " (" + doubt + ")", schema.content_digest);
 }
 
 ExitCode run_pack(const RawDataset& raw, const Options& options) {
@@ -104,10 +106,17 @@ pack::Report verified(const std::string& path) {
   return report;
 }
 
+void print_notes(const pack::Report& report) {
+  for (const std::string& note : report.notes) {
+    fmt::print("note: {}\n", note);
+  }
+}
+
 ExitCode run_verify(const std::string& path) {
   const pack::Report report = verified(path);
   fmt::print("{}\nevery sample, name and attribute is as it was packed\n",
              summary(path, report.schema, report.train_size, report.val_size));
+  print_notes(report);
   return ExitCode::success;
 }
 
@@ -117,6 +126,11 @@ ExitCode run_info(const std::string& path) {
   fmt::print("{}\n", summary(path, schema, report.train_size, report.val_size));
   fmt::print("source: {}; resize: {}; packed {} by version {}\n", schema.source, schema.resize, schema.created,
              schema.tool_version);
+  if (!schema.orientation.empty()) {
+    fmt::print("pictures that EXIF turns: {} (orientation = \"{}\")\n",
+               schema.orientation == "apply" ? "turned" : "left as stored", schema.orientation);
+  }
+  print_notes(report);
   const double pixels = static_cast<double>(report.pixels);
   for (std::size_t i = 0; i < schema.label_sets.size(); ++i) {
     const pack::LabelSet& set = schema.label_sets[i];

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include "cityscapes_classes.hpp"
@@ -27,10 +28,12 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
+constexpr std::string_view kEnd = ".npy";
+
 /// "17.npy" -> 17; nothing when the name is no number.
 std::optional<std::uint64_t> number_of(const std::string& file) {
   std::uint64_t number = 0;
-  const char* const end = file.data() + file.size() - std::string_view(".npy").size();
+  const char* const end = file.data() + file.size() - kEnd.size();
   const auto [stop, error] = std::from_chars(file.data(), end, number);
   return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
 }
@@ -55,14 +58,16 @@ Size check_header(const io::NpyHeader& header, bool is_image, bool is_label, con
   const bool has_channels = shape.size() == 3 && shape[2] == (is_image ? 3 : 1);
   check((has_channels || (!is_image && shape.size() == 2)) && shape[0] > 0 && shape[1] > 0 && shape[0] <= kMaxExtent &&
             shape[1] <= kMaxExtent,
-        "cannot use {}: its shape is {}, (height, width{}) is expected", where, shape_text(shape),
-        is_image ? ", 3" : "");
+        "cannot use {}: its shape is {}, (height, width{}) is expected{}", where, shape_text(shape),
+        is_image ? ", 3" : "",
+        shape.size() == 3 && shape[0] == (is_image ? 3 : 1) ? ": its channels come first, move them to the end" : "");
   return {shape[0], shape[1]};
 }
 
 void check_size(Size found, Size expected, const std::string& where, const std::string& reference) {
-  check(found == expected, "cannot use {}: {} x {} pixels (height x width), {} has {} x {}", where, found.height,
-        found.width, reference, expected.height, expected.width);
+  check(found == expected, "cannot use {}: {} x {} pixels (height x width), {} has {} x {}{}", where, found.height,
+        found.width, reference, expected.height, expected.width,
+        found == Size{expected.width, expected.height} ? ": height and width are swapped" : "");
 }
 
 std::string pixel_text(std::size_t pixel, const io::NpyHeader& header) {
@@ -113,15 +118,45 @@ MtanDataset::MtanDataset(fs::path root, MtanKind kind, std::optional<int> num_cl
                     schema_.dataset, kind == MtanKind::nyuv2 ? "label" : "label_7|label_19|label"),
         ExitCode::failure, missing);
   }
-  for (const char* unused : {"normal", "label_2"}) {
-    if (is_folder(root_ / "train" / unused) || is_folder(root_ / split_folders_[1] / unused)) {
-      log_info("{}/ is left out: packs have no place for it", unused);
-    }
-  }
+  log_unused();
   for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
     list_split(split);
   }
+  passed_over_.log();
   find_first_size();
+  check_first_size();
+}
+
+/// Says which folders hold what a pack has no place for. choose_label_sets speaks of those of labels.
+void MtanDataset::log_unused() const {
+  std::set<std::string> unused;
+  for (const std::string& split : split_folders_) {
+    for (const std::string& folder : list_entries(root_ / split).folders) {
+      const bool is_junk = folder.starts_with('.') || folder == "@eaDir" || folder == "__MACOSX";
+      const bool is_used = std::find(folders_.begin(), folders_.end(), folder) != folders_.end();
+      if (!is_junk && !is_used && folder != "label" && folder != "label_7" && folder != "label_19") {
+        unused.insert(folder);
+      }
+    }
+  }
+  for (const std::string& folder : unused) {
+    log_info("{}/ is left out: packs have no place for it", folder);
+  }
+}
+
+/// MTAN's files have one size, that of the pack when none is asked for.
+void MtanDataset::check_first_size() {
+  const Size own{schema_.height, schema_.width};
+  if (!first_size_ || *first_size_ == own) {
+    return;
+  }
+  check(first_size_->height <= first_size_->width,
+        "cannot use {}: {} x {} pixels (height x width), higher than wide; those of {} are {} x {}: were its axes "
+        "swapped?",
+        first_name_, first_size_->height, first_size_->width, schema_.dataset, own.height, own.width);
+  schema_.source += fmt::format(" (raw size {}x{})", first_size_->height, first_size_->width);
+  log_warning("the images are {} x {} (height x width), MTAN's own are {} x {}; the pack says so", first_size_->height,
+              first_size_->width, own.height, own.width);
 }
 
 void MtanDataset::choose_label_sets(std::optional<int> num_classes) {
@@ -159,22 +194,22 @@ void MtanDataset::choose_label_sets(std::optional<int> num_classes) {
 
 void MtanDataset::list_folder(const std::string& folder, std::size_t position,
                               std::map<std::uint64_t, Sample>& samples) {
-  std::vector<std::string> files;
-  std::error_code error;
-  for (auto entry = fs::directory_iterator(root_ / folder, error); !error && entry != fs::directory_iterator();
-       entry.increment(error)) {
-    const fs::path name = entry->path().filename();
-    if (name.extension() == ".npy" && !name.string().starts_with('.')) {  // macOS leaves files "._0.npy"
-      files.push_back(name.string());
-    }
+  FolderEntries entries;
+  try {
+    entries = list_entries(root_ / folder);
+  } catch (const Error& error) {
+    list_faults_.emplace_back(error.what());
   }
-  if (error) {
-    list_faults_.push_back(fmt::format("cannot read {}: {}", quoted(folder), error.message()));
+  for (const std::string& name : entries.folders) {
+    passed_over_.add(fmt::format("{}/{}/", folder, name));
   }
-  std::sort(files.begin(), files.end());
-  for (const std::string& file : files) {
+  for (const std::string& file : entries.files) {
     const std::string name = fmt::format("{}/{}", folder, file);
-    const auto number = number_of(file);
+    if (!looks_like_data(file)) {
+      passed_over_.add(name);
+      continue;
+    }
+    const auto number = file.ends_with(kEnd) ? number_of(file) : std::nullopt;
     if (!number) {
       list_faults_.push_back(fmt::format("cannot use {}: a number is expected as its name, as in 0.npy", quoted(name)));
       continue;
@@ -296,11 +331,22 @@ std::vector<std::uint8_t> MtanDataset::decode_labels(const io::NpyNumbers& file,
   return labels;
 }
 
+const DepthBounds& MtanDataset::depth_bounds() const {
+  return kind_ == MtanKind::nyuv2 ? nyuv2_depth_bounds() : cityscapes_depth_bounds();
+}
+
+std::optional<std::string> MtanDataset::depth_fault(double largest) const {
+  return too_little_depth(depth_bounds(), largest);
+}
+
 std::vector<float> MtanDataset::decode_depth(const io::NpyNumbers& file, const std::string& name) const {
+  const auto most = static_cast<float>(depth_bounds().most);
   std::vector<float> depth(file.values.size());
   for (std::size_t i = 0; i < depth.size(); ++i) {
     depth[i] = static_cast<float>(file.values[i]);
-    if (!(depth[i] >= 0.0F && std::isfinite(depth[i]))) {
+    if (!(depth[i] >= 0.0F && depth[i] <= most)) {
+      check(!(std::isfinite(depth[i]) && depth[i] > most), "cannot use {}: depth {} at {}; {}", quoted(name),
+            file.values[i], pixel_text(i, file.header), too_much_depth(depth_bounds(), file.values[i]));
       fail("cannot use {}: depth {} at {}; {} from 0 (invalid) up {}", quoted(name), file.values[i],
            pixel_text(i, file.header), kind_ == MtanKind::nyuv2 ? "metres" : "inverse depth",
            kind_ == MtanKind::nyuv2 ? "are expected" : "is expected");

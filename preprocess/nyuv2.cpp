@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/log.hpp"
+#include "depth_bounds.hpp"
 #include "io/atomic_file.hpp"
 #include "io/hdf5_frames.hpp"
 #include "matlab5.hpp"
@@ -19,6 +21,7 @@ namespace fs = std::filesystem;
 using io::check;
 
 constexpr const char* kLabeledFile = "nyu_depth_v2_labeled.mat";
+constexpr std::size_t kOriginalHeight = 480, kOriginalWidth = 640;
 constexpr std::size_t kNumLabels = 894;
 constexpr std::size_t kNumClasses40 = 40;
 constexpr std::size_t kNumClasses13 = 13;
@@ -55,6 +58,16 @@ std::unique_ptr<io::Hdf5Frames> open_frames(hid_t file, const std::string& name,
           io::dataset_type_name(data_set.get()), io::shape_text(shape), type, rank);
   }
   return std::make_unique<io::Hdf5Frames>(file, name, memory_type, kCacheBytes, where);
+}
+
+/// MATLAB stores the width before the height, and NYU Depth v2 is wider than high: what is higher than wide was
+/// transposed by somebody, and would be packed lying on its side. \throws Error  asking for that.
+void check_axes(const char* name, const std::vector<hsize_t>& shape, const std::string& where) {
+  const hsize_t columns = shape[shape.size() - 2], rows = shape.back();
+  check(rows <= columns,
+        "{}: '{}' has shape {}, whose last two, width x height as MATLAB stores them, should be {} x {}: were the axes "
+        "already put right? The file is expected as NYU publishes it",
+        where, name, io::shape_text(shape), kOriginalWidth, kOriginalHeight);
 }
 
 /// MATLAB stores columns first: (channels, width, height) in the file -> (height, width, channels).
@@ -121,18 +134,14 @@ Nyuv2Dataset::Impl::Impl(const fs::path& root) : path(root / kLabeledFile) {
   std::vector<std::string> missing;
   for (const char* name : {kLabeledFile, "splits.mat", "classMapping40.mat", "class13Mapping.mat"}) {
     if (!fs::is_regular_file(root / name, error)) {
-      missing.push_back(fmt::format("'{}' is missing", (root / name).string()));
+      missing.push_back(fmt::format("'{}' is {}", (root / name).string(),
+                                    fs::is_directory(root / name, error) ? "a folder, a file is expected" : "missing"));
     }
   }
   if (!missing.empty()) {
     throw Error(fmt::format("'{}' does not hold the official NYU Depth v2 files", root.string()), ExitCode::failure,
                 missing);
   }
-  const auto lock = io::lock_hdf5();
-  open_labeled();
-  class_map = read_class_map(root);
-  read_splits(root / "splits.mat");
-
   schema.dataset = "nyuv2";
   schema.height = 288;
   schema.width = 384;
@@ -140,6 +149,10 @@ Nyuv2Dataset::Impl::Impl(const fs::path& root) : path(root / kLabeledFile) {
   schema.depth_kind = pack::DepthKind::metres;
   schema.depth_type = pack::DepthType::float32;
   schema.source = "NYU Depth v2, official .mat files, 13 classes";
+  const auto lock = io::lock_hdf5();
+  open_labeled();
+  class_map = read_class_map(root);
+  read_splits(root / "splits.mat");
 }
 
 void Nyuv2Dataset::Impl::open_labeled() {
@@ -148,6 +161,10 @@ void Nyuv2Dataset::Impl::open_labeled() {
   images = open_frames(file.get(), "images", "uint8", 4, H5T_NATIVE_UINT8, where);
   depths = open_frames(file.get(), "depths", "float32", 3, H5T_NATIVE_FLOAT, where);
   labels = open_frames(file.get(), "labels", "uint16", 3, H5T_NATIVE_UINT16, where);
+  for (const auto& [name, data_set] :
+       {std::pair{"images", images.get()}, std::pair{"depths", depths.get()}, std::pair{"labels", labels.get()}}) {
+    check_axes(name, data_set->shape(), where);
+  }
   const std::vector<hsize_t>& image_shape = images->shape();
   const std::vector<hsize_t> plane_shape = {image_shape[0], image_shape[2], image_shape[3]};
   check(image_shape[1] == 3, "{}: 'images' has shape {}, frames x 3 x width x height is expected", where,
@@ -160,6 +177,11 @@ void Nyuv2Dataset::Impl::open_labeled() {
   num_frames = image_shape[0];
   width = image_shape[2];
   height = image_shape[3];
+  if (width != kOriginalWidth || height != kOriginalHeight) {
+    schema.source += fmt::format(" (raw size {}x{})", height, width);
+    log_warning("the frames are {} x {} (height x width), NYU Depth v2's own are {} x {}; the pack says so", height,
+                width, kOriginalHeight, kOriginalWidth);
+  }
 }
 
 void Nyuv2Dataset::Impl::read_splits(const fs::path& splits_path) {
@@ -180,6 +202,10 @@ void Nyuv2Dataset::Impl::read_splits(const fs::path& splits_path) {
   if (!faults.empty()) {
     throw Error(fmt::format("'{}': {} frames are listed twice", splits_path.string(), faults.size()), ExitCode::failure,
                 faults);
+  }
+  if (seen.size() < num_frames) {
+    log_info("{} of {} frames are left out, '{}' does not name them", num_frames - seen.size(), num_frames,
+             splits_path.string());
   }
 }
 
@@ -216,14 +242,21 @@ RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index, const Resiz
   sample.labels.push_back(std::move(labels));
 
   auto depth = impl_->read_frame<float>(*impl_->depths, frame, 1);
+  const auto most = static_cast<float>(nyuv2_depth_bounds().most);
   for (std::size_t i = 0; i < depth.size(); ++i) {
-    if (!(depth[i] >= 0.0F && std::isfinite(depth[i]))) {
+    if (!(depth[i] >= 0.0F && depth[i] <= most)) {
+      check(!(std::isfinite(depth[i]) && depth[i] > most), "{}: depth {}; {}", where(i), depth[i],
+            too_much_depth(nyuv2_depth_bounds(), double{depth[i]}));
       fail("{}: depth {}, metres from 0 (invalid) up are expected", where(i), depth[i]);
     }
   }
   sample.depth = std::move(depth);
   resize_sample(sample, resize);
   return sample;
+}
+
+std::optional<std::string> Nyuv2Dataset::depth_fault(double largest) const {
+  return too_little_depth(nyuv2_depth_bounds(), largest);
 }
 
 }  // namespace xtasc::preprocess

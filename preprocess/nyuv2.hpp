@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,8 @@ namespace xtasc::preprocess {
 
 /// NYU Depth v2 in its official files: nyu_depth_v2_labeled.mat (MATLAB 7.3, which is HDF5, read frame by frame),
 /// splits.mat, classMapping40.mat (894 labels -> 40) and class13Mapping.mat (40 -> 13), the last three MATLAB 5.
-/// Samples are in the order of splits.mat and named "nyu_depth_v2_labeled.mat:17", 1-based.
+/// Samples are in the order of splits.mat and named "nyu_depth_v2_labeled.mat:17", 1-based. Frames that are not 480 x
+/// 640 are told in the log and in the pack; higher than wide, or with depth that cannot be metres, they are refused.
 class Nyuv2Dataset final : public RawDataset {
  public:
   /// Opens all four files and checks them against each other.
@@ -29,6 +31,7 @@ class Nyuv2Dataset final : public RawDataset {
   [[nodiscard]] std::vector<std::string> check_files(pack::Split, std::size_t) const override { return {}; }
   /// All threads fetch from the file one after another; they inflate, where it is compressed, in parallel.
   [[nodiscard]] RawSample decode(pack::Split split, std::size_t index, const Resize& resize) const override;
+  [[nodiscard]] std::optional<std::string> depth_fault(double largest) const override;
 
  private:
   struct Impl;

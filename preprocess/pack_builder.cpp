@@ -3,16 +3,22 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
+#include <algorithm>
+#include <array>
 #include <opencv2/core.hpp>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
+#include "depth_bounds.hpp"
 #include "io/atomic_file.hpp"
+#include "io/checksum.hpp"
 #include "ordered_pool.hpp"
+#include "pack/verify.hpp"
 #include "pack/writer.hpp"
 
 namespace xtasc::preprocess {
@@ -28,6 +34,20 @@ struct Item {
 struct Decoded {
   RawSample sample;
   std::optional<std::string> fault;
+  std::vector<bool> has_labels;  ///< by label set: whether any pixel has a class
+  bool has_depth = false;        ///< whether any pixel has a valid depth
+  std::string image_digest;
+};
+
+/// What is worth a word about the samples that were written.
+struct Findings {
+  std::array<std::vector<bool>, 2> has_labels;  ///< by split and label set
+  std::array<bool, 2> has_depth{};
+  std::unordered_map<std::string, std::string> train_images;  ///< digest -> name
+  std::vector<std::string> in_both;                           ///< names of val images that are in train too
+  std::string first_in_both;                                  ///< the train image that the first of them is
+  std::size_t num_turned = 0;
+  std::string orientation;
 };
 
 std::string plural(std::size_t count, const char* noun) {
@@ -140,9 +160,76 @@ void append(pack::Writer& writer, pack::Split split, const std::string& name, co
   writer.append(split, sample);
 }
 
+template <typename T>
+bool has_other_than(const std::vector<T>& values, T value) {
+  return std::any_of(values.begin(), values.end(), [value](auto found) { return found != value; });
+}
+
+/// Looks through a decoded sample, in the thread that decoded it.
+void look_through(Decoded& decoded) {
+  for (const auto& labels : decoded.sample.labels) {
+    decoded.has_labels.push_back(has_other_than(labels, pack::kIgnoreLabel));
+  }
+  decoded.has_depth = std::visit(
+      [](const auto& depth) { return has_other_than(depth, typename std::decay_t<decltype(depth)>::value_type{0}); },
+      decoded.sample.depth);
+  decoded.image_digest = io::digest_hex(std::as_bytes(std::span(decoded.sample.image)));
+}
+
+void note(Findings& findings, pack::Split split, const std::string& name, Decoded decoded) {
+  const auto at = static_cast<std::size_t>(split);
+  std::vector<bool>& has_labels = findings.has_labels[at];
+  has_labels.resize(decoded.has_labels.size(), false);
+  for (std::size_t set = 0; set < has_labels.size(); ++set) {
+    has_labels[set] = has_labels[set] || decoded.has_labels[set];
+  }
+  findings.has_depth[at] = findings.has_depth[at] || decoded.has_depth;
+  if (!decoded.sample.orientation.empty()) {
+    ++findings.num_turned;
+    findings.orientation = std::move(decoded.sample.orientation);
+  }
+  if (split == pack::Split::train) {
+    findings.train_images.emplace(std::move(decoded.image_digest), name);
+  } else if (const auto twin = findings.train_images.find(decoded.image_digest); twin != findings.train_images.end()) {
+    if (findings.in_both.empty()) {
+      findings.first_in_both = twin->second;
+    }
+    findings.in_both.push_back(name);
+  }
+}
+
+void log_findings(const Findings& findings, const pack::Schema& schema) {
+  for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
+    const auto at = static_cast<std::size_t>(split);
+    for (std::size_t set = 0; set < findings.has_labels[at].size(); ++set) {
+      if (!findings.has_labels[at][set]) {
+        log_warning("{}", pack::no_labels_note(split, schema.label_sets[set].name));
+      }
+    }
+    if (!findings.has_depth[at]) {
+      log_warning("{}", pack::no_depth_note(split));
+    }
+  }
+  if (!findings.in_both.empty()) {
+    log_warning(
+        "{} of val {} in train too, pixel for pixel: {} is {}{}; validation then measures what was learnt by heart",
+        plural(findings.in_both.size(), "image"), findings.in_both.size() == 1 ? "is" : "are", findings.in_both.front(),
+        findings.first_in_both, findings.in_both.size() == 1 ? "" : ", ...");
+  }
+  if (findings.num_turned > 0) {
+    log_info("{} {} files that EXIF turns: orientation = \"{}\", {}", plural(findings.num_turned, "sample"),
+             findings.num_turned == 1 ? "has" : "have", findings.orientation,
+             findings.orientation == "apply" ? "they were turned" : "their pixels are as stored");
+  }
+  if (const std::string doubt = doubt_of_depth(schema); !doubt.empty()) {
+    log_warning("depth up to {:.4g} m, {} depth = (value + offset) / divisor should be metres", schema.depth_max,
+                doubt);
+  }
+}
+
 /// Decodes and writes. \returns the items that are in the pack.
 std::vector<Item> write_samples(const RawDataset& raw, const BuildOptions& options, const std::vector<Item>& items,
-                                pack::Writer& writer, Faults& faults) {
+                                pack::Writer& writer, Faults& faults, Findings& findings) {
   std::vector<Item> written;
   std::size_t num_bad = 0;
   {
@@ -151,6 +238,7 @@ std::vector<Item> write_samples(const RawDataset& raw, const BuildOptions& optio
       Decoded decoded;
       try {
         decoded.sample = raw.decode(items[i].split, items[i].index, options.resize);
+        look_through(decoded);
       } catch (const Error& error) {
         decoded.fault = error.what();
       }
@@ -163,7 +251,9 @@ std::vector<Item> write_samples(const RawDataset& raw, const BuildOptions& optio
         faults.add({std::move(*decoded.fault)});
         ++num_bad;
       } else if (num_bad == 0 || options.skip_bad) {  // otherwise only the faults matter: go on, to find them all
-        append(writer, items[i].split, raw.names(items[i].split)[items[i].index], decoded.sample);
+        const std::string& name = raw.names(items[i].split)[items[i].index];
+        append(writer, items[i].split, name, decoded.sample);
+        note(findings, items[i].split, name, std::move(decoded));
         written.push_back(items[i]);
       }
       progress.update(static_cast<std::int64_t>(i) + 1, fmt::format("{:.0f} samples/s", progress.rate()));
@@ -196,11 +286,16 @@ BuildResult build_pack(const RawDataset& raw, const BuildOptions& options) {
     schema.resize = options.resize.image_filter == ImageFilter::area ? "area" : "nearest, pixel centres";
   }
   pack::Writer writer(options.output, std::move(schema), options.overwrite);
-  const std::vector<Item> written = write_samples(raw, options, items, writer, faults);
+  Findings findings;
+  const std::vector<Item> written = write_samples(raw, options, items, writer, faults, findings);
   check_splits(raw, written, " without a fault");
+  if (const auto fault = raw.depth_fault(writer.depth_max())) {
+    fail("the depth of {} is implausible, nothing was written: {}", raw.schema().dataset, *fault);
+  }
   faults.write_report();
   BuildResult result;
-  result.schema = writer.finish(faults.lines());
+  result.schema = writer.finish(faults.lines(), findings.orientation);
+  log_findings(findings, result.schema);
   for (const Item& item : written) {
     ++(item.split == pack::Split::train ? result.num_train : result.num_val);
   }

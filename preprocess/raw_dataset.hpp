@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -19,6 +20,8 @@ struct RawSample {
   std::vector<std::vector<std::uint8_t>> labels;  ///< one height x width per label set: class id or pack::kIgnoreLabel
   /// height x width as it will be stored (depth = depth_scale * stored, 0 = invalid), of the schema's depth_type
   std::variant<std::vector<float>, std::vector<std::uint16_t>> depth;
+  /// What was done with a file that EXIF turns: "apply" or "ignore"; empty when the sample has none.
+  std::string orientation;
 };
 
 /// Makes a sample that was decoded whole as `resize` wants it.
@@ -45,6 +48,9 @@ class RawDataset {
   /// Decodes a sample and checks every pixel of its labels and depth, also of those that resizing leaves out. Safe to
   /// call from many threads. \throws Error  naming the file and what is wrong with it.
   [[nodiscard]] virtual RawSample decode(pack::Split split, std::size_t index, const Resize& resize) const = 0;
+  /// What is wrong with the depth of the whole set, whose largest value is `largest` as the pack means it: a set in
+  /// another unit. Nothing where that cannot be told.
+  [[nodiscard]] virtual std::optional<std::string> depth_fault(double /*largest*/) const { return std::nullopt; }
 };
 
 }  // namespace xtasc::preprocess

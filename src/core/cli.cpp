@@ -1,6 +1,7 @@
 #include "core/cli.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -33,6 +34,23 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& app) {
   return fmt::format("unknown subcommand \"{}\"; known are {}", unknown.front(), fmt::join(names, ", "));
 }
 
+/// The name of an option or argument that was given an empty text, of the program or its subcommand; empty when none
+/// was. No option means anything by one, but several would take it for "not given" or for 0.
+std::string empty_option(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::vector<std::string>& values = option->results();
+    if (std::find(values.begin(), values.end(), "") != values.end()) {
+      return option->get_name();
+    }
+  }
+  for (const CLI::App* command : app.get_subcommands()) {
+    if (std::string name = empty_option(*command); !name.empty()) {
+      return name;
+    }
+  }
+  return {};
+}
+
 /// What `body` threw, as an Error; nullopt when it threw nothing. Only here is anything caught for good.
 std::optional<Error> error_of(const std::function<ExitCode()>& body, ExitCode& outcome) {
   try {
@@ -58,6 +76,11 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCo
     return app.exit(done);
   } catch (const CLI::ParseError& error) {
     print_error(program, Error(message_of(error, app) + " (see " + program + " --help)"));
+    return static_cast<int>(ExitCode::usage);
+  }
+  if (const std::string name = empty_option(app); !name.empty()) {
+    print_error(program,
+                Error(fmt::format("{} is empty: give it a value or leave it out (see {} --help)", name, program)));
     return static_cast<int>(ExitCode::usage);
   }
   ExitCode outcome = ExitCode::success;

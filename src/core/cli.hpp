@@ -21,8 +21,9 @@ struct ErrorHooks {
 /// Parses the command line into `app`, then runs `body`; turns every outcome into the exit code that the programs
 /// share.
 ///
-/// --help and --version (added here) print and return 0; a wrong command line prints one line and returns 2; an Error
-/// prints its line and details and returns its code; any other exception is a failure and returns 1.
+/// --help and --version (added here) print and return 0; a wrong command line, to which an option with
+/// an empty text belongs, prints one line and returns 2; an Error prints its line and details and returns its code; any
+/// other exception is a failure and returns 1.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCode()>& body,
                 const ErrorHooks& hooks = {});
 

@@ -9,9 +9,11 @@
 #include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
+#include <utility>
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
+#include "io/exif.hpp"
 #include "io/jpeg.hpp"
 #include "io/png.hpp"
 #include "io/png_general.hpp"
@@ -47,8 +49,29 @@ ImageHeader checked_header(std::string_view file, const ImageRules& rules, const
   check(file.size() < (std::size_t{1} << 30), "cannot read '{}': {} bytes are too many for one image", path.string(),
         file.size());
   const ImageHeader header = *parse_header(file, true, path);
-  check_image_size(header, rules, path);
+  check_image_rules(header, rules, path);
   return header;
+}
+
+/// \throws Error  when `path` is a folder, or a link that leads nowhere.
+void check_is_file(const fs::path& path) {
+  std::error_code error;
+  const fs::file_type type = fs::status(path, error).type();
+  check(type != fs::file_type::directory, "cannot read '{}': it is a folder, a PNG or JPEG image is expected",
+        path.string());
+  if (type == fs::file_type::not_found && fs::is_symlink(path, error)) {
+    fail("cannot read '{}': it is a link that leads nowhere ({})", path.string(),
+         fs::read_symlink(path, error).string());
+  }
+}
+
+std::string read_image_file(const fs::path& path) {
+  try {
+    return read_file(path);
+  } catch (const Error&) {
+    check_is_file(path);  // says it more clearly
+    throw;
+  }
 }
 
 /// The selected pixels of an image that was decoded whole.
@@ -74,17 +97,32 @@ Image<T> pick(Image<T> image, const Selection& selection) {
   return picked;
 }
 
+/// The selected pixels of an image as `rules` use it.
+/// \param decode  gives the image of a Selection, in which no pixel lies elsewhere than it is stored
+template <typename T>
+Image<T> decode_selected(const ImageHeader& header, const ImageRules& rules, const Selection& selection,
+                         const auto& decode) {
+  Image<T> image;
+  if (header.orientation != 1 && rules.orientation == Orientation::apply) {
+    image = pick(oriented<T>(decode(Selection{}), header.orientation), selection);
+  } else {
+    image = decode(selection);
+  }
+  image.orientation = header.orientation;
+  return image;
+}
+
 template <typename T>
 Image<T> read_grey_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
-  const std::string file = read_file(path);
+  const std::string file = read_image_file(path);
   const ImageHeader header = checked_header(file, rules, path);
   check_grey_png(header, static_cast<int>(sizeof(T) * 8), path);
   const PngContent png = read_png_chunks(file, path);
   check(!png.has_transparency, "cannot read '{}': a transparent colour makes its values ambiguous", path.string());
-  if (is_plain_png(png)) {
-    return decode_png<T>(png, 1, selection, path);
-  }
-  return pick(decode_general_png<T>(file, header, 1, path), selection);
+  return decode_selected<T>(header, rules, selection, [&](const Selection& wanted) {
+    return is_plain_png(png) ? decode_png<T>(png, 1, wanted, path)
+                             : pick(decode_general_png<T>(file, header, 1, path), wanted);
+  });
 }
 
 void write_png_mat(const fs::path& path, const cv::Mat& mat) {
@@ -131,8 +169,7 @@ std::string describe_content(std::string_view first_bytes) {
 }
 
 ImageHeader read_image_header(const fs::path& path) {
-  std::error_code error;
-  check(!fs::is_directory(path, error), "cannot read '{}': Is a directory", path.string());
+  check_is_file(path);
   std::ifstream stream(path, std::ios::binary);
   std::string head(kHeadBytes, '\0');
   if (!stream) {
@@ -146,11 +183,31 @@ ImageHeader read_image_header(const fs::path& path) {
   return *parse_header(read_file(path), true, path);
 }
 
-void check_image_size(const ImageHeader& header, const ImageRules& rules, const fs::path& path) {
+ImageHeader read_whole_image_header(const fs::path& path) {
+  return *parse_header(read_image_file(path), true, path);
+}
+
+void check_image_rules(const ImageHeader& header, const ImageRules& rules, const fs::path& path) {
+  const bool is_turned = header.orientation != 1;
+  check(!is_turned || rules.orientation != Orientation::refuse,
+        "cannot use '{}': its EXIF orientation {} says that the stored pixels are to be {}; {}", path.string(),
+        header.orientation, orientation_words(header.orientation), rules.turn_advice);
   if (rules.height && rules.width) {
-    check(header.height == *rules.height && header.width == *rules.width,
-          "cannot use '{}': {} x {} pixels (height x width), {} x {} are expected", path.string(), header.height,
-          header.width, *rules.height, *rules.width);
+    std::int64_t height = header.height, width = header.width;
+    if (rules.orientation == Orientation::apply && orientation_swaps(header.orientation)) {
+      std::swap(height, width);
+    }
+    std::string advice;
+    if (height == *rules.width && width == *rules.height && height != width) {
+      advice = orientation_swaps(header.orientation)
+                   ? fmt::format("; its EXIF orientation {} says that the stored pixels are to be {}, which {}",
+                                 header.orientation, orientation_words(header.orientation),
+                                 rules.orientation == Orientation::apply ? "was done" : "would make the sizes fit")
+                   : rules.swapped_advice;
+    }
+    check(height == *rules.height && width == *rules.width,
+          "cannot use '{}': {} x {} pixels (height x width), {} x {} are expected{}", path.string(), height, width,
+          *rules.height, *rules.width, advice);
   }
   check(header.height <= rules.max_pixels / header.width,
         "cannot use '{}': its header says {} x {} pixels, more than the {} that are accepted", path.string(),
@@ -167,15 +224,20 @@ void check_grey_png(const ImageHeader& header, int bit_depth, const fs::path& pa
 }
 
 Image<std::uint8_t> read_rgb_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
-  const std::string file = read_file(path);
+  const std::string file = read_image_file(path);
   const ImageHeader header = checked_header(file, rules, path);
   check(header.bit_depth <= 8, "cannot use '{}': {} bits a channel, 8 are expected", path.string(), header.bit_depth);
-  if (header.format == ImageHeader::Format::jpeg) {
-    return pick(decode_jpeg(file, header, rules.apply_orientation, path), selection);
+  std::optional<PngContent> png;
+  if (header.format == ImageHeader::Format::png) {
+    png = read_png_chunks(file, path);
   }
-  const PngContent png = read_png_chunks(file, path);
-  return is_plain_png(png) ? decode_png<std::uint8_t>(png, 3, selection, path)
-                           : pick(decode_general_png<std::uint8_t>(file, header, 3, path), selection);
+  return decode_selected<std::uint8_t>(header, rules, selection, [&](const Selection& wanted) {
+    if (png && is_plain_png(*png)) {
+      return decode_png<std::uint8_t>(*png, 3, wanted, path);
+    }
+    return pick(png ? decode_general_png<std::uint8_t>(file, header, 3, path) : decode_jpeg(file, header, path),
+                wanted);
+  });
 }
 
 Image<std::uint8_t> read_grey8_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {

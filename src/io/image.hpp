@@ -19,13 +19,21 @@ struct ImageHeader {
   int channels = 0;   ///< 1 grey, 2 grey + alpha, 3 RGB (also a palette's colours), 4 RGB + alpha or CMYK
   int bit_depth = 0;  ///< bits of one channel: 1, 2, 4, 8 or 16
   bool palette = false;
+  int orientation = 1;  ///< as EXIF numbers it: 1 upright ... 8; 1 as well where no EXIF says anything that makes sense
 };
+
+/// What becomes of a picture of which EXIF says that it is not upright. Viewers and OpenCV turn it; the pixels of its
+/// label and depth lie where the program that made them saw those of the picture: only the user knows.
+enum class Orientation { refuse, apply, ignore };
 
 /// What is accepted of an image file; judged from its header, so that a small file cannot ask for much memory.
 struct ImageRules {
-  std::optional<std::int64_t> height, width;        ///< exact size, when known
+  std::optional<std::int64_t> height{}, width{};    ///< exact size, when known
   std::int64_t max_pixels = std::int64_t{1} << 25;  ///< upper bound where the size is not known: 4096 x 8192
-  bool apply_orientation = false;                   ///< turn JPEG photographs as EXIF says (height and width may swap)
+  /// All that is said of sizes is meant of the picture as it is used: turned, with `apply`.
+  Orientation orientation = Orientation::refuse;
+  std::string turn_advice = "an upright image is expected";  ///< ends the error of `refuse`
+  std::string swapped_advice{};  ///< ends the error of a size whose height and width would fit if they changed places
 };
 
 /// Pixels of an image, row by row, channels interleaved.
@@ -35,6 +43,7 @@ struct Image {
   std::int64_t width = 0;
   std::int64_t channels = 0;
   std::vector<T> pixels;  ///< height x width x channels
+  int orientation = 1;    ///< what the file's EXIF says of the stored pixels, whatever became of it
 };
 
 /// The pixels to keep of an image: those in both a listed row and a listed column. Ascending, a number may come twice;
@@ -43,18 +52,23 @@ struct Selection {
   std::vector<std::int64_t> rows, columns;
 };
 
-/// Reads the header alone. \throws Error  when the file is missing, empty, a Git LFS pointer, neither PNG nor JPEG.
+/// Reads the header alone. An EXIF block that stands behind the first 64 KiB of a file, as that of a PNG may, is not
+/// seen: reading the image finds it.
+/// \throws Error  when the file is missing, a folder, empty, a Git LFS pointer, neither PNG nor JPEG.
 [[nodiscard]] ImageHeader read_image_header(const std::filesystem::path& path);
+/// As read_image_header, but looks through the whole file for an EXIF block.
+[[nodiscard]] ImageHeader read_whole_image_header(const std::filesystem::path& path);
 
-/// \throws Error  naming the file, what its header says and what `rules` accept.
-void check_image_size(const ImageHeader& header, const ImageRules& rules, const std::filesystem::path& path);
+/// \throws Error  naming the file, what its header says and what `rules`
+/// accept: a picture that EXIF turns, a wrong size.
+void check_image_rules(const ImageHeader& header, const ImageRules& rules, const std::filesystem::path& path);
 /// \throws Error  unless the file is a PNG of one grey channel of `bit_depth` (8 or 16) bits, without a palette:
 /// everything else would be converted on reading and its values would change.
 void check_grey_png(const ImageHeader& header, int bit_depth, const std::filesystem::path& path);
 
 /// A colour picture (PNG or JPEG of 8 bits a channel) as H x W x 3 RGB; grey is spread to RGB, alpha dropped.
 /// Every byte of a PNG is checked against its CRCs; a JPEG must be whole up to its end mark and decode without a
-/// warning. \throws Error  naming the file: as read_image_header, or wrong size, 16 bits, truncated, damaged.
+/// warning. \throws Error  naming the file: as read_image_header and check_image_rules, or 16 bits, truncated, damaged.
 [[nodiscard]] Image<std::uint8_t> read_rgb_image(const std::filesystem::path& path, const ImageRules& rules = {},
                                                  const Selection& selection = {});
 /// A PNG of one channel of 8 bits, values as stored (labels, coarse depth). \throws Error as read_rgb_image.

@@ -10,10 +10,12 @@
 #include <algorithm>
 #include <array>
 #include <csetjmp>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "core/error.hpp"
+#include "io/exif.hpp"
 
 namespace xtasc::io {
 
@@ -21,8 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kApp1 = JPEG_APP0 + 1;
-constexpr std::string_view kExifMagic("Exif\0\0", 6);
+constexpr unsigned char kApp1 = 0xe1, kStartOfScan = 0xda, kEndOfImage = 0xd9;
 
 std::uint32_t big_endian(std::string_view bytes, std::size_t at, std::size_t count) {
   std::uint32_t value = 0;
@@ -80,46 +81,6 @@ void cmyk_to_rgb(const JSAMPLE* cmyk, std::uint8_t* rgb, std::size_t width) {
   }
 }
 
-/// The orientation 1 .. 8 of the first directory of a TIFF structure; 1, upright, when there is none.
-/// Source: Exif 2.32 (CIPA DC-008-2019), 4.5 and 4.6.4, tag 274.
-int tiff_orientation(std::string_view tiff) {
-  constexpr std::uint32_t kOrientationTag = 274, kShortType = 3;
-  const bool is_little = tiff.starts_with("II");
-  if (tiff.size() < 8 || (!is_little && !tiff.starts_with("MM"))) {
-    return 1;
-  }
-  const auto number = [&](std::size_t at, std::size_t count) {
-    std::array<char, 4> bytes{};
-    std::copy_n(tiff.begin() + static_cast<std::ptrdiff_t>(at), count, bytes.begin());
-    if (is_little) {
-      std::reverse(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
-    }
-    return big_endian(std::string_view(bytes.data(), count), 0, count);
-  };
-  const std::size_t directory = number(4, 4);
-  if (number(2, 2) != 42 || directory > tiff.size() - 2) {
-    return 1;
-  }
-  const std::size_t num_entries = number(directory, 2);
-  for (std::size_t i = 0, at = directory + 2; i < num_entries && at + 12 <= tiff.size(); ++i, at += 12) {
-    if (number(at, 2) == kOrientationTag && number(at + 2, 2) == kShortType) {
-      const auto value = static_cast<int>(number(at + 8, 2));
-      return value >= 1 && value <= 8 ? value : 1;
-    }
-  }
-  return 1;
-}
-
-int orientation_of(const jpeg_decompress_struct& info) {
-  for (const jpeg_marker_struct* marker = info.marker_list; marker != nullptr; marker = marker->next) {
-    const std::string_view data(reinterpret_cast<const char*>(marker->data), marker->data_length);
-    if (marker->marker == kApp1 && data.starts_with(kExifMagic)) {
-      return tiff_orientation(data.substr(kExifMagic.size()));
-    }
-  }
-  return 1;
-}
-
 /// Starts a decoder and reads up to the scan. \returns  whether that worked; decoder.errors.message says why not.
 /// Here and in read_pixels nothing has a destructor, since errors leave by longjmp.
 bool start(Decoder& decoder, const unsigned char* bytes, std::size_t size) {
@@ -133,7 +94,6 @@ bool start(Decoder& decoder, const unsigned char* bytes, std::size_t size) {
   }
   jpeg_create_decompress(&info);
   jpeg_mem_src(&info, bytes, static_cast<unsigned long>(size));
-  jpeg_save_markers(&info, kApp1, 0xffff);
   jpeg_read_header(&info, TRUE);
   return true;
 }
@@ -172,32 +132,44 @@ void check_end(std::string_view file, const fs::path& path) {
         file.size());
 }
 
-/// The picture as its orientation 1 .. 8 means it; from 5 on rows become columns.
-Image<std::uint8_t> oriented(Image<std::uint8_t> image, int orientation) {
-  if (orientation == 1) {
-    return image;
+/// The orientation in the segment at `at`, of `size` bytes behind its marker; nothing when it is no EXIF block.
+std::optional<int> segment_orientation(std::string_view file, std::size_t at, std::size_t size) {
+  const std::string_view content = file.substr(at + 4, size - std::min<std::size_t>(size, 2));
+  if (static_cast<unsigned char>(file[at + 1]) != kApp1 || !content.starts_with(kExifMagic)) {
+    return std::nullopt;
   }
-  const bool swaps = orientation >= 5;
-  const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-  Image<std::uint8_t> turned{swaps ? image.width : image.height, swaps ? image.height : image.width, 3, {}};
-  turned.pixels.resize(image.pixels.size());
-  auto out = turned.pixels.begin();
-  for (std::int64_t y = 0; y < turned.height; ++y) {
-    for (std::int64_t x = 0; x < turned.width; ++x) {
-      const std::int64_t row = swaps ? x : y, column = swaps ? y : x;
-      const std::int64_t source_row = from_bottom ? image.height - 1 - row : row;
-      const std::int64_t source_column = from_right ? image.width - 1 - column : column;
-      out = std::copy_n(image.pixels.begin() + (source_row * image.width + source_column) * 3, 3, out);
+  return exif_orientation(content.substr(kExifMagic.size()));
+}
+
+/// The EXIF orientation from the segments between the frame header and the scan, where few files have it: what is
+/// damaged there is the decoder's to judge.
+std::optional<int> later_orientation(std::string_view file, std::size_t at) {
+  while (true) {
+    at = file.find('\xff', at);
+    if (at == std::string_view::npos || at + 4 > file.size()) {
+      return std::nullopt;
     }
+    const auto marker = static_cast<unsigned char>(file[at + 1]);
+    if (marker == kStartOfScan || marker == kEndOfImage) {
+      return std::nullopt;
+    }
+    if (marker == 0xff || marker == 0) {
+      ++at;
+      continue;
+    }
+    const std::size_t size = big_endian(file, at + 2, 2);
+    if (const auto orientation = segment_orientation(file, at, size)) {
+      return orientation;
+    }
+    at += 2 + size;
   }
-  return turned;
 }
 
 }  // namespace
 
 std::optional<ImageHeader> parse_jpeg_header(std::string_view file, const fs::path& path) {
   std::size_t at = 2;
+  std::optional<int> orientation;
   while (at + 4 <= file.size()) {
     check(file[at] == '\xff', "cannot read '{}': damaged JPEG header at byte {}", path.string(), at);
     const auto marker = static_cast<unsigned char>(file[at + 1]);
@@ -216,16 +188,24 @@ std::optional<ImageHeader> parse_jpeg_header(std::string_view file, const fs::pa
       header.height = big_endian(file, at + 5, 2);
       header.width = big_endian(file, at + 7, 2);
       header.channels = static_cast<unsigned char>(file[at + 9]);
+      if (!orientation) {
+        orientation = later_orientation(file, at + 2 + big_endian(file, at + 2, 2));
+      }
+      header.orientation = orientation.value_or(1);
       return header;
     }
-    check(marker != 0xd9 && marker != 0xda, "cannot read '{}': JPEG without a frame header", path.string());
-    at += 2 + big_endian(file, at + 2, 2);
+    check(marker != kEndOfImage && marker != kStartOfScan, "cannot read '{}': JPEG without a frame header",
+          path.string());
+    const std::size_t size = big_endian(file, at + 2, 2);
+    if (!orientation) {  // the first one counts
+      orientation = segment_orientation(file, at, size);
+    }
+    at += 2 + size;
   }
   return std::nullopt;
 }
 
-Image<std::uint8_t> decode_jpeg(std::string_view file, const ImageHeader& header, bool apply_orientation,
-                                const fs::path& path) {
+Image<std::uint8_t> decode_jpeg(std::string_view file, const ImageHeader& header, const fs::path& path) {
   check_end(file, path);
   Decoder decoder;
   const auto check_decoder = [&](bool is_good) {
@@ -238,11 +218,10 @@ Image<std::uint8_t> decode_jpeg(std::string_view file, const ImageHeader& header
   check(decoder.info.image_width == header.width && decoder.info.image_height == header.height,
         "cannot read '{}': damaged JPEG, its headers say {} x {} and {} x {} pixels", path.string(), header.height,
         header.width, decoder.info.image_height, decoder.info.image_width);
-  const int orientation = apply_orientation ? orientation_of(decoder.info) : 1;
-  Image<std::uint8_t> image{header.height, header.width, 3, {}};
+  Image<std::uint8_t> image{header.height, header.width, 3, {}, header.orientation};
   image.pixels.resize(static_cast<std::size_t>(header.height * header.width * 3));
   check_decoder(read_pixels(decoder, image.pixels.data()));
-  return oriented(std::move(image), orientation);
+  return image;
 }
 
 }  // namespace xtasc::io

@@ -246,6 +246,8 @@ NpyArray<std::uint8_t> read_npy_bytes(const std::filesystem::path& path) {
 NpyHeader read_npy_header(const std::filesystem::path& path) {
   constexpr std::size_t kHeadBytes = 4096;
   std::error_code error;
+  check(!std::filesystem::is_directory(path, error), "cannot read '{}': it is a folder, a .npy file is expected",
+        path.string());
   const std::uintmax_t size = std::filesystem::file_size(path, error);
   check(!error, "cannot read '{}': {}", path.string(), error.message());
   std::ifstream stream(path, std::ios::binary);

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "io/exif.hpp"
 #include "io/inflate.hpp"
 #include "io/png_filter.hpp"
 
@@ -140,6 +141,31 @@ CopyRow<T> choose_copy(int from, std::int64_t to) {
   return kToRgb[static_cast<std::size_t>(from - 1)];
 }
 
+/// The orientation in an eXIf chunk. Some writers put a JPEG's magic in front, which does not belong there.
+int chunk_orientation(std::string_view content) {
+  return exif_orientation(content.starts_with(kExifMagic) ? content.substr(kExifMagic.size()) : content);
+}
+
+/// The orientation in the chunks behind the header that `file` holds whole; 1 where there is none. CRCs are not looked
+/// at: read_png_chunks does so.
+int find_orientation(std::string_view file) {
+  for (std::size_t at = kMagic.size(); at + 12 <= file.size();) {
+    const std::size_t length = big_endian_32(file, at);
+    if (length > file.size() - at - 12) {
+      return 1;
+    }
+    const std::string_view type = file.substr(at + 4, 4);
+    if (type == "eXIf") {
+      return chunk_orientation(file.substr(at + 8, length));
+    }
+    if (type == "IEND") {
+      return 1;
+    }
+    at += length + 12;
+  }
+  return 1;
+}
+
 }  // namespace
 
 bool is_png(std::string_view file) {
@@ -169,6 +195,7 @@ ImageHeader parse_png_header(std::string_view file, const fs::path& path) {
   check(file[26] == 0 && file[27] == 0 && (file[28] == 0 || file[28] == 1),
         "cannot read '{}': its PNG header names a compression, filter or interlace method that does not exist",
         path.string());
+  header.orientation = find_orientation(file);
   return header;
 }
 

@@ -12,6 +12,7 @@ namespace xtasc::io {
 
 [[nodiscard]] bool is_png(std::string_view file);
 
+/// Also looks for the eXIf chunk among the chunks that `file` holds whole: it may stand before or behind the pixels.
 /// \param file  all of a PNG, or its first 33 bytes at least. \throws Error  naming `path`: truncated or damaged.
 [[nodiscard]] ImageHeader parse_png_header(std::string_view file, const std::filesystem::path& path);
 
@@ -23,8 +24,9 @@ struct PngContent {
   bool has_transparency = false;  ///< a tRNS chunk: a colour that means "nothing"
 };
 
-/// Walks the chunks up to the end mark and checks every one's CRC, which libpng does not do for all of them.
-/// \throws Error  naming `path` and the byte where it is truncated or damaged.
+/// Walks the chunks up to the end mark, so that an eXIf chunk behind the pixels is found too (header.orientation), and
+/// checks every one's CRC, which libpng does not do for all of them. \throws Error  naming `path` and the byte where it
+/// is truncated or damaged.
 [[nodiscard]] PngContent read_png_chunks(std::string_view file, const std::filesystem::path& path);
 
 /// The kinds that data sets are made of, which decode_png knows: not interlaced, no palette, 8 bits a channel, or grey

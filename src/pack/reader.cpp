@@ -80,6 +80,9 @@ Schema read_attributes(hid_t root, const std::string& where) {
   schema.tool_version = io::read_string_attribute(root, "tool_version", where);
   schema.created = io::read_string_attribute(root, "created", where);
   schema.source = io::read_string_attribute(root, "source", where);
+  if (H5Aexists(root, "orientation") > 0) {
+    schema.orientation = io::read_string_attribute(root, "orientation", where);
+  }
   schema.content_digest = io::read_string_attribute(root, "content_digest", where);
   check(io::is_digest(schema.content_digest), "{}: content_digest is \"{}\", 32 hexadecimal digits are expected", where,
         schema.content_digest);

@@ -139,6 +139,9 @@ std::string digest_text(const Schema& schema) {
   add("resize", schema.resize);
   add("tool_version", schema.tool_version);
   add("source", schema.source);
+  if (!schema.orientation.empty()) {
+    add("orientation", schema.orientation);
+  }
   for (const std::string& line : schema.skipped) {
     add("skipped", line);
   }
@@ -170,6 +173,8 @@ void check_schema(const Schema& schema, std::string_view where) {
   }
   check(std::isfinite(schema.depth_scale) && schema.depth_scale > 0, "{}: depth_scale is {}, it must be positive",
         where, schema.depth_scale);
+  check(schema.orientation.empty() || schema.orientation == "apply" || schema.orientation == "ignore",
+        "{}: orientation is \"{}\"; \"apply\" and \"ignore\" are known", where, schema.orientation);
   for (std::size_t i = 0; i < 3; ++i) {
     check(std::isfinite(schema.image_mean[i]) && std::isfinite(schema.image_std[i]) && schema.image_std[i] > 0,
           "{}: image_mean and image_std must be numbers, image_std positive", where);

@@ -43,8 +43,11 @@ struct Schema {
   std::array<double, 3> image_std = {0.229, 0.224, 0.225};
   std::string resize;  ///< "nearest, pixel centres" | "area" | "none"
   std::string tool_version;
-  std::string created;         ///< ISO 8601, UTC; not part of the digest
-  std::string source;          ///< where the raw data came from, in words
+  std::string created;  ///< ISO 8601, UTC; not part of the digest
+  std::string source;   ///< where the raw data came from, in words
+  /// What was done with pictures that EXIF turns: "apply" or "ignore". Empty, and no part of the digest, for packs of
+  /// upright pictures, which most are.
+  std::string orientation;
   std::string content_digest;  ///< XXH3-128 over names, attributes and samples, 32 hexadecimal digits
   /// Faults of the raw data for which samples were left out (data set /skipped), one line each; empty for most packs.
   std::vector<std::string> skipped;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <set>
 
@@ -36,12 +37,17 @@ class Verifier {
     std::int64_t done = 0;
     for (const Split split : {Split::train, Split::val}) {
       const std::vector<std::string> names = read_names(split);
+      const std::vector<std::int64_t> labelled_before = labelled_pixels();
+      const std::int64_t valid_before = report_.valid_depth_pixels;
       for (std::int64_t i = 0; i < reader_.size(split); ++i) {
         const std::string& name = names[static_cast<std::size_t>(i)];
         verify_sample(split, i, fmt::format("sample {} ({})", i, name));
         if (progress) {
           progress(++done, total);
         }
+      }
+      if (reader_.size(split) > 0) {
+        note_what_is_missing(split, labelled_before, valid_before);
       }
     }
     report_.pixels = total * static_cast<std::int64_t>(pixels_);
@@ -83,6 +89,27 @@ class Verifier {
             const std::optional<std::string>& fault) {
     if (fault) {
       report_.faults.push_back(fmt::format("/{}/{}: {}: {}", split_name(split), data_set, sample, *fault));
+    }
+  }
+
+  /// Pixels that have a class, for each label set.
+  [[nodiscard]] std::vector<std::int64_t> labelled_pixels() const {
+    std::vector<std::int64_t> sums;
+    for (const auto& counts : report_.label_pixels) {
+      sums.push_back(std::accumulate(counts.begin(), counts.end() - 1, std::int64_t{0}));
+    }
+    return sums;
+  }
+
+  void note_what_is_missing(Split split, const std::vector<std::int64_t>& labelled_before, std::int64_t valid_before) {
+    const std::vector<std::int64_t> labelled = labelled_pixels();
+    for (std::size_t set = 0; set < labelled.size(); ++set) {
+      if (labelled[set] == labelled_before[set]) {
+        report_.notes.push_back(no_labels_note(split, report_.schema.label_sets[set].name));
+      }
+    }
+    if (report_.valid_depth_pixels == valid_before) {
+      report_.notes.push_back(no_depth_note(split));
     }
   }
 
@@ -158,6 +185,14 @@ class Verifier {
 };
 
 }  // namespace
+
+std::string no_labels_note(Split split, const std::string& label_set) {
+  return fmt::format("the {} split has no pixel with a class in {}", split_name(split), label_set);
+}
+
+std::string no_depth_note(Split split) {
+  return fmt::format("the {} split has no pixel with a valid depth", split_name(split));
+}
 
 Report verify(const std::filesystem::path& path, const std::function<void(std::int64_t, std::int64_t)>& progress) {
   return Verifier(path).run(progress);

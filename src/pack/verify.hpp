@@ -16,6 +16,8 @@ struct Report {
   std::int64_t train_size = 0;
   std::int64_t val_size = 0;
   std::vector<std::string> faults;  ///< one line each: data set, sample, name, what is wrong; empty for a good pack
+  /// What is as it was packed, but can teach a net nothing: a split without a label, or without a valid depth.
+  std::vector<std::string> notes;
   /// Pixels of each class of each label set over both splits; the last entry counts the ignored ones.
   std::vector<std::vector<std::int64_t>> label_pixels;
   double depth_min = 0.0;  ///< smallest valid depth, after scaling; 0 when no pixel is valid
@@ -23,6 +25,11 @@ struct Report {
   std::int64_t valid_depth_pixels = 0;
   std::int64_t pixels = 0;  ///< height x width x samples
 };
+
+/// "the val split has no pixel with a class in label_19", for Report::notes and for who packs.
+[[nodiscard]] std::string no_labels_note(Split split, const std::string& label_set);
+/// "the val split has no pixel with a valid depth"
+[[nodiscard]] std::string no_depth_note(Split split);
 
 /// Reads every byte of a pack: checksums of every sample, label and depth ranges, names, content digest.
 /// \param progress  called after each sample with (done, total); may be empty.

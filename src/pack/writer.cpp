@@ -206,6 +206,9 @@ void Writer::Impl::write_attributes() {
   io::write_attribute(root, "tool_version", std::string_view(schema.tool_version));
   io::write_attribute(root, "created", std::string_view(schema.created));
   io::write_attribute(root, "source", std::string_view(schema.source));
+  if (!schema.orientation.empty()) {
+    io::write_attribute(root, "orientation", std::string_view(schema.orientation));
+  }
   io::write_attribute(root, "content_digest", std::string_view(schema.content_digest));
   for (const SplitWriter& split : splits) {
     for (std::size_t i = 0; split.group && i < schema.label_sets.size(); ++i) {
@@ -285,12 +288,18 @@ void Writer::append(Split split, const Sample& sample) {
   writer.names.push_back(sample.name);
 }
 
-Schema Writer::finish(std::vector<std::string> skipped) {
+double Writer::depth_max() const {
+  return impl_->stored_depth_max * impl_->schema.depth_scale;
+}
+
+Schema Writer::finish(std::vector<std::string> skipped, std::string orientation) {
   const auto lock = io::lock_hdf5();
   Impl& impl = *impl_;
   check(!impl.names.empty(), "cannot write '{}': there are no samples", impl.output.string());
-  impl.schema.depth_max = impl.stored_depth_max * impl.schema.depth_scale;
+  impl.schema.depth_max = depth_max();
   impl.schema.skipped = std::move(skipped);
+  impl.schema.orientation = std::move(orientation);
+  check_schema(impl.schema, impl.output.string());
   impl.schema.content_digest = impl.digest.hex(impl.schema);
   impl.write_attributes();
   for (const SplitWriter& split : impl.splits) {

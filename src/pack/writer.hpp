@@ -38,10 +38,14 @@ class Writer {
   /// or the system's reason when it cannot be written.
   void append(Split split, const Sample& sample);
 
+  /// The largest valid depth so far, after scaling; 0 when there is none.
+  [[nodiscard]] double depth_max() const;
+
   /// Completes the pack and renames it. \returns the schema as written, with digest and depth_max.
   /// \param skipped  what was left out and why, one line each: becomes Schema::skipped
+  /// \param orientation  becomes Schema::orientation
   /// \throws Error  when nothing was appended or the file cannot be completed; then nothing is left behind.
-  Schema finish(std::vector<std::string> skipped = {});
+  Schema finish(std::vector<std::string> skipped = {}, std::string orientation = {});
 
  private:
   struct Impl;

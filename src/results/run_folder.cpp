@@ -1,15 +1,98 @@
 #include "results/run_folder.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <set>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "core/error.hpp"
+#include "core/log.hpp"
 #include "io/atomic_file.hpp"
 
 namespace fs = std::filesystem;
 
 namespace xtasc::results {
+
+namespace {
+
+/// Walks the folders below a root: first those that are reached without a link, then what links lead to.
+class RunSearch {
+ public:
+  explicit RunSearch(const fs::path& root) : root_(root) {}
+
+  std::vector<RunFolder> run() {
+    enter(root_);
+    std::error_code error;
+    fs::path above = fs::canonical(root_, error);
+    while (above.has_relative_path()) {  // a link upwards would lead to everything beside the root
+      above = above.parent_path();
+      is_new(above);
+    }
+    while (!links_.empty()) {
+      std::vector<fs::path> links = std::exchange(links_, {});
+      std::sort(links.begin(), links.end());
+      for (const fs::path& link : links) {
+        enter(link);
+      }
+    }
+    std::sort(runs_.begin(), runs_.end(), [](const RunFolder& a, const RunFolder& b) { return a.root < b.root; });
+    return std::move(runs_);
+  }
+
+ private:
+  /// Whether this folder was not seen before, by whatever path.
+  bool is_new(const fs::path& folder) {
+    struct stat status {};
+    return ::stat(folder.c_str(), &status) == 0 && seen_.emplace(status.st_dev, status.st_ino).second;
+  }
+
+  void enter(const fs::path& folder) {
+    if (!is_new(folder)) {
+      return;
+    }
+    std::error_code error;
+    if (fs::is_regular_file(folder / "config.toml", error)) {
+      runs_.push_back(RunFolder{folder});
+    }
+    fs::directory_iterator entry(folder, error);
+    for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+      look_at(*entry);
+    }
+    if (error == std::errc::permission_denied) {
+      log_warning("{} is left out: {}", folder.string(), error.message());
+    } else {
+      check(!error || error == std::errc::no_such_file_or_directory, "cannot list {}: {}", folder.string(),
+            error.message());  // a run that was just removed is none
+    }
+  }
+
+  void look_at(const fs::directory_entry& entry) {
+    std::error_code error;
+    const std::string name = entry.path().filename().string();
+    const bool is_folder = entry.is_directory(error);
+    if (entry.is_symlink(error)) {
+      // A hidden link that leads nowhere is no folder of runs: editors' locks are such.
+      if (is_folder && name != "checkpoint") {
+        links_.push_back(entry.path());
+      } else if (!name.starts_with('.') && fs::status(entry.path(), error).type() == fs::file_type::not_found) {
+        log_warning("{} is left out: it is a link that leads nowhere ({})", entry.path().string(),
+                    fs::read_symlink(entry.path(), error).string());
+      }
+    } else if (is_folder && name != "checkpoint") {
+      enter(entry.path());
+    }
+  }
+
+  const fs::path& root_;
+  std::set<std::pair<dev_t, ino_t>> seen_;
+  std::vector<fs::path> links_;  ///< to folders, still to be entered
+  std::vector<RunFolder> runs_;
+};
+
+}  // namespace
 
 void prepare_run_folder(const RunFolder& run) {
   std::error_code error;
@@ -72,30 +155,7 @@ std::vector<RunFolder> find_runs(const fs::path& root) {
   check(fs::exists(status), "no folder {}: give a run folder, or one that has runs below it", root.string());
   check(fs::is_directory(status), "{} is not a folder: give a run folder, or one that has runs below it",
         root.string());
-  std::vector<RunFolder> runs;
-  const auto add_if_run = [&runs](const fs::path& folder) {
-    std::error_code ignored;
-    if (fs::is_regular_file(folder / "config.toml", ignored)) {
-      runs.push_back(RunFolder{folder});
-    }
-  };
-  add_if_run(root);
-  fs::recursive_directory_iterator entry(root, fs::directory_options::skip_permission_denied, error);
-  check(!error, "cannot list {}: {}", root.string(), error.message());
-  while (entry != fs::recursive_directory_iterator()) {
-    std::error_code vanished;
-    if (entry->is_directory(vanished)) {
-      if (entry->path().filename() == "checkpoint") {
-        entry.disable_recursion_pending();
-      } else {
-        add_if_run(entry->path());
-      }
-    }
-    entry.increment(error);
-    check(!error, "cannot list {}: {}", root.string(), error.message());
-  }
-  std::sort(runs.begin(), runs.end(), [](const RunFolder& a, const RunFolder& b) { return a.root < b.root; });
-  return runs;
+  return RunSearch(root).run();
 }
 
 }  // namespace xtasc::results

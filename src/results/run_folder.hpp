@@ -48,7 +48,9 @@ void prepare_run_folder(const RunFolder& run);
 /// \throws Error when there is none, or several (they are listed).
 [[nodiscard]] RunFolder find_run(const std::filesystem::path& path);
 
-/// Every folder below `root` (itself included) that holds a config.toml, sorted by path.
+/// Every folder below `root` (itself included) that holds a config.toml, sorted by path. Links to folders are followed,
+/// but no folder is entered twice, however many ways lead to it, and none above `root`: each run is there once, by a
+/// path without links where it has one. A link that leads nowhere and a folder that may not be read are warned of.
 [[nodiscard]] std::vector<RunFolder> find_runs(const std::filesystem::path& root);
 
 }  // namespace xtasc::results

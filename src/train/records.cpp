@@ -50,6 +50,7 @@ results::Provenance provenance_of(const dist::MpiSession& session, const config:
   provenance.pack_width = schema.width;
   provenance.pack_num_classes = learner.net.num_classes();
   provenance.pack_depth_kind = pack::depth_kind_name(schema.depth_kind);
+  provenance.pack_orientation = schema.orientation;
   provenance.command_line = command_line;
   provenance.started = results::utc_now();
   provenance.num_parameters = learner.net.parameters().num_parameters();

@@ -352,6 +352,9 @@ class WrongInput(unittest.TestCase):
         self.refused(1, "none", "xtasc-evaluate", "--run", "none")
         self.refused(2, "name the input by --images", "xtasc-predict", "--run", "none")
         self.refused(2, "--split", "xtasc-evaluate", "--run", "x", "--split", "test")
+        self.refused(2, "--pack is empty", "xtasc-evaluate", "--run", "x", "--pack", "")
+        self.refused(2, "--size is empty", "xtasc-predict", "--run", "x", "--images", "x.png", "--size", "")
+        self.refused(2, "--orientation", "xtasc-predict", "--run", "x", "--images", "x.png", "--orientation", "turn")
 
     def test_inspecting(self) -> None:
         self.refused(2, "subcommand is required", "xtasc-inspect")
@@ -364,6 +367,10 @@ class WrongInput(unittest.TestCase):
                      "--output", str(programs.pack))
         self.refused(2, "32", "xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--seed", "1", "--size",
                      "30x64", "--output", "x.h5")
+        self.refused(2, "--size is empty", "xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--size", "",
+                     "--output", "x.h5")
+        self.refused(2, "--seed is empty", "xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--seed", "",
+                     "--output", "x.h5")
         self.refused(1, "none", "xtasc-preprocess", "nyuv2", "--root", "none", "--output", "x.h5")
         self.refused(1, "no folder 'none'", "xtasc-preprocess", "mtan", "--dataset", "nyuv2", "--root", "none",
                      "--output", "x.h5")
@@ -386,6 +393,7 @@ class WrongInput(unittest.TestCase):
 
     def test_tabulating(self) -> None:
         self.refused(1, "none", "xtasc-tabulate", "none")
+        self.refused(2, "RUNS_DIR is empty", "xtasc-tabulate", "")
 
 
 if __name__ == "__main__":

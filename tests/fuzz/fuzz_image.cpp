@@ -10,10 +10,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const io::ImageHeader header = io::read_image_header(file.path());
     middle = {{header.height / 2}, {header.width / 2}};
   });
-  for (const bool apply_orientation : {false, true}) {
+  for (const auto orientation : {io::Orientation::refuse, io::Orientation::apply, io::Orientation::ignore}) {
     fuzz::expect_value_or_error([&] {
       io::ImageRules rules;
-      rules.apply_orientation = apply_orientation;
+      rules.orientation = orientation;
       fuzz::look_at_all(io::read_rgb_image(file.path(), rules).pixels);
     });
   }

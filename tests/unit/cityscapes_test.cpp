@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "exif_fixture.hpp"
 #include "io/image.hpp"
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
@@ -256,6 +257,81 @@ TEST_F(CityscapesTest, SkipBadPacksTheRestAndSaysSo) {
   fs::remove(raw / "disparity/val/lindau/lindau_000000_000019_disparity.png");
   EXPECT_THAT(build_error(), HasSubstr("the val split of cityscapes has no samples without a fault"));
   EXPECT_EQ(pack::Reader(options.output).schema().skipped.size(), 2U);  // the good old pack is untouched
+}
+
+TEST_F(CityscapesTest, JunkIsPassedOverInOneLineAndChangesNothing) {
+  const std::string digest = build().schema.content_digest;
+  for (const char* file : {"leftImg8bit/train/aachen/Thumbs.db", "leftImg8bit/val/lindau/desktop.ini",
+                           "leftImg8bit/train/aachen/filelist.txt", "leftImg8bit/train/.DS_Store",
+                           "leftImg8bit/train/aachen/._aachen_000000_000019_leftImg8bit.png", "gtFine/val/ehthumbs.db",
+                           "leftImg8bit/train/aachen/@eaDir/x.png", "disparity/train/aachen/.nfs0001",
+                           "leftImg8bit/train/aachen/aachen_000009_000019_leftImg8bit.png.part"}) {
+    write_bytes(raw / file, "x");
+  }
+  options.output = out / "d.h5";
+  testing::internal::CaptureStderr();
+  const BuildResult result = build();
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(result.schema.content_digest, digest);
+  EXPECT_THAT(log, HasSubstr("passed over 9 entries that are no data of the set: leftImg8bit/train/.DS_Store, "));
+  EXPECT_EQ(log.find("passed over"), log.rfind("passed over"));
+}
+
+TEST_F(CityscapesTest, NothingThatMayBeDataIsPassedOver) {
+  write_bytes(raw / "leftImg8bit/train/aachen/aachen_000003_000019_leftImg8bit.PNG", "x");
+  write_bytes(raw / "leftImg8bit/train/aachen/aachen_000004_000019_leftImg8bit.jpg", "x");
+  write_bytes(raw / "leftImg8bit/train/aachen_000005_000019_leftImg8bit.png", "x");
+  fs::create_directories(raw / "leftImg8bit/train/aachen/aachen_000006_000019_leftImg8bit.png");
+  fs::create_symlink("/gone/bochum", raw / "leftImg8bit/train/bochum");
+  write_bytes(raw / "leftImg8bit/val/zurich/zurich_000000_000019_leftImg8bit.png",
+              test::with_exif(bytes_of(raw / "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png"),
+                              test::tiff_block(true, 3)));
+  const std::string error = build_error();
+  for (const char* part :
+       {"_leftImg8bit.PNG' is not named as an image of Cityscapes", "_leftImg8bit.jpg' is not named as an image",
+        "aachen_000005_000019_leftImg8bit.png' is in no city's folder, leftImg8bit/train/CITY/CITY_*_leftImg8bit.png "
+        "is",
+        "aachen_000006_000019_leftImg8bit.png': it is a folder, a PNG or JPEG image is expected",
+        "bochum' is a link that leads nowhere (/gone/bochum), a city's folder is expected"}) {
+    EXPECT_THAT(error, HasSubstr(part));
+  }
+  const fs::path image = raw / "leftImg8bit/train/zurich/zurich_000000_000019_leftImg8bit.png";
+  write_bytes(image, test::with_exif(bytes_of(image), test::tiff_block(true, 3)));
+  EXPECT_THAT(build_error(),
+              HasSubstr("its EXIF orientation 3 says that the stored pixels are to be turned by 180 degrees; "
+                        "those of Cityscapes are upright"));
+}
+
+TEST_F(CityscapesTest, LinkedCitiesArePackedAndTurnedSetsAreNot) {
+  const std::string digest = build().schema.content_digest;
+  fs::rename(raw / "leftImg8bit/train/aachen", raw / "elsewhere");
+  fs::create_directory_symlink(raw / "elsewhere", raw / "leftImg8bit/train/aachen");
+  options.output = out / "d.h5";
+  EXPECT_EQ(build().schema.content_digest, digest);
+  for (const char* split : {"train", "val"}) {
+    for (const auto& entry : fs::recursive_directory_iterator(raw / (std::string("leftImg8bit/") + split),
+                                                              fs::directory_options::follow_directory_symlink)) {
+      if (entry.is_regular_file()) {
+        io::write_png(entry.path(), std::vector<std::uint8_t>(kPixels * 3), kWidth, kHeight, 3);
+      }
+    }
+  }
+  EXPECT_THAT(build_error(),
+              HasSubstr("are 128 x 64 (height x width), higher than wide; those of Cityscapes are 1024 x "
+                        "2048: were they turned?"));
+}
+
+TEST_F(CityscapesTest, DisparitiesThatWereDividedAreRefused) {
+  for (const auto& entry : fs::recursive_directory_iterator(raw / "disparity")) {
+    if (entry.is_regular_file()) {
+      io::write_png(entry.path(), std::vector<std::uint16_t>(kPixels, 120), kHeight, kWidth);
+    }
+  }
+  EXPECT_THAT(build_error(),
+              HasSubstr("the depth of cityscapes is implausible, nothing was written: no depth is above "
+                        "0.001816, and the inverse depth of Cityscapes reaches 0.4922: were the disparities "
+                        "divided by 256 before? inverse depth is expected"));
+  EXPECT_THAT(out.entries(), IsEmpty());
 }
 
 TEST_F(CityscapesTest, MoreThanTwentyFaultsPointToTheReport) {

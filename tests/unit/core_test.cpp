@@ -1,10 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <CLI/CLI.hpp>
 #include <cmath>
 #include <csignal>
 #include <set>
 
+#include "core/cli.hpp"
 #include "core/error.hpp"
 #include "core/progress.hpp"
 #include "core/random.hpp"
@@ -119,6 +121,35 @@ TEST(Error, AtMostTwentyDetailsArePrinted) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 22);
   EXPECT_NE(text.find("program: error: 25 faults"), std::string::npos);
   EXPECT_NE(text.find("... and 5 more"), std::string::npos);
+}
+
+TEST(RunProgram, AnEmptyTextIsNoValueOfAnyOption) {
+  const auto run = [](std::vector<const char*> arguments, std::string& error) {
+    CLI::App app("A test's program.", "program");
+    std::string size, pack;
+    std::int64_t seed = 7;
+    std::vector<std::int64_t> samples;
+    CLI::App* command = app.add_subcommand("command", "A test's command");
+    command->add_option("--size", size, "A text");
+    command->add_option("--seed", seed, "A number");
+    command->add_option("--samples", samples, "Numbers")->delimiter(',');
+    command->add_option("PACK", pack, "A file");
+    arguments.insert(arguments.begin(), "program");
+    testing::internal::CaptureStderr();
+    const int code = run_program(app, static_cast<int>(arguments.size()), const_cast<char**>(arguments.data()),
+                                 [] { return ExitCode::success; });
+    error = testing::internal::GetCapturedStderr();
+    return code;
+  };
+  std::string error;
+  EXPECT_EQ(run({"command", "--size", "32x64", "--seed", "3", "a.h5", "--samples", "1,2"}, error), 0) << error;
+  EXPECT_EQ(run({"command", "--size", ""}, error), 2);
+  EXPECT_EQ(error, "program: error: --size is empty: give it a value or leave it out (see program --help)\n");
+  for (const char* option : {"--seed", "--samples"}) {  // would be 0
+    EXPECT_EQ(run({"command", option, ""}, error), 2) << error;
+  }
+  EXPECT_EQ(run({"command", ""}, error), 2);
+  EXPECT_EQ(error, "program: error: PACK is empty: give it a value or leave it out (see program --help)\n");
 }
 
 TEST(Signals, AreRemembered) {

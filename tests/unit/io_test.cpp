@@ -133,7 +133,8 @@ TEST(Npy, ReadsNumbersOfAnyTypeAndOrder) {
   EXPECT_THAT(error_of([&] { std::ignore = read_npy_header(folder / "a.npy"); }),
               HasSubstr("elements are of type '<c8'"));
   std::filesystem::create_directories(folder / "b.npy");
-  EXPECT_THAT(error_of([&] { std::ignore = read_npy_header(folder / "b.npy"); }), HasSubstr("Is a directory"));
+  EXPECT_THAT(error_of([&] { std::ignore = read_npy_header(folder / "b.npy"); }),
+              HasSubstr("it is a folder, a .npy file is expected"));
 }
 
 std::vector<std::uint8_t> pattern(std::size_t count) {
@@ -182,7 +183,13 @@ TEST(Image, HeaderFaultsAreNamed) {
               HasSubstr("16 bits a channel, 8 are expected"));
   EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder / "none.png"); }),
               HasSubstr("none.png': No such file"));
-  EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder.path()); }), HasSubstr("Is a directory"));
+  EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder.path()); }),
+              HasSubstr("it is a folder, a PNG or JPEG image is expected"));
+  EXPECT_THAT(error_of([&] { std::ignore = read_rgb_image(folder.path()); }),
+              HasSubstr("it is a folder, a PNG or JPEG image is expected"));
+  std::filesystem::create_symlink("gone.png", folder / "link.png");
+  EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder / "link.png"); }),
+              HasSubstr("link.png': it is a link that leads nowhere (gone.png)"));
   write_bytes(folder / "lfs.png", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n");
   EXPECT_THAT(error_of([&] { std::ignore = read_image_header(folder / "lfs.png"); }),
               HasSubstr("lfs.png': found a Git LFS pointer instead of the file (run `git lfs pull`)"));

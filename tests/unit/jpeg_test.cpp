@@ -42,9 +42,11 @@ std::string encoded(const cv::Mat& mat, const std::vector<int>& options = {}) {
   return {bytes.begin(), bytes.end()};
 }
 
-/// Inverted CMYK, as Adobe writes it, or the same as YCCK.
-std::string encoded_cmyk(J_COLOR_SPACE stored_as) {
-  const cv::Mat cmyk = picture(21, 35, CV_8UC4);
+/// Inverted CMYK as Adobe writes it, or the same as YCCK; or RGB that was not made into YCbCr, which only Adobe's
+/// marker tells.
+std::string encoded_by_adobe(J_COLOR_SPACE stored_as) {
+  const bool is_cmyk = stored_as != JCS_RGB;
+  const cv::Mat pixels = picture(21, 35, is_cmyk ? CV_8UC4 : CV_8UC3);
   jpeg_compress_struct info{};
   jpeg_error_mgr errors{};
   info.err = jpeg_std_error(&errors);
@@ -54,14 +56,14 @@ std::string encoded_cmyk(J_COLOR_SPACE stored_as) {
   jpeg_mem_dest(&info, &bytes, &size);
   info.image_width = 35;
   info.image_height = 21;
-  info.input_components = 4;
-  info.in_color_space = JCS_CMYK;
+  info.input_components = pixels.channels();
+  info.in_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
   jpeg_set_defaults(&info);
   jpeg_set_colorspace(&info, stored_as);
   info.write_Adobe_marker = TRUE;
   jpeg_start_compress(&info, TRUE);
-  for (int y = 0; y < cmyk.rows; ++y) {
-    JSAMPROW row = const_cast<unsigned char*>(cmyk.ptr(y));
+  for (int y = 0; y < pixels.rows; ++y) {
+    JSAMPROW row = const_cast<unsigned char*>(pixels.ptr(y));
     jpeg_write_scanlines(&info, &row, 1);
   }
   jpeg_finish_compress(&info);
@@ -72,21 +74,20 @@ std::string encoded_cmyk(J_COLOR_SPACE stored_as) {
 }
 
 /// What OpenCV makes of the same bytes, as RGB.
-Image<std::uint8_t> decoded_by_opencv(const std::string& file, bool apply_orientation) {
+Image<std::uint8_t> decoded_by_opencv(const std::string& file) {
   const cv::Mat bytes(1, static_cast<int>(file.size()), CV_8U, const_cast<char*>(file.data()));
-  const int flags = cv::IMREAD_COLOR | (apply_orientation ? 0 : static_cast<int>(cv::IMREAD_IGNORE_ORIENTATION));
   cv::Mat rgb;
-  cv::cvtColor(cv::imdecode(bytes, flags), rgb, cv::COLOR_BGR2RGB);
+  cv::cvtColor(cv::imdecode(bytes, cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION), rgb, cv::COLOR_BGR2RGB);
   return {rgb.rows, rgb.cols, 3, {rgb.data, rgb.data + rgb.total() * 3}};
 }
 
-Image<std::uint8_t> decoded(const std::string& file, bool apply_orientation = false) {
-  return decode_jpeg(file, parse_jpeg_header(file, "a.jpg").value(), apply_orientation, "a.jpg");
+Image<std::uint8_t> decoded(const std::string& file) {
+  return decode_jpeg(file, parse_jpeg_header(file, "a.jpg").value(), "a.jpg");
 }
 
-void expect_like_opencv(const std::string& file, bool apply_orientation, const std::string& what) {
-  const auto ours = decoded(file, apply_orientation);
-  const auto theirs = decoded_by_opencv(file, apply_orientation);
+void expect_like_opencv(const std::string& file, const std::string& what) {
+  const auto ours = decoded(file);
+  const auto theirs = decoded_by_opencv(file);
   EXPECT_EQ(ours.height, theirs.height) << what;
   EXPECT_EQ(ours.width, theirs.width) << what;
   EXPECT_TRUE(ours.pixels == theirs.pixels) << what;
@@ -96,48 +97,19 @@ std::string error(const std::string& file) {
   return error_of([&] { std::ignore = decoded(file); });
 }
 
-/// `file` with a segment behind its first mark.
-std::string with_segment(const std::string& file, char marker, const std::string& content) {
-  const std::size_t size = content.size() + 2;
-  return file.substr(0, 2) + "\xff" + marker + static_cast<char>(size >> 8) + static_cast<char>(size & 0xffU) +
-         content + file.substr(2);
-}
-
-/// One entry in one directory: the tag 0x0112, one SHORT.
-std::string exif(bool is_little, char orientation) {
-  using namespace std::string_literals;
-  return is_little ? "Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"s + orientation + std::string(7, '\0')
-                   : "Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"s + orientation + std::string(6, '\0');
-}
-
 TEST(Jpeg, PixelsAreTheOnesThatOpenCvReads) {
   for (const cv::Mat& mat : {picture(37, 53, CV_8UC3), picture(37, 53, CV_8UC1), picture(1, 1, CV_8UC3)}) {
     const std::string what = fmt::format("{} channels, {} x {}", mat.channels(), mat.rows, mat.cols);
     for (const int quality : {30, 95, 100}) {
-      expect_like_opencv(encoded(mat, {cv::IMWRITE_JPEG_QUALITY, quality}), false, what);
+      expect_like_opencv(encoded(mat, {cv::IMWRITE_JPEG_QUALITY, quality}), what);
     }
-    expect_like_opencv(encoded(mat, {cv::IMWRITE_JPEG_PROGRESSIVE, 1}), false, "progressive, " + what);
-    expect_like_opencv(encoded(mat, {cv::IMWRITE_JPEG_RST_INTERVAL, 2}), false, "restarts, " + what);
-    expect_like_opencv(encoded(mat) + std::string(3, '\0'), false, "padded, " + what);
+    expect_like_opencv(encoded(mat, {cv::IMWRITE_JPEG_PROGRESSIVE, 1}), "progressive, " + what);
+    expect_like_opencv(encoded(mat, {cv::IMWRITE_JPEG_RST_INTERVAL, 2}), "restarts, " + what);
+    expect_like_opencv(encoded(mat) + std::string(3, '\0'), "padded, " + what);
   }
-  expect_like_opencv(encoded_cmyk(JCS_CMYK), false, "CMYK");
-  expect_like_opencv(encoded_cmyk(JCS_YCCK), false, "YCCK");
-}
-
-TEST(Jpeg, OrientationIsTheOneThatOpenCvApplies) {
-  const std::string file = encoded(picture(16, 40, CV_8UC3));
-  for (const bool is_little : {false, true}) {
-    for (char orientation = 0; orientation <= 9; ++orientation) {
-      const std::string turned = with_segment(file, '\xe1', exif(is_little, orientation));
-      expect_like_opencv(turned, true, fmt::format("orientation {}", static_cast<int>(orientation)));
-      EXPECT_EQ(decoded(turned, true).height, orientation >= 5 && orientation <= 8 ? 40 : 16);
-      EXPECT_TRUE(decoded(turned).pixels == decoded(file).pixels);
-    }
-  }
-  const std::string upright = exif(true, 6);
-  for (std::size_t size = 0; size < 26; ++size) {  // a torn tag is none
-    EXPECT_EQ(decoded(with_segment(file, '\xe1', upright.substr(0, size)), true).height, 16) << size;
-  }
+  expect_like_opencv(encoded_by_adobe(JCS_CMYK), "CMYK");
+  expect_like_opencv(encoded_by_adobe(JCS_YCCK), "YCCK");
+  expect_like_opencv(encoded_by_adobe(JCS_RGB), "RGB");
 }
 
 TEST(RealData, JpegPixelsAreTheOnesThatOpenCvReads) {
@@ -147,7 +119,7 @@ TEST(RealData, JpegPixelsAreTheOnesThatOpenCvReads) {
   }
   for (int i = 1; i <= 1449; i += 40) {
     const std::string name = fmt::format("{:04}.jpg", i);
-    expect_like_opencv(bytes_of(folder / name), true, name);
+    expect_like_opencv(bytes_of(folder / name), name);
   }
 }
 
@@ -175,7 +147,7 @@ TEST(Jpeg, EveryWarningIsAnErrorAndNothingIsPrinted) {
   EXPECT_EQ(error(bad), "cannot read 'a.jpg': Unsupported JPEG data precision 12");
   ImageHeader header = parse_jpeg_header(good, "a.jpg").value();
   header.width = 8;
-  EXPECT_EQ(error_of([&] { std::ignore = decode_jpeg(good, header, false, "a.jpg"); }),
+  EXPECT_EQ(error_of([&] { std::ignore = decode_jpeg(good, header, "a.jpg"); }),
             "cannot read 'a.jpg': damaged JPEG, its headers say 64 x 8 and 64 x 64 pixels");
 
   std::size_t num_noticed = 0;
@@ -185,7 +157,7 @@ TEST(Jpeg, EveryWarningIsAnErrorAndNothingIsPrinted) {
     const std::string reason = error_of([&] {
       const auto claimed = parse_jpeg_header(bad, "a.jpg");
       if (claimed && claimed->height * claimed->width <= 1 << 24) {
-        std::ignore = decode_jpeg(bad, *claimed, true, "a.jpg");
+        std::ignore = decode_jpeg(bad, *claimed, "a.jpg");
       }
     });
     num_noticed += reason != "no error" ? 1 : 0;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -69,12 +70,12 @@ std::vector<T> label_values(std::size_t number, std::size_t num_classes) {
   return values;
 }
 
-/// Every eleventh pixel without depth.
+/// Every eleventh pixel without depth. Cityscapes' inverse depth is smaller.
 template <typename T>
-std::vector<T> depth_values(std::size_t number) {
+std::vector<T> depth_values(std::size_t number, bool is_inverse = false) {
   std::vector<T> values(kPixels);
   for (std::size_t i = 0; i < kPixels; ++i) {
-    values[i] = i % 11 == 0 ? T(0) : static_cast<T>(0.25) * static_cast<T>(1 + (i + number) % 40);
+    values[i] = i % 11 == 0 ? T(0) : static_cast<T>(is_inverse ? 0.01 : 0.25) * static_cast<T>(1 + (i + number) % 40);
   }
   return values;
 }
@@ -95,7 +96,8 @@ class Mtan : public testing::Test {
       write_bytes(raw / (split + "/" + folder + file),
                   npy("<f8", false, "32, 64", label_values<double>(number, num_classes)));
     }
-    write_bytes(raw / (split + "/depth" + file), npy("<f4", false, "32, 64, 1", depth_values<float>(number)));
+    write_bytes(raw / (split + "/depth" + file),
+                npy("<f4", false, "32, 64, 1", depth_values<float>(number, label_folders.front().second != 13)));
   }
   /// Twelve train samples and two val samples.
   void write_tree(const std::vector<std::pair<std::string, std::size_t>>& label_folders,
@@ -287,26 +289,28 @@ TEST_F(Mtan, FindsEveryFaultOfTheFilesFirst) {
   write_bytes(raw / "val/label/0.npy", npy(">f4", false, "32, 64", std::vector<float>(kPixels)));
   fs::remove(raw / "train/image/0.npy");
   fs::create_symlink("nowhere", raw / "train/image/0.npy");
-  EXPECT_EQ(error(),
-            "the raw data has 14 faults, nothing was written\n"
-            "cannot use 'RAW/train/depth/last.npy': a number is expected as its name, as in 0.npy\n"
-            "cannot read 'RAW/train/image/0.npy': No such file or directory\n"
-            "cannot use 'RAW/train/image/1.npy': 'RAW/train/image/01.npy' has the same number\n"
-            "'RAW/train/label/3.npy' is missing, 'RAW/train/image/3.npy' is there\n"
-            "cannot read 'RAW/train/image/4.npy': found a Git LFS pointer instead of the file (run `git lfs pull`), a "
-            ".npy file is expected\n"
-            "cannot read 'RAW/train/depth/5.npy': its shape needs 8192 bytes of data, the file holds 8188\n"
-            "cannot use 'RAW/train/label/6.npy': 32 x 32 pixels (height x width), 'RAW/train/image/6.npy' has 32 x 64\n"
-            "cannot use 'RAW/train/image/7.npy': its shape is (3, 32, 64), (height, width, 3) is expected\n"
-            "cannot use 'RAW/train/image/8.npy': elements are of type '<i8'; float32, float64 (0 to 1) or uint8 (0 to "
-            "255) are expected\n"
-            "cannot read 'RAW/train/label/9.npy': elements are of type '|O'; bool, integers, float32 and float64, "
-            "little endian, are accepted\n"
-            "cannot use 'RAW/train/depth/10.npy': elements are of type '<u2', float32 or float64 are expected\n"
-            "cannot read 'RAW/train/depth/11.npy': found an empty file, a .npy file is expected\n"
-            "cannot read 'RAW/val/label/0.npy': elements are of type '>f4'; bool, integers, float32 and float64, "
-            "little endian, are accepted\n"
-            "'RAW/val/image/1.npy' is missing, 'RAW/val/label/1.npy' is there");
+  EXPECT_EQ(
+      error(),
+      "the raw data has 14 faults, nothing was written\n"
+      "cannot use 'RAW/train/depth/last.npy': a number is expected as its name, as in 0.npy\n"
+      "cannot read 'RAW/train/image/0.npy': No such file or directory\n"
+      "cannot use 'RAW/train/image/1.npy': 'RAW/train/image/01.npy' has the same number\n"
+      "'RAW/train/label/3.npy' is missing, 'RAW/train/image/3.npy' is there\n"
+      "cannot read 'RAW/train/image/4.npy': found a Git LFS pointer instead of the file (run `git lfs pull`), a "
+      ".npy file is expected\n"
+      "cannot read 'RAW/train/depth/5.npy': its shape needs 8192 bytes of data, the file holds 8188\n"
+      "cannot use 'RAW/train/label/6.npy': 32 x 32 pixels (height x width), 'RAW/train/image/6.npy' has 32 x 64\n"
+      "cannot use 'RAW/train/image/7.npy': its shape is (3, 32, 64), (height, width, 3) is expected: its channels "
+      "come first, move them to the end\n"
+      "cannot use 'RAW/train/image/8.npy': elements are of type '<i8'; float32, float64 (0 to 1) or uint8 (0 to "
+      "255) are expected\n"
+      "cannot read 'RAW/train/label/9.npy': elements are of type '|O'; bool, integers, float32 and float64, "
+      "little endian, are accepted\n"
+      "cannot use 'RAW/train/depth/10.npy': elements are of type '<u2', float32 or float64 are expected\n"
+      "cannot read 'RAW/train/depth/11.npy': found an empty file, a .npy file is expected\n"
+      "cannot read 'RAW/val/label/0.npy': elements are of type '>f4'; bool, integers, float32 and float64, "
+      "little endian, are accepted\n"
+      "'RAW/val/image/1.npy' is missing, 'RAW/val/label/1.npy' is there");
 }
 
 TEST_F(Mtan, RefusesAnEmptySplitAndImagesOfTwoSizes) {
@@ -323,6 +327,72 @@ TEST_F(Mtan, RefusesAnEmptySplitAndImagesOfTwoSizes) {
   write_bytes(raw / "val/depth/0.npy", npy("<f4", false, "32, 32", std::vector<float>(1024)));
   EXPECT_THAT(error(), EndsWith("'RAW/val/image/0.npy': 32 x 32 pixels (height x width), 'RAW/train/image/0.npy' has "
                                 "32 x 64"));
+}
+
+TEST_F(Mtan, JunkIsPassedOverAndWhatMayBeDataIsNot) {
+  write_nyuv2();
+  const std::string digest = build(MtanKind::nyuv2).content_digest;
+  write_bytes(raw / "train/image/Thumbs.db", "x");
+  write_bytes(raw / "val/depth/notes.txt", "x");
+  write_bytes(raw / "train/extra/0.npy", "x");
+  options.output = out / "b.h5";
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(build(MtanKind::nyuv2).content_digest, digest);
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("passed over 2 entries that are no data of the set: train/image/Thumbs.db, "
+                             "val/depth/notes.txt"));
+  EXPECT_THAT(log, HasSubstr("extra/ is left out"));
+  options.output = out / "a.h5";
+  options.overwrite = true;
+  write_bytes(raw / "train/image/20.NPY", "x");
+  write_bytes(raw / "train/depth/21.npz", "x");
+  fs::create_directories(raw / "train/image/22.npy");
+  const std::string faults = error_of([&] { build(MtanKind::nyuv2); });
+  EXPECT_THAT(faults, HasSubstr("train/image/20.NPY': a number is expected as its name, as in 0.npy"));
+  EXPECT_THAT(faults, HasSubstr("train/depth/21.npz': a number is expected as its name, as in 0.npy"));
+  EXPECT_THAT(faults, HasSubstr("train/image/22.npy': it is a folder, a .npy file is expected"));
+}
+
+TEST_F(Mtan, SwappedAxesAreRefusedAndOtherSizesAreTold) {
+  write_nyuv2();
+  testing::internal::CaptureStderr();
+  const pack::Schema schema = build(MtanKind::nyuv2);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("the images are 32 x 64 (height x width), MTAN's own are 288 x 384; the pack says so"));
+  EXPECT_THAT(schema.source, EndsWith(" (raw size 32x64)"));
+  fs::remove(options.output);
+  write_bytes(raw / "val/depth/1.npy", npy("<f4", false, "64, 32", depth_values<float>(1)));
+  EXPECT_THAT(error(), EndsWith("has 32 x 64: height and width are swapped"));
+  write_bytes(raw / "train/image/0.npy", npy("<f8", false, "64, 32, 3", image_values<double>(0)));
+  EXPECT_EQ(error(),
+            "cannot use 'RAW/train/image/0.npy': 64 x 32 pixels (height x width), higher than wide; those of nyuv2 "
+            "are 288 x 384: were its axes swapped?");
+}
+
+TEST_F(Mtan, DepthInOtherUnitsIsRefused) {
+  write_nyuv2();
+  const auto with_depths = [&](float factor) {
+    for (std::size_t i = 0; i < 14; ++i) {
+      auto depth = depth_values<float>(i);
+      std::transform(depth.begin(), depth.end(), depth.begin(), [factor](float d) { return d * factor; });
+      write_bytes(raw / fmt::format("{}/depth/{}.npy", i < 12 ? "train" : "val", i < 12 ? i : i - 12),
+                  npy("<f4", false, "32, 64", depth));
+    }
+  };
+  with_depths(1000.0F);
+  EXPECT_THAT(error(),
+              HasSubstr("14 of 14 samples cannot be packed, nothing was written\ncannot use "
+                        "'RAW/train/depth/0.npy': depth 500 at row 0, column 1; NYUv2's sensor reaches 10 m: are "
+                        "these centimetres, millimetres or grey levels? metres are expected"));
+  with_depths(0.1F);
+  EXPECT_THAT(error(),
+              HasSubstr("no depth is above 1, and NYUv2's sensor reaches 10 m: are these kilometres, or was depth "
+                        "normalised to 0 .. 1?"));
+  fs::remove_all(raw / "train");
+  fs::remove_all(raw / "val");
+  write_tree({{"label", 7}});
+  write_bytes(raw / "val/depth/1.npy", npy("<f4", false, "32, 64", depth_values<float>(1)));
+  EXPECT_THAT(error(MtanKind::cityscapes), HasSubstr("are these metres, or disparities? inverse depth is expected"));
 }
 
 TEST_F(Mtan, NamesThePixelThatIsWrong) {

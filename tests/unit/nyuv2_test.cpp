@@ -71,9 +71,11 @@ class Nyuv2Test : public testing::Test {
       }
     }
     edit(depths, labels);
-    write_frames(file.get(), "images", H5T_NATIVE_UINT8, {kFrames, 3, kColumns, kRows}, chunk, images);
-    write_frames(file.get(), "depths", H5T_NATIVE_FLOAT, {kFrames, kColumns, kRows}, chunk, depths);
-    write_frames(file.get(), "labels", H5T_NATIVE_UINT16, {kFrames, kColumns, kRows}, chunk, labels);
+    const hsize_t image_columns = images_swapped ? kRows : kColumns, image_rows = images_swapped ? kColumns : kRows;
+    const hsize_t columns = planes_swapped ? kRows : kColumns, rows = planes_swapped ? kColumns : kRows;
+    write_frames(file.get(), "images", H5T_NATIVE_UINT8, {kFrames, 3, image_columns, image_rows}, chunk, images);
+    write_frames(file.get(), "depths", H5T_NATIVE_FLOAT, {kFrames, columns, rows}, chunk, depths);
+    write_frames(file.get(), "labels", H5T_NATIVE_UINT16, {kFrames, columns, rows}, chunk, labels);
 
     const auto mat = [&](const char* name) { return Mat_CreateVer((raw / name).c_str(), nullptr, MAT_FT_MAT5); };
     mat_t* splits = mat("splits.mat");
@@ -114,7 +116,8 @@ class Nyuv2Test : public testing::Test {
   }
 
   TempFolder raw, out;
-  std::vector<hsize_t> chunk;  ///< of all three variables
+  std::vector<hsize_t> chunk;                           ///< of all three variables
+  bool images_swapped = false, planes_swapped = false;  ///< shapes as of a script that "put the axes right"
   std::vector<double> train = {4, 1}, val = {2, 3};
   std::function<void(std::vector<float>&, std::vector<std::uint16_t>&)> edit = [](auto&, auto&) {};
   BuildOptions options{.output = out / "a.h5", .resize = {{64, 96}}, .workers = 3, .overwrite = true};
@@ -156,6 +159,43 @@ TEST_F(Nyuv2Test, ThePackIsTheSameForAnyChunksAndWorkers) {
       EXPECT_EQ(digest(), expected) << io::shape_text(shape) << ", " << workers << " workers";
     }
   }
+}
+
+TEST_F(Nyuv2Test, SwappedAxesAreRefusedAndOtherSizesAreTold) {
+  testing::internal::CaptureStderr();
+  ASSERT_EQ(error(), "no error");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("the frames are 64 x 96 (height x width), NYU Depth v2's own are 480 x 640; the pack says so"));
+  EXPECT_EQ(pack::Reader(options.output).schema().source,
+            "NYU Depth v2, official .mat files, 13 classes (raw size 64x96)");
+  images_swapped = true;
+  EXPECT_THAT(error(),
+              HasSubstr("'images' has shape 4 x 3 x 64 x 96, whose last two, width x height as MATLAB stores them, "
+                        "should be 640 x 480: were the axes already put right?"));
+  planes_swapped = true;
+  EXPECT_THAT(error(), HasSubstr("'images' has shape 4 x 3 x 64 x 96"));
+  images_swapped = false;
+  EXPECT_THAT(error(), HasSubstr("'depths' has shape 4 x 64 x 96, whose last two"));
+}
+
+TEST_F(Nyuv2Test, OtherUnitsAreRefusedAndFramesThatNoListNamesAreTold) {
+  const auto scaled = [this](float factor) {
+    edit = [factor](auto& depths, auto&) {
+      std::transform(depths.begin(), depths.end(), depths.begin(), [factor](float depth) { return depth * factor; });
+    };
+    return error();
+  };
+  EXPECT_THAT(scaled(1000.0F), HasSubstr("; NYUv2's sensor reaches 10 m: are these millimetres? metres are expected"));
+  EXPECT_THAT(scaled(100.0F), HasSubstr("are these centimetres, millimetres or grey levels? metres are expected"));
+  EXPECT_THAT(scaled(0.001F), HasSubstr("the depth of nyuv2 is implausible, nothing was written: no depth is above"));
+  EXPECT_THAT(scaled(0.001F),
+              HasSubstr("are these kilometres, or was depth normalised to 0 .. 1? metres are expected"));
+  EXPECT_THAT(out.entries(), IsEmpty());
+  EXPECT_EQ(scaled(0.0F), "no error") << "no depth at all is told, not refused";
+  val = {2};
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(scaled(1.0F), "no error");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("1 of 4 frames are left out, '"));
 }
 
 TEST_F(Nyuv2Test, FaultsAreNamed) {

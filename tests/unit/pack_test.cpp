@@ -8,6 +8,7 @@
 #include <random>
 
 #include "hdf5_fixture.hpp"
+#include "io/checksum.hpp"
 #include "io/hdf5.hpp"
 #include "pack/digest.hpp"
 #include "pack/reader.hpp"
@@ -221,6 +222,32 @@ TEST(Writer, SameContentGivesTheSameBytes) {
   EXPECT_TRUE(bytes_of(folder / "a.h5") == bytes_of(folder / "b.h5"));
   EXPECT_FALSE(bytes_of(folder / "a.h5") == bytes_of(folder / "c.h5"));
   EXPECT_EQ(Reader(folder / "a.h5").schema().content_digest, later.content_digest);
+}
+
+TEST(Pack, OrientationIsPartOfTheDigestOnlyWhereAPictureWasTurned) {
+  Schema schema = test::small_schema();
+  schema.tool_version = "1";
+  const std::string text = digest_text(schema);
+  EXPECT_EQ(io::digest_hex(text), "58fe6fff7441f76da16842efd19ad21f") << "every pack's digest would change";
+  schema.orientation = "apply";
+  EXPECT_NE(digest_text(schema), text);
+
+  const TempFolder folder;
+  const auto write = [&](const std::string& orientation) {
+    Writer writer(folder / "a.h5", test::small_schema(), true);
+    writer.append(Split::train, SmallSample(0).view());
+    EXPECT_GT(writer.depth_max(), 0.0);
+    return writer.finish({}, orientation);
+  };
+  const std::string upright = write("").content_digest;
+  EXPECT_EQ(Reader(folder / "a.h5").schema().orientation, "");
+  for (const std::string orientation : {"apply", "ignore"}) {
+    EXPECT_NE(write(orientation).content_digest, upright);
+    EXPECT_EQ(Reader(folder / "a.h5").schema().orientation, orientation);
+    EXPECT_THAT(verify(folder / "a.h5").faults, IsEmpty());
+  }
+  EXPECT_THAT(error_of([&] { write("turn"); }),
+              HasSubstr("orientation is \"turn\"; \"apply\" and \"ignore\" are known"));
 }
 
 TEST(ContentDigest, IsTheHeadersUntilSomebodyEditsThePack) {

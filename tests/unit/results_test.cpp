@@ -353,6 +353,7 @@ TEST(ProvenanceFile, ReadsBackAsWritten) {
   written.pack_digest = "00ff";
   written.pack_height = 96;
   written.pack_depth_kind = "metres";
+  written.pack_orientation = "ignore";
   written.command_line = {"xtasc-train", "--set", "train.epochs=3"};
   written.started = "2026-01-31T12:34:56Z";
   written.resumed = {"2026-02-01T00:00:00Z"};
@@ -374,6 +375,7 @@ TEST(ProvenanceFile, ReadsBackAsWritten) {
   EXPECT_EQ(read.pack_path, "data/\xef\xbf\xbd.h5");
   EXPECT_EQ(read.pack_height, 96);
   EXPECT_EQ(read.pack_depth_kind, "metres");
+  EXPECT_EQ(read.pack_orientation, "ignore");
   EXPECT_EQ(read.command_line, written.command_line);
   EXPECT_EQ(read.finished, "");
   EXPECT_EQ(read.resumed, written.resumed);
@@ -458,6 +460,39 @@ TEST(RunFolders, AreFoundBelowARoot) {
   }
   EXPECT_THAT(error_text([&root] { static_cast<void>(find_runs(root / "none")); }), HasSubstr("no folder"));
   EXPECT_THAT(error_text([&root] { static_cast<void>(find_runs(root / "b/config.toml")); }), HasSubstr("not a folder"));
+}
+
+TEST(RunFolders, LinksToFoldersAreFollowedAndEachRunIsFoundOnce) {
+  const TempFolder folder;
+  const fs::path root = folder.path() / "runs", scratch = folder.path() / "scratch";
+  for (const fs::path& run : {root / "z/here", scratch / "sweep/one", scratch / "sweep/two", scratch / "other",
+                              folder.path() / "beside", root / "z/here/checkpoint/best"}) {
+    fs::create_directories(run);
+    write_text(run / "config.toml", "");
+  }
+  fs::create_directory_symlink("../scratch/sweep", root / "sweep");        // a folder of runs
+  fs::create_directory_symlink("../../scratch/other", root / "z/linked");  // a run
+  fs::create_directory_symlink("z/here", root / "a");                      // found without a link too
+  fs::create_directory_symlink("../scratch/sweep/two", root / "again");    // two links to one run
+  fs::create_directory_symlink("..", root / "z/up");                       // a loop
+  fs::create_directory_symlink("../..", root / "z/outside");               // above the root: not entered
+  fs::create_directory_symlink(root / "z/here", scratch / "sweep/back");   // a link behind a link
+  fs::create_symlink("/gone/sweep", root / "dead");
+  fs::create_symlink("nowhere", root / ".lock");
+  const auto found = [](const fs::path& where) {
+    std::vector<fs::path> roots;
+    for (const RunFolder& run : find_runs(where)) {
+      roots.push_back(run.root);
+    }
+    return roots;
+  };
+  testing::internal::CaptureStderr();
+  EXPECT_THAT(found(root), ElementsAre(root / "again", root / "sweep/one", root / "z/here", root / "z/linked"));
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("runs/dead is left out: it is a link that leads nowhere (/gone/sweep)"));
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1) << log;
+  EXPECT_THAT(found(root / "sweep"), ElementsAre(root / "sweep/back", root / "sweep/one", root / "sweep/two"));
+  EXPECT_EQ(find_run(root / "z/linked").root, root / "z/linked");
 }
 
 }  // namespace

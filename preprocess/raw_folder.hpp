@@ -1,0 +1,36 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace xtasc::preprocess {
+
+/// What lies in a folder of raw data, by name, sorted.
+struct FolderEntries {
+  std::vector<std::string> folders;  ///< also links to folders
+  std::vector<std::string> files;    ///< everything else: also links that lead nowhere, and folders named like data
+};
+
+/// Empty when there is no such folder. \throws Error  when it cannot be listed.
+[[nodiscard]] FolderEntries list_entries(const std::filesystem::path& folder);
+
+/// Whether the name ends like that of a picture or an array, in whatever case: nothing so named is passed over without
+/// being named. Hidden files are none, macOS leaves "._0.png" beside each 0.png.
+[[nodiscard]] bool looks_like_data(std::string_view name);
+
+/// What was found beside the data: Thumbs.db, .DS_Store, @eaDir, __MACOSX, notes, downloads that were never finished.
+/// It makes no fault and changes no pack, but the log names it, in one line for all.
+class PassedOver {
+ public:
+  /// \param path  relative to the raw root.
+  void add(std::string path) { paths_.push_back(std::move(path)); }
+  /// Says how many there are and names the first few; nothing when there are none.
+  void log() const;
+
+ private:
+  std::vector<std::string> paths_;
+};
+
+}  // namespace xtasc::preprocess
