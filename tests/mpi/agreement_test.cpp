@@ -110,11 +110,13 @@ TEST(Health, ALossOfOneRankNamesThatRankAlone) {
     batch.depth_n1hw.fill_(std::numeric_limits<float>::infinity());
   }
   const StepResult result = step.compute(batch);
-  const std::string message = message_of(
-      [&] { static_cast<void>(require_finite_steps(*world, step, result.losses, {.epoch = 1, .step = 1, .start = 0})); });
-  EXPECT_TRUE(contains(message, fmt::format("epoch 1: rank {} on {}: the losses of its images are not finite in step 1;",
-                                            world->size() - 1, dist::host_name())) ||
-              world->size() == 1)
+  const std::string message = message_of([&] {
+    static_cast<void>(require_finite_steps(*world, step, result.losses, {.epoch = 1, .step = 1, .start = 0}));
+  });
+  EXPECT_TRUE(
+      contains(message, fmt::format("epoch 1: rank {} on {}: the losses of its images are not finite in step 1;",
+                                    world->size() - 1, dist::host_name())) ||
+      world->size() == 1)
       << message;
 }
 

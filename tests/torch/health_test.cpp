@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 
 #include "core/error.hpp"
@@ -98,19 +99,18 @@ TEST(BatchNorm, TheSmallestBatchOfAnEpochNeedsTwoValues) {
 /// What diverged shows in the flags of the step itself: nothing else was looked at.
 TEST(Step, RemembersTheFirstStepThatWasNotFinite) {
   for (const char* method : {"equal", "uncertainty", "pcgrad", "gradnorm", "famo"}) {
-    const config::RunConfig config = test::step_config({"run.precision=fp32", std::string("weighting.method=") + method});
+    const config::RunConfig config =
+        test::step_config({"run.precision=fp32", std::string("weighting.method=") + method});
     Learner learner(config, 5, at::kCPU);
     const auto communicator = dist::make_solo_communicator();
     Step step(config, learner, *communicator);
     const data::Batch good = test::random_batch(1, 3, 5, 32, 64);
     data::Batch bad = test::random_batch(1, 3, 5, 32, 64);
     bad.depth_n1hw[0][0][3][3] = kInfinity;
-    for (const data::Batch* batch : {&good, &bad, &good}) {
+    for (const data::Batch* batch : std::initializer_list<const data::Batch*>{&good, &bad, &good}) {
       static_cast<void>(step.compute(*batch));
     }
     EXPECT_EQ(first_bad(step.losses_check()), 1) << method;
-    EXPECT_EQ(first_bad(step.gradients_check()), method == std::string("equal") ? -1 : first_bad(step.gradients_check()))
-        << method;  // an L1 loss's gradient is a sign: finite even then
     EXPECT_EQ(step.losses_check().state()[optim::kNumSteps].item<std::int64_t>(), 3) << method;
   }
 }

@@ -72,10 +72,12 @@ TEST_F(AttemptTest, WhoWasTakenOverWritesNoMore) {
   }
 }
 
-TEST_F(AttemptTest, ADamagedFileIsAnErrorThatNamesIt) {
+TEST_F(AttemptTest, ADamagedFileIsSetAside) {
   io::write_file_atomically(run_.attempt(), std::string_view("{"));
-  EXPECT_THROW(RunClaim(run_, false), Error);
-  EXPECT_FALSE(is_locked(run_));
+  EXPECT_THROW(static_cast<void>(read_attempt(run_)), Error);
+  const RunClaim claim(run_, false);
+  EXPECT_EQ(claim.attempt().number, 1);
+  EXPECT_EQ(io::read_file(run_.attempt().string() + ".damaged"), "{");
 }
 
 TEST(WatchdogTest, EndsTheProcessWhenNothingGetsDone) {
