@@ -76,7 +76,9 @@ void evaluate(const dist::MpiSession& session, const Options& options) {
         "{} predicts {} classes, {} has {} in {}", model.weights_path.string(), num_classes, pack_path,
         class_names.size(), reader.schema().label_sets[label_set].name);
   const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
-  train::check_agreement(session, train::pack_claims(reader), "every rank must read a copy of the same pack");
+  std::vector<train::Claim> claims = train::pack_claims(reader);
+  claims.push_back({"--split", options.split});
+  train::check_agreement(session, claims, "every rank must read a copy of the same pack, by the same command line");
   launch::tell_of_other_pack(model, options.pack, reader);
   const data::Dataset dataset = data::read_split(reader, split, label_set, model.device);
   const auto communicator = dist::make_communicator(session, model.device.type());

@@ -4,6 +4,7 @@
 #include "core/log.hpp"
 #include "data/sampler.hpp"
 #include "dist/communicator.hpp"
+#include "io/checksum.hpp"
 #include "launch/inspect.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "train/agreement.hpp"
@@ -77,7 +78,9 @@ at::Tensor all_rows(const at::Tensor& part, const data::Range& mine, std::int64_
 }  // namespace
 
 void inspect_step(const dist::MpiSession& session, const config::RunConfig& config, const StepFiles& files) {
-  train::check_same_run(session, config);
+  train::check_same_run(session, config,
+                        {{"the content of --weights", io::file_digest(files.weights)},
+                         {"the content of --samples", io::file_digest(files.samples)}});
   const at::Device device = train::choose_device(config.run.device, session);
   train::configure_torch(config, session);
   const auto communicator = dist::make_communicator(session, device.type());
@@ -93,7 +96,7 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   }
 
   const std::int64_t num_samples = samples.image.size(0);
-  train::check_batch_norm(num_samples, num_samples, samples.image.size(2), samples.image.size(3));
+  train::check_batch_norm(num_samples, num_samples, 0, samples.image.size(2), samples.image.size(3));
   const data::Range mine = data::share_of({0, num_samples}, session.rank(), session.size());
   const auto rows = [&](const at::Tensor& tensor, at::ScalarType type) {
     return tensor.narrow(0, mine.begin, mine.size()).to(device, type);

@@ -6,8 +6,8 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "io/checksum.hpp"
 #include "optim/finite.hpp"
+#include "results/provenance.hpp"
 #include "results/run_folder.hpp"
 #include "results/run_id.hpp"
 #include "tensorfile/tensor_file.hpp"
@@ -19,14 +19,22 @@ namespace xtasc::launch {
 
 namespace {
 
-/// Of the numbers, whatever file they came in.
-std::string digest_of(const tensorfile::TensorDict& tensors) {
-  io::Digest digest;
-  for (const auto& [name, tensor] : tensors) {
-    digest.add_text(name);
-    digest.add({static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()});
+/// Of the pack that a run was trained on; by its provenance where its version did not write it into the config. Empty:
+/// nobody knows.
+std::string pack_digest_of(const results::RunFolder& run) {
+  const std::string digest = results::read_config_of(run).data.pack_digest;
+  return digest.empty() && std::filesystem::exists(run.provenance())
+             ? results::read_provenance(run.provenance()).pack_digest
+             : digest;
+}
+
+/// Rank 0's weights on every rank: a training run beside may put others in their place between two ranks' reads.
+void take_from_first_rank(tensorfile::TensorDict& tensors, const dist::MpiSession& session) {
+  if (session.size() > 1) {
+    const std::string bytes =
+        session.broadcast(session.rank() == 0 ? tensorfile::tensor_dict_bytes(tensors) : std::string());
+    tensors = tensorfile::tensor_file_of(bytes).tensors;
   }
-  return digest.hex();
 }
 
 }  // namespace
@@ -53,7 +61,7 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
   if (by_run) {
     const results::RunFolder run = results::find_run(source.run);
     const train::Checkpoint checkpoint(run.checkpoints() / source.checkpoint);
-    model.trained_on = results::read_config_of(run).data.pack_digest;
+    model.trained_on = pack_digest_of(run);
     model.config = config::read_run_config(run.config(), source.assignments);
     model.weights_path = checkpoint.weights_path();
     tensors = checkpoint.weights();
@@ -62,8 +70,8 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
     model.weights_path = source.weights;
     tensors = tensorfile::read_tensor_dict(model.weights_path);
   }
-  train::check_same_run(session, model.config,
-                        {{"the content of " + model.weights_path.filename().string(), digest_of(tensors)}});
+  train::check_same_run(session, model.config);
+  take_from_first_rank(tensors, session);
   // A prediction needs no task weights.
   model.config.weighting = {};
   std::erase_if(tensors, [](const auto& named) { return named.first.starts_with("weighting."); });

@@ -75,10 +75,20 @@ DataFacts facts_of(const pack::Reader& reader, const std::string& label_set_name
 DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
   const std::string pack_path = options.pack.empty() ? model.config.data.pack : options.pack;
   DataFacts facts;
+  std::optional<pack::Reader> pack;
   if (!pack_path.empty() && (!options.pack.empty() || fs::exists(pack_path))) {
-    facts = facts_of(pack::Reader(pack_path), model.config.data.label_set);
+    pack.emplace(pack_path);
+    const bool is_another =
+        options.pack.empty() && !model.trained_on.empty() && pack->schema().content_digest != model.trained_on;
+    if (is_another) {
+      launch::tell_of_other_pack(model, options.pack, *pack);
+      pack.reset();
+    }
+  }
+  if (pack) {
+    facts = facts_of(*pack, model.config.data.label_set);
   } else {
-    log_warning("the pack {} is not there: classes are shown by number", pack_path);
+    log_warning("the pack {} that the net was trained on is not there: classes are shown by number", pack_path);
     if (!options.model.run.empty()) {
       const auto provenance = results::read_provenance(results::find_run(options.model.run).provenance());
       facts.height = provenance.pack_height;
@@ -143,7 +153,7 @@ std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel&
                  options.split);
     }
   }
-  const data::Dataset dataset(reader, split, label_set, model.device);
+  const data::Dataset dataset = data::read_split(reader, split, label_set, model.device);
   const auto names = reader.names(split);
   std::vector<Row> rows;
   for (const std::int64_t sample : options.samples) {

@@ -112,6 +112,17 @@ fs::path FolderDataset::file(const std::string& pattern, const std::string& id) 
   return root_ / fill_pattern(pattern, id);
 }
 
+namespace {
+
+/// Whether a path is one that a pattern gives for some id.
+bool fits(const std::string& pattern, const std::string& path) {
+  const auto id_at = pattern.find("{id}");
+  const std::string begin = pattern.substr(0, id_at), end = pattern.substr(id_at + 4);
+  return path.size() > begin.size() + end.size() && path.starts_with(begin) && path.ends_with(end);
+}
+
+}  // namespace
+
 /// Images that lie where those of the lists do, but that no list names: a list may be of an older state of the folder.
 void FolderDataset::log_unlisted() const {
   const std::string& pattern = description_.image_file;
@@ -135,7 +146,7 @@ void FolderDataset::log_unlisted() const {
     } else if (looks_like_data(name) && name.size() > begin.size() + end.size() && name.starts_with(begin) &&
                std::equal(end.rbegin(), end.rend(), name.rbegin(),  // also .JPG for .jpg
                           [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); }) &&
-               !listed.contains(name)) {
+               !listed.contains(name) && !fits(description_.label.file, name) && !fits(description_.depth.file, name)) {
       ++count;
       first = first.empty() || name < first ? std::move(name) : first;
     }

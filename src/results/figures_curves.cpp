@@ -21,7 +21,7 @@ Histories read_histories(const SeedGroup& group) {
   Histories histories;
   for (const SeedResult& seed : group.seeds) {
     for (const RunSummary* run : seed.runs) {
-      const std::vector<EpochRecord> records = read_metrics(RunFolder{run->folder}.metrics());
+      const std::vector<EpochRecord> records = read_metrics(RunFolder{run->folder}.metrics(), digests_of(run->config));
       if (config::has_segmentation(run->config.model.system)) {
         histories.segmentation.push_back(records);
       }

@@ -196,6 +196,10 @@ std::vector<EpochRecord> read_metrics(const std::filesystem::path& path, Digests
   return records;
 }
 
+Digests digests_of(const config::RunConfig& config) {
+  return config::is_of_first_ids(config) ? Digests::optional : Digests::needed;
+}
+
 void MetricsLog::restore(std::string history) {
   history_ = std::move(history);
   num_written_ = history_.size();

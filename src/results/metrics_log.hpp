@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "config/run_config.hpp"
+
 namespace xtasc::results {
 
 /// The numbers of one protocol (SPEC section 5) on one split. Absent when the system has no such task, or when nothing
@@ -43,6 +45,8 @@ struct EpochRecord {
 
 /// Whether lines may lack their digest, as those of versions that wrote none do.
 enum class Digests { needed, optional };
+/// What the lines of a run with this config must have: ids by content and digests came in one version.
+[[nodiscard]] Digests digests_of(const config::RunConfig& config);
 
 /// Reads metrics.jsonl; a torn last line (a killed run: no newline at its end) is left out. An epoch that comes again
 /// replaces the first one and all that followed it. \throws Error for any other bad line, with its number.

@@ -9,6 +9,7 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
+#include "io/checksum.hpp"
 #include "results/json_fields.hpp"
 
 namespace xtasc::results {
@@ -81,6 +82,14 @@ Start start_from_json(const Json& json) {
   start.epoch = get<std::int64_t>(json, "epoch");
   start.step = get<std::int64_t>(json, "step");
   return start;
+}
+
+constexpr const char* kDigest = "digest";
+
+/// Of all fields but the digest itself.
+std::string digest_of(Json json) {
+  json.erase(kDigest);
+  return io::digest_hex(json.dump());
 }
 
 Provenance from_json(const Json& json) {
@@ -175,6 +184,16 @@ std::string difference_of_last_starts(const Provenance& provenance) {
   return fmt::format("{}", fmt::join(differences, "; "));
 }
 
+std::string ranks_text(const Provenance& provenance) {
+  std::vector<int> sizes = {provenance.world_size};
+  for (const Start& start : provenance.starts) {
+    if (start.world_size != sizes.back()) {
+      sizes.push_back(start.world_size);
+    }
+  }
+  return fmt::format("{}", fmt::join(sizes, ", then "));
+}
+
 void write_provenance(const std::filesystem::path& path, const Provenance& provenance) {
   Json starts = Json::array();
   for (const Start& start : provenance.starts) {
@@ -207,14 +226,20 @@ void write_provenance(const std::filesystem::path& path, const Provenance& prove
                   {"pack_modified", provenance.pack_modified},
                   {"starts", std::move(starts)}};
   // File names need not be UTF-8, JSON must be: such bytes are replaced rather than the run ended.
-  const std::string text = json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
-  io::write_file_atomically(path, std::string_view(text));
+  Json written = Json::parse(json.dump(-1, ' ', false, Json::error_handler_t::replace));
+  written[kDigest] = digest_of(written);
+  io::write_file_atomically(path, std::string_view(written.dump(2) + '\n'));
 }
 
 Provenance read_provenance(const std::filesystem::path& path) {
   const std::string text = io::read_file(path);
   try {
-    return from_json(json_fields::parse(text));
+    const Json json = json_fields::parse(text);
+    // Versions that recorded no starts wrote no digest.
+    check(!json.contains("starts") ||
+              (json.contains(kDigest) && json_fields::get<std::string>(json, kDigest) == digest_of(json)),
+          "its digest is not that of its content: it was changed after it was written");
+    return from_json(json);
   } catch (const Error& error) {
     fail("{}: {}", path.string(), error.what());
   }

@@ -44,6 +44,8 @@ struct Provenance {
 
 /// What a run's first start has in common with every other.
 [[nodiscard]] Start start_of(const Provenance& provenance);
+/// The numbers of ranks of a run's starts: "2", or "2, then 1".
+[[nodiscard]] std::string ranks_text(const Provenance& provenance);
 /// How the last start of a run differs from the one before, in words: "version 0.1.0 (1a2b) instead of ..., 1 rank
 /// instead of 2"; empty where they are alike.
 [[nodiscard]] std::string difference_of_last_starts(const Provenance& provenance);

@@ -13,12 +13,11 @@ std::string hash_of(const std::string& identity) {
   return io::digest_hex(identity).substr(0, kHashDigits);
 }
 
-/// The hash at the end of a folder's name; empty where it ends in none, as of a folder that a user named.
-std::string hash_in_name(const RunFolder& run) {
+/// The hash in a folder's name, NAME-HASH; empty where the name is a user's own.
+std::string hash_in_name(const RunFolder& run, const std::string& run_name) {
   const std::filesystem::path path = run.root.lexically_normal();
   const std::string name = (path.has_filename() ? path : path.parent_path()).filename().string();
-  const std::size_t dash = name.rfind('-');
-  const std::string end = dash == std::string::npos ? "" : name.substr(dash + 1);
+  const std::string end = name.starts_with(run_name + "-") ? name.substr(run_name.size() + 1) : "";
   return end.size() == kHashDigits && end.find_first_not_of("0123456789abcdef") == std::string::npos ? end : "";
 }
 
@@ -34,7 +33,7 @@ std::string first_run_id(const config::RunConfig& config) {
 
 config::RunConfig read_config_of(const RunFolder& run) {
   config::RunConfig config = config::read_run_config(run.config());
-  const std::string wanted = hash_in_name(run);
+  const std::string wanted = hash_in_name(run, config.run.name);
   const std::string found = config::is_of_first_ids(config) ? first_run_id(config) : run_id(config);
   check(
       wanted.empty() || found.ends_with("-" + wanted),

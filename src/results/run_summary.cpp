@@ -23,8 +23,8 @@ void require_whole_history(const std::vector<EpochRecord>& epochs, const config:
   const std::int64_t num_epochs = epochs.empty() ? 0 : epochs.back().epoch;
   check(is_done, "not finished: {} of {} epochs", num_epochs, train.epochs);
   check(num_epochs > 0, "DONE, but metrics.jsonl holds no epoch");
-  // A run that max_steps ended is shorter on purpose.
-  check(num_epochs == train.epochs || train.max_steps > 0, "DONE, but metrics.jsonl ends at epoch {} of {}", num_epochs,
+  const bool was_ended = train.max_steps > 0 && epochs.back().step >= train.max_steps;  // shorter on purpose
+  check(num_epochs == train.epochs || was_ended, "DONE, but metrics.jsonl ends at epoch {} of {}", num_epochs,
         train.epochs);
   for (std::size_t i = 0; i < epochs.size(); ++i) {
     const auto expected = static_cast<std::int64_t>(i) + 1;
@@ -66,7 +66,8 @@ RunSummary load_run(const RunFolder& run) {
   summary.folder = run.root;
   summary.config = read_config_of(run);
   const bool has_metrics = fs::exists(run.metrics());
-  const std::vector<EpochRecord> epochs = has_metrics ? read_metrics(run.metrics()) : std::vector<EpochRecord>{};
+  const std::vector<EpochRecord> epochs =
+      has_metrics ? read_metrics(run.metrics(), digests_of(summary.config)) : std::vector<EpochRecord>{};
   require_whole_history(epochs, summary.config.train, run.is_done());
   require_finite(epochs);
   summary.provenance = read_provenance(run.provenance());

@@ -52,7 +52,7 @@ std::vector<CsvColumn> csv_columns() {
           {"lambda_2", of_first([](const RunSummary& run) { return run.config.loss.lambda_2; })},
           {"precision", of_each([](const RunSummary& run) { return config::name(run.config.run.precision); })},
           {"batch_size", of_each([](const RunSummary& run) { return run.config.train.batch_size; })},
-          {"world_size", of_each([](const RunSummary& run) { return run.provenance.world_size; })},
+          {"world_size", of_each([](const RunSummary& run) { return ranks_text(run.provenance); })},
           {"epochs", of_first([](const RunSummary& run) { return run.last.epoch; })},
           {"shown_epoch", shown_epoch},
           {"seed", of_first([](const RunSummary& run) { return run.config.run.seed; })},

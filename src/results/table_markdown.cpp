@@ -34,7 +34,7 @@ const std::vector<Choice>& choices() {
       {"Batch", [](const RunSummary& run) { return fmt::format("{}", run.config.train.batch_size); }, before("batch ")},
       {"Precision", [](const RunSummary& run) { return std::string(config::name(run.config.run.precision)); },
        before("")},
-      {"Ranks", [](const RunSummary& run) { return fmt::format("{}", run.provenance.world_size); }, count(" rank")},
+      {"Ranks", [](const RunSummary& run) { return ranks_text(run.provenance); }, count(" rank")},
       {"Width", [](const RunSummary& run) { return fmt::format("{}", run.config.model.decoder_width); },
        before("decoder width ")},
       {"lambda_1", [](const RunSummary& run) { return lambda(run, run.config.loss.lambda_1); }, before("lambda_1 ")},

@@ -78,6 +78,8 @@ void find_other_runs(Sweep& sweep) {
       }
       if (same != nullptr && config::is_of_first_ids(config) && other.is_done() && same->done_before.empty()) {
         same->done_before = other.root;
+      } else if (same != nullptr && config::is_of_first_ids(config) && !other.is_done()) {
+        sweep.begun_before.push_back(other.root);
       } else if (same == nullptr && like != nullptr && !digest.empty()) {
         sweep.on_other_packs.push_back({other.root, digest});
       }
@@ -88,8 +90,17 @@ void find_other_runs(Sweep& sweep) {
 }
 
 std::string other_packs_text(const Sweep& sweep) {
+  const std::size_t num_begun = sweep.begun_before.size();
+  const std::string begun =
+      num_begun == 0
+          ? ""
+          : fmt::format(
+                "{} here {} begun by an earlier version, which knew runs by the paths of their packs: not "
+                "resumed, trained anew ({}{})",
+                num_begun == 1 ? "1 run" : fmt::format("{} runs", num_begun), num_begun == 1 ? "was" : "were",
+                sweep.begun_before.front().filename().string(), num_begun == 1 ? "" : ", ...");
   if (sweep.on_other_packs.empty()) {
-    return {};
+    return begun;
   }
   std::set<std::string> theirs, planned;
   for (const RunOnOtherPack& run : sweep.on_other_packs) {
@@ -101,9 +112,9 @@ std::string other_packs_text(const Sweep& sweep) {
   planned.erase("");
   const std::size_t count = sweep.on_other_packs.size();
   return fmt::format(
-      "{} here {} trained on another pack, of digest {}; this sweep is of {}: other runs, left as they are",
-      count == 1 ? "1 run" : fmt::format("{} runs", count), count == 1 ? "was" : "were", fmt::join(theirs, ", "),
-      fmt::join(planned, ", "));
+      "{}{}{} here {} trained on another pack, of digest {}; this sweep is of {}: other runs, left as they are", begun,
+      begun.empty() ? "" : "; ", count == 1 ? "1 run" : fmt::format("{} runs", count), count == 1 ? "was" : "were",
+      fmt::join(theirs, ", "), fmt::join(planned, ", "));
 }
 
 }  // namespace xtasc::sweep

@@ -62,6 +62,8 @@ struct Sweep {
   std::optional<DataShape> data;                  ///< [data_shape]; absent: not told
   std::vector<PlannedRun> runs;
   std::vector<RunOnOtherPack> on_other_packs = {};
+  /// Runs of this sweep that an earlier version began, which knew them by the paths of their files, and did not end.
+  std::vector<std::filesystem::path> begun_before = {};
 };
 
 /// Reads a sweep file and every config that it asks for, and writes into each config what its files hold: of a pack the

@@ -17,6 +17,7 @@
 #include "core/error.hpp"
 #include "core/version.hpp"
 #include "dist/communicator.hpp"
+#include "io/checksum.hpp"
 
 namespace xtasc::train {
 
@@ -34,8 +35,12 @@ std::string text_of(const std::vector<Claim>& claims) {
 
 std::vector<Claim> claims_of(const std::string& text) {
   std::vector<Claim> claims;
-  for (const json& claim : json::parse(text)) {
-    claims.push_back({claim.at(0).get<std::string>(), claim.at(1).get<std::string>()});
+  try {
+    for (const json& claim : json::parse(text)) {
+      claims.push_back({claim.at(0).get<std::string>(), claim.at(1).get<std::string>()});
+    }
+  } catch (const json::exception&) {
+    return {{"the program", "one of another version"}};
   }
   return claims;
 }
@@ -94,7 +99,7 @@ void check_agreement(const dist::MpiSession& session, const std::vector<Claim>& 
   fail("the ranks do not run the same thing: {} is {} on {}, and {} on rank 0 ({}){}: {}", what, there,
        ranks_text(ranks, hosts), here, hosts.front(),
        differing.size() > 1
-           ? fmt::format("; {} more thing{} differ", differing.size() - 1, differing.size() == 2 ? "" : "s")
+           ? fmt::format("; {} more thing{}", differing.size() - 1, differing.size() == 2 ? " differs" : "s differ")
            : "",
        advice);
 }
@@ -109,6 +114,7 @@ std::vector<Claim> program_claims() {
       {"MKL", short_text(at::get_mkl_version())},
       {"oneDNN", short_text(at::get_mkldnn_version())},
       {"the processor's capability as torch uses it (ATEN_CPU_CAPABILITY)", at::get_cpu_capability()},
+      {"torch as loaded (its own description, hashed)", io::digest_hex(at::show_config()).substr(0, 12)},
       {"MPI", dist::mpi_library_version()}};
 #ifdef XTASC_WITH_CUDA
   int cuda = 0;
@@ -120,11 +126,13 @@ std::vector<Claim> program_claims() {
 }
 
 std::vector<Claim> config_claims(const config::RunConfig& config) {
-  static constexpr std::array<std::string_view, 4> kOfHost = {"run.threads", "run.stall_seconds", "data.pack",
-                                                              "model.encoder_weights"};
+  static constexpr std::array<std::string_view, 3> kOfHost = {"run.threads", "run.stall_seconds", "run.output"};
+  static constexpr std::array<std::string_view, 2> kPaths = {"data.pack", "model.encoder_weights"};
   std::vector<Claim> claims;
   for (const auto& [key, value] : config::all_keys(config)) {
-    if (std::ranges::find(kOfHost, key) == kOfHost.end()) {
+    if (std::ranges::find(kPaths, key) != kPaths.end()) {
+      claims.push_back({key, value == "\"\"" ? "not set" : "set"});  // where a file lies may differ
+    } else if (std::ranges::find(kOfHost, key) == kOfHost.end()) {
       claims.push_back({key, value});
     }
   }

@@ -110,6 +110,11 @@ std::string digest_of(json index) {
   return io::digest_hex(index.dump());
 }
 
+template <typename... Args>
+[[noreturn]] void fail_damaged(fmt::format_string<Args...> format, Args&&... args) {
+  throw DamagedCheckpoint(fmt::format(format, std::forward<Args>(args)...));
+}
+
 /// A checkpoint folder held open: its files are those of one generation, whatever takes its place meanwhile.
 class OpenFolder {
  public:
@@ -127,14 +132,15 @@ class OpenFolder {
     json index;
     try {
       index = json::parse(read(kIndex));
-      check(index.at("format") == "xtasc-checkpoint", "{}: not a checkpoint of xtasc-train", path.string());
       const int version = index.at("version").get<int>();
-      check(version == 1 || version == kVersion, "{}: a checkpoint of version {}, this program reads 1 and {}",
-            path.string(), version, kVersion);
-      check(version == 1 || index.at(kDigest).get<std::string>() == digest_of(index),
-            "{} is damaged: its own checksum is not that of its content", path.string());
+      if (index.at("format") != "xtasc-checkpoint" || (version != 1 && version != kVersion)) {
+        fail_damaged("{} is damaged, or of another version than 1 and {}", path.string(), kVersion);
+      }
+      if (version != 1 && index.at(kDigest).get<std::string>() != digest_of(index)) {
+        fail_damaged("{} is damaged: its own checksum is not that of its content", path.string());
+      }
     } catch (const json::exception&) {
-      fail("{} is damaged: it is not the JSON that was written", path.string());
+      fail_damaged("{} is damaged: it is not the JSON that was written", path.string());
     }
     return index;
   }
@@ -148,9 +154,11 @@ class OpenFolder {
       is_whole = bytes.size() == entry.at("bytes").get<std::size_t>() &&
                  io::digest_hex(bytes) == entry.at(kDigest).get<std::string>();
     } catch (const json::exception&) {
-      fail("{} is damaged: it says nothing of {}", (path_ / kIndex).string(), name);
+      fail_damaged("{} is damaged: it says nothing of {}", (path_ / kIndex).string(), name);
     }
-    check(is_whole, "{} is damaged: its checksum is not the one in {}", (path_ / name).string(), kIndex);
+    if (!is_whole) {
+      fail_damaged("{} is damaged: its checksum is not the one in {}", (path_ / name).string(), kIndex);
+    }
     return bytes;
   }
 
@@ -164,6 +172,9 @@ class OpenFolder {
 
  private:
   [[nodiscard]] std::string read(const std::string& name) const {
+    if (::faccessat(descriptor_, name.c_str(), F_OK, 0) != 0 && errno == ENOENT) {
+      fail_damaged("{} is missing", (path_ / name).string());
+    }
     return io::read_file_at(descriptor_, name, path_ / name);
   }
 
@@ -195,7 +206,7 @@ tensorfile::TensorDict tensors_of(const std::string& bytes, const fs::path& path
   try {
     return tensorfile::tensor_file_of(bytes).tensors;
   } catch (const Error& error) {
-    fail("{}: {}", path.string(), error.what());
+    fail_damaged("{}: {}", path.string(), error.what());
   }
 }
 
@@ -368,8 +379,8 @@ void Checkpoint::finish_interrupted_save() const {
       move_folder(is_complete(fresh) ? fresh : old, folder_);
     }
   }
-  remove_folder(fresh);
-  remove_folder(old);
+  remove_if_possible(fresh);
+  remove_if_possible(old);
 }
 
 bool Checkpoint::exists() const {
@@ -414,7 +425,7 @@ std::optional<Resumed> Checkpoint::load(const Learner& learner, const RunIdentit
     }
     return resumed;
   } catch (const json::exception&) {
-    fail("{} is damaged: a field is missing or of another type", (folder_ / kIndex).string());
+    fail_damaged("{} is damaged: a field is missing or of another type", (folder_ / kIndex).string());
   }
 }
 

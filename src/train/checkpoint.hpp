@@ -39,6 +39,12 @@ class ForeignCheckpoint : public Error {
   using Error::Error;
 };
 
+/// A file of a checkpoint is missing, or not what was written. Anything else that keeps it from being read, as a file
+/// system that fails, is a plain Error: the checkpoint may be whole.
+class DamagedCheckpoint : public Error {
+  using Error::Error;
+};
+
 /// What a resumed run takes from a checkpoint beside the learner's tensors.
 struct Resumed {
   Progress progress;

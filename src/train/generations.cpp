@@ -1,9 +1,10 @@
 #include "train/generations.hpp"
 
 #include <ATen/ATen.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include <cerrno>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -21,15 +22,20 @@ double gigabytes(std::uintmax_t bytes) {
   return static_cast<double>(bytes) / 1e9;
 }
 
-/// Bytes of the files below a folder; what vanishes meanwhile does not count.
-std::uintmax_t size_of(const fs::path& folder) {
+/// Bytes of the files of some folders, each file once, however many names it has.
+std::uintmax_t size_of(const std::vector<fs::path>& folders) {
   std::uintmax_t bytes = 0;
-  std::error_code error;
-  for (fs::recursive_directory_iterator entry(folder, error); !error && entry != fs::recursive_directory_iterator();
-       entry.increment(error)) {
-    std::error_code vanished;
-    const std::uintmax_t size = entry->is_regular_file(vanished) ? entry->file_size(vanished) : 0;
-    bytes += vanished ? 0 : size;
+  std::set<std::pair<dev_t, ino_t>> seen;
+  for (const fs::path& folder : folders) {
+    std::error_code error;
+    for (fs::directory_iterator entry(folder, error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+      struct stat status {};
+      if (::stat(entry->path().c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+          seen.emplace(status.st_dev, status.st_ino).second) {
+        bytes += static_cast<std::uintmax_t>(status.st_size);
+      }
+    }
   }
   return bytes;
 }
@@ -72,9 +78,7 @@ std::optional<Resumed> Generations::load(const Learner& learner, const RunIdenti
         look_after_best(resumed->progress);
       }
       return resumed;
-    } catch (const ForeignCheckpoint&) {
-      throw;
-    } catch (const Error& error) {
+    } catch (const DamagedCheckpoint& error) {
       faults.push_back(fmt::format("{} (set aside as {})", error.what(),
                                    results::set_aside(checkpoint->folder()).filename().string()));
     }
@@ -92,9 +96,14 @@ void Generations::look_after_best(const Progress& progress) const {
   std::string fault = best_.folder().string() + " is missing";
   if (best_.exists()) {
     try {
-      static_cast<void>(best_.verify());
-      return;
-    } catch (const Error& error) {
+      const std::int64_t epoch = best_.verify();
+      // One of a later epoch was saved before the run was killed: that epoch comes again, and with it this one.
+      if (epoch == progress.best_epoch || epoch > progress.epoch) {
+        return;
+      }
+      fault = fmt::format("{} is of epoch {}, the best one is {} (set aside as {})", best_.folder().string(), epoch,
+                          progress.best_epoch, results::set_aside(best_.folder()).filename().string());
+    } catch (const DamagedCheckpoint& error) {
       fault = fmt::format("{} (set aside as {})", error.what(), results::set_aside(best_.folder()).filename().string());
     }
   } else if (!std::isfinite(progress.best_val_loss)) {
@@ -113,13 +122,18 @@ void Generations::look_after_best(const Progress& progress) const {
       fault);
 }
 
-void Generations::require_best() const {
+void Generations::require_best(const Progress& progress) const {
   check(
       best_.exists(),
       "all epochs are trained, but {} is missing: the run is not DONE without the weights of its best epoch; --restart "
       "trains it anew",
       best_.folder().string());
-  static_cast<void>(best_.verify());
+  const std::int64_t epoch = best_.verify();
+  check(
+      epoch == progress.best_epoch,
+      "all epochs are trained, but {} is of epoch {}, and the best one is {}: the run is not DONE; --restart trains it "
+      "anew",
+      best_.folder().string(), epoch, progress.best_epoch);
 }
 
 std::uintmax_t bytes_still_needed(const Learner& learner, const results::RunFolder& run) {
@@ -131,14 +145,15 @@ std::uintmax_t bytes_still_needed(const Learner& learner, const results::RunFold
   }
   constexpr std::uintmax_t kGenerations = 4;
   const std::uintmax_t all = kGenerations * (one + one / 100);
-  const std::uintmax_t there = size_of(run.checkpoints());
+  const fs::path folder = run.checkpoints();
+  const std::uintmax_t there = size_of({folder / "last", folder / "previous", folder / "best"});
   return all > there ? all - there : 0;
 }
 
 void check_free_space(const Learner& learner, const results::RunFolder& run) {
   struct statvfs space {};
-  if (::statvfs(run.root.c_str(), &space) != 0) {
-    return;  // the run itself will say what is wrong
+  if (::statvfs(run.root.c_str(), &space) != 0 || space.f_blocks == 0) {
+    return;  // nobody knows; the run itself will say what is wrong
   }
   const std::uintmax_t free = static_cast<std::uintmax_t>(space.f_bavail) * space.f_frsize;
   const std::uintmax_t needed = bytes_still_needed(learner, run);

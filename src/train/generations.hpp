@@ -27,8 +27,8 @@ class Generations {
   /// \throws ForeignCheckpoint when it is another run's; Error when every generation is damaged, naming each.
   [[nodiscard]] std::optional<Resumed> load(const Learner& learner, const RunIdentity& identity) const;
 
-  /// \throws Error unless `best` is there and whole: a run that ends without it is not done.
-  void require_best() const;
+  /// \throws Error unless `best` is there, whole and of the best epoch: a run that ends without it is not done.
+  void require_best(const Progress& progress) const;
 
  private:
   /// `best` is only read when a run has ended: looks at it while there may be another copy of it, or sets it aside.

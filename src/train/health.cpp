@@ -74,12 +74,12 @@ std::array<double, kNumLosses> require_finite_steps(const dist::MpiSession& sess
       mine = fmt::format("{} not finite in step {}", what, moment.start + bad + 1);
     }
   }
-  for (std::int64_t i = 0; i < kNumLosses && mine.empty(); ++i) {
+  std::string told = told_by(session, mine);
+  for (std::int64_t i = 0; i < kNumLosses && told.empty(); ++i) {  // sums of finite numbers that are too large
     if (const double value = losses[static_cast<std::size_t>(i)]; !std::isfinite(value)) {
-      mine = fmt::format("the {} loss of all images is {} in step {}", loss_name(i), value, moment.step);
+      told = fmt::format("the {} loss of all ranks' images is {} in step {}", loss_name(i), value, moment.step);
     }
   }
-  const std::string told = told_by(session, mine);
   check(told.empty(), "training diverged in epoch {}: {}; {}", moment.epoch, told, kAdvice);
   return losses;
 }
@@ -121,9 +121,11 @@ void require_finite(const Evaluation& evaluation, const RunMoment& moment) {
         fault, kAdvice);
 }
 
-void check_batch_norm(std::int64_t num_images, std::int64_t batch_size, std::int64_t height, std::int64_t width) {
+void check_batch_norm(std::int64_t num_images, std::int64_t batch_size, std::int64_t max_steps, std::int64_t height,
+                      std::int64_t width) {
   constexpr std::int64_t kDeepest = 32;  // the encoder's last stage is so many times smaller
-  const std::int64_t rest = num_images % batch_size;
+  const bool reaches_rest = max_steps == 0 || max_steps > num_images / batch_size;
+  const std::int64_t rest = reaches_rest ? num_images % batch_size : 0;
   const std::int64_t smallest = rest > 0 ? rest : std::min(batch_size, num_images);
   const std::int64_t pixels = (height / kDeepest) * (width / kDeepest);
   if (smallest * pixels > 1) {

@@ -275,11 +275,24 @@ void tell_of_first_ids(const config::RunConfig& config, const results::RunFolder
   then.data.pack_digest.clear();
   then.model.encoder_weights_digest.clear();
   const results::RunFolder before{fs::path(config.run.output) / results::first_run_id(then)};
-  if (!fs::exists(folder.root) && fs::exists(before.root)) {
+  if (!fs::exists(folder.config()) && fs::exists(before.root)) {
     log_warning(
         "{} is this run as an earlier version knew it, by the path of its pack: it is not resumed (tables still read "
         "it); training anew in {}",
         before.root.string(), folder.root.string());
+  }
+}
+
+/// \throws Error unless a DONE folder is this run's
+void check_done(const config::RunConfig& config, const results::RunFolder& folder) {
+  constexpr std::string_view kWayOut = "move it away, or train the run anew with --restart";
+  try {
+    static_cast<void>(results::read_config_of(folder));
+    const std::string digest = results::read_provenance(folder.provenance()).pack_digest;
+    check(digest == config.data.pack_digest, "its provenance.json names a pack of digest {}, this run's is {}", digest,
+          config.data.pack_digest);
+  } catch (const Error& error) {
+    fail("{} is DONE, but is not as this run left it: {}; {}", folder.root.string(), error.what(), kWayOut);
   }
 }
 
@@ -305,6 +318,9 @@ bool prepare_folder(const dist::MpiSession& session, const config::RunConfig& co
       results::restart(folder);
     }
     state = folder.is_done() ? "done" : "open";
+    if (state == "done") {
+      check_done(config, folder);
+    }
   }
   return session.broadcast(state) == "done";
 }
@@ -332,8 +348,11 @@ void look_after_records(const results::RunFolder& folder, const config::RunConfi
                  }));
   }
   if (fs::exists(folder.provenance())) {
-    set_aside_if(folder.provenance(),
-                 fault_of([&] { static_cast<void>(results::read_provenance(folder.provenance())); }));
+    set_aside_if(folder.provenance(), fault_of([&] {
+                   const std::string digest = results::read_provenance(folder.provenance()).pack_digest;
+                   check(digest == config.data.pack_digest, "{} names a pack of digest {}, this run's is {}",
+                         folder.provenance().string(), digest, config.data.pack_digest);
+                 }));
   }
 }
 
@@ -362,6 +381,8 @@ Progress start_or_resume(Run& run) {
   static_assert(std::is_trivially_copyable_v<Progress>);
   const std::string text = run.session.broadcast(
       std::string(reinterpret_cast<const char*>(&progress), sizeof(progress)));  // plain numbers, one kind of machine
+  check(text.size() == sizeof(progress), "rank 0 sent {} bytes of progress, {} are expected", text.size(),
+        sizeof(progress));
   std::memcpy(&progress, text.data(), sizeof(progress));
   run.first_step = progress.step;
   if (run.session.max(resumes ? 1 : 0) == 1) {
@@ -375,12 +396,11 @@ Progress start_or_resume(Run& run) {
 config::RunConfig with_digests(const dist::MpiSession& session, config::RunConfig config, const pack::Reader& pack) {
   config::pin_digest(config.data.pack_digest, pack.schema().content_digest, "data.pack_digest", config.data.pack);
   const std::string& weights = config.model.encoder_weights;
+  std::string& digest = config.model.encoder_weights_digest;
+  // A run that is resumed needs the file no more: with the digest in its config it may be gone.
+  const bool is_read = session.rank() == 0 && !weights.empty() && (digest.empty() || fs::exists(weights));
+  const std::string found = session.broadcast(is_read ? io::file_digest(weights) : digest);  // by all ranks, always
   if (!weights.empty()) {
-    std::string& digest = config.model.encoder_weights_digest;
-    // A run that is resumed needs the file no more: with the digest in its config it may be gone.
-    const bool is_needed = digest.empty() || fs::exists(weights);
-    const std::string found = session.broadcast(session.rank() == 0 && is_needed ? io::file_digest(weights)
-                                                                                 : config.model.encoder_weights_digest);
     config::pin_digest(digest, found, "model.encoder_weights_digest", weights);
   }
   return config;
@@ -407,7 +427,8 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   // The data first: what they hold names the run.
   data::Splits splits = data::read_splits(pack, label_set, device);
   check_targets(config, splits, config.data.pack);
-  check_batch_norm(splits.train.size(), config.train.batch_size, splits.train.height(), splits.train.width());
+  check_batch_norm(splits.train.size(), config.train.batch_size, config.train.max_steps, splits.train.height(),
+                   splits.train.width());
   const results::RunFolder folder{fs::path(config.run.output) / results::run_id(config)};
   std::optional<results::RunClaim> claim;
   if (prepare_folder(session, config, folder, options, claim)) {
@@ -466,7 +487,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   if (run.is_first()) {
     claim->check_still_ours();
     run.metrics.require_written();
-    run.checkpoints.require_best();
+    run.checkpoints.require_best(progress);
     mark_done(folder);
   }
   session.barrier();

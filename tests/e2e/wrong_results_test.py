@@ -91,6 +91,10 @@ class RanksAgree(Case):
         stale = self.pack("stale/scenes.h5", 9)
         self.one_line(self.mismatch(f"data.pack={stale}"), 1, "the pack's content digest is ", "on rank 1 (")
 
+    def test_whether_there_are_weights(self) -> None:
+        self.one_line(self.mismatch("model.encoder_weights=w.pt"), 1, "model.encoder_weights is set on rank 1 (",
+                      "not set on rank 0 (")
+
     def test_an_error_of_a_rank_names_it(self) -> None:
         self.one_line(self.mismatch("data.pack=no/such.h5"), 1, "rank 1 on ", "no/such.h5")
 
@@ -146,6 +150,30 @@ class WhatARunIsKnownBy(Case):
         table = programs.run("xtasc-tabulate", str(run))
         self.assertIn("config.toml", table.stderr + table.stdout)
         self.assertNotIn("seed 7", table.stdout)
+
+    def test_a_done_folder_is_looked_at(self) -> None:
+        run = self.trained("done")
+        config = run / "config.toml"
+        whole = config.read_text()
+        config.write_text(whole.replace("seed = 1\n", "seed = 7\n"))
+        self.one_line(self.train("done"), 1, "is DONE, but is not as this run left it", "--restart")
+        config.write_text(whole)
+        self.assertIn("is DONE", self.train("done").stderr)
+        copy = run.parent / "mine-20261128"  # a name of the user's own
+        shutil.copytree(run, copy)
+        self.assertEqual(programs.run("xtasc-evaluate", "--run", str(copy)).returncode, 0)
+
+    def test_a_prediction_takes_nothing_from_another_pack(self) -> None:
+        path = self.pack("swapped.h5", 3)
+        run = self.trained("swapped", f"data.pack={path}")
+        done = programs.run("xtasc-preprocess", "scenes", "--train", "4", "--val", "2", "--seed", "3", "--size", "64x128",
+                            "--output", str(path), "--force")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        image = programs.scratch / "picture.png"
+        write_png(image, 32, 64, 3, lambda y, x: (4 * x, 8 * y, 60))
+        done = programs.run("xtasc-predict", "--run", str(run), "--images", str(image), "--output", "predicted")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("holds another pack by now", done.stderr)
 
     def test_a_folder_of_first_ids_is_named(self) -> None:
         """Its name was a hash of what was typed: that of these assignments, as version 0.1.0 of f459f0b made it."""
@@ -347,6 +375,34 @@ class FilesOfARun(Case):
             path.write_text(path.read_text().replace('"step":6', '"step":7', 1))
         table = programs.run("xtasc-tabulate", str(run))
         self.assertIn("digest", table.stdout + table.stderr)
+
+    def test_a_changed_provenance_is_set_aside(self) -> None:
+        path = self.run_folder / "provenance.json"
+        digest = json.loads(path.read_text())["pack_digest"]
+        path.write_text(path.read_text().replace(digest, digest[::-1]))
+        self.goes_on("provenance.json.damaged")
+        table = programs.run("xtasc-tabulate", str(self.run_folder))
+        self.assertIn("XTasC-Net", table.stdout)
+
+    def test_a_line_without_its_digest_is_in_no_table(self) -> None:
+        self.goes_on()
+        path = self.run_folder / "metrics.jsonl"
+        lines = path.read_text().splitlines()
+        record = json.loads(lines[0])
+        record.pop("digest")
+        path.write_text("\n".join([json.dumps(record), *lines[1:]]) + "\n")
+        table = programs.run("xtasc-tabulate", str(self.run_folder))
+        self.assertNotIn("XTasC-Net", table.stdout)
+        self.assertIn("lacks its digest", table.stdout + table.stderr)
+
+    def test_cut_metrics_of_a_run_that_max_steps_ended(self) -> None:
+        run = self.trained(f"{self.output}x", "train.epochs=9", "train.max_steps=12")
+        path = run / "metrics.jsonl"
+        lines = path.read_text().splitlines()
+        self.assertEqual(len(lines), 2)
+        path.write_text(lines[0] + "\n")
+        table = programs.run("xtasc-tabulate", str(run))
+        self.assertNotIn("XTasC-Net", table.stdout)
 
     def test_a_full_disk_is_told_before(self) -> None:
         mount = programs.scratch / "small"

@@ -49,6 +49,14 @@ TEST(Agreement, OfRanksThatRunTheSameThing) {
   EXPECT_EQ(message_of([&] { check_same_run(*world, local); }), "accepted");
 }
 
+/// Whether a file is read at all must be the same: the ranks talk about it.
+TEST(Agreement, OnWhetherThereAreWeights) {
+  config::RunConfig config = config::run_config_of({});
+  config.model.encoder_weights = is_last() ? "w.pt" : "";
+  const std::string message = message_of([&] { check_same_run(*world, config); });
+  EXPECT_TRUE(world->size() == 1 || contains(message, "model.encoder_weights is set on rank")) << message;
+}
+
 TEST(Agreement, NamesTheRanksTheirHostsAndTheDifference) {
   if (world->size() == 1) {
     GTEST_SKIP() << "one rank agrees with itself";
@@ -59,11 +67,12 @@ TEST(Agreement, NamesTheRanksTheirHostsAndTheDifference) {
     config.train.epochs = 7;
   }
   const std::string host = dist::host_name();
-  EXPECT_EQ(message_of([&] { check_same_run(*world, config); }),
-            fmt::format("the ranks do not run the same thing: train.epochs is 7 on rank {} ({}), and 250 on rank 0 "
-                        "({}); 1 more thing differ: every rank must be started with the same command line and read the "
-                        "same config file",
-                        world->size() - 1, host, host));
+  EXPECT_EQ(
+      message_of([&] { check_same_run(*world, config); }),
+      fmt::format("the ranks do not run the same thing: train.epochs is 7 on rank {} ({}), and 250 on rank 0 "
+                  "({}); 1 more thing differs: every rank must be started with the same command line and read the "
+                  "same config file",
+                  world->size() - 1, host, host));
   const std::vector<Claim> claims = {{"the pack's content digest", is_last() ? "b" : "a"}};
   EXPECT_TRUE(contains(message_of([&] { check_agreement(*world, claims, "mend it"); }),
                        fmt::format("the pack's content digest is b on rank {} ({}), and a on rank 0 ({}): mend it",
@@ -134,10 +143,9 @@ TEST(Health, StateThatIsNotFiniteOrNotTheSameOnAllRanks) {
   if (world->size() == 1) {
     return;
   }
-  const at::Tensor& weight = learner.net.parameters().parameters().front().tensor;
-  if (is_last()) {
-    const at::Tensor one = weight.detach().flatten()[0];
-    weight.detach().flatten()[0].copy_(at::nextafter(one, at::full_like(one, 9.0)));
+  if (is_last()) {  // by one bit
+    const at::Tensor one = learner.net.parameters().flat_values().narrow(0, 0, 1);
+    one.copy_(at::nextafter(one, at::full_like(one, 9.0)));
   }
   EXPECT_TRUE(contains(message_of(state), fmt::format("rank {} on {} holds other weights than rank 0",
                                                       world->size() - 1, dist::host_name())))

@@ -85,9 +85,12 @@ TEST(Evaluation, EveryNumberIsLookedAt) {
 }
 
 TEST(BatchNorm, TheSmallestBatchOfAnEpochNeedsTwoValues) {
-  const auto refusal = [](std::int64_t images, std::int64_t batch, std::int64_t height, std::int64_t width) {
-    return message_of([&] { check_batch_norm(images, batch, height, width); });
+  const auto refusal = [](std::int64_t images, std::int64_t batch, std::int64_t height, std::int64_t width,
+                          std::int64_t max_steps = 0) {
+    return message_of([&] { check_batch_norm(images, batch, max_steps, height, width); });
   };
+  EXPECT_EQ(refusal(17, 16, 32, 32, 1), "accepted");  // the last batch never comes
+  EXPECT_THAT(refusal(17, 16, 32, 32, 2), HasSubstr("the last batch of an epoch has 1 image"));
   EXPECT_EQ(refusal(4, 2, 32, 32), "accepted");
   EXPECT_EQ(refusal(3, 2, 32, 64), "accepted");
   EXPECT_EQ(refusal(1, 8, 64, 64), "accepted");
