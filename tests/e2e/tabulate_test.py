@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import csv
 import io
 import json
@@ -19,6 +20,18 @@ bin_folder: pathlib.Path
 NYUV2 = {"loss.lambda_1": 1e-4, "loss.lambda_2": 1e-4, "weighting.method": "uncertainty", "train.epochs": 100,
          "train.batch_size": 6, "train.lr_step": 60}
 SMALL = {"train.epochs": 3, "model.encoder": "resnet18"}
+
+
+class Xxh128(ctypes.Structure):
+    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+
+
+def with_digest(line: str) -> str:
+    """A line of metrics.jsonl as the trainer ends it: 16 digits of the XXH3-128 of what it is without them."""
+    xxh3 = ctypes.CDLL("libxxhash.so.0").XXH3_128bits
+    xxh3.restype, xxh3.argtypes = Xxh128, [ctypes.c_char_p, ctypes.c_size_t]
+    content = line.encode()
+    return f'{line[:-1]},"digest":"{xxh3(content, len(content)).high:016x}"}}'
 
 
 def toml(settings: dict) -> str:
@@ -51,10 +64,10 @@ def write_run(folder: pathlib.Path, settings: dict, seed: int, quality: float, s
         if has_depth:
             values |= {"abs_err": 0.64 - quality, "rel_err": 0.24 - quality}
         loss = {"seg": 1.0 / epoch, "depth": 0.5 / epoch, "total": 1.5 / epoch}
-        lines.append(json.dumps({
+        lines.append(with_digest(json.dumps({
             "epoch": epoch, "step": epoch, "learning_rate": 1e-4, "train_loss": loss, "val_loss": loss,
             "task_weight": {}, "paper": values, "dataset": values, "class_iou": [], "is_best": epoch == 1,
-            "images_per_second": 1.0, "seconds": {}}))
+            "images_per_second": 1.0, "seconds": {}})))
     (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "DONE").write_text("")
 
