@@ -114,11 +114,13 @@ fs::path FolderDataset::file(const std::string& pattern, const std::string& id) 
 
 namespace {
 
-/// Whether a path is one that a pattern gives for some id.
+/// Whether a path is one that a pattern gives for some id, also with .JPG for .jpg.
 bool fits(const std::string& pattern, const std::string& path) {
   const auto id_at = pattern.find("{id}");
   const std::string begin = pattern.substr(0, id_at), end = pattern.substr(id_at + 4);
-  return path.size() > begin.size() + end.size() && path.starts_with(begin) && path.ends_with(end);
+  return path.size() > begin.size() + end.size() && path.starts_with(begin) &&
+         std::equal(end.rbegin(), end.rend(), path.rbegin(),
+                    [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
 }
 
 }  // namespace
@@ -128,7 +130,6 @@ void FolderDataset::log_unlisted() const {
   const std::string& pattern = description_.image_file;
   const auto id_at = pattern.find("{id}");
   const fs::path folder = root_ / fs::path(pattern.substr(0, pattern.rfind('/', id_at) + 1));
-  const std::string begin = pattern.substr(0, id_at), end = pattern.substr(id_at + 4);
   std::set<fs::path> listed;
   for (const auto& names : names_) {
     for (const std::string& name : names) {
@@ -143,10 +144,8 @@ void FolderDataset::log_unlisted() const {
     std::string name = entry->path().lexically_relative(root_).string();
     if (entry->path().filename().string().starts_with('.')) {
       entry.disable_recursion_pending();
-    } else if (looks_like_data(name) && name.size() > begin.size() + end.size() && name.starts_with(begin) &&
-               std::equal(end.rbegin(), end.rend(), name.rbegin(),  // also .JPG for .jpg
-                          [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); }) &&
-               !listed.contains(name) && !fits(description_.label.file, name) && !fits(description_.depth.file, name)) {
+    } else if (looks_like_data(name) && fits(pattern, name) && !listed.contains(name) &&
+               !fits(description_.label.file, name) && !fits(description_.depth.file, name)) {
       ++count;
       first = first.empty() || name < first ? std::move(name) : first;
     }

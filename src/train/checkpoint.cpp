@@ -4,22 +4,20 @@
 #include <c10/core/GradMode.h>
 #include <fcntl.h>
 #include <stdio.h>  // NOLINT: renameat2
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string_view>
-#include <thread>
 
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
+#include "train/checkpoint_folder.hpp"
 #include "train/weights.hpp"
 
 namespace xtasc::train {
@@ -28,27 +26,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
-
-/// 1: without a digest of the index and without metrics.jsonl; its weights are still read, but no run resumes from it.
-constexpr int kVersion = 2;
-constexpr const char* kIndex = "checkpoint.json";
-constexpr const char* kWeights = "weights.pt";
-constexpr const char* kState = "state.pt";
-constexpr const char* kMetrics = "metrics.jsonl";
-constexpr const char* kDigest = "xxh3_128";
-
-fs::path beside(const fs::path& folder, const char* suffix) {
-  return folder.parent_path() / fmt::format(".{}{}", folder.filename().string(), suffix);
-}
-fs::path new_folder(const fs::path& folder) {
-  return beside(folder, ".new");
-}
-fs::path old_folder(const fs::path& folder) {
-  return beside(folder, ".old");
-}
-bool is_complete(const fs::path& folder) {
-  return fs::exists(folder / kIndex);  // written last
-}
 
 void move_folder(const fs::path& from, const fs::path& to) {
   std::error_code error;
@@ -60,6 +37,22 @@ void remove_folder(const fs::path& folder) {
   std::error_code error;
   fs::remove_all(folder, error);
   check(!error, "cannot remove {}: {}", folder.string(), error.message());
+}
+
+/// Makes an empty folder and fills it; nothing is left of it where that fails: half a checkpoint would keep a full disk
+/// full.
+template <typename Fill>
+void fill_folder(const fs::path& folder, const Fill& fill) {
+  remove_folder(folder);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check(!error, "cannot create {}: {}", folder.string(), error.message());
+  try {
+    fill();
+  } catch (...) {
+    fs::remove_all(folder, error);
+    throw;
+  }
 }
 
 /// What is left over of an older checkpoint takes space and does no harm: the next save tries again.
@@ -102,104 +95,6 @@ json write_checked(const fs::path& path, std::string_view bytes) {
 
 json write_checked(const fs::path& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
   return write_checked(path, tensorfile::tensor_dict_bytes({tensors.begin(), tensors.end()}));
-}
-
-/// Of the index without its own digest: the text that parsing and printing it again gives.
-std::string digest_of(json index) {
-  index.erase(kDigest);
-  return io::digest_hex(index.dump());
-}
-
-template <typename... Args>
-[[noreturn]] void fail_damaged(fmt::format_string<Args...> format, Args&&... args) {
-  throw DamagedCheckpoint(fmt::format(format, std::forward<Args>(args)...));
-}
-
-/// A checkpoint folder held open: its files are those of one generation, whatever takes its place meanwhile.
-class OpenFolder {
- public:
-  explicit OpenFolder(const fs::path& path)
-      : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    check(descriptor_ >= 0 || errno != ENOENT, "no checkpoint at {}", path.string());
-    check(descriptor_ >= 0, "cannot open the checkpoint {}: {}", path.string(), errno_text(errno));
-  }
-  ~OpenFolder() { ::close(descriptor_); }
-  OpenFolder(const OpenFolder&) = delete;
-  OpenFolder& operator=(const OpenFolder&) = delete;
-
-  [[nodiscard]] json index() const {
-    const fs::path path = path_ / kIndex;
-    json index;
-    try {
-      index = json::parse(read(kIndex));
-      const int version = index.at("version").get<int>();
-      if (index.at("format") != "xtasc-checkpoint" || (version != 1 && version != kVersion)) {
-        fail_damaged("{} is damaged, or of another version than 1 and {}", path.string(), kVersion);
-      }
-      if (version != 1 && index.at(kDigest).get<std::string>() != digest_of(index)) {
-        fail_damaged("{} is damaged: its own checksum is not that of its content", path.string());
-      }
-    } catch (const json::exception&) {
-      fail_damaged("{} is damaged: it is not the JSON that was written", path.string());
-    }
-    return index;
-  }
-
-  /// \throws Error unless the file is the one that the index speaks of
-  [[nodiscard]] std::string file(const json& index, const std::string& name) const {
-    std::string bytes = read(name);
-    bool is_whole = false;
-    try {
-      const auto& entry = index.at("files").at(name);
-      is_whole = bytes.size() == entry.at("bytes").get<std::size_t>() &&
-                 io::digest_hex(bytes) == entry.at(kDigest).get<std::string>();
-    } catch (const json::exception&) {
-      fail_damaged("{} is damaged: it says nothing of {}", (path_ / kIndex).string(), name);
-    }
-    if (!is_whole) {
-      fail_damaged("{} is damaged: its checksum is not the one in {}", (path_ / name).string(), kIndex);
-    }
-    return bytes;
-  }
-
-  /// Whether the path still leads to this folder.
-  [[nodiscard]] bool is_in_place() const {
-    struct stat held {};
-    struct stat found {};
-    return ::fstat(descriptor_, &held) == 0 && ::stat(path_.c_str(), &found) == 0 && held.st_dev == found.st_dev &&
-           held.st_ino == found.st_ino;
-  }
-
- private:
-  [[nodiscard]] std::string read(const std::string& name) const {
-    if (::faccessat(descriptor_, name.c_str(), F_OK, 0) != 0 && errno == ENOENT) {
-      fail_damaged("{} is missing", (path_ / name).string());
-    }
-    return io::read_file_at(descriptor_, name, path_ / name);
-  }
-
-  fs::path path_;
-  int descriptor_;
-};
-
-/// Calls `read` with the folder held open; again where a training run put another generation in its place meanwhile,
-/// and removed files before they were opened.
-template <typename Read>
-auto read_one_generation(const fs::path& path, const Read& read) {
-  constexpr int kAttempts = 20;
-  for (int attempt = 1;; ++attempt) {
-    std::optional<OpenFolder> folder;
-    try {
-      folder.emplace(path);
-      return read(*folder);
-    } catch (const Error&) {
-      const bool was_replaced = folder ? !folder->is_in_place() : is_complete(new_folder(path));
-      if (!was_replaced || attempt == kAttempts) {
-        throw;
-      }
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
 }
 
 tensorfile::TensorDict tensors_of(const std::string& bytes, const fs::path& path) {
@@ -288,11 +183,7 @@ void Checkpoint::prepare(const Learner& learner, const Progress& progress, const
                          const std::string& metrics, const BeforeWrite& before_write) const {
   const fs::path fresh = new_folder(folder_);
   before_write();
-  remove_folder(fresh);
-  std::error_code error;
-  fs::create_directories(fresh, error);
-  check(!error, "cannot create {}: {}", fresh.string(), error.message());
-  try {
+  fill_folder(fresh, [&] {
     json files;
     files[kWeights] = write_checked(fresh / kWeights, learner.weights());
     before_write();
@@ -303,10 +194,7 @@ void Checkpoint::prepare(const Learner& learner, const Progress& progress, const
     index[kDigest] = digest_of(index);
     before_write();
     io::write_file_atomically(fresh / kIndex, index.dump(2) + "\n");
-  } catch (...) {
-    fs::remove_all(fresh, error);  // half a checkpoint would keep a full disk full
-    throw;
-  }
+  });
 }
 
 void Checkpoint::commit(const fs::path& older, const BeforeWrite& before_write) const {
@@ -354,19 +242,12 @@ void Checkpoint::save_as(const Checkpoint& other, const BeforeWrite& before_writ
   const fs::path from = is_complete(prepared) ? prepared : other.folder_;
   const fs::path fresh = new_folder(folder_);
   before_write();
-  remove_folder(fresh);
-  std::error_code error;
-  fs::create_directories(fresh, error);
-  check(!error, "cannot create {}: {}", fresh.string(), error.message());
-  try {
+  fill_folder(fresh, [&] {
     for (const char* name : {kWeights, kState, kMetrics, kIndex}) {  // the index last, as ever
       link_file(from / name, fresh / name);
     }
     io::sync_folder(fresh);
-  } catch (...) {
-    fs::remove_all(fresh, error);
-    throw;
-  }
+  });
   commit({}, before_write);
 }
 

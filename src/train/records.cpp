@@ -1,29 +1,12 @@
 #include "train/records.hpp"
 
-#include <sys/stat.h>
-
-#include <tuple>
-#include <utility>
-
 #include "core/log.hpp"
 #include "core/version.hpp"
 #include "dist/communicator.hpp"
 #include "io/atomic_file.hpp"
+#include "results/pack_now.hpp"
 
 namespace xtasc::train {
-
-namespace {
-
-/// Bytes, and the time of the last change in nanoseconds since 1970; zeros where nobody knows.
-std::pair<std::int64_t, std::int64_t> state_of_file(const std::filesystem::path& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) {
-    return {0, 0};
-  }
-  return {status.st_size, status.st_mtim.tv_sec * std::int64_t{1'000'000'000} + status.st_mtim.tv_nsec};
-}
-
-}  // namespace
 
 results::Provenance provenance_of(const dist::MpiSession& session, const config::RunConfig& config,
                                   const pack::Reader& pack, const Learner& learner, at::Device device,
@@ -44,7 +27,9 @@ results::Provenance provenance_of(const dist::MpiSession& session, const config:
   provenance.precision = config::name(config.run.precision);
   provenance.pack_path = pack.path().string();
   provenance.pack_digest = schema.content_digest;
-  std::tie(provenance.pack_bytes, provenance.pack_modified) = state_of_file(pack.path());
+  const results::FileStamp stamp = results::stamp_of(pack.path());
+  provenance.pack_bytes = stamp.bytes;
+  provenance.pack_modified = stamp.modified;
   provenance.pack_dataset = schema.dataset;
   provenance.pack_height = schema.height;
   provenance.pack_width = schema.width;

@@ -17,7 +17,6 @@
 #include "core/watchdog.hpp"
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
-#include "io/checksum.hpp"
 #include "pack/reader.hpp"
 #include "results/attempt.hpp"
 #include "results/metrics_log.hpp"
@@ -30,6 +29,7 @@
 #include "train/health.hpp"
 #include "train/records.hpp"
 #include "train/setup.hpp"
+#include "train/start.hpp"
 #include "train/step.hpp"
 #include "train/weights.hpp"
 
@@ -269,93 +269,6 @@ void finish_epoch(Run& run, Progress& progress) {
   log_line(epoch_text(record, run.config.train.epochs));
 }
 
-/// Names the folder that versions gave this run which knew its files by their paths.
-void tell_of_first_ids(const config::RunConfig& config, const results::RunFolder& folder) {
-  config::RunConfig then = config;
-  then.data.pack_digest.clear();
-  then.model.encoder_weights_digest.clear();
-  const results::RunFolder before{fs::path(config.run.output) / results::first_run_id(then)};
-  if (!fs::exists(folder.config()) && fs::exists(before.root)) {
-    log_warning(
-        "{} is this run as an earlier version knew it, by the path of its pack: it is not resumed (tables still read "
-        "it); training anew in {}",
-        before.root.string(), folder.root.string());
-  }
-}
-
-/// \throws Error unless a DONE folder is this run's
-void check_done(const config::RunConfig& config, const results::RunFolder& folder) {
-  constexpr std::string_view kWayOut = "move it away, or train the run anew with --restart";
-  try {
-    static_cast<void>(results::read_config_of(folder));
-    const std::string digest = results::read_provenance(folder.provenance()).pack_digest;
-    check(digest == config.data.pack_digest, "its provenance.json names a pack of digest {}, this run's is {}", digest,
-          config.data.pack_digest);
-  } catch (const Error& error) {
-    fail("{} is DONE, but is not as this run left it: {}; {}", folder.root.string(), error.what(), kWayOut);
-  }
-}
-
-/// Whether a metrics.jsonl holds anything.
-bool has_epochs(const fs::path& metrics) {
-  std::error_code ignored;
-  return fs::exists(metrics, ignored) && fs::file_size(metrics, ignored) > 0;
-}
-
-/// Rank 0 claims the folder, unless the run is already done; all ranks learn which. \returns whether it is done
-bool prepare_folder(const dist::MpiSession& session, const config::RunConfig& config, const results::RunFolder& folder,
-                    const RunOptions& options, std::optional<results::RunClaim>& claim) {
-  std::string state = "open";
-  if (session.rank() == 0) {
-    tell_of_first_ids(config, folder);
-    results::prepare_run_folder(folder);
-    if (options.restart || !folder.is_done()) {
-      claim.emplace(folder, options.take_over);
-      fs::remove(folder.stop_request());  // it was for an earlier start
-      results::finish_restart(folder);
-    }
-    if (options.restart) {
-      results::restart(folder);
-    }
-    state = folder.is_done() ? "done" : "open";
-    if (state == "done") {
-      check_done(config, folder);
-    }
-  }
-  return session.broadcast(state) == "done";
-}
-
-/// A resumed run's own files are looked at: what is damaged and not needed is set aside and said.
-void look_after_records(const results::RunFolder& folder, const config::RunConfig& config) {
-  const auto set_aside_if = [](const fs::path& path, const std::string& fault) {
-    if (!fault.empty() && fs::exists(path)) {
-      log_warning("{} (it is {} now, and written anew)", fault, results::set_aside(path).filename().string());
-    }
-  };
-  const auto fault_of = [](const auto& read) -> std::string {
-    try {
-      read();
-      return {};
-    } catch (const Error& error) {
-      return error.what();
-    }
-  };
-  if (fs::exists(folder.config())) {
-    set_aside_if(folder.config(), fault_of([&] {
-                   const config::RunConfig found = results::read_config_of(folder);
-                   check(config::identity_text(found) == config::identity_text(config),
-                         "{} is not the config of this run: somebody changed it", folder.config().string());
-                 }));
-  }
-  if (fs::exists(folder.provenance())) {
-    set_aside_if(folder.provenance(), fault_of([&] {
-                   const std::string digest = results::read_provenance(folder.provenance()).pack_digest;
-                   check(digest == config.data.pack_digest, "{} names a pack of digest {}, this run's is {}",
-                         folder.provenance().string(), digest, config.data.pack_digest);
-                 }));
-  }
-}
-
 /// Initial weights, or those of the last checkpoint; the same bits on every rank. \returns where the run stands
 Progress start_or_resume(Run& run) {
   Progress progress;
@@ -389,21 +302,6 @@ Progress start_or_resume(Run& run) {
     log_info("resuming after epoch {} and {} steps of the next", progress.epoch, progress.step_in_epoch);
   }
   return progress;
-}
-
-/// The config with the digests of its files. Collective; weights are rank 0's to read. \throws Error where a digest
-/// that the config names is another
-config::RunConfig with_digests(const dist::MpiSession& session, config::RunConfig config, const pack::Reader& pack) {
-  config::pin_digest(config.data.pack_digest, pack.schema().content_digest, "data.pack_digest", config.data.pack);
-  const std::string& weights = config.model.encoder_weights;
-  std::string& digest = config.model.encoder_weights_digest;
-  // A run that is resumed needs the file no more: with the digest in its config it may be gone.
-  const bool is_read = session.rank() == 0 && !weights.empty() && (digest.empty() || fs::exists(weights));
-  const std::string found = session.broadcast(is_read ? io::file_digest(weights) : digest);  // by all ranks, always
-  if (!weights.empty()) {
-    config::pin_digest(digest, found, "model.encoder_weights_digest", weights);
-  }
-  return config;
 }
 
 }  // namespace

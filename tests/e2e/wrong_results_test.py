@@ -311,6 +311,8 @@ class FilesOfARun(Case):
             self.assertEqual((self.run_folder / f"checkpoint/{checkpoint}/weights.pt").read_bytes(),
                              (self.whole / f"checkpoint/{checkpoint}/weights.pt").read_bytes())
         self.assertTrue((self.run_folder / "DONE").exists())
+        table = programs.run("xtasc-tabulate", str(self.run_folder))
+        self.assertIn("XTasC-Net", table.stdout, table.stderr)
         return done
 
     def flip(self, file: str) -> None:
@@ -375,6 +377,7 @@ class FilesOfARun(Case):
             path.write_text(path.read_text().replace('"step":6', '"step":7', 1))
         table = programs.run("xtasc-tabulate", str(run))
         self.assertIn("digest", table.stdout + table.stderr)
+        self.assertNotIn("XTasC-Net", table.stdout)
 
     def test_a_changed_provenance_is_set_aside(self) -> None:
         path = self.run_folder / "provenance.json"

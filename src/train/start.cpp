@@ -1,0 +1,117 @@
+#include "train/start.hpp"
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <system_error>
+
+#include "core/error.hpp"
+#include "core/log.hpp"
+#include "io/checksum.hpp"
+#include "results/provenance.hpp"
+#include "results/run_id.hpp"
+
+namespace xtasc::train {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Names the folder that versions gave this run which knew its files by their paths.
+void tell_of_first_ids(const config::RunConfig& config, const results::RunFolder& folder) {
+  config::RunConfig then = config;
+  then.data.pack_digest.clear();
+  then.model.encoder_weights_digest.clear();
+  const results::RunFolder before{fs::path(config.run.output) / results::first_run_id(then)};
+  if (!fs::exists(folder.config()) && fs::exists(before.root)) {
+    log_warning(
+        "{} is this run as an earlier version knew it, by the path of its pack: it is not resumed (tables still read "
+        "it); training anew in {}",
+        before.root.string(), folder.root.string());
+  }
+}
+
+/// \throws Error unless the folder's config.toml is of this run
+void check_config(const results::RunFolder& folder, const config::RunConfig& config) {
+  check(config::identity_text(results::read_config_of(folder)) == config::identity_text(config),
+        "{} is not the config of this run: somebody changed it", folder.config().string());
+}
+
+/// \throws Error unless the folder's provenance.json can be read, and is of this run's pack
+void check_provenance(const results::RunFolder& folder, const config::RunConfig& config) {
+  const std::string digest = results::read_provenance(folder.provenance()).pack_digest;
+  check(digest == config.data.pack_digest, "{} names a pack of digest {}, this run's is {}",
+        folder.provenance().string(), digest, config.data.pack_digest);
+}
+
+/// \throws Error unless a DONE folder is this run's
+void check_done(const results::RunFolder& folder, const config::RunConfig& config) {
+  try {
+    check_config(folder, config);
+    check_provenance(folder, config);
+  } catch (const Error& error) {
+    fail("{} is DONE, but is not as this run left it: {}; move it away, or train the run anew with --restart",
+         folder.root.string(), error.what());
+  }
+}
+
+/// Sets a file aside that fails its check; one that is missing is none.
+void set_aside_if_wrong(const fs::path& path, const std::function<void()>& check_it) {
+  if (!fs::exists(path)) {
+    return;
+  }
+  try {
+    check_it();
+  } catch (const Error& error) {
+    log_warning("{} (it is {} now, and written anew)", error.what(), results::set_aside(path).filename().string());
+  }
+}
+
+}  // namespace
+
+config::RunConfig with_digests(const dist::MpiSession& session, config::RunConfig config, const pack::Reader& pack) {
+  config::pin_digest(config.data.pack_digest, pack.schema().content_digest, "data.pack_digest", config.data.pack);
+  const std::string& weights = config.model.encoder_weights;
+  std::string& digest = config.model.encoder_weights_digest;
+  // A run that is resumed needs the file no more: with the digest in its config it may be gone.
+  const bool is_read = session.rank() == 0 && !weights.empty() && (digest.empty() || fs::exists(weights));
+  const std::string found = session.broadcast(is_read ? io::file_digest(weights) : digest);  // by all ranks, always
+  if (!weights.empty()) {
+    config::pin_digest(digest, found, "model.encoder_weights_digest", weights);
+  }
+  return config;
+}
+
+bool prepare_folder(const dist::MpiSession& session, const config::RunConfig& config, const results::RunFolder& folder,
+                    const RunOptions& options, std::optional<results::RunClaim>& claim) {
+  std::string state = "open";
+  if (session.rank() == 0) {
+    tell_of_first_ids(config, folder);
+    results::prepare_run_folder(folder);
+    if (options.restart || !folder.is_done()) {
+      claim.emplace(folder, options.take_over);
+      fs::remove(folder.stop_request());  // it was for an earlier start
+      results::finish_restart(folder);
+    }
+    if (options.restart) {
+      results::restart(folder);
+    }
+    state = folder.is_done() ? "done" : "open";
+    if (state == "done") {
+      check_done(folder, config);
+    }
+  }
+  return session.broadcast(state) == "done";
+}
+
+bool has_epochs(const fs::path& metrics) {
+  std::error_code ignored;
+  return fs::exists(metrics, ignored) && fs::file_size(metrics, ignored) > 0;
+}
+
+void look_after_records(const results::RunFolder& folder, const config::RunConfig& config) {
+  set_aside_if_wrong(folder.config(), [&] { check_config(folder, config); });
+  set_aside_if_wrong(folder.provenance(), [&] { check_provenance(folder, config); });
+}
+
+}  // namespace xtasc::train
