@@ -244,8 +244,11 @@ void MetricsLog::write_missing() {
   num_written_ = history_.size();
 }
 
-void MetricsLog::append(const EpochRecord& record) {
+void MetricsLog::add(const EpochRecord& record) {
   history_ += to_json_line(record) + '\n';
+}
+
+void MetricsLog::write() {
   try {
     write_missing();
   } catch (const Error& error) {

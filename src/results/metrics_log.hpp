@@ -63,8 +63,10 @@ class MetricsLog {
   /// again. Any other is set aside and written anew, with one line in the log.
   /// \throws Error when the file cannot be written
   void restore(std::string history);
-  /// Adds an epoch and makes it durable. Where that fails, the log says so, and it is tried again with the next one.
-  void append(const EpochRecord& record);
+  /// Adds an epoch to the history.
+  void add(const EpochRecord& record);
+  /// Writes what the file lacks of the history, durably. Where that fails, the log says so; the next call tries again.
+  void write();
   /// \throws Error with the path and the system's reason while the file lacks an epoch
   void require_written();
 

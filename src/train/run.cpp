@@ -258,13 +258,15 @@ void finish_epoch(Run& run, Progress& progress) {
   if (run.is_first()) {
     run.watchdog.beat("checkpoint of epoch", progress.epoch);
     run.claim->check_still_ours();
-    // The log first: a resumed run cuts it back to the checkpoint's epoch, so a crash in between repeats, never loses.
     // The time of a checkpoint that holds this very line is not known yet: that of the one before stands in it.
     record.seconds["checkpoint"] = run.checkpoint_seconds;
-    run.metrics.append(record);
+    run.metrics.add(record);
     const Clock::time_point checkpoint_start = Clock::now();
     run.checkpoints.save(run.learner, progress, run.identity, run.metrics.history(), record.is_best);
     run.checkpoint_seconds = seconds_since(checkpoint_start);
+    // The file after the checkpoint, which holds all that it says: a run that is killed in between writes it from
+    // there.
+    run.metrics.write();
   }
   log_line(epoch_text(record, run.config.train.epochs));
 }

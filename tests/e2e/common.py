@@ -23,8 +23,9 @@ def sets(assignments: list[str]) -> list[str]:
 class Programs:
     """The programs of one build, and a scratch folder with a pack of generated scenes."""
 
-    def __init__(self, bin_folder: pathlib.Path) -> None:
+    def __init__(self, bin_folder: pathlib.Path, preload: pathlib.Path | None) -> None:
         self.bin = bin_folder
+        self.preload = preload
         self._scratch = tempfile.TemporaryDirectory(prefix="xtasc-e2e-")
         self.scratch = pathlib.Path(self._scratch.name)
         self.pack = self.scratch / "scenes.h5"
@@ -67,9 +68,10 @@ def main() -> None:
     """Runs the calling script's tests on the programs in --bin."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="folder of the programs")
+    parser.add_argument("--preload", type=pathlib.Path, help="the library made of support/kill_at.cpp")
     options, rest = parser.parse_known_args()
     # As launch/common.sh: one thread a rank, and Open MPI may run as root, as in a container.
     os.environ.update(OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     module = sys.modules["__main__"]
-    module.programs = Programs(options.bin.resolve())
+    module.programs = Programs(options.bin.resolve(), options.preload and options.preload.resolve())
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

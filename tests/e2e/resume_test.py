@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +17,7 @@ from common import Programs, metrics
 
 programs: Programs
 EPOCHS = ["train.epochs=3", "train.batch_size=5", "train.learning_rate=1e-3"]
+KILL_STRIDE = 8
 
 
 def weights(run: pathlib.Path) -> bytes:
@@ -71,6 +74,37 @@ class Resume(unittest.TestCase):
         done = programs.run("xtasc-train", *programs.train_arguments("killed", *EPOCHS), ranks=2)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.check_equal("killed")
+
+    def test_killed_before_any_change_of_its_folder(self) -> None:
+        arguments = ["train.epochs=2", "train.batch_size=24"]
+        count = programs.scratch / "changes"
+
+        def train(output: str, kill_at: int) -> int:
+            environment = {"LD_PRELOAD": str(programs.preload), "XTASC_KILL_UNDER": str(programs.scratch / output),
+                           "XTASC_KILL_AT": str(kill_at), "XTASC_KILL_COUNT": str(count),
+                           "ASAN_OPTIONS": "verify_asan_link_order=0"}
+            command = programs.command("xtasc-train", *programs.train_arguments(output, *arguments))
+            done = subprocess.run(command, env=os.environ | environment, cwd=programs.scratch, capture_output=True,
+                                  text=True, check=False, timeout=300)
+            self.assertIn(done.returncode, (0, -signal.SIGKILL), done.stderr)
+            return done.returncode
+
+        self.assertEqual(train("whole", 0), 0)
+        num_changes = int(count.read_text())
+        self.assertGreater(num_changes, 40, "the library does not see the changes: the test does not test")
+        whole = programs.run_folder("whole")
+        # All of them take minutes; each run of the test takes others.
+        for kill_at in range(random.randint(1, KILL_STRIDE), num_changes + 1, KILL_STRIDE):
+            with self.subTest(kill_at=kill_at):
+                output = f"killed-{kill_at}"
+                self.assertEqual(train(output, kill_at), -signal.SIGKILL)
+                self.assertEqual(train(output, 0), 0)
+                run = programs.run_folder(output)
+                self.assertEqual(metrics(run), metrics(whole))
+                for file in ("last/weights.pt", "last/state.pt", "best/weights.pt"):
+                    self.assertEqual((run / "checkpoint" / file).read_bytes(),
+                                     (whole / "checkpoint" / file).read_bytes(), file)
+                shutil.rmtree(programs.scratch / output)
 
     def test_done_is_not_trained_again(self) -> None:
         before = metrics(self.unbroken)

@@ -25,7 +25,8 @@ inline void append_metrics(const std::filesystem::path& path, const EpochRecord&
   history.erase(history.rfind('\n') == std::string::npos ? 0 : history.rfind('\n') + 1);
   MetricsLog log(path);
   log.restore(std::move(history));
-  log.append(record);
+  log.add(record);
+  log.write();
 }
 
 }  // namespace xtasc::results

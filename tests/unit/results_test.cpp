@@ -262,6 +262,12 @@ TEST(MetricsFile, LinesOfVersionsWithoutDigestsAreRead) {
             path.string() + ":1: the line lacks its digest: it was changed after the run");
 }
 
+/// What a run does after an epoch.
+void append(MetricsLog& log, std::int64_t epoch) {
+  log.add(synthetic_epoch(epoch, false, 0.0));
+  log.write();
+}
+
 TEST(MetricsFile, AFullDiskEndsNoRunButItsEnd) {
   if (::access("/dev/full", W_OK) != 0) {
     GTEST_SKIP() << "this system has no /dev/full";
@@ -270,8 +276,8 @@ TEST(MetricsFile, AFullDiskEndsNoRunButItsEnd) {
   const fs::path path = folder.path() / "metrics.jsonl";
   MetricsLog log(path);
   fs::create_symlink("/dev/full", path);
-  EXPECT_NO_THROW(log.append(synthetic_epoch(1, false, 0.0)));
-  EXPECT_NO_THROW(log.append(synthetic_epoch(2, false, 0.0)));
+  EXPECT_NO_THROW(append(log, 1));
+  EXPECT_NO_THROW(append(log, 2));
   EXPECT_EQ(error_text([&log] { log.require_written(); }),
             "cannot append to " + path.string() + ": No space left on device");
   fs::remove(path);
@@ -327,14 +333,14 @@ TEST(MetricsFile, IsAsItWasAfterAnAppendThatFailedHalfway) {
   const TempFolder folder;
   const fs::path path = folder.path() / "metrics.jsonl";
   MetricsLog log(path);
-  log.append(synthetic_epoch(1, false, 0.0));
+  append(log, 1);
   {
     const FileSizeLimit limit(history_until(1).size() + 25);
-    log.append(synthetic_epoch(2, false, 0.0));
+    append(log, 2);
     EXPECT_EQ(error_text([&log] { log.require_written(); }), "cannot append to " + path.string() + ": File too large");
   }
   EXPECT_EQ(read_text(path), history_until(1));
-  log.append(synthetic_epoch(3, false, 0.0));
+  append(log, 3);
   EXPECT_EQ(read_text(path), history_until(3));
 }
 

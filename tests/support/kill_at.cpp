@@ -1,0 +1,101 @@
+// A library for LD_PRELOAD that ends a process as `kill -9` would, just before its N-th change to the files of a
+// folder:
+//   XTASC_KILL_UNDER   the folder; what lies elsewhere is not counted
+//   XTASC_KILL_AT      N, from 1; 0 ends nothing
+//   XTASC_KILL_COUNT   a file that gets the number of changes when the process ends by itself
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace {
+
+std::atomic<int> num_changes{0};
+
+const char* setting(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+void before_change(const char* path) {
+  const char* folder = setting("XTASC_KILL_UNDER");
+  if (*folder == '\0' || std::strstr(path, folder) == nullptr) {
+    return;
+  }
+  if (++num_changes == std::atoi(setting("XTASC_KILL_AT"))) {
+    ::kill(::getpid(), SIGKILL);
+  }
+}
+
+void before_change(int descriptor) {
+  std::array<char, 4096> path{};
+  const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
+  if (::readlink(link.c_str(), path.data(), path.size() - 1) > 0) {
+    before_change(path.data());
+  }
+}
+
+template <typename Function>
+Function* next(const char* name) {
+  return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
+}
+
+struct Report {
+  ~Report() {
+    const char* path = setting("XTASC_KILL_COUNT");
+    if (std::FILE* file = *path == '\0' || num_changes == 0 ? nullptr : std::fopen(path, "w")) {
+      std::fprintf(file, "%d\n", num_changes.load());
+      std::fclose(file);
+    }
+  }
+} report;
+
+}  // namespace
+
+extern "C" {
+
+int rename(const char* from, const char* to) {
+  before_change(to);
+  return next<int(const char*, const char*)>("rename")(from, to);
+}
+
+int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) {
+  before_change(to);
+  return next<int(int, const char*, int, const char*, unsigned)>("renameat2")(from_folder, from, to_folder, to, flags);
+}
+
+int link(const char* from, const char* to) {
+  before_change(to);
+  return next<int(const char*, const char*)>("link")(from, to);
+}
+
+int mkdir(const char* path, mode_t mode) {
+  before_change(path);
+  return next<int(const char*, mode_t)>("mkdir")(path, mode);
+}
+
+int ftruncate(int descriptor, off_t length) {
+  before_change(descriptor);
+  return next<int(int, off_t)>("ftruncate")(descriptor, length);
+}
+
+ssize_t pwrite(int descriptor, const void* bytes, size_t count, off_t offset) {
+  before_change(descriptor);
+  return next<ssize_t(int, const void*, size_t, off_t)>("pwrite")(descriptor, bytes, count, offset);
+}
+
+int fsync(int descriptor) {
+  before_change(descriptor);
+  return next<int(int)>("fsync")(descriptor);
+}
+}
