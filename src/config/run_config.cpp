@@ -157,6 +157,10 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.boolean("rewrites", c.train.rewrites,
                "Compute layers in forms that are equal in real arithmetic and cost less; false: the plain forms.")
       .decides_numbers = false;
+  list.boolean("pad_channels", c.train.pad_channels,
+               "On a GPU: convolutions whose channels are no multiple of 8 (1, 3, 7, 13) compute with zeros in the "
+               "others, for the sake of tensor cores. Not run on a GPU yet.")
+      .decides_numbers = false;
   list.boolean(
           "activation_checkpointing", c.train.activation_checkpointing,
           "Task-transfer nets keep their input only and are computed a second time in backward: less memory, longer "

@@ -75,6 +75,7 @@ struct TrainSection {
   double lr_gamma = 0.5;
   bool deterministic = true;
   bool rewrites = true;
+  bool pad_channels = false;
   bool activation_checkpointing = false;
   double bucket_mib = 32.0;
   bool cuda_graph = false;

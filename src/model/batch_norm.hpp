@@ -21,8 +21,17 @@ namespace xtasc::model {
 /// \throws Error  in training when the global batch has a single value a channel: its variance says nothing; or when
 /// the
 ///                norm was folded away.
+/// \param left_out  the bias of the convolution in front, where unbiased() left it out
 [[nodiscard]] at::Tensor batch_norm(const at::Tensor& x_nchw, const BatchNorm& norm, const Mode& mode,
-                                    Activation activation);
+                                    Activation activation, const at::Tensor& left_out = {});
+
+/// The convolution in front of a norm, and its bias, where that is better left out: in training on CUDA, where it would
+/// be a pass of its own. The norm takes it away again, so only the running mean sees it, and its gradient is zero.
+struct Unbiased {
+  Convolution convolution;
+  at::Tensor left_out;
+};
+[[nodiscard]] Unbiased unbiased(const Convolution& convolution, const BatchNorm& norm, const Mode& mode);
 
 /// Makes one convolution of a convolution and the batch norm by running statistics behind it, which is left empty:
 ///

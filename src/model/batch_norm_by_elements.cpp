@@ -6,9 +6,11 @@
 #endif
 
 #include <cstdint>
+#include <initializer_list>
 
+#include "core/cuda_forms.hpp"
 #include "core/error.hpp"
-#include "model/batch_norm_element.hpp"
+#include "model/batch_norm_training.hpp"
 #ifdef XTASC_WITH_CUDA
 #include "model/batch_norm_cuda.hpp"
 #endif
@@ -66,33 +68,32 @@ void sum_blocks(const NormInput<T>& in, const NormGrid& grid, double* partial) {
   });
 }
 
-void sum_slices(const NormGrid& grid, const double* partial, double* sums) {
-  for (std::int64_t first = 0; first < 2 * grid.channels; first += kNormColumns) {
-    NormShared<1> shared;
+template <typename Finish>
+void finish_slices(const double* partial, const NormGrid& grid, const Finish& finish) {
+  for (std::int64_t first = 0; first < grid.channels; first += kNormColumns) {
+    NormShared<2> shared;
     for_threads([&](std::int32_t thread) {
-      shared[0][thread] = sum_of_slices(partial, grid, first + thread % kNormColumns, thread);
+      const std::int64_t channel = first + thread % kNormColumns;
+      shared[0][thread] = sum_of_slices(partial, grid, channel, thread);
+      shared[1][thread] = sum_of_slices(partial + grid.channels, grid, channel, thread);
     });
-    add_up<1>(shared, kNormColumns);
-    for (std::int32_t i = 0; i < kNormColumns && first + i < 2 * grid.channels; ++i) {
-      sums[first + i] = shared[0][i];
+    add_up<2>(shared, kNormColumns);
+    for (std::int32_t i = 0; i < kNormColumns && first + i < grid.channels; ++i) {
+      finish(first + i, shared[0][i], shared[1][i]);
     }
   }
 }
 
 template <typename T, int kPack>
-void sum_on_cpu(const NormInput<T>& in, SumOf of, const NormGrid& grid, double* partial, double* sums) {
+void sum_on_cpu(const NormInput<T>& in, SumOf of, const NormGrid& grid, double* partial) {
   switch (of) {
     case SumOf::x:
-      sum_blocks<T, kPack, SumOf::x>(in, grid, partial);
-      break;
+      return sum_blocks<T, kPack, SumOf::x>(in, grid, partial);
     case SumOf::gradient:
-      sum_blocks<T, kPack, SumOf::gradient>(in, grid, partial);
-      break;
+      return sum_blocks<T, kPack, SumOf::gradient>(in, grid, partial);
     case SumOf::gated_gradient:
-      sum_blocks<T, kPack, SumOf::gated_gradient>(in, grid, partial);
-      break;
+      return sum_blocks<T, kPack, SumOf::gated_gradient>(in, grid, partial);
   }
-  sum_slices(grid, partial, sums);
 }
 
 /// Calls f with the part of every thread of the grid.
@@ -113,21 +114,6 @@ void gradient_on_cpu(const NormInput<T>& in, const NormFactors<T>& factors, cons
   for_parts(grid, [&](const NormPart& part) { write_gradient<T, kPack, kRelu>(in, factors, grid, part, grad_x); });
 }
 
-/// Calls f with a null pointer to the type that holds the elements of x.
-template <typename F>
-void with_type(const at::Tensor& x, const F& f) {
-  switch (x.scalar_type()) {
-    case at::kFloat:
-      return f(static_cast<float*>(nullptr));
-    case at::kDouble:
-      return f(static_cast<double*>(nullptr));
-    case at::kBFloat16:
-      return f(static_cast<Bfloat16Bits*>(nullptr));
-    default:
-      fail("batch norm: {} is not supported, use float32, float64 or bfloat16", c10::toString(x.scalar_type()));
-  }
-}
-
 /// Channels-last, and begins where packs may.
 at::Tensor laid_out(const at::Tensor& x) {
   const at::Tensor y = x.contiguous(at::MemoryFormat::ChannelsLast);
@@ -144,91 +130,129 @@ const T* pointer(const at::Tensor& tensor) {
   return tensor.defined() ? static_cast<const T*>(tensor.const_data_ptr()) : nullptr;
 }
 
-/// What is not read may be undefined.
-struct Inputs {
-  at::Tensor grad_y, x, scale, shift;
-
-  template <typename T>
-  [[nodiscard]] NormInput<T> as() const {
-    return {pointer<T>(grad_y), pointer<T>(x), pointer<Real<T>>(scale), pointer<Real<T>>(shift)};
+std::int64_t bytes_of(std::initializer_list<at::Tensor> tensors) {
+  std::size_t bytes = 0;
+  for (const at::Tensor& tensor : tensors) {
+    bytes += tensor.defined() ? tensor.nbytes() : 0;
   }
-};
-
-Inputs inputs_of(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {
-  return {laid_out(grad_y), laid_out(x), scale.contiguous(), shift.contiguous()};
+  return static_cast<std::int64_t>(bytes);
 }
 
-ChannelSums sums(const Inputs& in, SumOf of) {
-  const NormGrid grid = grid_of(in.x);
-  const auto options = in.x.options().dtype(at::kDouble);
-  const at::Tensor partial = at::empty({grid.slices, 2, grid.channels}, options);
-  const at::Tensor total = at::empty({2, grid.channels}, options);
-  auto* by_slice = partial.mutable_data_ptr<double>();
-  auto* in_all = total.mutable_data_ptr<double>();
-  with_type(in.x, [&]<typename T>(T* /*type*/) {
+/// As a kernel may read them. What is not read may be undefined.
+NormOperands laid_out(const NormOperands& in) {
+  const auto contiguous = [](const at::Tensor& c) { return c.defined() ? c.contiguous() : c; };
+  return {in.grad_y.defined() ? laid_out(in.grad_y) : in.grad_y, laid_out(in.x), contiguous(in.scale),
+          contiguous(in.shift)};
+}
+
+template <typename T>
+NormInput<T> input_of(const NormOperands& in) {
+  return {pointer<T>(in.grad_y), pointer<T>(in.x), pointer<Real<T>>(in.scale), pointer<Real<T>>(in.shift)};
+}
+
+/// What batch_norm_training.hpp asks for.
+struct Loops {
+  template <typename T, typename Finish>
+  static void sum(const NormOperands& operands, SumOf of, const Finish& finish) {
+    const NormOperands in = laid_out(operands);
+    const NormGrid grid = grid_of(in.x);
+    const at::Tensor partial = at::empty({grid.slices, 2, grid.channels}, in.x.options().dtype(at::kDouble));
+    auto* by_slice = partial.mutable_data_ptr<double>();
+    { const KernelMark slices("batch norm: slices"); }
+    const KernelMark mark("batch norm: sums", bytes_of({in.x, in.grad_y}));
 #ifdef XTASC_WITH_CUDA
     if (in.x.is_cuda()) {
-      norm_sums_on_cuda(in.as<T>(), of, grid, by_slice, in_all, current_stream());
+      norm_sums_on_cuda(input_of<T>(in), of, grid, by_slice, current_stream());
+      finish_slices_on_cuda(by_slice, grid, finish, current_stream());
       return;
     }
 #endif
-    grid.pack == kNormPack ? sum_on_cpu<T, kNormPack>(in.as<T>(), of, grid, by_slice, in_all)
-                           : sum_on_cpu<T, 1>(in.as<T>(), of, grid, by_slice, in_all);
-  });
-  return {total[0], total[1]};
-}
+    grid.pack == kNormPack ? sum_on_cpu<T, kNormPack>(input_of<T>(in), of, grid, by_slice)
+                           : sum_on_cpu<T, 1>(input_of<T>(in), of, grid, by_slice);
+    finish_slices(by_slice, grid, finish);
+  }
 
-}  // namespace
+  template <typename Finish>
+  static void for_channels(const at::Tensor& sums, const Finish& finish) {
+    const std::int64_t channels = sums.numel() / 2;
+    const auto* data = sums.const_data_ptr<double>();
+    const KernelMark mark("batch norm: channels");
+#ifdef XTASC_WITH_CUDA
+    if (sums.is_cuda()) {
+      finish_channels_on_cuda(data, channels, finish, current_stream());
+      return;
+    }
+#endif
+    for (std::int64_t c = 0; c < channels; ++c) {
+      finish(c, data[c], data[channels + c]);
+    }
+  }
+};
 
-ChannelSums sums_of_x(const at::Tensor& x) {
-  return sums({{}, laid_out(x), {}, {}}, SumOf::x);
-}
-
-ChannelSums sums_of_gradient(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale,
-                             const at::Tensor& shift, bool relu) {
-  return sums(inputs_of(grad_y, x, scale, shift), relu ? SumOf::gated_gradient : SumOf::gradient);
-}
-
-at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift, bool relu) {
-  const Inputs in = {{}, laid_out(x), scale.contiguous(), shift.contiguous()};
+/// y := x * scale + shift. Each thread reads before it writes, so y may be x.
+void write_scaled(const NormOperands& in, bool relu, const at::Tensor& y, const char* kernel) {
   const NormGrid grid = grid_of(in.x);
-  const at::Tensor y = at::empty_like(in.x);
-  with_type(in.x, [&]<typename T>(T* /*type*/) {
+  const KernelMark mark(kernel, bytes_of({in.x, y}));
+  with_norm_type(in.x, [&]<typename T>(T* /*type*/) {
     auto* out = static_cast<T*>(y.mutable_data_ptr());
 #ifdef XTASC_WITH_CUDA
     if (y.is_cuda()) {
-      scale_shift_on_cuda(in.as<T>(), relu, grid, out, current_stream());
+      scale_shift_on_cuda(input_of<T>(in), relu, grid, out, current_stream());
       return;
     }
 #endif
     const bool packed = grid.pack == kNormPack;
     const auto run = packed ? (relu ? scale_shift_on_cpu<T, kNormPack, true> : scale_shift_on_cpu<T, kNormPack, false>)
                             : (relu ? scale_shift_on_cpu<T, 1, true> : scale_shift_on_cpu<T, 1, false>);
-    run(in.as<T>(), grid, out);
+    run(input_of<T>(in), grid, out);
   });
+}
+
+}  // namespace
+
+NormStatistics statistics_of(const at::Tensor& x, const NormTensors& norm, const SumOverRanks& sum_over_ranks) {
+  return statistics_by<Loops>(x, norm, sum_over_ranks);
+}
+
+NormGradientFactors gradient_factors(const NormOperands& in, const NormStatistics& statistics, const at::Tensor& weight,
+                                     const NormGradients& gradients, bool relu, const SumOverRanks& sum_over_ranks) {
+  return gradient_factors_by<Loops>(in, statistics, weight, gradients, relu, sum_over_ranks);
+}
+
+at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift, bool relu) {
+  const NormOperands in = laid_out({{}, x, scale, shift});
+  const at::Tensor y = at::empty_like(in.x);
+  write_scaled(in, relu, y, "batch norm: scale and shift");
   return y;
 }
 
-at::Tensor gradient_of_x(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale,
-                         const at::Tensor& shift, bool relu, const at::Tensor& a, const at::Tensor& b,
-                         const at::Tensor& c) {
-  const Inputs in = inputs_of(grad_y, x, scale, shift);
+void add_bias_and_relu(const at::Tensor& y, const at::Tensor& bias) {
+  const NormOperands in = laid_out({{}, y, at::ones_like(bias), bias});
+  write_scaled(in, /*relu=*/true, in.x, "bias and ReLU");
+  if (!in.x.is_same(y)) {
+    y.copy_(in.x);
+  }
+}
+
+at::Tensor gradient_of_x(const NormOperands& operands, bool relu, const NormGradientFactors& by_channel) {
+  const NormOperands in = laid_out(operands);
   const NormGrid grid = grid_of(in.x);
   const at::Tensor grad_x = at::empty_like(in.x);
-  const at::Tensor abc[] = {a.contiguous(), b.contiguous(), c.contiguous()};
-  with_type(in.x, [&]<typename T>(T* /*type*/) {
+  const KernelMark mark("batch norm: gradient", bytes_of({in.grad_y, in.x, grad_x}));
+  const at::Tensor abc[] = {by_channel.a.contiguous(), by_channel.b.contiguous(), by_channel.c.contiguous()};
+  with_norm_type(in.x, [&]<typename T>(T* /*type*/) {
     auto* out = static_cast<T*>(grad_x.mutable_data_ptr());
     const NormFactors<T> factors = {pointer<Real<T>>(abc[0]), pointer<Real<T>>(abc[1]), pointer<Real<T>>(abc[2])};
 #ifdef XTASC_WITH_CUDA
     if (grad_x.is_cuda()) {
-      gradient_of_x_on_cuda(in.as<T>(), factors, relu, grid, out, current_stream());
+      gradient_of_x_on_cuda(input_of<T>(in), factors, relu, grid, out, current_stream());
       return;
     }
 #endif
     const bool packed = grid.pack == kNormPack;
     const auto run = packed ? (relu ? gradient_on_cpu<T, kNormPack, true> : gradient_on_cpu<T, kNormPack, false>)
                             : (relu ? gradient_on_cpu<T, 1, true> : gradient_on_cpu<T, 1, false>);
-    run(in.as<T>(), factors, grid, out);
+    run(input_of<T>(in), factors, grid, out);
   });
   return grad_x;
 }

@@ -4,20 +4,22 @@
 
 #include "model/batch_norm_kernels.hpp"
 
-/// batch_norm_kernels.hpp's four passes by batch_norm_element.hpp's functions, on any device with memory: what CUDA
-/// runs, and on the CPU, slowly, what its tests run: the same blocks and threads one after another, so the same order
-/// of sums. Tensors of another layout are copied first. Nothing waits for the device.
+/// batch_norm_kernels.hpp's functions by batch_norm_element.hpp's and batch_norm_channel.hpp's, on any device with
+/// memory: what CUDA runs, and on the CPU, slowly, what its tests run: the same blocks and threads one after another,
+/// so the same order of sums. Tensors of another layout are copied first. Nothing waits for the device.
 namespace xtasc::model::by_elements {
 
-[[nodiscard]] ChannelSums sums_of_x(const at::Tensor& x);
+[[nodiscard]] NormStatistics statistics_of(const at::Tensor& x, const NormTensors& norm,
+                                           const SumOverRanks& sum_over_ranks);
 
 [[nodiscard]] at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift, bool relu);
 
-[[nodiscard]] ChannelSums sums_of_gradient(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale,
-                                           const at::Tensor& shift, bool relu);
+void add_bias_and_relu(const at::Tensor& y, const at::Tensor& bias);
 
-[[nodiscard]] at::Tensor gradient_of_x(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale,
-                                       const at::Tensor& shift, bool relu, const at::Tensor& a, const at::Tensor& b,
-                                       const at::Tensor& c);
+[[nodiscard]] NormGradientFactors gradient_factors(const NormOperands& in, const NormStatistics& statistics,
+                                                   const at::Tensor& weight, const NormGradients& gradients, bool relu,
+                                                   const SumOverRanks& sum_over_ranks);
+
+[[nodiscard]] at::Tensor gradient_of_x(const NormOperands& in, bool relu, const NormGradientFactors& factors);
 
 }  // namespace xtasc::model::by_elements

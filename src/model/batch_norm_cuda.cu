@@ -41,13 +41,26 @@ __global__ void __launch_bounds__(kNormThreads, kResidentSums)
   write_block_sums<kPack>(shared, grid, part, blockIdx.y, static_cast<std::int32_t>(threadIdx.x), partial);
 }
 
-__global__ void __launch_bounds__(kNormThreads) norm_slices_kernel(const double* partial, NormGrid grid, double* sums) {
-  __shared__ NormShared<1> shared;
-  const std::int64_t column = std::int64_t{blockIdx.x} * kNormColumns + threadIdx.x % kNormColumns;
-  shared[0][threadIdx.x] = sum_of_slices(partial, grid, column, static_cast<std::int32_t>(threadIdx.x));
-  add_up<1>(shared, kNormColumns);
-  if (threadIdx.x < kNormColumns && column < 2 * grid.channels) {
-    sums[column] = shared[0][threadIdx.x];
+template <typename Finish>
+__global__ void __launch_bounds__(kNormThreads)
+    norm_slices_kernel(const double* partial, NormGrid grid, Finish finish) {
+  __shared__ NormShared<2> shared;
+  const std::int64_t channel = std::int64_t{blockIdx.x} * kNormColumns + threadIdx.x % kNormColumns;
+  const auto thread = static_cast<std::int32_t>(threadIdx.x);
+  shared[0][thread] = sum_of_slices(partial, grid, channel, thread);
+  shared[1][thread] = sum_of_slices(partial + grid.channels, grid, channel, thread);
+  add_up<2>(shared, kNormColumns);
+  if (thread < kNormColumns && channel < grid.channels) {
+    finish(channel, shared[0][thread], shared[1][thread]);
+  }
+}
+
+template <typename Finish>
+__global__ void __launch_bounds__(kNormThreads)
+    norm_channels_kernel(const double* sums, std::int64_t channels, Finish finish) {
+  const std::int64_t channel = std::int64_t{blockIdx.x} * kNormThreads + threadIdx.x;
+  if (channel < channels) {
+    finish(channel, sums[channel], sums[channels + channel]);
   }
 }
 
@@ -95,15 +108,25 @@ void start_gradient(const NormInput<T>& in, const NormFactors<T>& factors, bool 
 }  // namespace
 
 template <typename T>
-void norm_sums_on_cuda(const NormInput<T>& in, SumOf of, const NormGrid& grid, double* partial, double* sums,
-                       void* stream) {
+void norm_sums_on_cuda(const NormInput<T>& in, SumOf of, const NormGrid& grid, double* partial, void* stream) {
   auto* on_stream = static_cast<cudaStream_t>(stream);
   grid.pack == kNormPack ? start_sums<T, kNormPack>(in, of, grid, partial, on_stream)
                          : start_sums<T, 1>(in, of, grid, partial, on_stream);
   check_launch("batch norm's sums kernel");
-  const auto blocks = static_cast<unsigned>((2 * grid.channels + kNormColumns - 1) / kNormColumns);
-  norm_slices_kernel<<<blocks, kNormThreads, 0, on_stream>>>(partial, grid, sums);
+}
+
+template <typename Finish>
+void finish_slices_on_cuda(const double* partial, const NormGrid& grid, const Finish& finish, void* stream) {
+  const auto blocks = static_cast<unsigned>((grid.channels + kNormColumns - 1) / kNormColumns);
+  norm_slices_kernel<<<blocks, kNormThreads, 0, static_cast<cudaStream_t>(stream)>>>(partial, grid, finish);
   check_launch("batch norm's slices kernel");
+}
+
+template <typename Finish>
+void finish_channels_on_cuda(const double* sums, std::int64_t channels, const Finish& finish, void* stream) {
+  const auto blocks = static_cast<unsigned>((channels + kNormThreads - 1) / kNormThreads);
+  norm_channels_kernel<<<blocks, kNormThreads, 0, static_cast<cudaStream_t>(stream)>>>(sums, channels, finish);
+  check_launch("batch norm's channels kernel");
 }
 
 template <typename T>
@@ -123,13 +146,30 @@ void gradient_of_x_on_cuda(const NormInput<T>& in, const NormFactors<T>& factors
   check_launch("batch norm's gradient kernel");
 }
 
-#define XTASC_FOR_TYPE(T)                                                                                \
-  template void norm_sums_on_cuda(const NormInput<T>&, SumOf, const NormGrid&, double*, double*, void*); \
-  template void scale_shift_on_cuda(const NormInput<T>&, bool, const NormGrid&, T*, void*);              \
+#define XTASC_FOR_TYPE(T)                                                                       \
+  template void norm_sums_on_cuda(const NormInput<T>&, SumOf, const NormGrid&, double*, void*); \
+  template void scale_shift_on_cuda(const NormInput<T>&, bool, const NormGrid&, T*, void*);     \
   template void gradient_of_x_on_cuda(const NormInput<T>&, const NormFactors<T>&, bool, const NormGrid&, T*, void*);
 XTASC_FOR_TYPE(float)
 XTASC_FOR_TYPE(double)
 XTASC_FOR_TYPE(Bfloat16Bits)
 #undef XTASC_FOR_TYPE
+
+#define XTASC_AFTER_SLICES(...) \
+  template void finish_slices_on_cuda(const double*, const NormGrid&, const __VA_ARGS__&, void*);
+#define XTASC_AFTER_RANKS(...) \
+  template void finish_channels_on_cuda(const double*, std::int64_t, const __VA_ARGS__&, void*);
+#define XTASC_FOR_REAL(S)                                                          \
+  XTASC_AFTER_SLICES(FinishNorm<S>)                                                \
+  XTASC_AFTER_SLICES(BothOfNorm<NormParameterGradients<S>, FinishNormGradient<S>>) \
+  XTASC_AFTER_SLICES(BothOfNorm<KeepNormSums, NormParameterGradients<S>>)          \
+  XTASC_AFTER_RANKS(FinishNorm<S>)                                                 \
+  XTASC_AFTER_RANKS(FinishNormGradient<S>)
+XTASC_AFTER_SLICES(KeepNormSums)
+XTASC_FOR_REAL(float)
+XTASC_FOR_REAL(double)
+#undef XTASC_FOR_REAL
+#undef XTASC_AFTER_RANKS
+#undef XTASC_AFTER_SLICES
 
 }  // namespace xtasc::model

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "model/batch_norm_channel.hpp"
 #include "model/batch_norm_element.hpp"
 
 namespace xtasc::model {
@@ -8,11 +9,17 @@ namespace xtasc::model {
 // cudaStream_t. Each reads its inputs once and writes its output once. All throw std::runtime_error when a kernel
 // cannot be started.
 
-/// \param partial  room for grid.slices x 2 x C
-/// \param sums     (2, C): the sum, and that of the products with x
+/// Each block's sums. \param partial  (slices, 2, C): the sum, and that of the products with x
 template <typename T>
-void norm_sums_on_cuda(const NormInput<T>& in, SumOf of, const NormGrid& grid, double* partial, double* sums,
-                       void* stream);
+void norm_sums_on_cuda(const NormInput<T>& in, SumOf of, const NormGrid& grid, double* partial, void* stream);
+
+/// Adds the blocks' sums up and calls finish(channel, sum, dot), one of batch_norm_channel.hpp's, for each channel.
+template <typename Finish>
+void finish_slices_on_cuda(const double* partial, const NormGrid& grid, const Finish& finish, void* stream);
+
+/// The same for sums that are added up, (2, C).
+template <typename Finish>
+void finish_channels_on_cuda(const double* sums, std::int64_t channels, const Finish& finish, void* stream);
 
 template <typename T>
 void scale_shift_on_cuda(const NormInput<T>& in, bool relu, const NormGrid& grid, T* y, void* stream);

@@ -256,17 +256,16 @@ XTASC_HOST_DEVICE inline void write_block_sums(const NormShared<2 * kPack>& shar
   }
 }
 
-/// Columns of partial that a block adds up, a sector of 32 bytes; its other threads lie below on more slices.
+/// Channels whose slices a block adds up, a sector of 32 bytes; its other threads lie below on more slices.
 constexpr std::int32_t kNormColumns = 4;
 
-/// A thread's share of a column's sum over the slices.
-XTASC_HOST_DEVICE inline double sum_of_slices(const double* partial, const NormGrid& grid, std::int64_t column,
+/// A thread's share of a channel's sum over the slices of partial, (slices, 2, C); one row further on, of its products.
+XTASC_HOST_DEVICE inline double sum_of_slices(const double* partial, const NormGrid& grid, std::int64_t channel,
                                               std::int32_t thread) {
-  const std::int64_t columns = 2 * grid.channels;
   double sum = 0.0;
-  for (std::int64_t slice = thread / kNormColumns; column < columns && slice < grid.slices;
+  for (std::int64_t slice = thread / kNormColumns; channel < grid.channels && slice < grid.slices;
        slice += kNormThreads / kNormColumns) {
-    sum += partial[slice * columns + column];
+    sum += partial[2 * slice * grid.channels + channel];
   }
   return sum;
 }

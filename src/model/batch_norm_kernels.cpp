@@ -7,9 +7,10 @@
 #include <array>
 #include <cstdint>
 
+#include "core/cuda_forms.hpp"
 #include "core/multiversion.hpp"
 #include "model/batch_norm_by_elements.hpp"
-#include "model/batch_norm_element.hpp"
+#include "model/batch_norm_training.hpp"
 
 namespace xtasc::model {
 
@@ -141,28 +142,13 @@ const T* pointer(const at::Tensor& tensor) {
   return static_cast<const T*>(tensor.const_data_ptr());
 }
 
-/// Calls f with a value of the type that holds the tensor's elements.
-template <typename F>
-void with_type(const at::Tensor& tensor, const F& f) {
-  switch (tensor.scalar_type()) {
-    case at::kFloat:
-      return f(float{});
-    case at::kDouble:
-      return f(double{});
-    case at::kBFloat16:
-      return f(Bfloat16Bits{});
-    default:
-      TORCH_CHECK(false, "batch norm of ", tensor.scalar_type());
-  }
-}
-
 constexpr std::int64_t kRowsPerThread = 256;
 
-/// Sums by thread, then over the threads in order: the same bits for the same number of threads.
+/// (2C): sums by thread, then over the threads in order: the same bits for the same number of threads.
 template <typename Rows>
-ChannelSums sum_in_threads(const Extent& extent, const Rows& sum_rows_of) {
+at::Tensor sum_in_threads(const Extent& extent, const Rows& sum_rows_of) {
   const std::int64_t chunks = std::clamp<std::int64_t>(extent.rows / kRowsPerThread, 1, at::get_num_threads());
-  const at::Tensor partial = at::zeros({chunks, 2, extent.channels}, at::kDouble);
+  const at::Tensor partial = at::zeros({chunks, 2 * extent.channels}, at::kDouble);
   auto* data = partial.mutable_data_ptr<double>();
   at::parallel_for(0, chunks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t chunk = begin; chunk < end; ++chunk) {
@@ -172,8 +158,7 @@ ChannelSums sum_in_threads(const Extent& extent, const Rows& sum_rows_of) {
       sum_rows_of(first * extent.channels, last - first, sums, sums + extent.channels);
     }
   });
-  const at::Tensor total = partial.sum(0);
-  return {total[0], total[1]};
+  return partial.sum(0);
 }
 
 template <typename Rows>
@@ -186,50 +171,70 @@ at::Tensor by_channel(const at::Tensor& c) {
   return c.view({1, -1, 1, 1});
 }
 
-/// The gradient through the ReLU, in tensor operations, in float32 or wider.
-at::Tensor gate(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift,
-                bool relu) {
-  const auto wide = scale.scalar_type();
-  if (!relu) {
-    return grad_y.to(wide);
+template <typename T>
+NormInput<T> input_of(const NormOperands& in, std::int64_t offset) {
+  const auto from = [offset](const at::Tensor& t) { return t.defined() ? pointer<T>(t) + offset : nullptr; };
+  const auto real = [](const at::Tensor& c) { return c.defined() ? pointer<Real<T>>(c) : nullptr; };
+  return {from(in.grad_y), from(in.x), real(in.scale), real(in.shift)};
+}
+
+/// What batch_norm_training.hpp asks for.
+struct Loops {
+  template <typename T, typename Finish>
+  static void sum(const NormOperands& in, SumOf of, const Finish& finish) {
+    const Extent extent = extent_of(in.x);
+    for_channels(sum_in_threads(extent,
+                                [&](std::int64_t offset, std::int64_t rows, double* sum, double* dot) {
+                                  const NormInput<T> input = input_of<T>(in, offset);
+                                  if (of == SumOf::x) {
+                                    sums_of_x_rows(input.x, rows, extent.channels, sum, dot);
+                                  } else {
+                                    sums_of_gradient_rows(input, of == SumOf::gated_gradient, rows, extent.channels,
+                                                          sum, dot);
+                                  }
+                                }),
+                 finish);
   }
-  const at::Tensor pre_activation = x.to(wide) * by_channel(scale) + by_channel(shift);
-  return at::where(pre_activation > 0, grad_y.to(wide), at::zeros({}, scale.options()));
+
+  template <typename Finish>
+  static void for_channels(const at::Tensor& sums, const Finish& finish) {
+    const std::int64_t channels = sums.numel() / 2;
+    const auto* data = sums.const_data_ptr<double>();
+    for (std::int64_t c = 0; c < channels; ++c) {
+      finish(c, data[c], data[channels + c]);
+    }
+  }
+};
+
+/// Shapes without numbers.
+at::Tensor empty_channels(const at::Tensor& x, at::ScalarType type) {
+  return at::empty({x.size(1)}, x.options().dtype(type));
 }
 
 }  // namespace
 
-ChannelSums sums_of_x(const at::Tensor& x) {
-  if (x.is_cuda()) {
-    return by_elements::sums_of_x(x);
+NormStatistics statistics_of(const at::Tensor& x, const NormTensors& norm, const SumOverRanks& sum_over_ranks) {
+  if (takes_cuda_form(x)) {
+    return by_elements::statistics_of(x, norm, sum_over_ranks);
   }
-  if (!x.is_cpu()) {
-    const at::Tensor wide = x.to(at::kDouble);
-    return {wide.sum({0, 2, 3}), (wide * wide).sum({0, 2, 3})};
+  if (x.is_cpu()) {
+    return statistics_by<Loops>(x, norm, sum_over_ranks);
   }
-  const Extent extent = extent_of(x);
-  ChannelSums sums;
-  with_type(x, [&](auto type) {
-    using T = decltype(type);
-    sums = sum_in_threads(extent, [&](std::int64_t offset, std::int64_t rows, double* sum, double* dot) {
-      sums_of_x_rows(pointer<T>(x) + offset, rows, extent.channels, sum, dot);
-    });
-  });
-  return sums;
+  const at::Tensor in_64 = empty_channels(x, at::kDouble);
+  const at::Tensor real = empty_channels(x, norm_real_type(x));
+  return {in_64, in_64, real, real, norm_count(x), {}};
 }
 
 at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift, bool relu) {
-  if (x.is_cuda()) {
+  if (takes_cuda_form(x)) {
     return by_elements::scale_shift(x, scale, shift, relu);
   }
+  at::Tensor y = at::empty_like(x);
   if (!x.is_cpu()) {
-    const at::Tensor y = x.to(scale.scalar_type()) * by_channel(scale) + by_channel(shift);
-    return (relu ? y.relu() : y).to(x.scalar_type());
+    return y;
   }
   const Extent extent = extent_of(x);
-  at::Tensor y = at::empty_like(x);
-  with_type(x, [&](auto type) {
-    using T = decltype(type);
+  with_norm_type(x, [&]<typename T>(T* /*type*/) {
     for_rows(extent, [&](std::int64_t offset, std::int64_t rows) {
       const auto* in = pointer<T>(x) + offset;
       auto* out = static_cast<T*>(y.mutable_data_ptr()) + offset;
@@ -239,48 +244,41 @@ at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::T
   return y;
 }
 
-ChannelSums sums_of_gradient(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale,
-                             const at::Tensor& shift, bool relu) {
-  if (x.is_cuda()) {
-    return by_elements::sums_of_gradient(grad_y, x, scale, shift, relu);
+void add_bias_and_relu(const at::Tensor& y, const at::Tensor& bias) {
+  if (takes_cuda_form(y)) {
+    by_elements::add_bias_and_relu(y, bias);
+  } else {
+    y.add_(by_channel(bias)).relu_();
   }
-  if (!x.is_cpu()) {
-    const at::Tensor g = gate(grad_y, x, scale, shift, relu).to(at::kDouble);
-    return {g.sum({0, 2, 3}), (g * x.to(at::kDouble)).sum({0, 2, 3})};
-  }
-  const Extent extent = extent_of(x);
-  ChannelSums sums;
-  with_type(x, [&](auto type) {
-    using T = decltype(type);
-    sums = sum_in_threads(extent, [&](std::int64_t offset, std::int64_t rows, double* sum, double* dot) {
-      const NormInput<T> in = {pointer<T>(grad_y) + offset, pointer<T>(x) + offset, pointer<Real<T>>(scale),
-                               pointer<Real<T>>(shift)};
-      sums_of_gradient_rows(in, relu, rows, extent.channels, sum, dot);
-    });
-  });
-  return sums;
 }
 
-at::Tensor gradient_of_x(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale,
-                         const at::Tensor& shift, bool relu, const at::Tensor& a, const at::Tensor& b,
-                         const at::Tensor& c) {
-  if (x.is_cuda()) {
-    return by_elements::gradient_of_x(grad_y, x, scale, shift, relu, a, b, c);
+NormGradientFactors gradient_factors(const NormOperands& in, const NormStatistics& statistics, const at::Tensor& weight,
+                                     const NormGradients& gradients, bool relu, const SumOverRanks& sum_over_ranks) {
+  if (takes_cuda_form(in.x)) {
+    return by_elements::gradient_factors(in, statistics, weight, gradients, relu, sum_over_ranks);
   }
-  if (!x.is_cpu()) {
-    const at::Tensor g = gate(grad_y, x, scale, shift, relu);
-    return (g * by_channel(a) + x.to(a.scalar_type()) * by_channel(b) + by_channel(c)).to(x.scalar_type());
+  if (in.x.is_cpu()) {
+    return gradient_factors_by<Loops>(in, statistics, weight, gradients, relu, sum_over_ranks);
   }
-  const Extent extent = extent_of(x);
-  at::Tensor grad_x = at::empty_like(x);
-  with_type(x, [&](auto type) {
-    using T = decltype(type);
+  const at::Tensor factor = empty_channels(in.x, norm_real_type(in.x));
+  return {factor, factor, factor};
+}
+
+at::Tensor gradient_of_x(const NormOperands& in, bool relu, const NormGradientFactors& factors) {
+  if (takes_cuda_form(in.x)) {
+    return by_elements::gradient_of_x(in, relu, factors);
+  }
+  at::Tensor grad_x = at::empty_like(in.x);
+  if (!in.x.is_cpu()) {
+    return grad_x;
+  }
+  const Extent extent = extent_of(in.x);
+  with_norm_type(in.x, [&]<typename T>(T* /*type*/) {
+    using S = Real<T>;
     for_rows(extent, [&](std::int64_t offset, std::int64_t rows) {
-      const NormInput<T> in = {pointer<T>(grad_y) + offset, pointer<T>(x) + offset, pointer<Real<T>>(scale),
-                               pointer<Real<T>>(shift)};
       auto* out = static_cast<T*>(grad_x.mutable_data_ptr()) + offset;
-      gradient_of_x_rows(in, relu, pointer<Real<T>>(a), pointer<Real<T>>(b), pointer<Real<T>>(c), rows, extent.channels,
-                         out);
+      gradient_of_x_rows(input_of<T>(in, offset), relu, pointer<S>(factors.a), pointer<S>(factors.b),
+                         pointer<S>(factors.c), rows, extent.channels, out);
     });
   });
   return grad_x;

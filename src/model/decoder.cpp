@@ -36,9 +36,10 @@ at::Tensor Decoder::forward(const Features& features, const Mode& mode) const {
     const auto& [convolutions, norms] = blocks_[k];
     for (std::size_t i = 0; i < 3; ++i) {
       const Activation activation = before_norm(norms[i], Activation::relu);
-      x = k > 0 && i == 0 ? convolve_upsampled({x, {}}, features[4 - k], convolutions[i], mode, activation)
-                          : convolve({x, {}}, convolutions[i], mode, activation);
-      x = batch_norm(x, norms[i], mode, Activation::relu);
+      const auto [convolution, left_out] = unbiased(convolutions[i], norms[i], mode);
+      x = k > 0 && i == 0 ? convolve_upsampled({x, {}}, features[4 - k], convolution, mode, activation)
+                          : convolve({x, {}}, convolution, mode, activation);
+      x = batch_norm(x, norms[i], mode, Activation::relu, left_out);
     }
   }
   const auto storage = head_.weight.scalar_type();

@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include "core/cuda_forms.hpp"
 #include "core/error.hpp"
+#include "model/fused_convolution.hpp"
 #include "model/upsample.hpp"
 #include "model/upsampled.hpp"
 #include "model/winograd.hpp"
@@ -33,6 +35,9 @@ at::Tensor convolve(const Joined& x, const Convolution& convolution, const Mode&
     return convolve_by_winograd(x, convolution, mode, activation);
   }
   const at::Tensor x_nchw = x.second.defined() ? at::cat({x.first, x.second}, 1) : x.first;
+  if (mode.rewrites && (takes_cuda_form(x_nchw) || x_nchw.is_meta())) {
+    return convolve_fused(x_nchw, convolution, mode, activation);
+  }
   const at::Tensor bias = convolution.bias.defined() ? convolution.bias.to(mode.compute) : at::Tensor();
   at::Tensor y = at::conv2d(x_nchw.to(mode.compute), convolution.weight.to(mode.compute), bias, convolution.stride,
                             convolution.padding);

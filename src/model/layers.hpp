@@ -34,6 +34,14 @@ struct Mode {
   bool rewrites = true;
   /// Task-transfer nets keep their input only and are computed a second time in backward.
   bool recomputes_transfer = false;
+  /// CUDA's convolutions compute with channels up to the next multiple of eight.
+  bool pads_channels = false;
+  /// All parameters in `compute`, laid out as ParameterSet::flat_values(), where CUDA's forms read them: one cast a
+  /// step instead of one a layer. Undefined: each layer casts its own.
+  at::Tensor flat_weights = {};
+  /// Backward adds the gradients of parameters where they lie and hands none to autograd, which would take a launch for
+  /// each. Only for walks that accumulate (Tensor::backward), not for those that ask for gradients.
+  bool gradients_in_place = false;
 };
 
 struct Convolution {

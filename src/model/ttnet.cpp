@@ -51,13 +51,15 @@ at::Tensor TransferNet::forward(const Double& pair, const Joined& x, const Mode&
   for (std::size_t i = 0; i < 2; ++i) {
     const auto& norm = pair.norms[i];
     const Activation activation = norm ? Activation::none : Activation::relu;
+    const auto [convolution, left_out] =
+        norm ? unbiased(pair.convolutions[i], *norm, mode) : Unbiased{pair.convolutions[i], {}};
     if (i == 0 && size == Size::twice) {
-      y = convolve_upsampled(x, {}, pair.convolutions[i], mode, activation);
+      y = convolve_upsampled(x, {}, convolution, mode, activation);
     } else {
-      y = convolve(i == 0 ? x : Joined{y, {}}, pair.convolutions[i], mode, activation);
+      y = convolve(i == 0 ? x : Joined{y, {}}, convolution, mode, activation);
     }
     if (norm) {
-      y = batch_norm(y, *norm, mode, Activation::relu);
+      y = batch_norm(y, *norm, mode, Activation::relu, left_out);
     }
   }
   return y;

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "core/cuda_forms.hpp"
 #include "train/gradient_math.hpp"
 
 namespace xtasc::train {
@@ -57,11 +58,13 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
       mode_{.training = true,
             .compute = learner.types.compute,
             .rewrites = config.train.rewrites,
-            .recomputes_transfer = config.train.activation_checkpointing} {
+            .recomputes_transfer = config.train.activation_checkpointing,
+            .pads_channels = config.train.pad_channels} {
   if (communicator.size() > 1) {
     mode_.sum_over_ranks = [this](const at::Tensor& tensor) { communicator_.sum(tensor); };
   }
   const weighting::Needs needs = learner.weighting->needs();
+  mode_.gradients_in_place = needs != weighting::Needs::norms;  // which asks for one layer's gradient by itself
   if (needs == weighting::Needs::gram || needs == weighting::Needs::norms) {
     task_gradients_.emplace(config, learner, communicator, gradient_sync_,
                             [this](const at::Tensor& gradients) { gradients_check_.add(gradients); });
@@ -115,6 +118,7 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   const auto storage = learner_.types.storage;
   const model::ParameterSet& parameters = learner_.net.parameters();
   parameters.flat_gradients().zero_();
+  mode_.flat_weights = flat_weights();
   const model::Predictions predictions = predict(batch.image_n3hw);
   enter(Phase::losses);
   const loss::TaskLosses losses = losses_of(predictions, batch);
@@ -157,10 +161,17 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
           .task_weights = task_weights};
 }
 
+at::Tensor Step::flat_weights() const {
+  const at::Tensor& flat = learner_.net.parameters().flat_values();
+  const bool is_read = takes_cuda_form(flat) && mode_.compute != flat.scalar_type();
+  return is_read ? flat.detach().to(mode_.compute) : at::Tensor();
+}
+
 at::Tensor Step::losses_after_step() const {
   const c10::NoGradGuard no_grad;
   model::Mode mode = mode_;
   mode.moves_running_statistics = false;
+  mode.flat_weights = flat_weights();
   const at::Tensor summed = sums_and_counts(losses_of(learner_.net.forward(batch_->image_n3hw, mode), *batch_),
                                             learner_.net.parameters().device());
   communicator_.sum(summed);

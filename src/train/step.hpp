@@ -83,6 +83,8 @@ class Step {
     }
   }
   [[nodiscard]] model::Predictions predict(const at::Tensor& image_n3hw);
+  /// All weights as CUDA's convolutions read them; undefined where that is how they are.
+  [[nodiscard]] at::Tensor flat_weights() const;
 
   const config::RunConfig& config_;
   Learner& learner_;

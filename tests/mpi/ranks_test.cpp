@@ -1,9 +1,11 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "dist/communicator.hpp"
 #include "dist/gradient_sync.hpp"
+#include "model/gradients.hpp"
 #include "mpi/world.hpp"
 #include "support/nets.hpp"
 #include "train/evaluate.hpp"
@@ -116,6 +118,26 @@ TEST(GradientSync, BackwardStartsBucketsInOneOrder) {
   EXPECT_EQ(comm.joined, 3);
 }
 
+/// As layers do it in backward that do not hand their gradients to autograd.
+TEST(GradientSync, GradientsAddedInPlaceStartBucketsToo) {
+  CountingCommunicator comm;
+  const at::Tensor flat = at::zeros({40}, at::kDouble);
+  std::vector<at::Tensor> leaves;
+  for (std::int64_t i = 0; i < 4; ++i) {
+    leaves.push_back(at::zeros({10}, at::kDouble).requires_grad_(true));
+    leaves.back().mutable_grad() = flat.narrow(0, 10 * i, 10);
+  }
+  dist::GradientSync sync(comm, {flat}, 15 * 8);
+  sync.watch(leaves);
+  sync.expect_backward();
+  for (const at::Tensor& leaf : leaves) {
+    model::add_gradient(leaf, at::full({10}, static_cast<double>(world->rank()), at::kFloat));
+  }
+  sync.reduce();
+  EXPECT_EQ(sync.num_early(), 3);
+  EXPECT_TRUE(at::equal(flat, at::full({40}, world->size() * (world->size() - 1) / 2.0, at::kDouble)));
+}
+
 struct Case {
   const char* system;
   const char* weighting;
@@ -125,7 +147,7 @@ struct Case {
 class RanksEqualOne : public testing::TestWithParam<Case> {};
 
 /// A step whose buckets backward starts has the bits of one that sums them all at the end.
-TEST(GradientSync, OverlappedStepHasTheSameBits) {
+void expect_same_bits_when_overlapped() {
   const auto config = test::step_config({"model.system=xtasc", "train.bucket_mib=0.5"});
   CountingCommunicator early;
   const auto late = communicator();
@@ -144,6 +166,15 @@ TEST(GradientSync, OverlappedStepHasTheSameBits) {
     late_step.update(1e-4);
   }
   EXPECT_EQ(early.joined, 3);
+}
+
+TEST(GradientSync, OverlappedStepHasTheSameBits) {
+  expect_same_bits_when_overlapped();
+}
+
+TEST(GradientSync, OverlappedStepHasTheSameBitsInCudaForms) {
+  const CudaForms forms;
+  expect_same_bits_when_overlapped();
 }
 
 /// Task-transfer nets computed a second time in backward, batch norm's sums over the ranks included, give the bits of

@@ -62,21 +62,60 @@ Operands rounded_operands(const Images& images, std::int64_t channels, at::Scala
   return {of_images(), of_images(), of_channels(), of_channels(), of_channels(), of_channels(), of_channels()};
 }
 
+/// Sum and sum of products with x, (C) float64.
+struct ChannelSums {
+  at::Tensor sum, dot;
+};
+
 struct Results {
   ChannelSums of_x, of_gradient;
   at::Tensor y, grad_x;
 };
 
+/// The four functions of one implementation.
+struct Norm {
+  decltype(&statistics_of) statistics;
+  decltype(&scale_shift) scaled;
+  decltype(&gradient_factors) factors;
+  decltype(&gradient_of_x) gradient;
+};
+constexpr Norm kCpu = {statistics_of, scale_shift, gradient_factors, gradient_of_x};
+constexpr Norm kAsOnCuda = {by_elements::statistics_of, by_elements::scale_shift, by_elements::gradient_factors,
+                            by_elements::gradient_of_x};
+
+/// What a rank hands over to be summed over ranks.
+template <typename F>
+ChannelSums handed_over(std::int64_t channels, double count, const F& f) {
+  ChannelSums found;
+  f([&](const at::Tensor& sums) {
+    ASSERT_EQ(sums.numel(), 2 * channels + 1);
+    found = {sums.narrow(0, 0, channels).clone(), sums.narrow(0, channels, channels).clone()};
+    EXPECT_EQ(sums[2 * channels].item<double>(), count);
+  });
+  return found;
+}
+
+Results results_of(const Norm& by, const Operands& in, bool relu) {
+  const std::int64_t channels = in.x.size(1);
+  const double count = static_cast<double>(in.x.numel()) / static_cast<double>(channels);
+  const NormOperands operands = {in.grad_y, in.x, in.scale, in.shift};
+  const NormStatistics statistics = by.statistics(in.x, {in.scale, in.shift}, {});
+  const ChannelSums of_x = handed_over(channels, count, [&](const SumOverRanks& sum) {
+    std::ignore = by.statistics(in.x, {in.scale, in.shift}, sum);
+  });
+  const ChannelSums of_gradient = handed_over(channels, 0.0, [&](const SumOverRanks& sum) {
+    std::ignore = by.factors(operands, statistics, in.scale, {}, relu, sum);
+  });
+  return {of_x, of_gradient, by.scaled(in.x, in.scale, in.shift, relu),
+          by.gradient(operands, relu, {in.a, in.b, in.c})};
+}
+
 Results on_cpu(const Operands& in, bool relu) {
-  return {sums_of_x(in.x), sums_of_gradient(in.grad_y, in.x, in.scale, in.shift, relu),
-          scale_shift(in.x, in.scale, in.shift, relu),
-          gradient_of_x(in.grad_y, in.x, in.scale, in.shift, relu, in.a, in.b, in.c)};
+  return results_of(kCpu, in, relu);
 }
 
 Results as_on_cuda(const Operands& in, bool relu) {
-  return {by_elements::sums_of_x(in.x), by_elements::sums_of_gradient(in.grad_y, in.x, in.scale, in.shift, relu),
-          by_elements::scale_shift(in.x, in.scale, in.shift, relu),
-          by_elements::gradient_of_x(in.grad_y, in.x, in.scale, in.shift, relu, in.a, in.b, in.c)};
+  return results_of(kAsOnCuda, in, relu);
 }
 
 /// In float64; y and the gradient are rounded to the type at the end.
@@ -198,6 +237,113 @@ TEST(NormPass, AnyLayoutGivesTheSameBits) {
   }
 }
 
+/// All that training computes for each channel.
+struct Trained {
+  NormStatistics statistics;
+  at::Tensor running_mean, running_var;
+  NormGradientFactors factors;
+  at::Tensor grad_weight, grad_bias;
+};
+
+Trained trained_by(const Norm& by, const Operands& in, const SumOverRanks& sum_over_ranks,
+                   const at::Tensor& bias_of_x) {
+  Trained found;
+  found.running_mean = in.a.clone();
+  found.running_var = in.b.clone();
+  found.statistics = by.statistics(in.x,
+                                   {.weight = in.scale,
+                                    .bias = in.shift,
+                                    .running_mean = found.running_mean,
+                                    .running_var = found.running_var,
+                                    .bias_of_x = bias_of_x},
+                                   sum_over_ranks);
+  found.grad_weight = in.c.clone();  // what is there stays: gradients are added
+  found.grad_bias = in.a.clone();
+  const NormOperands operands = {in.grad_y, in.x, found.statistics.scale, found.statistics.shift};
+  found.factors = by.factors(operands, found.statistics, in.scale, {found.grad_weight, found.grad_bias},
+                             /*relu=*/true, sum_over_ranks);
+  return found;
+}
+
+/// The same in tensor operations, one rounding each.
+Trained trained_by_aten(const Norm& by, const Operands& in, const at::Tensor& bias_of_x) {
+  const std::int64_t channels = in.x.size(1);
+  const double count = static_cast<double>(in.x.numel()) / static_cast<double>(channels);
+  const auto type = in.scale.scalar_type();
+  const ChannelSums of_x = handed_over(channels, count, [&](const SumOverRanks& sum) {
+    std::ignore = by.statistics(in.x, {in.scale, in.shift}, sum);
+  });
+  const at::Tensor mean = of_x.sum / count;
+  const at::Tensor variance = (of_x.dot / count - mean * mean).clamp_min(0.0);
+  const at::Tensor inverse = (variance + 1e-5).rsqrt();
+  const at::Tensor weight = in.scale.to(at::kDouble);
+  const at::Tensor scale = weight * inverse;
+  Trained found;
+  found.statistics = {mean, inverse, scale.to(type), (in.shift.to(at::kDouble) - mean * scale).to(type), count, {}};
+  const at::Tensor seen = bias_of_x.defined() ? mean + bias_of_x.to(at::kDouble) : mean;
+  found.running_mean = in.a.clone().lerp_(seen.to(type), 0.1);
+  found.running_var = in.b.clone().lerp_((variance * count / (count - 1.0)).to(type), 0.1);
+
+  const NormOperands operands = {in.grad_y, in.x, found.statistics.scale, found.statistics.shift};
+  const ChannelSums g = handed_over(channels, 0.0, [&](const SumOverRanks& sum) {
+    std::ignore = by.factors(operands, found.statistics, in.scale, {}, true, sum);
+  });
+  found.grad_weight = in.c + ((g.dot - g.sum * mean) * inverse).to(type);
+  found.grad_bias = in.a + g.sum.to(type);
+  const at::Tensor a = weight * inverse;
+  const at::Tensor b = -a * inverse * ((g.dot - g.sum * mean) * inverse / count);
+  found.factors = {a.to(type), b.to(type), (-a * g.sum / count - b * mean).to(type)};
+  return found;
+}
+
+Named named(const Trained& t) {
+  return {{"mean", t.statistics.mean},
+          {"inverse deviation", t.statistics.inverse_deviation},
+          {"scale", t.statistics.scale},
+          {"shift", t.statistics.shift},
+          {"running mean", t.running_mean},
+          {"running variance", t.running_var},
+          {"a", t.factors.a},
+          {"b", t.factors.b},
+          {"c", t.factors.c},
+          {"gradient of weight", t.grad_weight},
+          {"gradient of bias", t.grad_bias}};
+}
+
+TEST(NormChannels, AreWhatTensorOperationsGiveToTheBit) {
+  for (const at::ScalarType type : kTypes) {
+    for (const std::int64_t channels : {1, 7, 64, 513}) {
+      const Operands in = rounded_operands({3, 17, 13}, channels, type);
+      for (const at::Tensor& bias_of_x : {at::Tensor(), in.c}) {
+        for (const Norm& by : {kCpu, kAsOnCuda}) {
+          SCOPED_TRACE(testing::Message() << c10::toString(type) << ", " << channels << " channels, "
+                                          << (by.statistics == kCpu.statistics ? "CPU" : "as on CUDA"));
+          const Named expected = named(trained_by_aten(by, in, bias_of_x));
+          const Named solo = named(trained_by(by, in, {}, bias_of_x));
+          const Named one_of_ranks = named(trained_by(
+              by, in, [](const at::Tensor&) {}, bias_of_x));
+          for (std::size_t i = 0; i < expected.size(); ++i) {
+            EXPECT_EQ(solo[i].second.scalar_type(), expected[i].second.scalar_type()) << expected[i].first;
+            EXPECT_TRUE(at::equal(solo[i].second, expected[i].second)) << expected[i].first;
+            EXPECT_TRUE(at::equal(one_of_ranks[i].second, expected[i].second)) << expected[i].first;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(NormChannels, NanStaysNan) {
+  Operands in = rounded_operands({1, 4, 4}, 8, at::kFloat);
+  in.x[0][3][2][2] = std::numeric_limits<double>::quiet_NaN();
+  for (const Norm& by : {kCpu, kAsOnCuda}) {
+    const Trained found = trained_by(by, in, {}, {});
+    EXPECT_TRUE(std::isnan(found.statistics.scale[3].item<double>()));
+    EXPECT_TRUE(std::isnan(found.running_var[3].item<double>()));
+    EXPECT_EQ(at::isnan(found.statistics.scale).sum().item<std::int64_t>(), 1);
+  }
+}
+
 TEST(NormPass, GridsAreSmallAndCoverEveryRowOnce) {
   for (const std::int64_t channels : {1, 2, 4, 37, 64, 2048, 100000}) {
     for (const std::int64_t rows :
@@ -218,7 +364,7 @@ TEST(NormPass, GridsAreSmallAndCoverEveryRowOnce) {
 
 TEST(NormPass, RefusesWhatHasNoElements) {
   const at::Tensor scale = at::ones({4}, at::kFloat);
-  EXPECT_THROW(std::ignore = by_elements::sums_of_x(at::empty({1, 4, 2, 2}, at::kMeta)), Error);
+  EXPECT_THROW(std::ignore = by_elements::scale_shift(at::empty({1, 4, 2, 2}, at::kMeta), scale, scale, true), Error);
   EXPECT_THROW(std::ignore = by_elements::scale_shift(at::empty({1, 4, 2, 2}, at::kHalf), scale, scale, true), Error);
 }
 

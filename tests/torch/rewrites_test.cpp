@@ -2,6 +2,9 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
+#include <optional>
+
+#include "core/cuda_forms.hpp"
 #include "model/layers.hpp"
 #include "model/upsampled.hpp"
 #include "model/winograd.hpp"
@@ -16,6 +19,25 @@ double deviation(const at::Tensor& found, const at::Tensor& expected) {
   return (found.to(at::kDouble) - expected.to(at::kDouble)).norm().item<double>() / std::max(norm, 1e-30);
 }
 
+at::Tensor running_statistics(const train::Learner& learner) {
+  std::vector<at::Tensor> all;
+  for (const auto& [name, tensor] : learner.net.parameters().buffers()) {
+    all.push_back(tensor.flatten());
+  }
+  return at::cat(all);
+}
+
+/// Away from the zeros that they begin with.
+void shift_biases(const train::Learner& learner) {
+  const c10::NoGradGuard no_grad;
+  at::manual_seed(3);
+  for (const auto& [name, tensor] : learner.net.parameters().parameters()) {
+    if (name.ends_with(".bias")) {
+      tensor.add_(0.1 * at::randn_like(tensor));
+    }
+  }
+}
+
 // A whole step, every rewrite against the plain form.
 
 class RewrittenStep : public testing::TestWithParam<std::vector<std::string>> {};
@@ -23,35 +45,47 @@ class RewrittenStep : public testing::TestWithParam<std::vector<std::string>> {}
 TEST_P(RewrittenStep, AgreesWithThePlainFormInFloat64) {
   struct Outcome {
     std::vector<at::Tensor> predictions;
-    at::Tensor losses, gradients;
+    at::Tensor losses, gradients, running;  ///< running: the batch norms' statistics after the step
   };
   const data::Batch batch = test::rows(test::random_batch(5, 4, 5, 64, 96), {0, 4}, at::kDouble);
-  const auto outcome = [&](const char* rewrites) {
+  const auto outcome = [&](const char* rewrites, bool as_on_cuda = false) {
+    std::optional<CudaForms> forms;
+    if (as_on_cuda) {
+      forms.emplace();
+    }
     auto assignments = GetParam();
     assignments.push_back(std::string("train.rewrites=") + rewrites);
     const auto config = test::step_config(assignments);
     const auto communicator = dist::make_solo_communicator();
     train::Learner learner(config, 5, at::kCPU);
+    shift_biases(learner);
     train::Step step(config, learner, *communicator);
     const train::StepResult result = step.compute(batch);
     return Outcome{{result.predictions.seg, result.predictions.depth, result.predictions.seg_to_depth,
                     result.predictions.depth_to_seg},
                    result.losses,
-                   learner.net.parameters().flat_gradients().clone()};
+                   learner.net.parameters().flat_gradients().clone(),
+                   running_statistics(learner)};
   };
   const Outcome plain = outcome("false");
-  const Outcome rewritten = outcome("true");
-  for (std::size_t i = 0; i < plain.predictions.size(); ++i) {
-    EXPECT_LT(deviation(rewritten.predictions[i], plain.predictions[i]), 1e-9) << "prediction " << i;
+  for (const bool as_on_cuda : {false, true}) {
+    SCOPED_TRACE(as_on_cuda ? "CUDA's forms" : "the CPU's forms");
+    const Outcome rewritten = outcome("true", as_on_cuda);
+    for (std::size_t i = 0; i < plain.predictions.size(); ++i) {
+      EXPECT_LT(deviation(rewritten.predictions[i], plain.predictions[i]), 1e-9) << "prediction " << i;
+    }
+    EXPECT_LT(deviation(rewritten.losses, plain.losses), 1e-9);
+    EXPECT_LT(deviation(rewritten.gradients, plain.gradients), 1e-9);
+    EXPECT_FALSE(at::equal(rewritten.gradients, plain.gradients)) << "nothing was rewritten";
+    EXPECT_LT(deviation(rewritten.running, plain.running), 1e-9);
   }
-  EXPECT_LT(deviation(rewritten.losses, plain.losses), 1e-9);
-  EXPECT_LT(deviation(rewritten.gradients, plain.gradients), 1e-9);
-  EXPECT_FALSE(at::equal(rewritten.gradients, plain.gradients)) << "nothing was rewritten";
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Forms, RewrittenStep,
     testing::Values(std::vector<std::string>{}, std::vector<std::string>{"model.ttnet_batch_norm=true"},
+                    std::vector<std::string>{"train.activation_checkpointing=true", "model.ttnet_batch_norm=true"},
+                    std::vector<std::string>{"train.pad_channels=true"},
                     std::vector<std::string>{"model.decoder_width=32", "model.ttnet_widths=[16, 24, 40]"}));
 
 // Evaluation with batch norm folded into the convolutions.

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "model/layers.hpp"
+
+/// The form of a convolution on CUDA: cuDNN's product in between as few launches as there can be. Not run on a GPU yet;
+/// the CPU's tests run it by element functions (CudaForms).
+namespace xtasc::model {
+
+/// convolve() of x. Forward is the product, and one pass for bias and ReLU where both are there; the weights are those
+/// of Mode::flat_weights, made once a step. Backward adds the gradients of weight and bias where they lie when
+/// Mode::gradients_in_place says so. \param x_nchw  (N, in, H, W), channels-last
+[[nodiscard]] at::Tensor convolve_fused(const at::Tensor& x_nchw, const Convolution& convolution, const Mode& mode,
+                                        Activation activation);
+
+/// The parameter as convolutions of this step read it: its part of mode.flat_weights, or cast by itself where there are
+/// none.
+[[nodiscard]] at::Tensor in_compute_type(const at::Tensor& parameter, const Mode& mode);
+
+}  // namespace xtasc::model
