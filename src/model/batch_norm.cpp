@@ -11,7 +11,6 @@
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "model/batch_norm_training.hpp"
-#include "model/gradients.hpp"
 
 namespace xtasc::model {
 
@@ -23,11 +22,10 @@ class BatchNormBackward final : public torch::autograd::Node {
   NormStatistics statistics;
   SumOverRanks sum_over_ranks;
   bool relu = false;
-  BatchNorm in_place;   ///< the parameters whose gradients are added where they lie, if they are
-  at::Tensor left_out;  ///< a bias whose gradient is zero
+  BatchNorm in_place;  ///< the parameters whose gradients are added where they lie, if they are
 
-  /// Gradients of x, weight and bias. The last two are this rank's share, as for every other parameter; that of x needs
-  /// the sums of all ranks.
+  /// Gradients of x, weight, bias and the bias left out in front, whose is zero. Those of weight and bias are this
+  /// rank's share, as for every other parameter; that of x needs the sums of all ranks.
   torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
     const at::Tensor weight_c = weight.unpack().detach();
     const NormOperands in = {gradients[0].contiguous(at::MemoryFormat::ChannelsLast), x.unpack(), statistics.scale,
@@ -35,15 +33,12 @@ class BatchNormBackward final : public torch::autograd::Node {
     if (in_place.weight.defined()) {
       const NormGradients there = {in_place.weight.grad(), in_place.bias.grad()};
       const NormGradientFactors factors = gradient_factors(in, statistics, weight_c, there, relu, sum_over_ranks);
-      for (const at::Tensor& parameter : {in_place.weight, in_place.bias, left_out}) {
-        gradient_is_there(parameter);
-      }
-      return {gradient_of_x(in, relu, factors), at::Tensor(), at::Tensor()};
+      return {gradient_of_x(in, relu, factors), at::Tensor(), at::Tensor(), at::Tensor()};
     }
     const at::Tensor own = at::zeros({2, weight_c.numel()}, weight_c.options());
     const NormGradientFactors factors =
         gradient_factors(in, statistics, weight_c, {own[0], own[1]}, relu, sum_over_ranks);
-    return {gradient_of_x(in, relu, factors), own[0], own[1]};
+    return {gradient_of_x(in, relu, factors), own[0], own[1], at::Tensor()};
   }
 
   void release_variables() override {
@@ -57,7 +52,7 @@ at::Tensor train(const at::Tensor& x, const BatchNorm& norm, const Mode& mode, b
   const bool needs_gradient =
       c10::GradMode::is_enabled() && (x.requires_grad() || norm.weight.requires_grad() || norm.bias.requires_grad());
   if (needs_gradient) {
-    node->set_next_edges(torch::autograd::collect_next_edges(x, norm.weight, norm.bias));
+    node->set_next_edges(torch::autograd::collect_next_edges(x, norm.weight, norm.bias, left_out));
   }
   at::Tensor y;
   {
@@ -81,7 +76,6 @@ at::Tensor train(const at::Tensor& x, const BatchNorm& norm, const Mode& mode, b
     node->weight = torch::autograd::SavedVariable(norm.weight, /*is_output=*/false);
     node->sum_over_ranks = mode.sum_over_ranks;
     node->relu = relu;
-    node->left_out = left_out;
     if (mode.gradients_in_place) {
       node->in_place = norm;
     }

@@ -2,9 +2,23 @@
 
 #include <ATen/ATen.h>
 
+#include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 
 namespace xtasc::model {
+
+namespace {
+
+/// Of the classes, (N, K, H, W). CUDA's softmax over an inner dimension wants other layouts than channels-last, and
+/// copies twice in each direction; over the last one it reads the tensor as it lies.
+at::Tensor log_probabilities(const at::Tensor& seg_nkhw) {
+  if (takes_cuda_form(seg_nkhw)) {
+    return at::log_softmax(seg_nkhw.permute({0, 2, 3, 1}), 3).permute({0, 3, 1, 2});
+  }
+  return at::log_softmax(seg_nkhw, 1);
+}
+
+}  // namespace
 
 Net::Net(const config::ModelSection& options, std::int64_t num_classes, std::uint64_t seed, at::Device device,
          at::ScalarType dtype)
@@ -45,7 +59,7 @@ Predictions Net::decode_direct(const Features& features, const Mode& mode) const
 
 void Net::transfer(Predictions& predictions, const Mode& mode) const {
   if (seg_to_depth_) {
-    predictions.seg_to_depth = seg_to_depth_->forward(at::log_softmax(predictions.seg, 1), mode);
+    predictions.seg_to_depth = seg_to_depth_->forward(log_probabilities(predictions.seg), mode);
     predictions.depth_to_seg = depth_to_seg_->forward(predictions.depth, mode);
   }
 }
