@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
+#include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "model/batch_norm_kernels.hpp"
 
@@ -56,6 +57,7 @@ class BatchNormBackward final : public torch::autograd::Node {
   /// Gradients of x, weight and bias. The last two are this rank's share, as for every other parameter; that of x needs
   /// the sums of all ranks, since every image moved the mean and the variance.
   torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
+    const CauseMark mark("batch norm");
     const at::Tensor x_nchw = x.unpack();
     const at::Tensor grad_y = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
     const ChannelSums local = sums_of_gradient(grad_y, x_nchw, affine.scale, affine.shift, relu);
@@ -160,6 +162,7 @@ at::Tensor batch_norm(const at::Tensor& x_nchw, const BatchNorm& norm, const Mod
     check(!mode.training, "batch norm: a norm that was folded into its convolution cannot be trained");
     return x_nchw;
   }
+  const CauseMark mark("batch norm");
   const at::Tensor x = x_nchw.contiguous(at::MemoryFormat::ChannelsLast);
   const bool relu = activation == Activation::relu;
   if (mode.training) {

@@ -6,7 +6,9 @@
 #endif
 
 #include <cstdint>
+#include <initializer_list>
 
+#include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "model/batch_norm_element.hpp"
 #ifdef XTASC_WITH_CUDA
@@ -144,6 +146,14 @@ const T* pointer(const at::Tensor& tensor) {
   return tensor.defined() ? static_cast<const T*>(tensor.const_data_ptr()) : nullptr;
 }
 
+std::int64_t bytes_of(std::initializer_list<at::Tensor> tensors) {
+  std::size_t bytes = 0;
+  for (const at::Tensor& tensor : tensors) {
+    bytes += tensor.defined() ? tensor.nbytes() : 0;
+  }
+  return static_cast<std::int64_t>(bytes);
+}
+
 /// What is not read may be undefined.
 struct Inputs {
   at::Tensor grad_y, x, scale, shift;
@@ -165,6 +175,8 @@ ChannelSums sums(const Inputs& in, SumOf of) {
   const at::Tensor total = at::empty({2, grid.channels}, options);
   auto* by_slice = partial.mutable_data_ptr<double>();
   auto* in_all = total.mutable_data_ptr<double>();
+  { const KernelMark slices("batch norm: sums of slices"); }
+  const KernelMark mark("batch norm: sums", bytes_of({in.x, in.grad_y}));
   with_type(in.x, [&]<typename T>(T* /*type*/) {
 #ifdef XTASC_WITH_CUDA
     if (in.x.is_cuda()) {
@@ -193,6 +205,7 @@ at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::T
   const Inputs in = {{}, laid_out(x), scale.contiguous(), shift.contiguous()};
   const NormGrid grid = grid_of(in.x);
   const at::Tensor y = at::empty_like(in.x);
+  const KernelMark mark("batch norm: scale and shift", bytes_of({in.x, y}));
   with_type(in.x, [&]<typename T>(T* /*type*/) {
     auto* out = static_cast<T*>(y.mutable_data_ptr());
 #ifdef XTASC_WITH_CUDA
@@ -216,6 +229,7 @@ at::Tensor gradient_of_x(const at::Tensor& grad_y, const at::Tensor& x, const at
   const NormGrid grid = grid_of(in.x);
   const at::Tensor grad_x = at::empty_like(in.x);
   const at::Tensor abc[] = {a.contiguous(), b.contiguous(), c.contiguous()};
+  const KernelMark mark("batch norm: gradient", bytes_of({in.grad_y, in.x, grad_x}));
   with_type(in.x, [&]<typename T>(T* /*type*/) {
     auto* out = static_cast<T*>(grad_x.mutable_data_ptr());
     const NormFactors<T> factors = {pointer<Real<T>>(abc[0]), pointer<Real<T>>(abc[1]), pointer<Real<T>>(abc[2])};

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 
+#include "core/cuda_forms.hpp"
 #include "core/multiversion.hpp"
 #include "model/batch_norm_by_elements.hpp"
 #include "model/batch_norm_element.hpp"
@@ -200,7 +201,7 @@ at::Tensor gate(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor&
 }  // namespace
 
 ChannelSums sums_of_x(const at::Tensor& x) {
-  if (x.is_cuda()) {
+  if (takes_cuda_form(x)) {
     return by_elements::sums_of_x(x);
   }
   if (!x.is_cpu()) {
@@ -219,7 +220,7 @@ ChannelSums sums_of_x(const at::Tensor& x) {
 }
 
 at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift, bool relu) {
-  if (x.is_cuda()) {
+  if (takes_cuda_form(x)) {
     return by_elements::scale_shift(x, scale, shift, relu);
   }
   if (!x.is_cpu()) {
@@ -241,7 +242,7 @@ at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::T
 
 ChannelSums sums_of_gradient(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale,
                              const at::Tensor& shift, bool relu) {
-  if (x.is_cuda()) {
+  if (takes_cuda_form(x)) {
     return by_elements::sums_of_gradient(grad_y, x, scale, shift, relu);
   }
   if (!x.is_cpu()) {
@@ -264,7 +265,7 @@ ChannelSums sums_of_gradient(const at::Tensor& grad_y, const at::Tensor& x, cons
 at::Tensor gradient_of_x(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& scale,
                          const at::Tensor& shift, bool relu, const at::Tensor& a, const at::Tensor& b,
                          const at::Tensor& c) {
-  if (x.is_cuda()) {
+  if (takes_cuda_form(x)) {
     return by_elements::gradient_of_x(grad_y, x, scale, shift, relu, a, b, c);
   }
   if (!x.is_cpu()) {

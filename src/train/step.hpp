@@ -83,6 +83,7 @@ class Step {
     }
   }
   [[nodiscard]] model::Predictions predict(const at::Tensor& image_n3hw);
+  [[nodiscard]] weighting::StepWeights weigh(const at::Tensor& global_losses_2, const weighting::Moment& moment);
 
   const config::RunConfig& config_;
   Learner& learner_;
