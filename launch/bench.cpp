@@ -10,6 +10,7 @@
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "launch/bench_fields.hpp"
+#include "launch/bench_launches.hpp"
 #include "launch/ranks.hpp"
 #include "pack/schema.hpp"
 #include "train/agreement.hpp"
@@ -92,6 +93,8 @@ int main(int argc, char** argv) {
                          "Take turns with plain PyTorch, and print the ratios; one rank on the CPU only");
   step_command->add_flag("--peer-compiled", step.peer_compiled,
                          "Also its best form under torch.compile, which takes minutes to compile; means --peer");
+  step_command->add_flag("--launches", step.launches,
+                         "Count the kernels of a step in CUDA's forms instead of timing it; on the CPU, one rank");
   CLI::App* weighting_command =
       app.add_subcommand("weighting", "A training step by weighting method, against equal weights. Also under mpirun");
   add_step_options(weighting_command);
@@ -195,7 +198,8 @@ int main(int argc, char** argv) {
               scaling.sizes.push_back(pack::parse_size("--sizes", size));
             }
             name = step_command->parsed() ? "step" : (weighting_command->parsed() ? "weighting" : "scaling");
-            result = step_command->parsed()        ? launch::bench_step(step, *session, config)
+            result = step.launches                 ? launch::bench_launches(step, *session, config)
+                     : step_command->parsed()      ? launch::bench_step(step, *session, config)
                      : weighting_command->parsed() ? launch::bench_weighting(step, *session, config)
                                                    : launch::bench_scaling(scaling, *session, config);
           }

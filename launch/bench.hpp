@@ -88,6 +88,7 @@ struct StepBench {
   int rounds = 5;
   bool peer = false;
   bool peer_compiled = false;  ///< and its best form under torch.compile
+  bool launches = false;       ///< count what a step asks of a CUDA device instead of timing it
 };
 /// Training steps of a config on samples of noise, and where their time goes. Collective. With `peer`, in turns with
 /// plain PyTorch in the same run, from the same weights and samples, as the 2021 code does it and in its best form; one

@@ -86,6 +86,12 @@ double Contestant::take_step() {
   return slowest(session_, seconds);
 }
 
+void Contestant::take_plain_step(const train::PhaseObserver& observer) {
+  step_.observe(observer);
+  plain_step();
+  step_.observe({});
+}
+
 std::array<double, train::kPhaseNames.size()> Contestant::take_step_by_phases() {
   using Clock = std::chrono::steady_clock;
   std::array<double, train::kPhaseNames.size()> seconds{};
@@ -99,10 +105,8 @@ std::array<double, train::kPhaseNames.size()> Contestant::take_step_by_phases() 
     phase = next;
     begin = now;
   };
-  step_.observe(enter);
-  plain_step();
+  take_plain_step(enter);
   enter(phase);
-  step_.observe({});
   for (double& one : seconds) {
     one = slowest(session_, one);
   }

@@ -34,6 +34,8 @@ class Contestant {
   void warm_up();
   /// Seconds of one step, of the slowest rank of the session. Collective.
   double take_step();
+  /// A plain step of this rank alone; `observer` is told its phases.
+  void take_plain_step(const train::PhaseObserver& observer);
   /// Seconds of a plain step's phases, of the slowest rank each; the device is waited for after each. Collective.
   std::array<double, train::kPhaseNames.size()> take_step_by_phases();
 

@@ -30,6 +30,13 @@ inline constexpr const char* kJsonFields =
     peak_bytes, memory_ratio  most resident memory of that form's process; divided by ours
     first_losses_deviation    largest relative difference of the four losses of the first step
     idle_cpu_seconds          processor time that it took while it was another's turn, at most
+ step --launches (computed, not measured: see docs/gpu.md)
+  work                        plain_flop, executed_flop: of a step's convolutions, without and with CUDA's rewrites
+  launches, launches_of_two_ranks
+    total, by_cause, kernels[]
+                              launches; bytes read and written, each tensor once; flop of convolutions
+    convolutions[]            the same by direction and shape
+    messages                  sums over the ranks: small (below 64 KiB), large, bytes
  weighting
   methods.NAME                step, and ratio_to_equal: its median over that of equal weights
  scaling

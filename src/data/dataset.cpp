@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "core/huge_pages.hpp"
 #include "data/augment.hpp"
@@ -139,6 +140,7 @@ Batch Dataset::gather(const std::vector<SampleView>& views) const {
   const BatchMemory memory = {.image = out.image_n3hw.mutable_data_ptr<float>(),
                               .label = out.label_nhw.mutable_data_ptr<std::int64_t>(),
                               .depth = out.depth_n1hw.mutable_data_ptr<float>()};
+  const KernelMark mark("augmentation: augment");
   if (image_.is_cpu()) {
     augment_on_cpu(store_, views, memory);
     return out;

@@ -10,6 +10,7 @@
 #include <array>
 #include <optional>
 
+#include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "loss/fused_element.hpp"
 #ifdef XTASC_WITH_CUDA
@@ -65,8 +66,18 @@ void* current_stream() {
 }
 #endif
 
+/// Of what is there: the predictions and both targets.
+template <typename T>
+std::int64_t bytes_of(const FusedInputs<T>& in) {
+  const auto a_pixel = [](const T* maps, std::int64_t channels) { return maps == nullptr ? 0 : channels * sizeof(T); };
+  const std::size_t bytes = a_pixel(in.seg, in.num_classes) + a_pixel(in.depth_to_seg, in.num_classes) +
+                            a_pixel(in.depth, 1) + a_pixel(in.seg_to_depth, 1) + sizeof(T) + sizeof(*in.label);
+  return in.num_rows * in.width * static_cast<std::int64_t>(bytes);
+}
+
 template <typename T>
 void sum_rows(const FusedInputs<T>& in, const at::Tensor& row_sums) {
+  const KernelMark mark("loss: rows", bytes_of(in));
   auto* sums = row_sums.mutable_data_ptr<double>();
 #ifdef XTASC_WITH_CUDA
   if (row_sums.is_cuda()) {
@@ -86,6 +97,7 @@ void sum_rows(const FusedInputs<T>& in, const at::Tensor& row_sums) {
 template <typename T>
 void write_gradients(const FusedInputs<T>& in, const at::Tensor& factors_n4, std::int64_t height,
                      const FusedGradients<T>& out) {
+  const KernelMark mark("loss: gradients", 2 * bytes_of(in));
   const auto* factors = factors_n4.const_data_ptr<T>();
 #ifdef XTASC_WITH_CUDA
   if (factors_n4.is_cuda()) {

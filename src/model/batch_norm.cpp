@@ -27,6 +27,7 @@ class BatchNormBackward final : public torch::autograd::Node {
   /// Gradients of x, weight, bias and the bias left out in front, whose is zero. Those of weight and bias are this
   /// rank's share, as for every other parameter; that of x needs the sums of all ranks.
   torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
+    const CauseMark mark("batch norm");
     const at::Tensor weight_c = weight.unpack().detach();
     const NormOperands in = {gradients[0].contiguous(at::MemoryFormat::ChannelsLast), x.unpack(), statistics.scale,
                              statistics.shift};
@@ -127,6 +128,7 @@ at::Tensor batch_norm(const at::Tensor& x_nchw, const BatchNorm& norm, const Mod
     check(!mode.training, "batch norm: a norm that was folded into its convolution cannot be trained");
     return x_nchw;
   }
+  const CauseMark mark("batch norm");
   const at::Tensor x = x_nchw.contiguous(at::MemoryFormat::ChannelsLast);
   const bool relu = activation == Activation::relu;
   if (mode.training) {

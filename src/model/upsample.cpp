@@ -6,6 +6,7 @@
 #include <c10/cuda/CUDAStream.h>
 #endif
 
+#include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "model/upsample_element.hpp"
 #ifdef XTASC_WITH_CUDA
@@ -35,6 +36,8 @@ void run_on_cpu(const T* in, T* out, const UpsampleShape& s, Direction direction
 
 template <typename T>
 void run(const at::Tensor& in, const at::Tensor& out, const UpsampleShape& shape, Direction direction) {
+  const KernelMark mark(direction == Direction::forward ? "upsample: forward" : "upsample: gradient",
+                        static_cast<std::int64_t>(in.nbytes() + out.nbytes()));
   const auto* from = static_cast<const T*>(in.const_data_ptr());
   auto* to = static_cast<T*>(out.mutable_data_ptr());
 #ifdef XTASC_WITH_CUDA
@@ -91,7 +94,7 @@ struct UpsampleByElements : torch::autograd::Function<UpsampleByElements> {
 }  // namespace
 
 at::Tensor upsample_twice(const at::Tensor& x_nchw) {
-  if (x_nchw.is_cuda()) {
+  if (takes_cuda_form(x_nchw)) {
     return upsample_by_elements(x_nchw);
   }
   return at::upsample_bilinear2d(x_nchw, {2 * x_nchw.size(2), 2 * x_nchw.size(3)}, /*align_corners=*/true);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "core/multiversion.hpp"
 #include "optim/finite_element.hpp"
@@ -50,6 +51,7 @@ void add_on_cpu(const T* values, std::int64_t count, std::int64_t* state) {
 
 template <typename T>
 void add_to(const at::Tensor& values, const at::Tensor& state) {
+  const KernelMark mark("checks: finite", static_cast<std::int64_t>(values.nbytes()));
   const T* data = values.const_data_ptr<T>();
   auto* memory = state.mutable_data_ptr<std::int64_t>();
   if (values.is_cpu()) {
@@ -88,6 +90,7 @@ void FiniteCheck::end_step() const {
   if (state_.is_meta()) {
     return;
   }
+  const KernelMark mark("checks: end of step");
   auto* memory = state_.mutable_data_ptr<std::int64_t>();
   if (state_.is_cpu()) {
     end_finite_step(memory);

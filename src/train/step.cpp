@@ -90,6 +90,7 @@ at::Tensor Step::share_of_objective(const loss::TaskLosses& losses, const at::Te
                                         config_.loss.lambda_2};
   constexpr std::array<weighting::Task, 4> kTaskOf = {weighting::kSegmentation, weighting::kDepth,
                                                       weighting::kSegmentation, weighting::kDepth};
+  const CauseMark mark("weighting");
   at::Tensor objective;
   const Losses plain = in_order(losses);
   for (std::size_t i = 0; i < plain.size(); ++i) {
@@ -100,6 +101,11 @@ at::Tensor Step::share_of_objective(const loss::TaskLosses& losses, const at::Te
     }
   }
   return objective;
+}
+
+weighting::StepWeights Step::weigh(const at::Tensor& global_losses_2, const weighting::Moment& moment) {
+  const CauseMark mark("weighting");
+  return learner_.weighting->weigh(global_losses_2, moment);
 }
 
 model::Predictions Step::predict(const at::Tensor& image_n3hw) {
@@ -127,7 +133,7 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   communicator_.sum(summed);
   const at::Tensor means = mean_losses(summed);
   const at::Tensor global_losses = objectives(means, config_.loss).to(storage);
-  const weighting::StepWeights weights = learner_.weighting->weigh(global_losses, moment);
+  const weighting::StepWeights weights = weigh(global_losses, moment);
 
   const at::Tensor counts = summed.narrow(0, 4, 4).clamp_min(1.0).to(storage);
   at::Tensor task_weights = weights.weights;

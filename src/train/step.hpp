@@ -85,6 +85,7 @@ class Step {
   [[nodiscard]] model::Predictions predict(const at::Tensor& image_n3hw);
   /// All weights as CUDA's convolutions read them; undefined where that is how they are.
   [[nodiscard]] at::Tensor flat_weights() const;
+  [[nodiscard]] weighting::StepWeights weigh(const at::Tensor& global_losses_2, const weighting::Moment& moment);
 
   const config::RunConfig& config_;
   Learner& learner_;
