@@ -2,12 +2,13 @@
 set(XTASC_WITH_CUDA OFF)
 if(XTASC_CUDA)
   include(CheckLanguage)
-  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    # Named, not "native": nothing is detected on a machine without a GPU. Ampere, Hopper, Blackwell.
-    set(CMAKE_CUDA_ARCHITECTURES 80 90 100)
-  endif()
+  include(XtascToolkit)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      # Named, not "native": nothing is detected on a machine without a GPU. Ampere, Hopper, Blackwell (nvcc 12.8 on).
+      xtasc_known_architectures(CMAKE_CUDA_ARCHITECTURES ${CMAKE_CUDA_COMPILER} 80 90 100)
+    endif()
     enable_language(CUDA)
     if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
       # CMake 3.25 does not know yet that nvcc speaks C++20.

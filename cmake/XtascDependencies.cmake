@@ -22,7 +22,10 @@ if(XTASC_WITH_CUDA)
     message(FATAL_ERROR "nvcc was found, but this LibTorch (${LibTorch_ROOT}) has no CUDA: "
                         "use a CUDA build of LibTorch, or configure with -DXTASC_CUDA=OFF")
   endif()
+  xtasc_check_toolkit(${CMAKE_CUDA_COMPILER_VERSION} ${CMAKE_CUDA_COMPILER} ${LibTorch_ROOT})
   find_package(NCCL REQUIRED)
+  # First of all folders where programs look: others that they need (the toolkit's, for one) may hold another NCCL.
+  cmake_path(GET NCCL_LIBRARY PARENT_PATH CMAKE_BUILD_RPATH)
 endif()
 if(XTASC_TESTS)
   find_package(GTest REQUIRED)

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Shared by setup.sh, test.sh and demo.sh, which source it: messages, and how ranks are started on this machine.
+# Shared by the scripts of this folder, which source it: messages, and how ranks are started on this machine.
 
 # shellcheck disable=SC2034  # for those who source this
 XTASC_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -24,20 +24,53 @@ preset_of() {
   printf '%s\n' "$preset"
 }
 
-# mpirun_ranks N COMMAND...: N ranks on this machine, one core and one thread each as far as there are cores.
-mpirun_ranks() {
-  local ranks="$1"
-  shift
-  local flags=(-np "$ranks")
-  if (("$(nproc)" >= ranks)); then
-    flags+=(--bind-to core --map-by core)
+# How many GPUs programs started from here may use: CUDA_VISIBLE_DEVICES up to the first entry that CUDA would not take,
+# else what the driver says, else its device files.
+num_gpus() {
+  local named gpu listing count=0
+  if [[ -n "${CUDA_VISIBLE_DEVICES+is set}" ]]; then
+    IFS=, read -ra named <<<"$CUDA_VISIBLE_DEVICES"
+    for gpu in "${named[@]}"; do
+      [[ -n "$gpu" && "$gpu" != -* ]] || break
+      count=$((count + 1))
+    done
+  elif listing="$(nvidia-smi -L 2>/dev/null)"; then
+    count="$(grep -c '^GPU ' <<<"$listing" || true)"
   else
-    flags+=(--bind-to none --oversubscribe)
+    count="$(find /dev -maxdepth 1 -name 'nvidia[0-9]*' 2>/dev/null | wc -l)"
   fi
-  local environment=(OMP_NUM_THREADS=1)
+  printf '%s\n' "$count"
+}
+
+# ranks_here WISH: as many where there are no GPUs; else one for each GPU, as many at most.
+ranks_here() {
+  local gpus
+  gpus="$(num_gpus)"
+  printf '%s\n' $((gpus == 0 || gpus > $1 ? $1 : gpus))
+}
+
+# Sets RANKS_COMMAND to the words that start N ranks on this machine, to be followed by the program's. Without GPUs one
+# core and one thread each, as far as there are cores; with GPUs no rank is bound, since autograd, NCCL and the watchdog
+# have threads beside a rank's main one.
+ranks_command() {
+  local ranks="$1"
+  RANKS_COMMAND=(env OMP_NUM_THREADS=1)
   # Open MPI refuses to run as root, as one is in a container, unless told twice.
   if ((EUID == 0)); then
-    environment+=(OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1)
+    RANKS_COMMAND+=(OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1)
   fi
-  env "${environment[@]}" mpirun "${flags[@]}" "$@"
+  RANKS_COMMAND+=(mpirun -np "$ranks")
+  if (("$(num_gpus)" == 0 && "$(nproc)" >= ranks)); then
+    RANKS_COMMAND+=(--bind-to core --map-by core)
+  else
+    RANKS_COMMAND+=(--bind-to none --oversubscribe)
+  fi
+}
+
+# mpirun_ranks N COMMAND...: N ranks of a command.
+mpirun_ranks() {
+  local RANKS_COMMAND
+  ranks_command "$1"
+  shift
+  "${RANKS_COMMAND[@]}" "$@"
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The main job in small: set-up, generated scenes, four systems trained on two ranks, a picture and a table.
+# The main job in small: set-up, generated scenes, four systems trained on two ranks (one where there is one GPU), a
+# picture and a table.
 # Run again after an interruption, it goes on where it stopped. Options of launch/setup.sh are accepted.
 set -euo pipefail
 # shellcheck source=launch/common.sh
@@ -9,7 +10,6 @@ readonly PACK=data/scenes.h5
 readonly CONFIG=configs/scenes.toml
 readonly RUNS=results/runs/demo
 readonly SYSTEMS=(base_st_seg base_st_depth base_mt xtasc)
-readonly RANKS=2
 
 case "${1:-}" in
   -h | --help)
@@ -22,6 +22,7 @@ esac
 "$XTASC_ROOT/launch/setup.sh" "$@"
 cd "$XTASC_ROOT"
 bin="build/$(preset_of "$@")/bin"
+ranks="$(ranks_here 2)"
 
 if [[ ! -e "$PACK" ]]; then
   say "packing generated scenes into $PACK"
@@ -31,8 +32,8 @@ if [[ ! -e "$PACK" ]]; then
 fi
 
 for system in "${SYSTEMS[@]}"; do
-  say "training $system on $RANKS ranks"
-  mpirun_ranks "$RANKS" "$bin/xtasc-train" --config "$CONFIG" \
+  say "training $system on $ranks rank$( ((ranks == 1)) || echo s)"
+  mpirun_ranks "$ranks" "$bin/xtasc-train" --config "$CONFIG" \
     --set run.output="$RUNS/$system" --set model.system="$system" \
     || die "training $system stopped: the line above says why; launch/demo.sh again goes on from its last checkpoint."
 done

@@ -11,7 +11,12 @@ void add_local_options(CLI::App& app, sweep::LocalOptions& options) {
   app.add_option("--jobs", options.jobs, "Runs at a time; the cores and GPUs are divided among them")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app.add_option("--ranks", options.ranks, "Ranks a run; default: as the sweep file says")->check(CLI::Range(1, 1024));
+  app.add_option_function<std::string>(
+         "--ranks",
+         [&options](const std::string& text) { options.ranks = text == "auto" ? sweep::kAutoRanks : std::stoll(text); },
+         "Ranks a run, or auto; default: as the sweep file says")
+      ->check(CLI::Range(1, 1024) | CLI::IsMember({"auto"}))
+      ->type_name("N|auto");
   add_only(app, options.only);
   app.add_option("--max-failures", options.max_failures, "Start no further run after N have failed")
       ->check(CLI::Range(1, 1000000))

@@ -1,6 +1,10 @@
 """Looks with cuobjdump for the machine code of every CUDA kernel in xtasc-train, for every architecture.
 
-    python tests/gpu_code.py --program build/release/bin/xtasc-train [--cuda]
+    python tests/gpu_code.py --program build/release/bin/xtasc-train [--cuda] [--architectures 80 90 100]
+    python tests/gpu_code.py --self-test
+
+The architectures are CMake's CMAKE_CUDA_ARCHITECTURES: 90-virtual has no machine code, and what `native` and `all` mean
+is not known here, so that each architecture of the program must then have every kernel.
 
 Skipped (exit code 77) without CUDA, and where there is no cuobjdump (CUDA's toolkit and the torch wheel's Triton have
 one).
@@ -16,7 +20,6 @@ import sys
 import sysconfig
 from pathlib import Path
 
-ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 KERNELS = {"augment_kernel": 1, "upsample_kernel": 3, "upsample_gradient_kernel": 3, "fused_losses_kernel": 2,
            "fused_gradients_kernel": 2,
            # Three types, packs of four channels or single ones; three things to sum, and with ReLU or without.
@@ -43,11 +46,43 @@ def kernels_by_architecture(listing: str) -> dict[str, list[str]]:
     return found
 
 
+def machine_architectures(configured: list[str], found: dict[str, list[str]]) -> list[str]:
+    """The architectures that must have machine code; `configured` is as CMake has them."""
+    named = [f"sm_{name.removesuffix('-real')}" for name in configured if re.fullmatch(r"\d+[a-z]?(-real)?", name)]
+    is_by_name = all(name[0].isdigit() for name in configured)
+    return named if is_by_name else sorted(found)
+
+
+def faults_of(program: str, found: dict[str, list[str]], architectures: list[str]) -> list[str]:
+    return [f"{program}: {kernel} has {found.get(architecture, []).count(kernel)} versions for {architecture}, "
+            f"{count} are expected"
+            for architecture in architectures for kernel, count in KERNELS.items()
+            if found.get(architecture, []).count(kernel) != count]
+
+
+def self_test() -> int:
+    whole = [kernel for kernel, count in KERNELS.items() for _ in range(count)]
+    for configured, found, expected in [
+            (["80", "90", "100"], ["sm_80", "sm_90", "sm_100"], True), (["90"], ["sm_90"], True),
+            (["80", "90"], ["sm_90"], False), (["90-real", "100-virtual"], ["sm_90"], True),
+            (["90a"], ["sm_90a"], True), (["native"], ["sm_86"], True)]:
+        listing = {architecture: whole for architecture in found}
+        is_good = not faults_of("made up", listing, machine_architectures(configured, listing))
+        assert is_good == expected, (configured, found)
+    assert faults_of("made up", {"sm_86": whole[1:]}, machine_architectures(["native"], {"sm_86": []}))
+    print("self-test passed")
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", type=Path, required=True)
+    parser.add_argument("--program", type=Path)
     parser.add_argument("--cuda", action="store_true", help="the build has CUDA")
+    parser.add_argument("--architectures", nargs="*", default=["80", "90", "100"], help="as CMake has them")
+    parser.add_argument("--self-test", action="store_true")
     arguments = parser.parse_args()
+    if arguments.self_test:
+        return self_test()
     if not arguments.cuda:
         print("skipped: this build has no CUDA")
         return SKIPPED
@@ -58,11 +93,11 @@ def main() -> int:
     listing = subprocess.run([cuobjdump, "--dump-elf-symbols", str(arguments.program)], capture_output=True, text=True,
                              check=True).stdout
     found = kernels_by_architecture(listing)
-    faults = [f"{arguments.program.name}: {kernel} has {found.get(architecture, []).count(kernel)} versions for "
-              f"{architecture}, {count} are expected"
-              for architecture in ARCHITECTURES for kernel, count in KERNELS.items()
-              if found.get(architecture, []).count(kernel) != count]
-    print("\n".join(faults) if faults else f"machine code for {', '.join(ARCHITECTURES)}: {', '.join(KERNELS)}")
+    architectures = machine_architectures(arguments.architectures, found)
+    faults = faults_of(arguments.program.name, found, architectures)
+    if not found and not all(name.endswith("-virtual") for name in arguments.architectures):
+        faults.append(f"{arguments.program.name}: has no kernel of ours for any architecture")
+    print("\n".join(faults) if faults else f"machine code for {', '.join(architectures)}: {', '.join(KERNELS)}")
     return 1 if faults else 0
 
 

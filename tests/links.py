@@ -1,11 +1,11 @@
 """Looks at what the built programs link.
 
-    python tests/links.py --bin build/release/bin [--cuda]
+    python tests/links.py --bin build/release/bin [--cuda --nccl-library FILE]
     python tests/links.py --nccl --bin build/release/bin --double build/release/tests [--cuda]
 
 The programs that pack data, plan sweeps and print tables load no part of LibTorch, CUDA or MPI; the others load exactly
 one libtorch_cpu and at most one libnccl, libcudart, libgomp, libmpi and HDF5; with --cuda exactly one libtorch_cuda,
-libnccl and libcudart. No program lacks a library.
+libnccl and libcudart, and libnccl is the one that CMake chose, which is the wheel's. No program lacks a library.
 
 With --nccl: xtasc-train needs libnccl, libcudart and libtorch_cuda by name and takes NCCL's and CUDA's functions from
 them; no program has a function of theirs of its own, nor a trace of the tests' double of them. Proves itself on the
@@ -36,7 +36,7 @@ def libraries(program: Path) -> dict[str, str]:
     return {m[1]: m[2] for m in re.finditer(r"^\s*(\S+) => (not found|\S+)", output, re.MULTILINE)}
 
 
-def check_program(program: Path, cuda: bool) -> list[str]:
+def check_program(program: Path, cuda: bool, nccl: Path | None) -> list[str]:
     found = libraries(program)
     faults = [f"{program.name}: {name} is not found" for name, path in found.items() if path == "not found"]
     if program.name in WITHOUT_TORCH:
@@ -47,6 +47,9 @@ def check_program(program: Path, cuda: bool) -> list[str]:
             faults.append(f"{program.name}: loads {len(paths)} of {stem}: {', '.join(paths)}")
         if not paths and (stem == "libtorch_cpu" or (cuda and stem in NEEDED_WITH_CUDA)):
             faults.append(f"{program.name}: does not load {stem}")
+    for name, path in found.items():
+        if nccl is not None and name.startswith("libnccl.") and not Path(path).samefile(nccl):
+            faults.append(f"{program.name}: loads {path}, but is to load {nccl}")
     return faults
 
 
@@ -90,6 +93,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, required=True, help="folder with the programs")
     parser.add_argument("--cuda", action="store_true", help="the build has CUDA")
+    parser.add_argument("--nccl-library", type=Path, help="the libnccl that programs must load")
     parser.add_argument("--nccl", action="store_true", help="look at NCCL only")
     parser.add_argument("--double", type=Path, help="folder of test_nccl, which has the double")
     arguments = parser.parse_args()
@@ -103,7 +107,8 @@ def main() -> int:
     if arguments.nccl:
         faults = check_nccl(programs, arguments.double)
     else:
-        faults = [fault for program in programs for fault in check_program(program, arguments.cuda)]
+        faults = [fault for program in programs
+                  for fault in check_program(program, arguments.cuda, arguments.nccl_library)]
     print("\n".join(faults) if faults else f"links: {' '.join(program.name for program in programs)} are in order")
     return 1 if faults else 0
 

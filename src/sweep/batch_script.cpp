@@ -121,6 +121,35 @@ std::string launch_command(const Site& site) {
   return fmt::format("{}", fmt::join(words, " \\\n    "));
 }
 
+/// NVIDIA's MPS for runs that share GPUs: without it the GPU gives each run slices of time, and nothing overlaps. On
+/// several nodes this shell is on the first one only, so there the runs take turns.
+std::string sharing(const Site& site) {
+  if (site.runs_per_gpu == 1 || site.gpus_per_node == 0 || site.nodes > 1) {
+    return {};
+  }
+  return R"(
+# MPS: the runs of this element compute on a GPU at the same time instead of taking turns. Not run on a GPU yet.
+# Folders of its own, since others of this user may work on the node, and short ones: a socket's path has 107 bytes.
+# Without CUDA_VISIBLE_DEVICES: the server would count the GPUs anew, and the runs' numbers would mean others.
+start_mps() {
+  export CUDA_MPS_PIPE_DIRECTORY="/tmp/xtasc-mps-$SLURM_JOB_ID" CUDA_MPS_LOG_DIRECTORY="/tmp/xtasc-mps-$SLURM_JOB_ID"
+  if mkdir -p "$CUDA_MPS_PIPE_DIRECTORY" && env -u CUDA_VISIBLE_DEVICES nvidia-cuda-mps-control -d; then
+    trap stop_mps EXIT
+  else
+    echo "no MPS: nvidia-cuda-mps-control is missing or does not start; runs that share a GPU take turns"
+    rm -rf "$CUDA_MPS_PIPE_DIRECTORY"
+    unset CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY
+  fi
+}
+
+stop_mps() {
+  echo quit | nvidia-cuda-mps-control
+  rm -rf "$CUDA_MPS_PIPE_DIRECTORY"
+}
+start_mps
+)";
+}
+
 std::string trainer_options(const Site& site) {
   if (site.runs_per_gpu == 1) {
     return {};
@@ -156,6 +185,7 @@ std::string batch_script(std::string_view form, const Site& site, const BatchJob
       {"RUNS_PER_ELEMENT", fmt::format("{}", site.runs_per_gpu)},
       {"MAX_FRUITLESS", fmt::format("{}", site.max_fruitless_starts)},
       {"ENVIRONMENT", environment(site)},
+      {"SHARING", sharing(site)},
       {"LAUNCH", launch_command(site)},
       {"TRAINER_OPTIONS", trainer_options(site)},
       {"ON_WARNING", site.launcher == Launcher::mpirun ? "kill -USR2 \"${pids[@]}\"" : ":"}};

@@ -9,6 +9,8 @@
 #include "results/provenance.hpp"
 #include "results/run_folder.hpp"
 #include "results/run_id.hpp"
+#include "sweep/process.hpp"
+#include "sweep/slots.hpp"
 #include "sweep/work.hpp"
 
 namespace fs = std::filesystem;
@@ -149,7 +151,12 @@ std::optional<DataShape> CostModel::shape_of(const Sweep& sweep, const config::R
 }
 
 RunCost CostModel::cost_of(const Sweep& sweep, const PlannedRun& run) const {
-  RunCost cost{.source = CostSource::unknown, .seconds = 0.0, .ranks = sweep.ranks, .flop = {}, .from = {}};
+  const Slot machine = slot_for(run.config, divide(allowed_cores(), visible_gpus(), 1).front());
+  RunCost cost{.source = CostSource::unknown,
+               .seconds = 0.0,
+               .ranks = ranks_in(machine, sweep.ranks, run.config),
+               .flop = {},
+               .from = {}};
   const std::optional<DataShape> data = shape_of(sweep, run.config);
   if (data) {
     cost.flop = flop_of_run(run.config, *data);
@@ -166,7 +173,7 @@ RunCost CostModel::cost_of(const Sweep& sweep, const PlannedRun& run) const {
     cost.from = measured->id;
   } else if (cost.flop && flops_per_rank_ > 0.0) {
     cost.source = CostSource::modelled;
-    cost.seconds = *cost.flop / (flops_per_rank_ * static_cast<double>(sweep.ranks));
+    cost.seconds = *cost.flop / (flops_per_rank_ * static_cast<double>(cost.ranks));
   }
   return cost;
 }

@@ -60,7 +60,7 @@ class LocalDriver {
       : sweep_(sweep),
         options_(options),
         folder_{sweep.folder},
-        ranks_(options.ranks > 0 ? options.ranks : sweep.ranks) {
+        ranks_{.number = options.ranks.value_or(sweep.ranks.number), .most = sweep.ranks.most} {
     const std::vector<const PlannedRun*> selected = select(sweep, options.only);
     const fs::path trainer = find_trainer(options.trainer);
     prepare_sweep_folder(folder_);
@@ -193,7 +193,9 @@ class LocalDriver {
   }
 
   void start(const PlannedRun& run, FileLock claim, Place& place) {
-    std::vector<std::string> command = launcher(place.slot, ranks_, slots_.size() == 1);
+    const Slot slot = slot_for(run.config, place.slot);
+    const std::int64_t ranks = ranks_in(slot, ranks_, run.config);
+    std::vector<std::string> command = launcher(slot, ranks, slots_.size() == 1);
     const bool is_bound_by_launcher = std::ranges::find(command, "core") != command.end();
     command.insert(command.end(), {trainer_.string(), "--config", folder_.config(run.id).string()});
     std::error_code error;
@@ -205,9 +207,9 @@ class LocalDriver {
     log.close();
     write_end(folder_, run.id, {.code = static_cast<int>(ExitCode::interrupted), .by = this_process()});
     Process process({.command = command,
-                     .environment = environment(place.slot, ranks_),
+                     .environment = environment(slot, ranks),
                      .log = folder_.log(run.id),
-                     .cores = is_bound_by_launcher ? std::vector<int>{} : place.slot.cores,
+                     .cores = is_bound_by_launcher ? std::vector<int>{} : slot.cores,
                      .inherited = claim.descriptor(),
                      .signal_when_orphaned = SIGUSR2});
     place.is_taken = true;
@@ -326,7 +328,7 @@ class LocalDriver {
   const Sweep& sweep_;
   const LocalOptions& options_;
   SweepFolder folder_;
-  std::int64_t ranks_;
+  RanksWish ranks_;
   fs::path trainer_;
   std::vector<Place> slots_;
   std::vector<Waiting> waiting_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,12 +12,12 @@
 namespace xtasc::sweep {
 
 struct LocalOptions {
-  std::int64_t jobs = 1;          ///< runs at a time; cores and GPUs are divided among them
-  std::int64_t ranks = 0;         ///< ranks a run; 0: as the sweep file says
-  std::vector<std::string> only;  ///< patterns (sweep/select.hpp); empty: all runs
-  std::int64_t max_failures = 0;  ///< after so many failures no further run is started; 0: no limit
-  std::string trainer;            ///< xtasc-train; empty: the one beside this program
-  Queue queue;                    ///< runs that a cluster has are left alone
+  std::int64_t jobs = 1;              ///< runs at a time; cores and GPUs are divided among them
+  std::optional<std::int64_t> ranks;  ///< ranks a run, or kAutoRanks; absent: as the sweep file says
+  std::vector<std::string> only;      ///< patterns (sweep/select.hpp); empty: all runs
+  std::int64_t max_failures = 0;      ///< after so many failures no further run is started; 0: no limit
+  std::string trainer;                ///< xtasc-train; empty: the one beside this program
+  Queue queue;                        ///< runs that a cluster has are left alone
 };
 
 /// Runs what is neither done nor failed on this machine, from the frozen program and configs, and waits for all.

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
+#include <string_view>
 
 namespace fs = std::filesystem;
 
@@ -39,25 +40,47 @@ std::vector<Slot> divide(const std::vector<int>& cores, const std::vector<std::s
   return slots;
 }
 
-std::vector<std::string> visible_gpus() {
+std::vector<std::string> visible_gpus(const fs::path& devices) {
   std::vector<std::string> gpus;
   if (const char* given = std::getenv("CUDA_VISIBLE_DEVICES")) {
     std::istringstream stream{std::string(given)};
-    for (std::string gpu; std::getline(stream, gpu, ',');) {
+    for (std::string gpu; std::getline(stream, gpu, ',') && !gpu.empty() && gpu.front() != '-';) {
       gpus.push_back(gpu);
     }
     return gpus;
   }
+  // A container may have nvidia3 alone; CUDA counts what is there from 0.
   std::error_code ignored;
-  for (int i = 0; fs::exists(fmt::format("/dev/nvidia{}", i), ignored); ++i) {
-    gpus.push_back(fmt::format("{}", i));
+  for (const auto& entry : fs::directory_iterator(devices, ignored)) {
+    const std::string name = entry.path().filename().string();
+    constexpr std::string_view kPrefix = "nvidia";
+    if (name.starts_with(kPrefix) && name.size() > kPrefix.size() &&
+        name.find_first_not_of("0123456789", kPrefix.size()) == std::string::npos) {
+      gpus.push_back(fmt::format("{}", gpus.size()));
+    }
   }
   return gpus;
 }
 
+Slot slot_for(const config::RunConfig& config, Slot slot) {
+  if (config.run.device == config::Device::cpu) {
+    slot.gpus.clear();
+  }
+  return slot;
+}
+
+std::int64_t ranks_in(const Slot& slot, const RanksWish& wish, const config::RunConfig& config) {
+  if (wish.number != kAutoRanks) {
+    return wish.number;
+  }
+  const auto places = static_cast<std::int64_t>(slot.gpus.empty() ? slot.cores.size() : slot.gpus.size());
+  const std::int64_t most = wish.most > 0 ? wish.most : places;
+  return std::max<std::int64_t>(1, std::min({places, most, config.train.batch_size}));
+}
+
 std::vector<std::string> launcher(const Slot& slot, std::int64_t ranks, bool is_alone) {
   std::vector<std::string> command = {"mpirun", "--quiet", "-np", fmt::format("{}", ranks)};
-  const bool is_bound = is_alone && static_cast<std::int64_t>(slot.cores.size()) == ranks;
+  const bool is_bound = is_alone && slot.gpus.empty() && static_cast<std::int64_t>(slot.cores.size()) == ranks;
   for (const char* word : is_bound ? std::vector<const char*>{"--bind-to", "core", "--map-by", "core"}
                                    : std::vector<const char*>{"--bind-to", "none", "--oversubscribe"}) {
     command.emplace_back(word);

@@ -47,6 +47,15 @@ struct DataShape {
   std::int64_t classes = 0;
 };
 
+/// ranks = "auto".
+inline constexpr std::int64_t kAutoRanks = 0;
+
+/// How many ranks a run on this machine has. On a cluster the site file says it.
+struct RanksWish {
+  std::int64_t number = 1;  ///< kAutoRanks: as many as the machine has use for (ranks_in, sweep/slots.hpp)
+  std::int64_t most = 0;    ///< max_ranks, with kAutoRanks; 0: no limit
+};
+
 /// A sweep file, expanded: its runs have distinct ids and stand in the file's order, the seeds of a row together.
 struct Sweep {
   std::filesystem::path file;
@@ -58,8 +67,8 @@ struct Sweep {
   std::vector<std::string> axes;                  ///< "section.key" of each grid and zip axis, in the file's order
   std::map<std::string, std::string> axis_names;  ///< of axes: what a table calls them; the last part of the key
   std::string baseline;                           ///< a row; empty: none
-  std::int64_t ranks = 1;                         ///< ranks a run on this machine
-  std::optional<DataShape> data;                  ///< [data_shape]; absent: not told
+  RanksWish ranks;
+  std::optional<DataShape> data;  ///< [data_shape]; absent: not told
   std::vector<PlannedRun> runs;
   std::vector<RunOnOtherPack> on_other_packs = {};
   /// Runs of this sweep that an earlier version began, which knew them by the paths of their files, and did not end.

@@ -20,9 +20,9 @@ namespace xtasc::sweep {
 
 namespace {
 
-const std::vector<std::string> kSweepKeys = {"title",      "base",        "baseline",  "seeds", "ranks",
-                                             "set",        "grid",        "zip",       "point", "exclude",
-                                             "axis_names", "value_names", "data_shape"};
+const std::vector<std::string> kSweepKeys = {"title",     "base",       "baseline",    "seeds",     "ranks",
+                                             "max_ranks", "set",        "grid",        "zip",       "point",
+                                             "exclude",   "axis_names", "value_names", "data_shape"};
 const std::vector<std::string> kDataShapeKeys = {"train", "val", "height", "width", "classes"};
 
 std::string did_you_mean(std::string_view given, const std::vector<std::string>& known) {
@@ -86,6 +86,9 @@ class SweepReader {
     for (const Entry& entry : in_file_order(root)) {
       read_entry(entry, file);
     }
+    if (const toml::node* most = root.get("max_ranks"); most != nullptr && file.ranks.number != kAutoRanks) {
+      fault(at(*most), "max_ranks goes with ranks = \"auto\"");
+    }
     if (root.get("base") == nullptr) {
       faults_.push_back(fmt::format(
           "{}: base is missing: name the config that all runs start from, e.g. base = \"../configs/nyuv2.toml\"",
@@ -109,7 +112,9 @@ class SweepReader {
     } else if (entry.key == "seeds") {
       read_seeds(node, file);
     } else if (entry.key == "ranks") {
-      file.ranks = integer(entry, 1);
+      read_ranks(entry, file);
+    } else if (entry.key == "max_ranks") {
+      file.ranks.most = integer(entry, 1);
     } else if (entry.key == "set") {
       file.set = settings(entry, node.as_table(), {});
     } else if (entry.key == "grid") {
@@ -149,6 +154,17 @@ class SweepReader {
     } else {
       fault(at(entry.key_position),
             fmt::format("unknown key \"{}\"; {}", entry.key, did_you_mean(entry.key, kSweepKeys)));
+    }
+  }
+
+  void read_ranks(const Entry& entry, SweepFile& file) {
+    const auto number = entry.node->value_exact<std::int64_t>();
+    if (number && *number >= 1) {
+      file.ranks.number = *number;
+    } else if (entry.node->value_exact<std::string>() == "auto") {
+      file.ranks.number = kAutoRanks;
+    } else {
+      fault(at(*entry.node), "ranks must be an integer >= 1, or \"auto\"");
     }
   }
 

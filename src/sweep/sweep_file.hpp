@@ -61,7 +61,7 @@ struct SweepFile {
   std::optional<Placed> baseline;
   std::vector<std::int64_t> seeds;
   std::string seeds_where;  ///< empty: the file names none
-  std::int64_t ranks = 1;
+  RanksWish ranks;
   std::vector<Setting> set;  ///< [set]: for all runs
   std::vector<AxisGroup> groups;
   std::vector<Point> points;

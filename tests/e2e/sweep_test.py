@@ -51,10 +51,11 @@ class SweepCase(unittest.TestCase):
             text += f"{header}{name} = {value if value[0] in '[0123456789' else json.dumps(value)}\n"
         (self.folder / "base.toml").write_text(text)
 
-    def write_sweep(self, *, seeds: list[int], rows: list[str], settings: str = "") -> None:
+    def write_sweep(self, *, seeds: list[int], rows: list[str], settings: str = "", head: str = "") -> None:
         points = "".join(f'[[point]]\nname = "{row}"\nmodel.system = "{row}"\n' for row in rows)
         (self.folder / "sweep.toml").write_text(
-            f'base = "base.toml"\nseeds = {seeds}\n[set]\nrun.output = "{self.folder}/runs"\n{settings}\n{points}')
+            f'base = "base.toml"\nseeds = {seeds}\n{head}[set]\nrun.output = "{self.folder}/runs"\n'
+            f"{settings}\n{points}")
 
     def command(self, subcommand: str, *arguments: str) -> list[str]:
         return [str(programs.bin / "xtasc-sweep"), subcommand, str(self.folder / "sweep.toml"), *arguments]
@@ -314,6 +315,19 @@ class ManyRuns(SweepCase):
         for seed in range(4, 9):
             (self.folder / str(seed)).write_text("slow")
         self.assertEqual(run("--jobs", "5"), ["0", "3", "3", "5", "GPU-7e1d"])
+
+    def test_ranks_are_as_many_as_the_gpus_up_to_the_wish(self) -> None:
+        trainer = self.stand_in()
+        for seed, (gpus, ranks) in enumerate((("", 1), ("3", 1), ("0,1", 2), ("0,1,2,3,4,5,6,7", 2)), start=1):
+            self.write_sweep(seeds=[seed], rows=["xtasc"], head='ranks = "auto"\nmax_ranks = 2\n')
+            # Two ranks of the stand-in would meet in its folder: mpirun's words are enough.
+            subprocess.run(["taskset", "-c", str(min(os.sched_getaffinity(0))), *self.command("run", *trainer)],
+                           capture_output=True, timeout=600, cwd=programs.scratch, check=False,
+                           env=self.environment() | {"CUDA_VISIBLE_DEVICES": gpus})
+            log = next(path for path in (self.folder / "runs/sweep").glob("*/log.txt")
+                       if f"trains seed {seed}" in path.read_text()).read_text()
+            self.assertIn(f"mpirun --quiet -np {ranks} --bind-to ", log)
+            self.assertEqual("--bind-to none" in log, gpus != "")
 
     def test_what_a_sweep_beside_has_done_is_done(self) -> None:
         self.write_sweep(seeds=[1, 2], rows=["xtasc"])

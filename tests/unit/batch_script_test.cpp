@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -10,7 +11,9 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
+#include "sweep/command.hpp"
 #include "sweep/site.hpp"
+#include "unit/results_fixture.hpp"
 
 namespace xtasc::sweep {
 
@@ -78,6 +81,50 @@ TEST(BatchScript, RunsThatShareAGpuByMpirun) {
   EXPECT_THAT(text, HasSubstr("exec mpirun -np 1 --map-by ppr:1:node \\\n    --bind-to none \"$@\""));
   EXPECT_THAT(text, HasSubstr("--set run.threads=2 >>"));
   EXPECT_THAT(text, Not(HasSubstr("srun --mpi")));
+}
+
+TEST(BatchScript, RunsThatShareAGpuHaveMps) {
+  const auto script = [](const std::string& job_keys, int runs_per_gpu) {
+    return batch_script(
+        form(),
+        parse_site(fmt::format("[job]\n{}\n[launch]\nruns_per_gpu = {}\n", job_keys, runs_per_gpu), "site.toml"),
+        job());
+  };
+  const std::string shared = script("gpus_per_node = 2", 4);
+  EXPECT_THAT(shared, HasSubstr("set -u\n\n# MPS"));
+  EXPECT_THAT(shared, HasSubstr("\nstart_mps\n\n# After a requeue"));
+  EXPECT_THAT(shared, HasSubstr("env -u CUDA_VISIBLE_DEVICES nvidia-cuda-mps-control -d"));
+  EXPECT_THAT(shared, HasSubstr("echo quit | nvidia-cuda-mps-control"));
+  for (const std::string& text :
+       {script("gpus_per_node = 2", 1), script("gpus_per_node = 0\nranks_per_node = 2", 4), script("nodes = 2", 4)}) {
+    EXPECT_THAT(text, Not(HasSubstr("mps")));
+    EXPECT_THAT(text, HasSubstr("set -u\n\n# After a requeue"));
+  }
+}
+
+/// What the shell makes of it, with a made-up daemon that notes how it is called.
+TEST(BatchScript, MpsIsStartedAndStoppedAndMayBeMissing) {
+  const std::string text =
+      batch_script(form(), parse_site("[job]\ngpus_per_node = 1\n[launch]\nruns_per_gpu = 2\n", "site.toml"), job());
+  const auto begin = text.find("# MPS");
+  const std::string part = text.substr(begin, text.find("# After a requeue") - begin);
+  const results::test::TempFolder folder;
+  const fs::path control = folder.path() / "nvidia-cuda-mps-control";
+  const auto run = [&](const std::string& daemon) {
+    io::write_file_atomically(control, std::string_view("#!/bin/sh\n" + daemon));
+    fs::permissions(control, fs::perms::owner_all);
+    io::write_file_atomically(folder.path() / "script", std::string_view("set -u\n" + part + "echo at work\n"));
+    const CommandResult done =
+        run_command({"env", fmt::format("PATH={}:/usr/bin:/bin", folder.path().string()), "SLURM_JOB_ID=xtasc-test",
+                     "CUDA_VISIBLE_DEVICES=3", "bash", (folder.path() / "script").string()},
+                    std::chrono::seconds(20));
+    EXPECT_EQ(done.exit_code, 0);
+    EXPECT_FALSE(fs::exists("/tmp/xtasc-mps-xtasc-test"));
+    return done.output + done.errors;
+  };
+  EXPECT_EQ(run("[ \"$1\" = -d ] && echo \"start $CUDA_MPS_PIPE_DIRECTORY ${CUDA_VISIBLE_DEVICES-all}\" || cat\n"),
+            "start /tmp/xtasc-mps-xtasc-test all\nat work\nquit\n");
+  EXPECT_THAT(run("exit 1\n"), HasSubstr("no MPS: nvidia-cuda-mps-control is missing or does not start"));
 }
 
 TEST(BatchScript, NodesWithoutGpus) {

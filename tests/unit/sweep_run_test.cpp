@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "core/error.hpp"
@@ -153,12 +155,61 @@ TEST(Slots, CoresAndGpusAreDivided) {
   EXPECT_THAT(divide({0}, {"0", "1"}, 3)[2].gpus, ElementsAre("0"));
 }
 
+/// Ranks of a run with max_ranks = 2 and a batch of 8 on a machine with some GPUs and 16 cores.
+std::int64_t ranks_with(std::size_t num_gpus, std::int64_t jobs, const std::vector<std::string>& assignments) {
+  const std::vector<int> cores(16);
+  const Slot slot = divide(cores, std::vector<std::string>(num_gpus, "GPU"), jobs).front();
+  const config::RunConfig config = config_of(assignments);
+  return ranks_in(slot_for(config, slot), {.number = kAutoRanks, .most = 2}, config);
+}
+
+TEST(Slots, AutomaticRanksAreOneForEachGpuElseForEachCore) {
+  EXPECT_EQ(ranks_with(0, 1, {}), 2);
+  EXPECT_EQ(ranks_with(1, 1, {}), 1);
+  EXPECT_EQ(ranks_with(2, 1, {}), 2);
+  EXPECT_EQ(ranks_with(8, 1, {}), 2);
+  EXPECT_EQ(ranks_with(8, 8, {}), 1) << "eight runs at a time have a GPU each";
+  EXPECT_EQ(ranks_with(1, 3, {}), 1) << "three runs share one";
+  EXPECT_EQ(ranks_with(0, 16, {}), 1);
+  EXPECT_EQ(ranks_with(1, 1, {"run.device=cpu"}), 2) << "a run on the CPU does not care about GPUs";
+  EXPECT_EQ(ranks_with(8, 1, {"train.batch_size=1"}), 1) << "a rank without an image has nothing to do";
+
+  const config::RunConfig config = config_of({});
+  const Slot slot{.cores = {0}, .gpus = {"0", "1", "2", "3", "4", "5", "6", "7"}};
+  EXPECT_EQ(ranks_in(slot, {.number = kAutoRanks}, config), 8);
+  EXPECT_EQ(ranks_in(slot, {.number = 3}, config), 3) << "a number stays a number";
+  EXPECT_EQ(ranks_in({.cores = {}, .gpus = {}}, {.number = kAutoRanks}, config), 1);
+}
+
+TEST(Slots, GpusAreCountedAsCudaDoes) {
+  const results::test::TempFolder devices;
+  for (const char* name : {"nvidia3", "nvidia5", "nvidiactl", "nvidia-uvm", "nvidia"}) {
+    std::ofstream(devices.path() / name) << "";
+  }
+  const char* before = std::getenv("CUDA_VISIBLE_DEVICES");
+  const std::optional<std::string> restored = before == nullptr ? std::nullopt : std::optional<std::string>(before);
+  ::unsetenv("CUDA_VISIBLE_DEVICES");
+  EXPECT_THAT(visible_gpus(devices.path()), ElementsAre("0", "1"));
+  EXPECT_THAT(visible_gpus(devices.path() / "none"), ElementsAre());
+  const auto given = [&](const char* list) {
+    ::setenv("CUDA_VISIBLE_DEVICES", list, 1);
+    return visible_gpus(devices.path());
+  };
+  EXPECT_THAT(given("3,GPU-7e1d"), ElementsAre("3", "GPU-7e1d"));
+  EXPECT_THAT(given(""), ElementsAre());
+  EXPECT_THAT(given("-1"), ElementsAre());
+  EXPECT_THAT(given("1,-1,0"), ElementsAre("1"));
+  restored ? ::setenv("CUDA_VISIBLE_DEVICES", restored->c_str(), 1) : ::unsetenv("CUDA_VISIBLE_DEVICES");
+}
+
 TEST(Slots, RanksAreBoundWhereEachHasACoreOfItsOwn) {
   const auto is_bound = [](const Slot& slot, std::int64_t ranks, bool is_alone) {
     return testing::Matches(testing::Contains("core"))(launcher(slot, ranks, is_alone));
   };
   EXPECT_TRUE(is_bound({.cores = {0, 1}, .gpus = {}}, 2, true));
   EXPECT_FALSE(is_bound({.cores = {0, 1}, .gpus = {}}, 1, true)) << "the second core would idle";
+  EXPECT_FALSE(is_bound({.cores = {0, 1}, .gpus = {"0", "1"}}, 2, true))
+      << "a GPU's rank has threads beside its main one";
   EXPECT_FALSE(is_bound({.cores = {0, 1}, .gpus = {}}, 2, false)) << "two mpiruns would bind to the same cores";
 }
 

@@ -85,7 +85,7 @@ TEST_F(SweepTest, AGridIsAProductInTheFilesOrder) {
   EXPECT_EQ(sweep.name, "trial");
   EXPECT_EQ(sweep.title, "A trial");
   EXPECT_EQ(sweep.folder, "out/trial");
-  EXPECT_EQ(sweep.ranks, 2);
+  EXPECT_EQ(sweep.ranks.number, 2);
   EXPECT_THAT(sweep.axes, ElementsAre("model.system", "loss.lambda_1"));
   EXPECT_THAT(rows(sweep), ElementsAre("system = xtasc, lambda_1 = 0.1", "system = xtasc, lambda_1 = 0.0",
                                        "system = align, lambda_1 = 0.1", "system = align, lambda_1 = 0.0"));
@@ -161,6 +161,21 @@ TEST_F(SweepTest, IdsAreThoseOfTheTrainer) {
       ElementsAre(results::run_id(config::read_run_config(folder_.path() / "base.toml", {"model.system=base_mt"}))));
 }
 
+TEST_F(SweepTest, RanksAreANumberOrLeftToTheMachine) {
+  const auto ranks = [this](const std::string& lines) {
+    return read("base = \"base.toml\"\n" + lines + "[grid]\nloss.lambda_1 = [0.1]\n").ranks;
+  };
+  EXPECT_EQ(ranks("").number, 1);
+  EXPECT_EQ(ranks("ranks = \"auto\"\n").number, kAutoRanks);
+  EXPECT_EQ(ranks("ranks = \"auto\"\n").most, 0);
+  EXPECT_EQ(ranks("max_ranks = 2\nranks = \"auto\"\n").most, 2);
+  EXPECT_EQ(ranks("max_ranks = 2\nranks = \"auto\"\n").number, kAutoRanks);
+  EXPECT_THAT(faults("base = \"base.toml\"\nranks = 2\nmax_ranks = 2\n[grid]\nloss.lambda_1 = [0.1]\n"),
+              ElementsAre("trial.toml:3:13: max_ranks goes with ranks = \"auto\""));
+  EXPECT_THAT(faults("base = \"base.toml\"\nranks = \"all\"\n[grid]\nloss.lambda_1 = [0.1]\n"),
+              ElementsAre("trial.toml:2:9: ranks must be an integer >= 1, or \"auto\""));
+}
+
 TEST_F(SweepTest, EveryFaultIsToldAtOnceWithItsPlace) {
   EXPECT_THAT(
       faults("base = \"base.toml\"\nsedes = [1]\nranks = 0\n[set]\ntrain.epoch = 2\n[grid]\n"
@@ -169,7 +184,7 @@ TEST_F(SweepTest, EveryFaultIsToldAtOnceWithItsPlace) {
              "[[zip]]\nloss.lambda_1 = [0.1]\nloss.lambda_2 = [0.1, 0.2]\n[data_shape]\ntrain = 3\nhight = 2\n"),
       ElementsAre(
           "trial.toml:2:1: unknown key \"sedes\"; did you mean \"seeds\"?",
-          "trial.toml:3:9: ranks must be an integer >= 1",
+          "trial.toml:3:9: ranks must be an integer >= 1, or \"auto\"",
           "trial.toml:5:7: unknown key \"epoch\" in [train]; did you mean \"epochs\"?",
           "trial.toml:7:7: unknown key \"encodr\" in [model]; did you mean \"encoder\"?",
           "trial.toml:8:23: loss.lambda_1 must be a number >= 0 and <= 1, found the number 2",

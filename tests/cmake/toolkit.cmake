@@ -1,0 +1,11 @@
+# Calls the functions of XtascToolkit.cmake: cmake -DXTASC_CMAKE=DIR -DNVCC=FILE -DTORCH=DIR -P toolkit.cmake
+cmake_minimum_required(VERSION 3.25)
+include(${XTASC_CMAKE}/XtascToolkit.cmake)
+xtasc_known_architectures(architectures ${NVCC} 80 90 100)
+message(STATUS "architectures ${architectures}")
+xtasc_torch_cuda(torch_cuda ${TORCH})
+message(STATUS "torch ${torch_cuda}")
+execute_process(COMMAND ${NVCC} --version OUTPUT_VARIABLE text)
+string(REGEX MATCH "release ([0-9.]+)" _ "${text}")
+xtasc_check_toolkit(${CMAKE_MATCH_1} ${NVCC} ${TORCH})
+message(STATUS "accepted")
