@@ -3,6 +3,12 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "model/upsample_element.hpp"
+
 namespace xtasc::model {
 namespace {
 
@@ -12,7 +18,7 @@ at::Tensor random(at::IntArrayRef shape, std::uint64_t seed) {
 
 /// Output and input gradient under the same output gradient.
 std::pair<at::Tensor, at::Tensor> both(const at::Tensor& input, at::Tensor (*upsample)(const at::Tensor&)) {
-  const at::Tensor x = input.clone().requires_grad_(true);
+  const at::Tensor x = input.detach().requires_grad_(true);
   const at::Tensor y = upsample(x);
   y.backward(random(y.sizes(), 5).to(y.scalar_type()));
   return {y.detach(), x.grad()};
@@ -22,25 +28,91 @@ double deviation(const at::Tensor& a, const at::Tensor& b) {
   return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
 }
 
-TEST(Upsample, ElementsAreAtens) {
+/// One pixel, one row or column, odd sizes; channels that fill packs of 16 bytes and that do not.
+std::vector<std::vector<std::int64_t>> shapes() {
+  std::vector<std::vector<std::int64_t>> all;
   for (const auto& [height, width] : {std::pair{1, 1}, {1, 5}, {2, 2}, {3, 7}, {12, 16}, {33, 2}}) {
-    const at::Tensor x = random({2, 3, height, width}, 1);
+    for (const std::int64_t channels : {1, 7, 8, 13, 20, 64}) {
+      all.push_back({2, channels, height, width});
+    }
+  }
+  // More channels than a block has threads, and more packs.
+  all.push_back({1, 301, 2, 3});
+  all.push_back({1, 8 * 257, 1, 2});
+  return all;
+}
+
+TEST(Upsample, ElementsAreAtens) {
+  for (const auto& shape : shapes()) {
+    const at::Tensor x = random(shape, 1);
     const auto [y, gradient] = both(x, upsample_by_elements);
     const auto [y_aten, gradient_aten] = both(x, upsample_twice);
-    EXPECT_LT(deviation(y, y_aten), 1e-14) << height << " x " << width;
-    EXPECT_LT(deviation(gradient, gradient_aten), 1e-13) << height << " x " << width;
+    EXPECT_TRUE(y.is_contiguous(at::MemoryFormat::ChannelsLast));
+    EXPECT_LT(deviation(y, y_aten), 1e-14) << x.sizes();
+    EXPECT_LT(deviation(gradient, gradient_aten), 1e-13) << x.sizes();
   }
 }
 
 TEST(Upsample, FloatAndBfloat16RoundOnce) {
-  const at::Tensor x = random({2, 8, 9, 12}, 2);
-  for (const auto& [type, bound] : {std::pair{at::kFloat, 4e-6}, {at::kBFloat16, 4e-2}}) {
-    const auto [y, gradient] = both(x.to(type), upsample_by_elements);
-    const auto [y_exact, gradient_exact] = both(x.to(type).to(at::kDouble), upsample_twice);
-    EXPECT_LT(deviation(y, y_exact), bound);
-    // The upper gradient is rounded to the type too.
-    EXPECT_LT(deviation(gradient, gradient_exact), 4.0 * bound);
+  for (const auto& shape : shapes()) {
+    const at::Tensor x = random(shape, 2);
+    for (const auto& [type, bound] : {std::pair{at::kFloat, 1e-5}, {at::kBFloat16, 2e-2}}) {
+      // Float32 places an output among 33 rows to 2e-6 of one.
+      const auto [y, gradient] = both(x.to(type), upsample_by_elements);
+      const auto [y_exact, gradient_exact] = both(x.to(type).to(at::kDouble), upsample_twice);
+      EXPECT_LT(deviation(y, y_exact), bound) << x.sizes();
+      // The upper gradient is rounded to the type too.
+      EXPECT_LT(deviation(gradient, gradient_exact), 4.0 * bound) << x.sizes();
+    }
   }
+}
+
+/// The same values, one element behind where packs may begin.
+at::Tensor misaligned(const at::Tensor& x) {
+  const at::Tensor memory = at::empty({x.numel() + 1}, x.options());
+  const at::Tensor moved = memory.as_strided(x.sizes(), x.strides(), 1);
+  moved.copy_(x);
+  return moved;
+}
+
+TEST(Upsample, PacksAndSingleChannelsGiveTheSameBits) {
+  for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kBFloat16}) {
+    const at::Tensor x = random({2, 16, 5, 9}, 4).to(type).contiguous(at::MemoryFormat::ChannelsLast);
+    const auto [y, gradient] = both(x, upsample_by_elements);
+    const auto [y_single, unused] = both(misaligned(x), upsample_by_elements);
+    EXPECT_TRUE(at::equal(y, y_single));
+    const at::Tensor z = x.detach().requires_grad_(true);
+    const at::Tensor upper = random(y.sizes(), 5).to(type).contiguous(at::MemoryFormat::ChannelsLast);
+    upsample_by_elements(z).backward(misaligned(upper));
+    EXPECT_TRUE(at::equal(gradient, z.grad()));
+  }
+}
+
+/// The weights of every input in every output, by the forward's rule and by the gradient's.
+template <typename S>
+void expect_one_rule(std::int32_t size) {
+  const auto axis = upsample_axis<S>(size);
+  for (std::int32_t k = 0; k < size; ++k) {
+    std::vector<S> forward(static_cast<std::size_t>(2 * size)), backward(forward.size());
+    for (std::int32_t i = 0; i < 2 * size; ++i) {
+      const auto at = between_two(i, axis);
+      forward[static_cast<std::size_t>(i)] =
+          (at.low == k ? S{1} - at.weight_high : S{0}) + (at.high == k ? at.weight_high : S{0});
+    }
+    const UpsampleReach<S> reach(k, axis);
+    for (int m = 0; m < UpsampleReach<S>::kOutputs; ++m) {
+      backward.at(static_cast<std::size_t>(reach.output[m])) += reach.weight[m];
+    }
+    ASSERT_EQ(forward, backward) << "input " << k << " of " << size;
+  }
+}
+
+TEST(Upsample, AnInputReachesNoOtherOutputsInFloatsEither) {
+  for (std::int32_t size = 1; size < 130; ++size) {
+    expect_one_rule<float>(size);
+    expect_one_rule<double>(size);
+  }
+  expect_one_rule<float>(1023);
 }
 
 TEST(Upsample, GradientIsTheDifferenceQuotient) {
