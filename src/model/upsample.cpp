@@ -143,10 +143,51 @@ struct UpsampleByElements : torch::autograd::Function<UpsampleByElements> {
   }
 };
 
+struct UpsampleJoined : torch::autograd::Function<UpsampleJoined> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& low_nchw,
+                            const at::Tensor& beside_nchw) {
+    const std::int64_t channels = low_nchw.size(1);
+    const bool both_low = is_low(beside_nchw, low_nchw);
+    const at::Tensor y = empty(low_nchw, channels + beside_nchw.size(1), 2 * low_nchw.size(2), 2 * low_nchw.size(3));
+    transform(channels_last(low_nchw), {y}, Direction::forward);
+    if (both_low) {
+      transform(channels_last(beside_nchw), {y, channels}, Direction::forward);
+    } else {
+      y.narrow(1, channels, beside_nchw.size(1)).copy_(beside_nchw);
+    }
+    context->saved_data["channels"] = channels;
+    context->saved_data["both_low"] = both_low;
+    return y;
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    const at::Tensor grad_y = channels_last(gradients[0]);
+    const std::int64_t channels = context->saved_data["channels"].toInt();
+    const std::int64_t others = grad_y.size(1) - channels;
+    return {gradient({grad_y}, channels), context->saved_data["both_low"].toBool()
+                                              ? gradient({grad_y, channels}, others)
+                                              : grad_y.narrow(1, channels, others)};
+  }
+
+ private:
+  static bool is_low(const at::Tensor& beside, const at::Tensor& low) {
+    const bool is_low = beside.size(2) == low.size(2) && beside.size(3) == low.size(3);
+    xtasc::check(beside.size(0) == low.size(0) && beside.scalar_type() == low.scalar_type() &&
+                     (is_low || (beside.size(2) == 2 * low.size(2) && beside.size(3) == 2 * low.size(3))),
+                 "upsample: {} of {} is neither of the size of {} of {} nor of twice that", c10::str(beside.sizes()),
+                 c10::toString(beside.scalar_type()), c10::str(low.sizes()), c10::toString(low.scalar_type()));
+    return is_low;
+  }
+};
+
 }  // namespace
 
+bool upsamples_by_elements(at::Device device) {
+  return device.is_cuda() || device.is_meta();
+}
+
 at::Tensor upsample_twice(const at::Tensor& x_nchw) {
-  if (x_nchw.is_cuda()) {
+  if (upsamples_by_elements(x_nchw.device())) {
     return upsample_by_elements(x_nchw);
   }
   return at::upsample_bilinear2d(x_nchw, {2 * x_nchw.size(2), 2 * x_nchw.size(3)}, /*align_corners=*/true);
@@ -154,6 +195,10 @@ at::Tensor upsample_twice(const at::Tensor& x_nchw) {
 
 at::Tensor upsample_by_elements(const at::Tensor& x_nchw) {
   return UpsampleByElements::apply(x_nchw);
+}
+
+at::Tensor upsample_joined(const at::Tensor& low_nchw, const at::Tensor& beside_nchw) {
+  return UpsampleJoined::apply(low_nchw, beside_nchw);
 }
 
 }  // namespace xtasc::model

@@ -1,12 +1,19 @@
 #include "model/upsample.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <array>
+#include <functional>
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "model/layers.hpp"
 #include "model/upsample_element.hpp"
 
 namespace xtasc::model {
@@ -128,6 +135,92 @@ TEST(Upsample, GradientIsTheDifferenceQuotient) {
     };
     EXPECT_NEAR((moved(kStep) - moved(-kStep)) / (2.0 * kStep), gradient.reshape({-1})[i].item<double>(), 1e-8) << i;
   }
+}
+
+struct JoinedCase {
+  std::int64_t low, beside;
+  bool both_low;
+};
+
+/// Output and both gradients; the joined tensor is read by a product, so that its gradient has many values.
+std::array<at::Tensor, 3> joined(const at::Tensor& low, const at::Tensor& beside,
+                                 at::Tensor (*join)(const at::Tensor&, const at::Tensor&)) {
+  const at::Tensor x = low.detach().requires_grad_(true);
+  const at::Tensor z = beside.detach().requires_grad_(true);
+  const at::Tensor y = join(x, z);
+  (y * random(y.sizes(), 6).to(y.scalar_type())).sum().backward();
+  return {y.detach(), x.grad(), z.grad()};
+}
+
+at::Tensor upsampled_and_joined(const at::Tensor& low, const at::Tensor& beside) {
+  const bool both_low = beside.size(2) == low.size(2);
+  return at::cat({upsample_by_elements(low), both_low ? upsample_by_elements(beside) : beside}, 1);
+}
+
+TEST(Upsample, JoinedIsUpsampleAndCatToTheBit) {
+  for (const auto& [low, beside, both_low] :
+       {JoinedCase{8, 16, false}, {8, 8, true}, {16, 3, false}, {7, 9, true}, {1, 1, false}, {5, 8, true}}) {
+    for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kBFloat16}) {
+      const std::int64_t factor = both_low ? 1 : 2;
+      const at::Tensor x = random({2, low, 3, 5}, 1).to(type);
+      const at::Tensor z = random({2, beside, factor * 3, factor * 5}, 2).to(type);
+      const auto found = joined(x, z, upsample_joined);
+      const auto expected = joined(x, z, upsampled_and_joined);
+      EXPECT_TRUE(found[0].is_contiguous(at::MemoryFormat::ChannelsLast));
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        EXPECT_TRUE(at::equal(found[i], expected[i])) << low << " and " << beside << " channels, tensor " << i;
+      }
+    }
+  }
+}
+
+/// Where the names of ATen's operations go.
+std::vector<std::string>* operations = nullptr;
+
+std::vector<std::string> operations_of(const std::function<void()>& run) {
+  std::vector<std::string> names;
+  operations = &names;
+  const auto handle = at::addThreadLocalCallback(at::RecordFunctionCallback([](const at::RecordFunction& function) {
+                                                   operations->emplace_back(function.name());
+                                                   return std::unique_ptr<at::ObserverContext>();
+                                                 }).scopes({at::RecordScope::FUNCTION}));
+  run();
+  at::removeCallback(handle);
+  return names;
+}
+
+/// A convolution behind upsample and join, as a decoder (skip) and a task-transfer net (none) have it: on the meta
+/// device, which takes CUDA's forms.
+TEST(Upsample, NothingIsJoinedByCopiesWhereKernelsJoin) {
+  const auto on_meta = at::TensorOptions(at::kMeta).dtype(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast);
+  const Convolution convolution = {
+      .weight = at::empty({8, 24, 3, 3}, on_meta).requires_grad_(true), .bias = {}, .padding = 1};
+  const at::Tensor low = at::empty({2, 8, 4, 6}, on_meta).requires_grad_(true);
+  for (const bool has_skip : {true, false}) {
+    const at::Tensor skip = has_skip ? at::empty({2, 16, 8, 12}, on_meta).requires_grad_(true) : at::Tensor();
+    const at::Tensor second = has_skip ? at::Tensor() : at::empty({2, 16, 4, 6}, on_meta).requires_grad_(true);
+    for (const bool rewrites : {true, false}) {
+      at::Tensor y;
+      torch::autograd::variable_list gradients;
+      const auto names = operations_of([&] {
+        y = convolve_upsampled({low, second}, skip, convolution, {.rewrites = rewrites});
+        gradients = torch::autograd::grad({y}, {low, has_skip ? skip : second}, {at::empty_like(y)});
+      });
+      EXPECT_EQ(y.sizes(), (std::vector<std::int64_t>{2, 8, 8, 12}));
+      EXPECT_EQ(gradients[0].sizes(), low.sizes());
+      EXPECT_EQ(gradients[1].sizes(), has_skip ? skip.sizes() : second.sizes());
+      EXPECT_EQ(std::ranges::count(names, "aten::cat"), rewrites ? 0 : 1);
+      // Joined by kernels, only the skip is copied; else every slice of a gradient that an upsample reads.
+      EXPECT_EQ(std::ranges::count(names, "aten::copy_"), rewrites ? (has_skip ? 1 : 0) : (has_skip ? 1 : 2));
+    }
+  }
+}
+
+TEST(Upsample, JoinsNothingOfAnotherSizeOrType) {
+  const at::Tensor low = at::zeros({1, 8, 3, 4});
+  EXPECT_ANY_THROW(static_cast<void>(upsample_joined(low, at::zeros({1, 8, 6, 4}))));
+  EXPECT_ANY_THROW(static_cast<void>(upsample_joined(low, at::zeros({2, 8, 6, 8}))));
+  EXPECT_ANY_THROW(static_cast<void>(upsample_joined(low, at::zeros({1, 8, 6, 8}, at::kDouble))));
 }
 
 TEST(Upsample, AnEmptyBatchStaysEmpty) {
