@@ -137,22 +137,30 @@ Finding batch_norm_is_right(const Machine& machine, at::ScalarType type, bool re
   return compare(own_batch_norm(x, gradient, type, subject.device, relu), torch_batch_norm(x, gradient, relu), bound);
 }
 
-/// The element functions, which CUDA's kernels run, against ATen's upsample in fp64: output and gradient.
+/// The element functions, which CUDA's kernels run, against ATen's upsample in fp64: output and gradient, alone and as
+/// some channels of a wider tensor, in packs of channels and one by one.
 Finding upsample_is_right(const Machine& machine, at::ScalarType type, double bound) {
   const at::Generator generator = at::detail::createCPUGenerator(6);
-  const at::Tensor values = (at::rand({3, 16, 12, 20}, generator, at::kDouble) - 0.5).to(type);
-  const at::Tensor upper = (at::rand({3, 16, 24, 40}, generator, at::kDouble) - 0.5).to(type);
-  const auto both = [&](const at::Tensor& input, at::Tensor (*upsample)(const at::Tensor&)) {
-    const at::Tensor x = input.detach().requires_grad_(true);
-    const at::Tensor y = upsample(x);
-    y.backward(upper.to(y.options()));
-    return std::pair{y.detach().cpu(), x.grad().cpu()};
-  };
-  const auto [y, gradient] = both(values.to(machine.device), model::upsample_by_elements);
-  const auto [y_exact, gradient_exact] = both(values.to(at::kDouble), model::upsample_twice);
   Worst worst;
-  worst.add(deviation(y, y_exact), "output");
-  worst.add(deviation(gradient, gradient_exact), "gradient");
+  for (const std::int64_t channels : {16, 7}) {
+    const at::Tensor values = (at::rand({3, channels, 12, 20}, generator, at::kDouble) - 0.5).to(type);
+    const at::Tensor upper = (at::rand({3, channels, 24, 40}, generator, at::kDouble) - 0.5).to(type);
+    const auto both = [&](const at::Tensor& input, at::Tensor (*upsample)(const at::Tensor&)) {
+      const at::Tensor x = input.detach().requires_grad_(true);
+      const at::Tensor y = upsample(x);
+      y.backward(upper.to(y.options()));
+      return std::pair{y.detach().cpu(), x.grad().cpu()};
+    };
+    const auto joined = [](const at::Tensor& x) {
+      return model::upsample_joined(x, at::zeros({3, 8, 24, 40}, x.options())).narrow(1, 0, x.size(1));
+    };
+    const auto [y_exact, gradient_exact] = both(values.to(at::kDouble), model::upsample_twice);
+    for (at::Tensor (*upsample)(const at::Tensor&) : {+joined, &model::upsample_by_elements}) {
+      const auto [y, gradient] = both(values.to(machine.device), upsample);
+      worst.add(deviation(y, y_exact), "output");
+      worst.add(deviation(gradient, gradient_exact), "gradient");
+    }
+  }
   return at_most(worst.value, bound, worst.name);
 }
 

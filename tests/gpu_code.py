@@ -20,10 +20,11 @@ import sys
 import sysconfig
 from pathlib import Path
 
-KERNELS = {"augment_kernel": 1, "upsample_kernel": 3, "upsample_gradient_kernel": 3, "fused_losses_kernel": 2,
-           "fused_gradients_kernel": 2,
+KERNELS = {"augment_kernel": 1, "fused_losses_kernel": 2, "fused_gradients_kernel": 2,
+           # Three types, packs of 16 bytes or single channels.
+           "upsample_kernel": 6, "upsample_gradient_kernel": 6,
            # Three types, packs of four channels or single ones; three things to sum, and with ReLU or without.
-           "norm_sums_kernel": 18, "norm_slices_kernel": 1, "norm_scale_shift_kernel": 12,
+           "norm_sums_kernel": 18, "norm_slices_kernel": 7, "norm_channels_kernel": 4, "norm_scale_shift_kernel": 12,
            "norm_gradient_kernel": 12}  # and how many versions each has
 SKIPPED = 77
 

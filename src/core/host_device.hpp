@@ -6,3 +6,10 @@
 #else
 #define XTASC_HOST_DEVICE
 #endif
+
+/// Before a loop that mostly runs once: nvcc would write its body down several times.
+#ifdef __CUDA_ARCH__
+#define XTASC_ROLLED _Pragma("unroll 1")
+#else
+#define XTASC_ROLLED
+#endif

@@ -50,6 +50,11 @@ at::Tensor convolve_upsampled(const Joined& low, const at::Tensor& skip, const C
     return convolve_upsampled_at_low_size(low, skip, convolution, mode, activation);
   }
   check(!low.second.defined() || !skip.defined(), "convolve_upsampled: two tensors to upsample and a skip");
+  if (const at::Tensor& beside = low.second.defined() ? low.second : skip;
+      mode.rewrites && beside.defined() && upsamples_by_elements(low.first)) {
+    const at::Tensor joined = upsample_joined(low.first.to(mode.compute), beside.to(mode.compute));
+    return convolve({joined, {}}, convolution, mode, activation);
+  }
   const at::Tensor first = upsample_twice(low.first);
   return convolve({first, low.second.defined() ? upsample_twice(low.second) : skip}, convolution, mode, activation);
 }

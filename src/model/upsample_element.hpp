@@ -1,22 +1,59 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/host_device.hpp"
-#include "model/element.hpp"
+#include "model/channel_pack.hpp"
 
-/// The per-element functions of the bilinear upsample to twice the size and of its gradient: compiled for the CPU and,
-/// by nvcc, for the GPU, so that the CPU's tests run the very code that a GPU would.
+/// The bilinear upsample to twice the size and its gradient, the whole work of one GPU thread: compiled for the CPU
+/// and, by nvcc, for the GPU, so that the CPU's tests run the very code that a GPU would.
 
 namespace xtasc::model {
 
-/// Sizes of the small image; the large one has twice the height and width. Channels-last: (N, H, W, C).
-struct UpsampleShape {
-  std::int64_t num_images, channels;
-  std::int32_t height, width;
+/// One axis of the small image; the large one has twice the size, corners aligned.
+template <typename S>
+struct UpsampleAxis {
+  std::int32_t size;
+  S scale;  ///< from an output's index to its place among the inputs
 };
 
-/// Where output i lies between two inputs of `size`, corners aligned: low * (1 - weight_high) + high * weight_high.
+template <typename S>
+inline UpsampleAxis<S> upsample_axis(std::int32_t size) {
+  return {size, static_cast<S>(size - 1) / static_cast<S>(2 * size - 1)};
+}
+
+/// Channels-last memory: the small images are (images, rows, columns, channels). The large ones may be some channels of
+/// a wider tensor: `out` or `in` points to the first of them, and the next pixel is `large_stride` elements on.
+template <typename T>
+struct UpsampleWork {
+  const T* in;
+  T* out;
+  std::int32_t images, channels, large_stride;
+  UpsampleAxis<Real<T>> rows, columns;
+};
+
+/// The pixel of the output that is a thread's, and which of the `lanes` threads it is that share its channels.
+struct UpsamplePlace {
+  std::int32_t image, row, column, lane, lanes;
+};
+
+constexpr std::int32_t kUpsampleThreads = 256;  ///< at most, a block
+
+/// How blocks divide the output: each has `columns` pixels of one row, with `lanes` threads a pixel.
+struct UpsampleGrid {
+  std::int32_t column_blocks, rows, columns, lanes;
+  std::int32_t pack;  ///< channels that a thread reads and writes at once: kChannelsPerPack or 1
+};
+
+/// \param pack  divides the channels; \param rows, columns  of the output
+inline UpsampleGrid upsample_grid(std::int32_t channels, std::int32_t pack, std::int32_t rows, std::int32_t columns) {
+  const std::int32_t lanes = std::min(channels / pack, kUpsampleThreads);
+  const std::int32_t together = std::min(kUpsampleThreads / lanes, columns);
+  return {(columns + together - 1) / together, rows, together, lanes, pack};
+}
+
+/// Where output i lies between two inputs: low * (1 - weight_high) + high * weight_high.
 template <typename S>
 struct BetweenTwo {
   std::int32_t low, high;
@@ -24,59 +61,103 @@ struct BetweenTwo {
 };
 
 template <typename S>
-XTASC_HOST_DEVICE inline BetweenTwo<S> between_two(std::int32_t i, std::int32_t size) {
-  const S position = static_cast<S>(i) * (static_cast<S>(size - 1) / static_cast<S>(2 * size - 1));
+XTASC_HOST_DEVICE inline BetweenTwo<S> between_two(std::int32_t i, const UpsampleAxis<S>& axis) {
+  const S position = static_cast<S>(i) * axis.scale;
   const auto low = static_cast<std::int32_t>(position);
-  return {low, low + (low < size - 1 ? 1 : 0), position - static_cast<S>(low)};
+  return {low, low + (low < axis.size - 1 ? 1 : 0), position - static_cast<S>(low)};
 }
 
-/// Weight of input `k` in output `i` along one axis of `size` inputs.
+/// The outputs that input k goes into: output i lies at i (size - 1) / (2 size - 1), less than one from k only for i
+/// from 2k - 1 to 2k + 2. What is no output has weight zero and the index of one.
 template <typename S>
-XTASC_HOST_DEVICE inline S weight_of(std::int32_t k, std::int32_t i, std::int32_t size) {
-  const BetweenTwo<S> at = between_two<S>(i, size);
-  return (at.low == k ? S(1) - at.weight_high : S(0)) + (at.high == k ? at.weight_high : S(0));
-}
+struct UpsampleReach {
+  static constexpr int kOutputs = 4;
+  std::int32_t output[kOutputs];
+  S weight[kOutputs];
 
-/// Output (image n, row y, column x, channel c) from the small image.
-template <typename T>
-XTASC_HOST_DEVICE inline typename Sum<T>::Type upsampled_element(const T* small, const UpsampleShape& s, std::int64_t n,
-                                                                 std::int32_t y, std::int32_t x, std::int64_t c) {
-  using S = typename Sum<T>::Type;
-  const BetweenTwo<S> row = between_two<S>(y, s.height);
-  const BetweenTwo<S> column = between_two<S>(x, s.width);
-  const auto at = [&](std::int32_t r, std::int32_t q) {
-    return load_element(small + ((n * s.height + r) * s.width + q) * s.channels + c);
-  };
-  const S upper = at(row.low, column.low) * (S(1) - column.weight_high) + at(row.low, column.high) * column.weight_high;
-  const S lower =
-      at(row.high, column.low) * (S(1) - column.weight_high) + at(row.high, column.high) * column.weight_high;
-  return upper * (S(1) - row.weight_high) + lower * row.weight_high;
-}
-
-/// Gradient of the small image at (n, y, x, c): every output that it went into is read, none is written by two threads,
-/// so the sum has one order. PyTorch's scatters with atomics, whose order changes from call to call.
-template <typename T>
-XTASC_HOST_DEVICE inline typename Sum<T>::Type upsample_gradient_element(const T* large, const UpsampleShape& s,
-                                                                         std::int64_t n, std::int32_t y, std::int32_t x,
-                                                                         std::int64_t c) {
-  using S = typename Sum<T>::Type;
-  const std::int32_t large_height = 2 * s.height;
-  const std::int32_t large_width = 2 * s.width;
-  // Output i lies at i (size - 1) / (2 size - 1), a little less than i / 2: within one of k for i in 2k - 2 .. 2k + 3.
-  S sum = S(0);
-  for (std::int32_t i = 2 * y - 2 < 0 ? 0 : 2 * y - 2; i <= 2 * y + 3 && i < large_height; ++i) {
-    const S row_weight = weight_of<S>(y, i, s.height);
-    if (row_weight == S(0)) {
-      continue;
+  XTASC_INLINE XTASC_HOST_DEVICE UpsampleReach(std::int32_t k, const UpsampleAxis<S>& axis) {
+    for (int m = 0; m < kOutputs; ++m) {
+      const std::int32_t i = 2 * k - 1 + m;
+      const bool is_output = i >= 0 && i < 2 * axis.size;
+      // As between_two() has it: here `low` is k or the input before.
+      const S position = static_cast<S>(i) * axis.scale;
+      const S weight_low = S(1) - (position - static_cast<S>(k));
+      const S weight_high = position - static_cast<S>(k - 1);
+      output[m] = is_output ? i : 2 * k;
+      weight[m] = is_output ? (position < static_cast<S>(k) ? weight_high : weight_low) : S(0);
     }
-    S row = S(0);
-    for (std::int32_t j = 2 * x - 2 < 0 ? 0 : 2 * x - 2; j <= 2 * x + 3 && j < large_width; ++j) {
-      row += weight_of<S>(x, j, s.width) *
-             load_element(large + ((n * large_height + i) * large_width + j) * s.channels + c);
-    }
-    sum += row_weight * row;
   }
-  return sum;
+};
+
+/// A thread's pixel of the large image from the small one.
+template <typename T, int kPack>
+XTASC_HOST_DEVICE inline void upsample_pixel(const UpsampleWork<T>& work, const UpsamplePlace& at) {
+  using Pack = ChannelPack<T, kPack>;
+  using S = Real<T>;
+  if (at.column >= 2 * work.columns.size) {
+    return;
+  }
+  const BetweenTwo<S> row = between_two(at.row, work.rows);
+  const BetweenTwo<S> column = between_two(at.column, work.columns);
+  const std::int32_t row_stride = work.columns.size * work.channels;
+  const T* upper = work.in + std::int64_t{at.image * work.rows.size + row.low} * row_stride;
+  const T* lower = upper + (row.high - row.low) * row_stride;
+  const std::int32_t left = column.low * work.channels;
+  const std::int32_t right = column.high * work.channels;
+  T* out = work.out +
+           std::int64_t{at.image * 2 * work.rows.size + at.row} * (2 * work.columns.size * work.large_stride) +
+           at.column * work.large_stride;
+  XTASC_ROLLED
+  for (std::int32_t c = at.lane * kPack; c < work.channels; c += at.lanes * kPack) {
+    const Pack upper_left = Pack::load(upper + left + c);
+    const Pack upper_right = Pack::load(upper + right + c);
+    const Pack lower_left = Pack::load(lower + left + c);
+    const Pack lower_right = Pack::load(lower + right + c);
+    Pack result;
+    for (int k = 0; k < kPack; ++k) {
+      const S above = upper_left.values[k] * (S(1) - column.weight_high) + upper_right.values[k] * column.weight_high;
+      const S below = lower_left.values[k] * (S(1) - column.weight_high) + lower_right.values[k] * column.weight_high;
+      result.values[k] = above * (S(1) - row.weight_high) + below * row.weight_high;
+    }
+    result.store(out + c);
+  }
+}
+
+/// The gradient of a thread's pixel of the small image from that of the large one: every output that it went into is
+/// read, none is written by two threads, so the sum has one order. PyTorch's scatters with atomics, whose order changes
+/// from call to call.
+template <typename T, int kPack>
+XTASC_HOST_DEVICE inline void upsample_gradient_pixel(const UpsampleWork<T>& work, const UpsamplePlace& at) {
+  using Pack = ChannelPack<T, kPack>;
+  using S = Real<T>;
+  using Reach = UpsampleReach<S>;
+  if (at.column >= work.columns.size) {
+    return;
+  }
+  const Reach rows(at.row, work.rows);
+  const Reach columns(at.column, work.columns);
+  const std::int32_t row_stride = 2 * work.columns.size * work.large_stride;
+  const T* in = work.in + std::int64_t{at.image * 2 * work.rows.size} * row_stride;
+  T* out =
+      work.out + (std::int64_t{at.image * work.rows.size + at.row} * work.columns.size + at.column) * work.channels;
+  XTASC_ROLLED
+  for (std::int32_t c = at.lane * kPack; c < work.channels; c += at.lanes * kPack) {
+    Pack sum;
+    for (int i = 0; i < Reach::kOutputs; ++i) {
+      const T* from = in + std::int64_t{rows.output[i]} * row_stride + c;
+      Pack row;
+      for (int j = 0; j < Reach::kOutputs; ++j) {
+        const Pack gradient = Pack::load(from + columns.output[j] * work.large_stride);
+        for (int k = 0; k < kPack; ++k) {
+          row.values[k] += columns.weight[j] * gradient.values[k];
+        }
+      }
+      for (int k = 0; k < kPack; ++k) {
+        sum.values[k] += rows.weight[i] * row.values[k];
+      }
+    }
+    sum.store(out + c);
+  }
 }
 
 }  // namespace xtasc::model

@@ -7,8 +7,8 @@ namespace xtasc::model {
 /// Both directions of the upsample on raw channels-last memory; `stream` is a cudaStream_t.
 /// \throws std::runtime_error when the kernel cannot be started
 template <typename T>
-void upsample_on_cuda(const T* small, T* large, const UpsampleShape& shape, void* stream);
+void upsample_on_cuda(const UpsampleWork<T>& work, const UpsampleGrid& grid, void* stream);
 template <typename T>
-void upsample_gradient_on_cuda(const T* large, T* small, const UpsampleShape& shape, void* stream);
+void upsample_gradient_on_cuda(const UpsampleWork<T>& work, const UpsampleGrid& grid, void* stream);
 
 }  // namespace xtasc::model
