@@ -14,6 +14,7 @@
 #include "launch/ranks.hpp"
 #include "pack/schema.hpp"
 #include "train/agreement.hpp"
+#include "train/out_of_memory.hpp"
 
 int main(int argc, char** argv) {
   using namespace xtasc;
@@ -212,5 +213,5 @@ int main(int argc, char** argv) {
         }
         return ExitCode::success;
       },
-      launch::rank_error_hooks(session));
+      launch::rank_error_hooks(session, train::out_of_memory_error));
 }

@@ -15,7 +15,7 @@ namespace xtasc::launch {
 
 nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSession& session,
                               const config::RunConfig& config) {
-  const at::Device device = train::choose_device(config.run.device, session);
+  const at::Device device = train::choose_device(config.run, session);
   train::configure_torch(config, session);
   std::optional<Scratch> scratch;
   std::string path = options.pack;
@@ -33,7 +33,7 @@ nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSessi
   const auto num_classes = static_cast<std::int64_t>(reader.schema().label_sets[label_set].class_names.size());
   const data::Dataset val(reader, pack::Split::val, label_set, device);
   const train::Learner learner(config, num_classes, device);
-  const auto communicator = dist::make_communicator(session, device.type());
+  const auto communicator = dist::make_communicator(session, device.type(), train::sharing_of(config.run));
 
   Timing timing;
   for (int round = -1; round < options.rounds; ++round) {

@@ -83,9 +83,9 @@ config::RunConfig with_batch(config::RunConfig config, std::int64_t batch) {
 
 nlohmann::json bench_allreduce(const AllreduceBench& options, const dist::MpiSession& session,
                                const config::RunConfig& config) {
-  const at::Device device = train::choose_device(config.run.device, session);
+  const at::Device device = train::choose_device(config.run, session);
   train::configure_torch(config, session);
-  const auto world = dist::make_communicator(session, device.type());
+  const auto world = dist::make_communicator(session, device.type(), train::sharing_of(config.run));
   nlohmann::json result = describe_ranks(session, device);
   result["communicator"] = std::string(world->backend());
   if (session.rank() == 0) {
@@ -109,7 +109,7 @@ nlohmann::json bench_allreduce(const AllreduceBench& options, const dist::MpiSes
 
 nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession& session,
                              const config::RunConfig& config) {
-  const at::Device device = train::choose_device(config.run.device, session);
+  const at::Device device = train::choose_device(config.run, session);
   train::configure_torch(config, session);
   const auto say = [&](const std::string& text) {
     if (session.rank() == 0) {
@@ -180,7 +180,7 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
                        std::make_unique<Counting>(num_sums));
     counted.take_step();
   }
-  const auto world = dist::make_communicator(session, device.type());
+  const auto world = dist::make_communicator(session, device.type(), train::sharing_of(config.run));
   const Timing large = time_sum(session, *world, device, sums.gradient_bytes, options.step.rounds);
   const Timing small = time_sum(session, *world, device, 2048.0, 50);
   const double ranks_here = session.size();
@@ -190,7 +190,7 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
   const Link link = {.bytes_per_second = options.link_gb_per_s ? *options.link_gb_per_s * 1e9 : here.bytes_per_second,
                      .hop_seconds = options.latency_us ? *options.latency_us * 1e-6 : here.hop_seconds};
   Contestant together(samples, options.step, session, with_batch(config, mine * session.size()),
-                      dist::make_communicator(session, device.type()));
+                      dist::make_communicator(session, device.type(), train::sharing_of(config.run)));
   const double measured = take_steps(together, options.step.rounds).median();
   const double waiting = std::max(0.0, measured - alone - modelled_sums(sums, here, ranks_here));
   say(

@@ -53,13 +53,14 @@ std::string memory_text(std::int64_t resident, const std::optional<DeviceMemory>
 }  // namespace
 
 nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& session, const config::RunConfig& config) {
-  const at::Device device = train::choose_device(config.run.device, session);
+  const at::Device device = train::choose_device(config.run, session);
   train::configure_torch(config, session);
   if (options.peer) {
     check_peer_can(session, config, device);
   }
   const data::Dataset samples = make_noise_samples(options, config.train.batch_size, device);
-  Contestant contestant(samples, options, session, config, dist::make_communicator(session, device.type()));
+  Contestant contestant(samples, options, session, config,
+                        dist::make_communicator(session, device.type(), train::sharing_of(config.run)));
   std::optional<PeerSteps> peer;
   if (options.peer) {
     peer.emplace(options, config, contestant);
@@ -106,7 +107,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
 
 nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession& session,
                                const config::RunConfig& config) {
-  const at::Device device = train::choose_device(config.run.device, session);
+  const at::Device device = train::choose_device(config.run, session);
   train::configure_torch(config, session);
   const data::Dataset samples = make_noise_samples(options, config.train.batch_size, device);
   std::vector<config::Weighting> methods;
@@ -116,8 +117,9 @@ nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession&
     config::RunConfig with_method = config;
     with_method.weighting = {.method = method};
     methods.push_back(method);
-    contestants.push_back(std::make_unique<Contestant>(samples, options, session, with_method,
-                                                       dist::make_communicator(session, device.type())));
+    contestants.push_back(
+        std::make_unique<Contestant>(samples, options, session, with_method,
+                                     dist::make_communicator(session, device.type(), train::sharing_of(config.run))));
     contestants.back()->warm_up();
   }
   std::vector<Timing> timings(methods.size());

@@ -15,6 +15,7 @@
 #include "train/agreement.hpp"
 #include "train/evaluate.hpp"
 #include "train/health.hpp"
+#include "train/out_of_memory.hpp"
 
 namespace {
 
@@ -81,7 +82,7 @@ void evaluate(const dist::MpiSession& session, const Options& options) {
   train::check_agreement(session, claims, "every rank must read a copy of the same pack, by the same command line");
   launch::tell_of_other_pack(model, options.pack, reader);
   const data::Dataset dataset = data::read_split(reader, split, label_set, model.device);
-  const auto communicator = dist::make_communicator(session, model.device.type());
+  const auto communicator = dist::make_communicator(session, model.device.type(), train::sharing_of(model.config.run));
   Progress progress("evaluating", dataset.size());
   const train::Evaluation evaluation = train::evaluate(
       model.config, *model.learner, dataset, *communicator,
@@ -125,5 +126,5 @@ int main(int argc, char** argv) {
         evaluate(*session, options);
         return ExitCode::success;
       },
-      launch::rank_error_hooks(session));
+      launch::rank_error_hooks(session, train::out_of_memory_error));
 }

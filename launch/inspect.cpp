@@ -9,6 +9,7 @@
 #include "core/log.hpp"
 #include "launch/ranks.hpp"
 #include "launch/selftest.hpp"
+#include "train/out_of_memory.hpp"
 
 int main(int argc, char** argv) {
   using namespace xtasc;
@@ -61,6 +62,8 @@ int main(int argc, char** argv) {
   selftest->add_option("--device", selftest_options.device, "Where to compute")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
+  selftest->add_flag("--share-gpu", selftest_options.share_gpu,
+                     "Let ranks share a GPU (run.share_gpu): NCCL between two ranks on a machine with one GPU");
   selftest->add_option("--scratch", selftest_options.scratch,
                        "Folder for checkpoints that rank 0 writes and removes (150 MB); default: the system's for "
                        "temporary files. Name one on the file system that runs will use");
@@ -109,5 +112,5 @@ int main(int argc, char** argv) {
         }
         return ExitCode::success;
       },
-      launch::rank_error_hooks(session));
+      launch::rank_error_hooks(session, train::out_of_memory_error));
 }

@@ -81,9 +81,9 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   train::check_same_run(session, config,
                         {{"the content of --weights", io::file_digest(files.weights)},
                          {"the content of --samples", io::file_digest(files.samples)}});
-  const at::Device device = train::choose_device(config.run.device, session);
+  const at::Device device = train::choose_device(config.run, session);
   train::configure_torch(config, session);
-  const auto communicator = dist::make_communicator(session, device.type());
+  const auto communicator = dist::make_communicator(session, device.type(), train::sharing_of(config.run));
   const TensorDict weights = tensorfile::read_tensor_dict(files.weights);
   const Samples samples = read_samples(files.samples);
   const std::int64_t num_classes = classes_in(weights, files.weights.string(), config.model.system);

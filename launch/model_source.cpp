@@ -83,7 +83,7 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
           model.weights_path.string(), config::name(model.config.model.system));
     num_classes = head->second.size(0);
   }
-  model.device = train::choose_device(model.config.run.device, session);
+  model.device = train::choose_device(model.config.run, session);
   train::configure_torch(model.config, session);
   model.learner = std::make_unique<train::Learner>(model.config, num_classes, model.device);
   train::load_weights(*model.learner, model.weights_path.string(), tensors);

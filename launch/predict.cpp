@@ -19,6 +19,7 @@
 #include "pack/reader.hpp"
 #include "results/provenance.hpp"
 #include "results/run_folder.hpp"
+#include "train/out_of_memory.hpp"
 
 namespace {
 
@@ -296,5 +297,5 @@ int main(int argc, char** argv) {
         predict_all(*session, options);
         return ExitCode::success;
       },
-      launch::rank_error_hooks(session));
+      launch::rank_error_hooks(session, train::out_of_memory_error));
 }

@@ -3,8 +3,11 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <exception>
+#include <functional>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "core/cli.hpp"
 #include "core/error.hpp"
@@ -15,8 +18,9 @@ namespace xtasc::launch {
 
 /// How ranks report an error: rank 0 at once, the others a moment later, unless rank 0 failed for the same reason and
 /// ended them meanwhile; whoever spoke ends them all, so that no peer hangs in a collective call. \param session  empty
-/// until MPI has started
-inline ErrorHooks rank_error_hooks(const std::optional<dist::MpiSession>& session) {
+/// until MPI has started \param translate  see ErrorHooks
+inline ErrorHooks rank_error_hooks(const std::optional<dist::MpiSession>& session,
+                                   std::function<std::optional<Error>(const std::exception&)> translate = {}) {
   const auto has_peers = [&session] { return session && session->size() > 1; };
   return {.speaker =
               [&session, has_peers] {
@@ -39,7 +43,8 @@ inline ErrorHooks rank_error_hooks(const std::optional<dist::MpiSession>& sessio
                 if (has_peers()) {
                   session->abort(exit_code);
                 }
-              }};
+              },
+          .translate = std::move(translate)};
 }
 
 }  // namespace xtasc::launch

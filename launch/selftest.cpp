@@ -50,9 +50,11 @@ void print_description(const json& machine) {
 
 ExitCode selftest(const dist::MpiSession& session, const SelftestOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  const config::RunConfig config = config::run_config_of({"run.device=" + options.device});
+  const config::RunConfig config =
+      config::run_config_of({"run.device=" + options.device, fmt::format("run.share_gpu={}", options.share_gpu)});
   Machine machine{.session = session,
-                  .device = train::choose_device(config.run.device, session),
+                  .device = train::choose_device(config.run, session),
+                  .sharing = train::sharing_of(config.run),
                   .scratch = options.scratch,
                   .world = nullptr};
   train::configure_torch(config, session);

@@ -11,6 +11,7 @@ namespace xtasc::launch {
 
 struct SelftestOptions {
   std::string device = "auto";         ///< auto, cpu or cuda
+  bool share_gpu = false;              ///< ranks may share a GPU: run.share_gpu
   std::filesystem::path scratch;       ///< for checkpoints; empty: the system's folder for temporary files
   std::filesystem::path json;          ///< the table as JSON; empty: none
   std::int64_t timeout_seconds = 300;  ///< of one check

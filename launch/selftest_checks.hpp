@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "dist/communicator.hpp"
+#include "dist/gpu_assignment.hpp"
 #include "dist/mpi_session.hpp"
 #include "launch/selftest_runner.hpp"
 
@@ -15,6 +16,7 @@ namespace xtasc::launch {
 struct Machine {
   const dist::MpiSession& session;
   at::Device device;
+  dist::GpuSharing sharing;                   ///< whether ranks may share a GPU
   std::filesystem::path scratch;              ///< where folders for checkpoints are made; empty: the system's
   std::unique_ptr<dist::Communicator> world;  ///< of the device: MPI or NCCL, also for one rank; null: did not start
 };

@@ -31,7 +31,7 @@ Finding same_program(const Machine& machine) {
 /// The rule on a made-up host, where two ranks see one and the same GPU.
 Finding shared_gpu_is_refused() {
   try {
-    static_cast<void>(dist::assign_gpus({{"host", {"0000:01:00.0"}}, {"host", {"0000:01:00.0"}}}));
+    static_cast<void>(dist::assign_gpus({{"host", 0, {{"0000:01:00.0"}}}, {"host", 0, {{"0000:01:00.0"}}}}));
   } catch (const Error& error) {
     return wanted(error.code() == ExitCode::usage, "refused", "exit code 2");
   }
@@ -42,12 +42,17 @@ Finding own_gpu(const Machine& machine) {
   if (!machine.device.is_cuda()) {
     return skipped("device is cpu");
   }
+  if (machine.sharing == dist::GpuSharing::allowed) {
+    return skipped("ranks may share a GPU (--share-gpu)");
+  }
 #ifdef XTASC_WITH_CUDA
-  const std::string own = dist::host_name() + ' ' + dist::gpu_bus_id(machine.device.index());
+  const std::string bus_id = dist::gpu_bus_id(machine.device.index());
+  const std::string own = fmt::format("{} {}", machine.session.host_leader(), bus_id);
   const auto all = machine.session.gather(own);
   const auto num_owners = std::count(all.begin(), all.end(), own);
   return wanted(num_owners == 1 && c10::cuda::current_device() == machine.device.index(),
-                fmt::format("{} rank{} on {}", num_owners, num_owners == 1 ? "" : "s", own), "one, its current device");
+                fmt::format("{} rank{} on {}", num_owners, num_owners == 1 ? "" : "s", bus_id),
+                "one, its current device");
 #else
   return failed("this build has no CUDA");
 #endif
@@ -56,7 +61,7 @@ Finding own_gpu(const Machine& machine) {
 std::unique_ptr<dist::Communicator> make_world(const Machine& machine) {
 #ifdef XTASC_WITH_CUDA
   if (machine.device.is_cuda()) {
-    return dist::make_nccl_communicator(machine.session);
+    return dist::make_nccl_communicator(machine.session, machine.sharing);
   }
 #endif
   return dist::make_mpi_communicator(machine.session);

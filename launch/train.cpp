@@ -11,6 +11,7 @@
 #include "core/signals.hpp"
 #include "dist/mpi_session.hpp"
 #include "launch/ranks.hpp"
+#include "train/out_of_memory.hpp"
 #include "train/run.hpp"
 
 int main(int argc, char** argv) {
@@ -44,5 +45,5 @@ int main(int argc, char** argv) {
         options.take_over = take_over != nullptr && std::string_view(take_over) == "1";
         return train::run(*session, config::read_run_config(config_file, assignments), options);
       },
-      launch::rank_error_hooks(session));
+      launch::rank_error_hooks(session, train::out_of_memory_error));
 }

@@ -42,6 +42,9 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.integer("stall_seconds", c.run.stall_seconds, 0,
                "A run in which no step, evaluation batch or checkpoint gets done for so long ends itself; 0: never.")
       .decides_numbers = false;
+  list.boolean("share_gpu", c.run.share_gpu,
+               "Let ranks share a GPU where there are fewer GPUs than ranks: for tests of NCCL on one GPU, slow.")
+      .decides_numbers = false;
 
   list.section = "data";
   list.text("pack", c.data.pack, "The pack (.h5) that xtasc-preprocess made. Where it lies makes no other run.")

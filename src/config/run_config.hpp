@@ -20,6 +20,7 @@ struct RunSection {
   Precision precision = Precision::fp32;
   std::int64_t threads = 0;
   std::int64_t stall_seconds = 900;
+  bool share_gpu = false;
 };
 
 struct DataSection {

@@ -52,16 +52,17 @@ std::string empty_option(const CLI::App& app) {
 }
 
 /// What `body` threw, as an Error; nullopt when it threw nothing. Only here is anything caught for good.
-std::optional<Error> error_of(const std::function<ExitCode()>& body, ExitCode& outcome) {
+std::optional<Error> error_of(const std::function<ExitCode()>& body, const ErrorHooks& hooks, ExitCode& outcome) {
   try {
     outcome = body();
     return std::nullopt;
   } catch (const Error& error) {
     return error;
   } catch (const std::bad_alloc&) {
-    return Error("out of memory");
+    return Error("out of memory", ExitCode::out_of_memory);
   } catch (const std::exception& error) {
-    return Error(first_line(error.what()));
+    std::optional<Error> known = hooks.translate ? hooks.translate(error) : std::nullopt;
+    return known ? *known : Error(first_line(error.what()));
   }
 }
 
@@ -84,7 +85,7 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCo
     return static_cast<int>(ExitCode::usage);
   }
   ExitCode outcome = ExitCode::success;
-  const std::optional<Error> error = error_of(body, outcome);
+  const std::optional<Error> error = error_of(body, hooks, outcome);
   if (!error) {
     return static_cast<int>(outcome);
   }

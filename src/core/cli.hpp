@@ -1,6 +1,8 @@
 #pragma once
 
+#include <exception>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "core/error.hpp"
@@ -16,14 +18,16 @@ struct ErrorHooks {
   std::function<std::string()> speaker;              ///< who speaks, "rank 3 on n2"; empty: only one could
   std::function<void()> before_message;              ///< e.g. leaves the word to rank 0, where all ranks fail alike
   std::function<void(int exit_code)> after_message;  ///< e.g. ends the other ranks
+  /// An exception of a library as an Error that says more; nullopt: nothing more is known.
+  std::function<std::optional<Error>(const std::exception&)> translate;
 };
 
 /// Parses the command line into `app`, then runs `body`; turns every outcome into the exit code that the programs
 /// share.
 ///
 /// --help and --version (added here) print and return 0; a wrong command line, to which an option with
-/// an empty text belongs, prints one line and returns 2; an Error prints its line and details and returns its code; any
-/// other exception is a failure and returns 1.
+/// an empty text belongs, prints one line and returns 2; an Error prints its line and details and returns its code; a
+/// lack of memory returns 3, and any other exception is a failure and returns 1.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCode()>& body,
                 const ErrorHooks& hooks = {});
 

@@ -12,9 +12,10 @@ namespace xtasc {
 /// What a program returns to its shell; the same for all programs.
 enum class ExitCode : int {
   success = 0,
-  failure = 1,       ///< the machine, the data or a peer failed
-  usage = 2,         ///< wrong command line or config
-  interrupted = 85,  ///< stopped by SIGTERM or SIGUSR2 after a checkpoint; the same command resumes
+  failure = 1,        ///< the machine, the data or a peer failed
+  usage = 2,          ///< wrong command line or config
+  out_of_memory = 3,  ///< of the device or the host: the same command would end the same way
+  interrupted = 85,   ///< stopped by SIGTERM or SIGUSR2 after a checkpoint; the same command resumes
 };
 
 /// The one exception type: everything that a user or a machine can cause.

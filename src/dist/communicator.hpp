@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "dist/gpu_assignment.hpp"
 #include "dist/mpi_session.hpp"
 
 namespace xtasc::dist {
@@ -21,7 +22,8 @@ class Communicator {
  public:
   virtual ~Communicator() = default;
 
-  /// tensor := sum over ranks. Contiguous memory of float32, float64 or int64, of any size.
+  /// tensor := sum over ranks. Contiguous memory of float32, float64 or int64, of any size. A small one does not wait
+  /// for sums that were started, where overlaps() says that they proceed by themselves.
   virtual void sum(const at::Tensor& tensor) = 0;
   /// Each tensor := its sum over ranks; one message where the backend can.
   virtual void sum_all(std::span<const at::Tensor> tensors);
@@ -52,9 +54,11 @@ class Communicator {
 #ifdef XTASC_WITH_CUDA
 /// Device tensors over NCCL on the current CUDA device. Collective. Not run on a GPU yet; see NcclProtocol for its
 /// contract. An operation may take XTASC_NCCL_TIMEOUT_SECONDS (environment, 600 unless set); then, or when NCCL fails,
-/// the ranks that see it print what each rank of their host did last, and all ranks end. \param session  must outlive
-/// the communicator \throws Error when two ranks share a GPU, or with NCCL's own words, the ranks, their hosts and GPUs
-[[nodiscard]] std::unique_ptr<Communicator> make_nccl_communicator(const MpiSession& session);
+/// the ranks that see it print what each rank of their host did last, and all ranks end. Under torch's deterministic
+/// mode NCCL goes without NVLS (see choose_algorithms). \param session  must outlive the communicator \throws Error
+/// when two ranks share a GPU that may not, or with NCCL's own words, the ranks, their hosts and GPUs
+[[nodiscard]] std::unique_ptr<Communicator> make_nccl_communicator(const MpiSession& session,
+                                                                   GpuSharing sharing = GpuSharing::refused);
 
 /// "0000:41:00.0": what tells the GPUs of a host apart, whatever CUDA_VISIBLE_DEVICES calls them.
 [[nodiscard]] std::string gpu_bus_id(int device);
@@ -64,6 +68,7 @@ class Communicator {
 #endif
 
 /// The backend for a world and a device: solo for one rank, MPI for the CPU, NCCL for CUDA. Collective.
-[[nodiscard]] std::unique_ptr<Communicator> make_communicator(const MpiSession& session, at::DeviceType device);
+[[nodiscard]] std::unique_ptr<Communicator> make_communicator(const MpiSession& session, at::DeviceType device,
+                                                              GpuSharing sharing = GpuSharing::refused);
 
 }  // namespace xtasc::dist

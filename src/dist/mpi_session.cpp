@@ -72,6 +72,8 @@ MpiSession::MpiSession(int* argc, char*** argv) {
         "MPI_Comm_split_type");
   check(MpiCode{MPI_Comm_rank(host, &local_rank_)}, "MPI_Comm_rank");
   check(MpiCode{MPI_Comm_size(host, &local_size_)}, "MPI_Comm_size");
+  host_leader_ = rank_;
+  check(MpiCode{MPI_Bcast(&host_leader_, 1, MPI_INT, 0, host)}, "MPI_Bcast");
   MPI_Comm_free(&host);
   check_world_size(size_);
   control_ = std::make_unique<Control>();

@@ -33,6 +33,9 @@ class MpiSession {
   /// This rank's place among the ranks of the same host, and how many they are.
   [[nodiscard]] int local_rank() const { return local_rank_; }
   [[nodiscard]] int local_size() const { return local_size_; }
+  /// The first rank of this host, of all the world's: what tells hosts apart. Their names do not: containers on two
+  /// machines may have one.
+  [[nodiscard]] int host_leader() const { return host_leader_; }
 
   /// The largest value over all ranks. Collective.
   [[nodiscard]] std::int64_t max(std::int64_t value) const;
@@ -53,11 +56,12 @@ class MpiSession {
   int size_ = 1;
   int local_rank_ = 0;
   int local_size_ = 1;
+  int host_leader_ = 0;
   struct Control;
   std::unique_ptr<Control> control_;
 };
 
-/// This machine's name.
+/// This machine's name, for messages: it need not be the only one of that name.
 [[nodiscard]] std::string host_name();
 
 /// "Open MPI 4.1.4", as loaded.

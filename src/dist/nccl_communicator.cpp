@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/log.hpp"
 #include "dist/communicator.hpp"
 #include "dist/gpu_assignment.hpp"
+#include "dist/nccl_environment.hpp"
 #include "dist/nccl_protocol.hpp"
 
 namespace xtasc::dist {
@@ -39,17 +41,41 @@ NcclBuffer nccl_buffer(const at::Tensor& tensor) {
 }
 
 /// Host and GPU of this rank; refuses two ranks on one GPU, where NCCL would fail later and say less. Collective.
-std::string own_place(const MpiSession& session, int device) {
-  const RankGpus own{host_name(), {gpu_bus_id(device)}};
+std::string own_place(const MpiSession& session, int device, GpuSharing sharing) {
+  const RankGpus own{.host = host_name(), .host_leader = session.host_leader(), .gpus = {{gpu_bus_id(device)}}};
   std::vector<RankGpus> all;
   for (const std::string& text : session.gather(own.to_text())) {
     all.push_back(RankGpus::from_text(text));
   }
-  static_cast<void>(assign_gpus(all));
-  return fmt::format("{}, GPU {}", own.host, own.bus_ids[0]);
+  static_cast<void>(assign_gpus(all, sharing));
+  return fmt::format("{}, GPU {}", own.host, own.gpus[0].bus_id);
 }
 
-NcclOptions options_of(const MpiSession& session) {
+/// What NCCL is to find in its environment, said in the log where it is about numbers.
+Variables variables_of(const MpiSession& session, GpuSharing sharing) {
+  // Kernels of two communicators begin in the order of the calls, so that no two ranks wait for each other's:
+  // https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html
+  Variables variables = {{"NCCL_LAUNCH_ORDER_IMPLICIT", "1"}};
+  const bool is_deterministic = at::globalContext().deterministicAlgorithms();
+  const char* of_user = std::getenv("NCCL_ALGO");
+  const NcclAlgorithms algorithms = choose_algorithms(is_deterministic, of_user, std::getenv("NCCL_NVLS_ENABLE"));
+  if (of_user == nullptr && !algorithms.value.empty()) {
+    variables.emplace_back("NCCL_ALGO", algorithms.value);
+    log_info("NCCL_ALGO={}: sums by NVLS need not give the same bits twice, and train.deterministic is on",
+             algorithms.value);
+  }
+  if (!algorithms.warning.empty()) {
+    log_warning("{}", algorithms.warning);
+  }
+  if (sharing == GpuSharing::allowed) {
+    const Variables more = variables_of_shared_gpu(fmt::format("{}-rank-{}", host_name(), session.rank()),
+                                                   session.local_size() == session.size());
+    variables.insert(variables.end(), more.begin(), more.end());
+  }
+  return variables;
+}
+
+NcclOptions options_of(const MpiSession& session, GpuSharing sharing) {
   NcclOptions options;
   if (const char* text = std::getenv("XTASC_NCCL_TIMEOUT_SECONDS")) {
     char* end = nullptr;
@@ -59,17 +85,19 @@ NcclOptions options_of(const MpiSession& session) {
     }
     options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000.0) + 1);
   }
+  options.variables = variables_of(session, sharing);
   options.on_failure = [&session](const Error& error) { end_all_ranks(session, error); };
   return options;
 }
 
 class NcclCommunicator final : public Communicator {
  public:
-  explicit NcclCommunicator(const MpiSession& session)
+  NcclCommunicator(const MpiSession& session, GpuSharing sharing)
       : session_(session),
-        stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true)),
-        protocol_(session, c10::cuda::current_device(), own_place(session, c10::cuda::current_device()),
-                  stream_.stream(), options_of(session)) {}
+        prompt_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true)),
+        bulk_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true)),
+        protocol_(session, c10::cuda::current_device(), own_place(session, c10::cuda::current_device(), sharing),
+                  {.prompt = prompt_.stream(), .bulk = bulk_.stream()}, options_of(session, sharing)) {}
 
   void sum(const at::Tensor& tensor) override { sum_all({&tensor, 1}); }
 
@@ -101,14 +129,14 @@ class NcclCommunicator final : public Communicator {
   [[nodiscard]] static CUstream_st* caller() { return c10::cuda::getCurrentCUDAStream().stream(); }
 
   const MpiSession& session_;
-  c10::cuda::CUDAStream stream_;
+  c10::cuda::CUDAStream prompt_, bulk_;
   NcclProtocol protocol_;
 };
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_nccl_communicator(const MpiSession& session) {
-  return std::make_unique<NcclCommunicator>(session);
+std::unique_ptr<Communicator> make_nccl_communicator(const MpiSession& session, GpuSharing sharing) {
+  return std::make_unique<NcclCommunicator>(session, sharing);
 }
 
 std::string gpu_bus_id(int device) {
@@ -121,7 +149,7 @@ std::string nccl_library_version() {
   int version = 0;
   const ncclResult_t code = ncclGetVersion(&version);
   xtasc::check(code == ncclSuccess, "ncclGetVersion: {}", ncclGetErrorString(code));
-  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+  return nccl_version_text(version);
 }
 
 }  // namespace xtasc::dist

@@ -2,8 +2,11 @@
 #include "dist/nccl_protocol.hpp"
 
 #include <cuda_runtime_api.h>
+#include <dlfcn.h>
 #include <nccl.h>
 
+#include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -15,15 +18,6 @@ namespace xtasc::dist {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-/// A return code of CUDA, for check().
-struct CudaCode {
-  cudaError_t value;
-};
-
-void check(CudaCode code, std::string_view what) {
-  xtasc::check(code.value == cudaSuccess, "{}: {}", what, cudaGetErrorString(code.value));
-}
 
 std::string nccl_text(ncclResult_t code, ncclComm_t comm) {
   const char* detail = ncclGetLastError(comm);
@@ -52,6 +46,31 @@ std::string environment(const char* name) {
   return value == nullptr ? fmt::format("{} is not set", name) : fmt::format("{}={}", name, value);
 }
 
+/// The file that NCCL was loaded from.
+std::string nccl_path() {
+  Dl_info info{};
+  const bool is_known = dladdr(reinterpret_cast<const void*>(&ncclGetVersion), &info) != 0;
+  return is_known && info.dli_fname != nullptr ? info.dli_fname : "from an unknown file";
+}
+
+/// A communicator, made in a thread of its own: what it needs, and what becomes of it.
+struct StartUp {
+  int device;
+  int num_ranks;
+  int rank;
+  ncclUniqueId id{};
+  int max_blocks;  ///< that a kernel of NCCL's may take; NCCL_CONFIG_UNDEF_INT: as NCCL thinks fit
+  ncclComm_t comm = nullptr;
+
+  ncclResult_t run() {
+    cudaSetDevice(device);  // a new thread starts on GPU 0
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 1;  // with 0 NCCL starts a thread for each group
+    config.maxCTAs = max_blocks;
+    return ncclCommInitRankConfig(&comm, num_ranks, id, rank, &config);
+  }
+};
+
 /// Between two looks at something that is in progress: short at first, since most calls settle at once.
 class Pause {
  public:
@@ -78,44 +97,15 @@ void end_all_ranks(const MpiSession& session, const Error& error) {
   session.abort(static_cast<int>(ExitCode::failure));
 }
 
-CudaEvent::CudaEvent() {
-  check(CudaCode{cudaEventCreateWithFlags(&event_, cudaEventDisableTiming)}, "cudaEventCreateWithFlags");
-}
-
-CudaEvent::~CudaEvent() {
-  cudaEventDestroy(event_);
-}
-
-void CudaEvent::record(CUstream_st* stream) {
-  check(CudaCode{cudaEventRecord(event_, stream)}, "cudaEventRecord");
-}
-
-void CudaEvent::order(CUstream_st* before, CUstream_st* after) {
-  record(before);
-  check(CudaCode{cudaStreamWaitEvent(after, event_, 0)}, "cudaStreamWaitEvent");
-}
-
-bool CudaEvent::has_ended() const {
-  const cudaError_t code = cudaEventQuery(event_);
-  if (code == cudaErrorNotReady) {
-    return false;
-  }
-  check(CudaCode{code}, "cudaEventQuery");
-  return true;
-}
-
-void NcclProtocol::Abort::operator()(ncclComm* comm) const noexcept {
-  ncclCommAbort(comm);
-}
-
-NcclProtocol::NcclProtocol(const MpiSession& session, int device, const std::string& place, CUstream_st* stream,
+NcclProtocol::NcclProtocol(const MpiSession& session, int device, const std::string& place, const NcclStreams& streams,
                            NcclOptions options)
     : rank_(session.rank()),
       device_(device),
-      stream_(stream),
       options_(std::move(options)),
       exceptions_at_start_(std::uncaught_exceptions()),
-      board_(session, place) {
+      board_(session, place),
+      prompt_(streams.prompt),
+      bulk_(streams.bulk) {
   start(session);
   watchdog_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
 }
@@ -123,126 +113,154 @@ NcclProtocol::NcclProtocol(const MpiSession& session, int device, const std::str
 NcclProtocol::~NcclProtocol() {
   {
     const std::lock_guard lock(mutex_);
-    closing_ = true;  // from now on the watchdog leaves NCCL and the stream alone, and only minds the time
-    waiting_since_ = Clock::now();
+    closing_ = true;  // from now on the watchdog leaves NCCL and the streams alone, and only minds the time
+    closing_since_ = Clock::now();
   }
   if (!failed_ && std::uncaught_exceptions() == exceptions_at_start_) {
     try {
       finish();
     } catch (const Error& error) {
-      comm_.reset();
+      bulk_.comm.reset();
+      prompt_.comm.reset();
       report(error);
     }
   }
-  comm_.reset();
+  bulk_.comm.reset();
+  prompt_.comm.reset();
 }
 
 void NcclProtocol::start(const MpiSession& session) {
   board_.begin(HostBoard::Operation::start_up, 0);
-  ncclUniqueId id{};
+  set_where_unset(options_.variables);
+  int version = 0;
+  require(ncclGetVersion(&version), "ncclGetVersion");
+  check_nccl_version(NCCL_VERSION_CODE, version, nccl_path());
+  std::array<ncclUniqueId, 2> ids{};
   if (rank_ == 0) {
-    const ncclResult_t code = ncclGetUniqueId(&id);
-    if (code != ncclSuccess) {
-      give_up(fmt::format("ncclGetUniqueId: {}", nccl_text(code, nullptr)));
+    for (ncclUniqueId& id : ids) {
+      require(ncclGetUniqueId(&id), "ncclGetUniqueId");
     }
   }
-  const std::string bytes = session.broadcast(std::string(id.internal, sizeof(id.internal)));
-  std::memcpy(id.internal, bytes.data(), sizeof(id.internal));
-  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-  config.blocking = 0;
-  ncclComm_t comm = nullptr;
-  const ncclResult_t code = ncclCommInitRankConfig(&comm, session.size(), id, rank_, &config);
-  comm_.reset(comm);
-  settle(code, "ncclCommInitRankConfig");
+  const std::string bytes = session.broadcast(std::string(ids.front().internal, sizeof(ids)));
+  std::memcpy(ids.data(), bytes.data(), sizeof(ids));
+  // A few KiB need few blocks of the GPU, and few of NCCL's buffers.
+  constexpr int kPromptBlocks = 4;
+  const std::array<std::pair<NcclLane*, int>, 2> lanes = {{{&bulk_, NCCL_CONFIG_UNDEF_INT}, {&prompt_, kPromptBlocks}}};
+  for (std::size_t i = 0; i < lanes.size(); ++i) {
+    // Shared with the thread, which may outlive this object.
+    const auto start_up = std::make_shared<StartUp>(StartUp{device_, session.size(), rank_, ids[i], lanes[i].second});
+    const auto code = call_with_timeout([start_up] { return static_cast<int>(start_up->run()); }, options_.timeout);
+    if (code) {
+      lanes[i].first->comm.reset(start_up->comm);
+    }
+    require(code, "ncclCommInitRankConfig");
+  }
   board_.finish(1);
 }
 
 void NcclProtocol::finish() {
   board_.begin(HostBoard::Operation::teardown, 0);
-  // Polled rather than synchronized: a peer that never comes must not keep this rank for ever.
-  const auto deadline = Clock::now() + options_.timeout;
+  for (NcclLane* lane : {&bulk_, &prompt_}) {
+    wait_for(*lane);
+  }
+  for (NcclLane* lane : {&bulk_, &prompt_}) {
+    check_async(*lane, "an earlier operation");
+    ncclComm_t comm = lane->comm.release();  // the thread's, which may outlive this object
+    require(call_with_timeout(
+                [comm] {
+                  const ncclResult_t code = ncclCommFinalize(comm);
+                  if (code != ncclSuccess) {
+                    ncclCommAbort(comm);
+                    return static_cast<int>(code);
+                  }
+                  return static_cast<int>(ncclCommDestroy(comm));
+                },
+                options_.timeout),
+            "ncclCommFinalize");
+  }
+}
+
+/// Polls rather than synchronizes: a peer that never comes must not keep this rank for ever.
+void NcclProtocol::wait_for(const NcclLane& lane) {
+  const auto start = Clock::now();
   Pause pause;
   for (cudaError_t code = cudaErrorNotReady; code != cudaSuccess; pause.wait()) {
-    code = cudaStreamQuery(stream_);
+    code = cudaStreamQuery(lane.stream);
     if (code != cudaSuccess && code != cudaErrorNotReady) {
       give_up(fmt::format("cudaStreamQuery: {}", cudaGetErrorString(code)));
     }
-    if (code == cudaErrorNotReady && Clock::now() > deadline) {
+    if (code == cudaErrorNotReady && is_late(start)) {
       give_up("the last operation: " + timeout_text());
     }
   }
-  settle(ncclCommFinalize(comm_.get()), "ncclCommFinalize");
-  // Does not block once the communicator is finalized.
-  const ncclResult_t code = ncclCommDestroy(comm_.release());
-  if (code != ncclSuccess) {
-    give_up(fmt::format("ncclCommDestroy: {}", ncclGetErrorString(code)));
+}
+
+/// \param code  of NCCL; nullopt: the call did not return in time
+void NcclProtocol::require(std::optional<int> code, const char* call) {
+  if (!code) {
+    give_up(fmt::format("{}: {}", call, timeout_text()));
+  }
+  if (const auto result = static_cast<ncclResult_t>(*code); result != ncclSuccess) {
+    give_up(fmt::format("{}: {}", call, nccl_text(result, nullptr)));
   }
 }
 
-void NcclProtocol::settle(int code, const char* call) {
-  auto state = static_cast<ncclResult_t>(code);
-  const auto deadline = Clock::now() + options_.timeout;
-  Pause pause;
-  // Asked at least once: a call may say ncclSuccess before its work is on the stream
-  // (https://github.com/NVIDIA/nccl/issues/1495).
-  while (comm_ != nullptr && (state == ncclSuccess || state == ncclInProgress)) {
-    const ncclResult_t asked = ncclCommGetAsyncError(comm_.get(), &state);
-    state = asked == ncclSuccess ? state : asked;
-    if (state != ncclInProgress) {
-      break;
-    }
-    if (Clock::now() > deadline) {
-      give_up(fmt::format("{}: {}", call, timeout_text()));
-    }
-    pause.wait();
-  }
-  if (state != ncclSuccess) {
-    give_up(fmt::format("{}: {}", call, nccl_text(state, comm_.get())));
-  }
+void NcclProtocol::check_async(const NcclLane& lane, const char* call) {
+  ncclResult_t state = ncclSuccess;
+  const ncclResult_t asked = ncclCommGetAsyncError(lane.comm.get(), &state);
+  require(asked == ncclSuccess ? state : asked, call);
 }
 
 template <typename Call>
-void NcclProtocol::run(HostBoard::Operation operation, std::span<const NcclBuffer> buffers, CUstream_st* caller,
-                       Then then, const Call& call) {
+void NcclProtocol::run(NcclLane& lane, HostBoard::Operation operation, std::span<const NcclBuffer> buffers,
+                       CUstream_st* caller, Then then, const Call& call) {
   const std::lock_guard lock(mutex_);
   xtasc::check(!failed_, "rank {}: NCCL has failed before; no operation can follow", rank_);
-  settle(ncclSuccess, "an earlier operation");
+  check_async(lane, "an earlier operation");
   std::size_t total = 0;
   for (const NcclBuffer& buffer : buffers) {
     total += num_bytes(buffer);
   }
   const std::uint64_t number = board_.begin(operation, total);
+  calling_since_ = Clock::now().time_since_epoch().count();
   try {
-    before_.order(caller, stream_);
+    lane.before.order(caller, lane.stream);
     ncclResult_t first_fault = ncclGroupStart();
     for (const NcclBuffer& buffer : buffers) {
       first_fault = first_fault == ncclSuccess ? call(buffer) : first_fault;
     }
     const ncclResult_t end = ncclGroupEnd();  // even after a fault: groups must balance
-    settle(first_fault == ncclSuccess ? end : first_fault, "ncclGroupEnd");
+    require(first_fault == ncclSuccess ? end : first_fault, "ncclGroupEnd");
     if (then == Then::join) {
-      after_.order(stream_, caller);
+      lane.after.order(lane.stream, caller);
     }
   } catch (const Error& error) {
+    calling_since_ = 0;
     if (failed_) {
       throw;
     }
     give_up(error.what());
   }
-  enqueued_ = number;
+  calling_since_ = 0;
+  lane.enqueued = number;
 }
 
 void NcclProtocol::sum(std::span<const NcclBuffer> buffers, CUstream_st* caller) {
-  sum(buffers, caller, Then::join);
+  constexpr std::size_t kMostPromptBytes = 64 << 10;
+  std::size_t total = 0;
+  for (const NcclBuffer& buffer : buffers) {
+    total += num_bytes(buffer);
+  }
+  sum(total <= kMostPromptBytes ? prompt_ : bulk_, buffers, caller, Then::join);
 }
 
 void NcclProtocol::start_sum(std::span<const NcclBuffer> buffers, CUstream_st* caller) {
-  sum(buffers, caller, Then::go_on);
+  sum(bulk_, buffers, caller, Then::go_on);
 }
 
 void NcclProtocol::join(CUstream_st* caller) {
   const std::lock_guard lock(mutex_);
-  after_.order(stream_, caller);
+  bulk_.after.order(bulk_.stream, caller);
 }
 
 void NcclProtocol::set_recording(bool is_recording) {
@@ -250,16 +268,16 @@ void NcclProtocol::set_recording(bool is_recording) {
   is_recording_ = is_recording;
 }
 
-void NcclProtocol::sum(std::span<const NcclBuffer> buffers, CUstream_st* caller, Then then) {
-  run(HostBoard::Operation::sum, buffers, caller, then, [this](const NcclBuffer& buffer) {
-    return ncclAllReduce(buffer.data, buffer.data, buffer.count, nccl_type(buffer.element), ncclSum, comm_.get(),
-                         stream_);
+void NcclProtocol::sum(NcclLane& lane, std::span<const NcclBuffer> buffers, CUstream_st* caller, Then then) {
+  run(lane, HostBoard::Operation::sum, buffers, caller, then, [&lane](const NcclBuffer& buffer) {
+    return ncclAllReduce(buffer.data, buffer.data, buffer.count, nccl_type(buffer.element), ncclSum, lane.comm.get(),
+                         lane.stream);
   });
 }
 
 void NcclProtocol::broadcast(const NcclBuffer& buffer, CUstream_st* caller) {
-  run(HostBoard::Operation::broadcast, {&buffer, 1}, caller, Then::join, [this](const NcclBuffer& one) {
-    return ncclBroadcast(one.data, one.data, one.count, nccl_type(one.element), 0, comm_.get(), stream_);
+  run(bulk_, HostBoard::Operation::broadcast, {&buffer, 1}, caller, Then::join, [this](const NcclBuffer& one) {
+    return ncclBroadcast(one.data, one.data, one.count, nccl_type(one.element), 0, bulk_.comm.get(), bulk_.stream);
   });
 }
 
@@ -283,35 +301,66 @@ void NcclProtocol::watch(const std::stop_token& stop) {
 }
 
 std::optional<Error> NcclProtocol::look() {
-  // Whoever holds the lock is enqueuing and minds the time itself.
   const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock || failed_ || is_recording_) {
+  if (failed_) {
     return std::nullopt;
   }
-  const bool is_late = Clock::now() - waiting_since_ > options_.timeout;
-  if (closing_) {
-    return is_late ? std::optional(fault("teardown: " + timeout_text())) : std::nullopt;
+  if (!lock) {  // a call is being made: NCCL's stream is not for us now, but a call may wait for a peer and never
+                // return
+    const auto since = calling_since_.load();
+    return since != 0 && is_late(Clock::time_point(Clock::duration(since))) ? std::optional(fault(timeout_text()))
+                                                                            : std::nullopt;
   }
+  if (closing_) {
+    return is_late(closing_since_) ? std::optional(fault("teardown: " + timeout_text())) : std::nullopt;
+  }
+  if (is_recording_) {
+    return std::nullopt;
+  }
+  for (NcclLane* lane : {&bulk_, &prompt_}) {
+    if (std::optional<Error> error = look(*lane)) {
+      return error;
+    }
+  }
+  board_.finish(last_ended());
+  return std::nullopt;
+}
+
+std::optional<Error> NcclProtocol::look(NcclLane& lane) {
   ncclResult_t state = ncclSuccess;
-  const ncclResult_t asked = ncclCommGetAsyncError(comm_.get(), &state);
+  const ncclResult_t asked = ncclCommGetAsyncError(lane.comm.get(), &state);
   state = asked == ncclSuccess ? state : asked;
   if (state != ncclSuccess && state != ncclInProgress) {
-    return fault(nccl_text(state, comm_.get()));
+    return fault(nccl_text(state, lane.comm.get()));
   }
-  if (marked_ == ended_) {
-    if (enqueued_ > ended_) {
-      mark_.record(stream_);
-      marked_ = enqueued_;
-      waiting_since_ = Clock::now();
+  if (lane.marked == lane.ended) {
+    if (lane.enqueued > lane.ended) {
+      lane.mark.record(lane.stream);
+      lane.marked = lane.enqueued;
+      lane.waiting_since = Clock::now();
     }
     return std::nullopt;
   }
-  if (mark_.has_ended()) {
-    ended_ = marked_;
-    board_.finish(ended_);
+  if (lane.mark.has_ended()) {
+    lane.ended = lane.marked;
     return std::nullopt;
   }
-  return is_late ? std::optional(fault(timeout_text())) : std::nullopt;
+  return is_late(lane.waiting_since) ? std::optional(fault(timeout_text())) : std::nullopt;
+}
+
+bool NcclProtocol::is_late(Clock::time_point since) const {
+  return Clock::now() - since > options_.timeout;
+}
+
+/// The last operation of which it is known that it has ended, with all before it: both lanes share the numbers.
+std::uint64_t NcclProtocol::last_ended() const {
+  std::uint64_t last = std::max<std::uint64_t>({1, bulk_.enqueued, prompt_.enqueued});  // 1 is start-up
+  for (const NcclLane* lane : {&bulk_, &prompt_}) {
+    if (lane->ended < lane->enqueued) {
+      last = std::min(last, lane->ended);
+    }
+  }
+  return last;
 }
 
 std::string NcclProtocol::timeout_text() const {

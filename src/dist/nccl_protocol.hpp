@@ -15,10 +15,8 @@
 #include "core/error.hpp"
 #include "dist/host_board.hpp"
 #include "dist/mpi_session.hpp"
-
-struct CUevent_st;   // what cudaEvent_t,
-struct CUstream_st;  // cudaStream_t
-struct ncclComm;     // and ncclComm_t point to: this header needs neither CUDA nor NCCL
+#include "dist/nccl_environment.hpp"
+#include "dist/nccl_lane.hpp"
 
 namespace xtasc::dist {
 
@@ -36,6 +34,8 @@ struct NcclOptions {
   std::chrono::milliseconds timeout = std::chrono::minutes(10);
   /// How often the watchdog looks.
   std::chrono::milliseconds watch_interval = std::chrono::seconds(1);
+  /// What NCCL is to find in its environment, where the user has set nothing else.
+  Variables variables = {};
   /// Called from the watchdog's thread, once, when an operation failed or took too long while the host did something
   /// else, and from the destructor when teardown fails. Should end the process: the device's numbers are not to be
   /// trusted any more, and the host may wait for them for ever.
@@ -46,44 +46,36 @@ struct NcclOptions {
 /// ends all ranks with exit code 1. What NcclOptions::on_failure is in the product; may be called from any thread.
 [[noreturn]] void end_all_ranks(const MpiSession& session, const Error& error);
 
-/// A CUDA event without timing, for ordering two streams.
-class CudaEvent {
- public:
-  CudaEvent();
-  ~CudaEvent();
-  CudaEvent(const CudaEvent&) = delete;
-  CudaEvent& operator=(const CudaEvent&) = delete;
-
-  void record(CUstream_st* stream);
-  /// Everything enqueued on `before` so far happens before whatever `after` is given from now on.
-  void order(CUstream_st* before, CUstream_st* after);
-  /// Whether everything before the last record() has ended. \throws Error when the device failed
-  [[nodiscard]] bool has_ended() const;
-
- private:
-  CUevent_st* event_ = nullptr;
+/// NCCL's own streams on this rank's GPU, which outlive what uses them.
+struct NcclStreams {
+  CUstream_st* prompt;  ///< for small sums that the step waits for
+  CUstream_st* bulk;    ///< for all else
 };
 
 /// How NCCL is used, on raw pointers and streams: no tensor is known here, so that the test can link it with a double
 /// of NCCL and CUDA. Not run on a GPU yet.
 ///
-/// The communicator is non-blocking: no call of NCCL blocks, calls in progress are polled for `timeout`, and an error
-/// is thrown as soon as it is known, with this rank, what was in flight and what each rank of the host did last. A
-/// watchdog thread polls for asynchronous errors and for operations that do not end, since the host may be waiting for
-/// something else; it calls `on_failure`.
+/// There are two communicators, each with its stream. Sums of up to 64 KiB that the caller waits for take one of them,
+/// and everything else the other: no sum of batch norm's waits for a bucket of gradients that backward started. NCCL's
+/// kernels of both begin in the order of the calls, which is the same on all ranks (NCCL_LAUNCH_ORDER_IMPLICIT).
+///
+/// The communicators are blocking ones: with others NCCL starts a thread for each group. So what waits for peers on the
+/// host, starting and ending, is called in a thread of its own, and given up after `timeout`. An error is thrown as
+/// soon as it is known, with this rank, what was in flight and what each rank of the host did last. A watchdog thread
+/// polls for asynchronous errors, for operations that do not end and for calls that do not return, since the host may
+/// be waiting for something else; it calls `on_failure`.
 ///
 /// Sources: https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/usage/communicators.html (fault tolerance,
 /// finalizing) and https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/api/comms.html
 class NcclProtocol {
  public:
   /// Collective. Its id travels over MPI.
-  /// \param device  of `stream`, made current by the caller
+  /// \param device  of the streams, made current by the caller
   /// \param place   host and GPU of this rank, for messages
-  /// \param stream  NCCL's own, of this rank's GPU; must outlive this object
-  /// \throws Error when start-up fails or takes longer than the timeout
-  NcclProtocol(const MpiSession& session, int device, const std::string& place, CUstream_st* stream,
+  /// \throws Error when the library is older than its header, or start-up fails or takes longer than the timeout
+  NcclProtocol(const MpiSession& session, int device, const std::string& place, const NcclStreams& streams,
                NcclOptions options);
-  /// Healthy: waits for the stream, finalizes, destroys; collective. After a failure, or while an exception passes:
+  /// Healthy: waits for the streams, finalizes, destroys; collective. After a failure, or while an exception passes:
   /// aborts, since the peers may never come.
   ~NcclProtocol();
   NcclProtocol(const NcclProtocol&) = delete;
@@ -96,27 +88,27 @@ class NcclProtocol {
   void start_sum(std::span<const NcclBuffer> buffers, CUstream_st* caller);
   /// What `caller` gets from now on happens after everything that was started.
   void join(CUstream_st* caller);
-  /// While recording, the watchdog leaves the stream alone. What a graph replays later it does not see: only errors.
+  /// While recording, the watchdog leaves the streams alone. What a graph replays later it does not see: only errors.
   void set_recording(bool is_recording);
   /// buffer := rank 0's, enqueued likewise.
   void broadcast(const NcclBuffer& buffer, CUstream_st* caller);
 
  private:
-  /// Whatever happens, a communicator that was not destroyed in good order is aborted.
-  struct Abort {
-    void operator()(ncclComm* comm) const noexcept;
-  };
-
   enum class Then { join, go_on };
   template <typename Call>
-  void run(HostBoard::Operation operation, std::span<const NcclBuffer> buffers, CUstream_st* caller, Then then,
-           const Call& call);
-  void sum(std::span<const NcclBuffer> buffers, CUstream_st* caller, Then then);
+  void run(NcclLane& lane, HostBoard::Operation operation, std::span<const NcclBuffer> buffers, CUstream_st* caller,
+           Then then, const Call& call);
+  void sum(NcclLane& lane, std::span<const NcclBuffer> buffers, CUstream_st* caller, Then then);
   void start(const MpiSession& session);
   void finish();
-  void settle(int code, const char* call);
+  void wait_for(const NcclLane& lane);
+  void require(std::optional<int> code, const char* call);
+  void check_async(const NcclLane& lane, const char* call);
   void watch(const std::stop_token& stop);
   [[nodiscard]] std::optional<Error> look();
+  [[nodiscard]] std::optional<Error> look(NcclLane& lane);
+  [[nodiscard]] bool is_late(std::chrono::steady_clock::time_point since) const;
+  [[nodiscard]] std::uint64_t last_ended() const;
   [[nodiscard]] Error fault(const std::string& what) const;
   [[nodiscard]] std::string timeout_text() const;
   void report(const Error& error);
@@ -124,21 +116,17 @@ class NcclProtocol {
 
   int rank_;
   int device_;
-  CUstream_st* stream_;
   NcclOptions options_;
   int exceptions_at_start_;
   HostBoard board_;
-  CudaEvent before_, after_;
-  std::unique_ptr<ncclComm, Abort> comm_;
+  NcclLane prompt_, bulk_;
 
-  /// Held while calls are enqueued: NCCL wants nobody else on its stream while a call is in progress.
+  /// Held while a call is made: one at a time, in an order that is the same on all ranks.
   std::mutex mutex_;
   std::atomic<bool> failed_ = false;
-  std::uint64_t enqueued_ = 0;  // number of the last operation that is on the stream
-  CudaEvent mark_;              // the watchdog's: recorded after operation marked_
-  std::uint64_t marked_ = 0;
-  std::uint64_t ended_ = 0;
-  std::chrono::steady_clock::time_point waiting_since_;
+  /// Since when a call of NCCL has not returned; 0: there is none.
+  std::atomic<std::chrono::steady_clock::rep> calling_since_ = 0;
+  std::chrono::steady_clock::time_point closing_since_;
   bool closing_ = false;
   bool is_recording_ = false;
   std::jthread watchdog_;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
@@ -135,6 +136,15 @@ std::vector<Claim> config_claims(const config::RunConfig& config) {
     } else if (std::ranges::find(kOfHost, key) == kOfHost.end()) {
       claims.push_back({key, value});
     }
+  }
+  return claims;
+}
+
+std::vector<Claim> nccl_claims() {
+  std::vector<Claim> claims;
+  for (const char* name : {"NCCL_ALGO", "NCCL_PROTO", "NCCL_NVLS_ENABLE"}) {
+    const char* value = std::getenv(name);
+    claims.push_back({name, value == nullptr ? "not set" : value});
   }
   return claims;
 }

@@ -25,6 +25,8 @@ void check_agreement(const dist::MpiSession& session, const std::vector<Claim>& 
 [[nodiscard]] std::vector<Claim> program_claims();
 /// Every key of a config but those that may differ between hosts: threads, limits of time, paths of input files.
 [[nodiscard]] std::vector<Claim> config_claims(const config::RunConfig& config);
+/// What in a rank's environment decides how NCCL sums.
+[[nodiscard]] std::vector<Claim> nccl_claims();
 [[nodiscard]] std::vector<Claim> pack_claims(const pack::Reader& pack);
 
 /// program_claims(), config_claims() and some more, compared. The first thing that the ranks of a run say to each

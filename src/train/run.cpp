@@ -310,7 +310,7 @@ Progress start_or_resume(Run& run) {
 
 ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, const RunOptions& options) {
   check_same_run(session, given, {{"--restart", options.restart ? "given" : "not given"}});
-  const at::Device device = choose_device(given.run.device, session);
+  const at::Device device = choose_device(given.run, session);
   configure_torch(given, session);
   if (given.data.pack.empty()) {
     fail_usage("data.pack is not set: name a pack that xtasc-preprocess made, e.g. --set data.pack=data/scenes.h5");
@@ -345,7 +345,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
           .claim = held,
           .watchdog = watchdog,
           .device = device,
-          .communicator = dist::make_communicator(session, device.type()),
+          .communicator = dist::make_communicator(session, device.type(), sharing_of(config.run)),
           .pack = std::move(pack),
           .train = std::move(splits.train),
           .val = std::move(splits.val),
@@ -359,6 +359,9 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
            run.learner.net.parameters().num_parameters(), session.size(), session.size() == 1 ? "" : "s",
            run.communicator->backend(), config::name(config.run.precision), describe_device(device));
   log_info("run folder {}", folder.root.string());
+  if (const std::string advice = advice_on_precision(device.type(), config.run.precision); !advice.empty()) {
+    log_warning("{}", advice);
+  }
   log_ranks(session, device);
 
   Progress progress = start_or_resume(run);

@@ -5,18 +5,16 @@
 #include <ATen/Parallel.h>
 #include <torch/version.h>
 #ifdef XTASC_WITH_CUDA
-#include <ATen/cuda/CUDAContext.h>
-#include <c10/cuda/CUDAFunctions.h>
+#include <cuda_runtime_api.h>
 #endif
 
 #include <sched.h>
 
 #include <algorithm>
-#include <fstream>
+#include <cstdlib>
 
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "dist/gpu_assignment.hpp"
 #include "io/hdf5.hpp"
 #include "pack/verify.hpp"
 #include "train/memory.hpp"
@@ -24,31 +22,6 @@
 namespace xtasc::train {
 
 namespace {
-
-#ifdef XTASC_WITH_CUDA
-/// What each rank sees. Collective.
-std::vector<dist::RankGpus> visible_gpus(const dist::MpiSession& session) {
-  dist::RankGpus own{dist::host_name(), {}};
-  for (int i = 0; i < c10::cuda::device_count(); ++i) {
-    own.bus_ids.push_back(dist::gpu_bus_id(i));
-  }
-  std::vector<dist::RankGpus> all;
-  for (const std::string& text : session.gather(own.to_text())) {
-    all.push_back(dist::RankGpus::from_text(text));
-  }
-  return all;
-}
-#endif
-
-std::string cpu_model() {
-  std::ifstream stream("/proc/cpuinfo");
-  for (std::string line; std::getline(stream, line);) {
-    if (line.starts_with("model name")) {
-      return line.substr(line.find(':') + 2);
-    }
-  }
-  return "unknown processor";
-}
 
 /// The cores that this rank may use, divided by the ranks that may use the very same ones: launchers bind ranks to
 /// cores, or let all of a host share them. Collective.
@@ -58,7 +31,8 @@ int threads_of_this_rank(const dist::MpiSession& session) {
   if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
     return 1;
   }
-  const std::string mine = dist::host_name() + std::string(reinterpret_cast<const char*>(&allowed), sizeof(allowed));
+  const std::string mine = std::to_string(session.host_leader()) + ' ' +
+                           std::string(reinterpret_cast<const char*>(&allowed), sizeof(allowed));
   const auto all = session.gather(mine);
   return std::max(1, CPU_COUNT(&allowed) / static_cast<int>(std::count(all.begin(), all.end(), mine)));
 }
@@ -86,39 +60,6 @@ Types types_of(config::Precision precision) {
   fail("unknown precision {}", static_cast<int>(precision));
 }
 
-at::Device choose_device(config::Device wanted, const dist::MpiSession& session) {
-  if (wanted == config::Device::cpu) {
-    return at::kCPU;
-  }
-#ifdef XTASC_WITH_CUDA
-  const std::vector<dist::RankGpus> ranks = visible_gpus(session);
-  const bool none = std::all_of(ranks.begin(), ranks.end(), [](const auto& rank) { return rank.bus_ids.empty(); });
-  if (none && wanted == config::Device::automatic) {
-    return at::kCPU;
-  }
-  if (none) {
-    fail_usage(
-        "run.device = \"cuda\", but no GPU is visible on any host: use --set run.device=cpu, or check "
-        "CUDA_VISIBLE_DEVICES");
-  }
-  const auto mine = static_cast<std::size_t>(session.rank());
-  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(dist::assign_gpus(ranks)[mine]));
-  c10::cuda::set_device(device.index());
-  log_warning(
-      "the CUDA path compiles and links, but has not been run on a GPU yet: run `xtasc-inspect selftest --device cuda` "
-      "on this machine first");
-  return device;
-#else
-  static_cast<void>(session);
-  if (wanted == config::Device::automatic) {
-    return at::kCPU;
-  }
-  fail_usage(
-      "run.device = \"cuda\", but this build has no CUDA: use --set run.device=cpu, or build with nvcc and a CUDA "
-      "LibTorch");
-#endif
-}
-
 void configure_torch(const config::RunConfig& config, const dist::MpiSession& session) {
   keep_memory();
   const int share = threads_of_this_rank(session);
@@ -134,16 +75,6 @@ void configure_torch(const config::RunConfig& config, const dist::MpiSession& se
   at::globalContext().setAllowTF32CuBLAS(tf32);
 }
 
-std::string describe_device(at::Device device) {
-#ifdef XTASC_WITH_CUDA
-  if (device.is_cuda()) {
-    return fmt::format("{} ({})", device.str(), at::cuda::getDeviceProperties(device.index())->name);
-  }
-#endif
-  return fmt::format("{} ({}, {} thread{})", device.str(), cpu_model(), at::get_num_threads(),
-                     at::get_num_threads() == 1 ? "" : "s");
-}
-
 std::map<std::string, std::string> library_versions(const dist::Communicator& communicator) {
   std::map<std::string, std::string> versions = {
       {"torch", TORCH_VERSION}, {"mpi", dist::mpi_library_version()}, {"hdf5", io::hdf5_library_version()}};
@@ -151,6 +82,10 @@ std::map<std::string, std::string> library_versions(const dist::Communicator& co
 #ifdef XTASC_WITH_CUDA
   versions["cuda"] = std::to_string(CUDART_VERSION);
   versions["nccl"] = dist::nccl_library_version();
+  if (communicator.backend() == "NCCL") {
+    const char* algorithms = std::getenv("NCCL_ALGO");
+    versions["nccl_algo"] = algorithms == nullptr ? "NCCL's choice" : algorithms;
+  }
 #endif
   return versions;
 }

@@ -14,6 +14,7 @@
 #include "model/net.hpp"
 #include "optim/adam.hpp"
 #include "results/provenance.hpp"
+#include "train/device.hpp"
 #include "weighting/task_weighting.hpp"
 
 namespace xtasc::train {
@@ -25,17 +26,10 @@ struct Types {
 };
 [[nodiscard]] Types types_of(config::Precision precision);
 
-/// The device of this rank: one GPU for each rank (see dist::assign_gpus), or the CPU. Collective.
-/// \throws Error (exit code 2) when CUDA is asked for and not there, or ranks would share a GPU.
-[[nodiscard]] at::Device choose_device(config::Device wanted, const dist::MpiSession& session);
-
 /// Threads, memory, determinism and TF32 of this process, as the config wants them. Collective.
 void configure_torch(const config::RunConfig& config, const dist::MpiSession& session);
 
-/// "cpu (AMD EPYC, 1 thread)" or "cuda:0 (NVIDIA H200)".
-[[nodiscard]] std::string describe_device(at::Device device);
-
-/// Versions of the libraries as loaded.
+/// Versions of the libraries as loaded, and how NCCL may sum where it does ("nccl_algo").
 [[nodiscard]] std::map<std::string, std::string> library_versions(const dist::Communicator& communicator);
 
 /// Reads every byte of a pack on rank 0 while the others wait. Collective. \throws Error  listing what is damaged.

@@ -68,7 +68,7 @@ def main() -> None:
     """Runs the calling script's tests on the programs in --bin."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="folder of the programs")
-    parser.add_argument("--preload", type=pathlib.Path, help="the library made of support/kill_at.cpp")
+    parser.add_argument("--preload", type=pathlib.Path, help="a library of tests/support to put before others")
     options, rest = parser.parse_known_args()
     # As launch/common.sh: one thread a rank, and Open MPI may run as root, as in a container.
     os.environ.update(OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")

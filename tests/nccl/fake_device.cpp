@@ -1,6 +1,8 @@
 #include "nccl/fake_device.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <new>
 #include <utility>
 
 #include "nccl/nccl_double.hpp"
@@ -12,31 +14,54 @@ World world;
 namespace {
 
 bool in_progress() {
-  return world.comm != nullptr && world.comm->state == ncclInProgress;
+  return std::ranges::any_of(world.comms, [](const ncclComm* comm) { return comm->state == ncclInProgress; });
 }
 
-/// \returns whether the head of the queue is done
-bool run_head() {
-  Work& head = world.queue.front();
-  if (head.kernel) {
-    head.kernel();
-  } else if (head.event != nullptr) {
-    head.event->reached = head.record;
+/// \returns whether this is done, which is at the head of its stream
+bool run(Work& work) {
+  if (work.kernel) {
+    work.kernel();
+  } else if (work.event != nullptr && work.waits) {
+    return work.event->reached >= work.record;
+  } else if (work.event != nullptr) {
+    work.event->reached = work.record;
   } else {
-    const Collective& call = head.collective;
-    if (head.request == MPI_REQUEST_NULL) {
+    const Collective& call = work.collective;
+    if (work.request == MPI_REQUEST_NULL) {
       if (call.is_sum) {
-        MPI_Iallreduce(MPI_IN_PLACE, call.data, static_cast<int>(call.count), call.type, MPI_SUM, world.peers,
-                       &head.request);
+        MPI_Iallreduce(MPI_IN_PLACE, call.data, static_cast<int>(call.count), call.type, MPI_SUM, call.peers,
+                       &work.request);
       } else {
-        MPI_Ibcast(call.data, static_cast<int>(call.count), call.type, 0, world.peers, &head.request);
+        MPI_Ibcast(call.data, static_cast<int>(call.count), call.type, 0, call.peers, &work.request);
       }
     }
     int is_done = 0;
-    MPI_Test(&head.request, &is_done, MPI_STATUS_IGNORE);
+    MPI_Test(&work.request, &is_done, MPI_STATUS_IGNORE);
     return is_done != 0;
   }
   return true;
+}
+
+/// What can run on every stream. \returns whether anything ran
+bool run_heads() {
+  bool has_run = false;
+  std::set<const CUstream_st*> busy = world.stopped;
+  for (auto work = world.queue.begin(); work != world.queue.end();) {
+    if (!busy.contains(work->stream) && run(*work)) {
+      work = world.queue.erase(work);
+      has_run = true;
+    } else {
+      busy.insert(work->stream);
+      ++work;
+    }
+  }
+  return has_run;
+}
+
+/// Calls that a thread makes on the main one's behalf.
+bool is_made_for_main(const std::string& call) {
+  return call == "ncclCommInitRankConfig" || call == "ncclCommFinalize" || call == "ncclCommDestroy" ||
+         call == "ncclCommAbort";
 }
 
 }  // namespace
@@ -46,8 +71,9 @@ bool is_main() {
 }
 
 void note(const std::string& call) {
-  world.num_calls_of_others += is_main() ? 0 : 1;
-  if (is_main() && !(call == "ncclCommGetAsyncError" && !world.calls.empty() && world.calls.back() == call)) {
+  const bool counts = is_main() || is_made_for_main(call);
+  world.num_calls_of_others += counts ? 0 : 1;
+  if (counts && !(call == "ncclCommGetAsyncError" && !world.calls.empty() && world.calls.back() == call)) {
     world.calls.push_back(call);
   }
   if (in_progress() && call != "ncclCommGetAsyncError" && call != "ncclCommAbort" && call != "cudaEventQuery") {
@@ -63,6 +89,19 @@ ncclResult_t refusal(const std::string& call) {
   const ncclResult_t code = found->second;
   world.refusals.erase(found);
   return code;
+}
+
+bool stall_of(const std::string& call) {
+  bool was_stalled = false;
+  const auto is_stalled = [&call] {
+    const Lock lock(world.mutex);
+    return world.stalls.contains(call);
+  };
+  while (is_stalled()) {
+    was_stalled = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return was_stalled;
 }
 
 void merge(VectorClock& into, const VectorClock& from) {
@@ -91,28 +130,61 @@ void enqueue(Work work) {
 
 bool device_is_idle(cudaStream_t stream) {
   const Lock lock(world.mutex);
-  while (is_main() && !world.is_stopped && !world.queue.empty() && run_head()) {
-    world.queue.pop_front();
+  while (is_main() && !world.is_stopped && run_heads()) {
   }
   return std::none_of(world.queue.begin(), world.queue.end(),
                       [stream](const Work& work) { return stream == nullptr || work.stream == stream; });
 }
 
+void Gate::open() {
+  int size = 0;
+  int rank = 0;
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  num_ranks_ = static_cast<std::uint64_t>(size);
+  void* memory = nullptr;
+  MPI_Win_allocate_shared(rank == 0 ? sizeof(*arrived_) : 0, 1, MPI_INFO_NULL, MPI_COMM_WORLD, &memory, &window_);
+  MPI_Aint num_bytes = 0;
+  int unit = 0;
+  MPI_Win_shared_query(window_, 0, &num_bytes, &unit, &memory);
+  arrived_ = rank == 0 ? new (memory) std::atomic<std::uint64_t>(0) : static_cast<std::atomic<std::uint64_t>*>(memory);
+  MPI_Barrier(MPI_COMM_WORLD);
+}
+
+void Gate::close() {
+  MPI_Win_free(&window_);
+}
+
+std::uint64_t Gate::arrive() {
+  ++*arrived_;
+  return ++num_points_ * num_ranks_;
+}
+
 void open() {
-  MPI_Comm_dup(MPI_COMM_WORLD, &world.peers);
+  for (MPI_Comm& peers : world.peers) {
+    MPI_Comm_dup(MPI_COMM_WORLD, &peers);
+  }
+  world.gate.open();
 }
 
 void close() {
-  MPI_Comm_free(&world.peers);
+  for (MPI_Comm& peers : world.peers) {
+    MPI_Comm_free(&peers);
+  }
+  world.gate.close();
 }
 
 void reset() {
   const Lock lock(world.mutex);
   world.calls.clear();
   world.faults.clear();
+  world.launches.clear();
   world.refusals.clear();
+  world.stalls.clear();
+  world.stopped.clear();
   world.accesses.clear();
   world.async_error = ncclSuccess;
+  world.version = NCCL_VERSION_CODE;
   world.is_stopped = false;
   world.group_depth = 0;
 }
@@ -135,6 +207,21 @@ std::vector<std::string> faults() {
   return all;
 }
 
+std::vector<std::string> launches() {
+  const Lock lock(world.mutex);
+  return world.launches;
+}
+
+std::vector<std::string> variables() {
+  const Lock lock(world.mutex);
+  return world.variables;
+}
+
+int num_threads() {
+  const Lock lock(world.mutex);
+  return world.num_threads;
+}
+
 int num_alive() {
   const Lock lock(world.mutex);
   return world.num_alive;
@@ -142,7 +229,9 @@ int num_alive() {
 
 cudaStream_t make_stream() {
   static std::deque<CUstream_st> streams;
-  return &streams.emplace_back();
+  CUstream_st& stream = streams.emplace_back();
+  stream.number = static_cast<int>(streams.size());
+  return &stream;
 }
 
 void launch(cudaStream_t stream, void* data, std::size_t num_bytes, std::function<void()> work) {
@@ -173,6 +262,33 @@ void refuse(const std::string& call, ncclResult_t code) {
 void stop_device() {
   const Lock lock(world.mutex);
   world.is_stopped = true;
+}
+
+void stop_stream(cudaStream_t stream, bool is_stopped) {
+  const Lock lock(world.mutex);
+  if (is_stopped) {
+    world.stopped.insert(stream);
+  } else {
+    world.stopped.erase(stream);
+  }
+}
+
+void stall(const std::string& call, bool is_stalled) {
+  const Lock lock(world.mutex);
+  if (is_stalled) {
+    world.stalls.insert(call);
+  } else {
+    world.stalls.erase(call);
+  }
+}
+
+void set_version(int version) {
+  const Lock lock(world.mutex);
+  world.version = version;
+}
+
+int stream_number(cudaStream_t stream) {
+  return stream->number;
 }
 
 }  // namespace xtasc::test::nccl_double

@@ -29,7 +29,7 @@ ExitCode run(const dist::MpiSession& session, const std::string& fault, double t
   options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(timeout_seconds * 1000.0));
   options.watch_interval = std::chrono::milliseconds(50);
   options.on_failure = [&session](const Error& error) { dist::end_all_ranks(session, error); };
-  cudaStream_t ours = fake::make_stream();
+  const dist::NcclStreams ours = {.prompt = fake::make_stream(), .bulk = fake::make_stream()};
   cudaStream_t caller = fake::make_stream();
   std::vector<float> values(1024, 1.0F);
   {

@@ -2,7 +2,9 @@
 #include "nccl/nccl_double.hpp"
 
 #include <mpi.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -14,23 +16,49 @@ namespace {
 
 using namespace xtasc::test::nccl_double;
 
-/// One poll: start-up and finalizing wait for the peers, a group for a few polls; then its work is on the stream.
-void advance(ncclComm& comm) {
-  if (comm.state != ncclInProgress || --comm.polls_left > 0) {
-    return;
-  }
-  int is_done = 1;
-  if (comm.peers != MPI_REQUEST_NULL) {
-    MPI_Test(&comm.peers, &is_done, MPI_STATUS_IGNORE);
-  }
-  if (is_done == 0) {
-    return;
-  }
-  comm.state = ncclSuccess;
+void put_on_stream(ncclComm& comm) {
   for (const Collective& call : std::exchange(comm.group, {})) {
     access(call.stream, call.stream->clock, call.data, call.count * call.element_bytes);
+    world.launches.push_back("stream " + std::to_string(call.stream->number) + ": " + (call.is_sum ? "sum" : "copy") +
+                             " of " + std::to_string(call.count * call.element_bytes) + " bytes");
     enqueue({.stream = call.stream, .kernel = {}, .collective = call});
   }
+}
+
+/// One poll of a communicator that is not blocking: for a few its group is in progress, then its work is on the stream.
+void advance(ncclComm& comm) {
+  if (comm.state == ncclInProgress && --comm.polls_left <= 0) {
+    comm.state = ncclSuccess;
+    put_on_stream(comm);
+  }
+}
+
+/// Waits for all ranks, as start-up and finalizing do; not with the world's lock. \returns the first error meanwhile
+ncclResult_t meet_peers() {
+  std::uint64_t number = 0;
+  {
+    const Lock lock(world.mutex);
+    number = world.gate.arrive();
+  }
+  while (!world.gate.have_come(number)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const Lock lock(world.mutex);
+    if (world.async_error != ncclSuccess) {
+      return world.async_error;
+    }
+  }
+  const Lock lock(world.mutex);
+  return world.async_error;
+}
+
+std::vector<std::string> variables_of_nccl() {
+  std::vector<std::string> found;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    if (std::strncmp(*entry, "NCCL_", 5) == 0) {
+      found.emplace_back(*entry);
+    }
+  }
+  return found;
 }
 
 ncclResult_t in_group(const char* name, Collective call, ncclDataType_t type, ncclComm_t comm) {
@@ -44,21 +72,14 @@ ncclResult_t in_group(const char* name, Collective call, ncclDataType_t type, nc
   }
   call.type = type == ncclFloat32 ? MPI_FLOAT : type == ncclFloat64 ? MPI_DOUBLE : MPI_INT64_T;
   call.element_bytes = type == ncclFloat32 ? 4 : 8;
+  call.peers = comm->peers;
   world.group_comm = comm;
   comm->group.push_back(call);
   return ncclSuccess;
 }
 
-void begin_progress(ncclComm& comm, bool waits_for_peers) {
-  comm.state = ncclInProgress;
-  comm.polls_left = 3;
-  if (waits_for_peers) {
-    MPI_Ibarrier(world.peers, &comm.peers);
-  }
-}
-
 void forget(ncclComm_t comm) {
-  world.comm = nullptr;
+  world.comms.erase(comm);
   --world.num_alive;
   delete comm;
 }
@@ -67,30 +88,50 @@ void forget(ncclComm_t comm) {
 
 extern "C" {
 
+ncclResult_t ncclGetVersion(int* version) {
+  const Lock lock(world.mutex);
+  note("ncclGetVersion");
+  *version = world.version;
+  return ncclSuccess;
+}
+
 ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
   const Lock lock(world.mutex);
   note("ncclGetUniqueId");
   std::memset(id->internal, 'x', sizeof(id->internal));
+  id->internal[1] = static_cast<char>(world.num_ids++ % 2);
   return refusal("ncclGetUniqueId");
 }
 
 ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int nranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
-  const Lock lock(world.mutex);
-  note("ncclCommInitRankConfig");
-  if (const ncclResult_t code = refusal("ncclCommInitRankConfig"); code != ncclSuccess) {
+  {
+    const Lock lock(world.mutex);
+    note("ncclCommInitRankConfig");
+    if (const ncclResult_t code = refusal("ncclCommInitRankConfig"); code != ncclSuccess) {
+      return code;
+    }
+    world.variables = variables_of_nccl();
+    int size = 0;
+    int own = 0;
+    MPI_Comm_size(world.peers[0], &size);
+    MPI_Comm_rank(world.peers[0], &own);
+    if (nranks != size || rank != own || id.internal[0] != 'x' || id.internal[127] != 'x') {
+      world.faults.emplace_back("ncclCommInitRankConfig: wrong size, rank or id");
+    }
+  }
+  if (stall_of("ncclCommInitRankConfig")) {
+    return ncclInternalError;
+  }
+  if (const ncclResult_t code = meet_peers(); code != ncclSuccess) {
     return code;
   }
-  int size = 0;
-  int own = 0;
-  MPI_Comm_size(world.peers, &size);
-  MPI_Comm_rank(world.peers, &own);
-  if (nranks != size || rank != own || config->blocking != 0 || id.internal[0] != 'x' || id.internal[127] != 'x') {
-    world.faults.emplace_back("ncclCommInitRankConfig: wrong size, rank, id, or blocking");
-  }
+  const Lock lock(world.mutex);
   ++world.num_alive;
-  world.comm = *comm = new ncclComm;
-  begin_progress(**comm, /*waits_for_peers=*/true);
-  return ncclInProgress;
+  *comm = new ncclComm;
+  (*comm)->is_blocking = config->blocking != 0;
+  (*comm)->peers = world.peers[static_cast<std::size_t>(id.internal[1])];
+  world.comms.insert(*comm);
+  return ncclSuccess;
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
@@ -111,6 +152,7 @@ ncclResult_t ncclGroupStart() {
 }
 
 ncclResult_t ncclGroupEnd() {
+  stall_of("ncclGroupEnd");
   const Lock lock(world.mutex);
   note("ncclGroupEnd");
   if (--world.group_depth < 0) {
@@ -120,7 +162,13 @@ ncclResult_t ncclGroupEnd() {
   if (comm == nullptr) {
     return ncclSuccess;
   }
-  begin_progress(*comm, /*waits_for_peers=*/false);
+  if (comm->is_blocking) {
+    put_on_stream(*comm);
+    return ncclSuccess;
+  }
+  ++world.num_threads;  // the real one's, joined when its end is asked for
+  comm->state = ncclInProgress;
+  comm->polls_left = 3;
   return ncclInProgress;
 }
 
@@ -141,11 +189,15 @@ ncclResult_t ncclBroadcast(const void* source, void* data, size_t count, ncclDat
 }
 
 ncclResult_t ncclCommFinalize(ncclComm_t comm) {
-  const Lock lock(world.mutex);
-  note("ncclCommFinalize");
-  comm->is_finalized = true;
-  begin_progress(*comm, /*waits_for_peers=*/true);
-  return ncclInProgress;
+  {
+    const Lock lock(world.mutex);
+    note("ncclCommFinalize");
+    comm->is_finalized = true;
+  }
+  if (stall_of("ncclCommFinalize")) {
+    return ncclInternalError;
+  }
+  return meet_peers();
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
@@ -161,7 +213,9 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
   const Lock lock(world.mutex);
   note("ncclCommAbort");
-  std::erase_if(world.queue, [](const Work& work) { return !work.kernel && work.event == nullptr; });
+  std::erase_if(world.queue, [comm](const Work& work) {
+    return !work.kernel && work.event == nullptr && work.collective.peers == comm->peers;
+  });
   forget(comm);
   return ncclSuccess;
 }
@@ -219,8 +273,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int /*flags*/) {
   const Lock lock(world.mutex);
   note("cudaStreamWaitEvent");
-  // The queue keeps to the order of enqueuing, so the event is reached when this work's turn comes.
-  enqueue({.stream = stream, .kernel = [] {}, .collective = {}});
+  enqueue({.stream = stream, .kernel = {}, .collective = {}, .event = event, .record = event->recorded, .waits = true});
   merge(stream->clock, event->clock);
   return cudaSuccess;
 }

@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <future>
 #include <numeric>
+#include <thread>
 
 #include "dist/nccl_protocol.hpp"
 #include "mpi/world.hpp"
@@ -65,16 +67,16 @@ class Nccl : public testing::Test {
       return fmt::format("{}\n{}", error.what(), fmt::join(error.details(), "\n"));
     }
   }
-  std::string reported_text() {
+  std::string reported_text(std::chrono::seconds patience = std::chrono::seconds(5)) {
     auto future = reported.get_future();
-    if (future.wait_for(std::chrono::seconds(5)) != std::future_status::ready) {
+    if (future.wait_for(patience) != std::future_status::ready) {
       return "nothing was reported";
     }
     const Error error = future.get();
     return fmt::format("{}\n{}", error.what(), fmt::join(error.details(), "\n"));
   }
 
-  cudaStream_t ours = fake::make_stream();
+  dist::NcclStreams ours = {.prompt = fake::make_stream(), .bulk = fake::make_stream()};
   cudaStream_t caller = fake::make_stream();
   std::size_t seen = 0;
   std::promise<Error> reported;
@@ -84,6 +86,11 @@ class Nccl : public testing::Test {
 template <typename T>
 NcclBuffer buffer_of(std::vector<T>& values, NcclElement element) {
   return {values.data(), values.size(), element};
+}
+
+TEST(Hosts, AreToldApartByTheirFirstRank) {
+  EXPECT_EQ(world->local_size(), world->size()) << "this test runs on one machine";
+  EXPECT_EQ(world->host_leader(), 0);
 }
 
 TEST_F(Nccl, SumsEveryTypeInOneGroup) {
@@ -97,9 +104,9 @@ TEST_F(Nccl, SumsEveryTypeInOneGroup) {
                                            buffer_of(c, NcclElement::int64), buffer_of(none, NcclElement::float32)};
   own_calls();
   nccl->sum(buffers, caller);
-  EXPECT_THAT(own_calls(), ElementsAre("cudaEventRecord", "cudaStreamWaitEvent", "ncclGroupStart", "ncclAllReduce",
-                                       "ncclAllReduce", "ncclAllReduce", "ncclAllReduce", "ncclGroupEnd",
-                                       "ncclCommGetAsyncError", "cudaEventRecord", "cudaStreamWaitEvent"));
+  EXPECT_THAT(own_calls(), ElementsAre("ncclCommGetAsyncError", "cudaEventRecord", "cudaStreamWaitEvent",
+                                       "ncclGroupStart", "ncclAllReduce", "ncclAllReduce", "ncclAllReduce",
+                                       "ncclAllReduce", "ncclGroupEnd", "cudaEventRecord", "cudaStreamWaitEvent"));
   cudaStreamSynchronize(caller);
   EXPECT_EQ(a, std::vector<float>(1000, static_cast<float>(sum_of_ranks)));
   EXPECT_EQ(b, std::vector<double>(7, sum_of_ranks));
@@ -115,14 +122,89 @@ TEST_F(Nccl, StartedSumsLeaveTheCallerAloneUntilJoined) {
   for (auto& bucket : buckets) {
     const NcclBuffer buffer = buffer_of(bucket, NcclElement::float32);
     nccl->start_sum({&buffer, 1}, caller);
-    EXPECT_THAT(own_calls(), ElementsAre("cudaEventRecord", "cudaStreamWaitEvent", "ncclGroupStart", "ncclAllReduce",
-                                         "ncclGroupEnd", "ncclCommGetAsyncError"));
+    EXPECT_THAT(own_calls(), ElementsAre("ncclCommGetAsyncError", "cudaEventRecord", "cudaStreamWaitEvent",
+                                         "ncclGroupStart", "ncclAllReduce", "ncclGroupEnd"));
   }
   nccl->join(caller);
   EXPECT_THAT(own_calls(), ElementsAre("cudaEventRecord", "cudaStreamWaitEvent"));
   cudaStreamSynchronize(caller);
   EXPECT_THAT(buckets, testing::Each(std::vector<float>(100, static_cast<float>(sum_of_ranks))));
   EXPECT_THAT(fake::faults(), IsEmpty());
+}
+
+/// What batch norm does in backward, while buckets are on their way.
+TEST_F(Nccl, SmallSumsDoNotWaitForBuckets) {
+  const auto nccl = protocol();
+  const auto mine = static_cast<float>(world->rank() + 1);
+  std::vector<float> bucket(100000, mine);
+  std::vector<double> small(65, mine);
+  const NcclBuffer large = buffer_of(bucket, NcclElement::float32);
+  const NcclBuffer norm = buffer_of(small, NcclElement::float64);
+  fake::stop_stream(ours.bulk);  // the bucket takes for ever
+  nccl->start_sum({&large, 1}, caller);
+  nccl->sum({&norm, 1}, caller);
+  for (int i = 0; i < 2000 && cudaStreamQuery(caller) == cudaErrorNotReady; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(cudaStreamQuery(caller), cudaSuccess) << "the small sum waits for the bucket";
+  EXPECT_EQ(small, std::vector<double>(65, sum_of_ranks));
+  EXPECT_EQ(bucket, std::vector<float>(100000, mine)) << "is still in flight";
+  fake::stop_stream(ours.bulk, false);
+  nccl->join(caller);
+  cudaStreamSynchronize(caller);
+  EXPECT_EQ(bucket, std::vector<float>(100000, static_cast<float>(sum_of_ranks)));
+  EXPECT_THAT(fake::faults(), IsEmpty());
+}
+
+/// NCCL's kernels begin in the order of the calls; it must be one order on all ranks, over both communicators.
+TEST_F(Nccl, WhatIsSmallAndWaitedForHasAStreamOfItsOwn) {
+  const auto nccl = protocol();
+  std::vector<float> bucket(30000, 1.0F);
+  std::vector<double> small(33, 1.0);
+  const NcclBuffer large = buffer_of(bucket, NcclElement::float32);
+  const NcclBuffer norm = buffer_of(small, NcclElement::float64);
+  nccl->broadcast(norm, caller);
+  nccl->sum({&norm, 1}, caller);
+  nccl->start_sum({&large, 1}, caller);
+  nccl->sum({&norm, 1}, caller);
+  nccl->start_sum({&norm, 1}, caller);
+  nccl->join(caller);
+  nccl->sum({&large, 1}, caller);
+  cudaStreamSynchronize(caller);
+  const auto bulk = fmt::format("stream {}", fake::stream_number(ours.bulk));
+  const auto prompt = fmt::format("stream {}", fake::stream_number(ours.prompt));
+  EXPECT_THAT(fake::launches(),
+              ElementsAre(bulk + ": copy of 264 bytes", prompt + ": sum of 264 bytes", bulk + ": sum of 120000 bytes",
+                          prompt + ": sum of 264 bytes", bulk + ": sum of 264 bytes", bulk + ": sum of 120000 bytes"));
+  EXPECT_THAT(world->gather(fmt::format("{}", fmt::join(fake::launches(), "; "))),
+              testing::Each(fmt::format("{}", fmt::join(fake::launches(), "; "))));
+  EXPECT_THAT(fake::faults(), IsEmpty());
+}
+
+/// A non-blocking communicator costs a thread for each group; ours costs none.
+TEST_F(Nccl, NoThreadIsStartedForASum) {
+  std::vector<float> values(5, 1.0F);
+  {
+    const auto nccl = protocol();
+    const int before = fake::num_threads();
+    for (int i = 0; i < 137; ++i) {
+      nccl->sum(std::vector<NcclBuffer>{buffer_of(values, NcclElement::float32)}, caller);
+    }
+    EXPECT_EQ(fake::num_threads(), before);
+    cudaStreamSynchronize(caller);
+  }
+  ncclUniqueId id{};
+  ncclGetUniqueId(&id);
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  ncclComm_t comm = nullptr;
+  ASSERT_EQ(ncclCommInitRankConfig(&comm, world->size(), id, world->rank(), &config), ncclSuccess);
+  const int before = fake::num_threads();
+  ncclGroupStart();
+  ncclAllReduce(values.data(), values.data(), 5, ncclFloat32, ncclSum, comm, ours.bulk);
+  EXPECT_EQ(ncclGroupEnd(), ncclInProgress);
+  EXPECT_EQ(fake::num_threads(), before + 1) << "the double sees them";
+  ncclCommAbort(comm);
 }
 
 TEST_F(Nccl, BroadcastsRankZeros) {
@@ -155,7 +237,7 @@ TEST_F(Nccl, IsOrderedBetweenTheCallersWork) {
 TEST_F(Nccl, TheDoubleSeesWhatIsNotOrdered) {
   std::vector<double> values(4);
   fake::launch(caller, values.data(), 32, [] {});
-  fake::launch(ours, values.data() + 3, 8, [] {});
+  fake::launch(ours.bulk, values.data() + 3, 8, [] {});
   EXPECT_THAT(fake::faults(), ElementsAre(HasSubstr("two streams without an event")));
   fake::reset();
   fake::launch(caller, values.data(), 32, [] {});
@@ -193,9 +275,9 @@ TEST_F(Nccl, StartsAndEndsInOrder) {
   auto nccl = std::make_unique<dist::NcclProtocol>(*world, 0, "here", ours, options());
   auto started = own_calls();
   std::erase(started, "cudaEventCreateWithFlags");
-  std::vector<std::string> expected = {"ncclCommInitRankConfig", "ncclCommGetAsyncError"};
+  std::vector<std::string> expected = {"ncclGetVersion", "ncclCommInitRankConfig", "ncclCommInitRankConfig"};
   if (world->rank() == 0) {
-    expected.insert(expected.begin(), "ncclGetUniqueId");
+    expected.insert(expected.begin() + 1, {"ncclGetUniqueId", "ncclGetUniqueId"});
   }
   EXPECT_EQ(started, expected);
   nccl->sum(std::vector<NcclBuffer>{buffer_of(values, NcclElement::float32)}, caller);
@@ -203,13 +285,14 @@ TEST_F(Nccl, StartsAndEndsInOrder) {
   nccl.reset();
   auto ended = own_calls();
   ended.erase(std::unique(ended.begin(), ended.end()), ended.end());
-  EXPECT_THAT(ended, ElementsAre("cudaStreamQuery", "ncclCommFinalize", "ncclCommGetAsyncError", "ncclCommDestroy"));
+  EXPECT_THAT(ended, ElementsAre("cudaStreamQuery", "ncclCommGetAsyncError", "ncclCommFinalize", "ncclCommDestroy",
+                                 "ncclCommGetAsyncError", "ncclCommFinalize", "ncclCommDestroy"));
   EXPECT_EQ(values[0], static_cast<float>(world->size()));
   EXPECT_EQ(fake::num_alive(), before);
   EXPECT_THAT(fake::faults(), IsEmpty());
 }
 
-TEST_F(Nccl, StartUpThatFailsSaysWhereAndAborts) {
+TEST_F(Nccl, StartUpThatFailsSaysWhere) {
   fake::fail_async(ncclRemoteError);
   const std::string text = error_of([&] { static_cast<void>(protocol()); });
   EXPECT_THAT(text,
@@ -217,7 +300,6 @@ TEST_F(Nccl, StartUpThatFailsSaysWhereAndAborts) {
                     HasSubstr("start-up"), HasSubstr("ncclCommInitRankConfig"), HasSubstr("network error"),
                     HasSubstr("NCCL_SOCKET_IFNAME is not set"), HasSubstr("NCCL_DEBUG"),
                     HasSubstr(fmt::format("{} -> {}", world->size() - 1, place(world->size() - 1)))));
-  EXPECT_EQ(fake::calls().back(), "ncclCommAbort");
   EXPECT_EQ(fake::num_alive(), 0);
 }
 
@@ -225,6 +307,67 @@ TEST_F(Nccl, StartUpThatIsRefusedHasNothingToAbort) {
   fake::refuse("ncclCommInitRankConfig", ncclInvalidUsage);
   EXPECT_THAT(error_of([&] { static_cast<void>(protocol()); }), HasSubstr("an error of the double"));
   EXPECT_THAT(fake::calls(), Not(Contains("ncclCommAbort")));
+  EXPECT_EQ(fake::num_alive(), 0);
+}
+
+TEST_F(Nccl, StartUpThatHangsIsGivenUp) {
+  fake::stall("ncclCommInitRankConfig");
+  auto chosen = options();
+  chosen.timeout = std::chrono::milliseconds(200);
+  EXPECT_THAT(error_of([&] { static_cast<void>(protocol(chosen)); }),
+              HasSubstr("in start-up #1: ncclCommInitRankConfig: not done within 0.2 s"));
+  EXPECT_EQ(fake::num_alive(), 0);
+  fake::stall("ncclCommInitRankConfig", false);
+}
+
+TEST_F(Nccl, TeardownThatHangsIsGivenUp) {
+  auto chosen = options();
+  chosen.timeout = std::chrono::milliseconds(300);
+  auto nccl = protocol(chosen);
+  fake::stall("ncclCommFinalize");
+  nccl.reset();
+  EXPECT_THAT(reported_text(), HasSubstr("in teardown #2: ncclCommFinalize: not done within 0.3 s"));
+  EXPECT_THAT(fake::calls(), Contains("ncclCommAbort").Times(1)) << "the other communicator's";
+  fake::stall("ncclCommFinalize", false);
+  while (fake::num_alive() > 0) {  // the thread that was left to itself
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+/// A first operation connects the ranks, on the host: the watchdog minds calls that do not return.
+TEST_F(Nccl, WatchdogReportsACallThatDoesNotReturn) {
+  auto chosen = options(std::chrono::milliseconds(5));
+  chosen.timeout = std::chrono::milliseconds(300);
+  auto nccl = protocol(chosen);
+  std::vector<float> values(5, 1.0F);
+  fake::stall("ncclGroupEnd");
+  std::thread late([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    fake::stall("ncclGroupEnd", false);
+  });
+  nccl->sum(std::vector<NcclBuffer>{buffer_of(values, NcclElement::float32)}, caller);
+  late.join();
+  EXPECT_THAT(reported_text(std::chrono::seconds(0)), HasSubstr("in sum #2 of 20 bytes: not done within 0.3 s"));
+  nccl.reset();
+}
+
+/// A deterministic run finds the way to sum in its environment before NCCL looks there, unless the user has set one.
+TEST_F(Nccl, FindsItsVariablesBeforeItStarts) {
+  ::unsetenv("NCCL_ALGO");
+  auto chosen = options();
+  chosen.variables = {{"NCCL_ALGO", dist::choose_algorithms(true, nullptr, nullptr).value}};
+  protocol(chosen).reset();
+  EXPECT_THAT(fake::variables(), Contains("NCCL_ALGO=^NVLS,NVLSTree"));
+  ::setenv("NCCL_ALGO", "Ring", 1);
+  protocol(chosen).reset();
+  EXPECT_THAT(fake::variables(), Contains("NCCL_ALGO=Ring"));
+  ::unsetenv("NCCL_ALGO");
+}
+
+TEST_F(Nccl, AnOlderLibraryThanItsHeaderIsRefused) {
+  fake::set_version(22707);
+  EXPECT_THAT(error_of([&] { static_cast<void>(protocol()); }),
+              AllOf(HasSubstr("NCCL 2.27.7 is loaded ("), HasSubstr("test_nccl"), HasSubstr("compiled with 2.")));
   EXPECT_EQ(fake::num_alive(), 0);
 }
 
@@ -239,7 +382,7 @@ TEST_F(Nccl, RefusedCallClosesItsGroupAndAborts) {
   EXPECT_THAT(error_of([&] { nccl->sum(buffers, caller); }), HasSubstr("NCCL has failed before"));
   EXPECT_THAT(own_calls(), IsEmpty());
   nccl.reset();
-  EXPECT_THAT(own_calls(), ElementsAre("ncclCommAbort"));
+  EXPECT_THAT(own_calls(), ElementsAre("ncclCommAbort", "ncclCommAbort"));
   EXPECT_THAT(fake::faults(), IsEmpty());
 }
 
@@ -255,7 +398,7 @@ TEST_F(Nccl, AsyncErrorIsThrownByTheNextCall) {
                           HasSubstr("not seen to end")));
   own_calls();
   nccl.reset();
-  EXPECT_THAT(own_calls(), ElementsAre("ncclCommAbort"));
+  EXPECT_THAT(own_calls(), ElementsAre("ncclCommAbort", "ncclCommAbort"));
 }
 
 /// The peers may never come to the operations that are in flight: nothing is waited for.
@@ -268,7 +411,7 @@ TEST_F(Nccl, AnExceptionThatPassesAborts) {
     fail("something else");
   });
   EXPECT_THAT(text, HasSubstr("something else"));
-  EXPECT_THAT(own_calls(), ElementsAre("ncclCommAbort"));
+  EXPECT_THAT(own_calls(), ElementsAre("ncclCommAbort", "ncclCommAbort"));
 }
 
 TEST_F(Nccl, WatchdogReportsAnAsyncErrorWhileTheHostIsElsewhere) {

@@ -207,12 +207,13 @@ class Slurm(unittest.TestCase):
         self.assertIn("1 run: 1 failed\n", status)
 
     def test_a_run_that_fails_is_not_started_again(self) -> None:
-        failing = sweep("failing", ranks_per_node=1, trainer=stand_in("failer", "exit 1"))
+        # Out of memory, which is a code of its own: another start would end likewise.
+        failing = sweep("failing", ranks_per_node=1, trainer=stand_in("failer", "exit 3"))
         failing.submit()
         wait_for("the end of the job", lambda: not failing.is_active())
-        self.assertIn("failed with exit code 1", failing.script_log())
+        self.assertIn("failed with exit code 3", failing.script_log())
         self.assertIn("1 run: 1 failed\n", failing.run("status").stdout)
-        self.assertEqual(json.loads((failing.the_run() / "end.json").read_text())["code"], 1)
+        self.assertEqual(json.loads((failing.the_run() / "end.json").read_text())["code"], 3)
         self.assertEqual(failing.states(), {"FAILED"})
         # Nor by the next `submit` or `run`, until somebody says so.
         trainer = stand_in("failer", 'touch "$run/DONE"')

@@ -29,6 +29,9 @@ TEST_F(SweepRuns, StatesFollowTheFolder) {
   write_end(files_, run.id, {.code = 137, .by = "me"});
   EXPECT_EQ(status(run).state, State::failed);
   EXPECT_EQ(status(run).detail, "exit code 137");
+  write_end(files_, run.id, {.code = static_cast<int>(ExitCode::out_of_memory), .by = "me"});
+  EXPECT_EQ(status(run).state, State::failed) << "which is not started again";
+  write_end(files_, run.id, {.code = 137, .by = "me"});
   std::ofstream(files_.log(run.id)) << "---- first attempt\nxtasc-train: error: an old one\n"
                                     << "---- second attempt\n12:00:00 epoch 1/4\rxtasc-train: error: the disk is full\n"
                                     << "  a detail\nMPI_ABORT was invoked\n";

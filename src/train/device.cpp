@@ -1,0 +1,181 @@
+#include "train/device.hpp"
+
+#include <ATen/Parallel.h>
+#ifdef XTASC_WITH_CUDA
+#include <ATen/cuda/CUDAContext.h>
+#include <c10/cuda/CUDAFunctions.h>
+#include <cuda_runtime_api.h>
+#endif
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+
+#include "core/error.hpp"
+#include "core/log.hpp"
+#include "dist/communicator.hpp"
+#include "dist/gpu_presence.hpp"
+#include "dist/numa.hpp"
+#include "train/agreement.hpp"
+
+namespace xtasc::train {
+
+namespace {
+
+std::string cpu_model() {
+  std::ifstream stream("/proc/cpuinfo");
+  for (std::string line; std::getline(stream, line);) {
+    if (line.starts_with("model name")) {
+      return line.substr(line.find(':') + 2);
+    }
+  }
+  return "unknown processor";
+}
+
+#ifdef XTASC_WITH_CUDA
+/// \param num_gpus  becomes their number
+dist::GpuPresence ask_for_gpus(int& num_gpus) {
+  dist::GpuPresence presence;
+  const cudaError_t code = cudaGetDeviceCount(&num_gpus);
+  static_cast<void>(cudaGetLastError());  // CUDA keeps it for the next who asks
+  num_gpus = code == cudaSuccess ? num_gpus : 0;
+  static_cast<void>(cudaDriverGetVersion(&presence.driver_cuda));
+  static_cast<void>(cudaRuntimeGetVersion(&presence.runtime_cuda));
+  if (code == cudaErrorInsufficientDriver) {
+    presence.answer = dist::GpuAnswer::driver_too_old;
+  } else if (code == cudaErrorNoDevice || (code == cudaSuccess && num_gpus == 0)) {
+    presence.answer = dist::GpuAnswer::none;
+  } else if (code != cudaSuccess) {
+    presence.answer = dist::GpuAnswer::failure;
+    presence.cuda_words = cudaGetErrorString(code);
+  } else {
+    presence.answer = dist::GpuAnswer::some;
+  }
+  dist::look_for_signs(presence, "/", [](const char* name) { return std::getenv(name); });
+  return presence;
+}
+
+/// What each rank sees. Collective.
+std::vector<dist::RankGpus> visible_gpus(const dist::MpiSession& session, int num_gpus) {
+  dist::RankGpus own{.host = dist::host_name(), .host_leader = session.host_leader(), .gpus = {}};
+  const std::set<int> cores = dist::own_cores();
+  for (int i = 0; i < num_gpus; ++i) {
+    const std::string bus_id = dist::gpu_bus_id(i);
+    own.gpus.push_back({bus_id, dist::is_near(bus_id, cores, "/sys")});
+  }
+  std::vector<dist::RankGpus> all;
+  for (const std::string& text : session.gather(own.to_text())) {
+    all.push_back(dist::RankGpus::from_text(text));
+  }
+  return all;
+}
+
+/// Ends all ranks alike where one of them has no GPU and may not do without. Collective.
+void refuse_without_gpu(const dist::MpiSession& session, config::Device wanted, const dist::GpuPresence& own,
+                        bool others_have) {
+  std::string refusal;
+  if (own.answer == dist::GpuAnswer::some) {
+    // nothing to refuse
+  } else if (wanted == config::Device::cuda) {
+    refusal = fmt::format("run.device = \"cuda\", but no GPU can be used on {}: {}", dist::host_name(),
+                          dist::why_no_gpu(own));
+  } else if (dist::is_a_fault(own) || others_have) {
+    refusal = fmt::format("no GPU can be used on {}, although {}: {}", dist::host_name(),
+                          others_have               ? "other ranks have one"
+                          : own.device_file.empty() ? own.promise
+                                                    : own.device_file + " exists",
+                          dist::why_no_gpu(own));
+  }
+  for (const std::string& text : session.gather(refusal)) {
+    if (!text.empty()) {
+      fail_usage("{}; to compute on the CPU: --set run.device=cpu", text);
+    }
+  }
+}
+
+void warn_of_shared_gpus(const std::vector<dist::RankGpus>& ranks, const std::vector<int>& chosen) {
+  std::map<std::pair<int, std::string>, std::vector<std::size_t>> owners;
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    const std::string& bus_id = ranks[rank].gpus[static_cast<std::size_t>(chosen[rank])].bus_id;
+    owners[{ranks[rank].host_leader, bus_id}].push_back(rank);
+  }
+  for (const auto& [gpu, sharers] : owners) {
+    if (sharers.size() > 1) {
+      log_warning("ranks {} SHARE GPU {} of {}: run.share_gpu is for tests only; they talk over sockets, and slowly",
+                  fmt::join(sharers, ", "), gpu.second, ranks[sharers.front()].host);
+    }
+  }
+}
+
+at::Device choose_gpu(const config::RunSection& run, const dist::MpiSession& session,
+                      const std::vector<dist::RankGpus>& ranks) {
+  const dist::GpuSharing sharing = sharing_of(run);
+  const std::vector<int> chosen = dist::assign_gpus(ranks, sharing);
+  if (sharing == dist::GpuSharing::allowed) {
+    warn_of_shared_gpus(ranks, chosen);
+  }
+  check_agreement(session, nccl_claims(), "start every rank with the same environment");
+  const auto mine = static_cast<std::size_t>(session.rank());
+  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(chosen[mine]));
+  c10::cuda::set_device(device.index());
+  log_warning(
+      "the CUDA path compiles and links, but has not been run on a GPU yet: run `xtasc-inspect selftest --device cuda` "
+      "on this machine first");
+  return device;
+}
+#endif
+
+}  // namespace
+
+dist::GpuSharing sharing_of(const config::RunSection& run) {
+  return run.share_gpu ? dist::GpuSharing::allowed : dist::GpuSharing::refused;
+}
+
+at::Device choose_device(const config::RunSection& run, const dist::MpiSession& session) {
+  if (run.device == config::Device::cpu) {
+    return at::kCPU;
+  }
+#ifdef XTASC_WITH_CUDA
+  int num_gpus = 0;
+  const dist::GpuPresence presence = ask_for_gpus(num_gpus);
+  const std::vector<dist::RankGpus> ranks = visible_gpus(session, num_gpus);
+  const bool some_have = std::ranges::any_of(ranks, [](const auto& rank) { return !rank.gpus.empty(); });
+  refuse_without_gpu(session, run.device, presence, some_have);
+  if (some_have) {
+    return choose_gpu(run, session, ranks);
+  }
+  if (const auto note = dist::note_on_cpu(presence)) {
+    log_info("{}", *note);
+  }
+  return at::kCPU;
+#else
+  static_cast<void>(session);
+  if (run.device == config::Device::automatic) {
+    return at::kCPU;
+  }
+  fail_usage(
+      "run.device = \"cuda\", but this build has no CUDA: use --set run.device=cpu, or build with nvcc and a CUDA "
+      "LibTorch");
+#endif
+}
+
+std::string describe_device(at::Device device) {
+#ifdef XTASC_WITH_CUDA
+  if (device.is_cuda()) {
+    return fmt::format("{} ({})", device.str(), at::cuda::getDeviceProperties(device.index())->name);
+  }
+#endif
+  return fmt::format("{} ({}, {} thread{})", device.str(), cpu_model(), at::get_num_threads(),
+                     at::get_num_threads() == 1 ? "" : "s");
+}
+
+std::string advice_on_precision(at::DeviceType device, config::Precision precision) {
+  if (device != at::kCUDA || precision != config::Precision::fp32) {
+    return {};
+  }
+  return "run.precision = \"fp32\" leaves the GPU's tensor cores idle: bf16 or tf32 would be many times faster "
+         "(--set run.precision=bf16; tables say which it was)";
+}
+
+}  // namespace xtasc::train

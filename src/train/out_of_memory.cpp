@@ -1,0 +1,55 @@
+#include "train/out_of_memory.hpp"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <array>
+#include <regex>
+#include <string>
+#include <string_view>
+
+namespace xtasc::train {
+
+namespace {
+
+/// How other libraries than torch's allocator say it, which throws a type of its own.
+constexpr std::array<std::string_view, 4> kWords = {"CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED",
+                                                    "CUBLAS_STATUS_ALLOC_FAILED",
+                                                    "DefaultCPUAllocator: can't allocate memory"};
+
+/// The first group of a pattern in a text; empty: it is not there.
+std::string found(const std::string& text, const char* pattern) {
+  std::smatch match;
+  return std::regex_search(text, match, std::regex(pattern)) ? match[1].str() : "";
+}
+
+/// What was asked for and what is there, of torch's "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total
+/// capacity of 79.10 GiB of which 1.06 GiB is free. ..." or "you tried to allocate 123 bytes".
+std::string amounts(const std::string& text) {
+  const std::string asked = found(text, R"([Tt]ried to allocate (\d+(?:\.\d+)? ?(?:bytes|[KMGT]?i?B)))");
+  const std::string total = found(text, R"(total capacity of (\d+(?:\.\d+)? [KMGT]?i?B))");
+  const std::string free = found(text, R"(of which (\d+(?:\.\d+)? [KMGT]?i?B|\d+ bytes) is free)");
+  if (asked.empty()) {
+    return text.substr(0, text.find('\n'));
+  }
+  return total.empty() || free.empty() ? asked + " were asked for"
+                                       : fmt::format("{} were asked for, {} of {} are free", asked, free, total);
+}
+
+}  // namespace
+
+std::optional<Error> out_of_memory_error(const std::exception& error) {
+  const std::string text = error.what();
+  const bool is_of_torch = dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr;
+  if (!is_of_torch &&
+      std::ranges::none_of(kWords, [&](std::string_view words) { return text.find(words) != std::string::npos; })) {
+    return std::nullopt;
+  }
+  const bool is_of_host = text.find("CPUAllocator") != std::string::npos;
+  return Error(fmt::format("out of memory on {}: {}; less is needed with a smaller train.batch_size (or "
+                           "evaluate.batch_size), train.activation_checkpointing=true or run.precision=bf16",
+                           is_of_host ? "the host" : "the GPU", amounts(text)),
+               ExitCode::out_of_memory);
+}
+
+}  // namespace xtasc::train

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <exception>
+#include <optional>
+
+#include "core/error.hpp"
+
+namespace xtasc::train {
+
+/// What a library threw because a GPU's or the host's memory did not suffice, as an Error with exit code 3: one line
+/// with what was asked for, what is there, and the keys that ask for less. \returns nullopt for anything else
+[[nodiscard]] std::optional<Error> out_of_memory_error(const std::exception& error);
+
+}  // namespace xtasc::train
