@@ -76,6 +76,9 @@ ExitCode selftest(const dist::MpiSession& session, const SelftestOptions& option
   if (session.rank() == 0) {
     fmt::print("\n{}, on {} rank{} in {:.1f} s\n", summary_line(runner.rows()), session.size(),
                session.size() == 1 ? "" : "s", seconds);
+    if (const std::string advice = recording_advice(runner.rows()); !advice.empty()) {
+      fmt::print("{}\n", advice);
+    }
     std::fflush(stdout);
     if (!options.json.empty()) {
       report.update(to_json(runner.rows()));

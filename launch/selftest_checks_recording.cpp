@@ -141,13 +141,14 @@ Finding host_does_not_wait(const Machine& machine, Precision precision) {
 
 void check_recording(CheckRunner& runner, const Machine& machine) {
   for (const Precision precision : {Precision::fp32, Precision::bf16}) {
-    runner.run("recording",
+    runner.run(kRecordingGroup,
                fmt::format("all ranks' steps as CUDA graphs against plain ones, {}", config::name(precision)),
                [&] { return recorded_steps_are_right(machine, precision); });
-    runner.run("recording", fmt::format("the host does not wait for the device, {}", config::name(precision)),
+    runner.run(kRecordingGroup, fmt::format("the host does not wait for the device, {}", config::name(precision)),
                [&] { return host_does_not_wait(machine, precision); });
   }
-  runner.run("recording", "one that fails leaves no trace", [&] { return failed_recording_leaves_no_trace(machine); });
+  runner.run(kRecordingGroup, "one that fails leaves no trace",
+             [&] { return failed_recording_leaves_no_trace(machine); });
 }
 
 }  // namespace xtasc::launch

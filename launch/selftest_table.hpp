@@ -56,6 +56,11 @@ struct Row {
 [[nodiscard]] std::string summary_line(const std::vector<Row>& rows);
 [[nodiscard]] bool any_failed(const std::vector<Row>& rows);
 
+/// The group of the checks that decide about train.cuda_graph.
+inline constexpr const char* kRecordingGroup = "recording";
+/// What to set train.cuda_graph to on this machine, by those checks: one line, empty where they were skipped.
+[[nodiscard]] std::string recording_advice(const std::vector<Row>& rows);
+
 /// {"checks": [...], "passed": n, "skipped": n, "failed": n}.
 [[nodiscard]] nlohmann::json to_json(const std::vector<Row>& rows);
 

@@ -69,6 +69,20 @@ TEST(Merged, AFailOfOneRankIsAFailAndNamesIt) {
   EXPECT_THAT(row_line(row), AllOf(HasSubstr("FAIL"), HasSubstr("group: name"), HasSubstr("out of luck")));
 }
 
+Row row_in(const std::string& group, const Finding& finding) {
+  return merged(group, "name", {finding}, 0.0);
+}
+
+TEST(RecordingAdvice, FollowsItsOwnChecksOnly) {
+  const Row elsewhere = row_in("device", failed("out of luck"));
+  const Row good = row_in("recording", measured("2 graphs")), bad = row_in("recording", failed("differs"));
+  EXPECT_THAT(recording_advice({elsewhere, good, good}), HasSubstr("set train.cuda_graph = true"));
+  EXPECT_THAT(recording_advice({good, bad}), HasSubstr("leave train.cuda_graph = false"));
+  EXPECT_THAT(recording_advice({good, row_in("recording", skipped("device is cpu"))}), IsEmpty());
+  EXPECT_THAT(recording_advice({elsewhere}), IsEmpty());
+  EXPECT_THAT(recording_advice({}), IsEmpty());
+}
+
 TEST(Merged, ASkipOfOneRankIsNoPass) {
   EXPECT_EQ(row_of({measured("1"), skipped("no GPU")}).finding.outcome, Outcome::skip);
 }
