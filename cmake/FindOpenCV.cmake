@@ -1,13 +1,16 @@
-# OpenCV's core, imgproc and imgcodecs as xtasc's one target OpenCV::needed.
+# Modules of OpenCV as imported targets OpenCV::NAME, by COMPONENTS: core, imgproc, imgcodecs.
 #
 # Debian ships OpenCVConfig.cmake only in libopencv-dev, which pulls in every module, their Java and Python parts and half a
-# gigabyte; the three modules that we use have -dev packages of their own.
+# gigabyte; the modules that we use have -dev packages of their own. The programs do without imgcodecs, which loads GDAL,
+# x265 and a hundred libraries more: libpng and libjpeg-turbo read and write their images.
 find_path(OpenCV_INCLUDE_DIR opencv2/core.hpp PATH_SUFFIXES opencv4)
-set(_libraries)
-foreach(_module IN ITEMS core imgproc imgcodecs)
+mark_as_advanced(OpenCV_INCLUDE_DIR)
+foreach(_module IN LISTS OpenCV_FIND_COMPONENTS)
   find_library(OpenCV_${_module}_LIBRARY opencv_${_module})
   mark_as_advanced(OpenCV_${_module}_LIBRARY)
-  list(APPEND _libraries OpenCV_${_module}_LIBRARY)
+  if(OpenCV_${_module}_LIBRARY)
+    set(OpenCV_${_module}_FOUND TRUE)
+  endif()
 endforeach()
 if(OpenCV_INCLUDE_DIR)
   file(STRINGS ${OpenCV_INCLUDE_DIR}/opencv2/core/version.hpp _parts
@@ -16,13 +19,14 @@ if(OpenCV_INCLUDE_DIR)
   list(JOIN _parts "." OpenCV_VERSION)
 endif()
 include(FindPackageHandleStandardArgs)
-find_package_handle_standard_args(OpenCV REQUIRED_VARS OpenCV_INCLUDE_DIR ${_libraries} VERSION_VAR OpenCV_VERSION
+find_package_handle_standard_args(OpenCV REQUIRED_VARS OpenCV_INCLUDE_DIR VERSION_VAR OpenCV_VERSION HANDLE_COMPONENTS
   REASON_FAILURE_MESSAGE "run launch/setup.sh, or install libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev")
-mark_as_advanced(OpenCV_INCLUDE_DIR)
-if(OpenCV_FOUND AND NOT TARGET OpenCV::needed)
-  add_library(OpenCV::needed INTERFACE IMPORTED)
-  set_target_properties(OpenCV::needed PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${OpenCV_INCLUDE_DIR})
-  foreach(_library IN LISTS _libraries)
-    target_link_libraries(OpenCV::needed INTERFACE ${${_library}})
+if(OpenCV_FOUND)
+  foreach(_module IN LISTS OpenCV_FIND_COMPONENTS)
+    if(NOT TARGET OpenCV::${_module})
+      add_library(OpenCV::${_module} UNKNOWN IMPORTED)
+      set_target_properties(OpenCV::${_module} PROPERTIES IMPORTED_LOCATION ${OpenCV_${_module}_LIBRARY}
+        INTERFACE_INCLUDE_DIRECTORIES ${OpenCV_INCLUDE_DIR})
+    endif()
   endforeach()
 endif()

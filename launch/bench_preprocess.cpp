@@ -4,15 +4,14 @@
 #include <atomic>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <opencv2/core.hpp>
-#include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
 #include <thread>
+#include <vector>
 
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "core/random.hpp"
 #include "io/atomic_file.hpp"
+#include "io/image.hpp"
 #include "io/png.hpp"
 #include "launch/bench.hpp"
 #include "preprocess/cityscapes.hpp"
@@ -29,41 +28,32 @@ using preprocess::Size;
 constexpr Size kRaw{1024, 2048};
 constexpr Size kPacked{128, 256};
 
-/// As libpng writes when nobody tells it how: filters by row, zlib's level 6. OpenCV's own choice would be quicker to
-/// decode and bigger.
-void write_png(const fs::path& path, const cv::Mat& pixels) {
-  fs::create_directories(path.parent_path());
-  const std::vector<int> how = {cv::IMWRITE_PNG_COMPRESSION, 6, cv::IMWRITE_PNG_STRATEGY,
-                                cv::IMWRITE_PNG_STRATEGY_DEFAULT};
-  check(cv::imwrite(path.string(), pixels, how), "cannot write '{}'", path.string());
-}
-
 /// Scenes with a camera's noise, whose PNGs are then as large as those of Cityscapes (2.2 MB an image).
 void write_frame(const fs::path& root, const std::string& split, std::uint64_t index) {
   const preprocess::Scene scene = preprocess::render_scene(1, index, kRaw.height, kRaw.width);
-  cv::Mat image(kRaw.height, kRaw.width, CV_8UC3), ids(kRaw.height, kRaw.width, CV_8UC1);
-  cv::Mat disparity(kRaw.height, kRaw.width, CV_16UC1);
+  constexpr auto kPixels = static_cast<std::size_t>(kRaw.height * kRaw.width);
+  std::vector<std::uint8_t> image(3 * kPixels), ids(kPixels);
+  std::vector<std::uint16_t> disparity(kPixels);
   std::uint64_t noise = index + 1;
   constexpr std::array<std::uint8_t, 7> kIdOfClass = {7, 11, 23, 26, 24, 17, 21};
-  for (int row = 0; row < image.rows; ++row) {
-    for (int column = 0; column < image.cols; ++column) {
-      const auto pixel =
-          static_cast<std::size_t>(row) * static_cast<std::size_t>(image.cols) + static_cast<std::size_t>(column);
-      for (int c = 0; c < 3; ++c) {
-        noise = noise * 6364136223846793005U + 1442695040888963407U;
-        const int jitter = static_cast<int>(noise >> 33 & 1U) + static_cast<int>(noise >> 34 & 1U) - 1;
-        image.at<cv::Vec3b>(row, column)[c] = static_cast<std::uint8_t>(
-            std::clamp(int{scene.image[3 * pixel + 2 - static_cast<std::size_t>(c)]} + jitter, 0, 255));
-      }
-      ids.at<std::uint8_t>(row, column) = kIdOfClass[scene.label[pixel]];
-      const int steps = static_cast<int>(std::min(40000.0 / static_cast<double>(scene.depth[pixel]), 32000.0) / 16);
-      disparity.at<std::uint16_t>(row, column) = static_cast<std::uint16_t>(pixel % 17 == 0 ? 0 : steps * 16 + 1);
+  for (std::size_t pixel = 0; pixel < kPixels; ++pixel) {
+    for (const std::size_t value : {3 * pixel + 2, 3 * pixel + 1, 3 * pixel}) {
+      noise = noise * 6364136223846793005U + 1442695040888963407U;
+      const int jitter = static_cast<int>(noise >> 33 & 1U) + static_cast<int>(noise >> 34 & 1U) - 1;
+      image[value] = static_cast<std::uint8_t>(std::clamp(int{scene.image[value]} + jitter, 0, 255));
     }
+    ids[pixel] = kIdOfClass[scene.label[pixel]];
+    const int steps = static_cast<int>(std::min(40000.0 / static_cast<double>(scene.depth[pixel]), 32000.0) / 16);
+    disparity[pixel] = static_cast<std::uint16_t>(pixel % 17 == 0 ? 0 : steps * 16 + 1);
   }
-  const std::string frame = fmt::format("{}/x/x_{:06}_000019", split, index);
-  write_png(root / ("leftImg8bit/" + frame + "_leftImg8bit.png"), image);
-  write_png(root / ("gtFine/" + frame + "_gtFine_labelIds.png"), ids);
-  write_png(root / ("disparity/" + frame + "_disparity.png"), disparity);
+  const auto write = [&](const char* folder, const char* what, const auto& pixels, auto... channels) {
+    const fs::path path = root / fmt::format("{}/{}/x/x_{:06}_000019_{}.png", folder, split, index, what);
+    fs::create_directories(path.parent_path());
+    io::write_png(path, pixels, kRaw.height, kRaw.width, channels..., io::PngEffort::thorough);
+  };
+  write("leftImg8bit", "leftImg8bit", image, 3);
+  write("gtFine", "gtFine_labelIds", ids, 1);
+  write("disparity", "disparity", disparity);
 }
 
 /// Runs `work` for items 0 .. count - 1 on `workers` threads.

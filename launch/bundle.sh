@@ -3,19 +3,28 @@
 set -euo pipefail
 # shellcheck source=launch/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source=launch/bundle_thin.sh
+source "$(dirname "${BASH_SOURCE[0]}")/bundle_thin.sh"
 
 usage() {
   cat <<TEXT
 Usage: launch/bundle.sh --output DIR [--preset NAME] [--pack FILE]... [--with-mpi] [--list]
+       launch/bundle.sh --thin --output DIR|FILE.tar.xz [--preset NAME] [--pack FILE]... [--fast] [--list]
 
 Copies the built programs to DIR/bin, every library that they load to DIR/lib (but the C library, the GPU driver and,
 unless --with-mpi, MPI, which are the cluster's own), and configs, sweeps, slurm and results' published tables to
 DIR/share/xtasc. The folder may be moved: programs look for libraries beside themselves.
 
+With --thin LibTorch and NVIDIA's libraries stay behind too: on the other machine \`source DIR/env.sh\` takes those of
+its python3, or of the folder that XTASC_TORCH names, which must hold the very torch that the build used. MPI comes
+along, mpirun and all. FILE.tar.xz is that folder packed, $THIN_LIMIT_MIB MiB at most.
+
   --output DIR    must not exist
   --preset NAME   the build to take (default release)
   --pack FILE     a pack to take along, into DIR/data; may be repeated
   --with-mpi      take this machine's MPI along too (for machines that have none)
+  --thin          for machines that have PyTorch
+  --fast          compress FILE.tar.xz quickly, not well
   --list          print the libraries and their sizes, copy nothing
   --help          this text
 
@@ -27,36 +36,67 @@ TEXT
 readonly SYSTEM='^(linux-vdso|ld-linux.*|libc|libm|libdl|librt|libpthread|libutil|libresolv|libcuda)\.so'
 readonly MPI='^(libmpi|libopen-rte|libopen-pal|libpmix|libhwloc|libevent|libudev|libfabric|libucp|libucs|libpsm)'
 
-# The libraries that the programs in $1 load, one path a line, as the loader here finds them.
+# The libraries that the programs load, one path a line, as the loader here finds them.
 libraries() {
-  local bin="$1" torch="$2" with_mpi="$3" path name
+  local path name
   {
-    ldd "$bin"/xtasc-* | awk '$2 == "=>" && $3 ~ /^\// {print $3}'
+    ldd "$BUILD"/bin/xtasc-* | awk '$2 == "=>" && $3 ~ /^\// {print $3}'
     # Opened by name at run time, so that ldd does not see them: cuDNN's parts, the run-time compiler, MAGMA's glue.
     local folder
-    for folder in "$torch" "$torch/../../nvidia/cudnn/lib" "$torch/../../nvidia/cu13/lib"; do
+    for folder in "$TORCH" "$TORCH/../../nvidia/cudnn/lib" "$TORCH/../../nvidia/cu13/lib"; do
       find "$folder" -maxdepth 1 \( -name 'libcudnn*.so*' -o -name 'libnvrtc*.so*' -o -name 'libtorch_cuda_linalg.so' \
         -o -name 'libcaffe2_nvrtc.so' -o -name 'libnvJitLink.so*' \) 2>/dev/null || true
     done
   } | sort -u | while read -r path; do
     name="$(basename "$path")"
     [[ "$name" =~ $SYSTEM ]] && continue
-    [[ "$with_mpi" == 0 && "$name" =~ $MPI ]] && continue
+    [[ "$WITH_MPI" == 0 && "$name" =~ $MPI ]] && continue
     printf '%s\n' "$path"
   done | awk -F/ '!seen[$NF]++'
 }
 
-main() {
-  local output="" preset with_mpi=0 list=0 packs=() pack
-  preset="$(preset_of "$@")"
+# The bundle without what is the form's own, into folder $1: programs, the given libraries, packs.
+copy_common() { # FOLDER LIBRARY...
+  local folder="$1" need_mib free_mib
+  shift
+  need_mib=$(($(du -Lcm "$@" "${PACKS[@]}" | tail -n 1 | cut -f 1) + 50))
+  free_mib=$(df -Pm "$(dirname "$folder")" | awk 'NR == 2 {print $4}')
+  ((free_mib > need_mib)) || die "the bundle takes $need_mib MiB, and $(dirname "$folder") has $free_mib MiB left"
+  say "programs"
+  cmake --install "$BUILD" --prefix "$folder" --component programs --strip >/dev/null
+  say "$# libraries, $need_mib MiB"
+  mkdir -p "$folder/lib" "$folder/data"
+  cp -L "$@" "$folder/lib/"
+  if ((${#PACKS[@]})); then
+    cp -L "${PACKS[@]}" "$folder/data/"
+  fi
+  cp "$XTASC_ROOT/README.md" "$folder/"
+}
+
+# Every program starts from folder $1, and finds no library in this source tree.
+prove() {
+  local program
+  for program in "$1"/bin/xtasc-*; do
+    env -u LD_LIBRARY_PATH "$program" --version >/dev/null || die "$program does not start"
+  done
+  if env -u LD_LIBRARY_PATH ldd "$1"/bin/xtasc-* | grep -F "$XTASC_ROOT/" | grep -vF "$(realpath "$1")/"; then
+    die "the libraries above are still found in $XTASC_ROOT"
+  fi
+}
+
+parse() {
+  OUTPUT="" WITH_MPI=0 THIN=0 FAST=0 LIST=0 PACKS=()
+  local pack
   while (($#)); do
     case "$1" in
-      --output) output="${2:?--output wants a folder}"; shift ;;
-      --pack) packs+=("${2:?--pack wants a file}"); shift ;;
+      --output) OUTPUT="${2:?--output wants a folder}"; shift ;;
+      --pack) PACKS+=("${2:?--pack wants a file}"); shift ;;
       --preset) shift ;;
       --preset=*) ;;
-      --with-mpi) with_mpi=1 ;;
-      --list) list=1 ;;
+      --with-mpi) WITH_MPI=1 ;;
+      --thin) THIN=1 ;;
+      --fast) FAST=1 ;;
+      --list) LIST=1 ;;
       -h | --help)
         usage
         exit 0
@@ -68,53 +108,54 @@ main() {
     esac
     shift
   done
-  local build="$XTASC_ROOT/build/$preset"
-  [[ -x "$build/bin/xtasc-train" ]] || die "there is no build/$preset/bin/xtasc-train: run launch/setup.sh first"
-  local torch
-  torch="$(sed -n 's/^LibTorch_ROOT:PATH=//p' "$build/CMakeCache.txt")/lib"
+  if ((LIST)); then
+    return
+  fi
+  [[ -n "$OUTPUT" ]] || die "--output DIR is missing"
+  [[ ! -e "$OUTPUT" ]] || die "'$OUTPUT' exists: name a folder that does not"
+  for pack in "${PACKS[@]}"; do
+    [[ -f "$pack" ]] || die "there is no pack '$pack'"
+  done
+}
 
-  local files
-  mapfile -t files < <(libraries "$build/bin" "$torch" "$with_mpi")
-  if ((list)); then
+main() {
+  local preset files
+  preset="$(preset_of "$@")"
+  parse "$@"
+  BUILD="$XTASC_ROOT/build/$preset"
+  [[ -x "$BUILD/bin/xtasc-train" ]] || die "there is no build/$preset/bin/xtasc-train: run launch/setup.sh first"
+  TORCH="$(sed -n 's/^LibTorch_ROOT:PATH=//p' "$BUILD/CMakeCache.txt")/lib"
+  if ((THIN)); then
+    find_mpi
+    mapfile -t files < <(thin_libraries)
+  else
+    mapfile -t files < <(libraries)
+  fi
+  if ((LIST)); then
     du -Lch "${files[@]}"
     return
   fi
-  [[ -n "$output" ]] || die "--output DIR is missing"
-  [[ ! -e "$output" ]] || die "'$output' exists: name a folder that does not"
-  for pack in "${packs[@]}"; do
-    [[ -f "$pack" ]] || die "there is no pack '$pack'"
-  done
-  local need_mib free_mib
-  need_mib=$(($(du -Lcm "${files[@]}" "${packs[@]}" | tail -n 1 | cut -f 1) + 50))
-  mkdir -p "$(dirname "$output")"
-  free_mib=$(df -Pm "$(dirname "$output")" | awk 'NR == 2 {print $4}')
-  ((free_mib > need_mib)) || die "the bundle takes $need_mib MiB, and $(dirname "$output") has $free_mib MiB left"
 
-  # Written beside its place and renamed, so that a folder of this name is whole.
-  local partial="$output.partial"
-  rm -rf "$partial"
-  trap 'rm -rf "'"$partial"'"' EXIT
-  say "programs"
-  cmake --install "$build" --prefix "$partial" --component programs --strip >/dev/null
-  say "${#files[@]} libraries, $need_mib MiB"
-  mkdir -p "$partial/lib" "$partial/data"
-  cp -L "${files[@]}" "$partial/lib/"
-  if ((${#packs[@]})); then
-    cp -L "${packs[@]}" "$partial/data/"
+  # Written beside its place and renamed, so that what has this name is whole.
+  PARTIAL="$OUTPUT.partial"
+  rm -rf "$PARTIAL"
+  trap 'rm -rf "$PARTIAL"' EXIT
+  mkdir -p "$PARTIAL"
+  local name
+  name="$(basename "$OUTPUT" .tar.xz)"
+  copy_common "$PARTIAL/$name" "${files[@]}"
+  if ((THIN)); then
+    finish_thin "$PARTIAL/$name"
+    prove_thin "$PARTIAL/$name"
+  else
+    prove "$PARTIAL/$name"
   fi
-  cp "$XTASC_ROOT/README.md" "$partial/"
-  mv "$partial" "$output"
-  trap - EXIT
-
-  # The proof: every program starts from there, and finds no library in this source tree.
-  local program
-  for program in "$output"/bin/xtasc-*; do
-    env -u LD_LIBRARY_PATH "$program" --version >/dev/null || die "$program does not start"
-  done
-  if env -u LD_LIBRARY_PATH ldd "$output"/bin/xtasc-* | grep -F "$XTASC_ROOT/" | grep -vF "$(realpath "$output")/"; then
-    die "the libraries above are still found in $XTASC_ROOT"
+  if [[ "$THIN" == 1 && "$OUTPUT" == *.tar.xz ]]; then
+    compress "$PARTIAL" "$name"
+    name+=.tar.xz
   fi
-  say "ready: $output ($(du -sh "$output" | cut -f 1)); try $output/bin/xtasc-train --help"
+  mv "$PARTIAL/$name" "$OUTPUT"
+  say "ready: $OUTPUT ($(du -sh "$OUTPUT" | cut -f 1))"
 }
 
 main "$@"

@@ -3,8 +3,8 @@
     python tests/links.py --bin build/release/bin [--cuda --nccl-library FILE]
     python tests/links.py --nccl --bin build/release/bin --double build/release/tests [--cuda]
 
-The programs that pack data, plan sweeps and print tables load no part of LibTorch, CUDA or MPI; the others load exactly
-one libtorch_cpu and at most one libnccl, libcudart, libgomp, libmpi and HDF5; with --cuda exactly one libtorch_cuda,
+No program loads OpenCV's imgcodecs. The programs that pack data, plan sweeps and print tables load no part of LibTorch,
+CUDA or MPI; the others load exactly one libtorch_cpu and at most one libnccl, libcudart, libgomp, libmpi and HDF5; with --cuda exactly one libtorch_cuda,
 libnccl and libcudart, and libnccl is the one that CMake chose, which is the wheel's. No program lacks a library.
 
 With --nccl: xtasc-train needs libnccl, libcudart and libtorch_cuda by name and takes NCCL's and CUDA's functions from
@@ -22,6 +22,7 @@ from pathlib import Path
 
 WITHOUT_TORCH = ("xtasc-preprocess", "xtasc-tabulate", "xtasc-sweep")
 FORBIDDEN = re.compile(r"^lib(torch|c10|nccl|cudart|cudnn|cublas|mpi)")
+TESTS_ONLY = "libopencv_imgcodecs"
 HDF5 = "libhdf5(_serial|_openmpi)?"
 AT_MOST_ONE = ("libtorch_cpu", "libtorch_cuda", "libnccl", "libcudart", "libgomp", "libmpi", HDF5)
 NEEDED_WITH_CUDA = ("libtorch_cuda", "libnccl", "libcudart")
@@ -39,6 +40,7 @@ def libraries(program: Path) -> dict[str, str]:
 def check_program(program: Path, cuda: bool, nccl: Path | None) -> list[str]:
     found = libraries(program)
     faults = [f"{program.name}: {name} is not found" for name, path in found.items() if path == "not found"]
+    faults += [f"{program.name}: loads {name}, which is for the tests" for name in found if name.startswith(TESTS_ONLY)]
     if program.name in WITHOUT_TORCH:
         return faults + [f"{program.name}: loads {name}" for name in found if FORBIDDEN.match(name)]
     for stem in AT_MOST_ONE:

@@ -4,14 +4,13 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 #include <utility>
 
 #include "core/error.hpp"
 #include "figure/palette.hpp"
 #include "figure/panel_layout.hpp"
-#include "io/atomic_file.hpp"
+#include "io/image.hpp"
 
 namespace xtasc::figure {
 namespace {
@@ -279,9 +278,9 @@ void write_panel(const std::filesystem::path& path, const std::vector<PanelRow>&
   if (layout.color_bar.width > 0) {
     painter.draw_color_bar();
   }
-  std::vector<std::uint8_t> png;
-  check(cv::imencode(".png", painter.canvas(), png), "panel {}: encoding as PNG failed", path.string());
-  io::write_file_atomically(path, std::as_bytes(std::span(png)));
+  cv::Mat rgb;
+  cv::cvtColor(painter.canvas(), rgb, cv::COLOR_BGR2RGB);
+  io::write_png(path, std::span<const std::uint8_t>(rgb.datastart, rgb.dataend), rgb.rows, rgb.cols, rgb.channels());
 }
 
 }  // namespace xtasc::figure

@@ -5,10 +5,6 @@
 #include <algorithm>
 #include <cctype>
 #include <fstream>
-#include <opencv2/core.hpp>
-#include <opencv2/core/utils/logger.hpp>
-#include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
 #include <utility>
 
 #include "core/error.hpp"
@@ -16,6 +12,7 @@
 #include "io/exif.hpp"
 #include "io/jpeg.hpp"
 #include "io/png.hpp"
+#include "io/png_encode.hpp"
 #include "io/png_general.hpp"
 
 namespace xtasc::io {
@@ -123,19 +120,6 @@ Image<T> read_grey_image(const fs::path& path, const ImageRules& rules, const Se
     return is_plain_png(png) ? decode_png<T>(png, 1, wanted, path)
                              : pick(decode_general_png<T>(file, header, 1, path), wanted);
   });
-}
-
-void write_png_mat(const fs::path& path, const cv::Mat& mat) {
-  cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-  std::vector<unsigned char> encoded;
-  bool done = false;
-  try {
-    done = cv::imencode(".png", mat, encoded);
-  } catch (const cv::Exception& error) {
-    fail("cannot encode '{}' as PNG: {}", path.string(), error.err);
-  }
-  check(done, "cannot encode '{}' as PNG", path.string());
-  write_file_atomically(path, std::as_bytes(std::span(encoded)));
 }
 
 void check_pixel_count(const fs::path& path, std::size_t found, std::int64_t height, std::int64_t width,
@@ -249,23 +233,15 @@ Image<std::uint16_t> read_grey16_image(const fs::path& path, const ImageRules& r
 }
 
 void write_png(const fs::path& path, std::span<const std::uint8_t> pixels, std::int64_t height, std::int64_t width,
-               std::int64_t channels) {
+               std::int64_t channels, PngEffort effort) {
   check_pixel_count(path, pixels.size(), height, width, channels);
-  const cv::Mat view(static_cast<int>(height), static_cast<int>(width), channels == 1 ? CV_8UC1 : CV_8UC3,
-                     const_cast<std::uint8_t*>(pixels.data()));
-  if (channels == 1) {
-    write_png_mat(path, view);
-    return;
-  }
-  cv::Mat bgr;
-  cv::cvtColor(view, bgr, cv::COLOR_RGB2BGR);
-  write_png_mat(path, bgr);
+  write_file_atomically(path, encode_png(pixels, height, width, channels, effort, path));
 }
 
-void write_png(const fs::path& path, std::span<const std::uint16_t> pixels, std::int64_t height, std::int64_t width) {
+void write_png(const fs::path& path, std::span<const std::uint16_t> pixels, std::int64_t height, std::int64_t width,
+               PngEffort effort) {
   check_pixel_count(path, pixels.size(), height, width, 1);
-  write_png_mat(path, cv::Mat(static_cast<int>(height), static_cast<int>(width), CV_16UC1,
-                              const_cast<std::uint16_t*>(pixels.data())));
+  write_file_atomically(path, encode_png(pixels, height, width, 1, effort, path));
 }
 
 }  // namespace xtasc::io

@@ -78,13 +78,17 @@ void check_grey_png(const ImageHeader& header, int bit_depth, const std::filesys
 [[nodiscard]] Image<std::uint16_t> read_grey16_image(const std::filesystem::path& path, const ImageRules& rules = {},
                                                      const Selection& selection = {});
 
+/// How a PNG is packed. quick: one filter and runs of equal bytes, for what programs show; thorough: libpng's choice of
+/// filters and zlib's level 6, as most PNGs are.
+enum class PngEffort { quick, thorough };
+
 /// Writes a PNG atomically. \param pixels  height x width x channels, channels 1 (grey) or 3 (RGB).
 /// \throws Error  with the path and the reason.
 void write_png(const std::filesystem::path& path, std::span<const std::uint8_t> pixels, std::int64_t height,
-               std::int64_t width, std::int64_t channels);
+               std::int64_t width, std::int64_t channels, PngEffort effort = PngEffort::quick);
 /// As above, one grey channel of 16 bits.
 void write_png(const std::filesystem::path& path, std::span<const std::uint16_t> pixels, std::int64_t height,
-               std::int64_t width);
+               std::int64_t width, PngEffort effort = PngEffort::quick);
 
 /// The file's content in few words when it is no image: "a Git LFS pointer, run `git lfs pull`", "text", "empty", ...
 [[nodiscard]] std::string describe_content(std::string_view first_bytes);
