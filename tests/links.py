@@ -4,8 +4,9 @@
     python tests/links.py --nccl --bin build/release/bin --double build/release/tests [--cuda]
 
 No program loads OpenCV's imgcodecs. The programs that pack data, plan sweeps and print tables load no part of LibTorch,
-CUDA or MPI; the others load exactly one libtorch_cpu and at most one libnccl, libcudart, libgomp, libmpi and HDF5; with --cuda exactly one libtorch_cuda,
-libnccl and libcudart, and libnccl is the one that CMake chose, which is the wheel's. No program lacks a library.
+CUDA or MPI; the others load exactly one libtorch_cpu and at most one libnccl, libcudart, libgomp, libmpi and HDF5; with
+--cuda exactly one libtorch_cuda, libnccl and libcudart, and libnccl is the one that CMake chose, which is the wheel's.
+No program lacks a library.
 
 With --nccl: xtasc-train needs libnccl, libcudart and libtorch_cuda by name and takes NCCL's and CUDA's functions from
 them; no program has a function of theirs of its own, nor a trace of the tests' double of them. Proves itself on the
