@@ -30,8 +30,9 @@ class SharedCheckpoint {
 
   /// Collective. \returns whether it went well
   bool save(const Trial& trial, const train::Progress& progress) {
-    return on_first_rank(machine_.session,
-                         [&] { train::Checkpoint(folder()).save(trial.learner, progress, identity_of(trial)); });
+    return on_first_rank(machine_.session, [&] {
+      train::Checkpoint(folder()).save(train::Snapshot(trial.learner).on_host(), progress, identity_of(trial));
+    });
   }
 
   /// Into every rank's trial. Collective. \returns on rank 0 where the run stood; nullopt when it did not go well

@@ -54,6 +54,29 @@ at::Tensor rooted_mask(at::Device device) {
   return at::from_blob(mask.data(), {kNumDepthSums}, at::kBool).clone().to(device);
 }
 
+/// While it lives, ATen may choose kernels whose order of additions varies.
+class AnyOrder {
+ public:
+  AnyOrder() { set(false); }
+  ~AnyOrder() { set(is_deterministic_); }
+  AnyOrder(const AnyOrder&) = delete;
+  AnyOrder& operator=(const AnyOrder&) = delete;
+
+ private:
+  void set(bool is_deterministic) const {
+    at::globalContext().setDeterministicAlgorithms(is_deterministic, warns_only_);
+  }
+  bool is_deterministic_ = at::globalContext().deterministicAlgorithms();
+  bool warns_only_ = at::globalContext().deterministicAlgorithmsWarnOnly();
+};
+
+/// How often each of 0..size-1 occurs, int64. Whole numbers add up to the same in any order; CUDA's deterministic form
+/// sorts them, and waits on the host twice to look at their range.
+at::Tensor counts_of(const at::Tensor& numbers, std::int64_t size) {
+  const AnyOrder any_order;
+  return at::zeros({size}, numbers.options()).scatter_add_(0, numbers, at::ones_like(numbers));
+}
+
 /// Sum of the values where `mask` holds; the others may be anything.
 at::Tensor masked_sum(const at::Tensor& values, const at::Tensor& mask) {
   return at::where(mask, values, at::zeros({}, values.options())).sum();
@@ -88,9 +111,7 @@ void Metrics::add_segmentation(const at::Tensor& predicted_nhw, const at::Tensor
   // One bin a (image, label, prediction), and one for what is ignored; integer sums do not depend on their order.
   const at::Tensor image = at::arange(n, labels_nhw.options()).view({n, 1, 1});
   const at::Tensor bin = ((image * c + labels_nhw) * c + predicted_nhw).masked_fill(labels_nhw >= c, n * c * c);
-  const at::Tensor flat = bin.flatten();
-  const at::Tensor counts = at::zeros({n * c * c + 1}, flat.options()).scatter_add_(0, flat, at::ones_like(flat));
-  const at::Tensor matrices = counts.narrow(0, 0, n * c * c).view({n, c, c});
+  const at::Tensor matrices = counts_of(bin.flatten(), n * c * c + 1).narrow(0, 0, n * c * c).view({n, c, c});
   confusion_ += matrices.sum(0);
 
   const at::Tensor hits = matrices.diagonal(0, 1, 2).to(at::kDouble);  // (N, C)

@@ -33,7 +33,8 @@ struct EpochRecord {
   std::vector<std::optional<double>> class_iou;  ///< dataset protocol; absent for classes that never occur
   bool is_best = false;                          ///< lowest val_loss.total so far
   double images_per_second = 0.0;
-  std::map<std::string, double> seconds;  ///< by phase: train, evaluate, checkpoint
+  /// By phase: train; evaluate; checkpoint, which the training stood still for the checkpoint before this line's.
+  std::map<std::string, double> seconds;
 };
 
 /// One JSON object on one line, numbers with all their digits; NaN is written as null. Its last field, "digest", is
@@ -72,6 +73,7 @@ class MetricsLog {
 
   /// All lines so far.
   [[nodiscard]] const std::string& history() const { return history_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
  private:
   void write_missing();

@@ -88,8 +88,7 @@ bool exchange(const fs::path& a, const fs::path& b) {
 json write_checked(const fs::path& path, std::string_view bytes) {
   const std::string digest = io::digest_hex(bytes);
   io::write_file_atomically(path, bytes);
-  check(io::digest_hex(io::read_file(path)) == digest, "{}: what was written reads back differently: check the disk",
-        path.string());
+  check(io::file_digest(path) == digest, "{}: what was written reads back differently: check the disk", path.string());
   return {{"bytes", bytes.size()}, {kDigest, digest}};
 }
 
@@ -179,15 +178,15 @@ void link_file(const fs::path& from, const fs::path& to) {
 
 }  // namespace
 
-void Checkpoint::prepare(const Learner& learner, const Progress& progress, const RunIdentity& identity,
+void Checkpoint::prepare(const LearnerTensors& tensors, const Progress& progress, const RunIdentity& identity,
                          const std::string& metrics, const BeforeWrite& before_write) const {
   const fs::path fresh = new_folder(folder_);
   before_write();
   fill_folder(fresh, [&] {
     json files;
-    files[kWeights] = write_checked(fresh / kWeights, learner.weights());
+    files[kWeights] = write_checked(fresh / kWeights, tensors.weights);
     before_write();
-    files[kState] = write_checked(fresh / kState, learner.state());
+    files[kState] = write_checked(fresh / kState, tensors.state);
     files[kMetrics] = write_checked(fresh / kMetrics, std::string_view(metrics));
     json index = {{"format", "xtasc-checkpoint"},  {"version", kVersion},       {"files", files},
                   {"progress", to_json(progress)}, {"config", identity.config}, {"pack_digest", identity.pack_digest}};
@@ -231,9 +230,9 @@ void Checkpoint::commit(const fs::path& older, const BeforeWrite& before_write) 
   }
 }
 
-void Checkpoint::save(const Learner& learner, const Progress& progress, const RunIdentity& identity,
+void Checkpoint::save(const LearnerTensors& tensors, const Progress& progress, const RunIdentity& identity,
                       const std::string& metrics, const BeforeWrite& before_write) const {
-  prepare(learner, progress, identity, metrics, before_write);
+  prepare(tensors, progress, identity, metrics, before_write);
   commit({}, before_write);
 }
 

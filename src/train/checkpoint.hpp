@@ -11,6 +11,7 @@
 #include "core/error.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "train/setup.hpp"
+#include "train/snapshot.hpp"
 #include "train/step.hpp"
 
 namespace xtasc::train {
@@ -68,20 +69,21 @@ class Checkpoint {
 
   explicit Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  /// Writes the new checkpoint beside the old one, complete, but not yet in its place.
+  /// Writes the new checkpoint beside the old one, complete, but not yet in its place. \param tensors  nobody writes to
+  /// them meanwhile
   /// \throws Error with the path and the system's reason; the old checkpoint is untouched and nothing is left of the
   /// new one then.
   void prepare(
-      const Learner& learner, const Progress& progress, const RunIdentity& identity, const std::string& metrics = {},
-      const BeforeWrite& before_write = [] {}) const;
+      const LearnerTensors& tensors, const Progress& progress, const RunIdentity& identity,
+      const std::string& metrics = {}, const BeforeWrite& before_write = [] {}) const;
   /// Puts what prepare() wrote into the old one's place. \param older  where the old one goes, in the place of what is
   /// there; empty: it is removed
   void commit(
       const std::filesystem::path& older = {}, const BeforeWrite& before_write = [] {}) const;
   /// prepare() and commit().
   void save(
-      const Learner& learner, const Progress& progress, const RunIdentity& identity, const std::string& metrics = {},
-      const BeforeWrite& before_write = [] {}) const;
+      const LearnerTensors& tensors, const Progress& progress, const RunIdentity& identity,
+      const std::string& metrics = {}, const BeforeWrite& before_write = [] {}) const;
   /// Takes the place of this checkpoint with the files of `other`, whose prepare() has just been called, or that is
   /// complete: by links to the same files, or copies where the file system has no links.
   void save_as(

@@ -4,28 +4,66 @@
 #include <c10/core/InferenceMode.h>
 
 #include <numeric>
-#include <optional>
 
 #include "loss/consistency.hpp"
-#include "metric/consistency.hpp"
 #include "train/step.hpp"
 
 namespace xtasc::train {
 
+EvaluationSums::EvaluationSums(const config::RunConfig& config, const Learner& learner)
+    : config_(config),
+      folded_(config.train.rewrites ? std::optional(learner.net.folded()) : std::nullopt),
+      net_(folded_ ? *folded_ : learner.net),
+      mode_({.training = false, .compute = learner.types.compute, .rewrites = config.train.rewrites}),
+      storage_(learner.types.storage),
+      metrics_(config::has_segmentation(config.model.system) ? learner.net.num_classes() : 0,
+               config::has_depth(config.model.system), learner.net.parameters().device()),
+      consistency_(learner.net.parameters().device()),
+      summed_(at::zeros({8}, at::TensorOptions().dtype(at::kDouble).device(learner.net.parameters().device()))) {}
+
+void EvaluationSums::add(const data::Batch& batch) {
+  const config::System system = config_.model.system;
+  const model::Predictions predictions = net_.forward(batch.image_n3hw, mode_);
+  summed_ += sums_and_counts(
+      loss::task_losses(system, config_.loss,
+                        {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
+                        {batch.label_nhw, batch.depth_n1hw.to(storage_)},
+                        mode_.rewrites ? loss::LossForm::fused : loss::LossForm::plain),
+      summed_.device());
+  metrics_.add(config::has_segmentation(system) ? predictions.seg.argmax(1) : at::Tensor(), batch.label_nhw,
+               predictions.depth, batch.depth_n1hw);
+  if (config::has_transfer(system)) {
+    consistency_.add({predictions.seg, predictions.depth_to_seg, predictions.depth, predictions.seg_to_depth,
+                      batch.label_nhw, batch.depth_n1hw});
+  }
+}
+
+void EvaluationSums::sum_over_ranks(dist::Communicator& communicator) {
+  communicator.sum(summed_);
+  const auto sum = [&](const at::Tensor& tensor) { communicator.sum(tensor); };
+  metrics_.sum_over_ranks(sum);
+  consistency_.sum_over_ranks(sum);
+}
+
+Evaluation EvaluationSums::result() const {
+  const at::Tensor means = mean_losses(summed_).to(at::kCPU);
+  const at::Tensor counts = summed_.narrow(0, 4, 4).to(at::kCPU);
+  Evaluation evaluation;
+  for (std::int64_t i = 0; i < 4; ++i) {
+    if (counts[i].item<double>() > 0) {
+      evaluation.losses[loss_name(i)] = means[i].item<double>();
+    }
+  }
+  evaluation.losses["total"] = objectives(means, config_.loss).sum().item<double>();
+  evaluation.report = metrics_.report();
+  evaluation.consistency = consistency_.report();
+  return evaluation;
+}
+
 Evaluation evaluate(const config::RunConfig& config, const Learner& learner, const data::Dataset& dataset,
                     dist::Communicator& communicator, const std::function<void(std::int64_t)>& on_batch) {
   const c10::InferenceMode inference;
-  const at::Device device = learner.net.parameters().device();
-  const model::Mode mode = {.training = false, .compute = learner.types.compute, .rewrites = config.train.rewrites};
-  const std::optional<model::Net> folded = config.train.rewrites ? std::optional(learner.net.folded()) : std::nullopt;
-  const model::Net& net = folded ? *folded : learner.net;
-  const bool has_segmentation = config::has_segmentation(config.model.system);
-  metric::Metrics metrics(has_segmentation ? learner.net.num_classes() : 0, config::has_depth(config.model.system),
-                          device);
-  const bool has_transfer = config::has_transfer(config.model.system);
-  metric::ConsistencyEnergy consistency(device);
-  at::Tensor summed = at::zeros({8}, at::TensorOptions().dtype(at::kDouble).device(device));
-
+  EvaluationSums sums(config, learner);
   const std::int64_t batch_size = config.evaluate.batch_size;
   const std::int64_t num_batches = data::steps_per_epoch(dataset.size(), batch_size);
   std::int64_t images_done = 0;
@@ -33,42 +71,14 @@ Evaluation evaluate(const config::RunConfig& config, const Learner& learner, con
     const data::Range range = data::global_batch(index, batch_size, dataset.size());
     std::vector<std::int64_t> samples(static_cast<std::size_t>(range.size()));
     std::iota(samples.begin(), samples.end(), range.begin);
-    const data::Batch batch = dataset.batch(samples);
-    const model::Predictions predictions = net.forward(batch.image_n3hw, mode);
-    summed += sums_and_counts(
-        loss::task_losses(config.model.system, config.loss,
-                          {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
-                          {batch.label_nhw, batch.depth_n1hw.to(learner.types.storage)},
-                          mode.rewrites ? loss::LossForm::fused : loss::LossForm::plain),
-        device);
-    metrics.add(has_segmentation ? predictions.seg.argmax(1) : at::Tensor(), batch.label_nhw, predictions.depth,
-                batch.depth_n1hw);
-    if (has_transfer) {
-      consistency.add({predictions.seg, predictions.depth_to_seg, predictions.depth, predictions.seg_to_depth,
-                       batch.label_nhw, batch.depth_n1hw});
-    }
+    sums.add(dataset.batch(samples));
     images_done += range.size();
     if (on_batch) {
       on_batch(images_done);
     }
   }
-  communicator.sum(summed);
-  const auto sum = [&](const at::Tensor& tensor) { communicator.sum(tensor); };
-  metrics.sum_over_ranks(sum);
-  consistency.sum_over_ranks(sum);
-
-  const at::Tensor means = mean_losses(summed).to(at::kCPU);
-  const at::Tensor counts = summed.narrow(0, 4, 4).to(at::kCPU);
-  Evaluation evaluation;
-  for (std::int64_t i = 0; i < 4; ++i) {
-    if (counts[i].item<double>() > 0) {
-      evaluation.losses[loss_name(i)] = means[i].item<double>();
-    }
-  }
-  evaluation.losses["total"] = objectives(means, config.loss).sum().item<double>();
-  evaluation.report = metrics.report();
-  evaluation.consistency = consistency.report();
-  return evaluation;
+  sums.sum_over_ranks(communicator);
+  return sums.result();
 }
 
 }  // namespace xtasc::train

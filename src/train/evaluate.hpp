@@ -1,14 +1,19 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "config/run_config.hpp"
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
+#include "metric/consistency.hpp"
 #include "metric/metrics.hpp"
+#include "model/net.hpp"
 #include "train/setup.hpp"
 
 namespace xtasc::train {
@@ -19,6 +24,28 @@ struct Evaluation {
   std::map<std::string, double> losses;
   metric::Report report;
   metric::Values consistency;  ///< metric::ConsistencyEnergy; empty for a system without task-transfer nets
+};
+
+/// What evaluate() adds up over batches on the device, without a host wait until result().
+class EvaluationSums {
+ public:
+  /// \param config, learner  must outlive this
+  EvaluationSums(const config::RunConfig& config, const Learner& learner);
+
+  void add(const data::Batch& batch);
+  /// Adds up over ranks. Collective.
+  void sum_over_ranks(dist::Communicator& communicator);
+  [[nodiscard]] Evaluation result() const;
+
+ private:
+  const config::RunConfig& config_;
+  std::optional<model::Net> folded_;
+  const model::Net& net_;
+  model::Mode mode_;
+  at::ScalarType storage_;
+  metric::Metrics metrics_;
+  metric::ConsistencyEnergy consistency_;
+  at::Tensor summed_;  ///< (8) float64: sums, then counts, of the four losses
 };
 
 /// Losses, both metric protocols and the consistency energy over a data set, each image once, batches dealt out to the

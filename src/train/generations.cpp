@@ -48,9 +48,9 @@ Generations::Generations(const results::RunFolder& run, Checkpoint::BeforeWrite 
       best_(run.checkpoints() / "best"),
       before_write_(std::move(before_write)) {}
 
-void Generations::save(const Learner& learner, const Progress& progress, const RunIdentity& identity,
+void Generations::save(const LearnerTensors& tensors, const Progress& progress, const RunIdentity& identity,
                        const std::string& metrics, bool is_best) const {
-  last_.prepare(learner, progress, identity, metrics, before_write_);
+  last_.prepare(tensors, progress, identity, metrics, before_write_);
   // The best first: a run that is killed in between does the epoch again, and finds the best that it would save.
   if (is_best) {
     best_.save_as(last_, before_write_);

@@ -19,8 +19,8 @@ class Generations {
 
   /// Saves `last`, and the same as `best` where the epoch that just ended is the best so far. \param metrics  the lines
   /// of metrics.jsonl \throws Error with the path and the system's reason; what was there is whole then
-  void save(const Learner& learner, const Progress& progress, const RunIdentity& identity, const std::string& metrics,
-            bool is_best) const;
+  void save(const LearnerTensors& tensors, const Progress& progress, const RunIdentity& identity,
+            const std::string& metrics, bool is_best) const;
 
   /// Restores the learner from `last`, or from the next generation that is whole where it is damaged or missing: it is
   /// set aside then, with one line in the log. nullopt when there is no checkpoint at all.

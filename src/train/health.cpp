@@ -20,6 +20,13 @@ namespace {
 constexpr const char* kAdvice =
     "the run stays at its last checkpoint; try a lower train.learning_rate, or run.precision fp32 instead of bf16";
 
+template <typename... Args>
+void require(bool condition, fmt::format_string<Args...> format, Args&&... args) {
+  if (!condition) {
+    throw Diverged(fmt::format(format, std::forward<Args>(args)...));
+  }
+}
+
 /// Sum of the bits of all weights as whole numbers: the same on every device, whatever the order.
 std::int64_t fingerprint_of(const Learner& learner) {
   const at::Tensor& values = learner.net.parameters().flat_values();
@@ -80,24 +87,25 @@ std::array<double, kNumLosses> require_finite_steps(const dist::MpiSession& sess
       told = fmt::format("the {} loss of all ranks' images is {} in step {}", loss_name(i), value, moment.step);
     }
   }
-  check(told.empty(), "training diverged in epoch {}: {}; {}", moment.epoch, told, kAdvice);
+  require(told.empty(), "training diverged in epoch {}: {}; {}", moment.epoch, told, kAdvice);
   return losses;
 }
 
 void require_finite_state(const dist::MpiSession& session, const Learner& learner, const RunMoment& moment) {
   const std::string fault = fault_of(learner);
   const std::string told = told_by(session, fault.empty() ? "" : fault + " are not finite");
-  check(told.empty(), "training diverged in epoch {}, after step {}: {}; {}", moment.epoch, moment.step, told, kAdvice);
+  require(told.empty(), "training diverged in epoch {}, after step {}: {}; {}", moment.epoch, moment.step, told,
+          kAdvice);
   if (session.size() == 1) {
     return;
   }
   const std::vector<std::string> prints = session.gather(fmt::format("{:016x}", fingerprint_of(learner)));
   const std::vector<std::string> hosts = session.gather(dist::host_name());
   for (std::size_t rank = 1; rank < prints.size(); ++rank) {
-    check(prints[rank] == prints.front(),
-          "epoch {}, after step {}: rank {} on {} holds other weights than rank 0 on {}: a device or memory computes "
-          "wrongly, or the hosts' processors round differently; the run stays at its last checkpoint",
-          moment.epoch, moment.step, rank, hosts[rank], hosts.front());
+    require(prints[rank] == prints.front(),
+            "epoch {}, after step {}: rank {} on {} holds other weights than rank 0 on {}: a device or memory computes "
+            "wrongly, or the hosts' processors round differently; the run stays at its last checkpoint",
+            moment.epoch, moment.step, rank, hosts[rank], hosts.front());
   }
 }
 
@@ -117,8 +125,8 @@ std::string first_not_finite(const Evaluation& evaluation) {
 
 void require_finite(const Evaluation& evaluation, const RunMoment& moment) {
   const std::string fault = first_not_finite(evaluation);
-  check(fault.empty(), "training diverged in epoch {}, after step {}: the validation {}; {}", moment.epoch, moment.step,
-        fault, kAdvice);
+  require(fault.empty(), "training diverged in epoch {}, after step {}: the validation {}; {}", moment.epoch,
+          moment.step, fault, kAdvice);
 }
 
 void check_batch_norm(std::int64_t num_images, std::int64_t batch_size, std::int64_t max_steps, std::int64_t height,

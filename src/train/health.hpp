@@ -5,6 +5,7 @@
 #include <string>
 
 #include "config/run_config.hpp"
+#include "core/error.hpp"
 #include "data/dataset.hpp"
 #include "dist/mpi_session.hpp"
 #include "train/evaluate.hpp"
@@ -13,6 +14,11 @@
 
 // What ends a run rather than let it end well with numbers that mean nothing.
 namespace xtasc::train {
+
+/// The numbers of a run mean nothing any more. Thrown on all ranks alike, at the same place.
+class Diverged : public Error {
+  using Error::Error;
+};
 
 /// Where a run is, for messages.
 struct RunMoment {
@@ -23,18 +29,18 @@ struct RunMoment {
 
 /// Losses and gradients of each rank's own images, looked at in every step on the device; read here.
 /// \param losses_5  StepResult::losses \returns them on the host. Collective.
-/// \throws Error, on all ranks alike, naming the first step in which one was not finite, the ranks, and which it was
+/// \throws Diverged, on all ranks alike, naming the first step in which one was not finite, the ranks, and which it was
 std::array<double, kNumLosses> require_finite_steps(const dist::MpiSession& session, const Step& step,
                                                     const at::Tensor& losses_5, const RunMoment& moment);
 
 /// Weights, running statistics, and the state of optimizer and weighting; also that all ranks hold the same weights.
-/// Collective. \throws Error, on all ranks alike, naming the tensor
+/// Collective. \throws Diverged, on all ranks alike, naming the tensor
 void require_finite_state(const dist::MpiSession& session, const Learner& learner, const RunMoment& moment);
 
 /// Of every loss, metric and consistency energy that could be measured, the first that is not finite: "validation loss
 /// total is nan"; empty where all are finite.
 [[nodiscard]] std::string first_not_finite(const Evaluation& evaluation);
-/// \throws Error naming first_not_finite()
+/// \throws Diverged naming first_not_finite()
 void require_finite(const Evaluation& evaluation, const RunMoment& moment);
 
 /// Batch norm needs two values a channel in each batch of all ranks together.

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <type_traits>
 
@@ -24,13 +25,15 @@
 #include "results/run_id.hpp"
 #include "train/agreement.hpp"
 #include "train/captured_step.hpp"
+#include "train/checkpoint_writer.hpp"
+#include "train/epoch_record.hpp"
 #include "train/evaluate.hpp"
-#include "train/generations.hpp"
 #include "train/health.hpp"
 #include "train/records.hpp"
 #include "train/setup.hpp"
 #include "train/start.hpp"
 #include "train/step.hpp"
+#include "train/stop_check.hpp"
 #include "train/weights.hpp"
 
 namespace xtasc::train {
@@ -47,27 +50,20 @@ double seconds_since(Clock::time_point start) {
 
 /// Losses are read from the device for the eye, not for the training: rarely, since reading waits for the device.
 constexpr std::int64_t kStepsBetweenReadings = 10;
-using StepLosses = std::array<double, kNumLosses>;
-/// The file STOP is looked for this often: the folder may lie on another machine.
-constexpr std::chrono::seconds kBetweenLooksForStop{1};
 
 /// The parts of a run that live as long as it does.
 struct Run {
   const dist::MpiSession& session;
   const config::RunConfig& config;
   results::RunFolder folder;
-  const results::RunClaim* claim;  ///< on rank 0; null elsewhere
   Watchdog& watchdog;
   at::Device device;
   std::unique_ptr<dist::Communicator> communicator;
   pack::Reader pack;
   data::Dataset train, val;
   Learner learner;
-  RunIdentity identity;
-  Generations checkpoints;
-  results::MetricsLog metrics;
-  double checkpoint_seconds = 0.0;  ///< of the last checkpoint
-  std::int64_t first_step = 0;      ///< optimizer steps that were done before this start
+  std::unique_ptr<CheckpointWriter> checkpoints;  ///< on rank 0; null elsewhere
+  std::int64_t first_step = 0;                    ///< optimizer steps that were done before this start
 
   [[nodiscard]] bool is_first() const { return session.rank() == 0; }
   [[nodiscard]] RunMoment moment(const Progress& progress) const {
@@ -75,14 +71,9 @@ struct Run {
   }
 };
 
-/// What asks this run to stop: a signal, the file STOP, or nothing (0). The same on all ranks. Collective.
-int stop_reason(const Run& run, Clock::time_point& last_look) {
-  int reason = stop_signal();
-  if (run.is_first() && Clock::now() - last_look >= kBetweenLooksForStop) {
-    last_look = Clock::now();
-    reason = fs::exists(run.folder.stop_request()) ? kStopFile : reason;
-  }
-  return static_cast<int>(run.session.max(reason));
+StopCheck stop_check(const Run& run) {
+  return {run.session.size(), [&run](std::int64_t value) { return run.session.max(value); },
+          run.is_first() ? run.folder.stop_request() : fs::path()};
 }
 
 /// This rank's part of global batch `step` of the epoch, augmented.
@@ -103,17 +94,6 @@ bool reached_max_steps(const config::TrainSection& train, const Progress& progre
   return train.max_steps > 0 && progress.step >= train.max_steps;
 }
 
-std::string loss_text(const StepLosses& losses, const config::System system) {
-  std::string text = fmt::format("loss {:.4f}", losses[kTotal]);
-  if (config::has_segmentation(system)) {
-    text += fmt::format(" seg {:.4f}", losses[kSeg]);
-  }
-  if (config::has_depth(system)) {
-    text += fmt::format(" depth {:.4f}", losses[kDepth]);
-  }
-  return text;
-}
-
 template <std::size_t size>
 at::Tensor on_device(const std::array<double, size>& values, at::Device device) {
   return at::tensor(std::vector<double>(values.begin(), values.end()), at::kDouble).to(device);
@@ -125,7 +105,7 @@ void to_host(const at::Tensor& tensor, std::array<double, size>& values) {
   std::copy_n(on_host.const_data_ptr<double>(), size, values.begin());
 }
 
-/// Trains from progress.step_in_epoch to the end of the epoch. \returns what stopped it (see stop_reason), or 0
+/// Trains from progress.step_in_epoch to the end of the epoch. \returns what stopped it (see StopCheck), or 0
 int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Progress& progress) {
   const auto& train = run.config.train;
   const auto order =
@@ -140,12 +120,15 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
   std::string losses_text;
   at::Tensor last_losses;
   int reason = 0;
-  Clock::time_point last_look{};
+  StopCheck stop = stop_check(run);
 
   while (progress.step_in_epoch < num_steps && !reached_max_steps(train, progress)) {
-    reason = stop_reason(run, last_look);
+    reason = stop.reason();
     if (reason != 0) {
       break;
+    }
+    if (run.is_first()) {
+      run.checkpoints->require_healthy();
     }
     run.watchdog.beat("training step", progress.step + 1);
     const std::int64_t images = data::global_batch(progress.step_in_epoch, train.batch_size, run.train.size()).size();
@@ -176,44 +159,6 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
   return reason;
 }
 
-std::map<std::string, double> mean_train_losses(const Progress& progress, config::System system) {
-  std::map<std::string, double> losses;
-  for (std::int64_t i = 0; i < kNumLosses; ++i) {
-    const bool is_trained = i == kTotal || (i == kSeg && config::has_segmentation(system)) ||
-                            (i == kDepth && config::has_depth(system)) ||
-                            ((i == kSegToDepth || i == kDepthToSeg) && config::has_transfer(system));
-    if (is_trained && progress.epoch_images > 0) {
-      losses[loss_name(i)] =
-          progress.epoch_loss_sums[static_cast<std::size_t>(i)] / static_cast<double>(progress.epoch_images);
-    }
-  }
-  return losses;
-}
-
-std::string epoch_text(const results::EpochRecord& record, std::int64_t epochs) {
-  std::string text = fmt::format("epoch {}/{}: train loss {:.4f}, val loss {:.4f}", record.epoch, epochs,
-                                 record.train_loss.at("total"), record.val_loss.at("total"));
-  for (const auto& [key, label, factor] : {std::tuple{"miou", "mIoU", 100.0},
-                                           {"pix_acc", "PixAcc", 100.0},
-                                           {"abs_err", "AbsErr", 1.0},
-                                           {"rel_err", "RelErr", 1.0}}) {
-    if (const auto found = record.paper.find(key); found != record.paper.end()) {
-      text += fmt::format(", {} {:.{}f}", label, found->second * factor, factor > 1.0 ? 2 : 4);
-    }
-  }
-  return text + fmt::format(", {:.1f} images/s{}", record.images_per_second, record.is_best ? ", best so far" : "");
-}
-
-/// The mean weights of the epoch; empty for a single task.
-std::map<std::string, double> mean_task_weights(const Progress& progress, config::System system) {
-  if (!config::has_segmentation(system) || !config::has_depth(system) || progress.epoch_images == 0) {
-    return {};
-  }
-  const auto images = static_cast<double>(progress.epoch_images);
-  return {{"seg", progress.epoch_weight_sums[weighting::kSegmentation] / images},
-          {"depth", progress.epoch_weight_sums[weighting::kDepth] / images}};
-}
-
 /// Evaluates, logs and checkpoints the epoch that just ended, and moves progress to the next.
 void finish_epoch(Run& run, Progress& progress) {
   const Clock::time_point evaluation_start = Clock::now();
@@ -240,8 +185,10 @@ void finish_epoch(Run& run, Progress& progress) {
                               .is_best = val_loss < progress.best_val_loss,
                               .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
                               .seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}}};
-  check(std::isfinite(record.train_loss.at("total")), "the training loss is {} after epoch {}: training diverged",
-        record.train_loss.at("total"), record.epoch);  // a sum of finite losses that is too large
+  if (!std::isfinite(record.train_loss.at("total"))) {  // a sum of finite losses that is too large
+    throw Diverged(fmt::format("the training loss is {} after epoch {}: training diverged",
+                               record.train_loss.at("total"), record.epoch));
+  }
 
   const at::Tensor means = on_device(progress.epoch_loss_sums, run.device) / static_cast<double>(progress.epoch_images);
   run.learner.weighting->end_epoch(progress.epoch, objectives(means.narrow(0, 0, 4), run.config.loss));
@@ -257,18 +204,37 @@ void finish_epoch(Run& run, Progress& progress) {
   progress.epoch_seconds = 0.0;
   if (run.is_first()) {
     run.watchdog.beat("checkpoint of epoch", progress.epoch);
-    run.claim->check_still_ours();
-    // The time of a checkpoint that holds this very line is not known yet: that of the one before stands in it.
-    record.seconds["checkpoint"] = run.checkpoint_seconds;
-    run.metrics.add(record);
-    const Clock::time_point checkpoint_start = Clock::now();
-    run.checkpoints.save(run.learner, progress, run.identity, run.metrics.history(), record.is_best);
-    run.checkpoint_seconds = seconds_since(checkpoint_start);
-    // The file after the checkpoint, which holds all that it says: a run that is killed in between writes it from
-    // there.
-    run.metrics.write();
+    run.checkpoints->save(run.learner, progress, record);
   }
   log_line(epoch_text(record, run.config.train.epochs));
+}
+
+/// Trains epoch after epoch. \returns what stopped it (see StopCheck), or 0
+int train_epochs(Run& run, Progress& progress) {
+  const auto& config = run.config;
+  Step plain_step(config, run.learner, *run.communicator);
+  CapturedStep step(plain_step, recorder_for(config, run.device, *run.communicator),
+                    [&run](const std::string& text) { return run.session.gather(text); });
+  while (progress.epoch < config.train.epochs && !reached_max_steps(config.train, progress)) {
+    if (const int reason = train_epoch(run, step, plain_step, progress); reason != 0) {
+      return reason;
+    }
+    finish_epoch(run, progress);
+  }
+  return 0;
+}
+
+/// No rank ends the others, as each will, before the checkpoint that is still good is whole. Collective.
+void finish_last_checkpoint(Run& run, const Progress& progress) {
+  run.watchdog.beat("checkpoint of epoch", progress.epoch);
+  if (run.is_first()) {
+    try {
+      run.checkpoints->finish();
+    } catch (const std::exception& error) {
+      log_warning("{}", error.what());
+    }
+  }
+  run.session.barrier();
 }
 
 /// Initial weights, or those of the last checkpoint; the same bits on every rank. \returns where the run stands
@@ -276,18 +242,11 @@ Progress start_or_resume(Run& run) {
   Progress progress;
   bool resumes = false;
   if (run.is_first()) {
-    if (auto found = run.checkpoints.load(run.learner, run.identity)) {
-      progress = found->progress;
-      run.metrics.restore(std::move(found->metrics));
+    if (const auto found = run.checkpoints->load(run.learner)) {
+      progress = *found;
       resumes = true;
-    } else {
-      check(!has_epochs(run.folder.metrics()),
-            "{} has epochs, but there is no checkpoint of them: somebody removed it; --restart begins anew",
-            run.folder.metrics().string());
-      run.metrics.restore({});
-      if (!run.config.model.encoder_weights.empty()) {
-        load_encoder_weights(run.learner, run.config.model);
-      }
+    } else if (!run.config.model.encoder_weights.empty()) {
+      load_encoder_weights(run.learner, run.config.model);
     }
     check_free_space(run.learner, run.folder);
     look_after_records(run.folder, run.config);
@@ -338,11 +297,9 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   Watchdog watchdog(std::chrono::seconds(config.run.stall_seconds),
                     fmt::format("rank {} on {}", session.rank(), dist::host_name()));
   RunIdentity identity = {config::identity_text(config), pack.schema().content_digest};
-  const results::RunClaim* const held = claim ? &*claim : nullptr;
   Run run{.session = session,
           .config = config,
           .folder = folder,
-          .claim = held,
           .watchdog = watchdog,
           .device = device,
           .communicator = dist::make_communicator(session, device.type(), sharing_of(config.run)),
@@ -350,9 +307,11 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
           .train = std::move(splits.train),
           .val = std::move(splits.val),
           .learner = {config, num_classes, device},
-          .identity = std::move(identity),
-          .checkpoints = Generations(folder, [held] { held->check_still_ours(); }),
-          .metrics = results::MetricsLog(folder.metrics())};
+          .checkpoints = nullptr};
+  if (run.is_first()) {
+    run.checkpoints =
+        std::make_unique<CheckpointWriter>(folder, std::move(identity), [&] { claim->check_still_ours(); });
+  }
   log_info("{} {} on {}: {} train, {} val, {} x {}, {} classes; {} parameters; {} rank{} ({}), {}, {}",
            config::name(config.model.system), config::name(config.model.encoder), run.pack.schema().dataset,
            run.train.size(), run.val.size(), run.train.height(), run.train.width(), num_classes,
@@ -370,27 +329,28 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   if (run.is_first()) {
     write_records(folder, config, provenance, progress);
   }
-  Step plain_step(config, run.learner, *run.communicator);
-  CapturedStep step(plain_step, recorder_for(config, device, *run.communicator),
-                    [&session](const std::string& text) { return session.gather(text); });
-  while (progress.epoch < config.train.epochs && !reached_max_steps(config.train, progress)) {
-    const int reason = train_epoch(run, step, plain_step, progress);
-    if (reason != 0) {
-      watchdog.beat("checkpoint after step", progress.step);
-      if (run.is_first()) {
-        run.checkpoints.save(run.learner, progress, run.identity, run.metrics.history(), /*is_best=*/false);
-      }
-      session.barrier();
-      log_warning("stopped by {} after {} steps, checkpoint written; the same command resumes", signal_name(reason),
-                  progress.step);
-      return ExitCode::interrupted;
+  int reason = 0;
+  try {
+    reason = train_epochs(run, progress);
+  } catch (const Diverged&) {
+    finish_last_checkpoint(run, progress);
+    throw;
+  }
+  if (reason != 0) {
+    watchdog.beat("checkpoint after step", progress.step);
+    if (run.is_first()) {
+      run.checkpoints->save(run.learner, progress);
+      run.checkpoints->finish();
     }
-    finish_epoch(run, progress);
+    session.barrier();
+    log_warning("stopped by {} after {} steps, checkpoint written; the same command resumes", signal_name(reason),
+                progress.step);
+    return ExitCode::interrupted;
   }
   if (run.is_first()) {
+    watchdog.beat("checkpoint of epoch", progress.epoch);
+    run.checkpoints->require_complete(progress);
     claim->check_still_ours();
-    run.metrics.require_written();
-    run.checkpoints.require_best(progress);
     mark_done(folder);
   }
   session.barrier();

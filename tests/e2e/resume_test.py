@@ -17,7 +17,7 @@ from common import Programs, metrics
 
 programs: Programs
 EPOCHS = ["train.epochs=3", "train.batch_size=5", "train.learning_rate=1e-3"]
-KILL_STRIDE = 8
+KILL_STRIDE = int(os.environ.get("XTASC_KILL_STRIDE", "8"))
 
 
 def weights(run: pathlib.Path) -> bytes:
@@ -75,35 +75,69 @@ class Resume(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.check_equal("killed")
 
+    def preloaded(self, output: str, *assignments: str, **settings: object) -> subprocess.Popen[str]:
+        """One rank, with the library of support/kill_at.cpp."""
+        arguments = programs.train_arguments(output, "train.epochs=2", "train.batch_size=24", *assignments)
+        environment = {"LD_PRELOAD": str(programs.preload), "XTASC_KILL_UNDER": str(programs.scratch / output),
+                       "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        environment |= {f"XTASC_{name}": str(value) for name, value in settings.items()}
+        return subprocess.Popen(programs.command("xtasc-train", *arguments), env=os.environ | environment,
+                                cwd=programs.scratch, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+    def check_same_files(self, run: pathlib.Path, whole: pathlib.Path) -> None:
+        self.assertEqual(metrics(run), metrics(whole))
+        for file in ("last/weights.pt", "last/state.pt", "best/weights.pt"):
+            self.assertEqual((run / "checkpoint" / file).read_bytes(), (whole / "checkpoint" / file).read_bytes(), file)
+
+    def test_stopped_while_a_checkpoint_is_written(self) -> None:
+        """The training is steps ahead of a slow disk: what is stopped then is saved after what is being written."""
+        whole = self.preloaded("fast", "train.batch_size=6")
+        stopped = self.preloaded("slow", "train.batch_size=6", DELAY_MS=50)  # a second and more for a checkpoint
+        for line in stopped.stderr:
+            if "epoch 1/2:" in line:
+                break
+        checkpoint = programs.run_folder("slow") / "checkpoint"
+        self.assertFalse((checkpoint / "last").exists(), "the disk is too fast: the test does not test")
+        stopped.send_signal(signal.SIGUSR2)
+        _, rest = stopped.communicate(timeout=300)
+        self.assertEqual(stopped.returncode, 85, rest)
+        epochs = [json.loads((checkpoint / name / "checkpoint.json").read_text())["progress"]["epoch"]
+                  for name in ("previous", "last")]
+        self.assertEqual(epochs, [1, 1])
+        resumed = self.preloaded("slow", "train.batch_size=6", DELAY_MS=5)
+        _, rest = resumed.communicate(timeout=300)
+        self.assertEqual(resumed.returncode, 0, rest)
+        _, rest = whole.communicate(timeout=300)
+        self.assertEqual(whole.returncode, 0, rest)
+        self.check_same_files(programs.run_folder("slow"), programs.run_folder("fast"))
+
+    def test_a_disk_that_hangs_ends_the_run_within_the_limit(self) -> None:
+        hangs = self.preloaded("hanging", "train.batch_size=6", "run.stall_seconds=15", HANG_AT=30)
+        _, rest = hangs.communicate(timeout=300)
+        self.assertEqual(hangs.returncode, 85, rest)
+        self.assertIn("epoch 1/2:", rest)  # the training went on
+        self.assertRegex(rest, "nothing got done for 15 s in checkpoint of epoch [12]")
+
     def test_killed_before_any_change_of_its_folder(self) -> None:
-        arguments = ["train.epochs=2", "train.batch_size=24"]
         count = programs.scratch / "changes"
 
         def train(output: str, kill_at: int) -> int:
-            environment = {"LD_PRELOAD": str(programs.preload), "XTASC_KILL_UNDER": str(programs.scratch / output),
-                           "XTASC_KILL_AT": str(kill_at), "XTASC_KILL_COUNT": str(count),
-                           "ASAN_OPTIONS": "verify_asan_link_order=0"}
-            command = programs.command("xtasc-train", *programs.train_arguments(output, *arguments))
-            done = subprocess.run(command, env=os.environ | environment, cwd=programs.scratch, capture_output=True,
-                                  text=True, check=False, timeout=300)
-            self.assertIn(done.returncode, (0, -signal.SIGKILL), done.stderr)
-            return done.returncode
+            process = self.preloaded(output, KILL_AT=kill_at, KILL_COUNT=count)
+            _, rest = process.communicate(timeout=300)
+            self.assertIn(process.returncode, (0, -signal.SIGKILL), rest)
+            return process.returncode
 
         self.assertEqual(train("whole", 0), 0)
         num_changes = int(count.read_text())
         self.assertGreater(num_changes, 40, "the library does not see the changes: the test does not test")
         whole = programs.run_folder("whole")
-        # All of them take minutes; each run of the test takes others.
+        # All of them (XTASC_KILL_STRIDE=1) take minutes; each run of the test takes others.
         for kill_at in range(random.randint(1, KILL_STRIDE), num_changes + 1, KILL_STRIDE):
             with self.subTest(kill_at=kill_at):
                 output = f"killed-{kill_at}"
                 self.assertEqual(train(output, kill_at), -signal.SIGKILL)
                 self.assertEqual(train(output, 0), 0)
-                run = programs.run_folder(output)
-                self.assertEqual(metrics(run), metrics(whole))
-                for file in ("last/weights.pt", "last/state.pt", "best/weights.pt"):
-                    self.assertEqual((run / "checkpoint" / file).read_bytes(),
-                                     (whole / "checkpoint" / file).read_bytes(), file)
+                self.check_same_files(programs.run_folder(output), whole)
                 shutil.rmtree(programs.scratch / output)
 
     def test_done_is_not_trained_again(self) -> None:

@@ -1,7 +1,9 @@
-// A library for LD_PRELOAD that ends a process as `kill -9` would, just before its N-th change to the files of a
-// folder:
+// A library for LD_PRELOAD that ends a process as `kill -9` would, or lets it hang, just before its N-th change to the
+// files of a folder:
 //   XTASC_KILL_UNDER   the folder; what lies elsewhere is not counted
 //   XTASC_KILL_AT      N, from 1; 0 ends nothing
+//   XTASC_HANG_AT      the same, but the thread that makes the change waits for ever, as on a file system that hangs
+//   XTASC_DELAY_MS     every change takes this much longer
 //   XTASC_KILL_COUNT   a file that gets the number of changes when the process ends by itself
 
 #include <dlfcn.h>
@@ -11,12 +13,14 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 
 namespace {
 
@@ -32,8 +36,13 @@ void before_change(const char* path) {
   if (*folder == '\0' || std::strstr(path, folder) == nullptr) {
     return;
   }
-  if (++num_changes == std::atoi(setting("XTASC_KILL_AT"))) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(setting("XTASC_DELAY_MS"))));
+  const int change = ++num_changes;
+  if (change == std::atoi(setting("XTASC_KILL_AT"))) {
     ::kill(::getpid(), SIGKILL);
+  }
+  while (change == std::atoi(setting("XTASC_HANG_AT"))) {
+    ::pause();
   }
 }
 

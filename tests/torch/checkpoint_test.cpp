@@ -101,7 +101,7 @@ TEST_F(CheckpointTest, RestoresEveryBit) {
                           .epoch_seconds = 1.25,
                           .best_val_loss = 0.7,
                           .best_epoch = 2};
-  checkpoint_.save(*learner, progress, identity_, "one line\n");
+  checkpoint_.save(tensors_of(*learner), progress, identity_, "one line\n");
   const auto restored = trained(0);
   EXPECT_FALSE(same(*learner, *restored));
   const auto found = checkpoint_.load(*restored, identity_);
@@ -121,7 +121,7 @@ TEST_F(CheckpointTest, NoneIsNotAnError) {
 }
 
 TEST_F(CheckpointTest, AFlippedBitIsRefused) {
-  checkpoint_.save(after(1), {}, identity_);
+  checkpoint_.save(tensors_of(after(1)), {}, identity_);
   for (const char* name : {"weights.pt", "state.pt"}) {
     const fs::path path = root_ / "last" / name;
     const std::string good = io::read_file(path);
@@ -139,7 +139,7 @@ TEST_F(CheckpointTest, AFlippedBitIsRefused) {
 }
 
 TEST_F(CheckpointTest, AnotherConfigOrPackIsRefusedByName) {
-  checkpoint_.save(after(0), {}, identity_);
+  checkpoint_.save(tensors_of(after(0)), {}, identity_);
   EXPECT_NE(refusal(checkpoint_, {"train.epochs = 3\ntrain.batch_size = 4\n", "digest"})
                 .find("it has train.batch_size = 8, this run has train.batch_size = 4"),
             std::string::npos);
@@ -148,9 +148,9 @@ TEST_F(CheckpointTest, AnotherConfigOrPackIsRefusedByName) {
 
 /// A crash between any two of the renames leaves the old or the new checkpoint, whole.
 TEST_F(CheckpointTest, InterruptedSavesAreFinished) {
-  checkpoint_.save(after(0), {.epoch = 1}, identity_);
+  checkpoint_.save(tensors_of(after(0)), {.epoch = 1}, identity_);
   fs::copy(root_ / "last", root_ / "one", fs::copy_options::recursive);
-  checkpoint_.save(after(0), {.epoch = 2}, identity_);
+  checkpoint_.save(tensors_of(after(0)), {.epoch = 2}, identity_);
   fs::copy(root_ / "last", root_ / "two", fs::copy_options::recursive);
   const auto place = [&](const char* what, const char* where) {
     fs::copy(root_ / what, root_ / where, fs::copy_options::recursive);
@@ -173,7 +173,7 @@ TEST_F(CheckpointTest, InterruptedSavesAreFinished) {
 }
 
 TEST_F(CheckpointTest, AFailedSaveKeepsTheOldOne) {
-  checkpoint_.save(after(0), {.epoch = 1}, identity_);
+  checkpoint_.save(tensors_of(after(0)), {.epoch = 1}, identity_);
   const auto learner = trained(0);
   // The kernel refuses to let a file grow past 1 MB, as a full disk or a quota would.
   std::signal(SIGXFSZ, SIG_IGN);
@@ -183,7 +183,7 @@ TEST_F(CheckpointTest, AFailedSaveKeepsTheOldOne) {
   setrlimit(RLIMIT_FSIZE, &small);
   std::string message = "saved";
   try {
-    checkpoint_.save(*learner, {.epoch = 2}, identity_);
+    checkpoint_.save(tensors_of(*learner), {.epoch = 2}, identity_);
   } catch (const Error& error) {
     message = error.what();
   }
@@ -194,13 +194,14 @@ TEST_F(CheckpointTest, AFailedSaveKeepsTheOldOne) {
 
 TEST_F(CheckpointTest, TheLeftoverOfAKilledSaveIsClearedAway) {
   io::write_file_atomically(root_ / ".last.new", std::string_view("a file where the folder should be"));
-  checkpoint_.save(after(0), {.epoch = 2}, identity_);
+  checkpoint_.save(tensors_of(after(0)), {.epoch = 2}, identity_);
   EXPECT_EQ(checkpoint_.load(*trained(0), identity_)->progress.epoch, 2);
 }
 
 /// Every digit and letter of the index: what it says is what was written, or it is refused.
 TEST_F(CheckpointTest, AChangedIndexIsRefused) {
-  checkpoint_.save(after(0), {.epoch = 2, .step = 7, .epoch_seconds = 1.5, .best_val_loss = 0.25}, identity_);
+  checkpoint_.save(tensors_of(after(0)), {.epoch = 2, .step = 7, .epoch_seconds = 1.5, .best_val_loss = 0.25},
+                   identity_);
   const fs::path path = root_ / "last/checkpoint.json";
   const std::string good = io::read_file(path);
   int tried = 0;
@@ -222,7 +223,7 @@ TEST_F(CheckpointTest, AChangedIndexIsRefused) {
 }
 
 TEST_F(CheckpointTest, OneOfAnEarlierVersionIsReadButNotResumed) {
-  checkpoint_.save(after(1), {.epoch = 2}, identity_);
+  checkpoint_.save(tensors_of(after(1)), {.epoch = 2}, identity_);
   const fs::path path = root_ / "last/checkpoint.json";
   nlohmann::json index = nlohmann::json::parse(io::read_file(path));
   index["version"] = 1;
@@ -236,7 +237,7 @@ TEST_F(CheckpointTest, OneOfAnEarlierVersionIsReadButNotResumed) {
 /// A training run beside puts generation after generation in its place: a reader sees each whole.
 TEST_F(CheckpointTest, AReaderSeesOneGenerationWhole) {
   const auto learner = trained(0);
-  checkpoint_.save(*learner, {.epoch = 1}, identity_);
+  checkpoint_.save(tensors_of(*learner), {.epoch = 1}, identity_);
   std::atomic<bool> is_over = false;
   int num_read = 0;
   std::string fault;
@@ -252,7 +253,7 @@ TEST_F(CheckpointTest, AReaderSeesOneGenerationWhole) {
     }
   });
   for (std::int64_t epoch = 2; epoch <= 12; ++epoch) {
-    checkpoint_.prepare(*learner, {.epoch = epoch}, identity_);
+    checkpoint_.prepare(tensors_of(*learner), {.epoch = epoch}, identity_);
     checkpoint_.commit(root_ / "previous");
   }
   is_over = true;
@@ -265,9 +266,9 @@ class GenerationsTest : public CheckpointTest {
  protected:
   void SetUp() override {
     CheckpointTest::SetUp();
-    generations_.save(after(1), at(1, 1), identity_, "one\n", true);
-    generations_.save(after(2), at(2, 1), identity_, "one\ntwo\n", false);
-    generations_.save(after(3), at(3, 1), identity_, "one\ntwo\nthree\n", false);
+    generations_.save(tensors_of(after(1)), at(1, 1), identity_, "one\n", true);
+    generations_.save(tensors_of(after(2)), at(2, 1), identity_, "one\ntwo\n", false);
+    generations_.save(tensors_of(after(3)), at(3, 1), identity_, "one\ntwo\nthree\n", false);
   }
 
   static Progress at(std::int64_t epoch, std::int64_t best_epoch) {
@@ -308,7 +309,7 @@ TEST_F(GenerationsTest, DamageFallsBackToTheOneBefore) {
   EXPECT_EQ(epoch_after_load(), 2);
   EXPECT_TRUE(is_set_aside("last"));
   // The next save has a last one again, and what was set aside is left alone.
-  generations_.save(after(3), at(3, 1), identity_, "one\ntwo\nthree\n", false);
+  generations_.save(tensors_of(after(3)), at(3, 1), identity_, "one\ntwo\nthree\n", false);
   EXPECT_EQ(epoch_after_load(), 3);
 }
 
@@ -338,7 +339,7 @@ TEST_F(GenerationsTest, WhereAllAreDamagedTheRunIsNotBegunAnewWithoutAWord) {
 }
 
 TEST_F(GenerationsTest, ADamagedBestOneIsMadeAgainWhereAnotherIsOfItsEpoch) {
-  generations_.save(after(4), at(4, 4), identity_, "", true);
+  generations_.save(tensors_of(after(4)), at(4, 4), identity_, "", true);
   for (const char* file : {"weights.pt", "state.pt", "metrics.jsonl", "checkpoint.json"}) {
     const fs::path path = run_.checkpoints() / "best" / file;  // a file of its own: the last one shares it
     const std::string bytes = io::read_file(path);
@@ -364,8 +365,8 @@ TEST_F(GenerationsTest, AreWholeWhereverASaveStops) {
   struct Killed {};
   for (int kill_at = 0;; ++kill_at) {
     fs::remove_all(run_.checkpoints());
-    generations_.save(after(1), at(1, 1), identity_, "one\n", true);
-    generations_.save(after(2), at(2, 1), identity_, "one\ntwo\n", false);
+    generations_.save(tensors_of(after(1)), at(1, 1), identity_, "one\n", true);
+    generations_.save(tensors_of(after(2)), at(2, 1), identity_, "one\ntwo\n", false);
     int calls = 0;
     const Generations killed(run_, [&] {
       if (calls++ == kill_at) {
@@ -374,7 +375,7 @@ TEST_F(GenerationsTest, AreWholeWhereverASaveStops) {
     });
     bool was_killed = false;
     try {
-      killed.save(after(3), at(3, 3), identity_, "one\ntwo\nthree\n", true);
+      killed.save(tensors_of(after(3)), at(3, 3), identity_, "one\ntwo\nthree\n", true);
     } catch (const Killed&) {
       was_killed = true;
     }

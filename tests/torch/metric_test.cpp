@@ -1,11 +1,14 @@
 #include "metric/metrics.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cmath>
+#include <memory>
 #include <random>
+#include <string_view>
 
 #include "core/error.hpp"
 
@@ -314,6 +317,29 @@ TEST(Metrics, PerfectIsPerfect) {
     EXPECT_DOUBLE_EQ(values->at("log_irmse"), 0.0);
     EXPECT_DOUBLE_EQ(values->at("delta_1"), 1.0);
   }
+}
+
+/// Integer sums need no fixed order; asking for one would cost CUDA a sort and two host waits a batch.
+TEST(Metrics, CountsInAnyOrderAndLeavesTheSettingAsItWas) {
+  static bool asked_for_order = true;
+  static int num_seen = 0;
+  const auto handle = at::addThreadLocalCallback(
+      at::RecordFunctionCallback([](const at::RecordFunction& function) -> std::unique_ptr<at::ObserverContext> {
+        if (std::string_view(function.name()) == "aten::scatter_add_") {
+          asked_for_order = at::globalContext().deterministicAlgorithms();
+          ++num_seen;
+        }
+        return nullptr;
+      }));
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+  Metrics metrics(3, false, at::kCPU);
+  metrics.add(at::ones({1, 2, 2}, at::kLong), at::ones({1, 2, 2}, at::kLong), {}, {});
+  at::removeCallback(handle);
+  EXPECT_TRUE(at::globalContext().deterministicAlgorithms());
+  EXPECT_TRUE(at::globalContext().deterministicAlgorithmsWarnOnly());
+  at::globalContext().setDeterministicAlgorithms(false, false);
+  EXPECT_EQ(num_seen, 1);
+  EXPECT_FALSE(asked_for_order);
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 #include "train/step.hpp"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "support/nets.hpp"
+#include "train/evaluate.hpp"
 
 namespace xtasc::train {
 namespace {
@@ -54,6 +56,25 @@ INSTANTIATE_TEST_SUITE_P(All, MetaStep,
                            return std::string(test.param.system) + "_" + test.param.weighting + "_" +
                                   test.param.precision;
                          });
+
+class MetaEvaluation : public testing::TestWithParam<Case> {};
+
+TEST_P(MetaEvaluation, NeverLooksAtAValueBeforeItsEnd) {
+  const auto config = test::step_config({std::string("model.system=") + GetParam().system, "weighting.method=equal",
+                                         std::string("run.precision=") + GetParam().precision});
+  Learner learner(config, 7, at::kMeta);
+  const c10::InferenceMode inference;
+  EvaluationSums sums(config, learner);
+  sums.add(on_meta(test::random_batch(1, 4, 7, 64, 64)));
+  sums.sum_over_ranks(*dist::make_solo_communicator());
+  EXPECT_ANY_THROW(static_cast<void>(sums.result()));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MetaEvaluation,
+                         testing::Values(Case{"xtasc", "equal", "fp32"}, Case{"xtasc", "equal", "bf16"},
+                                         Case{"base_mt", "equal", "bf16"}, Case{"base_st_seg", "equal", "fp32"},
+                                         Case{"base_st_depth", "equal", "fp32"}),
+                         [](const auto& test) { return std::string(test.param.system) + "_" + test.param.precision; });
 
 TEST(MetaDevice, DoesCatchAHiddenCopy) {
   EXPECT_ANY_THROW(static_cast<void>(at::zeros({}, at::kMeta).item<double>()));
