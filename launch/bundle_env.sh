@@ -39,7 +39,10 @@ _xtasc_environment() {
     export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
     export PATH="$here/bin:$here/mpi/bin:$PATH"
   fi
-  export OPAL_PREFIX="$here/mpi" PMIX_PREFIX="$here/mpi"
+  export OPAL_PREFIX="$here/mpi"
+  if [[ -d "$here/mpi/lib/pmix" ]]; then  # Debian's PMIx does not find these by its prefix
+    export PMIX_PREFIX="$here/mpi" PMIX_PKGLIBDIR="$here/mpi/lib/pmix" PMIX_PKGDATADIR="$here/mpi/share/pmix"
+  fi
   # A program without mpirun is one rank, and starts no daemon.
   export OMPI_MCA_ess_singleton_isolated=1
   # Where nothing could start a daemon on another host, mpirun is told so, or it would look for ssh and end.
