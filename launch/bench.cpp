@@ -91,7 +91,7 @@ int main(int argc, char** argv) {
       "step", "Training steps; without a config: xtasc, resnet34, 7 classes, 128 x 256, batch 8. Also under mpirun");
   add_step_options(step_command);
   step_command->add_flag("--peer", step.peer,
-                         "Take turns with plain PyTorch, and print the ratios; one rank on the CPU only");
+                         "Take turns with plain PyTorch on the same device, and print the ratios; one rank only");
   step_command->add_flag("--peer-compiled", step.peer_compiled,
                          "Also its best form under torch.compile, which takes minutes to compile; means --peer");
   step_command->add_flag("--launches", step.launches,

@@ -92,7 +92,7 @@ struct StepBench {
 };
 /// Training steps of a config on samples of noise, and where their time goes. Collective. With `peer`, in turns with
 /// plain PyTorch in the same run, from the same weights and samples, as the 2021 code does it and in its best form; one
-/// rank on the CPU only. \returns what was measured (`seconds_per_step` is the median), printed too.
+/// rank only. \returns what was measured (`seconds_per_step` is the median), printed too.
 nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& session, const config::RunConfig& config);
 
 /// The same for every weighting method, taking turns, against equal weights. Collective.

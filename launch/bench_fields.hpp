@@ -25,9 +25,9 @@ inline constexpr const char* kJsonFields =
     executed_GFLOP, executed_GFLOP_per_s, executed_of_peak
                               the products that the rewrites leave: the distance to the hardware's limit
   phases.layers               convolutions by form: winograd, at_low_size (contracted before an upsample), plain
-  peer.best, .compiled, .eager (--peer)
+  peer.best, .graph, .compiled, .eager (--peer; graph, the best form's step as a CUDA graph, on CUDA only)
     step, ratio               the peer's timing; its times divided by ours of the same round
-    peak_bytes, memory_ratio  most resident memory of that form's process; divided by ours
+    peak_bytes, memory_ratio  most memory of that form's process, resident or on a GPU held by tensors; divided by ours
     first_losses_deviation    largest relative difference of the four losses of the first step
     idle_cpu_seconds          processor time that it took while it was another's turn, at most
  step --launches (computed, not measured: see docs/gpu.md)

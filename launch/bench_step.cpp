@@ -29,9 +29,12 @@ WorkSize size_of(const StepBench& options, const config::RunConfig& config) {
 
 /// \throws Error (exit code 2) unless the peer would do the same work
 void check_peer_can(const dist::MpiSession& session, const config::RunConfig& config, at::Device device) {
-  if (session.size() > 1 || !device.is_cpu() || config.train.cuda_graph ||
-      (config.run.precision != config::Precision::fp32 && config.run.precision != config::Precision::bf16)) {
-    fail_usage("--peer compares one rank on the CPU, in fp32 or bf16, without train.cuda_graph");
+  using config::Precision;
+  const Precision precision = config.run.precision;
+  const bool has_precision = precision == Precision::fp32 || precision == Precision::bf16 ||
+                             (device.is_cuda() && precision == Precision::tf32);
+  if (session.size() > 1 || !has_precision || (config.train.cuda_graph && !device.is_cuda())) {
+    fail_usage("--peer compares one rank, in fp32 or bf16; tf32 and train.cuda_graph on CUDA only");
   }
   const std::vector<std::string> others = not_followed_by_peer(config);
   if (!others.empty()) {
@@ -63,7 +66,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
                         dist::make_communicator(session, device.type(), train::sharing_of(config.run)));
   std::optional<PeerSteps> peer;
   if (options.peer) {
-    peer.emplace(options, config, contestant);
+    peer.emplace(options, config, contestant, device);
   }
   contestant.warm_up();
   const at::Tensor first_losses = contestant.losses().cpu();
@@ -100,7 +103,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
     fmt::print("{}\n\n{}", memory_text(resident, on_device), phases.text());
   }
   if (peer) {
-    result["peer"] = peer->report(first_losses, resident);
+    result["peer"] = peer->report(first_losses, on_device ? on_device->peak_allocated_bytes : resident);
   }
   return result;
 }

@@ -19,34 +19,37 @@ namespace {
 
 /// Writes W.pt and S.pt, which the peer starts from. \returns the peer's arguments
 std::vector<std::string> arguments_of(const StepBench& options, const config::RunConfig& config, const Contestant& ours,
-                                      const std::filesystem::path& folder) {
+                                      at::Device device, const std::filesystem::path& folder) {
   tensorfile::TensorDict weights;
   for (const auto& [name, tensor] : ours.learner().weights()) {
-    weights[name] = tensor.detach();
+    weights[name] = tensor.detach().cpu();
   }
   const data::Batch batch = ours.draw();
   const auto weights_path = folder / "W.pt";
   const auto samples_path = folder / "S.pt";
   tensorfile::write_tensor_dict(weights_path, weights);
-  tensorfile::write_tensor_dict(samples_path,
-                                {{"image", batch.image_n3hw}, {"label", batch.label_nhw}, {"depth", batch.depth_n1hw}});
+  tensorfile::write_tensor_dict(
+      samples_path,
+      {{"image", batch.image_n3hw.cpu()}, {"label", batch.label_nhw.cpu()}, {"depth", batch.depth_n1hw.cpu()}});
   return {"--weights", weights_path.string(),
           "--samples", samples_path.string(),
           "--options", peer_options(config).dump(),
           "--classes", std::to_string(options.num_classes),
-          "--threads", std::to_string(at::get_num_threads())};
+          "--threads", std::to_string(at::get_num_threads()),
+          "--device",  device.str()};
 }
 
 }  // namespace
 
-PeerSteps::PeerSteps(const StepBench& options, const config::RunConfig& config, const Contestant& ours)
+PeerSteps::PeerSteps(const StepBench& options, const config::RunConfig& config, const Contestant& ours,
+                     at::Device device)
     : scratch_({}, "xtasc-bench") {
-  const std::vector<std::string> arguments = arguments_of(options, config, ours, scratch_.path());
-  for (const char* name : {"best", "compiled", "eager"}) {
-    if (name != std::string_view("compiled") || options.peer_compiled) {
-      std::vector<std::string> words = {"--form", name};
+  const std::vector<std::string> arguments = arguments_of(options, config, ours, device, scratch_.path());
+  for (const std::string_view name : {"best", "graph", "compiled", "eager"}) {
+    if ((name != "compiled" || options.peer_compiled) && (name != "graph" || device.is_cuda())) {
+      std::vector<std::string> words = {"--form", std::string(name)};
       words.insert(words.end(), arguments.begin(), arguments.end());
-      forms_.push_back({.name = name, .process = std::make_unique<PeerProcess>("bench_step.py", words)});
+      forms_.push_back({.name = std::string(name), .process = std::make_unique<PeerProcess>("bench_step.py", words)});
     }
   }
 }

@@ -1,16 +1,17 @@
 """The peer of `xtasc-bench step`: training steps of the same net in plain PyTorch, from the same weights, on the same
-samples, in one of three forms:
+samples, on the same device, in one of four forms:
 
     eager     as the 2021 code: float32 whatever the precision, NCHW, one backward pass for each task, plain Adam
     best      the fastest form known: channels-last, one backward pass, fused Adam, the transferred-segmentation loss in
               one call where torch has it; autocast for bf16
-    compiled  the same, the net under torch.compile
+    graph     the same step recorded once and replayed: a CUDA graph; on the CPU the plain step
+    compiled  the net and its losses under torch.compile; on CUDA with mode max-autotune, which has graphs of its own
 
-One process takes one form, so that its peak of resident memory is that form's. Prints one line of JSON when it is
-ready. Then it takes one step for each line on standard input and answers with one line of JSON:
+One process takes one form, so that its peak of memory is that form's. Prints one line of JSON when it is ready. Then it
+takes one step for each line on standard input and answers with one line of JSON:
 
-    seconds            wall clock of the step
-    peak_bytes         peak resident memory of this process so far
+    seconds            wall clock of the step, until the device has done it
+    peak_bytes         peak memory of this process so far: resident, or on CUDA what tensors held of the device's
     first_losses       the plain losses of the first step, which was not timed: seg, depth, seg_to_depth, depth_to_seg;
                        0 where there is none
     idle_cpu_seconds   processor time that it took between the last answer and this line: it must not disturb who is
@@ -28,11 +29,13 @@ try:
 except ImportError as error:
     sys.exit(f"{error}: pip install torch into the project's .venv, or leave --peer out")
 
+from peer_device import open_device
 from peer_losses import losses
 from xtasc_peer import Net, Options, total_loss
 
-FORMS = ("eager", "best", "compiled")
+FORMS = ("eager", "best", "graph", "compiled")
 LOSSES = ("seg", "depth", "seg_to_depth", "depth_to_seg")
+STEPS_BEFORE_RECORDING = 3  # libraries make handles and workspaces, which cannot be recorded
 
 
 class Contestant:
@@ -40,8 +43,11 @@ class Contestant:
 
     def __init__(self, options, betas, precision, arguments):
         self.options = options
+        self.device = open_device(arguments.device)
         self.is_best = arguments.form != "eager"
+        self.is_recorded = arguments.form == "graph"
         self.autocast = self.is_best and precision == "bf16"
+        self.device.set_precision(precision, may_choose=self.is_best)
         layout = torch.channels_last if self.is_best else torch.contiguous_format
         self.net = Net(options)
         weights = torch.load(arguments.weights)
@@ -49,15 +55,27 @@ class Contestant:
         missing = [name for name in missing if not name.endswith("num_batches_tracked")]
         if missing:
             sys.exit(f"{arguments.weights}: no {missing[0]}")
-        self.net = self.net.to(memory_format=layout).train()
+        self.net = self.net.to(self.device.device, memory_format=layout).train()
         self.optimizer = torch.optim.Adam(
-            self.net.parameters(), lr=options.learning_rate, betas=betas, eps=1e-8, fused=True if self.is_best else None
+            self.net.parameters(), lr=options.learning_rate, betas=betas, eps=1e-8,
+            fused=True if self.is_best else None,
+            capturable=self.is_recorded and self.device.device.type == "cuda",
         )
-        self.forward = torch.compile(self.net) if arguments.form == "compiled" else self.net
-        samples = torch.load(arguments.samples)
+        self.forward = self.parts
+        if arguments.form == "compiled":
+            self.forward = torch.compile(self.parts, mode=self.device.compile_mode)
+        samples = {name: value.to(self.device.device) for name, value in torch.load(arguments.samples).items()}
         self.image = samples["image"].contiguous(memory_format=layout)
         self.label, self.depth = samples["label"], samples["depth"]
+        self.step = self.plain_step
         self.first_losses = None
+
+    def parts(self, image, label, depth):
+        """The plain losses."""
+        with torch.autocast(self.device.device.type, dtype=torch.bfloat16, enabled=self.autocast):
+            predictions = self.net(image)
+        predictions = {name: value.float() for name, value in predictions.items()}
+        return losses(self.options, predictions, label, depth, quick=self.is_best)
 
     def task_losses(self, parts):
         """Eq. 11 by task."""
@@ -69,12 +87,8 @@ class Contestant:
             (1 - options.lambda_2) * parts["depth"] + options.lambda_2 * parts["depth_to_seg"],
         ]
 
-    def take_step(self):
-        start = time.perf_counter()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.autocast):
-            predictions = self.forward(self.image)
-        predictions = {name: value.float() for name, value in predictions.items()}
-        parts = losses(self.options, predictions, self.label, self.depth, quick=self.is_best)
+    def plain_step(self):
+        parts = self.forward(self.image, self.label, self.depth)
         self.optimizer.zero_grad()
         if self.is_best:
             total_loss(self.options, parts, None).backward()
@@ -83,16 +97,22 @@ class Contestant:
             for index, task in enumerate(tasks):
                 task.backward(retain_graph=index + 1 < len(tasks))
         self.optimizer.step()
-        seconds = time.perf_counter() - start
         if self.first_losses is None:
             self.first_losses = [parts[name].item() if name in parts else 0.0 for name in LOSSES]
-        return seconds
 
+    def warm_up(self):
+        """The steps that nobody times: libraries make their kernels, torch.compile ours, a graph is recorded."""
+        self.device.warm_up(self.plain_step, STEPS_BEFORE_RECORDING if self.is_recorded else 1)
+        if self.is_recorded:
+            self.step = self.device.recorded(self.plain_step)
+        self.device.synchronize()
 
-def peak_resident_bytes():
-    """Of this program: getrusage() would also tell what its parent had when it started it."""
-    with open("/proc/self/status", encoding="utf-8") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+    def take_step(self):
+        """Seconds."""
+        start = time.perf_counter()
+        self.step()
+        self.device.synchronize()
+        return time.perf_counter() - start
 
 
 def main():
@@ -103,19 +123,21 @@ def main():
     parser.add_argument("--options", type=json.loads, default={}, help="the config's keys that this follows, as JSON")
     parser.add_argument("--classes", type=int, default=7)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     betas = arguments.options.pop("betas", (0.9, 0.99))
     precision = arguments.options.pop("precision", "fp32")
     contestant = Contestant(Options(num_classes=arguments.classes, **arguments.options), betas, precision, arguments)
-    print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
+    print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads(), "device": arguments.device}),
+          flush=True)
     idle_since = None
     for _ in sys.stdin:
         idle = 0.0 if idle_since is None else time.process_time() - idle_since
         if contestant.first_losses is None:
-            contestant.take_step()  # the first one also makes oneDNN's kernels
-        answer = {"seconds": contestant.take_step(), "peak_bytes": peak_resident_bytes(),
+            contestant.warm_up()
+        answer = {"seconds": contestant.take_step(), "peak_bytes": contestant.device.peak_bytes(),
                   "first_losses": contestant.first_losses, "idle_cpu_seconds": idle}
         print(json.dumps(answer), flush=True)
         idle_since = time.process_time()

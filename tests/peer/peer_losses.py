@@ -69,7 +69,7 @@ def transferred_segmentation_loss(options: Options, logits: Tensor, direct: Tens
         assert options.transferred_segmentation == "cross"
         by_pixel = -(target * log_prediction).sum(dim=1)
     labelled = label != IGNORED
-    return by_pixel[labelled].sum() / labelled.sum().clamp(min=1)
+    return torch.where(labelled, by_pixel, 0.0).sum() / labelled.sum().clamp(min=1)
 
 
 def hard_target_loss(options: Options, logits: Tensor, direct: Tensor, label: Tensor) -> Tensor:

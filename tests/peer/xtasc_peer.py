@@ -275,7 +275,7 @@ def run_steps(net: Net, samples: dict[str, Tensor], steps: int, autocast: bool =
     totals = []
     log_variance = net.weighting.log_variance if net.options.has_trained_weighting else None
     for step in range(max(steps, 1)):
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        with torch.autocast(samples["image"].device.type, dtype=torch.bfloat16, enabled=autocast):
             predictions = net(samples["image"])
         predictions = {name: value.to(samples["image"].dtype) for name, value in predictions.items()}
         parts = losses(net.options, predictions, samples["label"], samples["depth"])

@@ -1,0 +1,108 @@
+"""The forms of bench_step.py on small nets: they do the same work, on any device through the same code.
+
+No GPU is needed: where a device is a CUDA one, torch.cuda is a double that writes down what it is asked for.
+"""
+import argparse
+import contextlib
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+try:
+    import torch
+except ImportError as error:
+    print(error)
+    sys.exit(77)
+
+import peer_device
+from bench_step import Contestant
+from xtasc_peer import Net, Options
+
+torch.set_num_threads(1)  # tests run side by side
+OPTIONS = Options(encoder="resnet18", num_classes=5, decoder_width=8, ttnet_widths=(4, 8, 8))
+
+
+class Forms(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        torch.manual_seed(1)
+        torch.save(Net(OPTIONS).state_dict(), Path(self.folder.name) / "W.pt")
+        samples = {"image": torch.randn(2, 3, 32, 64), "label": torch.randint(0, 5, (2, 32, 64)),
+                   "depth": torch.rand(2, 1, 32, 64) + 0.5}
+        torch.save(samples, Path(self.folder.name) / "S.pt")
+
+    def contestant(self, form, precision="fp32", options=OPTIONS):
+        arguments = argparse.Namespace(form=form, device="cpu", weights=Path(self.folder.name) / "W.pt",
+                                       samples=Path(self.folder.name) / "S.pt")
+        return Contestant(options, (0.9, 0.99), precision, arguments)
+
+    def weights_after(self, contestant, steps):
+        contestant.warm_up()
+        for _ in range(steps):
+            self.assertGreater(contestant.take_step(), 0.0)
+        return torch.cat([value.detach().flatten() for value in contestant.net.parameters()])
+
+    def test_they_start_from_the_same_losses(self):
+        contestants = [self.contestant(form) for form in ("eager", "best", "graph")]
+        for one in contestants:
+            one.warm_up()
+        for other in contestants[1:]:
+            torch.testing.assert_close(other.first_losses, contestants[0].first_losses, rtol=1e-4, atol=0.0)
+
+    def test_a_recorded_step_is_a_plain_one(self):
+        recorded = self.weights_after(self.contestant("graph", "bf16"), 2)  # behind three plain ones
+        plain = self.weights_after(self.contestant("best", "bf16"), 4)  # behind one
+        torch.testing.assert_close(recorded, plain, rtol=0.0, atol=1e-6)
+
+    def test_every_loss_can_be_recorded(self):
+        """Nothing in a step has a size that the host must ask the device for: the meta device throws there."""
+        for loss in ("cross", "kl"):
+            options = Options(**{**vars(OPTIONS), "transferred_segmentation": loss, "transferred_depth": "ssim",
+                                 "soft_target": loss == "kl"})
+            contestant = self.contestant("best", options=options)
+            contestant.net = contestant.net.to("meta")
+            parts = contestant.parts(*(x.to("meta") for x in (contestant.image, contestant.label, contestant.depth)))
+            self.assertTrue(all(value.is_meta for value in parts.values()))
+
+
+class Cuda(unittest.TestCase):
+    """In which order a GPU is asked for what."""
+
+    def test_a_recording_is_replayed_and_waited_for(self):
+        calls = []
+        with mock.patch.object(peer_device.torch, "cuda") as cuda:
+            cuda.synchronize.side_effect = lambda *_: calls.append("wait")
+            cuda.CUDAGraph.return_value.replay.side_effect = lambda: calls.append("replay")
+
+            @contextlib.contextmanager
+            def recording(_):
+                calls.append("begin")
+                yield
+                calls.append("end")
+
+            cuda.graph.side_effect = recording
+            cuda.stream.side_effect = lambda _: contextlib.nullcontext()
+            device = peer_device.open_device("cuda:1")
+            cuda.set_device.assert_called_once_with(torch.device("cuda:1"))
+            device.warm_up(lambda: calls.append("plain"), 3)
+            replay = device.recorded(lambda: calls.append("work"))
+            device.synchronize()
+            replay()
+            device.synchronize()
+            self.assertIs(device.peak_bytes(), cuda.max_memory_allocated.return_value)
+        self.assertEqual(calls, ["plain"] * 3 + ["begin", "work", "end", "wait", "replay", "wait"])
+
+    def test_fp32_is_fp32(self):
+        with mock.patch.object(peer_device.torch, "cuda"), mock.patch.object(peer_device.torch, "backends") as backends:
+            device = peer_device.open_device("cuda")
+            for precision, allowed in (("fp32", False), ("tf32", True)):
+                device.set_precision(precision, may_choose=True)
+                self.assertIs(backends.cudnn.allow_tf32, allowed)
+                self.assertIs(backends.cuda.matmul.allow_tf32, allowed)
+
+
+if __name__ == "__main__":
+    unittest.main()
