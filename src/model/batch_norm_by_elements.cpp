@@ -228,7 +228,7 @@ at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::T
 
 void add_bias_and_relu(const at::Tensor& y, const at::Tensor& bias) {
   const NormOperands in = laid_out({{}, y, at::ones_like(bias), bias});
-  write_scaled(in, /*relu=*/true, in.x, "bias and ReLU");
+  write_scaled(in, /*relu=*/true, in.x, "bias: added, with ReLU");
   if (!in.x.is_same(y)) {
     y.copy_(in.x);
   }
