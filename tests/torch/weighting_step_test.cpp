@@ -213,7 +213,7 @@ TEST_P(Resume, BitForBit) {
   unbroken.weighting->end_epoch(0, at::tensor({3.0, 2.5}, at::kDouble));
   unbroken.weighting->end_epoch(1, at::tensor({2.0, 2.4}, at::kDouble));
   take_step(unbroken, {.epoch = 2, .step = 2});
-  checkpoint.save(unbroken, {.epoch = 2, .step_in_epoch = 1, .step = 3}, {"config", "digest"});
+  checkpoint.save(tensors_of(unbroken), {.epoch = 2, .step_in_epoch = 1, .step = 3}, {"config", "digest"});
   const StepResult expected = take_step(unbroken, {.epoch = 2, .step = 3});
 
   Learner resumed(config, 5, at::kCPU);
