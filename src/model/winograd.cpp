@@ -53,8 +53,8 @@ at::Tensor gradient_of_weight(const Joined& x, const at::Tensor& grad_y, const a
 bool suits_kernels(const Joined& x, const Convolution& convolution, const Mode& mode) {
   const at::Tensor& weight = convolution.weight;
   const auto wide = mode.compute == at::kDouble ? at::kDouble : at::kFloat;
-  if (!x.first.is_cpu() || takes_cuda_form(x.first) || x.first.numel() == 0 || weight.size(2) != 3 || weight.size(3) != 3 ||
-      convolution.stride != 1 || convolution.padding != 1 || weight.scalar_type() != wide ||
+  if (!x.first.is_cpu() || takes_cuda_form(x.first) || x.first.numel() == 0 || weight.size(2) != 3 ||
+      weight.size(3) != 3 || convolution.stride != 1 || convolution.padding != 1 || weight.scalar_type() != wide ||
       !weight.is_contiguous(at::MemoryFormat::ChannelsLast) || !winograd::is_supported(element_of(mode.compute))) {
     return false;
   }
