@@ -33,9 +33,9 @@ inline constexpr const char* kJsonFields =
  step --launches (computed, not measured: see docs/gpu.md)
   work                        plain_flop, executed_flop: of a step's convolutions, without and with CUDA's rewrites
   launches, launches_of_two_ranks
-    total, by_cause, kernels[]
-                              launches; bytes read and written, each tensor once; flop of convolutions
-    convolutions[]            the same by direction and shape
+    total, by_cause           launches; bytes read and written, each tensor once; flop of convolutions;
+                              large_launches, large_bytes: of those that move 4 MiB or more each
+    kernels[], convolutions[] the same by cause and name, and by direction and shape; of one rank
     messages                  sums over the ranks: small (below 64 KiB), large, bytes
  weighting
   methods.NAME                step, and ratio_to_equal: its median over that of equal weights

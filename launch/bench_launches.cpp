@@ -62,7 +62,11 @@ Counted count_step(const StepBench& options, const dist::MpiSession& session, co
 }
 
 nlohmann::json to_json(const LaunchTally& tally) {
-  return {{"launches", tally.launches}, {"bytes", tally.bytes}, {"flop", tally.flop}};
+  return {{"launches", tally.launches},
+          {"bytes", tally.bytes},
+          {"flop", tally.flop},
+          {"large_launches", tally.large_launches},
+          {"large_bytes", tally.large_bytes}};
 }
 
 nlohmann::json to_json(const Counted& counted) {
@@ -73,25 +77,31 @@ nlohmann::json to_json(const Counted& counted) {
   for (const auto& [cause, tally] : counted.by_cause) {
     result["by_cause"][cause] = to_json(tally);
   }
+  return result;
+}
+
+/// Every kernel, and every convolution by its shape.
+nlohmann::json details_of(const Counted& counted) {
+  nlohmann::json kernels, convolutions;
   for (const auto& [key, tally] : counted.tallies) {
-    nlohmann::json one = to_json(tally);
-    one["cause"] = key.first;
-    one["name"] = key.second;
-    result["kernels"].push_back(one);
+    kernels.push_back(to_json(tally));
+    kernels.back()["cause"] = key.first;
+    kernels.back()["name"] = key.second;
   }
   for (const auto& [shape, tally] : counted.convolutions) {
-    nlohmann::json one = to_json(tally);
-    one.update({{"direction", shape.direction},
-                {"images", shape.images},
-                {"in", shape.in},
-                {"out", shape.out},
-                {"kernel", shape.kernel},
-                {"stride", shape.stride},
-                {"height", shape.height},
-                {"width", shape.width}});
-    result["convolutions"].push_back(one);
+    convolutions.push_back({{"direction", shape.direction},
+                            {"images", shape.images},
+                            {"in", shape.in},
+                            {"out", shape.out},
+                            {"kernel", shape.kernel},
+                            {"stride", shape.stride},
+                            {"height", shape.height},
+                            {"width", shape.width},
+                            {"launches", tally.launches},
+                            {"bytes", tally.bytes},
+                            {"flop", tally.flop}});
   }
-  return result;
+  return {{"kernels", kernels}, {"convolutions", convolutions}};
 }
 
 std::string table_of(const Counted& alone, const Counted& of_two) {
@@ -144,6 +154,7 @@ nlohmann::json bench_launches(const StepBench& options, const dist::MpiSession& 
                                         session, at::kCPU);
   result["work"] = work_json(options, config, train::types_of(config.run.precision));
   result["launches"] = to_json(alone);
+  result["launches"].update(details_of(alone));
   result["launches_of_two_ranks"] = to_json(of_two);
   fmt::print("{} {} {}, {} classes, {} x {}, batch {}: one step in CUDA's forms, counted on the CPU\n\n{}\n",
              config::name(config.model.system), config::name(config.model.encoder), config::name(config.run.precision),

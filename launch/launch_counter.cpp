@@ -203,15 +203,26 @@ struct LaunchCounter::Hook {
 
 thread_local LaunchCounter* LaunchCounter::Hook::current = nullptr;
 
+LaunchTally& LaunchTally::operator+=(const LaunchTally& other) {
+  launches += other.launches;
+  bytes += other.bytes;
+  flop += other.flop;
+  large_launches += other.large_launches;
+  large_bytes += other.large_bytes;
+  return *this;
+}
+
 LaunchCounter::LaunchCounter() : hook_(std::make_unique<Hook>(*this)) {}
 
 LaunchCounter::~LaunchCounter() = default;
 
 void LaunchCounter::add(const std::string& cause, const std::string& name, const LaunchTally& tally) {
-  LaunchTally& found = tallies_[{cause, name}];
-  found.launches += tally.launches;
-  found.bytes += tally.bytes;
-  found.flop += tally.flop;
+  LaunchTally one = tally;
+  if (one.launches > 0 && one.bytes >= kLargeBytes * one.launches) {
+    one.large_launches = one.launches;
+    one.large_bytes = one.bytes;
+  }
+  tallies_[{cause, name}] += one;
 }
 
 void LaunchCounter::count(const std::string& cause, const std::string& name, const LaunchTally& tally) {
@@ -314,10 +325,7 @@ void LaunchCounter::count_one_convolution(const CountedConvolution& shape, std::
   const double flop = 2.0 * static_cast<double>(shape.images * shape.height * shape.width) *
                       static_cast<double>(shape.in * shape.out * shape.kernel * shape.kernel);
   const LaunchTally one = {.launches = is_inside_kernel() ? 0 : 1, .bytes = bytes, .flop = flop};
-  LaunchTally& found = convolutions_[shape];
-  ++found.launches;
-  found.bytes += bytes;
-  found.flop += flop;
+  convolutions_[shape] += {.launches = 1, .bytes = bytes, .flop = flop};
   count("convolution", shape.direction, one);
 }
 
@@ -371,10 +379,7 @@ void LaunchCounter::count_convolution_backward(Values inputs) {
 std::map<std::string, LaunchTally> LaunchCounter::by_cause() const {
   std::map<std::string, LaunchTally> found;
   for (const auto& [key, tally] : tallies_) {
-    LaunchTally& of_cause = found[key.first];
-    of_cause.launches += tally.launches;
-    of_cause.bytes += tally.bytes;
-    of_cause.flop += tally.flop;
+    found[key.first] += tally;
   }
   return found;
 }
@@ -382,9 +387,7 @@ std::map<std::string, LaunchTally> LaunchCounter::by_cause() const {
 LaunchTally LaunchCounter::total() const {
   LaunchTally all;
   for (const auto& [cause, tally] : by_cause()) {
-    all.launches += tally.launches;
-    all.bytes += tally.bytes;
-    all.flop += tally.flop;
+    all += tally;
   }
   return all;
 }

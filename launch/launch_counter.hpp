@@ -19,7 +19,13 @@ struct LaunchTally {
   std::int64_t launches = 0;
   std::int64_t bytes = 0;  ///< read and written, each tensor once; of our own kernels and of ATen's
   double flop = 0.0;       ///< of convolutions, two a multiply-add
+  /// Of those that move at least kLargeBytes each: the others take as long as any kernel takes.
+  std::int64_t large_launches = 0, large_bytes = 0;
+
+  LaunchTally& operator+=(const LaunchTally& other);
 };
+/// What an H100 moves in about the time of the smallest kernel in a graph.
+inline constexpr std::int64_t kLargeBytes = 4 << 20;
 
 /// A convolution, or one of its two gradients, by its shapes.
 struct CountedConvolution {

@@ -1,111 +1,172 @@
 #!/usr/bin/env python3
-"""A training step's time on a GPU, computed from what the program counts. Nothing here is measured on a GPU.
+"""The time of a training step on a GPU, computed from what the program counts; nothing here is measured.
 
-    xtasc-bench step --launches --precision bf16 --json cityscapes.json
-    xtasc-bench step --launches --precision bf16 --height 288 --width 384 --classes 13 --set train.batch_size=6 \\
-        --json nyuv2.json
-    python3 results/bench/gpu_model.py cityscapes.json nyuv2.json [--output results/bench/gpu_model.md]
+    python results/bench/gpu_model.py                    from results/bench/launches_*.json, to results/bench/gpu_model.md
+    python results/bench/gpu_model.py --bench PROGRAM    counts again first, by `PROGRAM step --launches` (minutes)
+    python results/bench/gpu_model.py --print            to standard output instead
 
-Each kernel takes the longer of its arithmetic and its memory traffic, and a start beside that; kernels follow one another.
-A recorded step (CUDA graph) is their sum. A plain step is that or what the host needs to ask for them, whichever is longer.
+Method. A convolution takes its arithmetic's time or its memory's, whichever is longer, and no less than the smallest
+kernel; so does an upsample, by its instructions. Every other kernel that moves 4 MiB or more takes its memory's time; one
+that moves less takes the smallest kernel's. In a CUDA graph these add up. Eager, the host launches them one by one: the
+longer of the two counts. Sums over ranks are left out: one GPU. Trust +-40 %.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent
+
 
 @dataclass(frozen=True)
-class Card:
-    """Rates that passes and convolutions of this kind reach, not peaks."""
-
-    name: str
-    bytes_per_second: float  # estimate: four fifths of the peak of 3.35 (H100) and 4.8 TB/s (H200)
-    roofline_bytes_per_second: float
+class Constant:
+    value: float
+    unit: str
+    source: str
 
 
-CARDS = (Card("H100", 2.7e12, 3.35e12), Card("H200", 3.9e12, 4.3e12))
-CONVOLUTION_FLOPS = 400e12  # estimate: half of what a large bf16 product reached on an H200
-ROOFLINE_FLOPS = 790e12  # a large bf16 product, measured on an H200 by others
-START_IN_GRAPH = 1.8e-6  # s between two short kernels of a graph: estimate
-HOST_A_LAUNCH = 5.5e-6  # s of the host for one ATen call that launches a kernel: estimate
+CONSTANTS = {
+    "convolution rate": Constant(400.0, "TFLOP/s", "half of the peak below: what cuDNN may reach on such shapes; assumed"),
+    "peak rate": Constant(798.0, "TFLOP/s", "a bf16 matrix product, measured on one H200 elsewhere; an H100 has the same"),
+    "memory, H100": Constant(2.7, "TB/s", "80 % of the data sheet's 3.35: what a streaming kernel reaches; assumed"),
+    "memory, H200": Constant(3.9, "TB/s", "80 % of the data sheet's 4.8; assumed"),
+    "smallest kernel in a graph": Constant(1.8, "us", "start to start of dependent tiny kernels in a CUDA graph; assumed"),
+    "host, a launch": Constant(5.5, "us", "an ATen call with autograd, C++ on one core; assumed"),
+    "issue slots": Constant(132 * 128 * 1.7e9 * 0.8 / 1e12, "T instructions/s",
+                            "132 multiprocessors x 128 lanes x 1.7 GHz, 80 % of them used; data sheet, assumed"),
+    "upsample, forward": Constant(174.0, "instructions an output", "cuobjdump --dump-sass, sm_90, bf16"),
+    "upsample, gradient": Constant(1120.0, "instructions an output", "cuobjdump --dump-sass, sm_90, bf16"),
+    "upsample, slots an instruction": Constant(1.35, "", "some are integer, at half rate; assumed, so that 3.5 ms come out as by hand"),
+}
+GPUS = ("H100", "H200")
+SIZES = {  # name: (file, options of the program, goal in ms of a step in a graph on an H100)
+    "Cityscapes, 8 x 128 x 256": ("launches_cityscapes.json",
+                                  ["--classes", "7", "--height", "128", "--width", "256", "--set", "train.batch_size=8"], 8.0),
+    "NYUv2, 6 x 288 x 384": ("launches_nyuv2.json",
+                             ["--classes", "13", "--height", "288", "--width", "384", "--set", "train.batch_size=6"], 17.0),
+}
+# Rows of the table: causes as the program names them. What no row names is in the last one.
+ROWS = {
+    "convolutions": ("convolution",),
+    "upsample": ("upsample",),
+    "batch norm": ("batch norm",),
+    "bias and ReLU": ("bias", "relu"),
+    "cat": ("cat",),
+    "casts, gradient accumulation": ("casts", "gradient accumulation"),
+}
+REST, TINY = "pooling, residuals, losses, Adam, ...", "kernels below 4 MiB"
+BYTES_AN_ELEMENT = 2  # bf16
 
 
-def seconds_on(card: Card, kernel: dict) -> float:
-    work = max(kernel["flop"] / CONVOLUTION_FLOPS, kernel["bytes"] / card.bytes_per_second)
-    return work + kernel["launches"] * START_IN_GRAPH
+def constant(name: str) -> float:
+    return CONSTANTS[name].value
 
 
-def model_of(card: Card, counts: dict) -> dict[str, float]:
-    """Seconds of one step."""
-    kernels = counts["kernels"]
-    graph = sum(seconds_on(card, kernel) for kernel in kernels)
-    convolutions = sum(seconds_on(card, kernel) for kernel in kernels if kernel["flop"] > 0)
-    total = counts["total"]
-    return {
-        "convolutions": convolutions,
-        "passes": sum(k["bytes"] for k in kernels if k["flop"] == 0) / card.bytes_per_second,
-        "starts": sum(k["launches"] for k in kernels if k["flop"] == 0) * START_IN_GRAPH,
-        "graph": graph,
-        "host": total["launches"] * HOST_A_LAUNCH,
-        "eager": max(graph, total["launches"] * HOST_A_LAUNCH),
-        "roofline": max(total["flop"] / ROOFLINE_FLOPS, total["bytes"] / card.roofline_bytes_per_second),
-    }
+class Device:
+    """Milliseconds on one GPU."""
+
+    def __init__(self, gpu: str) -> None:
+        self.gpu = gpu
+
+    def memory(self, num_bytes: float) -> float:
+        return num_bytes / (constant(f"memory, {self.gpu}") * 1e9)
+
+    def smallest(self, launches: float) -> float:
+        return launches * constant("smallest kernel in a graph") * 1e-3
+
+    def convolution(self, row: dict, rate: str = "convolution rate") -> float:
+        return max(row["flop"] / (constant(rate) * 1e9), self.memory(row["bytes"]), self.smallest(row["launches"]))
+
+    def upsample(self, row: dict) -> float:
+        # Forward reads a quarter of what it writes; backward writes a quarter of what it reads.
+        direction = "gradient" if "gradient" in row["name"] else "forward"
+        outputs = row["bytes"] / BYTES_AN_ELEMENT / 1.25 * (1.0 if direction == "forward" else 0.25)
+        slots = outputs * constant(f"upsample, {direction}") * constant("upsample, slots an instruction")
+        return max(slots / (constant("issue slots") * 1e9), self.memory(row["bytes"]), self.smallest(row["launches"]))
 
 
-ROWS = (("convolutions", "convolutions, their starts included"), ("passes", "memory traffic of all other kernels"),
-        ("starts", "their starts"), ("graph", "**recorded step (CUDA graph)**"), ("host", "the host's launches"),
-        ("eager", "**plain step**"), ("roofline", "roofline of the same kernels"))
+def step_times(counted: dict, gpu: str) -> dict[str, float]:
+    """Milliseconds by row, then "graph", "eager" and "roofline"."""
+    device = Device(gpu)
+    row_of = {cause: row for row, causes in ROWS.items() for cause in causes}
+    times = dict.fromkeys([*ROWS, REST, TINY], 0.0)
+    convolutions = counted["launches"]["convolutions"]
+    times["convolutions"] = sum(device.convolution(row) for row in convolutions)
+    for row in counted["launches"]["kernels"]:
+        if row["cause"] == "convolution":
+            continue
+        if row["cause"] == "upsample" and not row["name"].startswith("aten::"):
+            times["upsample"] += device.upsample(row)
+            continue
+        times[row_of.get(row["cause"], REST)] += device.memory(row["large_bytes"])
+        times[TINY] += device.smallest(row["launches"] - row["large_launches"])
+    times["graph"] = sum(times.values())
+    host = counted["launches"]["total"]["launches"] * constant("host, a launch") * 1e-3
+    times["eager"] = max(times["graph"], host)
+    times["roofline"] = sum(device.convolution(row, "peak rate") for row in convolutions)
+    return times
 
 
-def report(files: list[dict]) -> str:
-    columns = [(card, run) for run in files for card in CARDS]
-    titles = [f"{card.name}, {run['size']}" for card, run in columns]
-    models = [model_of(card, run["launches"]) for card, run in columns]
-    lines = ["# A training step on a GPU: computed, not measured", "",
-             "Made by `results/bench/gpu_model.py` from the counts of `xtasc-bench step --launches`; constants and their sources",
-             "stand at its top. Trust it to 40 %.", "",
-             "| ms | " + " | ".join(titles) + " |", "|---|" + "---|" * len(titles)]
-    for key, name in ROWS:
-        lines.append(f"| {name} | " + " | ".join(f"{1e3 * model[key]:.2f}" for model in models) + " |")
-    lines.append("| launches | " + " | ".join(str(run["launches"]["total"]["launches"]) for _, run in columns) + " |")
-    lines.append("| TFLOP, plain form | " + " | ".join(f"{run['plain_flop'] / 1e12:.3f}" for _, run in columns) + " |")
-    lines.append("| TFLOP, as computed | " +
-                 " | ".join(f"{run['launches']['total']['flop'] / 1e12:.3f}" for _, run in columns) + " |")
-    lines.append("| GB moved | " + " | ".join(f"{run['launches']['total']['bytes'] / 1e9:.2f}" for _, run in columns) + " |")
-    for run in files:
-        lines += ["", f"By cause, {run['size']}, H100:", "", "| cause | launches | GB | ms in a graph |", "|---|---|---|---|"]
-        causes: dict[str, list[float]] = {}
-        for kernel in run["launches"]["kernels"]:
-            one = causes.setdefault(kernel["cause"], [0, 0.0, 0.0])
-            one[0] += kernel["launches"]
-            one[1] += kernel["bytes"] / 1e9
-            one[2] += 1e3 * seconds_on(CARDS[0], kernel)
-        for cause, (launches, gigabytes, ms) in sorted(causes.items(), key=lambda item: -item[1][2]):
-            lines.append(f"| {cause} | {launches} | {gigabytes:.2f} | {ms:.2f} |")
+def report(counts: dict[str, dict]) -> str:
+    columns = [(size, gpu) for size in counts for gpu in GPUS]
+    times = {column: step_times(counts[column[0]], column[1]) for column in columns}
+    lines = [
+        "# A training step on a GPU: computed, not measured",
+        "",
+        "Made by `results/bench/gpu_model.py` from the program's own counts (`xtasc-bench step --launches --precision bf16`,",
+        "xtasc, resnet34); its head tells the method. Nothing of this ran on a GPU. Trust +-40 %.",
+        "",
+        "| counted | " + " | ".join(counts) + " |",
+        "|---|" + "---|" * len(counts),
+        "| kernels of a step | " + " | ".join(f"{one['launches']['total']['launches']:,}" for one in counts.values()) + " |",
+        "| TFLOP, plain form / as executed | "
+        + " | ".join(f"{one['work']['plain_flop'] / 1e12:.3f} / {one['work']['executed_flop'] / 1e12:.3f}"
+                     for one in counts.values()) + " |",
+        "| GB read and written | "
+        + " | ".join(f"{one['launches']['total']['bytes'] / 1e9:.1f}" for one in counts.values()) + " |",
+        "",
+        "| ms, computed | " + " | ".join(f"{gpu}, {size}" for size, gpu in columns) + " |",
+        "|---|" + "---|" * len(columns),
+    ]
+    for row in [*ROWS, REST, TINY]:
+        lines.append(f"| {row} | " + " | ".join(f"{times[column][row]:.1f}" for column in columns) + " |")
+    for row, name in (("graph", "**step in a CUDA graph**"), ("eager", "**step, eager**"),
+                      ("roofline", "roofline: convolutions at the peak rate or memory, nothing else")):
+        lines.append(f"| {name} | " + " | ".join(f"{times[column][row]:.1f}" for column in columns) + " |")
+    lines += ["", "Goals, in a graph on an H100: "
+              + "; ".join(f"{size}: at most {goal:.0f} ms, "
+                          f"{'reached' if times[size, 'H100']['graph'] <= goal else 'not reached'} by this model"
+                          for size, (_, _, goal) in SIZES.items()) + ".",
+              "", "| constant | value | source |", "|---|---|---|"]
+    lines += [f"| {name} | {one.value:.4g} {one.unit} | {one.source} |" for name, one in CONSTANTS.items()]
     return "\n".join(lines) + "\n"
 
 
-def load(path: Path) -> dict:
-    result = json.loads(path.read_text())
-    found = result["result"] if "launches" not in result else result
-    return {"launches": found["launches"], "plain_flop": found["work"]["plain_flop"], "size": path.stem}
+def count_again(program: str) -> None:
+    for file, options, _ in SIZES.values():
+        subprocess.run([Path(program).resolve(), "step", "--launches", "--precision", "bf16", *options, "--json", file],
+                       check=True, cwd=HERE)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("counts", nargs="+", type=Path, help="JSON of xtasc-bench step --launches")
-    parser.add_argument("--output", type=Path, help="a Markdown file; to the terminal without it")
-    options = parser.parse_args()
-    text = report([load(path) for path in options.counts])
-    if options.output:
-        options.output.write_text(text)
+    parser.add_argument("--bench", metavar="PROGRAM", help="xtasc-bench, to count again")
+    parser.add_argument("--print", action="store_true", help="to standard output instead of gpu_model.md")
+    arguments = parser.parse_args()
+    if arguments.bench:
+        count_again(arguments.bench)
+    text = report({size: json.loads((HERE / file).read_text()) for size, (file, _, _) in SIZES.items()})
+    if arguments.print:
+        sys.stdout.write(text)
     else:
-        print(text, end="")
+        (HERE / "gpu_model.md").write_text(text)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -235,6 +235,28 @@ class Bench(unittest.TestCase):
         self.carries(found, ranks=1, system="xtasc", encoder="resnet18", precision="fp32", classes=7,
                      height=64, width=64, batch_size=2)
 
+    def test_what_a_step_launches_on_cuda(self) -> None:
+        path = programs.scratch / "bench.json"
+        counts = []
+        for size in ("32", "64"):
+            done = programs.run("xtasc-bench", "step", "--launches", "--height", size, "--width", "64",
+                                "--json", str(path), *sets([*SMALL_STEP, "run.precision=bf16"]))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("Nothing here ran on a GPU", done.stdout)
+            found = json.loads(path.read_text())
+            one, two = found["launches"], found["launches_of_two_ranks"]
+            self.assertAlmostEqual(one["total"]["flop"] / found["work"]["executed_flop"], 1.0)
+            self.assertEqual(one["total"]["launches"], sum(cause["launches"] for cause in one["by_cause"].values()))
+            self.assertEqual(one["messages"]["small"], 0)
+            self.assertGreater(two["messages"]["small"], 0)
+            self.assertGreater(two["messages"]["large"], 0)
+            for cause in ("batch norm", "upsample", "convolution", "loss", "augmentation", "optimizer"):
+                self.assertGreater(one["by_cause"][cause]["launches"], 0, cause)
+            counts.append(one["total"]["launches"])
+        self.assertEqual(counts[0], counts[1], "counts do not depend on sizes")
+        done = programs.run("xtasc-bench", "step", "--launches", "--peer", *sets(SMALL_STEP))
+        self.assertEqual(done.returncode, 2)
+
     @unittest.skipUnless(importlib.util.find_spec("torch"), "this Python has no torch")
     @unittest.mock.patch.dict(os.environ, {"XTASC_PYTHON": sys.executable})
     def test_the_peer_follows_losses_and_widths(self) -> None:

@@ -70,6 +70,10 @@ TEST(LaunchCounter, OwnKernelsAreOneLaunchWhateverTheCpuDoesInTheirPlace) {
   }
   EXPECT_EQ(counter.total().launches - before.launches, 1);
   EXPECT_EQ(counter.by_cause().at("another").bytes, 7);
+  EXPECT_EQ(counter.total().large_launches, 0);
+  { const KernelMark mark("another: kernel", kLargeBytes); }
+  EXPECT_EQ(counter.total().large_launches, 1);
+  EXPECT_EQ(counter.by_cause().at("another").large_bytes, kLargeBytes);
   EXPECT_EQ(counter.total().flop, 2.0 * 4 * 27 * 5) << "its arithmetic counts all the same";
   {
     const CauseMark cause("a cause");
