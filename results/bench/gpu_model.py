@@ -39,8 +39,8 @@ CONSTANTS = {
     "host, a launch": Constant(5.5, "us", "an ATen call with autograd, C++ on one core; assumed"),
     "issue slots": Constant(132 * 128 * 1.7e9 * 0.8 / 1e12, "T instructions/s",
                             "132 multiprocessors x 128 lanes x 1.7 GHz, 80 % of them used; data sheet, assumed"),
-    "upsample, forward": Constant(174.0, "instructions an output", "cuobjdump --dump-sass, sm_90, bf16"),
-    "upsample, gradient": Constant(1120.0, "instructions an output", "cuobjdump --dump-sass, sm_90, bf16"),
+    "upsample, forward": Constant(22.5, "instructions an output", "cuobjdump --dump-sass, sm_90, bf16"),
+    "upsample, gradient": Constant(70.6, "instructions an output", "cuobjdump --dump-sass, sm_90, bf16"),
     "upsample, slots an instruction": Constant(1.35, "", "some are integer, at half rate; assumed, so that 3.5 ms come out as by hand"),
 }
 GPUS = ("H100", "H200")

@@ -252,6 +252,13 @@ class Bench(unittest.TestCase):
             self.assertGreater(two["messages"]["large"], 0)
             for cause in ("batch norm", "upsample", "convolution", "loss", "augmentation", "optimizer"):
                 self.assertGreater(one["by_cause"][cause]["launches"], 0, cause)
+            # Three kernels a norm and direction, four with ranks; no joined inputs by copies, one cast of all weights.
+            norms = one["by_cause"]["batch norm"]["launches"]
+            self.assertEqual(norms % 6, 0)
+            self.assertEqual(two["by_cause"]["batch norm"]["launches"] * 6, norms * 8)
+            self.assertNotIn("cat", one["by_cause"])
+            self.assertLess(one["by_cause"]["casts"]["launches"], 20)
+            self.assertLess(one["total"]["launches"], 1300)
             counts.append(one["total"]["launches"])
         self.assertEqual(counts[0], counts[1], "counts do not depend on sizes")
         done = programs.run("xtasc-bench", "step", "--launches", "--peer", *sets(SMALL_STEP))

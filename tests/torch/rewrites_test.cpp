@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/cuda_forms.hpp"
+#include "model/fused_convolution.hpp"
 #include "model/layers.hpp"
 #include "model/upsampled.hpp"
 #include "model/winograd.hpp"
@@ -86,7 +87,45 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(std::vector<std::string>{}, std::vector<std::string>{"model.ttnet_batch_norm=true"},
                     std::vector<std::string>{"train.activation_checkpointing=true", "model.ttnet_batch_norm=true"},
                     std::vector<std::string>{"train.pad_channels=true"},
+                    std::vector<std::string>{"weighting.method=pcgrad"},
+                    std::vector<std::string>{"weighting.method=gradnorm"},
+                    std::vector<std::string>{"weighting.method=famo"},
                     std::vector<std::string>{"model.decoder_width=32", "model.ttnet_widths=[16, 24, 40]"}));
+
+/// The forms on CUDA read one flat copy of the weights in bfloat16, and add gradients of that type where they lie.
+TEST(CudaFormsInBfloat16, ReadTheFlatCopyOfTheWeights) {
+  const auto config = test::step_config({"run.precision=bf16"});
+  const train::Learner learner(config, 5, at::kCPU);
+  shift_biases(learner);
+  const at::Tensor flat = learner.net.parameters().flat_values().detach().to(at::kBFloat16);
+  for (const auto& [name, tensor] : learner.net.parameters().parameters()) {
+    const at::Tensor read = model::in_compute_type(tensor, {.compute = at::kBFloat16, .flat_weights = flat});
+    EXPECT_TRUE(at::equal(read, tensor.detach().to(at::kBFloat16))) << name;
+  }
+}
+
+TEST(CudaFormsInBfloat16, TwoStepsAreCloseToThePlainForms) {
+  const data::Batch batch = test::rows(test::random_batch(5, 4, 5, 64, 96), {0, 4}, at::kFloat);
+  const auto outcome = [&](const char* rewrites, bool as_on_cuda) {
+    std::optional<CudaForms> forms;
+    if (as_on_cuda) {
+      forms.emplace();
+    }
+    const auto config = test::step_config({"run.precision=bf16", std::string("train.rewrites=") + rewrites});
+    const auto communicator = dist::make_solo_communicator();
+    train::Learner learner(config, 5, at::kCPU);
+    shift_biases(learner);
+    train::Step step(config, learner, *communicator);
+    step.compute(batch);
+    step.update(1e-4);
+    const train::StepResult second = step.compute(batch);  // a stale copy of the weights would show
+    return std::pair{second.losses.clone(), learner.net.parameters().flat_gradients().clone()};
+  };
+  const auto [plain_losses, plain_gradients] = outcome("false", false);
+  const auto [losses, gradients] = outcome("true", true);
+  EXPECT_LT(deviation(losses, plain_losses), 2e-2);
+  EXPECT_LT(deviation(gradients, plain_gradients), 0.2);
+}
 
 // Evaluation with batch norm folded into the convolutions.
 
