@@ -35,6 +35,18 @@ def find_cuobjdump() -> str | None:
     return shutil.which("cuobjdump") or (str(bundled) if bundled.exists() else None)
 
 
+def dumped(program: Path, option: str, cuda: bool) -> str | None:
+    """What cuobjdump says of a program; None where it cannot, the reason then printed."""
+    if not cuda:
+        print("skipped: this build has no CUDA")
+        return None
+    cuobjdump = find_cuobjdump()
+    if cuobjdump is None:
+        print("skipped: no cuobjdump in PATH, nor in the torch wheel's Triton")
+        return None
+    return subprocess.run([cuobjdump, option, str(program)], capture_output=True, text=True, check=True).stdout
+
+
 def kernels_by_architecture(listing: str) -> dict[str, list[str]]:
     """Architecture -> names of the kernels, one for each version."""
     found: dict[str, list[str]] = {}
@@ -84,15 +96,9 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.self_test:
         return self_test()
-    if not arguments.cuda:
-        print("skipped: this build has no CUDA")
+    listing = dumped(arguments.program, "--dump-elf-symbols", arguments.cuda)
+    if listing is None:
         return SKIPPED
-    cuobjdump = find_cuobjdump()
-    if cuobjdump is None:
-        print("skipped: no cuobjdump in PATH, nor in the torch wheel's Triton")
-        return SKIPPED
-    listing = subprocess.run([cuobjdump, "--dump-elf-symbols", str(arguments.program)], capture_output=True, text=True,
-                             check=True).stdout
     found = kernels_by_architecture(listing)
     architectures = machine_architectures(arguments.architectures, found)
     faults = faults_of(arguments.program.name, found, architectures)

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpu_code import SKIPPED, find_cuobjdump
+from gpu_code import SKIPPED, dumped
 
 PACKED = {"12Bfloat16Bits": 8, "f": 4, "d": 2}  # type as in mangled names -> outputs of a thread
 
@@ -134,15 +133,9 @@ def main() -> int:
         return self_test()
     if arguments.program is None:
         parser.error("--program is missing")
-    if not arguments.cuda:
-        print("skipped: this build has no CUDA")
+    listing = dumped(arguments.program, "--dump-sass", arguments.cuda)
+    if listing is None:
         return SKIPPED
-    cuobjdump = find_cuobjdump()
-    if cuobjdump is None:
-        print("skipped: no cuobjdump in PATH, nor in the torch wheel's Triton")
-        return SKIPPED
-    listing = subprocess.run([cuobjdump, "--dump-sass", str(arguments.program)], capture_output=True, text=True,
-                             check=True).stdout
     for code in packed_kernels(listing):
         print(f"{code.name}: {len(code.instructions)} instructions, {code.per_output:.1f} an output")
     faults = check(listing)

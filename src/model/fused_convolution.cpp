@@ -6,7 +6,6 @@
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
-#include "core/cuda_forms.hpp"
 #include "model/batch_norm_kernels.hpp"
 #include "model/gradients.hpp"
 
@@ -26,7 +25,6 @@ at::Tensor padded(const at::Tensor& x, std::int64_t size_0, std::int64_t size_1)
   if (x.size(0) == size_0 && x.size(1) == size_1) {
     return x;
   }
-  const KernelMark mark("channels: padded", static_cast<std::int64_t>(2 * x.nbytes()));
   at::Tensor y =
       at::empty({size_0, size_1, x.size(2), x.size(3)}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
   y.zero_();
