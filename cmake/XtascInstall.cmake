@@ -14,3 +14,7 @@ install(TARGETS ${_programs} RUNTIME COMPONENT programs)
 install(DIRECTORY configs sweeps slurm DESTINATION share/xtasc COMPONENT programs
         PATTERN CMakeLists.txt EXCLUDE PATTERN *.cpp EXCLUDE PATTERN *.hpp EXCLUDE)
 install(FILES results/paper_tables.toml DESTINATION share/xtasc/results COMPONENT programs)
+# launch/gpu_check.sh is for the machine that has the GPU, and xtasc-bench --peer for the one that has PyTorch.
+install(PROGRAMS launch/gpu_check.sh DESTINATION share/xtasc/launch COMPONENT programs)
+install(FILES launch/common.sh DESTINATION share/xtasc/launch COMPONENT programs)
+install(DIRECTORY tests/peer DESTINATION share/xtasc/tests COMPONENT programs FILES_MATCHING PATTERN *.py)

@@ -71,6 +71,12 @@ std::string processor_name() {
 
 }  // namespace
 
+std::filesystem::path peer_script(const std::string& name) {
+  std::error_code error;
+  const fs::path beside = fs::read_symlink("/proc/self/exe", error).parent_path() / "../share/xtasc/tests/peer" / name;
+  return fs::exists(beside, error) ? beside.lexically_normal() : fs::path(XTASC_SOURCE_DIR) / "tests/peer" / name;
+}
+
 std::string project_python() {
   if (const char* python = std::getenv("XTASC_PYTHON")) {
     return python;
@@ -111,7 +117,7 @@ double slowest(const dist::MpiSession& session, double seconds) {
 }
 
 nlohmann::json run_peer(const std::string& script, const std::vector<std::string>& arguments) {
-  const fs::path path = fs::path(XTASC_SOURCE_DIR) / "tests/peer" / script;
+  const fs::path path = peer_script(script);
   std::string command = quoted(project_python()) + " -B " + quoted(path.string());
   for (const std::string& argument : arguments) {
     command += ' ';

@@ -14,12 +14,14 @@ Writes text and JSON of each step, and report.txt and report.json of all, with d
   selftest_N      xtasc-inspect selftest on one rank, on two (which share a GPU where there is one) and on every GPU
   memcheck        the same on one rank under compute-sanitizer; skipped where that is not installed
   bench_*         steps in bf16, tf32 and fp32 at the sizes of Cityscapes and NYUv2, plain and as CUDA graphs
+  peer_*          the same in bf16 beside PyTorch: eager, as a CUDA graph, compiled; skipped where python3 has no torch
+  kernels         our own kernels under ncu, speed of light and time; skipped where that is not installed
   resume[_graph]  generated scenes: stopped by SIGUSR2 and resumed, against an unbroken run, bit for bit
 
   --device cpu    the same on the processor, with small nets: tries this script, tells nothing of a GPU
   --steps LIST    only steps whose names begin with one of these, e.g. selftest,bench_nyuv2
   --output DIR    the report's folder; must not exist (default results/gpu/DATE-CARD)
-  --bin DIR       the programs (default build/release/bin)
+  --bin DIR       the programs (default build/release/bin; in a bundle its own)
   --timeout S     for each command (default 1800)
   --help          this text
 
@@ -31,6 +33,7 @@ DEVICE=cuda
 STEPS=""
 REPORT=""
 BIN="$XTASC_ROOT/build/release/bin"
+[[ -d "$BIN" ]] || BIN="$XTASC_ROOT/../../bin"
 LIMIT=1800
 ROWS=()    # "name outcome seconds reason", one a step
 FAILED=()  # names
@@ -103,6 +106,34 @@ bench() { # NAME PRECISION GRAPH OPTION...
   fi
 }
 
+peer() { # NAME OPTION...
+  local name="$1" compiled=--peer-compiled
+  shift
+  if ! "${XTASC_PYTHON:-python3}" -c 'import torch' 2>/dev/null; then
+    echo "${XTASC_PYTHON:-python3} has no torch: set XTASC_PYTHON"
+    return 77
+  fi
+  [[ "$DEVICE" == cuda ]] || compiled=--peer
+  XTASC_PYTHON="${XTASC_PYTHON:-python3}" bench "$name" bf16 "$([[ "$DEVICE" == cuda ]] && echo true || echo false)" \
+    "$compiled" "$@"
+}
+
+kernels() {
+  local tool
+  if [[ "$DEVICE" == cpu ]]; then
+    echo "needs a GPU"
+    return 77
+  fi
+  if ! tool="$(PATH="$PATH:/usr/local/cuda/bin" command -v ncu)"; then
+    echo "ncu is not installed"
+    return 77
+  fi
+  # The first step's: 20 upsamples each way, 132 sums of batch norm and so on.
+  limited "$tool" --clock-control none --section SpeedOfLight --csv --launch-count 400 \
+    --kernel-name 'regex:upsample|norm_|epilogue|fused_losses|fused_gradients|augment|finite' \
+    "$BIN/xtasc-bench" step --device cuda --precision bf16 --rounds 1
+}
+
 # A run in a folder of its own, on the ranks of RANKS_COMMAND.
 train_command() { # GRAPH FOLDER
   TRAIN_COMMAND=("${RANKS_COMMAND[@]}" "$BIN/xtasc-train" --config "$XTASC_ROOT/configs/scenes.toml"
@@ -134,6 +165,10 @@ resume() { # GRAPH
   for file in weights.pt state.pt; do
     cmp "$folder"/unbroken/*/checkpoint/last/"$file" "$folder"/stopped/*/checkpoint/last/"$file" || return
   done
+  if [[ "$DEVICE" == cuda && "$1" == true ]] && grep -q 'steps stay plain' "$REPORT/resume_graph.txt"; then
+    echo "the steps were not recorded as a CUDA graph: the log above says why"
+    return 1
+  fi
   echo "stopped and resumed: weights and optimizer have the bits of the unbroken run"
   if [[ "$1" == true && -d "$SCRATCH/resume_false/unbroken" ]]; then
     cmp "$SCRATCH"/resume_false/unbroken/*/checkpoint/last/weights.pt "$folder"/unbroken/*/checkpoint/last/weights.pt \
@@ -153,6 +188,9 @@ all_steps() {
     step "bench_nyuv2_$precision" bench "bench_nyuv2_$precision" "$precision" false "${NYUV2[@]}"
     step "bench_nyuv2_${precision}_graph" bench "bench_nyuv2_${precision}_graph" "$precision" true "${NYUV2[@]}"
   done
+  step peer_cityscapes peer peer_cityscapes
+  step peer_nyuv2 peer peer_nyuv2 "${NYUV2[@]}"
+  step kernels kernels
   step resume resume false
   step resume_graph resume true
 }

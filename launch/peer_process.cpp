@@ -17,7 +17,7 @@
 namespace xtasc::launch {
 
 PeerProcess::PeerProcess(const std::string& script, const std::vector<std::string>& arguments)
-    : script_((std::filesystem::path(XTASC_SOURCE_DIR) / "tests/peer" / script).string()) {
+    : script_(peer_script(script).string()) {
   std::vector<std::string> words = {project_python(), "-B", script_};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;

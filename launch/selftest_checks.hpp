@@ -35,6 +35,8 @@ void check_device(CheckRunner& runner, const Machine& machine);
 void check_recording(CheckRunner& runner, const Machine& machine);
 /// Batch norm's passes over memory, as CUDA's kernels make them: the device against one thread of the CPU.
 void check_norm_passes(CheckRunner& runner, const Machine& machine);
+/// What follows a convolution in one pass: the device against one thread of the CPU.
+void check_epilogues(CheckRunner& runner, const Machine& machine);
 /// Checkpoints: what was saved comes back, damage is refused, a run that stopped goes on to the same bits.
 void check_checkpoint(CheckRunner& runner, const Machine& machine);
 /// How fast sums are.

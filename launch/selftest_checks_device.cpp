@@ -316,6 +316,7 @@ void check_device(CheckRunner& runner, const Machine& machine) {
       [&] { return batch_norm_is_right(machine, at::kDouble, true, 1e-10); });
   run("batch norm in fp32 against torch's", [&] { return batch_norm_is_right(machine, at::kFloat, false, 1e-5); });
   check_norm_passes(runner, machine);
+  check_epilogues(runner, machine);
   run("upsample in fp64 against ATen's", [&] { return upsample_is_right(machine, at::kDouble, 1e-13); });
   run("upsample in fp32", [&] { return upsample_is_right(machine, at::kFloat, 1e-5); });
   run("upsample in bf16", [&] { return upsample_is_right(machine, at::kBFloat16, 1e-2); });

@@ -24,8 +24,8 @@ KERNELS = {"augment_kernel": 1, "fused_losses_kernel": 2, "fused_gradients_kerne
            # Three types, packs of 16 bytes or single channels.
            "upsample_kernel": 6, "upsample_gradient_kernel": 6,
            # Three types, packs of four channels or single ones; three things to sum, and with ReLU or without.
-           "norm_sums_kernel": 18, "norm_slices_kernel": 7, "norm_channels_kernel": 4, "norm_scale_shift_kernel": 12,
-           "norm_gradient_kernel": 12}  # and how many versions each has
+           "norm_sums_kernel": 18, "norm_slices_kernel": 9, "norm_channels_kernel": 4, "norm_scale_shift_kernel": 12,
+           "norm_gradient_kernel": 12, "epilogue_kernel": 18, "epilogue_gradient_kernel": 12}  # and how many versions each has
 SKIPPED = 77
 
 

@@ -55,11 +55,11 @@ ROWS = {
     "convolutions": ("convolution",),
     "upsample": ("upsample",),
     "batch norm": ("batch norm",),
-    "bias and ReLU": ("bias", "relu"),
+    "bias, ReLU, max-pool": ("bias", "relu", "convolution"),
     "cat": ("cat",),
     "casts, gradient accumulation": ("casts", "gradient accumulation"),
 }
-REST, TINY = "pooling, residuals, losses, Adam, ...", "kernels below 4 MiB"
+REST, TINY = "residuals, losses, Adam, ...", "kernels below 4 MiB"
 BYTES_AN_ELEMENT = 2  # bf16
 
 
@@ -98,7 +98,7 @@ def step_times(counted: dict, gpu: str) -> dict[str, float]:
     convolutions = counted["launches"]["convolutions"]
     times["convolutions"] = sum(device.convolution(row) for row in convolutions)
     for row in counted["launches"]["kernels"]:
-        if row["cause"] == "convolution":
+        if row["flop"] > 0:  # a convolution, counted above
             continue
         if row["cause"] == "upsample" and not row["name"].startswith("aten::"):
             times["upsample"] += device.upsample(row)

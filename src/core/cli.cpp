@@ -57,7 +57,10 @@ std::optional<Error> error_of(const std::function<ExitCode()>& body, const Error
     outcome = body();
     return std::nullopt;
   } catch (const Error& error) {
-    return error;
+    // Words of a library that we passed on may tell what kind of failure it was.
+    const bool says_nothing = error.code() == ExitCode::failure && hooks.translate;
+    std::optional<Error> known = says_nothing ? hooks.translate(error) : std::nullopt;
+    return known ? *known : error;
   } catch (const std::bad_alloc&) {
     return Error("out of memory", ExitCode::out_of_memory);
   } catch (const std::exception& error) {

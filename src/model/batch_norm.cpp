@@ -11,6 +11,7 @@
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "model/batch_norm_training.hpp"
+#include "model/epilogue.hpp"
 
 namespace xtasc::model {
 
@@ -19,41 +20,58 @@ namespace {
 class BatchNormBackward final : public torch::autograd::Node {
  public:
   torch::autograd::SavedVariable x, weight;
+  torch::autograd::SavedVariable y;  ///< only where a residual was added
   NormStatistics statistics;
   SumOverRanks sum_over_ranks;
   bool relu = false;
+  bool adds = false;   ///< a residual, before the ReLU, which is then not the norm's
   BatchNorm in_place;  ///< the parameters whose gradients are added where they lie, if they are
 
-  /// Gradients of x, weight, bias and the bias left out in front, whose is zero. Those of weight and bias are this
-  /// rank's share, as for every other parameter; that of x needs the sums of all ranks.
+  /// Gradients of x, weight, bias, the bias left out in front, whose is zero, and the residual. Those of weight and
+  /// bias are this rank's share, as for every other parameter; that of x needs the sums of all ranks.
   torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
     const CauseMark mark("batch norm");
     const at::Tensor weight_c = weight.unpack().detach();
-    const NormOperands in = {gradients[0].contiguous(at::MemoryFormat::ChannelsLast), x.unpack(), statistics.scale,
-                             statistics.shift};
+    at::Tensor grad_y = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
+    at::Tensor of_residual;
+    if (adds) {
+      of_residual = grad_y = at::threshold_backward(grad_y, y.unpack(shared_from_this()), 0);
+    }
+    const NormOperands in = {grad_y, x.unpack(), statistics.scale, statistics.shift};
     if (in_place.weight.defined()) {
       const NormGradients there = {in_place.weight.grad(), in_place.bias.grad()};
       const NormGradientFactors factors = gradient_factors(in, statistics, weight_c, there, relu, sum_over_ranks);
-      return {gradient_of_x(in, relu, factors), at::Tensor(), at::Tensor(), at::Tensor()};
+      return {gradient_of_x(in, relu, factors), at::Tensor(), at::Tensor(), at::Tensor(), of_residual};
     }
     const at::Tensor own = at::zeros({2, weight_c.numel()}, weight_c.options());
     const NormGradientFactors factors =
         gradient_factors(in, statistics, weight_c, {own[0], own[1]}, relu, sum_over_ranks);
-    return {gradient_of_x(in, relu, factors), own[0], own[1], at::Tensor()};
+    return {gradient_of_x(in, relu, factors), own[0], own[1], at::Tensor(), of_residual};
   }
 
   void release_variables() override {
-    x.reset_data();
-    weight.reset_data();
+    for (auto* saved : {&x, &weight, &y}) {
+      saved->reset_data();
+    }
   }
 };
 
-at::Tensor train(const at::Tensor& x, const BatchNorm& norm, const Mode& mode, bool relu, const at::Tensor& left_out) {
+/// What stands around a norm.
+struct Surroundings {
+  Activation activation;
+  at::Tensor left_out;  ///< the bias left out in front, or undefined
+  at::Tensor residual;  ///< added before the activation, a ReLU; or undefined
+};
+
+at::Tensor train(const at::Tensor& x, const BatchNorm& norm, const Mode& mode, const Surroundings& around) {
   const auto node = std::shared_ptr<BatchNormBackward>(new BatchNormBackward(), torch::autograd::deleteNode);
+  const bool adds = around.residual.defined();
+  const bool relu = around.activation == Activation::relu && !adds;
   const bool needs_gradient =
       c10::GradMode::is_enabled() && (x.requires_grad() || norm.weight.requires_grad() || norm.bias.requires_grad());
   if (needs_gradient) {
-    node->set_next_edges(torch::autograd::collect_next_edges(x, norm.weight, norm.bias, left_out));
+    node->set_next_edges(
+        torch::autograd::collect_next_edges(x, norm.weight, norm.bias, around.left_out, around.residual));
   }
   at::Tensor y;
   {
@@ -67,20 +85,26 @@ at::Tensor train(const at::Tensor& x, const BatchNorm& norm, const Mode& mode, b
     if (mode.moves_running_statistics) {
       tensors.running_mean = norm.running_mean;
       tensors.running_var = norm.running_var;
-      tensors.bias_of_x = left_out.defined() ? left_out.detach() : left_out;
+      tensors.bias_of_x = around.left_out.defined() ? around.left_out.detach() : at::Tensor();
     }
     node->statistics = statistics_of(x.detach(), tensors, mode.sum_over_ranks);
-    y = scale_shift(x.detach(), node->statistics.scale, node->statistics.shift, relu);
+    const NormStatistics& found = node->statistics;
+    y = adds ? scale_shift_add_and_relu(x.detach(), found.scale, found.shift, around.residual.detach())
+             : scale_shift(x.detach(), found.scale, found.shift, relu);
   }
   if (needs_gradient) {
     node->x = torch::autograd::SavedVariable(x, /*is_output=*/false);
     node->weight = torch::autograd::SavedVariable(norm.weight, /*is_output=*/false);
     node->sum_over_ranks = mode.sum_over_ranks;
     node->relu = relu;
+    node->adds = adds;
     if (mode.gradients_in_place) {
       node->in_place = norm;
     }
     torch::autograd::set_history(y, node);
+    if (adds) {
+      node->y = torch::autograd::SavedVariable(y, /*is_output=*/true);
+    }
   }
   return y;
 }
@@ -132,13 +156,22 @@ at::Tensor batch_norm(const at::Tensor& x_nchw, const BatchNorm& norm, const Mod
   const at::Tensor x = x_nchw.contiguous(at::MemoryFormat::ChannelsLast);
   const bool relu = activation == Activation::relu;
   if (mode.training) {
-    return train(x, norm, mode, relu, left_out);
+    return train(x, norm, mode, {activation, left_out, {}});
   }
   check(!c10::GradMode::is_enabled(), "batch norm by running statistics has no backward: call it without gradients");
   const at::Tensor scale = running_scale(norm);
   const at::Tensor shift = norm.bias.detach().to(at::kDouble) - norm.running_mean.to(at::kDouble) * scale;
   const auto type = norm_real_type(x);
   return scale_shift(x, scale.to(type), shift.to(type), relu);
+}
+
+at::Tensor batch_norm_and_add(const at::Tensor& x_nchw, const BatchNorm& norm, const Mode& mode,
+                              const at::Tensor& residual) {
+  if (mode.training && mode.rewrites && !is_folded(norm) && (takes_cuda_form(x_nchw) || x_nchw.is_meta())) {
+    const CauseMark mark("batch norm");
+    return train(x_nchw.contiguous(at::MemoryFormat::ChannelsLast), norm, mode, {Activation::relu, {}, residual});
+  }
+  return at::relu(batch_norm(x_nchw, norm, mode, Activation::none) + residual);
 }
 
 }  // namespace xtasc::model

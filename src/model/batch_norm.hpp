@@ -25,6 +25,11 @@ namespace xtasc::model {
 [[nodiscard]] at::Tensor batch_norm(const at::Tensor& x_nchw, const BatchNorm& norm, const Mode& mode,
                                     Activation activation, const at::Tensor& left_out = {});
 
+/// max(0, batch_norm(x) + residual), the end of a residual block. On CUDA in training it is the norm's own pass that
+/// adds the residual and takes the ReLU. \param residual  as x
+[[nodiscard]] at::Tensor batch_norm_and_add(const at::Tensor& x_nchw, const BatchNorm& norm, const Mode& mode,
+                                            const at::Tensor& residual);
+
 /// The convolution in front of a norm, and its bias, where that is better left out: in training on CUDA, where it would
 /// be a pass of its own. The norm takes it away again, so only the running mean sees it, and its gradient is zero.
 struct Unbiased {

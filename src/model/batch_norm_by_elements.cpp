@@ -1,16 +1,14 @@
 #include "model/batch_norm_by_elements.hpp"
 
 #include <ATen/ATen.h>
-#ifdef XTASC_WITH_CUDA
-#include <c10/cuda/CUDAStream.h>
-#endif
 
 #include <cstdint>
-#include <initializer_list>
 
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
+#include "model/batch_norm_loops.hpp"
 #include "model/batch_norm_training.hpp"
+#include "model/kernel_memory.hpp"
 #ifdef XTASC_WITH_CUDA
 #include "model/batch_norm_cuda.hpp"
 #endif
@@ -19,89 +17,23 @@ namespace xtasc::model::by_elements {
 
 namespace {
 
-#ifdef XTASC_WITH_CUDA
-void* current_stream() {
-  return c10::cuda::getCurrentCUDAStream().stream();
-}
-#endif
-
-/// Calls f with every thread of a block.
-template <typename F>
-void for_threads(const F& f) {
-  for (std::int32_t thread = 0; thread < kNormThreads; ++thread) {
-    f(thread);
-  }
-}
-
-/// Calls f with each block's tile and slice.
-template <typename F>
-void for_blocks(const NormGrid& grid, const F& f) {
-  for (std::int64_t tile = 0; tile < grid.tiles; ++tile) {
-    for (std::int64_t slice = 0; slice < grid.slices; ++slice) {
-      f(tile, slice);
-    }
-  }
-}
-
-template <int kNum>
-void add_up(NormShared<kNum>& shared, std::int32_t remaining) {
-  for (std::int32_t half = kNormThreads / 2; half >= remaining; half /= 2) {
-    for_threads([&](std::int32_t thread) { add_upper_half<kNum>(shared, thread, half); });
-  }
-}
-
 template <typename T, int kPack, SumOf kOf>
-void sum_blocks(const NormInput<T>& in, const NormGrid& grid, double* partial) {
-  for_blocks(grid, [&](std::int64_t tile, std::int64_t slice) {
-    NormShared<2 * kPack> shared;
-    for_threads([&](std::int32_t thread) {
-      double sums[2 * kPack] = {};
-      add_part<T, kPack, kOf>(in, grid, norm_part(grid, tile, slice, thread), sums);
-      for (int i = 0; i < 2 * kPack; ++i) {
-        shared[i][thread] = sums[i];
-      }
-    });
-    add_up<2 * kPack>(shared, grid.lanes);
-    for_threads([&](std::int32_t thread) {
-      write_block_sums<kPack>(shared, grid, norm_part(grid, tile, slice, thread), slice, thread, partial);
-    });
+void sum_norm_blocks(const NormInput<T>& in, const NormGrid& grid, double* partial) {
+  sum_blocks<kPack>(grid, partial, [&](const NormPart& part, double(&sums)[2 * kPack]) {
+    add_part<T, kPack, kOf>(in, grid, part, sums);
   });
-}
-
-template <typename Finish>
-void finish_slices(const double* partial, const NormGrid& grid, const Finish& finish) {
-  for (std::int64_t first = 0; first < grid.channels; first += kNormColumns) {
-    NormShared<2> shared;
-    for_threads([&](std::int32_t thread) {
-      const std::int64_t channel = first + thread % kNormColumns;
-      shared[0][thread] = sum_of_slices(partial, grid, channel, thread);
-      shared[1][thread] = sum_of_slices(partial + grid.channels, grid, channel, thread);
-    });
-    add_up<2>(shared, kNormColumns);
-    for (std::int32_t i = 0; i < kNormColumns && first + i < grid.channels; ++i) {
-      finish(first + i, shared[0][i], shared[1][i]);
-    }
-  }
 }
 
 template <typename T, int kPack>
 void sum_on_cpu(const NormInput<T>& in, SumOf of, const NormGrid& grid, double* partial) {
   switch (of) {
     case SumOf::x:
-      return sum_blocks<T, kPack, SumOf::x>(in, grid, partial);
+      return sum_norm_blocks<T, kPack, SumOf::x>(in, grid, partial);
     case SumOf::gradient:
-      return sum_blocks<T, kPack, SumOf::gradient>(in, grid, partial);
+      return sum_norm_blocks<T, kPack, SumOf::gradient>(in, grid, partial);
     case SumOf::gated_gradient:
-      return sum_blocks<T, kPack, SumOf::gated_gradient>(in, grid, partial);
+      return sum_norm_blocks<T, kPack, SumOf::gated_gradient>(in, grid, partial);
   }
-}
-
-/// Calls f with the part of every thread of the grid.
-template <typename F>
-void for_parts(const NormGrid& grid, const F& f) {
-  for_blocks(grid, [&](std::int64_t tile, std::int64_t slice) {
-    for_threads([&](std::int32_t thread) { f(norm_part(grid, tile, slice, thread)); });
-  });
 }
 
 template <typename T, int kPack, bool kRelu>
@@ -114,40 +46,21 @@ void gradient_on_cpu(const NormInput<T>& in, const NormFactors<T>& factors, cons
   for_parts(grid, [&](const NormPart& part) { write_gradient<T, kPack, kRelu>(in, factors, grid, part, grad_x); });
 }
 
-/// Channels-last, and begins where packs may.
-at::Tensor laid_out(const at::Tensor& x) {
-  const at::Tensor y = x.contiguous(at::MemoryFormat::ChannelsLast);
-  return reinterpret_cast<std::uintptr_t>(y.const_data_ptr()) % 16 == 0 ? y : y.clone();
-}
-
 NormGrid grid_of(const at::Tensor& x) {
   xtasc::check(x.is_cuda() || x.is_cpu(), "batch norm: no elements on {}", x.device().str());
   return norm_grid(x.size(0) * x.size(2) * x.size(3), x.size(1));
 }
 
-template <typename T>
-const T* pointer(const at::Tensor& tensor) {
-  return tensor.defined() ? static_cast<const T*>(tensor.const_data_ptr()) : nullptr;
-}
-
-std::int64_t bytes_of(std::initializer_list<at::Tensor> tensors) {
-  std::size_t bytes = 0;
-  for (const at::Tensor& tensor : tensors) {
-    bytes += tensor.defined() ? tensor.nbytes() : 0;
-  }
-  return static_cast<std::int64_t>(bytes);
-}
-
 /// As a kernel may read them. What is not read may be undefined.
 NormOperands laid_out(const NormOperands& in) {
   const auto contiguous = [](const at::Tensor& c) { return c.defined() ? c.contiguous() : c; };
-  return {in.grad_y.defined() ? laid_out(in.grad_y) : in.grad_y, laid_out(in.x), contiguous(in.scale),
+  return {in.grad_y.defined() ? model::laid_out(in.grad_y) : in.grad_y, model::laid_out(in.x), contiguous(in.scale),
           contiguous(in.shift)};
 }
 
 template <typename T>
 NormInput<T> input_of(const NormOperands& in) {
-  return {pointer<T>(in.grad_y), pointer<T>(in.x), pointer<Real<T>>(in.scale), pointer<Real<T>>(in.shift)};
+  return {pointer_to<T>(in.grad_y), pointer_to<T>(in.x), pointer_to<Real<T>>(in.scale), pointer_to<Real<T>>(in.shift)};
 }
 
 /// What batch_norm_training.hpp asks for.
@@ -189,25 +102,6 @@ struct Loops {
   }
 };
 
-/// y := x * scale + shift. Each thread reads before it writes, so y may be x.
-void write_scaled(const NormOperands& in, bool relu, const at::Tensor& y, const char* kernel) {
-  const NormGrid grid = grid_of(in.x);
-  const KernelMark mark(kernel, bytes_of({in.x, y}));
-  with_norm_type(in.x, [&]<typename T>(T* /*type*/) {
-    auto* out = static_cast<T*>(y.mutable_data_ptr());
-#ifdef XTASC_WITH_CUDA
-    if (y.is_cuda()) {
-      scale_shift_on_cuda(input_of<T>(in), relu, grid, out, current_stream());
-      return;
-    }
-#endif
-    const bool packed = grid.pack == kNormPack;
-    const auto run = packed ? (relu ? scale_shift_on_cpu<T, kNormPack, true> : scale_shift_on_cpu<T, kNormPack, false>)
-                            : (relu ? scale_shift_on_cpu<T, 1, true> : scale_shift_on_cpu<T, 1, false>);
-    run(input_of<T>(in), grid, out);
-  });
-}
-
 }  // namespace
 
 NormStatistics statistics_of(const at::Tensor& x, const NormTensors& norm, const SumOverRanks& sum_over_ranks) {
@@ -221,17 +115,23 @@ NormGradientFactors gradient_factors(const NormOperands& in, const NormStatistic
 
 at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift, bool relu) {
   const NormOperands in = laid_out({{}, x, scale, shift});
+  const NormGrid grid = grid_of(in.x);
   const at::Tensor y = at::empty_like(in.x);
-  write_scaled(in, relu, y, "batch norm: scale and shift");
+  const KernelMark mark("batch norm: scale and shift", bytes_of({in.x, y}));
+  with_norm_type(in.x, [&]<typename T>(T* /*type*/) {
+    auto* out = static_cast<T*>(y.mutable_data_ptr());
+#ifdef XTASC_WITH_CUDA
+    if (y.is_cuda()) {
+      scale_shift_on_cuda(input_of<T>(in), relu, grid, out, current_stream());
+      return;
+    }
+#endif
+    const bool packed = grid.pack == kNormPack;
+    const auto run = packed ? (relu ? scale_shift_on_cpu<T, kNormPack, true> : scale_shift_on_cpu<T, kNormPack, false>)
+                            : (relu ? scale_shift_on_cpu<T, 1, true> : scale_shift_on_cpu<T, 1, false>);
+    run(input_of<T>(in), grid, out);
+  });
   return y;
-}
-
-void add_bias_and_relu(const at::Tensor& y, const at::Tensor& bias) {
-  const NormOperands in = laid_out({{}, y, at::ones_like(bias), bias});
-  write_scaled(in, /*relu=*/true, in.x, "bias: added, with ReLU");
-  if (!in.x.is_same(y)) {
-    y.copy_(in.x);
-  }
 }
 
 at::Tensor gradient_of_x(const NormOperands& operands, bool relu, const NormGradientFactors& by_channel) {
@@ -242,7 +142,8 @@ at::Tensor gradient_of_x(const NormOperands& operands, bool relu, const NormGrad
   const at::Tensor abc[] = {by_channel.a.contiguous(), by_channel.b.contiguous(), by_channel.c.contiguous()};
   with_norm_type(in.x, [&]<typename T>(T* /*type*/) {
     auto* out = static_cast<T*>(grad_x.mutable_data_ptr());
-    const NormFactors<T> factors = {pointer<Real<T>>(abc[0]), pointer<Real<T>>(abc[1]), pointer<Real<T>>(abc[2])};
+    const NormFactors<T> factors = {pointer_to<Real<T>>(abc[0]), pointer_to<Real<T>>(abc[1]),
+                                    pointer_to<Real<T>>(abc[2])};
 #ifdef XTASC_WITH_CUDA
     if (grad_x.is_cuda()) {
       gradient_of_x_on_cuda(input_of<T>(in), factors, relu, grid, out, current_stream());

@@ -14,8 +14,6 @@ namespace xtasc::model::by_elements {
 
 [[nodiscard]] at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift, bool relu);
 
-void add_bias_and_relu(const at::Tensor& y, const at::Tensor& bias);
-
 [[nodiscard]] NormGradientFactors gradient_factors(const NormOperands& in, const NormStatistics& statistics,
                                                    const at::Tensor& weight, const NormGradients& gradients, bool relu,
                                                    const SumOverRanks& sum_over_ranks);

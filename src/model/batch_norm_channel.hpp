@@ -90,6 +90,16 @@ struct NormParameterGradients {
   }
 };
 
+/// The gradient of a bias, added to what is there, (C): the sum of the gradients of all it was added to.
+template <typename S>
+struct AddBiasGradient {
+  S* bias;
+
+  XTASC_HOST_DEVICE void operator()(std::int64_t c, double sum, double /*dot*/) const {
+    bias[c] += static_cast<S>(sum);
+  }
+};
+
 /// The factors of the gradient of x = g * a + x * b + c, from the sums of all ranks: every image moved the mean and the
 /// variance.
 template <typename S>

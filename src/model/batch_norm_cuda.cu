@@ -1,15 +1,12 @@
 // Not run on a GPU yet: compiled for every architecture on every build. What a thread does is batch_norm_element.hpp's,
 // which the CPU's tests run.
 #include "core/cuda_launch.cuh"
+#include "model/batch_norm_block.cuh"
 #include "model/batch_norm_cuda.hpp"
 
 namespace xtasc::model {
 
 namespace {
-
-__device__ NormPart part_of_thread(const NormGrid& grid) {
-  return norm_part(grid, blockIdx.x, blockIdx.y, static_cast<std::int32_t>(threadIdx.x));
-}
 
 /// Blocks that a multiprocessor's registers shall hold at least. With these nvcc 13 reads all rows of a batch before it
 /// computes and spills nothing; without, sums read in turns and gradients take twice the registers.
@@ -17,28 +14,12 @@ constexpr int kResidentSums = 2;
 template <typename T>
 constexpr int kResidentGradients = sizeof(T) < sizeof(double) ? 3 : 1;
 
-/// Down to the block's first `remaining` threads.
-template <int kNum>
-__device__ void add_up(NormShared<kNum>& shared, std::int32_t remaining) {
-  for (std::int32_t half = kNormThreads / 2; half >= remaining; half /= 2) {
-    __syncthreads();
-    add_upper_half<kNum>(shared, static_cast<std::int32_t>(threadIdx.x), half);
-  }
-}
-
-/// No atomics: each block writes the sums of its slice of rows, and norm_slices_kernel adds the slices.
 template <typename T, int kPack, SumOf kOf>
 __global__ void __launch_bounds__(kNormThreads, kResidentSums)
     norm_sums_kernel(NormInput<T> in, NormGrid grid, double* partial) {
-  __shared__ NormShared<2 * kPack> shared;
-  const NormPart part = part_of_thread(grid);
-  double sums[2 * kPack] = {};
-  add_part<T, kPack, kOf>(in, grid, part, sums);
-  for (int i = 0; i < 2 * kPack; ++i) {
-    shared[i][threadIdx.x] = sums[i];
-  }
-  add_up<2 * kPack>(shared, grid.lanes);
-  write_block_sums<kPack>(shared, grid, part, blockIdx.y, static_cast<std::int32_t>(threadIdx.x), partial);
+  sum_in_block<kPack>(grid, partial, [&](const NormPart& part, double(&sums)[2 * kPack]) {
+    add_part<T, kPack, kOf>(in, grid, part, sums);
+  });
 }
 
 template <typename Finish>
@@ -73,10 +54,6 @@ template <typename T, int kPack, bool kRelu>
 __global__ void __launch_bounds__(kNormThreads, kResidentGradients<T>)
     norm_gradient_kernel(NormInput<T> in, NormFactors<T> factors, NormGrid grid, T* grad_x) {
   write_gradient<T, kPack, kRelu>(in, factors, grid, part_of_thread(grid), grad_x);
-}
-
-dim3 blocks_of(const NormGrid& grid) {
-  return {static_cast<unsigned>(grid.tiles), static_cast<unsigned>(grid.slices)};
 }
 
 template <typename T, int kPack>
@@ -160,6 +137,7 @@ XTASC_FOR_TYPE(Bfloat16Bits)
 #define XTASC_AFTER_RANKS(...) \
   template void finish_channels_on_cuda(const double*, std::int64_t, const __VA_ARGS__&, void*);
 #define XTASC_FOR_REAL(S)                                                          \
+  XTASC_AFTER_SLICES(AddBiasGradient<S>)                                           \
   XTASC_AFTER_SLICES(FinishNorm<S>)                                                \
   XTASC_AFTER_SLICES(BothOfNorm<NormParameterGradients<S>, FinishNormGradient<S>>) \
   XTASC_AFTER_SLICES(BothOfNorm<KeepNormSums, NormParameterGradients<S>>)          \

@@ -167,10 +167,6 @@ void for_rows(const Extent& extent, const Rows& rows) {
                    [&](std::int64_t begin, std::int64_t end) { rows(begin * extent.channels, end - begin); });
 }
 
-at::Tensor by_channel(const at::Tensor& c) {
-  return c.view({1, -1, 1, 1});
-}
-
 template <typename T>
 NormInput<T> input_of(const NormOperands& in, std::int64_t offset) {
   const auto from = [offset](const at::Tensor& t) { return t.defined() ? pointer<T>(t) + offset : nullptr; };
@@ -242,14 +238,6 @@ at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::T
     });
   });
   return y;
-}
-
-void add_bias_and_relu(const at::Tensor& y, const at::Tensor& bias) {
-  if (takes_cuda_form(y)) {
-    by_elements::add_bias_and_relu(y, bias);
-  } else {
-    y.add_(by_channel(bias)).relu_();
-  }
 }
 
 NormGradientFactors gradient_factors(const NormOperands& in, const NormStatistics& statistics, const at::Tensor& weight,

@@ -36,9 +36,6 @@ struct NormTensors {
 /// y = x * scale + shift, and max(0, y) if relu. \param scale, shift  (C) float32, or float64 when x is
 [[nodiscard]] at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift, bool relu);
 
-/// y := max(0, y + bias), in one pass. \param bias  (C), as scale
-void add_bias_and_relu(const at::Tensor& y, const at::Tensor& bias);
-
 /// What the sums of backward read: g = grad_y where y > 0 (everywhere without relu), y as in scale_shift.
 struct NormOperands {
   at::Tensor grad_y, x, scale, shift;

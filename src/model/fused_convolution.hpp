@@ -8,11 +8,17 @@
 /// the CPU's tests run it by element functions (CudaForms).
 namespace xtasc::model {
 
-/// convolve() of x. Forward is the product, and one pass for bias and ReLU where both are there; the weights are those
-/// of Mode::flat_weights, made once a step. Backward adds the gradients of weight and bias where they lie when
-/// Mode::gradients_in_place says so. \param x_nchw  (N, in, H, W), channels-last
+/// convolve() of x. Forward is the product, and one pass for bias and ReLU where both are there, whose gradient is one
+/// pass too, with the sum for the bias in it; the weights are those of Mode::flat_weights, made once a step. Backward
+/// adds the gradients of weight and bias where they lie when Mode::gradients_in_place says so. \param x_nchw  (N, in,
+/// H, W), channels-last
 [[nodiscard]] at::Tensor convolve_fused(const at::Tensor& x_nchw, const Convolution& convolution, const Mode& mode,
                                         Activation activation);
+
+/// The same with ReLU and a max-pool of 2 x 2 at stride 2 behind it, whose input is never written down. The convolution
+/// has a bias, and what it gives an even height and width.
+[[nodiscard]] at::Tensor convolve_fused_and_pool(const at::Tensor& x_nchw, const Convolution& convolution,
+                                                 const Mode& mode);
 
 /// The parameter as convolutions of this step read it: its part of mode.flat_weights, or cast by itself where there are
 /// none.

@@ -44,6 +44,16 @@ at::Tensor convolve(const Joined& x, const Convolution& convolution, const Mode&
   return activation == Activation::relu ? y.relu_() : y;
 }
 
+at::Tensor convolve_and_pool(const Joined& x, const Convolution& convolution, const Mode& mode) {
+  const auto is_even = [](std::int64_t size) { return size % 2 == 0; };
+  const bool has_whole_windows = is_even(x.first.size(2)) && is_even(x.first.size(3));
+  if (mode.rewrites && (takes_cuda_form(x.first) || x.first.is_meta()) && !x.second.defined() && has_whole_windows &&
+      convolution.bias.defined() && convolution.stride == 1 && !suits_winograd(x, convolution, mode)) {
+    return convolve_fused_and_pool(x.first, convolution, mode);
+  }
+  return at::max_pool2d(convolve(x, convolution, mode, Activation::relu), /*kernel_size=*/2);
+}
+
 at::Tensor convolve_upsampled(const Joined& low, const at::Tensor& skip, const Convolution& convolution,
                               const Mode& mode, Activation activation) {
   if (mode.rewrites && suits_low_size(low, skip, convolution, mode)) {

@@ -77,6 +77,9 @@ BatchNorm make_batch_norm(ParameterSet& set, const std::string& name, std::int64
 [[nodiscard]] at::Tensor convolve(const Joined& x, const Convolution& convolution, const Mode& mode,
                                   Activation activation = Activation::none);
 
+/// convolve() with a ReLU, then max-pool of 2 x 2 at stride 2: (N, in, H, W) -> (N, out, H / 2, W / 2), rounded down.
+[[nodiscard]] at::Tensor convolve_and_pool(const Joined& x, const Convolution& convolution, const Mode& mode);
+
 /// convolve() of the joined upsampled `low` and `skip`: (N, C, H, W) and undefined or (N, D, 2H, 2W) -> (N, out, 2H,
 /// 2W).
 [[nodiscard]] at::Tensor convolve_upsampled(const Joined& low, const at::Tensor& skip, const Convolution& convolution,

@@ -91,15 +91,16 @@ at::Tensor ResNet::forward(const Unit& unit, const at::Tensor& x, const Mode& mo
 
 at::Tensor ResNet::forward(const Block& block, const at::Tensor& x, const Mode& mode) {
   at::Tensor y = x;
-  for (std::size_t i = 0; i < block.units.size(); ++i) {
-    const auto activation = i + 1 < block.units.size() ? Activation::relu : Activation::none;
-    y = forward(block.units[i], y, mode, activation);
+  for (std::size_t i = 0; i + 1 < block.units.size(); ++i) {
+    y = forward(block.units[i], y, mode, Activation::relu);
   }
+  const Unit& last = block.units.back();
+  y = convolve({y, {}}, last.convolution, mode);
   at::Tensor shortcut = x;
   for (const Unit& unit : block.downsample) {
     shortcut = forward(unit, x, mode, Activation::none);
   }
-  return at::relu(y + shortcut);
+  return batch_norm_and_add(y, last.norm, mode, shortcut);
 }
 
 Features ResNet::forward(const at::Tensor& image_n3hw, const Mode& mode) const {

@@ -46,14 +46,17 @@ void TransferNet::fold_norms() {
   }
 }
 
-at::Tensor TransferNet::forward(const Double& pair, const Joined& x, const Mode& mode, Size size) {
+at::Tensor TransferNet::forward(const Double& pair, const Joined& x, const Mode& mode, Direction direction) {
   at::Tensor y;
   for (std::size_t i = 0; i < 2; ++i) {
     const auto& norm = pair.norms[i];
+    if (direction == Direction::down && i == 1 && !norm) {
+      return convolve_and_pool({y, {}}, pair.convolutions[i], mode);
+    }
     const Activation activation = norm ? Activation::none : Activation::relu;
     const auto [convolution, left_out] =
         norm ? unbiased(pair.convolutions[i], *norm, mode) : Unbiased{pair.convolutions[i], {}};
-    if (i == 0 && size == Size::twice) {
+    if (direction == Direction::up && i == 0) {
       y = convolve_upsampled(x, {}, convolution, mode, activation);
     } else {
       y = convolve(i == 0 ? x : Joined{y, {}}, convolution, mode, activation);
@@ -62,7 +65,7 @@ at::Tensor TransferNet::forward(const Double& pair, const Joined& x, const Mode&
       y = batch_norm(y, *norm, mode, Activation::relu, left_out);
     }
   }
-  return y;
+  return direction == Direction::down ? at::max_pool2d(y, /*kernel_size=*/2) : y;
 }
 
 at::Tensor TransferNet::forward(const at::Tensor& x_nchw, const Mode& mode) const {
@@ -80,12 +83,12 @@ at::Tensor TransferNet::compute(const at::Tensor& x_nchw, const Mode& mode) cons
   std::array<at::Tensor, 3> pooled;
   at::Tensor x = x_nchw;
   for (std::size_t i = 0; i < 3; ++i) {
-    x = at::max_pool2d(forward(down_[i], {x, {}}, mode, Size::same), /*kernel_size=*/2);
+    x = forward(down_[i], {x, {}}, mode, Direction::down);
     pooled[i] = x;
   }
-  x = forward(up_[0], {x, {}}, mode, Size::twice);
-  x = forward(up_[1], {x, pooled[1]}, mode, Size::twice);
-  x = forward(up_[2], {x, pooled[0]}, mode, Size::twice);
+  x = forward(up_[0], {x, {}}, mode, Direction::up);
+  x = forward(up_[1], {x, pooled[1]}, mode, Direction::up);
+  x = forward(up_[2], {x, pooled[0]}, mode, Direction::up);
   return convolve({x, {}}, head_, mode).to(head_.weight.scalar_type());
 }
 

@@ -35,11 +35,10 @@ class TransferNet {
     std::array<std::optional<BatchNorm>, 2> norms;
   };
 
-  enum class Size { same, twice };
+  enum class Direction { down, up };  ///< with a max-pool behind, with an upsample in front
 
   [[nodiscard]] at::Tensor compute(const at::Tensor& x_nchw, const Mode& mode) const;
-  /// \param size  twice: x is upsampled first
-  [[nodiscard]] static at::Tensor forward(const Double& pair, const Joined& x, const Mode& mode, Size size);
+  [[nodiscard]] static at::Tensor forward(const Double& pair, const Joined& x, const Mode& mode, Direction direction);
 
   std::array<Double, 3> down_;
   std::array<Double, 3> up_;

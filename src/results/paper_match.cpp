@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <tuple>
 
 #include "core/error.hpp"
@@ -19,6 +20,9 @@ using config::System;
 constexpr std::array<const char*, 6> kNotCompared = {
     "run.seed",       "run.device",          "data.pack_digest",
     "data.label_set", "train.deterministic", "model.encoder_weights_digest"};
+
+/// The paper does not name it, and runs of one row share it.
+constexpr std::string_view kUnsaid = "run.precision";
 
 ConfigValues compared(const config::RunConfig& config) {
   ConfigValues values = identity_values(config);
@@ -110,7 +114,7 @@ bool has_settings(const SeedGroup& group, const PublishedTable& table, const Pub
 
 bool is_as_printed(const Settings& settings, const PaperData& data) {
   return settings.height == data.height && settings.width == data.width &&
-         std::ranges::all_of(settings.departures, [](const auto& entry) { return entry.first == "run.precision"; });
+         std::ranges::all_of(settings.departures, [](const auto& entry) { return entry.first == kUnsaid; });
 }
 
 std::vector<std::string> departure_texts(const Settings& settings, const PublishedTable& table) {
@@ -122,8 +126,9 @@ std::vector<std::string> departure_texts(const Settings& settings, const Publish
   const ConfigValues paper = compared(paper_config(table, table.rows.back(), System::xtasc));
   for (const auto& [key, value] : settings.departures) {
     const auto found = paper.find(key);
-    texts.push_back(fmt::format("{} {} (paper: {})", key, shown_value(value),
-                                found == paper.end() ? "default" : shown_value(found->second)));
+    texts.push_back(key == kUnsaid ? fmt::format("{} {} (paper: not said)", key, shown_value(value))
+                                   : fmt::format("{} {} (paper: {})", key, shown_value(value),
+                                                 found == paper.end() ? "default" : shown_value(found->second)));
   }
   return texts;
 }

@@ -127,13 +127,14 @@ std::string sharing(const Site& site) {
   if (site.runs_per_gpu == 1 || site.gpus_per_node == 0 || site.nodes > 1) {
     return {};
   }
-  return R"(
+  return R"sh(
 # MPS: the runs of this element compute on a GPU at the same time instead of taking turns. Not run on a GPU yet.
 # Folders of its own, since others of this user may work on the node, and short ones: a socket's path has 107 bytes.
 # Without CUDA_VISIBLE_DEVICES: the server would count the GPUs anew, and the runs' numbers would mean others.
 start_mps() {
-  export CUDA_MPS_PIPE_DIRECTORY="/tmp/xtasc-mps-$SLURM_JOB_ID" CUDA_MPS_LOG_DIRECTORY="/tmp/xtasc-mps-$SLURM_JOB_ID"
-  if mkdir -p "$CUDA_MPS_PIPE_DIRECTORY" && env -u CUDA_VISIBLE_DEVICES nvidia-cuda-mps-control -d; then
+  CUDA_MPS_PIPE_DIRECTORY="$(mktemp -d "/tmp/xtasc-mps-$SLURM_JOB_ID-XXXXXX")" || return 0
+  export CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY="$CUDA_MPS_PIPE_DIRECTORY"
+  if env -u CUDA_VISIBLE_DEVICES nvidia-cuda-mps-control -d; then
     trap stop_mps EXIT
   else
     echo "no MPS: nvidia-cuda-mps-control is missing or does not start; runs that share a GPU take turns"
@@ -147,7 +148,7 @@ stop_mps() {
   rm -rf "$CUDA_MPS_PIPE_DIRECTORY"
 }
 start_mps
-)";
+)sh";
 }
 
 std::string trainer_options(const Site& site) {

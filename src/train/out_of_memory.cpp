@@ -13,8 +13,9 @@ namespace xtasc::train {
 namespace {
 
 /// How other libraries than torch's allocator say it, which throws a type of its own.
-constexpr std::array<std::string_view, 4> kWords = {"CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED",
+constexpr std::array<std::string_view, 5> kWords = {"CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED",
                                                     "CUBLAS_STATUS_ALLOC_FAILED",
+                                                    "Cuda failure 2 'out of memory'",  // NCCL's, in ncclGetLastError()
                                                     "DefaultCPUAllocator: can't allocate memory"};
 
 /// The first group of a pattern in a text; empty: it is not there.

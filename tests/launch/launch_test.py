@@ -34,6 +34,12 @@ exec "$@"
 SANITIZER = """#!/bin/sh
 echo "sanitizer $*" >>"$CALLS"
 """
+NCU = """#!/bin/sh
+echo "ncu $*" >>"$CALLS"
+"""
+PYTHON = """#!/bin/sh
+exit ${NO_TORCH:-0}
+"""
 # Every program of ours; what it does not play it only notes. $BAD is part of the command that fails.
 PROGRAM = r"""#!/bin/bash
 echo "$(basename "$0") $*" >>"$CALLS"
@@ -46,6 +52,7 @@ while (($#)); do
   shift
 done
 [[ "$0" == *-train ]] || exit 0
+echo "${SAYS:-}"
 mkdir -p "$output/checkpoint/last"
 if [[ "$output" == */stopped/* && ! -e "$output/metrics.jsonl" ]]; then
   trap 'exit 85' USR2
@@ -63,7 +70,8 @@ class Launch(unittest.TestCase):
         self.addCleanup(scratch.cleanup)
         self.folder = pathlib.Path(scratch.name)
         self.calls = self.folder / "calls"
-        for name, text in (("nvidia-smi", NVIDIA_SMI), ("mpirun", MPIRUN), ("compute-sanitizer", SANITIZER)):
+        for name, text in (("nvidia-smi", NVIDIA_SMI), ("mpirun", MPIRUN), ("compute-sanitizer", SANITIZER),
+                           ("ncu", NCU), ("python3", PYTHON)):
             self.write(f"fakes/{name}", text)
         # The scripts take the folder above their own for the project.
         self.project = self.folder / "project"
@@ -138,18 +146,20 @@ class GpuCheck(Launch):
                 done, report = self.check("", gpus)
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 self.assertEqual({step["outcome"] for step in report["steps"]}, {"passed"})
-                self.assertEqual(len(report["steps"]), len(ranks) + 1 + 12 + 2)
+                self.assertEqual(len(report["steps"]), len(ranks) + 1 + 12 + 2 + 1 + 2)
                 self.assertEqual((report["card"], report["driver"], report["gpus"]), ("Made-up 80GB", "580.1", gpus))
                 selftests = [line for line in self.called("-np") if "selftest" in line]
                 self.assertEqual([int(line.split()[1]) for line in selftests], ranks)
                 self.assertEqual(["--share-gpu" in line for line in selftests], [number > gpus for number in ranks])
                 self.assertEqual(len(self.called("sanitizer --tool memcheck")), 1)
+                self.assertEqual(len(self.called("--peer-compiled")), 2)
+                self.assertEqual(len(self.called("ncu --clock-control none")), 1)
                 self.assertIn("passed   selftest_1", (self.folder / "report/report.txt").read_text())
 
     def test_a_step_that_fails_is_named_and_stops_no_other(self) -> None:
         done, report = self.check("", 1, BAD="--precision tf32 --set train.cuda_graph=false")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("2 of 17 steps failed: bench_cityscapes_tf32 bench_nyuv2_tf32", done.stderr.splitlines()[-1])
+        self.assertIn("2 of 20 steps failed: bench_cityscapes_tf32 bench_nyuv2_tf32", done.stderr.splitlines()[-1])
         outcomes = {step["name"]: step for step in report["steps"]}
         self.assertEqual(outcomes["bench_cityscapes_tf32"]["reason"], "made-up failure (exit code 3)")
         self.assertEqual(outcomes["resume_graph"]["outcome"], "passed")
@@ -158,6 +168,18 @@ class GpuCheck(Launch):
         done, report = self.check("--steps resume_graph", 1, OTHER_BITS="2")
         self.assertEqual(done.returncode, 1)
         self.assertIn("weights.pt differ", report["steps"][0]["reason"])
+
+    def test_without_torch_there_is_no_peer(self) -> None:
+        done, report = self.check("--steps peer_nyuv2", 1, NO_TORCH="1")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(report["steps"][0]["outcome"], "skipped")
+        self.assertIn("python3 has no torch", report["steps"][0]["reason"])
+
+    def test_graphs_that_were_not_recorded_are_a_failure(self) -> None:
+        done, report = self.check("--steps resume", 1, SAYS="train.cuda_graph: no; steps stay plain")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual([step["outcome"] for step in report["steps"]], ["passed", "failed"])
+        self.assertIn("were not recorded", report["steps"][1]["reason"])
 
     def test_what_is_not_there_is_refused(self) -> None:
         self.assertIn("no GPU is to be seen here", self.check("", 0)[0].stderr)

@@ -36,6 +36,7 @@ from xtasc_peer import Net, Options, total_loss
 FORMS = ("eager", "best", "graph", "compiled")
 LOSSES = ("seg", "depth", "seg_to_depth", "depth_to_seg")
 STEPS_BEFORE_RECORDING = 3  # libraries make handles and workspaces, which cannot be recorded
+STEPS_OF_COMPILING = 3  # max-autotune compiles, then warms its graphs up, then records them
 
 
 class Contestant:
@@ -46,6 +47,7 @@ class Contestant:
         self.device = open_device(arguments.device)
         self.is_best = arguments.form != "eager"
         self.is_recorded = arguments.form == "graph"
+        self.is_compiled = arguments.form == "compiled"
         self.autocast = self.is_best and precision == "bf16"
         self.device.set_precision(precision, may_choose=self.is_best)
         layout = torch.channels_last if self.is_best else torch.contiguous_format
@@ -62,7 +64,7 @@ class Contestant:
             capturable=self.is_recorded and self.device.device.type == "cuda",
         )
         self.forward = self.parts
-        if arguments.form == "compiled":
+        if self.is_compiled:
             self.forward = torch.compile(self.parts, mode=self.device.compile_mode)
         samples = {name: value.to(self.device.device) for name, value in torch.load(arguments.samples).items()}
         self.image = samples["image"].contiguous(memory_format=layout)
@@ -102,9 +104,12 @@ class Contestant:
 
     def warm_up(self):
         """The steps that nobody times: libraries make their kernels, torch.compile ours, a graph is recorded."""
-        self.device.warm_up(self.plain_step, STEPS_BEFORE_RECORDING if self.is_recorded else 1)
         if self.is_recorded:
+            self.device.warm_up_to_record(self.plain_step, STEPS_BEFORE_RECORDING)
             self.step = self.device.recorded(self.plain_step)
+        else:
+            for _ in range(STEPS_OF_COMPILING if self.is_compiled else 1):
+                self.plain_step()
         self.device.synchronize()
 
     def take_step(self):

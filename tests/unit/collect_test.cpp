@@ -164,10 +164,12 @@ TEST(Collect, OfNothingIsNothing) {
   EXPECT_THAT(none.left_out, SizeIs(4));
 }
 
-/// What a run's numbers depend on, but for the seed and where files lie.
+/// What a run's numbers depend on, but for the seed, where files lie, and the precision, of which the paper says
+/// nothing.
 results::ConfigValues compared(const config::RunConfig& config) {
   results::ConfigValues values = results::identity_values(config);
-  for (const char* key : {"run.seed", "data.pack_digest", "data.label_set", "model.encoder_weights_digest"}) {
+  for (const char* key :
+       {"run.seed", "run.precision", "data.pack_digest", "data.label_set", "model.encoder_weights_digest"}) {
     values.erase(key);
   }
   return values;
