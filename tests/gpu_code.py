@@ -20,12 +20,13 @@ import sys
 import sysconfig
 from pathlib import Path
 
+# And how many versions each has.
 KERNELS = {"augment_kernel": 1, "fused_losses_kernel": 2, "fused_gradients_kernel": 2,
            # Three types, packs of 16 bytes or single channels.
            "upsample_kernel": 6, "upsample_gradient_kernel": 6,
            # Three types, packs of four channels or single ones; three things to sum, and with ReLU or without.
            "norm_sums_kernel": 18, "norm_slices_kernel": 9, "norm_channels_kernel": 4, "norm_scale_shift_kernel": 12,
-           "norm_gradient_kernel": 12, "epilogue_kernel": 18, "epilogue_gradient_kernel": 12}  # and how many versions each has
+           "norm_gradient_kernel": 12, "epilogue_kernel": 18, "epilogue_gradient_kernel": 12}
 SKIPPED = 77
 
 
@@ -54,7 +55,7 @@ def kernels_by_architecture(listing: str) -> dict[str, list[str]]:
     for line in listing.splitlines():
         if match := re.match(r"arch = (\w+)", line):
             architecture = match[1]
-        elif match := re.search(r"STO_ENTRY\s+_Z\S*?\d((?:augment|upsample|fused|norm)\w*?_kernel)(?=I|E)", line):
+        elif match := re.search(r"STO_ENTRY\s+_Z\S*?\d((?:augment|upsample|fused|norm|epilogue)\w*?_kernel)(?=I|E)", line):
             found.setdefault(architecture, []).append(match[1])
     return found
 
