@@ -69,14 +69,20 @@ void Contestant::warm_up() {
 
 void Contestant::step() {
   const weighting::Moment moment = {.epoch = kEpoch, .step = num_steps_++};
-  losses_ = captured_step_.run(draw(), config_.train.batch_size, moment, config_.train.learning_rate).losses;
+  keep_first(captured_step_.run(draw(), config_.train.batch_size, moment, config_.train.learning_rate).losses);
   wait_for(device_);
 }
 
 void Contestant::plain_step() {
-  losses_ = step_.compute(draw(), {.epoch = kEpoch, .step = num_steps_++}).losses;
+  keep_first(step_.compute(draw(), {.epoch = kEpoch, .step = num_steps_++}).losses);
   step_.update(config_.train.learning_rate);
   wait_for(device_);
+}
+
+void Contestant::keep_first(const at::Tensor& losses) {
+  if (!first_losses_.defined()) {
+    first_losses_ = losses.cpu();
+  }
 }
 
 double Contestant::take_step() {

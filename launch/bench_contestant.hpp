@@ -41,8 +41,8 @@ class Contestant {
 
   /// This rank's part of the global batch, drawn as training draws it.
   [[nodiscard]] data::Batch draw() const;
-  /// (train::kNumLosses) of the last step.
-  [[nodiscard]] const at::Tensor& losses() const { return losses_; }
+  /// (train::kNumLosses) of the first step, from the weights that it was made with; on the CPU.
+  [[nodiscard]] const at::Tensor& first_losses() const { return first_losses_; }
   [[nodiscard]] const train::Learner& learner() const { return learner_; }
   /// Whether steps are replayed from a CUDA graph.
   [[nodiscard]] bool is_recorded() const { return captured_step_.num_recorded() > 0; }
@@ -52,6 +52,7 @@ class Contestant {
  private:
   void step();
   void plain_step();
+  void keep_first(const at::Tensor& losses);
 
   const data::Dataset& train_;
   config::RunConfig config_;
@@ -61,7 +62,7 @@ class Contestant {
   train::Learner learner_;
   train::Step step_;
   train::CapturedStep captured_step_;
-  at::Tensor losses_;
+  at::Tensor first_losses_;
   std::int64_t num_steps_ = 0;
 };
 

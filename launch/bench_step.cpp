@@ -69,7 +69,6 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
     peer.emplace(options, config, contestant, device);
   }
   contestant.warm_up();
-  const at::Tensor first_losses = contestant.losses().cpu();
   Timing timing;
   for (int round = 0; round < options.rounds; ++round) {
     timing.seconds.push_back(contestant.take_step());
@@ -91,6 +90,9 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
     result["device_peak_allocated_bytes"] = on_device->peak_allocated_bytes;
     result["device_peak_reserved_bytes"] = on_device->peak_reserved_bytes;
   }
+  const at::Tensor first_losses = contestant.first_losses().to(at::kDouble).contiguous();
+  const auto* first = first_losses.const_data_ptr<double>();
+  result["first_losses"] = std::vector<double>(first, first + first_losses.numel());
   result["cuda_graph"] = contestant.is_recorded();
   result["phases"] = phases.json();
   if (session.rank() == 0) {

@@ -33,7 +33,9 @@ DEVICE=cuda
 STEPS=""
 REPORT=""
 BIN="$XTASC_ROOT/build/release/bin"
-[[ -d "$BIN" ]] || BIN="$XTASC_ROOT/../../bin"
+if [[ ! -d "$BIN" && -x "$XTASC_ROOT/../../bin/xtasc-inspect" ]]; then
+  BIN="$XTASC_ROOT/../../bin" # a bundle's
+fi
 LIMIT=1800
 ROWS=()    # "name outcome seconds reason", one a step
 FAILED=()  # names
@@ -107,14 +109,17 @@ bench() { # NAME PRECISION GRAPH OPTION...
 }
 
 peer() { # NAME OPTION...
-  local name="$1" compiled=--peer-compiled
+  local name="$1" compiled=--peer-compiled python="${XTASC_PYTHON:-python3}"
   shift
-  if ! "${XTASC_PYTHON:-python3}" -c 'import torch' 2>/dev/null; then
-    echo "${XTASC_PYTHON:-python3} has no torch: set XTASC_PYTHON"
+  if [[ -z "${XTASC_PYTHON:-}" && -x "$XTASC_ROOT/.venv/bin/python" ]]; then
+    python="$XTASC_ROOT/.venv/bin/python"
+  fi
+  if ! "$python" -c 'import torch' 2>/dev/null; then
+    echo "$python has no torch: set XTASC_PYTHON"
     return 77
   fi
   [[ "$DEVICE" == cuda ]] || compiled=--peer
-  XTASC_PYTHON="${XTASC_PYTHON:-python3}" bench "$name" bf16 "$([[ "$DEVICE" == cuda ]] && echo true || echo false)" \
+  XTASC_PYTHON="$python" bench "$name" bf16 "$([[ "$DEVICE" == cuda ]] && echo true || echo false)" \
     "$compiled" "$@"
 }
 
@@ -128,10 +133,17 @@ kernels() {
     echo "ncu is not installed"
     return 77
   fi
-  # The first step's: 20 upsamples each way, 132 sums of batch norm and so on.
-  limited "$tool" --clock-control none --section SpeedOfLight --csv --launch-count 400 \
+  # A step has some 520 of them.
+  limited "$tool" --clock-control none --section SpeedOfLight --csv --launch-count 600 \
     --kernel-name 'regex:upsample|norm_|epilogue|fused_losses|fused_gradients|augment|finite' \
-    "$BIN/xtasc-bench" step --device cuda --precision bf16 --rounds 1
+    "$BIN/xtasc-bench" step --device cuda --precision bf16 --rounds 1 || return
+  local kernel
+  for kernel in augment_kernel norm_sums_kernel epilogue_kernel epilogue_gradient_kernel upsample_gradient_kernel; do
+    if ! grep -q "$kernel" "$REPORT/kernels.txt"; then
+      echo "ncu saw no $kernel"
+      return 1
+    fi
+  done
 }
 
 # A run in a folder of its own, on the ranks of RANKS_COMMAND.

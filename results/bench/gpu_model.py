@@ -52,10 +52,10 @@ SIZES = {  # name: (file, options of the program, goal in ms of a step in a grap
 }
 # Rows of the table: causes as the program names them. What no row names is in the last one.
 ROWS = {
-    "convolutions": ("convolution",),
+    "convolutions": (),
     "upsample": ("upsample",),
     "batch norm": ("batch norm",),
-    "bias, ReLU, max-pool": ("bias", "relu", "convolution"),
+    "bias, ReLU, max-pool": ("bias", "relu", "pooling", "convolution"),  # of a convolution: what is none itself
     "cat": ("cat",),
     "casts, gradient accumulation": ("casts", "gradient accumulation"),
 }

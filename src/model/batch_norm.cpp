@@ -35,6 +35,7 @@ class BatchNormBackward final : public torch::autograd::Node {
     at::Tensor grad_y = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
     at::Tensor of_residual;
     if (adds) {
+      const CauseMark gate("residuals");
       of_residual = grad_y = at::threshold_backward(grad_y, y.unpack(shared_from_this()), 0);
     }
     const NormOperands in = {grad_y, x.unpack(), statistics.scale, statistics.shift};
@@ -67,8 +68,9 @@ at::Tensor train(const at::Tensor& x, const BatchNorm& norm, const Mode& mode, c
   const auto node = std::shared_ptr<BatchNormBackward>(new BatchNormBackward(), torch::autograd::deleteNode);
   const bool adds = around.residual.defined();
   const bool relu = around.activation == Activation::relu && !adds;
-  const bool needs_gradient =
-      c10::GradMode::is_enabled() && (x.requires_grad() || norm.weight.requires_grad() || norm.bias.requires_grad());
+  const auto is_wanted = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
+  const bool needs_gradient = c10::GradMode::is_enabled() && (is_wanted(x) || is_wanted(norm.weight) ||
+                                                              is_wanted(norm.bias) || is_wanted(around.residual));
   if (needs_gradient) {
     node->set_next_edges(
         torch::autograd::collect_next_edges(x, norm.weight, norm.bias, around.left_out, around.residual));

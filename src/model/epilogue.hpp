@@ -10,8 +10,8 @@
 /// z is. Nothing waits for the device.
 namespace xtasc::model {
 
-/// z := max(0, z + bias). \returns  where the ReLU lets through, for gradient_behind_relu(), if it is asked for: a bit
-/// a channel, so that backward reads an eighth of z or less; else undefined
+/// z := max(0, z + bias). \returns  where the ReLU lets through, for gradient_behind_relu(), if it is asked for: a byte
+/// for four channels, or for each where they are no multiple of four; else undefined
 at::Tensor add_bias_and_relu(const at::Tensor& z, const at::Tensor& bias, bool wants_gate);
 
 /// Max-pool of max(0, z + bias), 2 x 2 at stride 2, which is never written down.

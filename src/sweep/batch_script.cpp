@@ -132,8 +132,12 @@ std::string sharing(const Site& site) {
 # Folders of its own, since others of this user may work on the node, and short ones: a socket's path has 107 bytes.
 # Without CUDA_VISIBLE_DEVICES: the server would count the GPUs anew, and the runs' numbers would mean others.
 start_mps() {
-  CUDA_MPS_PIPE_DIRECTORY="$(mktemp -d "/tmp/xtasc-mps-$SLURM_JOB_ID-XXXXXX")" || return 0
-  export CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY="$CUDA_MPS_PIPE_DIRECTORY"
+  local folder
+  folder="$(mktemp -d "/tmp/xtasc-mps-$SLURM_JOB_ID-XXXXXX")" || {
+    echo "no MPS: there is no folder to be had in /tmp; runs that share a GPU take turns"
+    return
+  }
+  export CUDA_MPS_PIPE_DIRECTORY="$folder" CUDA_MPS_LOG_DIRECTORY="$folder"
   if env -u CUDA_VISIBLE_DEVICES nvidia-cuda-mps-control -d; then
     trap stop_mps EXIT
   else

@@ -13,10 +13,11 @@ namespace xtasc::train {
 namespace {
 
 /// How other libraries than torch's allocator say it, which throws a type of its own.
-constexpr std::array<std::string_view, 5> kWords = {"CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED",
-                                                    "CUBLAS_STATUS_ALLOC_FAILED",
-                                                    "Cuda failure 2 'out of memory'",  // NCCL's, in ncclGetLastError()
-                                                    "DefaultCPUAllocator: can't allocate memory"};
+constexpr std::array<std::string_view, 9> kWords = {
+    "CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED",
+    // What ncclGetLastError() says: the call that failed, or what it was for, which comes later.
+    "Cuda failure 'out of memory'", "Cuda failure 2 'out of memory'", "Failed to CUDA malloc", "Failed to CUDA calloc",
+    "Failed to CUDA host alloc", "DefaultCPUAllocator: can't allocate memory"};
 
 /// The first group of a pattern in a text; empty: it is not there.
 std::string found(const std::string& text, const char* pattern) {
@@ -27,7 +28,8 @@ std::string found(const std::string& text, const char* pattern) {
 /// What was asked for and what is there, of torch's "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total
 /// capacity of 79.10 GiB of which 1.06 GiB is free. ..." or "you tried to allocate 123 bytes".
 std::string amounts(const std::string& text) {
-  const std::string asked = found(text, R"([Tt]ried to allocate (\d+(?:\.\d+)? ?(?:bytes|[KMGT]?i?B)))");
+  const std::string asked =
+      found(text, R"((?:[Tt]ried to allocate|Failed to CUDA [a-z ]+) (\d+(?:\.\d+)? ?(?:bytes|[KMGT]?i?B)))");
   const std::string total = found(text, R"(total capacity of (\d+(?:\.\d+)? [KMGT]?i?B))");
   const std::string free = found(text, R"(of which (\d+(?:\.\d+)? [KMGT]?i?B|\d+ bytes) is free)");
   if (asked.empty()) {
@@ -46,7 +48,8 @@ std::optional<Error> out_of_memory_error(const std::exception& error) {
       std::ranges::none_of(kWords, [&](std::string_view words) { return text.find(words) != std::string::npos; })) {
     return std::nullopt;
   }
-  const bool is_of_host = text.find("CPUAllocator") != std::string::npos;
+  const bool is_of_host =
+      text.find("CPUAllocator") != std::string::npos || text.find("CUDA host alloc") != std::string::npos;
   return Error(fmt::format("out of memory on {}: {}; less is needed with a smaller train.batch_size (or "
                            "evaluate.batch_size), train.activation_checkpointing=true or run.precision=bf16",
                            is_of_host ? "the host" : "the GPU", amounts(text)),

@@ -235,6 +235,17 @@ class Bench(unittest.TestCase):
         self.carries(found, ranks=1, system="xtasc", encoder="resnet18", precision="fp32", classes=7,
                      height=64, width=64, batch_size=2)
 
+    def test_the_first_losses_are_those_before_any_update(self) -> None:
+        found = []
+        for graph in ("false", "true"):  # which takes more steps before those that are timed, and stays plain on a CPU
+            path = programs.scratch / "bench.json"
+            done = programs.run("xtasc-bench", "step", "--rounds", "1", "--height", "32", "--width", "64", "--json",
+                                str(path), *sets([*SMALL_STEP, f"train.cuda_graph={graph}"]))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            found.append(json.loads(path.read_text())["first_losses"])
+        self.assertGreater(found[0][0], 0.0)
+        self.assertEqual(found[0], found[1])
+
     def test_what_a_step_launches_on_cuda(self) -> None:
         path = programs.scratch / "bench.json"
         counts = []

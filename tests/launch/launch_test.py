@@ -36,6 +36,9 @@ echo "sanitizer $*" >>"$CALLS"
 """
 NCU = """#!/bin/sh
 echo "ncu $*" >>"$CALLS"
+for kernel in augment_kernel norm_sums_kernel epilogue_kernel epilogue_gradient_kernel upsample_gradient_kernel; do
+  [ "$kernel" = "$UNSEEN" ] || echo "$kernel,1.0"
+done
 """
 PYTHON = """#!/bin/sh
 exit ${NO_TORCH:-0}
@@ -43,6 +46,7 @@ exit ${NO_TORCH:-0}
 # Every program of ours; what it does not play it only notes. $BAD is part of the command that fails.
 PROGRAM = r"""#!/bin/bash
 echo "$(basename "$0") $*" >>"$CALLS"
+[[ -z "${XTASC_PYTHON:-}" ]] || echo "python $XTASC_PYTHON" >>"$CALLS"
 if [[ -n "${BAD:-}" && "$*" == *"$BAD"* ]]; then echo "made-up failure"; exit 3; fi
 while (($#)); do
   case "$1" in
@@ -174,6 +178,17 @@ class GpuCheck(Launch):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(report["steps"][0]["outcome"], "skipped")
         self.assertIn("python3 has no torch", report["steps"][0]["reason"])
+
+    def test_the_projects_own_python_comes_first(self) -> None:
+        self.write("project/.venv/bin/python", PYTHON)
+        done, report = self.check("--steps peer_nyuv2", 1)
+        self.assertEqual(report["steps"][0]["outcome"], "passed", done.stdout + done.stderr)
+        self.assertIn(f"python {self.project / '.venv/bin/python'}", self.calls.read_text())
+
+    def test_kernels_that_ncu_did_not_see_are_a_failure(self) -> None:
+        done, report = self.check("--steps kernels", 1, UNSEEN="epilogue_kernel")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ncu saw no epilogue_kernel", report["steps"][0]["reason"])
 
     def test_graphs_that_were_not_recorded_are_a_failure(self) -> None:
         done, report = self.check("--steps resume", 1, SAYS="train.cuda_graph: no; steps stay plain")

@@ -73,6 +73,21 @@ TEST(OutOfMemory, OfOtherLibraries) {
   }
 }
 
+/// Our own error with NCCL's words in it, as src/dist/nccl_protocol.cpp throws it.
+TEST(OutOfMemory, OfNccl) {
+  const auto end_of = [](const std::string& words) {
+    return run([&] { fail("NCCL, making a communicator: unhandled cuda error ({})", words); });
+  };
+  for (const char* words : {"Failed to CUDA calloc async 4194304 bytes", "Failed to CUDA malloc 4194304 bytes"}) {
+    EXPECT_EQ(end_of(words).code, 3);
+    EXPECT_THAT(end_of(words).text, HasSubstr("out of memory on the GPU: 4194304 bytes were asked for"));
+  }
+  EXPECT_EQ(end_of("Cuda failure 'out of memory'").code, 3);
+  EXPECT_EQ(end_of("Cuda failure 2 'out of memory'").code, 3);
+  EXPECT_THAT(end_of("Failed to CUDA host alloc 4096 bytes").text, HasSubstr("on the host: 4096 bytes were asked for"));
+  EXPECT_EQ(end_of("Cuda failure 'an illegal memory access was encountered'").code, 1);
+}
+
 TEST(OutOfMemory, IsNothingElse) {
   const End end = run([] { throw std::runtime_error("CUDA error: an illegal memory access was encountered"); });
   EXPECT_EQ(end.code, 1);

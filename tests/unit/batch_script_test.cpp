@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -111,24 +112,25 @@ TEST(BatchScript, MpsIsStartedAndStoppedAndMayBeMissing) {
   const auto begin = text.find("# MPS");
   const std::string part = text.substr(begin, text.find("# After a requeue") - begin);
   const results::test::TempFolder folder;
+  const std::string name = fmt::format("test{}", ::getpid());
   const fs::path control = folder.path() / "nvidia-cuda-mps-control";
   const auto run = [&](const std::string& daemon) {
     io::write_file_atomically(control, std::string_view("#!/bin/sh\n" + daemon));
     fs::permissions(control, fs::perms::owner_all);
     io::write_file_atomically(folder.path() / "script", std::string_view("set -u\n" + part + "echo at work\n"));
     const CommandResult done =
-        run_command({"env", fmt::format("PATH={}:/usr/bin:/bin", folder.path().string()), "SLURM_JOB_ID=xtasc-test",
+        run_command({"env", fmt::format("PATH={}:/usr/bin:/bin", folder.path().string()), "SLURM_JOB_ID=" + name,
                      "CUDA_VISIBLE_DEVICES=3", "bash", (folder.path() / "script").string()},
                     std::chrono::seconds(20));
     EXPECT_EQ(done.exit_code, 0);
-    const auto is_left = [](const fs::directory_entry& entry) {
-      return entry.path().filename().string().starts_with("xtasc-mps-xtasc-test");
+    const auto is_left = [&](const fs::directory_entry& entry) {
+      return entry.path().filename().string().starts_with("xtasc-mps-" + name);
     };
     EXPECT_TRUE(std::ranges::none_of(fs::directory_iterator("/tmp"), is_left));
     return done.output + done.errors;
   };
   EXPECT_THAT(run("[ \"$1\" = -d ] && echo \"start $CUDA_MPS_PIPE_DIRECTORY ${CUDA_VISIBLE_DEVICES-all}\" || cat\n"),
-              MatchesRegex("start /tmp/xtasc-mps-xtasc-test-...... all\nat work\nquit\n"));
+              MatchesRegex("start /tmp/xtasc-mps-" + name + "-...... all\nat work\nquit\n"));
   EXPECT_THAT(run("exit 1\n"), HasSubstr("no MPS: nvidia-cuda-mps-control is missing or does not start"));
 }
 
