@@ -1,5 +1,5 @@
 # xtasc_module(NAME [TORCH] SOURCES ... [CUDA_SOURCES ...] [USES modules ...] [LIBRARIES targets ...])
-#   One folder of src/ as one static library xtasc_NAME. USES is the layer rule: tests/layers.py reads these very lines
+#   One folder of src/, with those below it, as one static library xtasc_NAME. USES is the layer rule: tests/layers.py reads these very lines
 #   and fails when a source includes a module that its own does not use.
 # xtasc_program(NAME SOURCES ... USES modules ...)       an executable in build/<preset>/bin
 # xtasc_test(NAME SOURCES ... USES modules ... [LABELS]) a GoogleTest binary, one ctest test
@@ -34,7 +34,7 @@ function(xtasc_module name)
   list(TRANSFORM M_SOURCES PREPEND ${name}/)
   add_library(${target} STATIC ${M_SOURCES})
   _xtasc_common(${target})
-  file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.hpp)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.hpp)
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${CMAKE_CURRENT_SOURCE_DIR} FILES ${headers})
   set_target_properties(${target} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
   list(TRANSFORM M_USES PREPEND xtasc_ OUTPUT_VARIABLE uses)

@@ -7,9 +7,9 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "optim/finite.hpp"
-#include "results/provenance.hpp"
-#include "results/run_folder.hpp"
-#include "results/run_id.hpp"
+#include "run/provenance.hpp"
+#include "run/run_folder.hpp"
+#include "run/run_id.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "train/agreement.hpp"
 #include "train/checkpoint.hpp"
@@ -21,10 +21,10 @@ namespace {
 
 /// Of the pack that a run was trained on; by its provenance where its version did not write it into the config. Empty:
 /// nobody knows.
-std::string pack_digest_of(const results::RunFolder& run) {
-  const std::string digest = results::read_config_of(run).data.pack_digest;
+std::string pack_digest_of(const run::RunFolder& run) {
+  const std::string digest = run::read_config_of(run).data.pack_digest;
   return digest.empty() && std::filesystem::exists(run.provenance())
-             ? results::read_provenance(run.provenance()).pack_digest
+             ? run::read_provenance(run.provenance()).pack_digest
              : digest;
 }
 
@@ -59,7 +59,7 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
   LoadedModel model;
   tensorfile::TensorDict tensors;
   if (by_run) {
-    const results::RunFolder run = results::find_run(source.run);
+    const run::RunFolder run = run::find_run(source.run);
     const train::Checkpoint checkpoint(run.checkpoints() / source.checkpoint);
     model.trained_on = pack_digest_of(run);
     model.config = config::read_run_config(run.config(), source.assignments);

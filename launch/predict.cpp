@@ -17,8 +17,8 @@
 #include "launch/model_source.hpp"
 #include "launch/ranks.hpp"
 #include "pack/reader.hpp"
-#include "results/provenance.hpp"
-#include "results/run_folder.hpp"
+#include "run/provenance.hpp"
+#include "run/run_folder.hpp"
 #include "train/out_of_memory.hpp"
 
 namespace {
@@ -91,7 +91,7 @@ DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
   } else {
     log_warning("the pack {} that the net was trained on is not there: classes are shown by number", pack_path);
     if (!options.model.run.empty()) {
-      const auto provenance = results::read_provenance(results::find_run(options.model.run).provenance());
+      const auto provenance = run::read_provenance(run::find_run(options.model.run).provenance());
       facts.height = provenance.pack_height;
       facts.width = provenance.pack_width;
       facts.depth_unit = provenance.pack_depth_kind == "metres" ? "m" : "inverse depth";

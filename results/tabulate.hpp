@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "results/run_summary.hpp"
-#include "results/table.hpp"
+#include "report/table.hpp"
+#include "run/run_summary.hpp"
 
 namespace xtasc::tabulate {
 
@@ -25,17 +25,17 @@ struct Options {
   bool reduced = false;
   std::string figure;
 
-  [[nodiscard]] results::Checkpoint shown_checkpoint() const {
-    return checkpoint == "best" ? results::Checkpoint::best : results::Checkpoint::last;
+  [[nodiscard]] report::Checkpoint shown_checkpoint() const {
+    return checkpoint == "best" ? report::Checkpoint::best : report::Checkpoint::last;
   }
   /// \param usual  where --protocol is not given
-  [[nodiscard]] std::vector<results::Protocol> shown_protocols(const std::string& usual) const;
+  [[nodiscard]] std::vector<report::Protocol> shown_protocols(const std::string& usual) const;
 };
 
 /// Reads the runs, and warns of their packs. \throws Error when there is no finished one, with what was found instead.
-[[nodiscard]] results::LoadedRuns load_finished_runs(const Options& options);
+[[nodiscard]] run::LoadedRuns load_finished_runs(const Options& options);
 /// A warning line for each pack that is no longer what runs were trained on.
-void warn_of_packs(const results::LoadedRuns& loaded);
+void warn_of_packs(const run::LoadedRuns& loaded);
 
 /// One line a run, each pack apart; what differs but for the seed in columns: the default table, and --by.
 ExitCode print_tables(const Options& options);

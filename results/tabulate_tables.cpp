@@ -5,15 +5,15 @@
 #include <optional>
 
 #include "core/log.hpp"
-#include "results/aggregate.hpp"
-#include "results/axes_sheet.hpp"
-#include "results/config_values.hpp"
-#include "results/pack_now.hpp"
-#include "results/paper_sheet.hpp"
-#include "results/publish.hpp"
-#include "results/table_csv.hpp"
-#include "results/table_markdown.hpp"
+#include "report/aggregate.hpp"
+#include "report/axes_sheet.hpp"
+#include "report/paper/paper_sheet.hpp"
+#include "report/publish.hpp"
+#include "report/table_csv.hpp"
+#include "report/table_markdown.hpp"
 #include "results/tabulate.hpp"
+#include "run/config_values.hpp"
+#include "run/pack_now.hpp"
 
 namespace fs = std::filesystem;
 
@@ -22,32 +22,31 @@ namespace xtasc::tabulate {
 namespace {
 
 /// A sheet of each pack and protocol, its rows labelled by `labels`.
-results::RenderedTables axes_tables(const Options& options, const results::LoadedRuns& loaded,
-                                    const std::vector<results::LabelColumn>& labels) {
-  std::vector<results::Sheet> sheets;
+report::RenderedTables axes_tables(const Options& options, const run::LoadedRuns& loaded,
+                                   const std::vector<report::LabelColumn>& labels) {
+  std::vector<report::Sheet> sheets;
   const auto protocols = options.shown_protocols("both");
-  for (const results::Table& table : results::make_tables(loaded.runs, protocols, options.shown_checkpoint())) {
-    sheets.push_back(
-        results::axes_sheet(results::aggregate(table), labels, table.protocol, options.shown_checkpoint()));
+  for (const report::Table& table : report::make_tables(loaded.runs, protocols, options.shown_checkpoint())) {
+    sheets.push_back(report::axes_sheet(report::aggregate(table), labels, table.protocol, options.shown_checkpoint()));
   }
-  return results::rendered(options.title, sheets, loaded.left_out);
+  return report::rendered(options.title, sheets, loaded.left_out);
 }
 
 }  // namespace
 
-std::vector<results::Protocol> Options::shown_protocols(const std::string& usual) const {
-  using results::Protocol;
+std::vector<report::Protocol> Options::shown_protocols(const std::string& usual) const {
+  using report::Protocol;
   const std::map<std::string, std::vector<Protocol>> protocols = {
       {"paper", {Protocol::paper}}, {"dataset", {Protocol::dataset}}, {"both", {Protocol::paper, Protocol::dataset}}};
   return protocols.at(protocol.empty() ? usual : protocol);
 }
 
-results::LoadedRuns load_finished_runs(const Options& options) {
+run::LoadedRuns load_finished_runs(const Options& options) {
   const std::vector<fs::path> roots(options.roots.begin(), options.roots.end());
-  results::LoadedRuns loaded = results::load_runs(roots);
+  run::LoadedRuns loaded = run::load_runs(roots);
   if (loaded.runs.empty()) {
     std::vector<std::string> details;
-    for (const results::LeftOutRun& run : loaded.left_out) {
+    for (const run::LeftOutRun& run : loaded.left_out) {
       details.push_back(run.folder.string() + ": " + run.reason);
     }
     throw Error(
@@ -59,53 +58,53 @@ results::LoadedRuns load_finished_runs(const Options& options) {
   return loaded;
 }
 
-void warn_of_packs(const results::LoadedRuns& loaded) {
-  for (const std::string& warning : results::pack_warnings(loaded.runs)) {
+void warn_of_packs(const run::LoadedRuns& loaded) {
+  for (const std::string& warning : run::pack_warnings(loaded.runs)) {
     log_warning("{}", warning);
   }
 }
 
 ExitCode print_tables(const Options& options) {
-  std::vector<results::LabelColumn> labels;
+  std::vector<report::LabelColumn> labels;
   for (const std::string& key : options.by) {
-    labels.push_back(results::axis_column(results::full_key(key)));
+    labels.push_back(report::axis_column(run::full_key(key)));
   }
-  const results::LoadedRuns loaded = load_finished_runs(options);
+  const run::LoadedRuns loaded = load_finished_runs(options);
   if (!labels.empty() || options.seeds == "mean") {
-    const results::RenderedTables tables =
-        axes_tables(options, loaded, labels.empty() ? results::model_columns() : labels);
-    results::publish(tables, options.format, options.output, loaded.left_out);
+    const report::RenderedTables tables =
+        axes_tables(options, loaded, labels.empty() ? report::model_columns() : labels);
+    report::publish(tables, options.format, options.output, loaded.left_out);
     return ExitCode::success;
   }
-  const auto tables = results::make_tables(loaded.runs, options.shown_protocols("both"), options.shown_checkpoint());
-  std::vector<results::Sheet> sheets;
-  std::ranges::transform(tables, std::back_inserter(sheets), results::to_sheet);
-  results::RenderedTables all = results::rendered(options.title, sheets, loaded.left_out);
-  all.csv = results::to_csv(tables);  // every choice and every metric, more than the printed table has
-  results::publish(all, options.format, options.output, loaded.left_out);
+  const auto tables = report::make_tables(loaded.runs, options.shown_protocols("both"), options.shown_checkpoint());
+  std::vector<report::Sheet> sheets;
+  std::ranges::transform(tables, std::back_inserter(sheets), report::to_sheet);
+  report::RenderedTables all = report::rendered(options.title, sheets, loaded.left_out);
+  all.csv = report::to_csv(tables);  // every choice and every metric, more than the printed table has
+  report::publish(all, options.format, options.output, loaded.left_out);
   return ExitCode::success;
 }
 
 ExitCode print_paper_tables(const Options& options) {
   const auto published =
-      results::published_tables(options.published.empty() ? std::nullopt : std::optional<fs::path>(options.published));
+      report::published_tables(options.published.empty() ? std::nullopt : std::optional<fs::path>(options.published));
   // Without any run there still is what is published, and what to run.
   const bool has_runs = options.roots != Options{}.roots || fs::exists(options.roots.front());
   const std::vector<fs::path> roots(options.roots.begin(), options.roots.end());
-  const results::LoadedRuns loaded = has_runs ? results::load_runs(roots) : results::LoadedRuns{};
+  const run::LoadedRuns loaded = has_runs ? run::load_runs(roots) : run::LoadedRuns{};
   warn_of_packs(loaded);
-  std::vector<results::Sheet> sheets;
-  for (const results::Protocol protocol : options.shown_protocols("paper")) {
-    std::vector<results::SeedGroup> groups;
-    const std::vector<results::Protocol> one = {protocol};
-    for (const results::Table& table : results::make_tables(loaded.runs, one, options.shown_checkpoint())) {
-      std::ranges::move(results::aggregate(table), std::back_inserter(groups));
+  std::vector<report::Sheet> sheets;
+  for (const report::Protocol protocol : options.shown_protocols("paper")) {
+    std::vector<report::SeedGroup> groups;
+    const std::vector<report::Protocol> one = {protocol};
+    for (const report::Table& table : report::make_tables(loaded.runs, one, options.shown_checkpoint())) {
+      std::ranges::move(report::aggregate(table), std::back_inserter(groups));
     }
-    for (const results::PublishedTable& table : published) {
+    for (const report::PublishedTable& table : published) {
       if (options.only.empty() || std::ranges::find(options.only, table.number) != options.only.end()) {
-        const auto settings = options.reduced ? results::PaperSettings::reduced : results::PaperSettings::as_printed;
-        const results::PaperMatch match = results::match_paper(table, groups, settings);
-        sheets.push_back(results::paper_sheet(table, published, match, protocol, options.shown_checkpoint()));
+        const auto settings = options.reduced ? report::PaperSettings::reduced : report::PaperSettings::as_printed;
+        const report::PaperMatch match = report::match_paper(table, groups, settings);
+        sheets.push_back(report::paper_sheet(table, published, match, protocol, options.shown_checkpoint()));
         if (options.title != Options{}.title) {  // LaTeX prints no other
           sheets.back().caption += fmt::format(" {}.", options.title);
         }
@@ -113,7 +112,7 @@ ExitCode print_paper_tables(const Options& options) {
     }
   }
   const std::string title = options.title == Options{}.title ? "The paper's tables" : options.title;
-  results::publish(results::rendered(title, sheets, loaded.left_out), options.format, options.output, loaded.left_out);
+  report::publish(report::rendered(title, sheets, loaded.left_out), options.format, options.output, loaded.left_out);
   return ExitCode::success;
 }
 

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "core/log.hpp"
-#include "results/publish.hpp"
+#include "report/publish.hpp"
 #include "sweep/collect.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/other_runs.hpp"
@@ -23,13 +23,13 @@ struct CollectOptions {
 };
 
 ExitCode collect_runs(const CollectOptions& options) {
-  using results::Protocol;
+  using report::Protocol;
   const sweep::Sweep sweep = options.choice.read();
   const auto statuses = sweep::statuses(sweep, queue_if_it_answers(sweep));
   const std::vector<Protocol> protocols =
       options.protocol == "both" ? std::vector{Protocol::paper, Protocol::dataset}
                                  : std::vector{options.protocol == "paper" ? Protocol::paper : Protocol::dataset};
-  const auto checkpoint = options.checkpoint == "best" ? results::Checkpoint::best : results::Checkpoint::last;
+  const auto checkpoint = options.checkpoint == "best" ? report::Checkpoint::best : report::Checkpoint::last;
   const sweep::Collected collected = sweep::collect(sweep, statuses, protocols, checkpoint);
   const std::vector<const sweep::PlannedRun*> all = sweep::select(sweep, {});
   for (const std::string& reason : sweep::reasons_without_id(all)) {
@@ -40,15 +40,15 @@ ExitCode collect_runs(const CollectOptions& options) {
   }
   if (collected.num_done == 0) {
     std::vector<std::string> details;
-    for (const results::LeftOutRun& run : collected.left_out) {
+    for (const run::LeftOutRun& run : collected.left_out) {
       details.push_back(run.folder.string() + ": " + run.reason);
     }
     throw Error(fmt::format("no run of {} is done: `xtasc-sweep run {}` or `submit` makes them", sweep.name,
                             options.choice.file),
                 ExitCode::failure, details);
   }
-  results::publish(results::rendered(sweep.title, collected.sheets, collected.left_out), options.format, options.output,
-                   collected.left_out);
+  report::publish(report::rendered(sweep.title, collected.sheets, collected.left_out), options.format, options.output,
+                  collected.left_out);
   for (const std::string& warning : collected.warnings) {
     log_warning("{}", warning);
   }

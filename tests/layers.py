@@ -115,7 +115,7 @@ def check_listed(root: Path, modules: list[Module]) -> list[str]:
     faults = [f"listed: {file.relative_to(root)} is in no module" for file in sorted(found - listed)]
     faults += [f"listed: {file.relative_to(root)} is listed, but does not exist" for file in sorted(listed - found)]
     for header in files_below(root / "src", HEADERS):
-        if header.parent not in folders:
+        if folders.isdisjoint(header.parents):
             faults.append(f"listed: {header.relative_to(root)} is in no module's folder")
     return faults
 

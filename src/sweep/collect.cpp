@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "core/error.hpp"
-#include "results/axes_sheet.hpp"
-#include "results/pack_now.hpp"
-#include "results/statistics.hpp"
+#include "report/axes_sheet.hpp"
+#include "report/statistics.hpp"
+#include "run/pack_now.hpp"
 #include "sweep/folder.hpp"
 
 namespace fs = std::filesystem;
@@ -18,7 +18,7 @@ namespace xtasc::sweep {
 
 namespace {
 
-using results::SeedGroup;
+using report::SeedGroup;
 
 struct TestedMetric {
   const char* key;
@@ -48,9 +48,9 @@ const std::pair<std::size_t, std::string>& row_of(const SeedGroup& group, const 
 }
 
 /// The runs that are DONE, and every other with what is known of it.
-results::LoadedRuns load_done(const Sweep& sweep, std::span<const RunStatus> statuses) {
+run::LoadedRuns load_done(const Sweep& sweep, std::span<const RunStatus> statuses) {
   std::vector<fs::path> done;
-  results::LoadedRuns loaded;
+  run::LoadedRuns loaded;
   for (std::size_t i = 0; i < sweep.runs.size(); ++i) {
     const PlannedRun& run = sweep.runs[i];
     const RunStatus& status = statuses[i];
@@ -62,35 +62,35 @@ results::LoadedRuns load_done(const Sweep& sweep, std::span<const RunStatus> sta
         {run.id, fmt::format("{}, seed {}: {}, epoch {} of {}{}{}", run.row, run.config.run.seed, name(status.state),
                              status.epoch, status.epochs, status.detail.empty() ? "" : "; ", status.detail)});
   }
-  results::LoadedRuns found = results::load_runs(done);
+  run::LoadedRuns found = run::load_runs(done);
   loaded.runs = std::move(found.runs);
   loaded.left_out.insert(loaded.left_out.end(), found.left_out.begin(), found.left_out.end());
   return loaded;
 }
 
-results::Cell p_cell(const SeedGroup& group, const SeedGroup& baseline, const std::string& metric) {
-  const results::SeedPairs pairs = results::paired_values(group, baseline, metric);
-  const auto test = results::paired_t_test(pairs.a, pairs.b);
-  results::Cell cell;
+report::Cell p_cell(const SeedGroup& group, const SeedGroup& baseline, const std::string& metric) {
+  const report::SeedPairs pairs = report::paired_values(group, baseline, metric);
+  const auto test = report::paired_t_test(pairs.a, pairs.b);
+  report::Cell cell;
   if (test) {
     cell.value = test->p;
-    cell.text = results::p_text(test->p);
+    cell.text = report::p_text(test->p);
   }
   return cell;
 }
 
 /// Number of seeds compared, and a p for each metric.
-std::vector<results::ExtraColumn> test_columns(const SeedGroup& baseline) {
-  std::vector<results::ExtraColumn> columns;
-  columns.push_back({{.key = "pairs", .header = "Pairs"}, [&baseline](const SeedGroup& group, results::Sheet&) {
-                       const results::SeedPairs pairs = results::paired_values(group, baseline, "miou");
-                       return &group == &baseline ? results::Cell{}
-                                                  : results::number_cell(static_cast<double>(pairs.seeds.size()), 0);
+std::vector<report::ExtraColumn> test_columns(const SeedGroup& baseline) {
+  std::vector<report::ExtraColumn> columns;
+  columns.push_back({{.key = "pairs", .header = "Pairs"}, [&baseline](const SeedGroup& group, report::Sheet&) {
+                       const report::SeedPairs pairs = report::paired_values(group, baseline, "miou");
+                       return &group == &baseline ? report::Cell{}
+                                                  : report::number_cell(static_cast<double>(pairs.seeds.size()), 0);
                      }});
   for (const TestedMetric& metric : kTested) {
     columns.push_back({{.key = fmt::format("p_{}", metric.key), .header = metric.header},
-                       [&baseline, metric](const SeedGroup& group, results::Sheet&) {
-                         return &group == &baseline ? results::Cell{} : p_cell(group, baseline, metric.key);
+                       [&baseline, metric](const SeedGroup& group, report::Sheet&) {
+                         return &group == &baseline ? report::Cell{} : p_cell(group, baseline, metric.key);
                        }});
   }
   return columns;
@@ -104,7 +104,7 @@ std::string test_remark(const Sweep& sweep, const SeedGroup* baseline, const std
     return fmt::format("No t-test: no run of the baseline row \"{}\" is done, or only half of a pair", sweep.baseline);
   }
   const bool has_pairs = std::ranges::any_of(groups, [baseline](const SeedGroup& group) {
-    return &group != baseline && results::paired_values(group, *baseline, "miou").seeds.size() >= 2;
+    return &group != baseline && report::paired_values(group, *baseline, "miou").seeds.size() >= 2;
   });
   return fmt::format(
       "p: two-sided paired t-test against \"{}\" over the seeds that both rows have (Pairs); not corrected for several "
@@ -112,18 +112,18 @@ std::string test_remark(const Sweep& sweep, const SeedGroup* baseline, const std
       sweep.baseline, has_pairs ? "" : ". Fewer than two such seeds: nothing can be said");
 }
 
-results::Sheet sheet_of(const Sweep& sweep, const results::Table& table, const Rows& rows) {
-  std::vector<SeedGroup> groups = results::aggregate(table);
+report::Sheet sheet_of(const Sweep& sweep, const report::Table& table, const Rows& rows) {
+  std::vector<SeedGroup> groups = report::aggregate(table);
   std::ranges::stable_sort(
       groups, {}, [&rows](const SeedGroup& group) { return std::pair(row_of(group, rows).first, group.is_half); });
   const auto baseline = std::ranges::find_if(
       groups, [&](const SeedGroup& group) { return !group.is_half && row_of(group, rows).second == sweep.baseline; });
   const SeedGroup* baseline_group = baseline == groups.end() ? nullptr : &*baseline;
-  const results::LabelColumn label = {
+  const report::LabelColumn label = {
       .key = "row", .header = "Row", .text = [&rows](const SeedGroup& group) { return row_of(group, rows).second; }};
-  results::Sheet sheet = results::axes_sheet(
+  report::Sheet sheet = report::axes_sheet(
       groups, {label}, table.protocol, table.checkpoint,
-      baseline_group == nullptr ? std::vector<results::ExtraColumn>{} : test_columns(*baseline_group));
+      baseline_group == nullptr ? std::vector<report::ExtraColumn>{} : test_columns(*baseline_group));
   sheet.label = sweep.name;
   sheet.remarks.push_back(test_remark(sweep, baseline_group, groups));
   return sheet;
@@ -131,18 +131,18 @@ results::Sheet sheet_of(const Sweep& sweep, const results::Table& table, const R
 
 }  // namespace
 
-Collected collect(const Sweep& sweep, std::span<const RunStatus> statuses, std::span<const results::Protocol> protocols,
-                  results::Checkpoint checkpoint) {
-  const results::LoadedRuns loaded = load_done(sweep, statuses);
+Collected collect(const Sweep& sweep, std::span<const RunStatus> statuses, std::span<const report::Protocol> protocols,
+                  report::Checkpoint checkpoint) {
+  const run::LoadedRuns loaded = load_done(sweep, statuses);
   const Rows rows = rows_of(sweep, statuses);
   const auto num_not_done =
       std::ranges::count_if(statuses, [](const RunStatus& status) { return status.state != State::done; });
   Collected collected{.sheets = {},
                       .left_out = loaded.left_out,
-                      .warnings = results::pack_warnings(loaded.runs),
+                      .warnings = run::pack_warnings(loaded.runs),
                       .num_done = loaded.runs.size(),
                       .num_not_done = static_cast<std::size_t>(num_not_done)};
-  for (const results::Table& table : results::make_tables(loaded.runs, protocols, checkpoint)) {
+  for (const report::Table& table : report::make_tables(loaded.runs, protocols, checkpoint)) {
     collected.sheets.push_back(sheet_of(sweep, table, rows));
   }
   return collected;

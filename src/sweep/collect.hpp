@@ -3,8 +3,8 @@
 #include <span>
 #include <vector>
 
-#include "results/aggregate.hpp"
-#include "results/sheet.hpp"
+#include "report/aggregate.hpp"
+#include "report/sheet.hpp"
 #include "sweep/state.hpp"
 #include "sweep/sweep.hpp"
 
@@ -12,11 +12,11 @@ namespace xtasc::sweep {
 
 /// What became of a sweep, as tables.
 struct Collected {
-  std::vector<results::Sheet> sheets;         ///< a protocol each; for several packs, a pack and protocol each
-  std::vector<results::LeftOutRun> left_out;  ///< runs that are not in them, with their state
-  std::vector<std::string> warnings;          ///< packs that are no longer what these runs were trained on
-  std::size_t num_done = 0;                   ///< in the tables
-  std::size_t num_not_done = 0;               ///< of left_out; the others are DONE, but their files cannot be used
+  std::vector<report::Sheet> sheets;      ///< a protocol each; for several packs, a pack and protocol each
+  std::vector<run::LeftOutRun> left_out;  ///< runs that are not in them, with their state
+  std::vector<std::string> warnings;      ///< packs that are no longer what these runs were trained on
+  std::size_t num_done = 0;               ///< in the tables
+  std::size_t num_not_done = 0;           ///< of left_out; the others are DONE, but their files cannot be used
 };
 
 /// The runs that are DONE, in the sweep's rows and order: mean +- deviation over seeds, and p of a two-sided paired
@@ -24,6 +24,6 @@ struct Collected {
 ///
 /// \param statuses  of the sweep's runs, in their order
 [[nodiscard]] Collected collect(const Sweep& sweep, std::span<const RunStatus> statuses,
-                                std::span<const results::Protocol> protocols, results::Checkpoint checkpoint);
+                                std::span<const report::Protocol> protocols, report::Checkpoint checkpoint);
 
 }  // namespace xtasc::sweep

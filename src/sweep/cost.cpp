@@ -4,11 +4,11 @@
 
 #include "core/error.hpp"
 #include "pack/reader.hpp"
-#include "results/config_values.hpp"
-#include "results/metrics_log.hpp"
-#include "results/provenance.hpp"
-#include "results/run_folder.hpp"
-#include "results/run_id.hpp"
+#include "run/config_values.hpp"
+#include "run/metrics_log.hpp"
+#include "run/provenance.hpp"
+#include "run/run_folder.hpp"
+#include "run/run_id.hpp"
 #include "sweep/process.hpp"
 #include "sweep/slots.hpp"
 #include "sweep/work.hpp"
@@ -23,7 +23,7 @@ namespace {
 std::string exact_key(const config::RunConfig& config) {
   std::string text;
   for (const auto& [key, value] : config::deciding_keys(config)) {
-    if (key != "run.seed" && key != results::kPackDigestKey && key != results::kWeightsDigestKey) {
+    if (key != "run.seed" && key != run::kPackDigestKey && key != run::kWeightsDigestKey) {
       text += fmt::format("{} = {}\n", key, value);
     }
   }
@@ -36,7 +36,7 @@ std::string similar_key(const config::RunConfig& config) {
   for (const auto& [key, value] : config::deciding_keys(config)) {
     const bool decides = key.starts_with("data.") || key.starts_with("model.") || key == "run.device" ||
                          key == "run.precision" || key == "train.batch_size";
-    if (decides && key != results::kPackDigestKey && key != results::kWeightsDigestKey) {
+    if (decides && key != run::kPackDigestKey && key != run::kWeightsDigestKey) {
       text += fmt::format("{} = {}\n", key, value);
     }
   }
@@ -50,7 +50,7 @@ bool is_same_file(const std::string& digest, const std::string& path, const std:
   return digest.empty() || other_digest.empty() ? path == other_path : digest == other_digest;
 }
 
-double seconds_of(const results::EpochRecord& record) {
+double seconds_of(const run::EpochRecord& record) {
   double seconds = 0.0;
   for (const auto& [phase, duration] : record.seconds) {
     seconds += duration;
@@ -93,13 +93,13 @@ CostModel::CostModel(const fs::path& results, double flops_per_rank) : flops_per
   if (!fs::is_directory(results, ignored)) {
     return;
   }
-  for (const results::RunFolder& run : results::find_runs(results)) {
+  for (const run::RunFolder& run : run::find_runs(results)) {
     try {
-      const auto epochs = results::read_metrics(run.metrics());
-      const config::RunConfig config = results::read_config_of(run);
-      const results::Provenance provenance = results::read_provenance(run.provenance());
+      const auto epochs = run::read_metrics(run.metrics());
+      const config::RunConfig config = run::read_config_of(run);
+      const run::Provenance provenance = run::read_provenance(run.provenance());
       double seconds = 0.0;
-      for (const results::EpochRecord& epoch : epochs) {
+      for (const run::EpochRecord& epoch : epochs) {
         seconds += seconds_of(epoch);
       }
       if (!epochs.empty() && seconds > 0.0) {

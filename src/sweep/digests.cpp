@@ -7,8 +7,8 @@
 #include "core/error.hpp"
 #include "io/checksum.hpp"
 #include "pack/reader.hpp"
-#include "results/provenance.hpp"
-#include "results/run_id.hpp"
+#include "run/provenance.hpp"
+#include "run/run_id.hpp"
 
 namespace fs = std::filesystem;
 
@@ -43,12 +43,12 @@ std::set<std::string> all_of(const std::map<std::string, std::set<std::string>>&
 }
 
 /// What a run, of whatever version, had as its pack; empty where it did not get as far as writing that down.
-std::string pack_digest_of(const results::RunFolder& run, const config::RunConfig& config) {
+std::string pack_digest_of(const run::RunFolder& run, const config::RunConfig& config) {
   if (!config.data.pack_digest.empty()) {
     return config.data.pack_digest;
   }
   try {
-    return results::read_provenance(run.provenance()).pack_digest;
+    return run::read_provenance(run.provenance()).pack_digest;
   } catch (const Error&) {
     return {};
   }
@@ -89,10 +89,10 @@ void RecordedDigests::read() {
   };
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_, error)) {
-    const results::RunFolder run{entry.path()};
+    const run::RunFolder run{entry.path()};
     if (std::error_code ignored; fs::is_regular_file(run.config(), ignored)) {
       try {
-        const config::RunConfig config = results::read_config_of(run);
+        const config::RunConfig config = run::read_config_of(run);
         note(config, pack_digest_of(run, config));
       } catch (const Error&) {
         continue;  // a table says what is wrong with it

@@ -83,10 +83,10 @@ std::vector<fs::path> siblings_of(const SweepFolder& folder) {
   return siblings;
 }
 
-std::optional<results::RunFolder> finished_in(const std::vector<fs::path>& siblings, const std::string& id) {
+std::optional<run::RunFolder> finished_in(const std::vector<fs::path>& siblings, const std::string& id) {
   std::error_code error;
   for (const fs::path& sibling : siblings) {
-    const results::RunFolder run{sibling / id};
+    const run::RunFolder run{sibling / id};
     if (!fs::is_symlink(run.root, error) && run.is_done()) {
       return run;
     }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "results/run_folder.hpp"
+#include "run/run_folder.hpp"
 #include "sweep/file_lock.hpp"
 #include "sweep/sweep.hpp"
 
@@ -29,7 +29,7 @@ struct SweepFolder {
   [[nodiscard]] std::filesystem::path frozen() const { return own() / "frozen"; }
   [[nodiscard]] std::filesystem::path config(const std::string& id) const { return own() / "configs" / (id + ".toml"); }
   [[nodiscard]] std::filesystem::path submissions() const { return own() / "submissions"; }
-  [[nodiscard]] results::RunFolder run(const std::string& id) const { return {root / id}; }
+  [[nodiscard]] run::RunFolder run(const std::string& id) const { return {root / id}; }
   /// Standard output and error of the run, one attempt after the other.
   [[nodiscard]] std::filesystem::path log(const std::string& id) const { return root / id / "log.txt"; }
   /// How the last attempt ended (sweep/state.hpp); absent while one is under way.
@@ -53,8 +53,8 @@ void prepare_sweep_folder(const SweepFolder& folder);
 [[nodiscard]] std::vector<std::filesystem::path> siblings_of(const SweepFolder& folder);
 
 /// Where a run of this id is DONE in one of `siblings`, the first that there is, and not by a link. nullopt: nowhere
-[[nodiscard]] std::optional<results::RunFolder> finished_in(const std::vector<std::filesystem::path>& siblings,
-                                                            const std::string& id);
+[[nodiscard]] std::optional<run::RunFolder> finished_in(const std::vector<std::filesystem::path>& siblings,
+                                                        const std::string& id);
 
 /// Links runs of the same id that are DONE in a sweep beside this one, so that they are not run again. Hold the sweep's
 /// lock. \returns those that were linked now

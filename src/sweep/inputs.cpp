@@ -10,7 +10,7 @@
 #include "core/error.hpp"
 #include "io/checksum.hpp"
 #include "pack/reader.hpp"
-#include "results/pack_now.hpp"
+#include "run/pack_now.hpp"
 #include "sweep/folder.hpp"
 
 namespace fs = std::filesystem;
@@ -81,17 +81,17 @@ InputFaults check_inputs(const std::vector<const PlannedRun*>& runs) {
 
 std::map<std::string, std::string> edited_packs(const Sweep& sweep) {
   const SweepFolder folder{sweep.folder};
-  std::map<std::string, std::vector<results::Provenance>> trained;
+  std::map<std::string, std::vector<run::Provenance>> trained;
   std::error_code ignored;
   for (const PlannedRun& run : sweep.runs) {
     const fs::path own = folder.run(run.id).root;
-    const results::RunFolder files{run.done_before.empty() || fs::exists(own, ignored) ? own : run.done_before};
+    const run::RunFolder files{run.done_before.empty() || fs::exists(own, ignored) ? own : run.done_before};
     if (!fs::exists(files.provenance(), ignored)) {
       continue;
     }
     try {
-      results::Provenance recorded = results::read_provenance(files.provenance());
-      if (results::is_same_place(results::last_pack_path(recorded), run.config.data.pack)) {
+      run::Provenance recorded = run::read_provenance(files.provenance());
+      if (run::is_same_place(run::last_pack_path(recorded), run.config.data.pack)) {
         trained[run.config.data.pack].push_back(std::move(recorded));
       }
     } catch (const Error&) {
@@ -100,12 +100,12 @@ std::map<std::string, std::string> edited_packs(const Sweep& sweep) {
   }
   std::map<std::string, std::string> edited;
   for (const auto& [path, recorded] : trained) {
-    std::vector<const results::Provenance*> pointers;
+    std::vector<const run::Provenance*> pointers;
     std::ranges::transform(recorded, std::back_inserter(pointers), [](const auto& one) { return &one; });
-    const results::PackNow now = results::pack_now(path, pointers);
+    const run::PackNow now = run::pack_now(path, pointers);
     if (now.is_edited()) {
-      const auto count = std::ranges::count(recorded, now.digest, &results::Provenance::pack_digest);
-      edited[path] = fmt::format("{}; {} run{} trained on {}", results::edited_text(path, now), count,
+      const auto count = std::ranges::count(recorded, now.digest, &run::Provenance::pack_digest);
+      edited[path] = fmt::format("{}; {} run{} trained on {}", run::edited_text(path, now), count,
                                  count == 1 ? " was" : "s were", now.digest);
     }
   }

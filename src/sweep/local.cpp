@@ -11,7 +11,7 @@
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
-#include "results/provenance.hpp"
+#include "run/provenance.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/live_block.hpp"
 #include "sweep/other_runs.hpp"
@@ -202,7 +202,7 @@ class LocalDriver {
     fs::create_directories(folder_.run(run.id).root, error);
     check(!error, "cannot make the folder {}: {}", folder_.run(run.id).root.string(), error.message());
     std::ofstream log(folder_.log(run.id), std::ios::app);
-    log << fmt::format("{}{} on {}: {}\n", kAttemptMark, results::utc_now(), this_host(), fmt::join(command, " "));
+    log << fmt::format("{}{} on {}: {}\n", kAttemptMark, run::utc_now(), this_host(), fmt::join(command, " "));
     check(static_cast<bool>(log.flush()), "cannot write to {}", folder_.log(run.id).string());
     log.close();
     write_end(folder_, run.id, {.code = static_cast<int>(ExitCode::interrupted), .by = this_process()});

@@ -5,9 +5,9 @@
 #include <system_error>
 
 #include "core/error.hpp"
-#include "results/config_values.hpp"
-#include "results/provenance.hpp"
-#include "results/run_id.hpp"
+#include "run/config_values.hpp"
+#include "run/provenance.hpp"
+#include "run/run_id.hpp"
 
 namespace fs = std::filesystem;
 
@@ -16,10 +16,10 @@ namespace xtasc::sweep {
 namespace {
 
 /// What decides a run's numbers, but for the content of its files.
-results::ConfigValues choices_of(const config::RunConfig& config) {
-  results::ConfigValues values = results::identity_values(config);
-  values.erase(std::string(results::kPackDigestKey));
-  values.erase(std::string(results::kWeightsDigestKey));
+run::ConfigValues choices_of(const config::RunConfig& config) {
+  run::ConfigValues values = run::identity_values(config);
+  values.erase(std::string(run::kPackDigestKey));
+  values.erase(std::string(run::kWeightsDigestKey));
   return values;
 }
 
@@ -29,45 +29,44 @@ bool have_same_weights(const config::ModelSection& a, const config::ModelSection
 }
 
 /// The folders of runs in the sweep's folder that no run of the sweep is called like.
-std::vector<results::RunFolder> folders_of_others(const Sweep& sweep) {
+std::vector<run::RunFolder> folders_of_others(const Sweep& sweep) {
   std::set<std::string> own;
   std::ranges::transform(sweep.runs, std::inserter(own, own.end()), &PlannedRun::id);
-  std::vector<results::RunFolder> others;
+  std::vector<run::RunFolder> others;
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(sweep.folder, error)) {
-    const results::RunFolder run{entry.path()};
+    const run::RunFolder run{entry.path()};
     std::error_code ignored;
     if (!own.contains(entry.path().filename().string()) && fs::is_regular_file(run.config(), ignored)) {
       others.push_back(run);
     }
   }
-  std::ranges::sort(others, {}, &results::RunFolder::root);
+  std::ranges::sort(others, {}, &run::RunFolder::root);
   return others;
 }
 
 }  // namespace
 
 void find_other_runs(Sweep& sweep) {
-  const std::vector<results::RunFolder> others = folders_of_others(sweep);
+  const std::vector<run::RunFolder> others = folders_of_others(sweep);
   if (others.empty()) {
     return;
   }
-  std::map<results::ConfigValues, std::vector<PlannedRun*>> planned;
+  std::map<run::ConfigValues, std::vector<PlannedRun*>> planned;
   for (PlannedRun& run : sweep.runs) {
     if (run.has_id()) {
       planned[choices_of(run.config)].push_back(&run);
     }
   }
-  for (const results::RunFolder& other : others) {
+  for (const run::RunFolder& other : others) {
     try {
-      const config::RunConfig config = results::read_config_of(other);
+      const config::RunConfig config = run::read_config_of(other);
       const auto found = planned.find(choices_of(config));
       if (found == planned.end()) {
         continue;
       }
-      const std::string digest = config::is_of_first_ids(config)
-                                     ? results::read_provenance(other.provenance()).pack_digest
-                                     : config.data.pack_digest;
+      const std::string digest = config::is_of_first_ids(config) ? run::read_provenance(other.provenance()).pack_digest
+                                                                 : config.data.pack_digest;
       PlannedRun* same = nullptr;
       const PlannedRun* like = nullptr;
       for (PlannedRun* run : found->second) {

@@ -7,10 +7,10 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
-#include "results/json_fields.hpp"
-#include "results/metrics_log.hpp"
-#include "results/provenance.hpp"
-#include "results/run_id.hpp"
+#include "run/json_fields.hpp"
+#include "run/metrics_log.hpp"
+#include "run/provenance.hpp"
+#include "run/run_id.hpp"
 
 namespace fs = std::filesystem;
 
@@ -56,29 +56,29 @@ std::int64_t epochs_completed(const fs::path& metrics) {
     return 0;
   }
   try {
-    const auto records = results::read_metrics(metrics);
+    const auto records = run::read_metrics(metrics);
     return records.empty() ? 0 : records.back().epoch;
   } catch (const Error&) {
     return 0;  // a table would name the broken line; here the run just has no epoch to show
   }
 }
 
-bool was_started(const results::RunFolder& run) {
+bool was_started(const run::RunFolder& run) {
   std::error_code ignored;
   return fs::exists(run.metrics(), ignored) || fs::exists(run.checkpoints(), ignored) ||
          fs::exists(run.config(), ignored) || fs::exists(run.root / "attempt.json", ignored);
 }
 
 /// Rank 0 of a run that was started by hand on this machine, by attempt.json, which the trainer writes at its start.
-std::optional<std::string> living_trainer(const results::RunFolder& run) {
+std::optional<std::string> living_trainer(const run::RunFolder& run) {
   std::error_code ignored;
   if (!fs::is_regular_file(run.root / "attempt.json", ignored)) {
     return std::nullopt;
   }
   try {
-    const auto json = results::json_fields::parse(io::read_file(run.root / "attempt.json"));
-    const auto host = results::json_fields::get<std::string>(json, "host");
-    const auto process = results::json_fields::get<std::int64_t>(json, "pid");
+    const auto json = run::json_fields::parse(io::read_file(run.root / "attempt.json"));
+    const auto host = run::json_fields::get<std::string>(json, "host");
+    const auto process = run::json_fields::get<std::int64_t>(json, "pid");
     std::ifstream stream(fmt::format("/proc/{}/cmdline", process), std::ios::binary);
     const std::string command(std::istreambuf_iterator<char>(stream), {});
     const bool lives = host == this_host() && command.find("xtasc-train") != std::string::npos;
@@ -96,14 +96,14 @@ std::string name_of_other(const SweepFolder& folder, const fs::path& run) {
 }
 
 /// Why a folder that holds DONE is not that of the run after all: renamed, copied or edited by somebody; empty: it is.
-std::string not_this_run(const results::RunFolder& files, const PlannedRun& run) {
+std::string not_this_run(const run::RunFolder& files, const PlannedRun& run) {
   try {
     std::error_code ignored;
     if (fs::exists(files.config(), ignored)) {
-      static_cast<void>(results::read_config_of(files));
+      static_cast<void>(run::read_config_of(files));
     }
     const std::string digest =
-        fs::exists(files.provenance(), ignored) ? results::read_provenance(files.provenance()).pack_digest : "";
+        fs::exists(files.provenance(), ignored) ? run::read_provenance(files.provenance()).pack_digest : "";
     const std::string& wanted = run.config.data.pack_digest;
     if (!digest.empty() && !wanted.empty() && digest != wanted) {
       return fmt::format("trained on a pack of digest {}, not {}: somebody renamed or copied {}", digest, wanted,
@@ -128,7 +128,7 @@ std::string_view name(State state) {
 }
 
 RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queue& queue, Claims claims) {
-  const results::RunFolder files = folder.run(run.id);
+  const run::RunFolder files = folder.run(run.id);
   RunStatus status{.state = State::waiting,
                    .epoch = epochs_completed(files.metrics()),
                    .epochs = run.config.train.epochs,
@@ -181,7 +181,7 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
     }
     if (!run.done_before.empty()) {
       status.folder = run.done_before;
-      status.epoch = epochs_completed(results::RunFolder{run.done_before}.metrics());
+      status.epoch = epochs_completed(run::RunFolder{run.done_before}.metrics());
       return is(State::done, fmt::format("as {}", run.done_before.filename().string()));
     }
   }
@@ -222,7 +222,7 @@ std::vector<RunStatus> statuses(const Sweep& sweep, const Queue& queue) {
 void write_end(const SweepFolder& folder, const std::string& id, const End& end) {
   std::error_code error;
   fs::create_directories(folder.run(id).root, error);  // the write says what is wrong with it
-  results::json_fields::Json json = {{"code", end.code}, {"by", end.by}};
+  run::json_fields::Json json = {{"code", end.code}, {"by", end.by}};
   if (!end.why.empty()) {
     json["why"] = end.why;
   }
@@ -236,11 +236,11 @@ std::optional<End> read_end(const SweepFolder& folder, const std::string& id) {
     return std::nullopt;
   }
   try {
-    const auto json = results::json_fields::parse(io::read_file(path));
+    const auto json = run::json_fields::parse(io::read_file(path));
     const auto text = [&json](const char* key) {
-      return json.contains(key) ? results::json_fields::get<std::string>(json, key) : std::string();
+      return json.contains(key) ? run::json_fields::get<std::string>(json, key) : std::string();
     };
-    return End{.code = results::json_fields::get<int>(json, "code"), .by = text("by"), .why = text("why")};
+    return End{.code = run::json_fields::get<int>(json, "code"), .by = text("by"), .why = text("why")};
   } catch (const Error&) {
     return End{.code = 1, .by = {}};
   }

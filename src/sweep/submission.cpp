@@ -16,7 +16,7 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
-#include "results/run_folder.hpp"
+#include "run/run_folder.hpp"
 
 namespace xtasc::sweep {
 
@@ -317,8 +317,8 @@ std::int64_t cancel(const SweepFolder& folder, const std::vector<Submission>& su
     // First the word that keeps the batch script from starting it again, then the deed.
     io::write_file_atomically(submission->folder / "ended" / id, std::string_view("85 cancelled\n"));
     if (kept_jobs.contains(run->second.job)) {
-      const results::RunFolder run_folder = folder.run(id);
-      results::prepare_run_folder(run_folder);
+      const run::RunFolder run_folder = folder.run(id);
+      run::prepare_run_folder(run_folder);
       io::write_file_atomically(run_folder.stop_request(), std::string_view("cancelled\n"));
     } else {
       jobs.insert(run->second.job);

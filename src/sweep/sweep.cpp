@@ -7,7 +7,7 @@
 #include "config/fields.hpp"
 #include "core/error.hpp"
 #include "io/checksum.hpp"
-#include "results/run_id.hpp"
+#include "run/run_id.hpp"
 #include "sweep/digests.hpp"
 #include "sweep/other_runs.hpp"
 #include "sweep/sweep_file.hpp"
@@ -293,7 +293,7 @@ PlannedRun planned(const Sweep& sweep, const SweepFile& file, const Candidate& c
   run.config.run.output = (fs::path(run.config.run.output) / sweep.name).string();
   run.assignments.push_back("run.output=" + run.config.run.output);
   pin_files(run, known);
-  run.id = run.has_id() ? results::run_id(run.config) : name_without_id(run.config);
+  run.id = run.has_id() ? run::run_id(run.config) : name_without_id(run.config);
   return run;
 }
 

@@ -15,7 +15,7 @@ namespace xtasc::sweep {
 /// One run that a sweep asks for.
 struct PlannedRun {
   config::RunConfig config;  ///< resolved; run.output is the sweep's folder
-  std::string id;            ///< results::run_id(config): the name of its folder; NAME-?... where lacks is set
+  std::string id;            ///< run::run_id(config): the name of its folder; NAME-?... where lacks is set
   /// The key of a file that decides the id and whose content nobody knows here: "data.pack" or "model.encoder_weights".
   /// Empty: the config's digests are those of its files.
   std::string lacks = {};

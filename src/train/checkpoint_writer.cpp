@@ -26,7 +26,7 @@ void keep_to_one_thread() {
 
 }  // namespace
 
-CheckpointWriter::CheckpointWriter(const results::RunFolder& folder, RunIdentity identity,
+CheckpointWriter::CheckpointWriter(const run::RunFolder& folder, RunIdentity identity,
                                    Checkpoint::BeforeWrite before_write)
     : identity_(std::move(identity)), generations_(folder, std::move(before_write)), metrics_(folder.metrics()) {}
 
@@ -43,7 +43,7 @@ std::optional<Progress> CheckpointWriter::load(const Learner& learner) {
   return std::nullopt;
 }
 
-void CheckpointWriter::save(const Learner& learner, const Progress& progress, results::EpochRecord record) {
+void CheckpointWriter::save(const Learner& learner, const Progress& progress, run::EpochRecord record) {
   const Clock::time_point start_time = Clock::now();
   finish();
   // How long this one takes is not known yet, and the line is a part of it.

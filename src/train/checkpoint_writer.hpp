@@ -3,8 +3,8 @@
 #include <future>
 #include <optional>
 
-#include "results/metrics_log.hpp"
-#include "results/run_folder.hpp"
+#include "run/metrics_log.hpp"
+#include "run/run_folder.hpp"
 #include "train/generations.hpp"
 
 namespace xtasc::train {
@@ -17,7 +17,7 @@ namespace xtasc::train {
 class CheckpointWriter {
  public:
   /// \param before_write  see Generations; called on the writing thread
-  CheckpointWriter(const results::RunFolder& folder, RunIdentity identity, Checkpoint::BeforeWrite before_write);
+  CheckpointWriter(const run::RunFolder& folder, RunIdentity identity, Checkpoint::BeforeWrite before_write);
   /// Waits for the writing; a failure is lost, since another error is under way.
   ~CheckpointWriter() = default;
   CheckpointWriter(const CheckpointWriter&) = delete;
@@ -29,7 +29,7 @@ class CheckpointWriter {
 
   /// Begins to write the checkpoint of an epoch that has just ended, then its line of metrics.jsonl. The line's
   /// seconds.checkpoint is how long the caller stood still for the checkpoint before.
-  void save(const Learner& learner, const Progress& progress, results::EpochRecord record);
+  void save(const Learner& learner, const Progress& progress, run::EpochRecord record);
   /// The same in the middle of an epoch, of which there is no line yet.
   void save(const Learner& learner, const Progress& progress);
 
@@ -46,9 +46,9 @@ class CheckpointWriter {
 
   RunIdentity identity_;
   Generations generations_;
-  results::MetricsLog metrics_;  ///< the writing thread's while it is at work
-  double seconds_ = 0.0;         ///< that the caller stood still for the last checkpoint
-  std::future<void> writing_;    ///< last: its destructor waits for the thread, which uses the others
+  run::MetricsLog metrics_;    ///< the writing thread's while it is at work
+  double seconds_ = 0.0;       ///< that the caller stood still for the last checkpoint
+  std::future<void> writing_;  ///< last: its destructor waits for the thread, which uses the others
 };
 
 }  // namespace xtasc::train

@@ -40,7 +40,7 @@ std::map<std::string, double> mean_task_weights(const Progress& progress, config
           {"depth", progress.epoch_weight_sums[weighting::kDepth] / images}};
 }
 
-std::string epoch_text(const results::EpochRecord& record, std::int64_t epochs) {
+std::string epoch_text(const run::EpochRecord& record, std::int64_t epochs) {
   std::string text = fmt::format("epoch {}/{}: train loss {:.4f}, val loss {:.4f}", record.epoch, epochs,
                                  record.train_loss.at("total"), record.val_loss.at("total"));
   for (const auto& [key, label, factor] : {std::tuple{"miou", "mIoU", 100.0},

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "config/run_config.hpp"
-#include "results/metrics_log.hpp"
+#include "run/metrics_log.hpp"
 #include "train/checkpoint.hpp"
 #include "train/step.hpp"
 
@@ -21,6 +21,6 @@ namespace xtasc::train {
 /// "loss 1.2345 seg 0.9876 depth 0.2469", of one step.
 [[nodiscard]] std::string loss_text(const std::array<double, kNumLosses>& losses, config::System system);
 /// The line that the log has for an epoch. \param epochs  of the whole run
-[[nodiscard]] std::string epoch_text(const results::EpochRecord& record, std::int64_t epochs);
+[[nodiscard]] std::string epoch_text(const run::EpochRecord& record, std::int64_t epochs);
 
 }  // namespace xtasc::train

@@ -42,7 +42,7 @@ std::uintmax_t size_of(const std::vector<fs::path>& folders) {
 
 }  // namespace
 
-Generations::Generations(const results::RunFolder& run, Checkpoint::BeforeWrite before_write)
+Generations::Generations(const run::RunFolder& run, Checkpoint::BeforeWrite before_write)
     : last_(run.checkpoints() / "last"),
       previous_(run.checkpoints() / "previous"),
       best_(run.checkpoints() / "best"),
@@ -79,8 +79,8 @@ std::optional<Resumed> Generations::load(const Learner& learner, const RunIdenti
       }
       return resumed;
     } catch (const DamagedCheckpoint& error) {
-      faults.push_back(fmt::format("{} (set aside as {})", error.what(),
-                                   results::set_aside(checkpoint->folder()).filename().string()));
+      faults.push_back(
+          fmt::format("{} (set aside as {})", error.what(), run::set_aside(checkpoint->folder()).filename().string()));
     }
   }
   if (!faults.empty()) {
@@ -102,9 +102,9 @@ void Generations::look_after_best(const Progress& progress) const {
         return;
       }
       fault = fmt::format("{} is of epoch {}, the best one is {} (set aside as {})", best_.folder().string(), epoch,
-                          progress.best_epoch, results::set_aside(best_.folder()).filename().string());
+                          progress.best_epoch, run::set_aside(best_.folder()).filename().string());
     } catch (const DamagedCheckpoint& error) {
-      fault = fmt::format("{} (set aside as {})", error.what(), results::set_aside(best_.folder()).filename().string());
+      fault = fmt::format("{} (set aside as {})", error.what(), run::set_aside(best_.folder()).filename().string());
     }
   } else if (!std::isfinite(progress.best_val_loss)) {
     return;  // no epoch has ended yet
@@ -136,7 +136,7 @@ void Generations::require_best(const Progress& progress) const {
       best_.folder().string(), epoch, progress.best_epoch);
 }
 
-std::uintmax_t bytes_still_needed(const Learner& learner, const results::RunFolder& run) {
+std::uintmax_t bytes_still_needed(const Learner& learner, const run::RunFolder& run) {
   std::uintmax_t one = 0;
   for (const auto& tensors : {learner.weights(), learner.state()}) {
     for (const auto& [name, tensor] : tensors) {
@@ -150,7 +150,7 @@ std::uintmax_t bytes_still_needed(const Learner& learner, const results::RunFold
   return all > there ? all - there : 0;
 }
 
-void check_free_space(const Learner& learner, const results::RunFolder& run) {
+void check_free_space(const Learner& learner, const run::RunFolder& run) {
   struct statvfs space {};
   if (::statvfs(run.root.c_str(), &space) != 0 || space.f_blocks == 0) {
     return;  // nobody knows; the run itself will say what is wrong

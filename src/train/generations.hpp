@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "results/run_folder.hpp"
+#include "run/run_folder.hpp"
 #include "train/checkpoint.hpp"
 
 namespace xtasc::train {
@@ -15,7 +15,7 @@ namespace xtasc::train {
 class Generations {
  public:
   /// \param before_write  called before each write; may throw to stop it
-  Generations(const results::RunFolder& run, Checkpoint::BeforeWrite before_write);
+  Generations(const run::RunFolder& run, Checkpoint::BeforeWrite before_write);
 
   /// Saves `last`, and the same as `best` where the epoch that just ended is the best so far. \param metrics  the lines
   /// of metrics.jsonl \throws Error with the path and the system's reason; what was there is whole then
@@ -40,9 +40,9 @@ class Generations {
 
 /// Bytes that a run's checkpoints need at their peak, on top of those that are there already: three generations, and a
 /// new one while it takes an old one's place.
-[[nodiscard]] std::uintmax_t bytes_still_needed(const Learner& learner, const results::RunFolder& run);
+[[nodiscard]] std::uintmax_t bytes_still_needed(const Learner& learner, const run::RunFolder& run);
 
 /// \throws Error naming both figures when the file system has less free than bytes_still_needed.
-void check_free_space(const Learner& learner, const results::RunFolder& run);
+void check_free_space(const Learner& learner, const run::RunFolder& run);
 
 }  // namespace xtasc::train

@@ -4,17 +4,16 @@
 #include "core/version.hpp"
 #include "dist/communicator.hpp"
 #include "io/atomic_file.hpp"
-#include "results/pack_now.hpp"
+#include "run/pack_now.hpp"
 
 namespace xtasc::train {
 
-results::Provenance provenance_of(const dist::MpiSession& session, const config::RunConfig& config,
-                                  const pack::Reader& pack, const Learner& learner, at::Device device,
-                                  const dist::Communicator& communicator,
-                                  const std::vector<std::string>& command_line) {
+run::Provenance provenance_of(const dist::MpiSession& session, const config::RunConfig& config,
+                              const pack::Reader& pack, const Learner& learner, at::Device device,
+                              const dist::Communicator& communicator, const std::vector<std::string>& command_line) {
   const SourceVersion source = source_version();
   const pack::Schema& schema = pack.schema();
-  results::Provenance provenance;
+  run::Provenance provenance;
   provenance.version = source.version;
   provenance.commit = source.commit;
   provenance.diff_hash = source.diff_hash;
@@ -27,7 +26,7 @@ results::Provenance provenance_of(const dist::MpiSession& session, const config:
   provenance.precision = config::name(config.run.precision);
   provenance.pack_path = pack.path().string();
   provenance.pack_digest = schema.content_digest;
-  const results::FileStamp stamp = results::stamp_of(pack.path());
+  const run::FileStamp stamp = run::stamp_of(pack.path());
   provenance.pack_bytes = stamp.bytes;
   provenance.pack_modified = stamp.modified;
   provenance.pack_dataset = schema.dataset;
@@ -37,35 +36,35 @@ results::Provenance provenance_of(const dist::MpiSession& session, const config:
   provenance.pack_depth_kind = pack::depth_kind_name(schema.depth_kind);
   provenance.pack_orientation = schema.orientation;
   provenance.command_line = command_line;
-  provenance.started = results::utc_now();
+  provenance.started = run::utc_now();
   provenance.num_parameters = learner.net.parameters().num_parameters();
   return provenance;
 }
 
-void write_records(const results::RunFolder& folder, const config::RunConfig& config,
-                   const results::Provenance& provenance, const Progress& progress) {
-  results::Provenance written = provenance;
-  results::Start start = results::start_of(provenance);
+void write_records(const run::RunFolder& folder, const config::RunConfig& config, const run::Provenance& provenance,
+                   const Progress& progress) {
+  run::Provenance written = provenance;
+  run::Start start = run::start_of(provenance);
   start.epoch = progress.epoch;
   start.step = progress.step;
   if (progress.step > 0 && std::filesystem::exists(folder.provenance())) {
-    written = results::read_provenance(folder.provenance());
+    written = run::read_provenance(folder.provenance());
     written.resumed.push_back(provenance.started);
     written.pack_bytes = provenance.pack_bytes;
     written.pack_modified = provenance.pack_modified;
   }
   written.starts.push_back(std::move(start));
-  if (const std::string difference = results::difference_of_last_starts(written); !difference.empty()) {
+  if (const std::string difference = run::difference_of_last_starts(written); !difference.empty()) {
     log_warning("this start is not like the one before: {}", difference);
   }
   io::write_file_atomically(folder.config(), config::to_toml(config, /*documented=*/false));
-  results::write_provenance(folder.provenance(), written);
+  run::write_provenance(folder.provenance(), written);
 }
 
-void mark_done(const results::RunFolder& folder) {
-  results::Provenance provenance = results::read_provenance(folder.provenance());
-  provenance.finished = results::utc_now();
-  results::write_provenance(folder.provenance(), provenance);
+void mark_done(const run::RunFolder& folder) {
+  run::Provenance provenance = run::read_provenance(folder.provenance());
+  provenance.finished = run::utc_now();
+  run::write_provenance(folder.provenance(), provenance);
   io::write_file_atomically(folder.done_marker(), provenance.finished + "\n");
 }
 

@@ -7,26 +7,26 @@
 #include "dist/communicator.hpp"
 #include "dist/mpi_session.hpp"
 #include "pack/reader.hpp"
-#include "results/provenance.hpp"
-#include "results/run_folder.hpp"
+#include "run/provenance.hpp"
+#include "run/run_folder.hpp"
 #include "train/checkpoint.hpp"
 #include "train/setup.hpp"
 
 namespace xtasc::train {
 
 /// Where the numbers of a run that starts now come from. Collective.
-[[nodiscard]] results::Provenance provenance_of(const dist::MpiSession& session, const config::RunConfig& config,
-                                                const pack::Reader& pack, const Learner& learner, at::Device device,
-                                                const dist::Communicator& communicator,
-                                                const std::vector<std::string>& command_line);
+[[nodiscard]] run::Provenance provenance_of(const dist::MpiSession& session, const config::RunConfig& config,
+                                            const pack::Reader& pack, const Learner& learner, at::Device device,
+                                            const dist::Communicator& communicator,
+                                            const std::vector<std::string>& command_line);
 
 /// config.toml and provenance.json; a resumed run keeps the first start's and adds an entry for its own, and the log
 /// says what is not as at the start before. Rank 0 only. \param progress  where this start goes on from
-void write_records(const results::RunFolder& folder, const config::RunConfig& config,
-                   const results::Provenance& provenance, const Progress& progress);
+void write_records(const run::RunFolder& folder, const config::RunConfig& config, const run::Provenance& provenance,
+                   const Progress& progress);
 
 /// The time of the end, and DONE. Rank 0 only.
-void mark_done(const results::RunFolder& folder);
+void mark_done(const run::RunFolder& folder);
 
 /// One line for each of several ranks: "rank 3 -> node17 -> cuda:1 (NVIDIA H200, 0000:41:00.0)". Collective.
 void log_ranks(const dist::MpiSession& session, at::Device device);

@@ -19,10 +19,10 @@
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
 #include "pack/reader.hpp"
-#include "results/attempt.hpp"
-#include "results/metrics_log.hpp"
-#include "results/run_folder.hpp"
-#include "results/run_id.hpp"
+#include "run/attempt.hpp"
+#include "run/metrics_log.hpp"
+#include "run/run_folder.hpp"
+#include "run/run_id.hpp"
 #include "train/agreement.hpp"
 #include "train/captured_step.hpp"
 #include "train/checkpoint_writer.hpp"
@@ -55,7 +55,7 @@ constexpr std::int64_t kStepsBetweenReadings = 10;
 struct Run {
   const dist::MpiSession& session;
   const config::RunConfig& config;
-  results::RunFolder folder;
+  run::RunFolder folder;
   Watchdog& watchdog;
   at::Device device;
   std::unique_ptr<dist::Communicator> communicator;
@@ -172,19 +172,19 @@ void finish_epoch(Run& run, Progress& progress) {
   require_finite(evaluation, run.moment(progress));
 
   const double val_loss = evaluation.losses.at("total");
-  results::EpochRecord record{.epoch = progress.epoch + 1,
-                              .step = progress.step,
-                              .learning_rate = learning_rate(run.config.train, progress.epoch),
-                              .train_loss = mean_train_losses(progress, run.config.model.system),
-                              .val_loss = evaluation.losses,
-                              .task_weight = mean_task_weights(progress, run.config.model.system),
-                              .paper = evaluation.report.paper,
-                              .dataset = evaluation.report.dataset,
-                              .consistency = evaluation.consistency,
-                              .class_iou = evaluation.report.class_iou,
-                              .is_best = val_loss < progress.best_val_loss,
-                              .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
-                              .seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}}};
+  run::EpochRecord record{.epoch = progress.epoch + 1,
+                          .step = progress.step,
+                          .learning_rate = learning_rate(run.config.train, progress.epoch),
+                          .train_loss = mean_train_losses(progress, run.config.model.system),
+                          .val_loss = evaluation.losses,
+                          .task_weight = mean_task_weights(progress, run.config.model.system),
+                          .paper = evaluation.report.paper,
+                          .dataset = evaluation.report.dataset,
+                          .consistency = evaluation.consistency,
+                          .class_iou = evaluation.report.class_iou,
+                          .is_best = val_loss < progress.best_val_loss,
+                          .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
+                          .seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}}};
   if (!std::isfinite(record.train_loss.at("total"))) {  // a sum of finite losses that is too large
     throw Diverged(fmt::format("the training loss is {} after epoch {}: training diverged",
                                record.train_loss.at("total"), record.epoch));
@@ -288,8 +288,8 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   check_targets(config, splits, config.data.pack);
   check_batch_norm(splits.train.size(), config.train.batch_size, config.train.max_steps, splits.train.height(),
                    splits.train.width());
-  const results::RunFolder folder{fs::path(config.run.output) / results::run_id(config)};
-  std::optional<results::RunClaim> claim;
+  const run::RunFolder folder{fs::path(config.run.output) / run::run_id(config)};
+  std::optional<run::RunClaim> claim;
   if (prepare_folder(session, config, folder, options, claim)) {
     log_info("{} is DONE; --restart would train it again", folder.root.string());
     return ExitCode::success;
@@ -324,7 +324,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   log_ranks(session, device);
 
   Progress progress = start_or_resume(run);
-  const results::Provenance provenance =
+  const run::Provenance provenance =
       provenance_of(session, config, run.pack, run.learner, device, *run.communicator, options.command_line);
   if (run.is_first()) {
     write_records(folder, config, provenance, progress);

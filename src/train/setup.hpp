@@ -13,7 +13,7 @@
 #include "dist/communicator.hpp"
 #include "model/net.hpp"
 #include "optim/adam.hpp"
-#include "results/provenance.hpp"
+#include "run/provenance.hpp"
 #include "train/device.hpp"
 #include "weighting/task_weighting.hpp"
 

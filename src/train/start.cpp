@@ -8,8 +8,8 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "io/checksum.hpp"
-#include "results/provenance.hpp"
-#include "results/run_id.hpp"
+#include "run/provenance.hpp"
+#include "run/run_id.hpp"
 
 namespace xtasc::train {
 
@@ -18,11 +18,11 @@ namespace fs = std::filesystem;
 namespace {
 
 /// Names the folder that versions gave this run which knew its files by their paths.
-void tell_of_first_ids(const config::RunConfig& config, const results::RunFolder& folder) {
+void tell_of_first_ids(const config::RunConfig& config, const run::RunFolder& folder) {
   config::RunConfig then = config;
   then.data.pack_digest.clear();
   then.model.encoder_weights_digest.clear();
-  const results::RunFolder before{fs::path(config.run.output) / results::first_run_id(then)};
+  const run::RunFolder before{fs::path(config.run.output) / run::first_run_id(then)};
   if (!fs::exists(folder.config()) && fs::exists(before.root)) {
     log_warning(
         "{} is this run as an earlier version knew it, by the path of its pack: it is not resumed (tables still read "
@@ -32,20 +32,20 @@ void tell_of_first_ids(const config::RunConfig& config, const results::RunFolder
 }
 
 /// \throws Error unless the folder's config.toml is of this run
-void check_config(const results::RunFolder& folder, const config::RunConfig& config) {
-  check(config::identity_text(results::read_config_of(folder)) == config::identity_text(config),
+void check_config(const run::RunFolder& folder, const config::RunConfig& config) {
+  check(config::identity_text(run::read_config_of(folder)) == config::identity_text(config),
         "{} is not the config of this run: somebody changed it", folder.config().string());
 }
 
 /// \throws Error unless the folder's provenance.json can be read, and is of this run's pack
-void check_provenance(const results::RunFolder& folder, const config::RunConfig& config) {
-  const std::string digest = results::read_provenance(folder.provenance()).pack_digest;
+void check_provenance(const run::RunFolder& folder, const config::RunConfig& config) {
+  const std::string digest = run::read_provenance(folder.provenance()).pack_digest;
   check(digest == config.data.pack_digest, "{} names a pack of digest {}, this run's is {}",
         folder.provenance().string(), digest, config.data.pack_digest);
 }
 
 /// \throws Error unless a DONE folder is this run's
-void check_done(const results::RunFolder& folder, const config::RunConfig& config) {
+void check_done(const run::RunFolder& folder, const config::RunConfig& config) {
   try {
     check_config(folder, config);
     check_provenance(folder, config);
@@ -63,7 +63,7 @@ void set_aside_if_wrong(const fs::path& path, const std::function<void()>& check
   try {
     check_it();
   } catch (const Error& error) {
-    log_warning("{} (it is {} now, and written anew)", error.what(), results::set_aside(path).filename().string());
+    log_warning("{} (it is {} now, and written anew)", error.what(), run::set_aside(path).filename().string());
   }
 }
 
@@ -82,19 +82,19 @@ config::RunConfig with_digests(const dist::MpiSession& session, config::RunConfi
   return config;
 }
 
-bool prepare_folder(const dist::MpiSession& session, const config::RunConfig& config, const results::RunFolder& folder,
-                    const RunOptions& options, std::optional<results::RunClaim>& claim) {
+bool prepare_folder(const dist::MpiSession& session, const config::RunConfig& config, const run::RunFolder& folder,
+                    const RunOptions& options, std::optional<run::RunClaim>& claim) {
   std::string state = "open";
   if (session.rank() == 0) {
     tell_of_first_ids(config, folder);
-    results::prepare_run_folder(folder);
+    run::prepare_run_folder(folder);
     if (options.restart || !folder.is_done()) {
       claim.emplace(folder, options.take_over);
       fs::remove(folder.stop_request());  // it was for an earlier start
-      results::finish_restart(folder);
+      run::finish_restart(folder);
     }
     if (options.restart) {
-      results::restart(folder);
+      run::restart(folder);
     }
     state = folder.is_done() ? "done" : "open";
     if (state == "done") {
@@ -109,7 +109,7 @@ bool has_epochs(const fs::path& metrics) {
   return fs::exists(metrics, ignored) && fs::file_size(metrics, ignored) > 0;
 }
 
-void look_after_records(const results::RunFolder& folder, const config::RunConfig& config) {
+void look_after_records(const run::RunFolder& folder, const config::RunConfig& config) {
   set_aside_if_wrong(folder.config(), [&] { check_config(folder, config); });
   set_aside_if_wrong(folder.provenance(), [&] { check_provenance(folder, config); });
 }

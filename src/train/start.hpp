@@ -6,8 +6,8 @@
 #include "config/run_config.hpp"
 #include "dist/mpi_session.hpp"
 #include "pack/reader.hpp"
-#include "results/attempt.hpp"
-#include "results/run_folder.hpp"
+#include "run/attempt.hpp"
+#include "run/run_folder.hpp"
 #include "train/run.hpp"
 
 // What a start does with the run folder and the config before anything is trained.
@@ -21,13 +21,13 @@ namespace xtasc::train {
 /// Rank 0 claims the folder, unless the run is already done; all ranks learn which. Collective. \returns whether it is
 /// done \throws Error when another process trains the run, or the folder is DONE but another run's
 [[nodiscard]] bool prepare_folder(const dist::MpiSession& session, const config::RunConfig& config,
-                                  const results::RunFolder& folder, const RunOptions& options,
-                                  std::optional<results::RunClaim>& claim);
+                                  const run::RunFolder& folder, const RunOptions& options,
+                                  std::optional<run::RunClaim>& claim);
 
 /// Whether a metrics.jsonl holds anything.
 [[nodiscard]] bool has_epochs(const std::filesystem::path& metrics);
 
 /// A resumed run's own files are looked at: what is damaged and not needed is set aside and said. Rank 0 only.
-void look_after_records(const results::RunFolder& folder, const config::RunConfig& config);
+void look_after_records(const run::RunFolder& folder, const config::RunConfig& config);
 
 }  // namespace xtasc::train

@@ -293,7 +293,7 @@ class GenerationsTest : public CheckpointTest {
     return fs::exists(run_.checkpoints() / (std::string(generation) + ".damaged"));
   }
 
-  results::RunFolder run_{root_};
+  run::RunFolder run_{root_};
   Generations generations_{run_, [] {}};
 };
 
@@ -394,7 +394,7 @@ TEST_F(GenerationsTest, SpaceIsAskedForBefore) {
   for (const char* file : {"weights.pt", "state.pt"}) {
     one += fs::file_size(run_.checkpoints() / "last" / file);
   }
-  const results::RunFolder fresh{root_ / "fresh"};
+  const run::RunFolder fresh{root_ / "fresh"};
   fs::create_directories(fresh.root);
   EXPECT_NEAR(static_cast<double>(bytes_still_needed(*learner, fresh)), 4.0 * static_cast<double>(one),
               0.1 * static_cast<double>(one));

@@ -77,8 +77,8 @@ class CheckpointWriterTest : public testing::Test {
   static Progress at_end_of(std::int64_t epoch) {
     return {.epoch = epoch, .step = 10 * epoch, .best_val_loss = 0.5, .best_epoch = epoch};
   }
-  static results::EpochRecord line_of(std::int64_t epoch) {
-    results::EpochRecord record;
+  static run::EpochRecord line_of(std::int64_t epoch) {
+    run::EpochRecord record;
     record.epoch = epoch;
     record.step = 10 * epoch;
     record.is_best = true;
@@ -102,8 +102,8 @@ class CheckpointWriterTest : public testing::Test {
     return message;
   }
 
-  results::RunFolder run_{fs::path(testing::TempDir()) /
-                          ("writer_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()))};
+  run::RunFolder run_{fs::path(testing::TempDir()) /
+                      ("writer_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()))};
   RunIdentity identity_{"train.epochs = 3\n", "digest"};
   std::atomic<bool> opens_ = false;
 };
@@ -142,7 +142,7 @@ TEST_F(CheckpointWriterTest, AFailureComesUpAtALaterCallOnce) {
   EXPECT_EQ(failure_of(writer), "the disk is on fire");
   EXPECT_NO_THROW(writer.finish());
   EXPECT_EQ(CheckpointWriter(run_, identity_, [] {}).load(*learner)->epoch, 1);
-  EXPECT_EQ(results::read_metrics(run_.metrics()).size(), 1U);
+  EXPECT_EQ(run::read_metrics(run_.metrics()).size(), 1U);
 
   writer.save(*learner, at_end_of(3), line_of(3));
   EXPECT_EQ(message_of([&] { writer.save(*learner, at_end_of(4), line_of(4)); }), "the disk is on fire");
@@ -181,7 +181,7 @@ TEST_F(CheckpointWriterTest, OneIsWrittenAtATimeAndNobodyWaitsForItOtherwise) {
   writer.require_complete(at_end_of(2));
   EXPECT_EQ(Checkpoint(run_.checkpoints() / "last").verify(), 2);
   EXPECT_EQ(Checkpoint(run_.checkpoints() / "previous").verify(), 1);
-  const auto lines = results::read_metrics(run_.metrics());
+  const auto lines = run::read_metrics(run_.metrics());
   ASSERT_EQ(lines.size(), 2U);
   EXPECT_EQ(lines[0].seconds.at("checkpoint"), 0.0);
   EXPECT_GT(lines[1].seconds.at("checkpoint"), 0.0);
@@ -203,7 +203,7 @@ TEST_F(CheckpointWriterTest, TheBestComesFirstAndTheLineOfMetricsLast) {
   writer.finish();
   EXPECT_EQ(seen, (std::vector<std::string>{"", "best "}));
   EXPECT_TRUE(fs::exists(run_.checkpoints() / "last"));
-  EXPECT_EQ(results::read_metrics(run_.metrics()).size(), 1U);
+  EXPECT_EQ(run::read_metrics(run_.metrics()).size(), 1U);
 }
 
 TEST_F(CheckpointWriterTest, ItsEndWaitsForTheWriting) {
@@ -225,7 +225,7 @@ TEST_F(CheckpointWriterTest, EpochsWithoutACheckpointAreNotThrownAway) {
   fs::remove_all(run_.checkpoints());
   CheckpointWriter next(run_, identity_, [] {});
   EXPECT_NE(message_of([&] { static_cast<void>(next.load(*learner)); }).find("--restart"), std::string::npos);
-  EXPECT_EQ(results::read_metrics(run_.metrics()).size(), 1U);
+  EXPECT_EQ(run::read_metrics(run_.metrics()).size(), 1U);
 }
 
 /// The cores are the training's: ATen starts no team of threads for the writer.

@@ -1,4 +1,4 @@
-#include "results/aggregate.hpp"
+#include "report/aggregate.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "results/run_summary.hpp"
-#include "results/table.hpp"
+#include "report/table.hpp"
+#include "run/run_summary.hpp"
 #include "unit/results_fixture.hpp"
 
-namespace xtasc::results {
+namespace xtasc::report {
 
 namespace {
 
@@ -34,12 +34,12 @@ void write_seed(const fs::path& root, const std::string& system, int seed, doubl
 }
 
 struct Aggregated {
-  LoadedRuns loaded;
+  run::LoadedRuns loaded;
   std::vector<SeedGroup> groups;
 };
 
 Aggregated aggregated(const fs::path& root, Protocol protocol = Protocol::paper) {
-  Aggregated result{.loaded = load_runs(std::vector<fs::path>{root}), .groups = {}};
+  Aggregated result{.loaded = run::load_runs(std::vector<fs::path>{root}), .groups = {}};
   const std::vector<Protocol> protocols = {protocol};
   for (const Table& table : make_tables(result.loaded.runs, protocols, Checkpoint::best)) {
     const auto groups = aggregate(table);
@@ -158,12 +158,12 @@ TEST(Aggregate, PairsTheSeedsThatBothHave) {
 }
 
 TEST(ConfigValues, FindKeysByTheirFullOrShortName) {
-  EXPECT_EQ(full_key("loss.lambda_1"), "loss.lambda_1");
-  EXPECT_EQ(full_key("lambda_1"), "loss.lambda_1");
-  EXPECT_EQ(full_key("encoder"), "model.encoder");
+  EXPECT_EQ(run::full_key("loss.lambda_1"), "loss.lambda_1");
+  EXPECT_EQ(run::full_key("lambda_1"), "loss.lambda_1");
+  EXPECT_EQ(run::full_key("encoder"), "model.encoder");
   const auto message = [](const std::string& key) {
     try {
-      static_cast<void>(full_key(key));
+      static_cast<void>(run::full_key(key));
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ExitCode::usage);
       return std::string(error.what());
@@ -173,11 +173,11 @@ TEST(ConfigValues, FindKeysByTheirFullOrShortName) {
   EXPECT_THAT(message("lamda_1"), HasSubstr("did you mean \"lambda_1\"?"));
   EXPECT_THAT(message("model.encodr"), HasSubstr("did you mean \"model.encoder\"?"));
   EXPECT_THAT(message("batch_size"), HasSubstr("give one of evaluate.batch_size, train.batch_size"));
-  EXPECT_EQ(shown_value("\"uncertainty\""), "uncertainty");
-  EXPECT_EQ(shown_value("0.5"), "0.5");
-  EXPECT_EQ(shown_value("0.0"), "0");
+  EXPECT_EQ(run::shown_value("\"uncertainty\""), "uncertainty");
+  EXPECT_EQ(run::shown_value("0.5"), "0.5");
+  EXPECT_EQ(run::shown_value("0.0"), "0");
 }
 
 }  // namespace
 
-}  // namespace xtasc::results
+}  // namespace xtasc::report

@@ -1,4 +1,4 @@
-#include "results/attempt.hpp"
+#include "run/attempt.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 #include "core/watchdog.hpp"
 #include "io/atomic_file.hpp"
 
-namespace xtasc::results {
+namespace xtasc::run {
 
 namespace {
 
@@ -123,4 +123,4 @@ TEST(WatchdogTest, BeatsAndTheEndKeepItQuiet) {
 
 }  // namespace
 
-}  // namespace xtasc::results
+}  // namespace xtasc::run

@@ -1,4 +1,4 @@
-#include "results/axes_sheet.hpp"
+#include "report/axes_sheet.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "results/config_values.hpp"
-#include "results/run_summary.hpp"
+#include "run/config_values.hpp"
+#include "run/run_summary.hpp"
 #include "unit/latex_check.hpp"
 #include "unit/results_fixture.hpp"
 
-namespace xtasc::results {
+namespace xtasc::report {
 
 namespace {
 
@@ -31,12 +31,12 @@ void write_seed(const fs::path& root, const std::string& name, int seed, double 
 }
 
 Sheet sheet_of(const fs::path& root, const std::vector<std::string>& keys) {
-  const LoadedRuns loaded = load_runs(std::vector<fs::path>{root});
+  const run::LoadedRuns loaded = run::load_runs(std::vector<fs::path>{root});
   const std::vector<Protocol> protocols = {Protocol::paper};
   const Table table = make_tables(loaded.runs, protocols, Checkpoint::best).at(0);
   std::vector<LabelColumn> labels;
   for (const std::string& key : keys) {
-    labels.push_back(axis_column(full_key(key)));
+    labels.push_back(axis_column(run::full_key(key)));
   }
   return axes_sheet(aggregate(table), labels.empty() ? model_columns() : labels, Protocol::paper, Checkpoint::best);
 }
@@ -96,4 +96,4 @@ TEST(AxesSheet, IsTheDefaultTableOverSeeds) {
 
 }  // namespace
 
-}  // namespace xtasc::results
+}  // namespace xtasc::report

@@ -111,7 +111,7 @@ TEST(BatchScript, MpsIsStartedAndStoppedAndMayBeMissing) {
       batch_script(form(), parse_site("[job]\ngpus_per_node = 1\n[launch]\nruns_per_gpu = 2\n", "site.toml"), job());
   const auto begin = text.find("# MPS");
   const std::string part = text.substr(begin, text.find("# After a requeue") - begin);
-  const results::test::TempFolder folder;
+  const test::TempFolder folder;
   const std::string name = fmt::format("test{}", ::getpid());
   const fs::path control = folder.path() / "nvidia-cuda-mps-control";
   const auto run = [&](const std::string& daemon) {

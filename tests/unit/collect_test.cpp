@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "results/config_values.hpp"
-#include "results/paper_match.hpp"
-#include "results/statistics.hpp"
+#include "report/paper/paper_match.hpp"
+#include "report/statistics.hpp"
+#include "run/config_values.hpp"
 #include "sweep/folder.hpp"
 #include "sweep/select.hpp"
 #include "sweep/sweep.hpp"
@@ -25,18 +25,18 @@ namespace xtasc::sweep {
 namespace {
 
 namespace fs = std::filesystem;
-using results::test::expect_golden;
-using results::test::SyntheticRun;
-using results::test::TempFolder;
-using results::test::write_run;
-using results::test::write_text;
+using test::expect_golden;
+using test::SyntheticRun;
+using test::TempFolder;
+using test::write_run;
+using test::write_text;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr std::array<results::Protocol, 1> kPaper = {results::Protocol::paper};
+constexpr std::array<report::Protocol, 1> kPaper = {report::Protocol::paper};
 
 /// A sweep of Base ST-Net, Base MT-Net and XTasC-Net over `seeds`, in `folder`.
 Sweep make_sweep(const fs::path& folder, const std::string& seeds, const std::string& baseline = "Base ST-Net") {
@@ -65,18 +65,18 @@ void finish(const Sweep& sweep, const PlannedRun& run) {
   write_run(sweep.folder, synthetic);
 }
 
-std::vector<std::string> column(const results::Sheet& sheet, const std::string& key) {
+std::vector<std::string> column(const report::Sheet& sheet, const std::string& key) {
   const auto index = static_cast<std::size_t>(
-      std::distance(sheet.columns.begin(), std::ranges::find(sheet.columns, key, &results::Column::key)));
+      std::distance(sheet.columns.begin(), std::ranges::find(sheet.columns, key, &report::Column::key)));
   std::vector<std::string> texts;
-  for (const results::SheetRow& row : sheet.rows) {
+  for (const report::SheetRow& row : sheet.rows) {
     texts.push_back(row.cells.at(index).text);
   }
   return texts;
 }
 
 Collected collected(const Sweep& sweep) {
-  return collect(sweep, statuses(sweep), kPaper, results::Checkpoint::best);
+  return collect(sweep, statuses(sweep), kPaper, report::Checkpoint::best);
 }
 
 TEST(Collect, ShowsTheRowsInTheSweepsOrderWithATestAgainstTheBaseline) {
@@ -89,19 +89,19 @@ TEST(Collect, ShowsTheRowsInTheSweepsOrderWithATestAgainstTheBaseline) {
   EXPECT_EQ(all.num_done, 12U);
   EXPECT_THAT(all.left_out, IsEmpty());
   ASSERT_THAT(all.sheets, SizeIs(1));
-  const results::Sheet& sheet = all.sheets[0];
+  const report::Sheet& sheet = all.sheets[0];
   EXPECT_THAT(column(sheet, "row"), ElementsAre("XTasC-Net", "Base ST-Net", "Base MT-Net"));
   EXPECT_THAT(column(sheet, "seeds"), ElementsAre("3", "3", "3"));
   EXPECT_THAT(column(sheet, "pairs"), ElementsAre("3", "-", "3"));
   // Differences 0.031, 0.032, 0.033, for Base MT-Net -0.0005, 0.0005, -0.0005.
   const auto p = [](std::vector<double> differences) {
     const std::vector<double> zeros(differences.size(), 0.0);
-    return results::p_text(results::paired_t_test(differences, zeros)->p);
+    return report::p_text(report::paired_t_test(differences, zeros)->p);
   };
   EXPECT_THAT(column(sheet, "p_miou"), ElementsAre(p({0.031, 0.032, 0.033}), "-", p({-0.0005, 0.0005, -0.0005})));
   EXPECT_THAT(sheet.remarks, ElementsAre(HasSubstr("paired t-test against \"Base ST-Net\"")));
-  expect_golden(results::to_markdown(sweep.title, all.sheets, all.left_out), folder.path(), "collect.md");
-  EXPECT_THAT(results::test::latex_faults(results::to_latex(all.sheets)), IsEmpty());
+  expect_golden(report::to_markdown(sweep.title, all.sheets, all.left_out), folder.path(), "collect.md");
+  EXPECT_THAT(test::latex_faults(report::to_latex(all.sheets)), IsEmpty());
 }
 
 TEST(Collect, ListsWhatIsNotDoneAndPairsOnlyWhatIs) {
@@ -120,7 +120,7 @@ TEST(Collect, ListsWhatIsNotDoneAndPairsOnlyWhatIs) {
   ASSERT_THAT(all.left_out, SizeIs(2));
   EXPECT_THAT(all.left_out[0].reason, HasSubstr("XTasC-Net, seed 2: waiting, epoch 0 of 3"));
   EXPECT_THAT(all.left_out[1].reason, HasSubstr("Base ST-Net, seed 1: waiting"));
-  const results::Sheet& sheet = all.sheets.at(0);
+  const report::Sheet& sheet = all.sheets.at(0);
   EXPECT_THAT(column(sheet, "row"), ElementsAre("XTasC-Net", "Base ST-Net", "Base ST-Net", "Base MT-Net"));
   EXPECT_THAT(column(sheet, "seeds"), ElementsAre("2", "2", "1", "3"));
   // XTasC-Net has the seeds 1 and 3, the baseline 2 and 3.
@@ -166,8 +166,8 @@ TEST(Collect, OfNothingIsNothing) {
 
 /// What a run's numbers depend on, but for the seed, where files lie, and the precision, of which the paper says
 /// nothing.
-results::ConfigValues compared(const config::RunConfig& config) {
-  results::ConfigValues values = results::identity_values(config);
+run::ConfigValues compared(const config::RunConfig& config) {
+  run::ConfigValues values = run::identity_values(config);
   for (const char* key :
        {"run.seed", "run.precision", "data.pack_digest", "data.label_set", "model.encoder_weights_digest"}) {
     values.erase(key);
@@ -182,12 +182,12 @@ bool has_run(const Sweep& sweep, const config::RunConfig& wanted, bool is_pretra
 }
 
 TEST(PaperSweeps, MakeEveryRowThatThePapersTablesLookFor) {
-  const auto tables = results::published_tables();
+  const auto tables = report::published_tables();
   int num_rows = 0;
-  for (const results::PublishedTable& table : tables) {
+  for (const report::PublishedTable& table : tables) {
     const Sweep sweep = read_sweep(fs::path(XTASC_SOURCE_DIR) / table.sweep);
-    for (const results::PublishedRow& row : table.rows) {
-      if (!results::is_ours(row)) {
+    for (const report::PublishedRow& row : table.rows) {
+      if (!report::is_ours(row)) {
         continue;
       }
       ++num_rows;
@@ -198,14 +198,14 @@ TEST(PaperSweeps, MakeEveryRowThatThePapersTablesLookFor) {
           {"Align-Net", {System::align}},
           {"XTasC-Net", {System::xtasc}}};
       for (const System system : systems.at(row.model)) {
-        EXPECT_TRUE(has_run(sweep, results::paper_config(table, row, system), row.is_pretrained))
+        EXPECT_TRUE(has_run(sweep, report::paper_config(table, row, system), row.is_pretrained))
             << table.sweep << ": " << row.model << " " << row.encoder << " " << row.weighting;
       }
       // The command that a table names for the row when it is missing makes that row and nothing else.
-      for (const PlannedRun* run : select(sweep, {results::sweep_row_of(table, row)})) {
+      for (const PlannedRun* run : select(sweep, {report::sweep_row_of(table, row)})) {
         const auto system = run->config.model.system;
         EXPECT_TRUE(std::ranges::count(systems.at(row.model), system) == 1) << run->id;
-        EXPECT_EQ(compared(run->config), compared(results::paper_config(table, row, system))) << run->id;
+        EXPECT_EQ(compared(run->config), compared(report::paper_config(table, row, system))) << run->id;
         EXPECT_EQ(run->config.model.encoder_weights.empty(), !row.is_pretrained) << run->id;
       }
     }

@@ -3,12 +3,12 @@
 #include <cmath>
 #include <string>
 
-#include "results/delta_m.hpp"
+#include "report/delta_m.hpp"
 
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/toml.h>
 
-namespace xtasc::results {
+namespace xtasc::report {
 
 namespace {
 
@@ -103,4 +103,4 @@ TEST(PaperTables, OnCityscapesThePrintedDeltaIsTooHighThroughout) {
 
 }  // namespace
 
-}  // namespace xtasc::results
+}  // namespace xtasc::report

@@ -1,4 +1,4 @@
-#include "results/figures.hpp"
+#include "report/plot/figures.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 #include "core/error.hpp"
 #include "unit/results_fixture.hpp"
 
-namespace xtasc::results {
+namespace xtasc::report {
 
 namespace {
 
@@ -28,12 +28,12 @@ using ::testing::Not;
 using ::testing::SizeIs;
 
 struct Groups {
-  LoadedRuns loaded;
+  run::LoadedRuns loaded;
   std::vector<SeedGroup> groups;
 };
 
 Groups groups_in(const fs::path& root) {
-  Groups result{.loaded = load_runs(std::vector<fs::path>{root}), .groups = {}};
+  Groups result{.loaded = run::load_runs(std::vector<fs::path>{root}), .groups = {}};
   const std::vector<Protocol> protocols = {Protocol::paper};
   result.groups = aggregate(make_tables(result.loaded.runs, protocols, Checkpoint::best).at(0));
   return result;
@@ -274,4 +274,4 @@ TEST(Gnuplot, ItsOwnErrorIsPassedOn) {
 
 }  // namespace
 
-}  // namespace xtasc::results
+}  // namespace xtasc::report

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace xtasc::results::test {
+namespace xtasc::test {
 
 /// What LaTeX itself would refuse: braces that do not match, an environment that is not closed, a `$` too many, a
 /// character that needs an escape, a row of a tabular with another number of cells than it has columns.
@@ -79,4 +79,4 @@ inline std::vector<std::string> latex_faults(const std::string& text) {
   return faults;
 }
 
-}  // namespace xtasc::results::test
+}  // namespace xtasc::test

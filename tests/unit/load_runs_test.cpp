@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "results/aggregate.hpp"
-#include "results/axes_sheet.hpp"
-#include "results/run_id.hpp"
-#include "results/table.hpp"
+#include "report/aggregate.hpp"
+#include "report/axes_sheet.hpp"
+#include "report/table.hpp"
 #include "results_fixture.hpp"
+#include "run/run_id.hpp"
 
-namespace xtasc::results {
+namespace xtasc::run {
 namespace {
 
 namespace fs = std::filesystem;
@@ -32,18 +32,18 @@ LoadedRuns load(const fs::path& root) {
   return load_runs(std::vector<fs::path>{root});
 }
 
-std::vector<Table> paper_tables(const LoadedRuns& loaded) {
-  const std::vector<Protocol> paper = {Protocol::paper};
-  return make_tables(loaded.runs, paper, Checkpoint::best);
+std::vector<report::Table> paper_tables(const LoadedRuns& loaded) {
+  const std::vector<report::Protocol> paper = {report::Protocol::paper};
+  return report::make_tables(loaded.runs, paper, report::Checkpoint::best);
 }
 
 /// A whole run whose second epoch is `record`.
 void write_with_epoch(const fs::path& root, const std::string& name, const EpochRecord& record) {
   const RunFolder run = write_run(root, {.name = name});
   write_text(run.metrics(), "");
-  append_metrics(run.metrics(), test::synthetic_epoch(1, true, 0.0));
-  append_metrics(run.metrics(), record);
-  append_metrics(run.metrics(), test::synthetic_epoch(3, false, 0.0));
+  test::append_metrics(run.metrics(), test::synthetic_epoch(1, true, 0.0));
+  test::append_metrics(run.metrics(), record);
+  test::append_metrics(run.metrics(), test::synthetic_epoch(3, false, 0.0));
 }
 
 TEST(LoadRuns, LeavesOutRunsThatDiverged) {
@@ -106,7 +106,7 @@ TEST(LoadRuns, OtherWeightsUnderTheSameNameAreAnotherNet) {
   const LoadedRuns loaded = load(folder.path());
   const auto groups = aggregate(paper_tables(loaded).at(0));
   ASSERT_THAT(groups, SizeIs(2));
-  EXPECT_THAT(keys_that_tell_apart(groups, model_columns()), testing::Contains("model.encoder_weights_digest"));
+  EXPECT_THAT(keys_that_tell_apart(groups, report::model_columns()), testing::Contains("model.encoder_weights_digest"));
 }
 
 TEST(KeysThatTellApart, AreNoneThatSayNothingToOneOfTwoNets) {
@@ -115,7 +115,7 @@ TEST(KeysThatTellApart, AreNoneThatSayNothingToOneOfTwoNets) {
   write_run(folder.path(), {.name = "base_mt", .settings = {"model.system=base_mt"}});
   const LoadedRuns loaded = load(folder.path());
   const auto groups = aggregate(paper_tables(loaded).at(0));
-  const std::vector<LabelColumn> encoder = {axis_column("model.encoder")};
+  const std::vector<report::LabelColumn> encoder = {report::axis_column("model.encoder")};
   EXPECT_THAT(keys_that_tell_apart(groups, encoder),
               ElementsAre("loss.lambda_1", "loss.lambda_2", "model.system", "weighting.method"));
 }
@@ -132,7 +132,7 @@ TEST(Tables, ShowANetForDepthAloneWithTheLabelSetThatHasNone) {
   const LoadedRuns loaded = load(folder.path());
   const auto tables = paper_tables(loaded);
   ASSERT_THAT(tables, SizeIs(2));
-  for (const Table& table : tables) {
+  for (const report::Table& table : tables) {
     ASSERT_THAT(table.rows, SizeIs(1));
     EXPECT_THAT(table.rows[0].runs, SizeIs(2)) << "the pair is whole";
   }
@@ -150,4 +150,4 @@ TEST(Runs, LieSideBySideHoweverTheirPathsAreWritten) {
 }
 
 }  // namespace
-}  // namespace xtasc::results
+}  // namespace xtasc::run

@@ -22,35 +22,9 @@
 #include "io/hdf5.hpp"
 #include "pack/schema.hpp"
 #include "pack/writer.hpp"
+#include "support/temp_folder.hpp"
 
 namespace xtasc::test {
-
-/// A folder of its own for one test, removed with it.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "xtasc-test-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-
-  [[nodiscard]] std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  /// Names of all entries, hidden ones too, sorted.
-  [[nodiscard]] std::vector<std::string> entries() const {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
-      names.push_back(entry.path().filename().string());
-    }
-    std::sort(names.begin(), names.end());
-    return names;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// The message, and behind it the details, of the Error that `body` throws; "no error" when it throws none.
 inline std::string error_of(const std::function<void()>& body) {

@@ -1,4 +1,4 @@
-#include "results/paper_tables.hpp"
+#include "report/paper/paper_tables.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "results/paper_match.hpp"
-#include "results/paper_sheet.hpp"
+#include "report/paper/paper_match.hpp"
+#include "report/paper/paper_sheet.hpp"
 #include "unit/latex_check.hpp"
 #include "unit/results_fixture.hpp"
 
-namespace xtasc::results {
+namespace xtasc::report {
 
 namespace {
 
@@ -56,12 +56,12 @@ SyntheticRun nyuv2_run(const std::string& name, int seed, double quality, const 
 }
 
 struct Groups {
-  LoadedRuns loaded;
+  run::LoadedRuns loaded;
   std::vector<SeedGroup> groups;
 };
 
 Groups groups_in(const fs::path& root) {
-  Groups result{.loaded = load_runs(std::vector<fs::path>{root}), .groups = {}};
+  Groups result{.loaded = run::load_runs(std::vector<fs::path>{root}), .groups = {}};
   const std::vector<Protocol> protocols = {Protocol::paper};
   for (const Table& of_pack : make_tables(result.loaded.runs, protocols, Checkpoint::best)) {
     std::ranges::move(aggregate(of_pack), std::back_inserter(result.groups));
@@ -272,4 +272,4 @@ TEST(PaperTables, SayWhereDeltaComesFrom) {
 
 }  // namespace
 
-}  // namespace xtasc::results
+}  // namespace xtasc::report

@@ -13,45 +13,22 @@
 
 #include "config/run_config.hpp"
 #include "io/atomic_file.hpp"
-#include "results/metrics_log.hpp"
-#include "results/provenance.hpp"
-#include "results/run_folder.hpp"
+#include "run/metrics_log.hpp"
+#include "run/provenance.hpp"
+#include "run/run_folder.hpp"
+#include "support/temp_folder.hpp"
 
-namespace xtasc::results {
+namespace xtasc::test {
 
 /// Adds a line to a metrics.jsonl, as a run does that resumes from the whole lines in it.
-inline void append_metrics(const std::filesystem::path& path, const EpochRecord& record) {
+inline void append_metrics(const std::filesystem::path& path, const run::EpochRecord& record) {
   std::string history = std::filesystem::exists(path) ? io::read_file(path) : std::string();
   history.erase(history.rfind('\n') == std::string::npos ? 0 : history.rfind('\n') + 1);
-  MetricsLog log(path);
+  run::MetricsLog log(path);
   log.restore(std::move(history));
   log.add(record);
   log.write();
 }
-
-}  // namespace xtasc::results
-
-namespace xtasc::results::test {
-
-/// A folder of its own below the system's temporary one; removed at the end.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "xtasc_results_XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline std::string read_text(const std::filesystem::path& path) {
   std::ostringstream text;
@@ -64,9 +41,9 @@ inline void write_text(const std::filesystem::path& path, const std::string& tex
 }
 
 /// One line of a history; the metrics that the system has, `quality` better than a plain net's.
-inline EpochRecord synthetic_epoch(std::int64_t epoch, bool is_best, double quality, bool has_segmentation = true,
-                                   bool has_depth = true) {
-  EpochRecord record;
+inline run::EpochRecord synthetic_epoch(std::int64_t epoch, bool is_best, double quality, bool has_segmentation = true,
+                                        bool has_depth = true) {
+  run::EpochRecord record;
   record.epoch = epoch;
   record.step = 100 * epoch;
   record.learning_rate = 1e-4;
@@ -99,15 +76,15 @@ struct SyntheticRun {
 };
 
 /// Writes the folder `root`/name as xtasc-train would, through the config layer and the real writers.
-inline RunFolder write_run(const std::filesystem::path& root, const SyntheticRun& run) {
-  const RunFolder folder{root / run.name};
-  prepare_run_folder(folder);
+inline run::RunFolder write_run(const std::filesystem::path& root, const SyntheticRun& run) {
+  const run::RunFolder folder{root / run.name};
+  run::prepare_run_folder(folder);
   std::vector<std::string> settings = {"data.pack=scenes.h5", "model.encoder=resnet18", "train.epochs=3"};
   settings.insert(settings.end(), run.settings.begin(), run.settings.end());
   const config::RunConfig config = config::run_config_of(settings);
   write_text(folder.config(), config::to_toml(config, false));
 
-  Provenance provenance;
+  run::Provenance provenance;
   provenance.world_size = 2;
   provenance.precision = config::name(config.run.precision);
   provenance.pack_path = config.data.pack;
@@ -118,14 +95,14 @@ inline RunFolder write_run(const std::filesystem::path& root, const SyntheticRun
   provenance.pack_num_classes = run.num_classes;
   provenance.pack_depth_kind = "metres";
   provenance.num_parameters = run.num_parameters;
-  write_provenance(folder.provenance(), provenance);
+  run::write_provenance(folder.provenance(), provenance);
 
   std::string lines;
   for (std::int64_t epoch = 1; epoch <= run.num_epochs; ++epoch) {
     const double gain = epoch == 1 ? -0.02 : epoch == 2 ? 0.0 : -0.01;
-    lines += to_json_line(synthetic_epoch(epoch, epoch <= 2, run.quality + gain,
-                                          config::has_segmentation(config.model.system),
-                                          config::has_depth(config.model.system))) +
+    lines += run::to_json_line(synthetic_epoch(epoch, epoch <= 2, run.quality + gain,
+                                               config::has_segmentation(config.model.system),
+                                               config::has_depth(config.model.system))) +
              '\n';
   }
   if (run.num_epochs > 0) {
@@ -149,4 +126,4 @@ inline void expect_golden(std::string text, const std::filesystem::path& root, c
   EXPECT_EQ(text, read_text(path));
 }
 
-}  // namespace xtasc::results::test
+}  // namespace xtasc::test

@@ -10,17 +10,17 @@
 
 #include "core/error.hpp"
 #include "io/checksum.hpp"
-#include "results/config_values.hpp"
-#include "results/run_id.hpp"
 #include "results_fixture.hpp"
+#include "run/config_values.hpp"
+#include "run/run_id.hpp"
 #include "sweep/sweep.hpp"
 
 namespace xtasc::sweep {
 namespace {
 
 namespace fs = std::filesystem;
-using results::test::TempFolder;
-using results::test::write_text;
+using test::TempFolder;
+using test::write_text;
 using testing::HasSubstr;
 
 constexpr const char* kNever =
@@ -52,7 +52,7 @@ std::string id_of(config::RunConfig config) {
   config.data.pack_digest = io::digest_hex(config.data.pack);
   config.model.encoder_weights_digest =
       config.model.encoder_weights.empty() ? "" : io::digest_hex(config.model.encoder_weights);
-  return results::run_id(config);
+  return run::run_id(config);
 }
 
 std::vector<fs::path> files_of(const char* folder) {
@@ -89,7 +89,7 @@ Lines ids_of_sweeps() {
 /// Every key that can be part of an identity, with the value at which it is left out.
 Lines defaults() {
   std::map<std::string, std::string> found;
-  const results::ConfigValues all = results::config_values(config::RunConfig{});
+  const run::ConfigValues all = run::config_values(config::RunConfig{});
   for (const char* method : {"equal", "uncertainty", "gradnorm", "dwa", "rlw", "pcgrad", "cagrad", "mgda", "imtl_l",
                              "imtl_g", "imtl", "famo"}) {
     for (const auto& [key, value] :
@@ -132,7 +132,7 @@ TEST(RunIds, AreWhatTheyAlwaysWere) {
 TEST(FirstRunIds, AreThoseOfFoldersOfBefore) {
   const auto first = [](std::vector<std::string> assignments) {
     assignments.insert(assignments.begin(), "data.pack=data/p.h5");
-    return results::first_run_id(config::run_config_of(assignments));
+    return run::first_run_id(config::run_config_of(assignments));
   };
   EXPECT_EQ(first({}), "xtasc_resnet34-4c5f3669");
   EXPECT_EQ(first({"model.encoder_weights=data/resnet34.pth", "weighting.method=gradnorm", "weighting.alpha=1.5"}),
@@ -145,14 +145,14 @@ TEST(FirstRunIds, AreThoseOfFoldersOfBefore) {
 TEST(RunFolders, AreReadByTheHashInTheirNames) {
   const TempFolder folder;
   const auto written = [&folder](const std::string& name, const config::RunConfig& config) {
-    const results::RunFolder run{folder.path() / name};
+    const run::RunFolder run{folder.path() / name};
     fs::create_directories(run.root);
     write_text(run.config(), config::to_toml(config, false));
     return run;
   };
-  const auto error_of = [](const results::RunFolder& run) -> std::string {
+  const auto error_of = [](const run::RunFolder& run) -> std::string {
     try {
-      static_cast<void>(results::read_config_of(run));
+      static_cast<void>(run::read_config_of(run));
       return "read";
     } catch (const Error& error) {
       return error.what();
@@ -163,13 +163,13 @@ TEST(RunFolders, AreReadByTheHashInTheirNames) {
       config::run_config_of({"data.pack=p.h5", "data.pack_digest=00112233445566778899aabbccddeeff"});
   const config::RunConfig other_seed =
       config::run_config_of({"data.pack=p.h5", "data.pack_digest=00112233445566778899aabbccddeeff", "run.seed=7"});
-  EXPECT_EQ(error_of(written(results::first_run_id(first), first)), "read");
-  EXPECT_EQ(error_of(written(results::run_id(now), now)), "read");
-  EXPECT_EQ(error_of({folder.path() / (results::run_id(now) + "/")}), "read");
+  EXPECT_EQ(error_of(written(run::first_run_id(first), first)), "read");
+  EXPECT_EQ(error_of(written(run::run_id(now), now)), "read");
+  EXPECT_EQ(error_of({folder.path() / (run::run_id(now) + "/")}), "read");
   EXPECT_EQ(error_of(written("named_by_hand", other_seed)), "read");
-  EXPECT_THAT(error_of(written(results::run_id(now), other_seed)),
-              HasSubstr("is not the config that this run was made with: it gives " + results::run_id(other_seed)));
-  EXPECT_THAT(error_of(written(results::first_run_id(first), config::run_config_of({"data.pack=q.h5"}))),
+  EXPECT_THAT(error_of(written(run::run_id(now), other_seed)),
+              HasSubstr("is not the config that this run was made with: it gives " + run::run_id(other_seed)));
+  EXPECT_THAT(error_of(written(run::first_run_id(first), config::run_config_of({"data.pack=q.h5"}))),
               HasSubstr("is not the config that this run was made with"));
 }
 

@@ -1,4 +1,4 @@
-#include "results/sheet.hpp"
+#include "report/sheet.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 
 #include "unit/latex_check.hpp"
 
-namespace xtasc::results {
+namespace xtasc::report {
 
 namespace {
 
@@ -181,4 +181,4 @@ TEST(Markdown, ShowsBoldAndFootnotes) {
 
 }  // namespace
 
-}  // namespace xtasc::results
+}  // namespace xtasc::report

@@ -1,4 +1,4 @@
-#include "results/statistics.hpp"
+#include "report/statistics.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 
 #include "core/error.hpp"
 
-namespace xtasc::results {
+namespace xtasc::report {
 
 namespace {
 
@@ -119,4 +119,4 @@ TEST(PText, SaysTwoDigitsThatCount) {
 
 }  // namespace
 
-}  // namespace xtasc::results
+}  // namespace xtasc::report

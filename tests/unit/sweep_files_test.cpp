@@ -9,9 +9,9 @@
 
 #include "pack/digest.hpp"
 #include "pack_fixture.hpp"
-#include "results/pack_now.hpp"
-#include "results/run_id.hpp"
 #include "results_fixture.hpp"
+#include "run/pack_now.hpp"
+#include "run/run_id.hpp"
 #include "sweep/collect.hpp"
 #include "sweep/cost.hpp"
 #include "sweep/folder.hpp"
@@ -68,16 +68,16 @@ class FilesOfRuns : public testing::Test {
 
   /// A finished run as the trainer leaves it; its pack as it is now.
   void finish(const Sweep& sweep, const PlannedRun& run, const std::string& name = {}) const {
-    results::test::SyntheticRun made{
+    test::SyntheticRun made{
         .name = name.empty() ? run.id : name, .settings = run.assignments, .pack_digest = run.config.data.pack_digest};
-    const results::RunFolder files = results::test::write_run(sweep.folder, made);
-    results::Provenance provenance = results::read_provenance(files.provenance());
+    const run::RunFolder files = test::write_run(sweep.folder, made);
+    run::Provenance provenance = run::read_provenance(files.provenance());
     std::error_code ignored;
     if (fs::exists(run.config.data.pack, ignored)) {
-      const results::FileStamp stamp = results::stamp_of(run.config.data.pack);
+      const run::FileStamp stamp = run::stamp_of(run.config.data.pack);
       provenance.pack_bytes = stamp.bytes;
       provenance.pack_modified = stamp.modified;
-      results::write_provenance(files.provenance(), provenance);
+      run::write_provenance(files.provenance(), provenance);
     }
   }
 
@@ -89,7 +89,7 @@ class FilesOfRuns : public testing::Test {
     config::RunConfig config = run.config;
     config.data.pack_digest.clear();
     config.model.encoder_weights_digest.clear();
-    const std::string name = results::first_run_id(config);
+    const std::string name = run::first_run_id(config);
     finish(sweep, before, name);
     return name;
   }
@@ -102,7 +102,7 @@ TEST_F(FilesOfRuns, TheSameBytesElsewhereAreTheSameRunsAndARepackedFileIsNot) {
   const Sweep here = read();
   for (const PlannedRun& run : here.runs) {
     EXPECT_EQ(run.config.data.pack_digest, digest_);
-    EXPECT_EQ(run.id, results::run_id(run.config));
+    EXPECT_EQ(run.id, run::run_id(run.config));
     EXPECT_EQ(config::to_toml(config::read_run_config(here.base, run.assignments), false),
               config::to_toml(run.config, false));
   }
@@ -164,9 +164,9 @@ TEST_F(FilesOfRuns, RunsOfTheFolderSayWhatAFileHeldThatIsGone) {
   const Sweep known = read();
   EXPECT_EQ(ids(known), ids(here));
   EXPECT_EQ(status_of({known.folder}, known.runs[0]).state, State::done);
-  results::test::SyntheticRun other{.name = "by_hand", .settings = here.runs[0].assignments};
+  test::SyntheticRun other{.name = "by_hand", .settings = here.runs[0].assignments};
   other.settings.push_back("data.pack_digest=" + other.pack_digest);
-  results::test::write_run(here.folder, other);
+  test::write_run(here.folder, other);
   EXPECT_NE(ids(read()), ids(here)) << "two packs were at that path: which one is meant?";
   const Sweep several = read();
   EXPECT_THAT(reasons_without_id(select(several, {})),
@@ -199,7 +199,7 @@ TEST_F(FilesOfRuns, RunsOnAnotherPackAreNamed) {
                         "as they are",
                         digest_, after.runs[0].config.data.pack_digest));
   // Tables show them under their own digest, and say that the file is another by now.
-  EXPECT_THAT(results::pack_warnings(results::load_runs(std::vector<fs::path>{after.folder}).runs),
+  EXPECT_THAT(run::pack_warnings(run::load_runs(std::vector<fs::path>{after.folder}).runs),
               ElementsAre(fmt::format("data.pack {} holds another pack by now (digest {}): 2 runs were trained on {}",
                                       pack().string(), after.runs[0].config.data.pack_digest, digest_)));
 }
@@ -212,9 +212,9 @@ TEST_F(FilesOfRuns, ARunOfAVersionThatKnewFilesByPathIsDone) {
   EXPECT_EQ(status.state, State::done);
   EXPECT_EQ(status.detail, "as " + name);
   EXPECT_EQ(status_of({again.folder}, again.runs[1]).state, State::waiting);
-  const std::vector<results::Protocol> paper = {results::Protocol::paper};
+  const std::vector<report::Protocol> paper = {report::Protocol::paper};
   finish(again, again.runs[1]);
-  const Collected collected = collect(again, statuses(again), paper, results::Checkpoint::best);
+  const Collected collected = collect(again, statuses(again), paper, report::Checkpoint::best);
   EXPECT_EQ(collected.num_done, 2U);
   ASSERT_THAT(collected.sheets, SizeIs(1));
   EXPECT_THAT(collected.sheets[0].rows, SizeIs(1)) << "seeds of both versions make one row";
@@ -235,25 +235,23 @@ TEST_F(FilesOfRuns, AFolderThatWasRenamedOrCopiedIsNotDone) {
   EXPECT_THAT(copied.detail,
               AllOf(StartsWith("DONE, but "), HasSubstr("is not the config that this run was made with")));
   const fs::path provenance = sweep.folder / sweep.runs[0].id / "provenance.json";
-  results::Provenance other = results::read_provenance(provenance);
+  run::Provenance other = run::read_provenance(provenance);
   other.pack_digest = "ff";
-  results::write_provenance(provenance, other);
+  run::write_provenance(provenance, other);
   EXPECT_EQ(
       status_of({sweep.folder}, sweep.runs[0]).detail,
       fmt::format("DONE, but trained on a pack of digest ff, not {}: somebody renamed or copied {}; move it away to "
                   "train this run",
                   digest_, (sweep.folder / sweep.runs[0].id).string()));
   EXPECT_EQ(clear_failures(sweep, {}, {}), 0) << "it would not be this run after that";
-  EXPECT_THAT(results::load_runs(std::vector<fs::path>{sweep.folder / sweep.runs[0].id}).left_out, SizeIs(1));
+  EXPECT_THAT(run::load_runs(std::vector<fs::path>{sweep.folder / sweep.runs[0].id}).left_out, SizeIs(1));
 }
 
 TEST_F(FilesOfRuns, APackThatWasEditedInPlaceIsTold) {
   const Sweep sweep = read();
   finish(sweep, sweep.runs[0]);
   EXPECT_THAT(edited_packs(sweep), IsEmpty());
-  const auto warnings = [&] {
-    return results::pack_warnings(results::load_runs(std::vector<fs::path>{sweep.folder}).runs);
-  };
+  const auto warnings = [&] { return run::pack_warnings(run::load_runs(std::vector<fs::path>{sweep.folder}).runs); };
   EXPECT_THAT(warnings(), IsEmpty());
   fs::last_write_time(pack(), fs::last_write_time(pack()) + std::chrono::seconds(5));
   EXPECT_THAT(edited_packs(sweep), IsEmpty()) << "touched, but not changed";
@@ -268,10 +266,10 @@ TEST_F(FilesOfRuns, APackThatWasEditedInPlaceIsTold) {
   EXPECT_THAT(warnings(), ElementsAre(told));
   // A run that was moved to another copy of the pack says how that one was, not how this one is.
   const fs::path file = sweep.folder / sweep.runs[0].id / "provenance.json";
-  results::Provenance moved = results::read_provenance(file);
-  moved.starts.push_back(results::start_of(moved));
+  run::Provenance moved = run::read_provenance(file);
+  moved.starts.push_back(run::start_of(moved));
   moved.starts.back().pack_path = "/scratch/d.h5";
-  results::write_provenance(file, moved);
+  run::write_provenance(file, moved);
   EXPECT_THAT(edited_packs(sweep), IsEmpty());
   EXPECT_THAT(edited_packs(read({"run.output=" + (folder_ / "elsewhere").string()})), IsEmpty())
       << "where no run says how the file was, nobody has a reason to read it";
@@ -291,8 +289,8 @@ TEST_F(FilesOfRuns, ASweepReachedThroughALinkIsTheSameSweep) {
   EXPECT_EQ(status.detail, "in other");
   EXPECT_TRUE(fs::exists(sweep.folder / sweep.runs[0].id / "DONE"));
   // Both sweeps in one table: the run counts once.
-  EXPECT_THAT(results::load_runs(std::vector<fs::path>{sweep.folder / sweep.runs[0].id, folder_ / "runs/other/",
-                                                       other.folder / other.runs[0].id / "."})
+  EXPECT_THAT(run::load_runs(std::vector<fs::path>{sweep.folder / sweep.runs[0].id, folder_ / "runs/other/",
+                                                   other.folder / other.runs[0].id / "."})
                   .runs,
               SizeIs(1));
 }

@@ -34,17 +34,17 @@ class SweepRuns : public testing::Test {
 
   /// A run folder as the trainer leaves it after so many epochs of 10 seconds each.
   void write_run(const PlannedRun& run, int epochs, bool is_done) const {
-    const results::RunFolder folder = files_.run(run.id);
+    const run::RunFolder folder = files_.run(run.id);
     fs::create_directories(folder.root);
     std::ofstream(folder.config()) << config::to_toml(run.config, false);
-    results::Provenance provenance;
+    run::Provenance provenance;
     provenance.world_size = 2;
-    results::write_provenance(folder.provenance(), provenance);
+    run::write_provenance(folder.provenance(), provenance);
     for (int epoch = 1; epoch <= epochs; ++epoch) {
-      results::EpochRecord record;
+      run::EpochRecord record;
       record.epoch = epoch;
       record.seconds = {{"train", 8.0}, {"evaluate", 2.0}};
-      results::append_metrics(folder.metrics(), record);
+      test::append_metrics(folder.metrics(), record);
     }
     if (is_done) {
       std::ofstream(folder.done_marker()) << "now\n";
@@ -55,7 +55,7 @@ class SweepRuns : public testing::Test {
     return status_of(files_, run, queue);
   }
 
-  results::test::TempFolder folder_;
+  test::TempFolder folder_;
   Sweep sweep_;
   SweepFolder files_;
 };

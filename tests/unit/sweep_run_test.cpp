@@ -132,8 +132,8 @@ TEST_F(SweepRuns, TheFrozenProgramAndConfigStayAsTheyWere) {
   std::ofstream(trainer) << "two";
   const fs::path second = freeze_trainer(files_, trainer);
   EXPECT_NE(first, second);
-  EXPECT_EQ(results::test::read_text(first), "one");
-  EXPECT_EQ(results::test::read_text(second), "two");
+  EXPECT_EQ(test::read_text(first), "one");
+  EXPECT_EQ(test::read_text(second), "two");
   EXPECT_EQ(::access(first.c_str(), X_OK), 0);
   const fs::path config = freeze_config(files_, sweep_.runs[0]);
   EXPECT_EQ(config::to_toml(config::read_run_config(config), false), config::to_toml(sweep_.runs[0].config, false));
@@ -182,7 +182,7 @@ TEST(Slots, AutomaticRanksAreOneForEachGpuElseForEachCore) {
 }
 
 TEST(Slots, GpusAreCountedAsCudaDoes) {
-  const results::test::TempFolder devices;
+  const test::TempFolder devices;
   for (const char* name : {"nvidia3", "nvidia5", "nvidiactl", "nvidia-uvm", "nvidia"}) {
     std::ofstream(devices.path() / name) << "";
   }
@@ -214,7 +214,7 @@ TEST(Slots, RanksAreBoundWhereEachHasACoreOfItsOwn) {
 }
 
 TEST(FileLock, IsHeldByOneAndByWhoInheritsIt) {
-  const results::test::TempFolder folder;
+  const test::TempFolder folder;
   const fs::path path = folder.path() / "lock";
   EXPECT_EQ(lock_holder(path), std::nullopt);
   auto lock = FileLock::try_take(path, "first");
@@ -241,7 +241,7 @@ int wait_for(Process& process) {
 }
 
 TEST(ProcessTest, LogEnvironmentCoresAndExitCode) {
-  const results::test::TempFolder folder;
+  const test::TempFolder folder;
   const fs::path log = folder.path() / "log";
   std::ofstream(log) << "before\n";
   Process process({.command = {"sh", "-c", "echo $WORD; grep Cpus_allowed_list /proc/self/status; cat; exit 3"},
@@ -249,15 +249,14 @@ TEST(ProcessTest, LogEnvironmentCoresAndExitCode) {
                    .log = log,
                    .cores = {allowed_cores().front()}});
   EXPECT_EQ(wait_for(process), 3);
-  EXPECT_EQ(results::test::read_text(log),
-            fmt::format("before\na word\nCpus_allowed_list:\t{}\n", allowed_cores().front()));
+  EXPECT_EQ(test::read_text(log), fmt::format("before\na word\nCpus_allowed_list:\t{}\n", allowed_cores().front()));
   Process killed({.command = {"sleep", "30"}, .log = log});
   killed.signal(SIGTERM);
   EXPECT_EQ(wait_for(killed), 128 + SIGTERM);
 }
 
 TEST(ProcessTest, WhatCannotStartSaysWhy) {
-  const results::test::TempFolder folder;
+  const test::TempFolder folder;
   try {
     const Process process({.command = {"/nowhere/program"}, .log = folder.path() / "log"});
     FAIL();
@@ -267,7 +266,7 @@ TEST(ProcessTest, WhatCannotStartSaysWhy) {
 }
 
 TEST(ProcessTest, AnOrphanIsTold) {
-  const results::test::TempFolder folder;
+  const test::TempFolder folder;
   const fs::path log = folder.path() / "log";
   const pid_t parent = ::fork();
   if (parent == 0) {
@@ -277,10 +276,10 @@ TEST(ProcessTest, AnOrphanIsTold) {
     ::pause();
   }
   const auto wait_for_text = [&](const std::string& text) {
-    for (int i = 0; i < 500 && results::test::read_text(log) != text; ++i) {
+    for (int i = 0; i < 500 && test::read_text(log) != text; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
-    EXPECT_EQ(results::test::read_text(log), text);
+    EXPECT_EQ(test::read_text(log), text);
   };
   wait_for_text("ready\n");
   ::kill(parent, SIGKILL);

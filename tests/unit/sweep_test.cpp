@@ -9,8 +9,8 @@
 #include <tuple>
 
 #include "core/error.hpp"
-#include "results/run_id.hpp"
 #include "results_fixture.hpp"
+#include "run/run_id.hpp"
 
 namespace xtasc::sweep {
 namespace {
@@ -57,7 +57,7 @@ class SweepTest : public testing::Test {
 
   [[nodiscard]] fs::path file() const { return folder_.path() / "trial.toml"; }
 
-  results::test::TempFolder folder_;
+  test::TempFolder folder_;
 };
 
 std::vector<std::string> rows(const Sweep& sweep) {
@@ -158,7 +158,7 @@ TEST_F(SweepTest, ASeedOrAValueMoreOnlyAdds) {
 TEST_F(SweepTest, IdsAreThoseOfTheTrainer) {
   EXPECT_THAT(
       ids(read("base = \"base.toml\"\n[[point]]\nname = \"x\"\nmodel.system = \"base_mt\"\n")),
-      ElementsAre(results::run_id(config::read_run_config(folder_.path() / "base.toml", {"model.system=base_mt"}))));
+      ElementsAre(run::run_id(config::read_run_config(folder_.path() / "base.toml", {"model.system=base_mt"}))));
 }
 
 TEST_F(SweepTest, RanksAreANumberOrLeftToTheMachine) {

@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "results/run_summary.hpp"
-#include "results/table.hpp"
-#include "results/table_csv.hpp"
-#include "results/table_markdown.hpp"
+#include "report/table.hpp"
+#include "report/table_csv.hpp"
+#include "report/table_markdown.hpp"
+#include "run/run_summary.hpp"
 #include "unit/results_fixture.hpp"
 
-namespace xtasc::results {
+namespace xtasc::report {
 
 namespace {
 
@@ -31,8 +31,8 @@ using ::testing::IsEmpty;
 constexpr std::array<Protocol, 1> kPaper = {Protocol::paper};
 constexpr std::array<Protocol, 2> kBoth = {Protocol::paper, Protocol::dataset};
 
-LoadedRuns load(const fs::path& root) {
-  return load_runs(std::vector<fs::path>{root});
+run::LoadedRuns load(const fs::path& root) {
+  return run::load_runs(std::vector<fs::path>{root});
 }
 
 SyntheticRun base_seg(const std::string& name = "base_st_seg") {
@@ -65,7 +65,7 @@ TEST(Tables, PrintAsTheGoldenText) {
         SyntheticRun{.name = "short", .num_epochs = 2}}) {
     write_run(root, run);
   }
-  const LoadedRuns loaded = load(root);
+  const run::LoadedRuns loaded = load(root);
   const auto tables = make_tables(loaded.runs, kBoth, Checkpoint::best);
   expect_golden(to_markdown("Scenes, \"thin\" run", tables, loaded.left_out), root, "table.md");
   expect_golden(to_csv(tables), root, "table.csv");
@@ -74,7 +74,7 @@ TEST(Tables, PrintAsTheGoldenText) {
 TEST(Tables, ShowTheBestOrTheLastEpoch) {
   const TempFolder folder;
   write_run(folder.path(), xtasc_run("xtasc", 0.02));
-  const LoadedRuns loaded = load(folder.path());
+  const run::LoadedRuns loaded = load(folder.path());
   ASSERT_EQ(loaded.runs.size(), 1U);
   EXPECT_EQ(loaded.runs[0].best->epoch, 2);
   EXPECT_EQ(loaded.runs[0].last.epoch, 3);
@@ -86,7 +86,7 @@ TEST(Tables, SayWhyDeltaIsAbsent) {
   const TempFolder folder;
   write_run(folder.path(), xtasc_run("xtasc", 0.02));
   write_run(folder.path(), base_seg());
-  const LoadedRuns loaded = load(folder.path());
+  const run::LoadedRuns loaded = load(folder.path());
   const auto tables = make_tables(loaded.runs, kPaper, Checkpoint::best);
   ASSERT_EQ(tables.size(), 1U);
   EXPECT_FALSE(tables[0].rows[1].delta_m);
@@ -115,7 +115,7 @@ TEST(Tables, TakeTheBaselineOfTheSameSeedEpochsAndEncoder) {
   other_pack.pack_digest = "ff";
   write_run(folder.path(), other_pack);
 
-  const LoadedRuns loaded = load(folder.path());
+  const run::LoadedRuns loaded = load(folder.path());
   const auto tables = make_tables(loaded.runs, kPaper, Checkpoint::best);
   ASSERT_EQ(tables.size(), 2U);
   std::vector<std::string> rows;
@@ -145,14 +145,14 @@ TEST(Tables, PreferTheBaselineOfTheSamePrecisionAndRefuseToGuess) {
     write_run(folder.path(), depth);
   }
   write_run(folder.path(), xtasc_run("xtasc", 0.02, {"run.precision=bf16"}));
-  const LoadedRuns loaded = load(folder.path());
+  const run::LoadedRuns loaded = load(folder.path());
   const Table table = make_tables(loaded.runs, kPaper, Checkpoint::best)[0];
   ASSERT_EQ(table.rows.size(), 3U);
   EXPECT_NEAR(*table.rows[2].delta_m, 0.0, 1e-9);
   EXPECT_THAT(table.footnotes, IsEmpty());
 
   write_run(folder.path(), base_seg("seg_again"));
-  const LoadedRuns more = load(folder.path());
+  const run::LoadedRuns more = load(folder.path());
   const Table ambiguous = make_tables(more.runs, kPaper, Checkpoint::best)[0];
   // The bf16 pair stands; of the two fp32 segmentation runs none can be told to be the depth run's other half.
   ASSERT_EQ(ambiguous.rows.size(), 5U);
@@ -164,15 +164,15 @@ TEST(Tables, GiveAnAbsentMetricADash) {
   const TempFolder folder;
   SyntheticRun run = xtasc_run("xtasc", 0.02);
   run.num_epochs = 0;
-  const RunFolder written = write_run(folder.path(), run);
+  const run::RunFolder written = write_run(folder.path(), run);
   for (std::int64_t epoch = 1; epoch <= 3; ++epoch) {
-    EpochRecord record = test::synthetic_epoch(epoch, epoch == 3, 0.02);
+    run::EpochRecord record = test::synthetic_epoch(epoch, epoch == 3, 0.02);
     record.paper.erase("rel_err");
-    append_metrics(written.metrics(), record);
+    test::append_metrics(written.metrics(), record);
   }
   write_run(folder.path(), base_seg());
   write_run(folder.path(), base_depth());
-  const LoadedRuns loaded = load(folder.path());
+  const run::LoadedRuns loaded = load(folder.path());
   const auto tables = make_tables(loaded.runs, kPaper, Checkpoint::best);
   EXPECT_THAT(tables[0].footnotes,
               ElementsAre("No Delta_m: one of the four metrics could not be measured here or for Base ST-Net"));
@@ -200,18 +200,18 @@ TEST(LoadRuns, LeavesOutWhatIsNotWholeAndSaysWhy) {
   fs::remove(write_run(root, xtasc_run("g_gone", 0.0)).provenance());
   run.name = "h_gap";
   run.num_epochs = 1;
-  append_metrics(write_run(root, run).metrics(), test::synthetic_epoch(3, false, 0.0));
+  test::append_metrics(write_run(root, run).metrics(), test::synthetic_epoch(3, false, 0.0));
   write_run(root, xtasc_run("i_whole", 0.0));
   SyntheticRun stopped = xtasc_run("j_max_steps", 0.0, {"train.max_steps=100"});
   stopped.num_epochs = 1;
   write_run(root, stopped);
 
-  const LoadedRuns loaded = load_runs(std::vector<fs::path>{root, root / "i_whole", root});
+  const run::LoadedRuns loaded = run::load_runs(std::vector<fs::path>{root, root / "i_whole", root});
   ASSERT_EQ(loaded.runs.size(), 2U);
   EXPECT_EQ(loaded.runs[0].folder, root / "i_whole");
   EXPECT_EQ(loaded.runs[1].folder, root / "j_max_steps");
   std::vector<std::string> reasons;
-  for (const LeftOutRun& left_out : loaded.left_out) {
+  for (const run::LeftOutRun& left_out : loaded.left_out) {
     reasons.push_back(left_out.folder.filename().string() + ": " + left_out.reason);
   }
   EXPECT_THAT(reasons,
@@ -239,4 +239,4 @@ TEST(Markdown, PadsAndEscapes) {
 
 }  // namespace
 
-}  // namespace xtasc::results
+}  // namespace xtasc::report

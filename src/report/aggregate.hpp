@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "report/statistics.hpp"
+#include "report/table.hpp"
+#include "run/config_values.hpp"
+
+namespace xtasc::report {
+
+/// One seed of a net: a row of a table of single seeds.
+struct SeedResult {
+  std::int64_t seed = 0;
+  std::vector<const run::RunSummary*> runs;  ///< one; for Base ST-Net segmentation first, then depth
+  run::MetricValues metrics;                 ///< shares, not percent
+  std::optional<double> delta_m;             ///< percent, against the Base ST-Net of this seed
+};
+
+/// What is the same but for the seed: same pack, same config (for Base ST-Net both halves' configs).
+struct SeedGroup {
+  std::string model, encoder, weighting;  ///< as in Row
+  std::int64_t num_parameters = 0;
+  bool is_half = false;                    ///< only one half of Base ST-Net is there
+  std::vector<SeedResult> seeds;           ///< by seed, each once
+  std::map<std::string, Moments> metrics;  ///< over the seeds that have the metric
+  std::optional<Moments> delta_m;          ///< of the seeds' own Delta_m, over the seeds that have one
+  std::optional<double> delta_m_of_means;  ///< of the means against the means of the Base ST-Net group
+  std::vector<std::string> notes;          ///< what a reader should know: a seed that was there twice, a missing half
+
+  [[nodiscard]] const run::RunSummary& first() const { return *seeds.front().runs.front(); }
+  [[nodiscard]] bool is_baseline() const { return seeds.front().runs.size() == 2; }
+};
+
+/// Groups the rows of a table over their seeds, in the order of the table's rows. Points into the table's runs.
+/// Where a seed is there twice, the first folder counts and a note names the other.
+[[nodiscard]] std::vector<SeedGroup> aggregate(const Table& table);
+
+/// The values of a config key in the group's runs, told once where they agree: "xtasc", "base_st_seg + base_st_depth".
+/// Empty where no run has the key.
+[[nodiscard]] std::string value_of(const SeedGroup& group, const std::string& key);
+
+/// The keys that decide the numbers of the group's runs, but for the seed and the pack: what `aggregate` groups by.
+[[nodiscard]] run::ConfigValues group_identity(const run::RunSummary& run);
+
+/// A metric, or "delta_m", of the seeds that both groups have, in the order of the seeds: what a paired test wants.
+struct SeedPairs {
+  std::vector<std::int64_t> seeds;
+  std::vector<double> a, b;
+};
+[[nodiscard]] SeedPairs paired_values(const SeedGroup& a, const SeedGroup& b, const std::string& metric);
+
+}  // namespace xtasc::report

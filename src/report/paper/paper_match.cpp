@@ -1,0 +1,233 @@
+#include "report/paper/paper_match.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <tuple>
+
+#include "core/error.hpp"
+
+namespace xtasc::report {
+
+namespace {
+
+using config::System;
+
+/// Keys that say where and how a run computed, or that a row looks at by itself.
+constexpr std::array<const char*, 6> kNotCompared = {
+    "run.seed",       "run.device",          "data.pack_digest",
+    "data.label_set", "train.deterministic", "model.encoder_weights_digest"};
+
+/// The paper does not name it, and runs of one row share it.
+constexpr std::string_view kUnsaid = "run.precision";
+
+run::ConfigValues compared(const config::RunConfig& config) {
+  run::ConfigValues values = run::identity_values(config);
+  for (const char* key : kNotCompared) {
+    values.erase(key);
+  }
+  return values;
+}
+
+/// How one pack's runs depart from the paper's settings, and which pack that is.
+struct Settings {
+  run::ConfigValues departures;  ///< config key -> value, as TOML
+  std::int64_t height = 0, width = 0;
+  std::string pack_digest;
+
+  auto operator<=>(const Settings&) const = default;
+};
+
+bool has_model(const PublishedRow& row, System system) {
+  switch (system) {
+    case System::xtasc:
+      return row.model == "XTasC-Net";
+    case System::align:
+      return row.model == "Align-Net";
+    case System::base_mt:
+      return row.model == "Base MT-Net";
+    case System::base_st_seg:
+    case System::base_st_depth:
+      return row.model == "Base ST-Net";
+  }
+  return false;
+}
+
+/// Is the group what the row stands for, whatever its other settings?
+bool is_of_row(const SeedGroup& group, const PublishedTable& table, const PublishedRow& row) {
+  const run::RunSummary& run = group.first();
+  const config::RunConfig& config = run.config;
+  return !group.is_half && run.provenance.pack_dataset == table.data->dataset &&
+         run.provenance.pack_num_classes == table.data->num_classes && has_model(row, config.model.system) &&
+         config.model.encoder_weights.empty() != row.is_pretrained &&
+         config::name(config.weighting.method) == weighting_of(table, row) &&
+         (row.encoder.empty() || config::name(config.model.encoder) == row.encoder);
+}
+
+/// \returns  absent when a departure says nothing to the row's own config (a key of another weighting method)
+std::optional<config::RunConfig> expected_config(const PublishedTable& table, const PublishedRow& row, System system,
+                                                 const run::ConfigValues& departures) {
+  std::vector<std::string> assignments;
+  for (const auto& [key, value] : departures) {
+    assignments.push_back(key + "=" + value);
+  }
+  try {
+    return paper_config(table, row, system, assignments);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+Settings settings_of(const SeedGroup& group, const PublishedTable& table, const PublishedRow& row) {
+  const run::Provenance& from = group.first().provenance;
+  Settings settings{
+      .departures = {}, .height = from.pack_height, .width = from.pack_width, .pack_digest = from.pack_digest};
+  for (const run::RunSummary* run : group.seeds.front().runs) {
+    const run::ConfigValues paper = compared(paper_config(table, row, run->config.model.system));
+    for (const auto& [key, value] : compared(run->config)) {
+      const auto found = paper.find(key);
+      if (found == paper.end() || found->second != value) {
+        settings.departures[key] = value;
+      }
+    }
+  }
+  return settings;
+}
+
+/// Does the group have just these settings? Keys that its system resolves by itself (lambda of Base MT-Net) are as they
+/// should be.
+bool has_settings(const SeedGroup& group, const PublishedTable& table, const PublishedRow& row,
+                  const Settings& settings) {
+  const run::Provenance& from = group.first().provenance;
+  if (std::tie(from.pack_height, from.pack_width, from.pack_digest) !=
+      std::tie(settings.height, settings.width, settings.pack_digest)) {
+    return false;
+  }
+  return std::ranges::all_of(group.seeds.front().runs, [&](const run::RunSummary* run) {
+    const auto expected = expected_config(table, row, run->config.model.system, settings.departures);
+    return expected && compared(*expected) == compared(run->config);
+  });
+}
+
+bool is_as_printed(const Settings& settings, const PaperData& data) {
+  return settings.height == data.height && settings.width == data.width &&
+         std::ranges::all_of(settings.departures, [](const auto& entry) { return entry.first == kUnsaid; });
+}
+
+std::vector<std::string> departure_texts(const Settings& settings, const PublishedTable& table) {
+  std::vector<std::string> texts;
+  if (settings.height != table.data->height || settings.width != table.data->width) {
+    texts.push_back(fmt::format("{} x {} pixels (paper: {} x {})", settings.height, settings.width, table.data->height,
+                                table.data->width));
+  }
+  const run::ConfigValues paper = compared(paper_config(table, table.rows.back(), System::xtasc));
+  for (const auto& [key, value] : settings.departures) {
+    const auto found = paper.find(key);
+    texts.push_back(key == kUnsaid ? fmt::format("{} {} (paper: not said)", key, run::shown_value(value))
+                                   : fmt::format("{} {} (paper: {})", key, run::shown_value(value),
+                                                 found == paper.end() ? "default" : run::shown_value(found->second)));
+  }
+  return texts;
+}
+
+/// The published rows and, in the tables of encoders, a row for each deeper one that the paper lacks.
+std::vector<PublishedRow> wanted_rows(const PublishedTable& table) {
+  std::vector<PublishedRow> rows = table.rows;
+  for (const char* encoder : {"resnet101", "resnet152"}) {
+    if (table.layout == PaperLayout::encoders &&
+        std::ranges::find(rows, encoder, &PublishedRow::encoder) == rows.end()) {
+      PublishedRow row;
+      row.model = "XTasC-Net";
+      row.encoder = encoder;
+      rows.push_back(row);
+    }
+  }
+  return rows;
+}
+
+/// One way to fill the rows: all with the same settings.
+struct Filling {
+  Settings settings;
+  std::vector<const SeedGroup*> groups;
+  std::size_t num_filled = 0, num_seeds = 0;
+};
+
+using Candidates = std::vector<std::vector<const SeedGroup*>>;
+
+Filling fill(const PublishedTable& table, const std::vector<PublishedRow>& rows, const Candidates& candidates,
+             const Settings& settings) {
+  Filling filling{.settings = settings, .groups = {}, .num_filled = 0, .num_seeds = 0};
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const SeedGroup* best = nullptr;
+    for (const SeedGroup* group : candidates[i]) {
+      if (has_settings(*group, table, rows[i], settings) &&
+          (best == nullptr || group->seeds.size() > best->seeds.size())) {
+        best = group;
+      }
+    }
+    filling.groups.push_back(best);
+    filling.num_filled += best == nullptr ? 0 : 1;
+    filling.num_seeds += best == nullptr ? 0 : best->seeds.size();
+  }
+  return filling;
+}
+
+}  // namespace
+
+config::RunConfig paper_config(const PublishedTable& table, const PublishedRow& row, System system,
+                               const std::vector<std::string>& extra) {
+  std::vector<std::string> assignments(table.data->assignments.begin(), table.data->assignments.end());
+  assignments.push_back(fmt::format("model.system={}", config::name(system)));
+  assignments.push_back(fmt::format("model.encoder={}", row.encoder.empty() ? "resnet34" : row.encoder));
+  assignments.push_back(fmt::format("weighting.method={}", weighting_of(table, row)));
+  assignments.insert(assignments.end(), extra.begin(), extra.end());
+  return config::run_config_of(assignments);
+}
+
+PaperMatch match_paper(const PublishedTable& table, std::span<const SeedGroup> groups, PaperSettings settings) {
+  PaperMatch match{.rows = wanted_rows(table), .groups = {}, .departures = {}};
+  Candidates candidates;
+  std::set<Settings> all_settings;
+  std::set<const SeedGroup*> all_candidates;
+  for (const PublishedRow& row : match.rows) {
+    candidates.emplace_back();
+    for (const SeedGroup& group : groups) {
+      if (is_ours(row) && is_of_row(group, table, row)) {
+        candidates.back().push_back(&group);
+        all_candidates.insert(&group);
+        all_settings.insert(settings_of(group, table, row));
+      }
+    }
+  }
+  std::optional<Filling> best;
+  const auto rank = [](const Filling& filling) {
+    return std::tuple(filling.num_filled, -static_cast<std::ptrdiff_t>(filling.settings.departures.size()),
+                      filling.num_seeds);
+  };
+  for (const Settings& candidate : all_settings) {
+    if (settings == PaperSettings::reduced || is_as_printed(candidate, *table.data)) {
+      Filling filling = fill(table, match.rows, candidates, candidate);
+      if (!best || rank(filling) > rank(*best)) {
+        best = std::move(filling);
+      }
+    }
+  }
+  match.groups = best ? best->groups : std::vector<const SeedGroup*>(match.rows.size(), nullptr);
+  match.departures = best ? departure_texts(best->settings, table) : std::vector<std::string>{};
+  std::set<const SeedGroup*> shown(match.groups.begin(), match.groups.end());
+  match.num_other_groups = static_cast<std::size_t>(
+      std::ranges::count_if(all_candidates, [&shown](const SeedGroup* group) { return !shown.contains(group); }));
+  // Rows that the paper lacks are there only where a run is.
+  for (std::size_t i = match.rows.size(); i-- > table.rows.size();) {
+    if (match.groups[i] == nullptr) {
+      match.rows.erase(match.rows.begin() + static_cast<std::ptrdiff_t>(i));
+      match.groups.erase(match.groups.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+  return match;
+}
+
+}  // namespace xtasc::report

@@ -1,0 +1,259 @@
+#include "report/paper/paper_sheet.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include "core/error.hpp"
+#include "report/axes_sheet.hpp"
+#include "report/table_markdown.hpp"
+
+namespace xtasc::report {
+
+namespace {
+
+/// A metric's column pair: as published, and ours.
+struct MetricColumns {
+  const char* key;
+  const char* header;  ///< in Markdown, where "paper" or "ours" follows
+  const char* print;   ///< as the paper spells it
+  const char* group;
+  std::optional<double> Scores::*value;
+  double factor;  ///< from our share to the paper's percent
+  Better better;
+};
+constexpr std::array<MetricColumns, 4> kMetricColumns = {
+    {{"miou", "mIoU", "mIoU", "Segmentation (higher better)", &Scores::miou, 100.0, Better::higher},
+     {"pix_acc", "PixAcc", "Pix Acc", "Segmentation (higher better)", &Scores::pix_acc, 100.0, Better::higher},
+     {"abs_err", "AbsErr", "Abs Err", "Depth (lower better)", &Scores::abs_err, 1.0, Better::lower},
+     {"rel_err", "RelErr", "Rel Err", "Depth (lower better)", &Scores::rel_err, 1.0, Better::lower}}};
+
+int decimals_of(const MetricColumns& metric, const PaperData& data) {
+  const std::string_view key = metric.key;
+  return key == "rel_err" ? data.rel_err_decimals : key == "abs_err" ? 4 : 2;
+}
+
+bool has_delta_m(const PublishedTable& table) {
+  return std::ranges::any_of(table.rows, [](const PublishedRow& row) { return row.delta_m.has_value(); });
+}
+
+bool has_params(const PublishedTable& table) {
+  return std::ranges::any_of(table.rows, [](const PublishedRow& row) { return row.params.has_value(); });
+}
+
+bool has_weighting(const PublishedTable& table) {
+  return table.layout == PaperLayout::weightings || table.layout == PaperLayout::systems;
+}
+
+void add_columns(Sheet& sheet, const PublishedTable& table) {
+  auto& columns = sheet.columns;
+  columns.push_back({.key = table.layout == PaperLayout::encoders ? "encoder" : "model",
+                     .header = table.layout == PaperLayout::encoders ? "ResNet" : "Model",
+                     .is_text = true});
+  if (has_weighting(table)) {
+    columns.push_back({.key = "weighting", .header = "Weighting", .is_text = true});
+  }
+  columns.push_back({.key = "seeds", .header = "Our seeds", .levels = {"Seeds"}, .is_text = true});
+  if (has_params(table)) {
+    columns.push_back({.key = "params_paper", .header = "#P paper", .levels = {"#P (1e7)", "paper"}});
+    columns.push_back({.key = "params", .header = "#P ours", .levels = {"#P (1e7)", "ours"}});
+  }
+  for (const MetricColumns& metric : kMetricColumns) {
+    columns.push_back({.key = fmt::format("{}_paper", metric.key),
+                       .header = fmt::format("{} paper", metric.header),
+                       .levels = {metric.group, metric.print, "paper"}});
+    columns.push_back({.key = metric.key,
+                       .header = fmt::format("{} ours", metric.header),
+                       .levels = {metric.group, metric.print, "ours"},
+                       .has_deviation = true});
+  }
+  if (has_delta_m(table)) {
+    const std::string group = "Performance (higher)";
+    columns.push_back({.key = "delta_m_paper", .header = "Delta_m paper", .levels = {group, "Delta_m", "paper"}});
+    columns.push_back({.key = "delta_m_eq_17", .header = "Delta_m eq. 17", .levels = {group, "Delta_m", "eq. 17"}});
+    columns.push_back(
+        {.key = "delta_m", .header = "Delta_m ours", .levels = {group, "Delta_m", "ours"}, .has_deviation = true});
+  }
+}
+
+std::string weighting_text(const std::string& word) {
+  return word.empty() ? "-" : word == "gradient" ? "gradient-based" : word;
+}
+
+std::string encoder_text(const PublishedRow& row) {
+  return row.encoder.substr(row.encoder.find_first_of("0123456789")) + (row.is_pretrained ? " *" : "");
+}
+
+/// The row's name, weighting, and what there is of ours.
+void add_labels(SheetRow& line, Sheet& sheet, const PublishedTable& table, const PublishedRow& row,
+                const SeedGroup* group) {
+  line.cells.push_back(text_cell(table.layout == PaperLayout::encoders ? encoder_text(row) : row.model));
+  if (has_weighting(table)) {
+    line.cells.push_back(text_cell(weighting_text(row.weighting)));
+  }
+  Cell seeds = text_cell("published only");
+  if (is_ours(row)) {
+    seeds = text_cell(group == nullptr ? "missing" : fmt::format("{}", group->seeds.size()));
+  }
+  if (group != nullptr) {
+    for (const std::string& note : group->notes) {
+      seeds.footnotes.push_back(sheet.add_footnote(note));
+    }
+  }
+  line.cells.push_back(std::move(seeds));
+}
+
+void add_metrics(SheetRow& line, Sheet& sheet, const PublishedTable& table, const PublishedRow& row,
+                 const SeedGroup* group, const std::vector<Misprint>& wrong) {
+  const auto marked = [&](Cell cell, const char* metric) {
+    for (const Misprint& misprint : wrong) {
+      if (misprint.metric == metric) {
+        cell.footnotes.push_back(sheet.add_footnote(misprint.text));
+      }
+    }
+    return cell;
+  };
+  if (has_params(table)) {
+    line.cells.push_back(number_cell(row.params, 2));
+    line.cells.push_back(group == nullptr ? Cell{} : parameters_cell(group->num_parameters));
+  }
+  for (const MetricColumns& metric : kMetricColumns) {
+    const int decimals = decimals_of(metric, *table.data);
+    line.cells.push_back(marked(number_cell(row.scores.*metric.value, decimals), metric.key));
+    line.cells.push_back(group == nullptr ? Cell{} : metric_cell(*group, metric.key, decimals, metric.factor));
+  }
+}
+
+void add_delta_m(SheetRow& line, Sheet& sheet, const PublishedTable& table, const PublishedRow& row,
+                 const SeedGroup* group, const std::vector<Misprint>& wrong, const std::vector<PublishedTable>& all) {
+  Cell printed = number_cell(row.delta_m, 2);
+  Cell recomputed = number_cell(recomputed_delta_m(table, row, all), 2);
+  for (const Misprint& misprint : wrong) {
+    if (misprint.metric == "delta_m") {
+      printed.footnotes.push_back(sheet.add_footnote(misprint.text));
+    }
+  }
+  Cell ours = group == nullptr ? Cell{} : delta_m_cell(*group, sheet);
+  if (group != nullptr && !ours.value) {
+    ours.footnotes.push_back(sheet.add_footnote(fmt::format(
+        "Delta_m needs a finished Base ST-Net: `xtasc-sweep run sweeps/table_{}.toml --only \"Base ST-Net\"`"
+        " makes it",
+        table.data->baseline_table)));
+  }
+  for (Cell* cell : {&printed, &recomputed, &ours}) {
+    line.cells.push_back(std::move(*cell));
+  }
+}
+
+std::string caption_of(const PublishedTable& table, const PaperMatch& match, Protocol protocol, Checkpoint checkpoint) {
+  std::string text = fmt::format(
+      "`{}` protocol, {} checkpoint. {} Ours: mean +- sample standard deviation over seeds; paper: as published. mIoU "
+      "and PixAcc in %, AbsErr in {}, RelErr a ratio.{} {}",
+      name(protocol), name(checkpoint), protocol_text(protocol), table.data->abs_err_unit,
+      has_delta_m(table) ? " Delta_m in %; eq. 17: recomputed from the published figures by the paper's eq. 17." : "",
+      kBestRule);
+  const auto shown = std::ranges::find_if(match.groups, [](const SeedGroup* group) { return group != nullptr; });
+  if (shown != match.groups.end()) {
+    const run::Provenance& from = (*shown)->first().provenance;
+    text += fmt::format(
+        " Ours: {}, pack {}{}", data_text(from), from.pack_digest.substr(0, 12),
+        match.departures.empty() ? ", the paper's settings." : fmt::format("; {}.", fmt::join(match.departures, ", ")));
+  }
+  return text;
+}
+
+/// A note to each row that is missing, or has fewer seeds than others: the command that makes it. Called after all
+/// other notes have their numbers.
+void add_commands(Sheet& sheet, const PublishedTable& table, const PaperMatch& match) {
+  std::size_t most_seeds = 0;
+  for (const SeedGroup* group : match.groups) {
+    most_seeds = std::max(most_seeds, group == nullptr ? 0 : group->seeds.size());
+  }
+  const auto seeds = static_cast<std::size_t>(
+      std::distance(sheet.columns.begin(), std::ranges::find(sheet.columns, "seeds", &Column::key)));
+  for (std::size_t i = 0; i < match.rows.size(); ++i) {
+    const std::size_t num_seeds = match.groups[i] == nullptr ? 0 : match.groups[i]->seeds.size();
+    if (!is_ours(match.rows[i]) || (num_seeds > 0 && num_seeds == most_seeds)) {
+      continue;
+    }
+    sheet.rows[i].cells.at(seeds).footnotes.push_back(sheet.add_footnote(
+        fmt::format("{}: `xtasc-sweep run {} --only \"{}\"` makes {}",
+                    num_seeds == 0 ? "Missing" : fmt::format("{} of {} seeds", num_seeds, most_seeds), table.sweep,
+                    sweep_row_of(table, match.rows[i]), num_seeds == 0 ? "it" : "what is missing")));
+  }
+}
+
+void add_remarks(Sheet& sheet, const PublishedTable& table, const PaperMatch& match) {
+  int num_missing = 0;
+  bool has_others = false;
+  for (std::size_t i = 0; i < match.rows.size(); ++i) {
+    const PublishedRow& row = match.rows[i];
+    has_others = has_others || !is_ours(row);
+    num_missing += is_ours(row) && match.groups[i] == nullptr ? 1 : 0;
+  }
+  if (has_others) {
+    sheet.remarks.push_back("Other authors' systems are not part of this software: their published figures only");
+  }
+  if (std::ranges::any_of(match.rows, &PublishedRow::is_pretrained)) {
+    sheet.remarks.push_back("34 *: weights pretrained on ImageNet");
+  }
+  const char* settings = match.departures.empty() ? "" : ", with the paper's settings";
+  if (num_missing == 1) {
+    sheet.remarks.push_back(
+        fmt::format("On a Slurm cluster `xtasc-sweep submit` takes the place of `xtasc-sweep run`{}", settings));
+  } else if (num_missing > 1) {
+    sheet.remarks.push_back(
+        fmt::format("All that is missing: `xtasc-sweep run {}` makes it on this machine, `xtasc-sweep submit {}` on a "
+                    "Slurm cluster{}",
+                    table.sweep, table.sweep, settings));
+  }
+  if (match.num_other_groups > 0) {
+    sheet.remarks.push_back(
+        fmt::format("{} finished net{} of these rows {} not shown, having other settings{}", match.num_other_groups,
+                    match.num_other_groups == 1 ? "" : "s", match.num_other_groups == 1 ? "is" : "are",
+                    match.departures.empty() ? "; `--reduced` shows what departs from the paper's settings" : ""));
+  }
+}
+
+}  // namespace
+
+Sheet paper_sheet(const PublishedTable& table, const std::vector<PublishedTable>& all, const PaperMatch& match,
+                  Protocol protocol, Checkpoint checkpoint) {
+  Sheet sheet{.label = table.number,
+              .title = fmt::format("Table {}. {}", table.number, table.title),
+              .caption = caption_of(table, match, protocol, checkpoint),
+              .columns = {},
+              .rows = {},
+              .footnotes = {}};
+  add_columns(sheet, table);
+  for (std::size_t i = 0; i < match.rows.size(); ++i) {
+    const PublishedRow& row = match.rows[i];
+    const std::vector<Misprint> wrong = misprints(table, row, all);
+    SheetRow line;
+    // The lines of one model, or those of others' systems and ours, stand together.
+    line.starts_block = i > 0 && ((table.layout == PaperLayout::weightings && row.model != match.rows[i - 1].model) ||
+                                  is_ours(row) != is_ours(match.rows[i - 1]));
+    add_labels(line, sheet, table, row, match.groups[i]);
+    add_metrics(line, sheet, table, row, match.groups[i], wrong);
+    if (has_delta_m(table)) {
+      add_delta_m(line, sheet, table, row, match.groups[i], wrong, all);
+    }
+    sheet.rows.push_back(std::move(line));
+  }
+  const auto column = [&sheet](const std::string& key) {
+    return static_cast<std::size_t>(
+        std::distance(sheet.columns.begin(), std::ranges::find(sheet.columns, key, &Column::key)));
+  };
+  for (const MetricColumns& metric : kMetricColumns) {
+    mark_best(sheet, column(metric.key), metric.better);
+  }
+  if (has_delta_m(table)) {
+    mark_best(sheet, column("delta_m"), Better::higher);
+  }
+  add_commands(sheet, table, match);
+  add_remarks(sheet, table, match);
+  return sheet;
+}
+
+}  // namespace xtasc::report

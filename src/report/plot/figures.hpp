@@ -1,0 +1,28 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "report/aggregate.hpp"
+#include "report/paper/paper_tables.hpp"
+#include "report/plot/plot.hpp"
+
+namespace xtasc::report {
+
+/// Losses of both tasks in training and validation, and the four metrics, over epochs; a curve a group, as mean with a
+/// band of one standard deviation over its seeds. Reads the runs' metrics.jsonl.
+/// \param groups  one pack's \throws Error with more than kNumStyles groups
+[[nodiscard]] Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol);
+
+/// The metrics over lambda: lambda_1 = lambda_2, and each alone; Base MT-Net stands at 0, Base ST-Net is a line across.
+/// The paper's points where the runs have its data set and size.
+/// \throws Error when no group has a lambda above 0
+[[nodiscard]] Plot lambda_plot(std::span<const SeedGroup> groups, const std::vector<PublishedTable>& published,
+                               Protocol protocol, Checkpoint checkpoint);
+
+/// The metrics over the depth of the ResNet; the paper's points where the runs have its data set and size.
+[[nodiscard]] Plot encoders_plot(std::span<const SeedGroup> groups, const std::vector<PublishedTable>& published,
+                                 Protocol protocol, Checkpoint checkpoint);
+
+}  // namespace xtasc::report

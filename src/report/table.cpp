@@ -1,0 +1,302 @@
+#include "report/table.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "core/error.hpp"
+#include "report/delta_m.hpp"
+#include "run/config_values.hpp"
+
+namespace xtasc::report {
+
+namespace {
+
+using config::System;
+using Runs = std::vector<const run::RunSummary*>;
+
+System system_of(const run::RunSummary& run) {
+  return run.config.model.system;
+}
+
+std::string model_name(System system) {
+  switch (system) {
+    case System::xtasc:
+      return "XTasC-Net";
+    case System::align:
+      return "Align-Net";
+    case System::base_mt:
+      return "Base MT-Net";
+    case System::base_st_seg:
+    case System::base_st_depth:
+      return "Base ST-Net";
+  }
+  fail("no name for system {}", static_cast<int>(system));
+}
+
+int model_order(System system) {
+  switch (system) {
+    case System::base_st_seg:
+    case System::base_st_depth:
+      return 0;
+    case System::base_mt:
+      return 1;
+    case System::align:
+      return 2;
+    case System::xtasc:
+      return 3;
+  }
+  return 4;
+}
+
+/// May the numbers of the two be set against each other? (The pack is the table's: the same for all.)
+bool comparable(const run::RunSummary& a, const run::RunSummary& b) {
+  const auto key = [](const run::RunSummary& run) {
+    const config::ModelSection& model = run.config.model;
+    return std::tuple(model.encoder, run::weights_of(model), model.decoder_width, run.last.epoch, run.config.run.seed);
+  };
+  return key(a) == key(b);
+}
+
+/// Of several that could be meant, those that are most like `run`.
+Runs nearest_of(Runs candidates, const run::RunSummary& run) {
+  using Alike = std::function<bool(const run::RunSummary&)>;
+  const std::vector<Alike> preferences = {
+      [&run](const run::RunSummary& other) { return other.config.run.precision == run.config.run.precision; },
+      [&run](const run::RunSummary& other) { return other.config.train.batch_size == run.config.train.batch_size; },
+      [&run](const run::RunSummary& other) { return run::are_side_by_side(other, run); }};
+  for (const Alike& alike : preferences) {
+    Runs kept;
+    std::ranges::copy_if(candidates, std::back_inserter(kept),
+                         [&alike](const run::RunSummary* other) { return alike(*other); });
+    if (!kept.empty()) {
+      candidates = std::move(kept);
+    }
+  }
+  return candidates;
+}
+
+Runs candidates_for(const run::RunSummary& run, const Runs& among, System system) {
+  Runs candidates;
+  std::ranges::copy_if(among, std::back_inserter(candidates), [&](const run::RunSummary* other) {
+    return system_of(*other) == system && comparable(*other, run);
+  });
+  return nearest_of(std::move(candidates), run);
+}
+
+/// "resnet18, 10 epochs and seed 1": what a baseline has to share with the run.
+std::string terms(const run::RunSummary& run) {
+  return fmt::format("{}{}, {} epochs and seed {}", config::name(run.config.model.encoder),
+                     run.config.model.encoder_weights.empty() ? "" : " (pretrained)", run.last.epoch,
+                     run.config.run.seed);
+}
+
+std::string absent_text(const Runs& candidates, const run::RunSummary& run, System system) {
+  if (candidates.empty()) {
+    return fmt::format("no finished {} run with {} on this pack", config::name(system), terms(run));
+  }
+  std::string folders;
+  for (const run::RunSummary* other : candidates) {
+    folders += (folders.empty() ? "" : ", ") + other->folder.string();
+  }
+  return fmt::format("{} {} runs with {} on this pack, one is needed: {}", candidates.size(), config::name(system),
+                     terms(run), folders);
+}
+
+/// The runs that stand in one row, and why the row is incomplete (empty: it is not).
+struct Group {
+  Runs runs;
+  std::string missing;
+};
+
+/// Every run once: pairs of single-task nets, the single-task nets left over, and the others one by one.
+std::vector<Group> group_runs(const Runs& runs) {
+  std::vector<Group> groups;
+  std::set<const run::RunSummary*> paired;
+  for (const run::RunSummary* run : runs) {
+    if (system_of(*run) == System::base_st_seg) {
+      const Runs depth = candidates_for(*run, runs, System::base_st_depth);
+      // Both must mean each other, or one depth net would stand in two rows.
+      if (depth.size() == 1 && candidates_for(*depth.front(), runs, System::base_st_seg) == Runs{run}) {
+        groups.push_back({{run, depth.front()}, ""});
+        paired.insert({run, depth.front()});
+      }
+    }
+  }
+  for (const run::RunSummary* run : runs) {
+    if (paired.contains(run)) {
+      continue;
+    }
+    Group group{{run}, ""};
+    if (model_order(system_of(*run)) == 0) {
+      const System other = system_of(*run) == System::base_st_seg ? System::base_st_depth : System::base_st_seg;
+      group.missing = "Half of a Base ST-Net pair: " + absent_text(candidates_for(*run, runs, other), *run, other);
+    }
+    groups.push_back(std::move(group));
+  }
+  std::ranges::stable_sort(groups, {}, [](const Group& group) {
+    const run::RunSummary& run = *group.runs.front();
+    return std::tuple(model_order(system_of(run)), run.config.model.encoder, run::weights_of(run.config.model),
+                      run.config.weighting.method, run.config.run.seed, run.folder);
+  });
+  return groups;
+}
+
+run::MetricValues metrics_of(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
+  run::MetricValues all;
+  for (const run::RunSummary* run : runs) {
+    const run::EpochRecord* record = checkpoint == Checkpoint::last ? &run->last : run->best ? &*run->best : nullptr;
+    if (record != nullptr) {
+      const run::MetricValues& values = protocol == Protocol::paper ? record->paper : record->dataset;
+      all.insert(values.begin(), values.end());
+    }
+  }
+  return all;
+}
+
+Row make_row(const Group& group, Protocol protocol, Checkpoint checkpoint) {
+  const run::RunSummary& first = *group.runs.front();
+  Row row;
+  row.runs = group.runs;
+  row.model = model_name(system_of(first));
+  row.encoder = config::name(first.config.model.encoder);
+  row.encoder += first.config.model.encoder_weights.empty() ? "" : ", pretrained";
+  row.weighting = model_order(system_of(first)) == 0 ? "-" : config::name(first.config.weighting.method);
+  for (const run::RunSummary* run : group.runs) {
+    row.num_parameters += run->provenance.num_parameters;
+  }
+  row.metrics = metrics_of(group.runs, protocol, checkpoint);
+  return row;
+}
+
+std::size_t add_footnote(Table& table, const std::string& text) {
+  const auto found = std::ranges::find(table.footnotes, text);
+  const auto index = static_cast<std::size_t>(std::distance(table.footnotes.begin(), found));
+  if (found == table.footnotes.end()) {
+    table.footnotes.push_back(text);
+  }
+  return index;
+}
+
+/// Sets the row's Delta_m; returns why it is absent, or an empty text. \param pairs  the rows of whole Base ST-Net
+/// pairs
+std::string set_delta_m(Row& row, const std::vector<Row>& pairs) {
+  const run::RunSummary& run = *row.runs.front();
+  Runs candidates;
+  for (const Row& pair : pairs) {
+    if (comparable(*pair.runs.front(), run)) {
+      candidates.push_back(pair.runs.front());
+    }
+  }
+  candidates = nearest_of(std::move(candidates), run);
+  if (candidates.size() != 1) {
+    return candidates.empty()
+               ? fmt::format(
+                     "No Delta_m: no finished Base ST-Net pair (base_st_seg and base_st_depth) with {} on this "
+                     "pack",
+                     terms(run))
+               : "No Delta_m: " + absent_text(candidates, run, System::base_st_seg);
+  }
+  const auto baseline =
+      std::ranges::find_if(pairs, [&candidates](const Row& pair) { return pair.runs.front() == candidates.front(); });
+  row.delta_m = delta_m(scores(row.metrics), scores(baseline->metrics));
+  return row.delta_m ? "" : "No Delta_m: one of the four metrics could not be measured here or for Base ST-Net";
+}
+
+Table make_table(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
+  Table table{.protocol = protocol, .checkpoint = checkpoint, .rows = {}, .footnotes = {}};
+  std::vector<std::string> missing;
+  std::vector<Row> pairs;
+  for (const Group& group : group_runs(runs)) {
+    table.rows.push_back(make_row(group, protocol, checkpoint));
+    missing.push_back(group.missing);
+    if (group.runs.size() == 2) {
+      pairs.push_back(table.rows.back());
+    }
+  }
+  for (std::size_t i = 0; i < table.rows.size(); ++i) {
+    const std::string reason = missing[i].empty() ? set_delta_m(table.rows[i], pairs) : missing[i];
+    if (!reason.empty()) {
+      table.rows[i].footnote = add_footnote(table, reason);
+    }
+  }
+  return table;
+}
+
+/// The name first, for the order; the digest tells packs of one name apart.
+using PackKey = std::tuple<std::string, std::int64_t, std::int64_t, std::string, std::string>;
+
+PackKey key_of(const run::RunSummary& run, const std::string& label_set) {
+  const run::Provenance& from = run.provenance;
+  return {from.pack_dataset, from.pack_height, from.pack_width, label_set, from.pack_digest};
+}
+
+/// A net that predicts depth alone is the same run whatever label set its config names: where a table has none of its
+/// own, it shows that of another label set.
+void share_depth_nets(std::map<PackKey, Runs>& by_pack, const Runs& depth_only) {
+  std::map<PackKey, Runs> shared;
+  for (const auto& [key, of_pack] : by_pack) {
+    const std::string& label_set = std::get<3>(key);
+    const auto lies_here = [&, &key = key](const run::RunSummary* run) { return key_of(*run, label_set) == key; };
+    if (std::ranges::none_of(depth_only, [&](const run::RunSummary* run) {
+          return lies_here(run) && run->config.data.label_set == label_set;
+        })) {
+      std::ranges::copy_if(depth_only, std::back_inserter(shared[key]), lies_here);
+    }
+  }
+  for (const auto& [key, runs] : shared) {
+    std::ranges::copy(runs, std::back_inserter(by_pack[key]));
+  }
+  std::erase_if(by_pack, [&](const auto& entry) {
+    return std::ranges::all_of(entry.second,
+                               [](const run::RunSummary* run) { return !config::has_segmentation(system_of(*run)); }) &&
+           std::ranges::all_of(entry.second, [&](const run::RunSummary* run) {
+             return std::ranges::any_of(shared,
+                                        [&](const auto& other) { return std::ranges::count(other.second, run) > 0; });
+           });
+  });
+}
+
+}  // namespace
+
+std::string_view name(Protocol protocol) {
+  return protocol == Protocol::paper ? "paper" : "dataset";
+}
+
+std::string_view name(Checkpoint checkpoint) {
+  return checkpoint == Checkpoint::best ? "best" : "last";
+}
+
+std::string joined(const Row& row, const std::function<std::string(const run::RunSummary&)>& text) {
+  std::string result = text(*row.runs.front());
+  for (std::size_t i = 1; i < row.runs.size(); ++i) {
+    const std::string other = text(*row.runs[i]);
+    result += other == result ? "" : " + " + other;
+  }
+  return result;
+}
+
+std::vector<Table> make_tables(std::span<const run::RunSummary> runs, std::span<const Protocol> protocols,
+                               Checkpoint checkpoint) {
+  std::map<PackKey, Runs> by_pack;
+  Runs depth_only;
+  for (const run::RunSummary& run : runs) {
+    by_pack[key_of(run, run.config.data.label_set)].push_back(&run);
+    if (!config::has_segmentation(system_of(run))) {
+      depth_only.push_back(&run);
+    }
+  }
+  share_depth_nets(by_pack, depth_only);
+  std::vector<Table> tables;
+  for (const auto& [key, of_pack] : by_pack) {
+    for (const Protocol protocol : protocols) {
+      tables.push_back(make_table(of_pack, protocol, checkpoint));
+    }
+  }
+  return tables;
+}
+
+}  // namespace xtasc::report

@@ -1,0 +1,99 @@
+#include "report/table_csv.hpp"
+
+#include <array>
+#include <functional>
+#include <vector>
+
+#include "core/error.hpp"
+
+namespace xtasc::report {
+
+namespace {
+
+/// Everything measured, in the CSV's order.
+constexpr std::array<const char*, 11> kMetricKeys = {"miou",      "pix_acc", "abs_err", "rel_err", "rmse",   "irmse",
+                                                     "log_irmse", "sq_rel",  "delta_1", "delta_2", "delta_3"};
+
+/// Columns of the CSV before the metrics, and how to fill them.
+struct CsvColumn {
+  const char* header;
+  std::function<std::string(const Table&, const Row&)> value;
+};
+
+std::vector<CsvColumn> csv_columns() {
+  const auto of_first = [](auto text) {
+    return [text](const Table&, const Row& row) { return fmt::format("{}", text(*row.runs.front())); };
+  };
+  const auto of_each = [](auto text) {
+    return [text](const Table&, const Row& row) {
+      return joined(row, [&text](const run::RunSummary& run) { return fmt::format("{}", text(run)); });
+    };
+  };
+  const auto shown_epoch = [](const Table& table, const Row& row) {
+    return joined(row, [&table](const run::RunSummary& run) {
+      const bool is_last = table.checkpoint == Checkpoint::last;
+      return is_last ? fmt::format("{}", run.last.epoch) : run.best ? fmt::format("{}", run.best->epoch) : "";
+    });
+  };
+  return {{"dataset", of_first([](const run::RunSummary& run) { return run.provenance.pack_dataset; })},
+          {"height", of_first([](const run::RunSummary& run) { return run.provenance.pack_height; })},
+          {"width", of_first([](const run::RunSummary& run) { return run.provenance.pack_width; })},
+          {"num_classes", of_first([](const run::RunSummary& run) { return run.provenance.pack_num_classes; })},
+          {"pack_digest", of_first([](const run::RunSummary& run) { return run.provenance.pack_digest; })},
+          {"protocol", [](const Table& table, const Row&) { return std::string(name(table.protocol)); }},
+          {"checkpoint", [](const Table& table, const Row&) { return std::string(name(table.checkpoint)); }},
+          {"model", [](const Table&, const Row& row) { return row.model; }},
+          {"system", of_each([](const run::RunSummary& run) { return config::name(run.config.model.system); })},
+          {"encoder", of_first([](const run::RunSummary& run) { return config::name(run.config.model.encoder); })},
+          {"encoder_weights", of_first([](const run::RunSummary& run) { return run.config.model.encoder_weights; })},
+          {"decoder_width", of_first([](const run::RunSummary& run) { return run.config.model.decoder_width; })},
+          {"weighting", of_first([](const run::RunSummary& run) { return config::name(run.config.weighting.method); })},
+          {"lambda_1", of_first([](const run::RunSummary& run) { return run.config.loss.lambda_1; })},
+          {"lambda_2", of_first([](const run::RunSummary& run) { return run.config.loss.lambda_2; })},
+          {"precision", of_each([](const run::RunSummary& run) { return config::name(run.config.run.precision); })},
+          {"batch_size", of_each([](const run::RunSummary& run) { return run.config.train.batch_size; })},
+          {"world_size", of_each([](const run::RunSummary& run) { return run::ranks_text(run.provenance); })},
+          {"epochs", of_first([](const run::RunSummary& run) { return run.last.epoch; })},
+          {"shown_epoch", shown_epoch},
+          {"seed", of_first([](const run::RunSummary& run) { return run.config.run.seed; })},
+          {"num_parameters", [](const Table&, const Row& row) { return fmt::format("{}", row.num_parameters); }}};
+}
+
+}  // namespace
+
+std::string csv_field(std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) {
+    return std::string(text);
+  }
+  std::string quoted = "\"";
+  for (const char c : text) {
+    quoted += c == '"' ? "\"\"" : std::string(1, c);
+  }
+  return quoted + '"';
+}
+
+std::string to_csv(std::span<const Table> tables) {
+  const std::vector<CsvColumn> columns = csv_columns();
+  std::string text;
+  for (const CsvColumn& column : columns) {
+    text += std::string(column.header) + ',';
+  }
+  text += fmt::format("{},delta_m_percent,runs,note\n", fmt::join(kMetricKeys, ","));
+  for (const Table& table : tables) {
+    for (const Row& row : table.rows) {
+      for (const CsvColumn& column : columns) {
+        text += csv_field(column.value(table, row)) + ',';
+      }
+      for (const char* key : kMetricKeys) {
+        const auto found = row.metrics.find(key);
+        text += (found == row.metrics.end() ? "" : fmt::format("{}", found->second)) + ',';
+      }
+      const std::string folders = joined(row, [](const run::RunSummary& run) { return run.folder.string(); });
+      text += fmt::format("{},{},{}\n", row.delta_m ? fmt::format("{}", *row.delta_m) : "", csv_field(folders),
+                          csv_field(row.footnote ? table.footnotes[*row.footnote] : ""));
+    }
+  }
+  return text;
+}
+
+}  // namespace xtasc::report

@@ -1,0 +1,173 @@
+#include "report/table_markdown.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <set>
+
+#include "core/error.hpp"
+#include "report/delta_m.hpp"
+
+namespace xtasc::report {
+
+namespace {
+
+/// A choice that is told once above the table when all rows share it, else in a column of its own.
+struct Choice {
+  const char* header;
+  std::function<std::string(const run::RunSummary&)> cell;  ///< empty where the choice means nothing to the run
+  std::function<std::string(const std::string&)> phrase;    ///< the value in the line above the table
+};
+
+const std::vector<Choice>& choices() {
+  static const auto count = [](std::string word) {
+    return [word = std::move(word)](const std::string& value) { return value + word + (value == "1" ? "" : "s"); };
+  };
+  static const auto before = [](std::string word) {
+    return [word = std::move(word)](const std::string& value) { return word + value; };
+  };
+  static const auto lambda = [](const run::RunSummary& run, double value) {
+    return config::has_transfer(run.config.model.system) ? fmt::format("{}", value) : std::string();
+  };
+  static const std::vector<Choice> list = {
+      {"Epochs", [](const run::RunSummary& run) { return fmt::format("{}", run.last.epoch); }, count(" epoch")},
+      {"Batch", [](const run::RunSummary& run) { return fmt::format("{}", run.config.train.batch_size); },
+       before("batch ")},
+      {"Precision", [](const run::RunSummary& run) { return std::string(config::name(run.config.run.precision)); },
+       before("")},
+      {"Ranks", [](const run::RunSummary& run) { return run::ranks_text(run.provenance); }, count(" rank")},
+      {"Width", [](const run::RunSummary& run) { return fmt::format("{}", run.config.model.decoder_width); },
+       before("decoder width ")},
+      {"lambda_1", [](const run::RunSummary& run) { return lambda(run, run.config.loss.lambda_1); },
+       before("lambda_1 ")},
+      {"lambda_2", [](const run::RunSummary& run) { return lambda(run, run.config.loss.lambda_2); },
+       before("lambda_2 ")},
+      {"Seed", [](const run::RunSummary& run) { return fmt::format("{}", run.config.run.seed); }, before("seed ")}};
+  return list;
+}
+
+std::set<std::string> values_of(const Choice& choice, const Table& table) {
+  std::set<std::string> values;
+  for (const Row& row : table.rows) {
+    for (const run::RunSummary* run : row.runs) {
+      values.insert(choice.cell(*run));
+    }
+  }
+  values.erase("");
+  return values;
+}
+
+/// With its sign, and without one where it is nothing: never "-0.00".
+Cell delta_m_cell(const Row& row) {
+  Cell cell;
+  if (row.delta_m) {
+    cell.value = *row.delta_m;
+    cell.text = fmt::format("{:+.2f}", *row.delta_m);
+    cell.text = cell.text == "+0.00" || cell.text == "-0.00" ? "0.00" : cell.text;
+  }
+  if (row.footnote) {
+    cell.footnotes.push_back(*row.footnote);
+  }
+  return cell;
+}
+
+std::string caption(const Table& table) {
+  std::string text(protocol_text(table.protocol));
+  std::string shared;
+  for (const Choice& choice : choices()) {
+    if (const auto values = values_of(choice, table); values.size() == 1) {
+      shared += (shared.empty() ? "" : ", ") + choice.phrase(*values.begin());
+    }
+  }
+  text += shared.empty() ? "" : " Settings: " + shared + ".";
+  const std::string& digest = table.rows.front().runs.front()->provenance.pack_digest;
+  return text + (digest.empty() ? "" : fmt::format(" Pack {}.", digest.substr(0, 12)));
+}
+
+Cell rel_err_cell(const std::optional<double>& value) {
+  Cell cell = number_cell(value, 4);
+  cell.text = value ? fmt::format("{:#.4g}", *value) : cell.text;
+  return cell;
+}
+
+}  // namespace
+
+std::string data_text(const run::Provenance& from) {
+  std::string text = from.pack_dataset.empty() ? "unnamed pack" : from.pack_dataset;
+  if (from.pack_height > 0) {
+    text += fmt::format(", {} x {}", from.pack_height, from.pack_width);
+  }
+  if (from.pack_num_classes > 0) {
+    text += fmt::format(", {} classes", from.pack_num_classes);
+  }
+  return text;
+}
+
+std::string heading(const run::Provenance& from, Protocol protocol, Checkpoint checkpoint) {
+  return data_text(from) + fmt::format(": `{}` protocol, {} checkpoint", name(protocol), name(checkpoint));
+}
+
+std::string_view protocol_text(Protocol protocol) {
+  return protocol == Protocol::paper ? "mIoU and PixAcc by image, then averaged over images."
+                                     : "mIoU, PixAcc and errors over all pixels of the validation set.";
+}
+
+std::string abs_err_header(const run::Provenance& from) {
+  const std::string& kind = from.pack_depth_kind;
+  return kind == "metres" ? "AbsErr (m)" : kind == "inverse_depth" ? "AbsErr (inverse depth)" : "AbsErr";
+}
+
+Cell parameters_cell(std::int64_t num_parameters) {
+  const double params = static_cast<double>(num_parameters) / 1e7;
+  Cell cell = number_cell(params, 2);
+  cell.text = params < 0.1 ? fmt::format("{:.2g}", params) : cell.text;
+  return cell;
+}
+
+Sheet to_sheet(const Table& table) {
+  const run::Provenance& from = table.rows.front().runs.front()->provenance;
+  Sheet sheet{.label = from.pack_dataset,
+              .title = heading(from, table.protocol, table.checkpoint),
+              .caption = caption(table),
+              .columns = {{.key = "model", .header = "Model", .is_text = true},
+                          {.key = "encoder", .header = "Encoder", .is_text = true},
+                          {.key = "weighting", .header = "Weighting", .is_text = true}},
+              .rows = {},
+              .footnotes = table.footnotes};
+  std::vector<const Choice*> own_columns;
+  for (const Choice& choice : choices()) {
+    if (values_of(choice, table).size() > 1) {
+      own_columns.push_back(&choice);
+      sheet.columns.push_back({.key = choice.header, .header = choice.header});
+    }
+  }
+  for (Column column :
+       {Column{.key = "params", .header = "#P (1e7)"}, Column{.key = "miou", .header = "mIoU (%)"},
+        Column{.key = "pix_acc", .header = "PixAcc (%)"}, Column{.key = "abs_err", .header = abs_err_header(from)},
+        Column{.key = "rel_err", .header = "RelErr (ratio)"}, Column{.key = "delta_m", .header = "Delta_m (%)"}}) {
+    sheet.columns.push_back(std::move(column));
+  }
+  for (const Row& row : table.rows) {
+    SheetRow line{.cells = {text_cell(row.model), text_cell(row.encoder), text_cell(row.weighting)}};
+    for (const Choice* choice : own_columns) {
+      line.cells.push_back(text_cell(joined(row, choice->cell)));
+    }
+    const Scores shown = scores(row.metrics);
+    for (Cell cell :
+         {parameters_cell(row.num_parameters), number_cell(shown.miou, 2, 100.0), number_cell(shown.pix_acc, 2, 100.0),
+          number_cell(shown.abs_err, 4), rel_err_cell(shown.rel_err), delta_m_cell(row)}) {
+      line.cells.push_back(std::move(cell));
+    }
+    sheet.rows.push_back(std::move(line));
+  }
+  return sheet;
+}
+
+std::string to_markdown(std::string_view title, std::span<const Table> tables,
+                        std::span<const run::LeftOutRun> left_out) {
+  std::vector<Sheet> sheets;
+  std::ranges::transform(tables, std::back_inserter(sheets), [](const Table& table) { return to_sheet(table); });
+  return to_markdown(title, std::span<const Sheet>(sheets), left_out);
+}
+
+}  // namespace xtasc::report

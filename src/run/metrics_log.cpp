@@ -1,0 +1,265 @@
+#include "run/metrics_log.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+#include <utility>
+
+#include "core/error.hpp"
+#include "core/log.hpp"
+#include "io/atomic_file.hpp"
+#include "io/checksum.hpp"
+#include "run/json_fields.hpp"
+#include "run/run_folder.hpp"
+
+namespace xtasc::run {
+
+namespace {
+
+using json_fields::Json;
+
+/// The descriptor of a metrics.jsonl open for reading and writing; closed without a check where an error is on its way.
+class LogFile {
+ public:
+  explicit LogFile(const std::filesystem::path& path) : path_(path.string()) {
+    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    require(descriptor_ >= 0, "open");
+  }
+  ~LogFile() {
+    if (descriptor_ >= 0) {
+      ::close(descriptor_);
+    }
+  }
+  LogFile(const LogFile&) = delete;
+  LogFile& operator=(const LogFile&) = delete;
+
+  /// Whether the file begins with `text`, whatever lies behind it.
+  [[nodiscard]] bool content_is(std::string_view text) const {
+    std::string found(text.size(), '\0');
+    return size() >= static_cast<off_t>(text.size()) &&
+           ::pread(descriptor_, found.data(), found.size(), 0) == static_cast<ssize_t>(found.size()) && found == text;
+  }
+
+  /// Writes `line`, one or more, at `offset`, cuts what lay behind it, makes it durable. On failure the file ends at
+  /// `offset` again, so that the next line does not run into half of this one.
+  void write_at(off_t offset, std::string_view line) {
+    if (size() > offset) {
+      require(::ftruncate(descriptor_, offset) == 0, "cut the torn last line of");
+    }
+    off_t position = offset;
+    while (!line.empty()) {
+      const ssize_t count = ::pwrite(descriptor_, line.data(), line.size(), position);
+      if (count < 0 && errno == EINTR) {
+        continue;
+      }
+      require_or_cut(count > 0, offset);
+      line.remove_prefix(static_cast<std::size_t>(count));
+      position += count;
+    }
+    require_or_cut(::fsync(descriptor_) == 0, offset);
+  }
+
+  void close() { require(::close(std::exchange(descriptor_, -1)) == 0, "close"); }
+
+ private:
+  [[nodiscard]] off_t size() const {
+    struct stat status {};
+    require(::fstat(descriptor_, &status) == 0, "look at");
+    return status.st_size;
+  }
+  void require(bool succeeded, const char* action) const {
+    if (!succeeded) {
+      fail("cannot {} {}: {}", action, path_, errno_text(errno));
+    }
+  }
+  void require_or_cut(bool succeeded, off_t offset) const {
+    if (!succeeded) {
+      const int reason = errno;
+      const bool was_cut = size() <= offset || ::ftruncate(descriptor_, offset) == 0;
+      fail("cannot append to {}: {}{}", path_, errno_text(reason), was_cut ? "" : "; its last line is torn");
+    }
+  }
+
+  std::string path_;
+  int descriptor_ = -1;
+};
+
+/// Fields in the order of EpochRecord, which is the order that a reader of the file wants.
+Json to_json(const EpochRecord& record) {
+  Json class_iou = Json::array();
+  for (const std::optional<double>& value : record.class_iou) {
+    class_iou.push_back(value ? json_fields::number(*value) : Json(nullptr));
+  }
+  return Json{{"epoch", record.epoch},
+              {"step", record.step},
+              {"learning_rate", json_fields::number(record.learning_rate)},
+              {"train_loss", json_fields::object(record.train_loss)},
+              {"val_loss", json_fields::object(record.val_loss)},
+              {"task_weight", json_fields::object(record.task_weight)},
+              {"paper", json_fields::object(record.paper)},
+              {"dataset", json_fields::object(record.dataset)},
+              {"consistency", json_fields::object(record.consistency)},
+              {"class_iou", std::move(class_iou)},
+              {"is_best", record.is_best},
+              {"images_per_second", json_fields::number(record.images_per_second)},
+              {"seconds", json_fields::object(record.seconds)}};
+}
+
+constexpr std::string_view kDigestField = ",\"digest\":\"";
+constexpr std::size_t kDigestDigits = 16;
+
+std::string digest_of(std::string_view line) {
+  return io::digest_hex(line).substr(0, kDigestDigits);
+}
+
+/// The line without its digest, and the digest; that is empty where the line ends in none.
+std::pair<std::string, std::string> split_digest(const std::string& line) {
+  const std::size_t length = kDigestField.size() + kDigestDigits + 2;  // ,"digest":"0123456789abcdef"}
+  if (line.size() <= length || line.compare(line.size() - length, kDigestField.size(), kDigestField) != 0 ||
+      !line.ends_with("\"}")) {
+    return {line, ""};
+  }
+  return {line.substr(0, line.size() - length) + "}", line.substr(line.size() - kDigestDigits - 2, kDigestDigits)};
+}
+
+EpochRecord record_of(const std::string& line, Digests digests) {
+  const auto [content, digest] = split_digest(line);
+  check(digests == Digests::optional || !digest.empty(), "the line lacks its digest: it was changed after the run");
+  check(digest.empty() || digest == digest_of(content),
+        "the line's digest is {}, its content gives {}: it was changed after the run wrote it", digest,
+        digest_of(content));
+  return from_json_line(content);
+}
+
+}  // namespace
+
+std::string to_json_line(const EpochRecord& record) {
+  std::string line = to_json(record).dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string digest = digest_of(line);
+  line.pop_back();
+  return fmt::format("{}{}{}\"}}", line, kDigestField, digest);
+}
+
+EpochRecord from_json_line(const std::string& line) {
+  if (const auto [content, digest] = split_digest(line); !digest.empty()) {
+    return record_of(line, Digests::needed);
+  }
+  const Json json = json_fields::parse(line);
+  EpochRecord record;
+  record.epoch = json_fields::get<std::int64_t>(json, "epoch");
+  check(record.epoch >= 1, "the field \"epoch\" is {}, a number from 1 is needed", record.epoch);
+  record.step = json_fields::get<std::int64_t>(json, "step");
+  record.learning_rate = json_fields::get<double>(json, "learning_rate");
+  record.train_loss = json_fields::numbers(json, "train_loss");
+  record.val_loss = json_fields::numbers(json, "val_loss");
+  record.task_weight = json_fields::numbers(json, "task_weight");
+  record.paper = json_fields::numbers(json, "paper");
+  record.dataset = json_fields::numbers(json, "dataset");
+  if (json.contains("consistency")) {
+    record.consistency = json_fields::numbers(json, "consistency");
+  }
+  const Json& class_iou = json_fields::field(json, "class_iou");
+  check(class_iou.is_array(), "the field \"class_iou\" is {}, an array is needed", class_iou.type_name());
+  for (const Json& value : class_iou) {
+    check(value.is_number() || value.is_null(), "the field \"class_iou\" holds {}, numbers or null are needed",
+          value.type_name());
+    record.class_iou.push_back(value.is_null() ? std::nullopt : std::optional(value.get<double>()));
+  }
+  record.is_best = json_fields::get<bool>(json, "is_best");
+  record.images_per_second = json_fields::get<double>(json, "images_per_second");
+  record.seconds = json_fields::numbers(json, "seconds");
+  return record;
+}
+
+std::vector<EpochRecord> read_metrics(const std::filesystem::path& path, Digests digests) {
+  const std::string text = io::read_file(path);
+  std::vector<EpochRecord> records;
+  std::size_t line_number = 0;
+  std::size_t begin = 0;
+  for (std::size_t end = text.find('\n'); end != std::string::npos; begin = end + 1, end = text.find('\n', begin)) {
+    ++line_number;
+    EpochRecord record;
+    try {
+      record = record_of(text.substr(begin, end - begin), digests);
+    } catch (const Error& error) {
+      fail("{}:{}: {}", path.string(), line_number, error.what());
+    }
+    // A run that went back to an earlier epoch wrote it again: what followed the first time is no longer its history.
+    while (!records.empty() && records.back().epoch >= record.epoch) {
+      records.pop_back();
+    }
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+Digests digests_of(const config::RunConfig& config) {
+  return config::is_of_first_ids(config) ? Digests::optional : Digests::needed;
+}
+
+void MetricsLog::restore(std::string history) {
+  history_ = std::move(history);
+  num_written_ = history_.size();
+  std::error_code ignored;
+  const bool is_there = std::filesystem::exists(path_, ignored);
+  if (!is_there && history_.empty()) {
+    return;
+  }
+  std::string found;
+  std::string fault = "it is missing";
+  if (is_there) {
+    try {
+      found = io::read_file(path_);
+      fault = history_.starts_with(found) ? "it lacks epochs that the checkpoint has"
+                                          : "it does not begin with the epochs of the checkpoint";
+    } catch (const Error& error) {
+      fault = error.what();
+    }
+  }
+  if (is_there && found == history_) {
+    return;
+  }
+  if (!is_there || !found.starts_with(history_)) {
+    const bool holds_more = is_there && !history_.starts_with(found);
+    const std::string aside = holds_more ? fmt::format(" (it is {} now)", set_aside(path_).filename().string()) : "";
+    log_warning("{}: {}{}: written anew from the checkpoint", path_.string(), fault, aside);
+  }
+  io::write_file_atomically(path_, std::string_view(history_));
+}
+
+void MetricsLog::write_missing() {
+  LogFile file(path_);
+  if (file.content_is(std::string_view(history_).substr(0, num_written_))) {
+    file.write_at(static_cast<off_t>(num_written_), std::string_view(history_).substr(num_written_));
+    file.close();
+    if (num_written_ == 0) {
+      io::sync_folder(path_.has_parent_path() ? path_.parent_path() : std::filesystem::path("."));
+    }
+  } else {  // somebody changed or removed it beside us
+    io::write_file_atomically(path_, std::string_view(history_));
+  }
+  num_written_ = history_.size();
+}
+
+void MetricsLog::add(const EpochRecord& record) {
+  history_ += to_json_line(record) + '\n';
+}
+
+void MetricsLog::write() {
+  try {
+    write_missing();
+  } catch (const Error& error) {
+    log_warning("{}; the run goes on, and it is tried again after the next epoch", error.what());
+  }
+}
+
+void MetricsLog::require_written() {
+  if (num_written_ < history_.size()) {
+    write_missing();
+  }
+}
+
+}  // namespace xtasc::run

@@ -1,0 +1,144 @@
+#include "run/run_summary.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "core/error.hpp"
+#include "run/run_folder.hpp"
+#include "run/run_id.hpp"
+
+namespace fs = std::filesystem;
+
+namespace xtasc::run {
+
+namespace {
+
+/// Refuses a history that is not that of a finished run.
+void require_whole_history(const std::vector<EpochRecord>& epochs, const config::TrainSection& train, bool is_done) {
+  const std::int64_t num_epochs = epochs.empty() ? 0 : epochs.back().epoch;
+  check(is_done, "not finished: {} of {} epochs", num_epochs, train.epochs);
+  check(num_epochs > 0, "DONE, but metrics.jsonl holds no epoch");
+  const bool was_ended = train.max_steps > 0 && epochs.back().step >= train.max_steps;  // shorter on purpose
+  check(num_epochs == train.epochs || was_ended, "DONE, but metrics.jsonl ends at epoch {} of {}", num_epochs,
+        train.epochs);
+  for (std::size_t i = 0; i < epochs.size(); ++i) {
+    const auto expected = static_cast<std::int64_t>(i) + 1;
+    check(epochs[i].epoch == expected, "metrics.jsonl lacks epoch {}", expected);
+  }
+}
+
+/// Refuses numbers of a run whose weights were no numbers any more; versions before wrote DONE all the same. The file
+/// holds no NaN: what was one is absent, which is told from what a system lacks by the epochs that have it.
+void require_finite(const std::vector<EpochRecord>& epochs) {
+  constexpr std::array<const char*, 4> kShown = {"miou", "pix_acc", "abs_err", "rel_err"};
+  const auto is_finite = [](const MetricValues& values, const std::string& key) {
+    const auto found = values.find(key);
+    return found != values.end() && std::isfinite(found->second);
+  };
+  for (const EpochRecord& record : epochs) {
+    check(is_finite(record.val_loss, "total"), "diverged: the validation loss of epoch {} is not a finite number",
+          record.epoch);
+    for (const auto& [task, value] : record.val_loss) {
+      check(std::isfinite(value), "diverged: the validation loss \"{}\" of epoch {} is not a finite number", task,
+            record.epoch);
+    }
+  }
+  for (const auto& [protocol, values_of] :
+       {std::pair{"paper", &EpochRecord::paper}, {"dataset", &EpochRecord::dataset}}) {
+    for (const char* key : kShown) {
+      const bool is_measured = std::ranges::any_of(
+          epochs, [&, values_of = values_of](const EpochRecord& record) { return (record.*values_of).contains(key); });
+      for (const EpochRecord& record : epochs) {
+        check(!is_measured || is_finite(record.*values_of, key),
+              "diverged: {} ({} protocol) of epoch {} is not a finite number", key, protocol, record.epoch);
+      }
+    }
+  }
+}
+
+RunSummary load_run(const RunFolder& run) {
+  RunSummary summary;
+  summary.folder = run.root;
+  summary.config = read_config_of(run);
+  const bool has_metrics = fs::exists(run.metrics());
+  const std::vector<EpochRecord> epochs =
+      has_metrics ? read_metrics(run.metrics(), digests_of(summary.config)) : std::vector<EpochRecord>{};
+  require_whole_history(epochs, summary.config.train, run.is_done());
+  require_finite(epochs);
+  summary.provenance = read_provenance(run.provenance());
+  const std::string& wanted = summary.config.data.pack_digest;
+  const std::string& found = summary.provenance.pack_digest;
+  check(wanted.empty() || found.empty() || wanted == found,
+        "trained on a pack of digest {} by its provenance.json, {} by its config.toml: somebody changed one of them",
+        found, wanted);
+  summary.last = epochs.back();
+  for (const EpochRecord& record : epochs) {
+    if (record.is_best) {
+      summary.best = record;
+    }
+  }
+  return summary;
+}
+
+/// Runs of before know the encoder's weights by their path: where later runs say what one file at that path holds, they
+/// had the same.
+void fill_in_weights_digests(std::vector<RunSummary>& runs) {
+  std::map<std::string, std::set<std::string>> digests;
+  for (const RunSummary& run : runs) {
+    const config::ModelSection& model = run.config.model;
+    if (!model.encoder_weights_digest.empty()) {
+      digests[model.encoder_weights].insert(model.encoder_weights_digest);
+    }
+  }
+  for (RunSummary& run : runs) {
+    config::ModelSection& model = run.config.model;
+    const auto found = digests.find(model.encoder_weights);
+    if (model.encoder_weights_digest.empty() && found != digests.end() && found->second.size() == 1) {
+      model.encoder_weights_digest = *found->second.begin();
+    }
+  }
+}
+
+fs::path real_path(const fs::path& path) {
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  return error ? fs::absolute(path).lexically_normal() : real;
+}
+
+}  // namespace
+
+bool are_side_by_side(const RunSummary& a, const RunSummary& b) {
+  const fs::path folder_of_a = a.folder.parent_path();
+  const fs::path folder_of_b = b.folder.parent_path();
+  return folder_of_a == folder_of_b || real_path(folder_of_a) == real_path(folder_of_b);
+}
+
+LoadedRuns load_runs(std::span<const fs::path> roots) {
+  LoadedRuns result;
+  std::set<fs::path> seen;
+  for (const fs::path& root : roots) {
+    for (const RunFolder& run : find_runs(root)) {
+      if (!seen.insert(real_path(run.root)).second) {
+        continue;
+      }
+      try {
+        result.runs.push_back(load_run(run));
+      } catch (const Error& broken) {
+        result.left_out.push_back({run.root, broken.what()});
+      } catch (const fs::filesystem_error& broken) {
+        result.left_out.push_back({run.root, broken.code().message()});
+      }
+    }
+  }
+  fill_in_weights_digests(result.runs);
+  std::ranges::sort(result.runs, {}, &RunSummary::folder);
+  std::ranges::sort(result.left_out, {}, &LeftOutRun::folder);
+  return result;
+}
+
+}  // namespace xtasc::run
