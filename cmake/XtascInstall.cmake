@@ -12,7 +12,7 @@ foreach(_program IN LISTS _programs)
 endforeach()
 install(TARGETS ${_programs} RUNTIME COMPONENT programs)
 install(DIRECTORY configs sweeps slurm DESTINATION share/xtasc COMPONENT programs
-        PATTERN CMakeLists.txt EXCLUDE PATTERN *.cpp EXCLUDE PATTERN *.hpp EXCLUDE)
+        PATTERN CMakeLists.txt EXCLUDE PATTERN cli EXCLUDE)
 install(FILES results/paper_tables.toml DESTINATION share/xtasc/results COMPONENT programs)
 # launch/gpu_check.sh is for the machine that has the GPU, and xtasc-bench --peer for the one that has PyTorch.
 install(PROGRAMS launch/gpu_check.sh DESTINATION share/xtasc/launch COMPONENT programs)

@@ -10,7 +10,7 @@
 #include "core/log.hpp"
 #include "core/signals.hpp"
 #include "dist/mpi_session.hpp"
-#include "launch/ranks.hpp"
+#include "launch/common/ranks.hpp"
 #include "train/out_of_memory.hpp"
 #include "train/run.hpp"
 

@@ -9,19 +9,19 @@
 #include <thread>
 #include <vector>
 
-#include "cityscapes.hpp"
 #include "core/cli.hpp"
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
-#include "depth_bounds.hpp"
-#include "folder.hpp"
-#include "mtan.hpp"
-#include "nyuv2.hpp"
 #include "pack/verify.hpp"
-#include "pack_builder.hpp"
-#include "scenes_dataset.hpp"
-#include "show.hpp"
+#include "preprocess/datasets/cityscapes.hpp"
+#include "preprocess/datasets/depth_bounds.hpp"
+#include "preprocess/datasets/folder.hpp"
+#include "preprocess/datasets/mtan.hpp"
+#include "preprocess/datasets/nyuv2.hpp"
+#include "preprocess/datasets/scenes_dataset.hpp"
+#include "preprocess/pack_builder.hpp"
+#include "preprocess/show.hpp"
 
 namespace xtasc::preprocess {
 namespace {

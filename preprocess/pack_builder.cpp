@@ -1,4 +1,4 @@
-#include "pack_builder.hpp"
+#include "preprocess/pack_builder.hpp"
 
 #include <fmt/format.h>
 #include <malloc.h>
@@ -14,12 +14,12 @@
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
-#include "depth_bounds.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
-#include "ordered_pool.hpp"
 #include "pack/verify.hpp"
 #include "pack/writer.hpp"
+#include "preprocess/datasets/depth_bounds.hpp"
+#include "preprocess/ordered_pool.hpp"
 
 namespace xtasc::preprocess {
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "pack/schema.hpp"
-#include "raw_dataset.hpp"
-#include "resize.hpp"
+#include "preprocess/raw_dataset.hpp"
+#include "preprocess/resize.hpp"
 
 namespace xtasc::preprocess {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "pack/schema.hpp"
-#include "resize.hpp"
+#include "preprocess/resize.hpp"
 
 namespace xtasc::preprocess {
 

@@ -1,9 +1,9 @@
-#include "resize.hpp"
+#include "preprocess/resize.hpp"
 
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "raw_dataset.hpp"
+#include "preprocess/raw_dataset.hpp"
 
 namespace xtasc::preprocess {
 

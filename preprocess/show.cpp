@@ -1,4 +1,4 @@
-#include "show.hpp"
+#include "preprocess/show.hpp"
 
 #include <fmt/format.h>
 

@@ -1,5 +1,5 @@
 #include "guard.hpp"
-#include "preprocess/folder_description.hpp"
+#include "preprocess/datasets/folder_description.hpp"
 
 using namespace xtasc;
 

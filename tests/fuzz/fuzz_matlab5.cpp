@@ -1,5 +1,5 @@
 #include "guard.hpp"
-#include "preprocess/matlab5.hpp"
+#include "preprocess/datasets/matlab5.hpp"
 
 using namespace xtasc;
 

@@ -8,7 +8,7 @@
 
 #include "core/signals.hpp"
 #include "dist/nccl_protocol.hpp"
-#include "launch/ranks.hpp"
+#include "launch/common/ranks.hpp"
 #include "nccl/nccl_double.hpp"
 
 namespace {

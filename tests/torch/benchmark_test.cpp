@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "launch/executed_work.hpp"
-#include "launch/peer_config.hpp"
-#include "launch/scaling_model.hpp"
+#include "launch/bench/executed_work.hpp"
+#include "launch/bench/peer_config.hpp"
+#include "launch/bench/scaling_model.hpp"
 #include "model/winograd_kernels.hpp"
 #include "support/nets.hpp"
 #include "sweep/work.hpp"

@@ -1,11 +1,11 @@
 // What a step asks of a CUDA device, counted on the CPU in CUDA's forms.
-#include "launch/launch_counter.hpp"
+#include "launch/bench/launch_counter.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include "core/error.hpp"
-#include "launch/executed_work.hpp"
+#include "launch/bench/executed_work.hpp"
 #include "model/batch_norm.hpp"
 #include "model/upsample.hpp"
 #include "support/nets.hpp"

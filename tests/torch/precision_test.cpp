@@ -5,9 +5,9 @@
 
 #include "data/sampler.hpp"
 #include "pack/reader.hpp"
-#include "preprocess/nyuv2.hpp"
+#include "preprocess/datasets/nyuv2.hpp"
+#include "preprocess/datasets/scenes_dataset.hpp"
 #include "preprocess/pack_builder.hpp"
-#include "preprocess/scenes_dataset.hpp"
 #include "support/nets.hpp"
 #include "train/step.hpp"
 #include "unit/pack_fixture.hpp"

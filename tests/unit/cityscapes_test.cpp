@@ -1,4 +1,4 @@
-#include "preprocess/cityscapes.hpp"
+#include "preprocess/datasets/cityscapes.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
 #include "pack_fixture.hpp"
-#include "preprocess/cityscapes_classes.hpp"
+#include "preprocess/datasets/cityscapes_classes.hpp"
 #include "preprocess/pack_builder.hpp"
 
 namespace xtasc::preprocess {

@@ -9,7 +9,7 @@
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
 #include "pack_fixture.hpp"
-#include "preprocess/mtan.hpp"
+#include "preprocess/datasets/mtan.hpp"
 #include "preprocess/pack_builder.hpp"
 
 namespace xtasc::preprocess {

@@ -9,8 +9,8 @@
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
 #include "pack_fixture.hpp"
-#include "preprocess/folder.hpp"
-#include "preprocess/nyuv2.hpp"
+#include "preprocess/datasets/folder.hpp"
+#include "preprocess/datasets/nyuv2.hpp"
 #include "preprocess/pack_builder.hpp"
 
 namespace xtasc::preprocess {

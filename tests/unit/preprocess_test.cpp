@@ -9,11 +9,11 @@
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
 #include "pack_fixture.hpp"
-#include "preprocess/folder.hpp"
+#include "preprocess/datasets/folder.hpp"
+#include "preprocess/datasets/scenes_dataset.hpp"
 #include "preprocess/pack_builder.hpp"
 #include "preprocess/resize.hpp"
-#include "preprocess/scenes.hpp"
-#include "preprocess/scenes_dataset.hpp"
+#include "preprocess/scenes/scenes.hpp"
 
 namespace xtasc::preprocess {
 namespace {

@@ -1,4 +1,4 @@
-#include "preprocess/scenes.hpp"
+#include "preprocess/scenes/scenes.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@
 
 #include "core/error.hpp"
 #include "core/random.hpp"
-#include "preprocess/scene_geometry.hpp"
-#include "preprocess/scene_layout.hpp"
+#include "preprocess/scenes/scene_geometry.hpp"
+#include "preprocess/scenes/scene_layout.hpp"
 
 namespace xtasc::preprocess {
 namespace {

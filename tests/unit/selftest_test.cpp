@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
-#include "launch/selftest_table.hpp"
+#include "launch/selftest/table.hpp"
 
 namespace xtasc::launch {
 namespace {

@@ -1,0 +1,189 @@
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "config/enums.hpp"
+#include "core/error.hpp"
+#include "core/version.hpp"
+#include "launch/bench/bench.hpp"
+#include "train/setup.hpp"
+
+namespace xtasc::launch {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Quoted for the shell.
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) {
+    out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  }
+  return out + "'";
+}
+
+std::string file_name(const std::string& path) {
+  return fs::path(path).filename().string();
+}
+
+/// "mpirun -np 2 " when such a launcher is this process's parent and ends its command line with this very call; else
+/// nothing.
+std::string launcher_text(const std::string& program) {
+  std::ifstream file(fmt::format("/proc/{}/cmdline", ::getppid()), std::ios::binary);
+  std::string text;
+  bool is_first = true;
+  for (std::string word; std::getline(file, word, '\0');) {
+    if (is_first) {
+      word = file_name(word);
+      if (word != "mpirun" && word != "mpiexec" && word != "orterun" && word != "prterun" && word != "srun") {
+        return {};
+      }
+    } else if (file_name(word) == file_name(program)) {
+      return text;
+    }
+    is_first = false;
+    text += word + " ";
+  }
+  return {};
+}
+
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("model name")) {
+      const auto colon = line.find(':');
+      return colon + 2 < line.size() ? line.substr(colon + 2) : line;
+    }
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+std::filesystem::path peer_script(const std::string& name) {
+  std::error_code error;
+  const fs::path beside = fs::read_symlink("/proc/self/exe", error).parent_path() / "../share/xtasc/tests/peer" / name;
+  return fs::exists(beside, error) ? beside.lexically_normal() : fs::path(XTASC_SOURCE_DIR) / "tests/peer" / name;
+}
+
+std::string project_python() {
+  if (const char* python = std::getenv("XTASC_PYTHON")) {
+    return python;
+  }
+  const fs::path own = fs::path(XTASC_SOURCE_DIR) / ".venv/bin/python";
+  std::error_code error;
+  return fs::exists(own, error) ? own.string() : "python3";
+}
+
+double Timing::median() const {
+  std::vector<double> sorted = seconds;
+  std::sort(sorted.begin(), sorted.end());
+  const std::size_t half = sorted.size() / 2;
+  return sorted.size() % 2 == 1 ? sorted[half] : 0.5 * (sorted[half - 1] + sorted[half]);
+}
+
+double Timing::min() const {
+  return *std::min_element(seconds.begin(), seconds.end());
+}
+
+double Timing::max() const {
+  return *std::max_element(seconds.begin(), seconds.end());
+}
+
+nlohmann::json to_json(const Timing& timing) {
+  return {{"median", timing.median()}, {"min", timing.min()}, {"max", timing.max()}, {"rounds", timing.seconds.size()}};
+}
+
+double seconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double slowest(const dist::MpiSession& session, double seconds) {
+  constexpr double kNanoseconds = 1e9;
+  return static_cast<double>(session.max(static_cast<std::int64_t>(seconds * kNanoseconds))) / kNanoseconds;
+}
+
+nlohmann::json run_peer(const std::string& script, const std::vector<std::string>& arguments) {
+  const fs::path path = peer_script(script);
+  std::string command = quoted(project_python()) + " -B " + quoted(path.string());
+  for (const std::string& argument : arguments) {
+    command += ' ';
+    command += quoted(argument);
+  }
+  std::string output;
+  std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  check(pipe != nullptr, "cannot run the peer: {}", errno_text(errno));
+  std::array<char, 4096> part{};
+  for (std::size_t n = 0; (n = std::fread(part.data(), 1, part.size(), pipe)) > 0;) {
+    output.append(part.data(), n);
+  }
+  const int status = ::pclose(pipe);
+  while (output.ends_with('\n')) {
+    output.pop_back();
+  }
+  const std::string last = output.substr(output.find_last_of('\n') + 1);
+  check(status == 0, "the peer {} failed: {}", path.string(), last);
+  try {
+    return nlohmann::json::parse(last);
+  } catch (const nlohmann::json::exception&) {
+    fail("the peer {} printed no JSON: {}", path.string(), last);
+  }
+}
+
+nlohmann::json machine_json() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  auto libraries = train::library_versions(*dist::make_solo_communicator());
+  libraries.erase("communicator");  // of this call, not of the benchmark
+  return {{"processor", processor_name()}, {"cores", std::thread::hardware_concurrency()},
+          {"version", version_text()},     {"compiler", source_version().compiler},
+          {"libraries", libraries},        {"time", text.data()}};
+}
+
+std::string command_text(int argc, const char* const* argv) {
+  std::string text = launcher_text(argv[0]) + file_name(argv[0]);
+  for (int i = 1; i < argc; ++i) {
+    text += ' ';
+    text += argv[i];
+  }
+  return text;
+}
+
+nlohmann::json describe_ranks(const dist::MpiSession& session, at::Device device) {
+  return {{"ranks", session.size()},
+          {"ranks_on_this_host", session.local_size()},
+          {"threads_a_rank", at::get_num_threads()},
+          {"device", train::describe_device(device)}};
+}
+
+nlohmann::json describe_work(const config::RunConfig& config, const WorkSize& size, const dist::MpiSession& session,
+                             at::Device device) {
+  nlohmann::json result = describe_ranks(session, device);
+  result.update({{"system", config::name(config.model.system)},
+                 {"encoder", config::name(config.model.encoder)},
+                 {"precision", config::name(config.run.precision)},
+                 {"weighting", config::name(config.weighting.method)},
+                 {"classes", size.num_classes},
+                 {"height", size.height},
+                 {"width", size.width},
+                 {"batch_size", size.batch_size}});
+  return result;
+}
+
+}  // namespace xtasc::launch

@@ -1,0 +1,126 @@
+#include "launch/bench/contestant.hpp"
+
+#include <ATen/ATen.h>
+#ifdef XTASC_WITH_CUDA
+#include <c10/cuda/CUDAFunctions.h>
+#endif
+
+#include <chrono>
+#include <utility>
+
+#include "data/sampler.hpp"
+#include "launch/common/noise_pack.hpp"
+#include "launch/common/scratch.hpp"
+#include "pack/reader.hpp"
+
+namespace xtasc::launch {
+
+namespace {
+
+constexpr std::int64_t kEpoch = 3;  ///< late enough for every weighting method to be at work
+
+}  // namespace
+
+void wait_for(at::Device device) {
+#ifdef XTASC_WITH_CUDA
+  if (device.is_cuda()) {
+    c10::cuda::device_synchronize();
+  }
+#else
+  static_cast<void>(device);
+#endif
+}
+
+data::Dataset make_noise_samples(const StepBench& options, std::int64_t count, at::Device device) {
+  const Scratch scratch({}, "xtasc-bench");
+  const auto path = scratch.path() / "noise.h5";
+  write_noise_pack(
+      path,
+      {.train = count, .val = 1, .num_classes = options.num_classes, .height = options.height, .width = options.width});
+  return {pack::Reader(path), pack::Split::train, 0, device};
+}
+
+Contestant::Contestant(const data::Dataset& train, const StepBench& options, const dist::MpiSession& session,
+                       config::RunConfig config, std::unique_ptr<dist::Communicator> communicator)
+    : train_(train),
+      config_(std::move(config)),
+      session_(session),
+      device_(train.device()),
+      communicator_(std::move(communicator)),
+      learner_(config_, options.num_classes, device_),
+      step_(config_, learner_, *communicator_),
+      captured_step_(step_, train::recorder_for(config_, device_, *communicator_),
+                     [&session](const std::string& text) { return session.gather(text); }) {}
+
+data::Batch Contestant::draw() const {
+  const auto seed = static_cast<std::uint64_t>(config_.run.seed);
+  const auto order = data::epoch_order(seed, kEpoch, train_.size());
+  const data::Range mine = data::share_of({0, config_.train.batch_size}, communicator_->rank(), communicator_->size());
+  return data::draw_batch(train_, std::span(order).subspan(mine.begin, mine.size()),
+                          {.flip = config_.data.flip, .scale_crop = config_.data.scale_crop}, seed, kEpoch);
+}
+
+void Contestant::warm_up() {
+  const int num_steps = config_.train.cuda_graph ? train::CapturedStep::kPlainSteps + 1 : 1;
+  for (int i = 0; i < num_steps; ++i) {
+    take_step();
+  }
+}
+
+void Contestant::step() {
+  const weighting::Moment moment = {.epoch = kEpoch, .step = num_steps_++};
+  keep_first(captured_step_.run(draw(), config_.train.batch_size, moment, config_.train.learning_rate).losses);
+  wait_for(device_);
+}
+
+void Contestant::plain_step() {
+  keep_first(step_.compute(draw(), {.epoch = kEpoch, .step = num_steps_++}).losses);
+  step_.update(config_.train.learning_rate);
+  wait_for(device_);
+}
+
+void Contestant::keep_first(const at::Tensor& losses) {
+  if (!first_losses_.defined()) {
+    first_losses_ = losses.cpu();
+  }
+}
+
+double Contestant::take_step() {
+  session_.barrier();
+  const double seconds = seconds_of([&] { step(); });
+  session_.sleeping_barrier();  // ranks without a step of their own disturb nobody
+  return slowest(session_, seconds);
+}
+
+void Contestant::take_plain_step(const train::PhaseObserver& observer) {
+  step_.observe(observer);
+  plain_step();
+  step_.observe({});
+}
+
+std::array<double, train::kPhaseNames.size()> Contestant::take_step_by_phases() {
+  using Clock = std::chrono::steady_clock;
+  std::array<double, train::kPhaseNames.size()> seconds{};
+  session_.barrier();
+  auto phase = train::Phase::data;
+  auto begin = Clock::now();
+  const auto enter = [&](train::Phase next) {
+    wait_for(device_);
+    const auto now = Clock::now();
+    seconds[static_cast<std::size_t>(phase)] += std::chrono::duration<double>(now - begin).count();
+    phase = next;
+    begin = now;
+  };
+  take_plain_step(enter);
+  enter(phase);
+  for (double& one : seconds) {
+    one = slowest(session_, one);
+  }
+  return seconds;
+}
+
+std::size_t Contestant::gradient_bytes() const {
+  return learner_.net.parameters().flat_gradients().nbytes();
+}
+
+}  // namespace xtasc::launch

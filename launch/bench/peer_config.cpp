@@ -1,0 +1,84 @@
+#include "launch/bench/peer_config.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace xtasc::launch {
+
+namespace {
+
+/// What the peer is told.
+constexpr std::array<std::string_view, 15> kFollowed = {"model.system",
+                                                        "model.encoder",
+                                                        "model.decoder_width",
+                                                        "model.ttnet_widths",
+                                                        "model.ttnet_batch_norm",
+                                                        "loss.depth",
+                                                        "loss.transferred_depth",
+                                                        "loss.transferred_segmentation",
+                                                        "loss.soft_target",
+                                                        "loss.label_smoothing",
+                                                        "loss.lambda_1",
+                                                        "loss.lambda_2",
+                                                        "run.precision",
+                                                        "train.learning_rate",
+                                                        "train.betas"};
+
+/// What reaches the peer with the weights and the samples, or is not at work in the steps that are timed.
+constexpr std::array<std::string_view, 14> kWithoutMeaning = {"run.seed",
+                                                              "run.device",
+                                                              "data.pack_digest",
+                                                              "data.label_set",
+                                                              "data.flip",
+                                                              "data.scale_crop",
+                                                              "model.encoder_weights_digest",
+                                                              "train.epochs",
+                                                              "train.batch_size",
+                                                              "train.max_steps",
+                                                              "train.lr_step",
+                                                              "train.lr_gamma",
+                                                              "train.deterministic",
+                                                              "evaluate.batch_size"};
+
+template <std::size_t kSize>
+bool holds(const std::array<std::string_view, kSize>& keys, const std::string& key) {
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
+}
+
+}  // namespace
+
+nlohmann::json peer_options(const config::RunConfig& config) {
+  nlohmann::json options;
+  for (const auto& [key, value] : config::deciding_keys(config)) {
+    if (holds(kFollowed, key)) {
+      options[key.substr(key.find('.') + 1)] = nlohmann::json::parse(value);  // such values are the same in TOML
+    }
+  }
+  return options;
+}
+
+std::vector<std::string> not_followed_by_peer(const config::RunConfig& config) {
+  std::vector<std::string> assignments;
+  for (const auto& [key, value] : config::deciding_keys(config)) {
+    if (holds(kFollowed, key)) {
+      assignments.push_back(key + "=" + value);
+    }
+  }
+  const std::vector<config::KeyValue> same = config::deciding_keys(config::run_config_of(assignments));
+  const std::string off_default = fmt::format("\n{}", config::identity_text(config));
+  std::vector<std::string> others;
+  for (const config::KeyValue& found : config::deciding_keys(config)) {
+    const std::string line = fmt::format("{} = {}", found.key, found.value);
+    if (off_default.find(fmt::format("\n{}\n", line)) != std::string::npos && !holds(kWithoutMeaning, found.key) &&
+        std::find(same.begin(), same.end(), found) == same.end()) {
+      others.push_back(line);
+    }
+  }
+  return others;
+}
+
+}  // namespace xtasc::launch

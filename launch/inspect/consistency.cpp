@@ -1,0 +1,153 @@
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "core/error.hpp"
+#include "core/progress.hpp"
+#include "data/dataset.hpp"
+#include "dist/communicator.hpp"
+#include "io/atomic_file.hpp"
+#include "launch/inspect/inspect.hpp"
+#include "launch/inspect/proposition_report.hpp"
+#include "pack/reader.hpp"
+#include "train/agreement.hpp"
+
+namespace xtasc::launch {
+
+namespace {
+
+constexpr std::int64_t kNumDraws = 1000;
+constexpr std::uint64_t kDrawSeed = 1;  // the same for all runs: their replicates are paired
+
+struct BothSides {
+  metric::Proposition depth, segmentation;
+};
+
+LoadedModel load_with_transfer_nets(const ModelSource& source, const dist::MpiSession& session) {
+  LoadedModel model = load_model(source, session);
+  const config::System system = model.config.model.system;
+  if (!config::has_transfer(system)) {
+    fail_usage("{}: {} has no task-transfer nets, of which the Proposition speaks; xtasc or align is needed",
+               model.weights_path.string(), config::name(system));
+  }
+  return model;
+}
+
+/// Index of the label set that the model predicts.
+std::size_t label_set_of(const LoadedModel& model, const pack::Schema& schema) {
+  const std::size_t index = pack::find_label_set(schema, model.config.data.label_set);
+  const auto& set = schema.label_sets[index];
+  const auto num_classes = static_cast<std::int64_t>(set.class_names.size());
+  check(model.learner->net.num_classes() == num_classes, "{} predicts {} classes, the pack has {} in {}",
+        model.weights_path.string(), model.learner->net.num_classes(), num_classes, set.name);
+  return index;
+}
+
+/// Every image once, batches dealt out to the ranks in turn; running statistics, images as stored.
+BothSides measure(const LoadedModel& model, const data::Dataset& dataset, dist::Communicator& communicator) {
+  const c10::NoGradGuard no_grad;
+  const train::Learner& learner = *model.learner;
+  const model::Mode mode = {.training = false, .compute = learner.types.compute};
+  BothSides sides = {{dataset.size(), 1, model.device}, {dataset.size(), learner.net.num_classes(), model.device}};
+  Progress progress(fmt::format("measuring {}", config::name(model.config.model.system)), dataset.size());
+  const std::int64_t batch_size = model.config.evaluate.batch_size;
+  const std::int64_t num_batches = data::steps_per_epoch(dataset.size(), batch_size);
+  for (std::int64_t index = communicator.rank(); index < num_batches; index += communicator.size()) {
+    const data::Range range = data::global_batch(index, batch_size, dataset.size());
+    std::vector<std::int64_t> samples(static_cast<std::size_t>(range.size()));
+    std::iota(samples.begin(), samples.end(), range.begin);
+    const data::Batch batch = dataset.batch(samples);
+    const model::Predictions predictions = learner.net.forward(batch.image_n3hw, mode);
+    const metric::ConsistencyBatch both = {predictions.seg,          predictions.depth_to_seg, predictions.depth,
+                                           predictions.seg_to_depth, batch.label_nhw,          batch.depth_n1hw};
+    sides.depth.add(range.begin, metric::depth_side(both));
+    sides.segmentation.add(range.begin, metric::segmentation_side(both));
+    progress.update(range.end, "images");
+  }
+  const auto sum = [&](const at::Tensor& tensor) { communicator.sum(tensor); };
+  sides.depth.sum_over_ranks(sum);
+  sides.segmentation.sum_over_ranks(sum);
+  return sides;
+}
+
+}  // namespace
+
+void inspect_consistency(const dist::MpiSession& session, const ConsistencyOptions& options) {
+  std::vector<LoadedModel> models;
+  models.push_back(load_with_transfer_nets(options.model, session));
+  if (!options.against.empty()) {
+    models.push_back(load_with_transfer_nets({.run = options.against,
+                                              .config = {},
+                                              .weights = {},
+                                              .checkpoint = options.model.checkpoint,
+                                              .assignments = options.model.assignments},
+                                             session));
+  }
+  const config::System system = models.front().config.model.system;
+  if (models.size() == 2 && models.back().config.model.system == system) {
+    fail_usage("--against: both runs are of {}; one of xtasc and one of align are compared", config::name(system));
+  }
+  const std::string pack_path = options.pack.empty() ? models.front().config.data.pack : options.pack;
+  if (pack_path.empty()) {
+    fail_usage("--pack is needed: the config names no pack");
+  }
+  const pack::Reader reader(pack_path);
+  const std::size_t label_set = label_set_of(models.front(), reader.schema());
+  for (const LoadedModel& model : models) {
+    if (label_set_of(model, reader.schema()) != label_set) {
+      fail_usage("--against: the runs predict different label sets of {}", pack_path);
+    }
+  }
+  const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
+  const at::Device device = models.front().device;
+  train::check_agreement(session, train::pack_claims(reader), "every rank must read a copy of the same pack");
+  tell_of_other_pack(models.front(), options.pack, reader);
+  const data::Dataset dataset = data::read_split(reader, split, label_set, device);
+  const auto communicator = dist::make_communicator(session, device.type());
+
+  std::vector<BothSides> measured;
+  for (const LoadedModel& model : models) {
+    measured.push_back(measure(model, dataset, *communicator));
+  }
+  if (session.rank() != 0) {
+    return;
+  }
+  nlohmann::json json = {{"pack", pack_path},
+                         {"pack_digest", reader.schema().content_digest},
+                         {"split", options.split},
+                         {"bootstrap_draws", kNumDraws},
+                         {"runs", nlohmann::json::array()},
+                         {"sides", nlohmann::json::array()}};
+  for (const LoadedModel& model : models) {
+    const auto name = config::name(model.config.model.system);
+    fmt::print("{:<6} {} (predictor {})\n", name, model.weights_path.string(),
+               predictor_name(model.config.model.system));
+    json["runs"].push_back({{"system", name}, {"weights", model.weights_path.string()}});
+  }
+  fmt::print("on {} ({}, {} images); 95 % intervals from {} bootstrap draws of images\n", pack_path, options.split,
+             dataset.size(), kNumDraws);
+  for (const Side side : {Side::depth, Side::segmentation}) {
+    std::vector<MeasuredRun> runs;
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      const auto& sums = side == Side::depth ? measured[i].depth : measured[i].segmentation;
+      if (auto figures = sums.figures(kNumDraws, kDrawSeed)) {
+        runs.push_back({models[i].config, std::move(*figures)});
+      }
+    }
+    if (runs.empty()) {
+      fmt::print("\n{}: no pixel with known truth\n", side == Side::depth ? "depth" : "segmentation");
+      continue;
+    }
+    const SideReport report = judge(side, runs);
+    print(report);
+    json["sides"].push_back(to_json(report));
+  }
+  if (!options.json.empty()) {
+    io::write_file_atomically(options.json, json.dump(2) + "\n");
+  }
+}
+
+}  // namespace xtasc::launch

@@ -1,0 +1,105 @@
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <map>
+
+#include "launch/inspect/inspect.hpp"
+#include "model/net.hpp"
+#include "pack/reader.hpp"
+#include "tensorfile/tensor_file.hpp"
+#include "train/checkpoint.hpp"
+#include "train/weights.hpp"
+
+namespace xtasc::launch {
+
+namespace {
+
+/// "encoder.layer1.0.conv1.weight" -> "encoder.layer1"
+std::string group_of(const std::string& name) {
+  const auto first = name.find('.');
+  const auto second = name.find('.', first + 1);
+  return name.substr(0, second);
+}
+
+/// A line for each tensor. \returns their number and that of their elements, in words
+std::string print_tensors(const tensorfile::TensorDict& tensors) {
+  std::int64_t elements = 0;
+  for (const auto& [name, tensor] : tensors) {
+    fmt::print("{:<44} {:<20} {}\n", name, fmt::format("{}", fmt::join(tensor.sizes(), " x ")),
+               c10::toString(tensor.scalar_type()));
+    elements += tensor.numel();
+  }
+  return fmt::format("{} tensors, {} elements", tensors.size(), elements);
+}
+
+}  // namespace
+
+void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
+  // The meta device has shapes and no memory: the largest net is there at once.
+  const model::Net net(config.model, num_classes, 0, at::kMeta, at::kFloat);
+  const auto& set = net.parameters();
+  fmt::print("{} {}, {} classes\n\n{:<28} {:>9} {:>14}\n", config::name(config.model.system),
+             config::name(config.model.encoder), num_classes, "part", "tensors", "parameters");
+  std::vector<std::string> order;
+  std::map<std::string, std::pair<std::int64_t, std::int64_t>> groups;
+  for (const auto& [name, tensor] : set.parameters()) {
+    const std::string group = group_of(name);
+    if (!groups.contains(group)) {
+      order.push_back(group);
+    }
+    groups[group].first += 1;
+    groups[group].second += tensor.numel();
+  }
+  for (const std::string& group : order) {
+    fmt::print("{:<28} {:>9} {:>14}\n", group, groups[group].first, groups[group].second);
+  }
+  fmt::print("\n");
+  for (const char* part : {"encoder.", "seg_decoder.", "depth_decoder.", "seg_to_depth.", "depth_to_seg."}) {
+    if (const std::int64_t count = set.num_parameters(part); count > 0) {
+      fmt::print("{:<38} {:>14}\n", std::string_view(part).substr(0, std::string_view(part).size() - 1), count);
+    }
+  }
+  const std::int64_t transfer = set.num_parameters("seg_to_depth.") + set.num_parameters("depth_to_seg.");
+  fmt::print("{:<38} {:>14}\n{:<38} {:>14}\n", "all, trainable", set.num_parameters(), "direct only (inference)",
+             set.num_parameters() - transfer);
+  if (!config.model.encoder_weights.empty()) {
+    const train::EncoderWeights weights = train::read_encoder_weights(set, config.model);
+    fmt::print("\nencoder weights from {}: all {} tensors fit\n", weights.note, weights.tensors.size());
+  }
+}
+
+void inspect_pack(const std::filesystem::path& path) {
+  const pack::Reader reader(path);
+  const pack::Schema& s = reader.schema();
+  fmt::print("{}\n  dataset        {}\n  size           {} x {} (height x width)\n", path.string(), s.dataset, s.height,
+             s.width);
+  for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
+    fmt::print("  {:<14} {} samples\n", pack::split_name(split), reader.size(split));
+  }
+  for (const pack::LabelSet& set : s.label_sets) {
+    fmt::print("  {:<14} {} classes: {}\n", set.name, set.class_names.size(), fmt::join(set.class_names, ", "));
+  }
+  fmt::print(
+      "  depth          {}, {}, scale {}, largest {}\n  resize         {}\n  source         {}\n  created        {} by "
+      "{}\n"
+      "  digest         {}\n",
+      pack::depth_kind_name(s.depth_kind), s.depth_type == pack::DepthType::uint16 ? "uint16" : "float32",
+      s.depth_scale, s.depth_max, s.resize, s.source, s.created, s.tool_version, s.content_digest);
+}
+
+void inspect_checkpoint(const std::filesystem::path& path) {
+  if (std::filesystem::is_regular_file(path)) {
+    const auto file = tensorfile::read_tensor_file(path);
+    fmt::print("{}\n\n", tensorfile::format_name(file.format));
+    const std::string sum = print_tensors(file.tensors);
+    fmt::print("\n{}{}\n", sum, file.wrapper.empty() ? "" : fmt::format(" in \"{}\"", file.wrapper));
+    return;
+  }
+  const train::Checkpoint checkpoint(path);
+  static_cast<void>(checkpoint.verify());
+  fmt::print("{}\n\n", checkpoint.description());
+  const std::string sum = print_tensors(checkpoint.weights());
+  fmt::print("\n{}; checksums agree\n", sum);
+}
+
+}  // namespace xtasc::launch

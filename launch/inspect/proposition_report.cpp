@@ -1,0 +1,266 @@
+#include "launch/inspect/proposition_report.hpp"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "core/error.hpp"
+
+namespace xtasc::launch {
+
+namespace {
+
+using metric::Estimate;
+using metric::Verdict;
+
+constexpr double kTolerance = 0.05;   // of slopes, residuals and the Pythagorean ratio
+constexpr double kSmallShare = 0.01;  // of calibration errors, and of what counts as 0
+
+const char* condition_text(int number) {
+  switch (number) {
+    case 1:
+      return "direct = E[Y|X]: its residual has mean 0 and is uncorrelated with what is a function of X";
+    case 2:
+      return "transferred = E[direct | the other task's prediction]: the same, of direct on transferred";
+    case 3:
+      return "direct is a function of the other task's prediction (what \"= 0\" needs)";
+    case 4:
+      return "trained by losses whose minimisers are conditional means, as squared error's";
+    case 5:
+      return "Y is a real number";
+    default:
+      fail("no condition {}", number);
+  }
+}
+
+const char* verdict_text(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::held:
+      return "held";
+    case Verdict::failed:
+      return "did not hold";
+    case Verdict::undecided:
+      return "within noise";
+  }
+  fail("unknown verdict {}", static_cast<int>(verdict));
+}
+
+/// What a loss is, and whether its minimiser is a conditional mean.
+struct Estimator {
+  std::string text;
+  bool is_mean;
+};
+
+Estimator depth_estimator(config::DepthLoss loss) {
+  switch (loss) {
+    case config::DepthLoss::mse:
+      return {"squared error", true};
+    case config::DepthLoss::l1:
+      return {"L1: a conditional median", false};
+    case config::DepthLoss::log_l1:
+    case config::DepthLoss::smooth_l1:
+      return {fmt::format("{}: neither mean nor median", config::name(loss)), false};
+  }
+  fail("unknown depth loss {}", static_cast<int>(loss));
+}
+
+Estimator direct_estimator(Side side, const config::LossSection& loss) {
+  return side == Side::depth ? depth_estimator(loss.depth)
+                             : Estimator{"cross entropy: no squared error, but the same minimiser", true};
+}
+
+Estimator transferred_estimator(Side side, const config::RunConfig& config) {
+  const config::LossSection& loss = config.loss;
+  if (config.model.system == config::System::align) {
+    return direct_estimator(side, loss);
+  }
+  if (side == Side::depth) {
+    return loss.transferred_depth == config::TransferredDepthLoss::l1
+               ? depth_estimator(config::DepthLoss::l1)
+               : Estimator{"ssim: neither mean nor median", false};
+  }
+  const auto kind = config::name(loss.transferred_segmentation);
+  if (loss.label_smoothing > 0.0) {
+    return {fmt::format("{}, smoothed targets: not the mean of direct", kind), false};
+  }
+  return loss.soft_target
+             ? Estimator{fmt::format("{}, soft targets: no squared error, but the same minimiser", kind), true}
+             : Estimator{fmt::format("{}, arg-max targets: the mean of direct's arg-max", kind), false};
+}
+
+Condition by_figure(const MeasuredRun& run, int number, std::string what, const at::Tensor& replicates, double ideal,
+                    double tolerance) {
+  const Estimate figure = metric::estimate(replicates, run.figures.num_images);
+  return {.system = std::string(config::name(run.config.model.system)),
+          .number = number,
+          .what = std::move(what),
+          .figure = figure,
+          .ideal = ideal,
+          .tolerance = tolerance,
+          .verdict = metric::near_ideal(figure, ideal, tolerance)};
+}
+
+Condition by_words(const MeasuredRun& run, int number, std::string what, bool holds) {
+  return {.system = std::string(config::name(run.config.model.system)),
+          .number = number,
+          .what = std::move(what),
+          .by_figure = false,
+          .verdict = holds ? Verdict::held : Verdict::failed};
+}
+
+void add_conditions(Side side, const MeasuredRun& run, std::vector<Condition>& conditions) {
+  const auto& figures = run.figures;
+  const auto add_regression = [&](int number, const metric::Regression& regression, const char* target) {
+    conditions.push_back(
+        by_figure(run, number, fmt::format("mean residual / sd({})", target), regression.residual, 0.0, kTolerance));
+    conditions.push_back(by_figure(run, number, "slope", regression.slope, 1.0, kTolerance));
+    if (side == Side::segmentation) {
+      conditions.push_back(by_figure(run, number, "calibration error", regression.calibration, 0.0, kSmallShare));
+    }
+  };
+  add_regression(1, figures.truth_on_direct, "Y");
+  conditions.push_back(by_figure(run, 1, "to truth / (to direct + xi_Y)", figures.pythagoras, 1.0, kTolerance));
+  add_regression(2, figures.direct_on_transferred, "direct");
+  conditions.push_back(by_figure(run, 3, "unexplained share of Var(direct)", figures.unexplained, 0.0, kSmallShare));
+  const Estimator direct = direct_estimator(side, run.config.loss);
+  const Estimator transferred = transferred_estimator(side, run.config);
+  conditions.push_back(by_words(run, 4, "direct: " + direct.text, direct.is_mean));
+  conditions.push_back(by_words(run, 4, "transferred: " + transferred.text, transferred.is_mean));
+  conditions.push_back(side == Side::depth
+                           ? by_words(run, 5, "depth is one", true)
+                           : by_words(run, 5, "labels are one-hot vectors: read by class, squares added up", false));
+}
+
+Inequality inequality(std::string claim, const at::Tensor& left, const at::Tensor& right, std::int64_t num_images) {
+  const Estimate difference = metric::estimate(left - right, num_images);
+  return {.claim = std::move(claim),
+          .difference = difference,
+          .ratio = metric::estimate(left / right, num_images),
+          .verdict = metric::at_most_zero(difference)};
+}
+
+nlohmann::json number_or_null(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
+}
+
+nlohmann::json to_json(const Estimate& estimate) {
+  return {{"value", number_or_null(estimate.value)},
+          {"error", number_or_null(estimate.error)},
+          {"low", number_or_null(estimate.low)},
+          {"high", number_or_null(estimate.high)}};
+}
+
+std::string interval_text(const Estimate& estimate) {
+  return std::isfinite(estimate.low) ? fmt::format("[{:.4g}, {:.4g}]", estimate.low, estimate.high) : "unknown";
+}
+
+}  // namespace
+
+std::string predictor_name(config::System system) {
+  return system == config::System::align ? "ALIGN" : "XTC";
+}
+
+SideReport judge(Side side, const std::vector<MeasuredRun>& runs) {
+  SideReport report = {.side = side,
+                       .num_images = runs.front().figures.num_images,
+                       .num_pixels = runs.front().figures.num_pixels,
+                       .mean_squares = {},
+                       .inequalities = {},
+                       .conditions = {}};
+  std::map<std::string, const metric::PropositionFigures*> by_predictor;
+  for (const MeasuredRun& run : runs) {
+    const std::string name = predictor_name(run.config.model.system);
+    const auto& figures = run.figures;
+    by_predictor[name] = &figures;
+    for (const auto& [what, replicates] : {std::pair{name + " to direct", figures.transferred_to_direct},
+                                           {name + "'s xi_Y (direct to truth)", figures.direct_to_truth},
+                                           {name + " to truth", figures.transferred_to_truth}}) {
+      report.mean_squares.push_back({what, metric::estimate(replicates, figures.num_images)});
+    }
+    add_conditions(side, run, report.conditions);
+  }
+  std::ranges::stable_sort(report.conditions, {}, &Condition::number);
+  const auto xtc = by_predictor.find("XTC");
+  const auto align = by_predictor.find("ALIGN");
+  if (xtc != by_predictor.end()) {
+    const auto& figures = *xtc->second;
+    const Estimate unexplained = metric::estimate(figures.unexplained, report.num_images);
+    report.inequalities.push_back({.claim = fmt::format("XTC = 0, to {:g} of Var(direct)", kSmallShare),
+                                   .difference = metric::estimate(figures.transferred_to_direct, report.num_images),
+                                   .ratio = unexplained,
+                                   .verdict = metric::near_ideal(unexplained, 0.0, kSmallShare)});
+  }
+  if (xtc != by_predictor.end() && align != by_predictor.end()) {
+    report.inequalities.push_back(inequality("XTC <= ALIGN", xtc->second->transferred_to_direct,
+                                             align->second->transferred_to_direct, report.num_images));
+  }
+  for (const auto& [name, figures] : by_predictor) {
+    report.inequalities.push_back(inequality(fmt::format("{} <= its xi_Y", name), figures->transferred_to_direct,
+                                             figures->direct_to_truth, report.num_images));
+  }
+  return report;
+}
+
+void print(const SideReport& report) {
+  const bool is_depth = report.side == Side::depth;
+  fmt::print("\nY = {}, Z = {}: {:.0f} pixels of {} images\n", is_depth ? "depth" : "segmentation",
+             is_depth ? "segmentation" : "depth", report.num_pixels, report.num_images);
+  fmt::print("  {:<42} {:>10} {:>10}  {}\n", "mean square", "value", "error", "95 %");
+  for (const auto& [name, estimate] : report.mean_squares) {
+    fmt::print("  {:<42} {:>10.4g} {:>10.2g}  {}\n", name, estimate.value, estimate.error, interval_text(estimate));
+  }
+  fmt::print("  {:<42} {:>10} {:>10}  {}\n", "claim", "left-right", "ratio", "left - right, 95 %");
+  for (const Inequality& i : report.inequalities) {
+    fmt::print("  {:<42} {:>10.4g} {:>10.4g}  {:<24} {}\n", i.claim, i.difference.value, i.ratio.value,
+               interval_text(i.difference), verdict_text(i.verdict));
+  }
+  int number = 0;
+  for (const Condition& c : report.conditions) {
+    if (c.number != number) {
+      number = c.number;
+      fmt::print("  ({}) {}\n", number, condition_text(number));
+    }
+    if (c.by_figure) {
+      fmt::print("      {:<38} {:>10.4g} {:>10}  {:<24} {}\n", fmt::format("{}: {}", c.system, c.what), c.figure.value,
+                 fmt::format("{:g}+-{:g}", c.ideal, c.tolerance), interval_text(c.figure), verdict_text(c.verdict));
+    } else {
+      fmt::print("      {:<86} {}\n", fmt::format("{}: {}", c.system, c.what), verdict_text(c.verdict));
+    }
+  }
+}
+
+nlohmann::json to_json(const SideReport& report) {
+  nlohmann::json json = {{"y", report.side == Side::depth ? "depth" : "segmentation"},
+                         {"images", report.num_images},
+                         {"pixels", report.num_pixels},
+                         {"mean_squares", nlohmann::json::object()},
+                         {"inequalities", nlohmann::json::array()},
+                         {"conditions", nlohmann::json::array()}};
+  for (const auto& [name, estimate] : report.mean_squares) {
+    json["mean_squares"][name] = to_json(estimate);
+  }
+  for (const Inequality& i : report.inequalities) {
+    json["inequalities"].push_back({{"claim", i.claim},
+                                    {"difference", to_json(i.difference)},
+                                    {"ratio", to_json(i.ratio)},
+                                    {"verdict", verdict_text(i.verdict)}});
+  }
+  for (const Condition& c : report.conditions) {
+    nlohmann::json one = {{"system", c.system},
+                          {"number", c.number},
+                          {"condition", condition_text(c.number)},
+                          {"what", c.what},
+                          {"verdict", verdict_text(c.verdict)}};
+    if (c.by_figure) {
+      one.update({{"figure", to_json(c.figure)}, {"ideal", c.ideal}, {"tolerance", c.tolerance}});
+    }
+    json["conditions"].push_back(one);
+  }
+  return json;
+}
+
+}  // namespace xtasc::launch

@@ -1,0 +1,133 @@
+#include "launch/selftest/trial.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.hpp"
+#include "data/sampler.hpp"
+
+namespace xtasc::launch {
+
+namespace {
+
+constexpr std::int64_t kNumClasses = 7;
+constexpr std::int64_t kSize = 64;
+constexpr double kLearningRate = 1e-4;
+
+}  // namespace
+
+Trial::Trial(config::Precision precision, at::Device device_, dist::Communicator& communicator_)
+    : config(config::run_config_of({"model.encoder=resnet18", "model.decoder_width=8", "model.ttnet_widths=[8, 8, 8]",
+                                    "loss.lambda_1=0.1", "loss.lambda_2=0.2", "weighting.method=uncertainty",
+                                    "train.bucket_mib=16", "run.device=cpu",
+                                    fmt::format("run.precision={}", config::name(precision))})),
+      device(device_),
+      communicator(communicator_),
+      learner(config, kNumClasses, device),
+      step(config, learner, communicator) {
+  train::broadcast_state(learner, communicator);
+}
+
+data::Batch Trial::share(const data::Batch& whole) const {
+  const data::Range mine = data::share_of({0, whole.image_n3hw.size(0)}, communicator.rank(), communicator.size());
+  const auto rows = [&](const at::Tensor& tensor, at::ScalarType type) {
+    return tensor.narrow(0, mine.begin, mine.size()).to(device, type);
+  };
+  return {rows(whole.image_n3hw, learner.types.storage), rows(whole.label_nhw, at::kLong),
+          rows(whole.depth_n1hw, learner.types.storage)};
+}
+
+train::StepResult Trial::compute(const data::Batch& whole) {
+  return step.compute(share(whole));
+}
+
+train::StepResult Trial::train(const data::Batch& whole) {
+  train::StepResult result = compute(whole);
+  step.update(kLearningRate);
+  return result;
+}
+
+data::Batch trial_batch(std::uint64_t seed, std::int64_t num_images) {
+  // Uniform numbers only: normal ones go through functions that differ in their last bit between processors.
+  const at::Generator generator = at::detail::createCPUGenerator(seed);
+  const auto uniform = [&](std::int64_t channels) {
+    return at::rand({num_images, channels, kSize, kSize}, generator, at::kFloat);
+  };
+  data::Batch batch{.image_n3hw = uniform(3) * 4.0 - 2.0,
+                    .label_nhw = (uniform(1).squeeze(1) * kNumClasses).to(at::kLong).clamp_max(kNumClasses - 1),
+                    .depth_n1hw = uniform(1) * 7.5 + 0.5};
+  batch.label_nhw.masked_fill_(uniform(1).squeeze(1) < 0.1, 255);
+  batch.depth_n1hw.masked_fill_(uniform(1) < 0.1, 0.0);
+  if (num_images > 2) {
+    batch.label_nhw[1].fill_(255);
+    batch.depth_n1hw[2].fill_(0.0);
+  }
+  return batch;
+}
+
+std::int64_t trial_batch_size(std::int64_t step, int num_ranks) {
+  return std::clamp<std::int64_t>(step % 2 == 0 ? num_ranks + 1 : num_ranks - 1, 1, 9);
+}
+
+double deviation(const at::Tensor& found, const at::Tensor& expected) {
+  check(found.sizes() == expected.sizes(), "a tensor of {} where one of {} was expected",
+        fmt::join(found.sizes(), " x "), fmt::join(expected.sizes(), " x "));
+  if (expected.numel() == 0) {
+    return 0.0;
+  }
+  const at::Tensor a = found.detach().to(at::kCPU, at::kDouble);
+  const at::Tensor b = expected.detach().to(at::kCPU, at::kDouble);
+  return (a - b).abs().max().item<double>() / std::max(b.abs().max().item<double>(), 1e-30);
+}
+
+void Worst::add(double other, const std::string& its_name) {
+  if (!std::isnan(value) && (std::isnan(other) || other > value || name.empty())) {
+    value = other;
+    name = its_name;
+  }
+}
+
+Worst worst_deviation(const NamedValues& found, const NamedValues& expected) {
+  check(found.size() == expected.size(), "{} tensors where {} were expected", found.size(), expected.size());
+  Worst worst;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    check(found[i].first == expected[i].first, "{} where {} was expected", found[i].first, expected[i].first);
+    worst.add(deviation(found[i].second, expected[i].second), found[i].first);
+  }
+  return worst;
+}
+
+std::string first_difference(const NamedValues& a, const NamedValues& b) {
+  check(a.size() == b.size(), "{} tensors and {} tensors", a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i].first != b[i].first || !at::equal(a[i].second, b[i].second)) {
+      return a[i].first;
+    }
+  }
+  return {};
+}
+
+bool is_without_influence(const std::string& parameter) {
+  return parameter.ends_with(".bias") && parameter.find(".conv") != std::string::npos &&
+         parameter.find("_decoder.") != std::string::npos;
+}
+
+NamedValues with_influence(NamedValues values) {
+  std::erase_if(values, [](const auto& named) { return is_without_influence(named.first); });
+  return values;
+}
+
+ThreadsFor::ThreadsFor(int num_threads) : before_(at::get_num_threads()) {
+  at::set_num_threads(num_threads);
+}
+
+ThreadsFor::~ThreadsFor() {
+  at::set_num_threads(before_);
+}
+
+}  // namespace xtasc::launch

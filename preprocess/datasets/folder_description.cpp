@@ -1,0 +1,280 @@
+#include "preprocess/datasets/folder_description.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <initializer_list>
+#include <string_view>
+
+// A wrong file is a user's error: toml++'s own assertions would abort the program on some.
+#define TOML_ASSERT(expression) static_cast<void>(0)
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+#include "core/error.hpp"
+#include "core/toml_text.hpp"
+#include "io/atomic_file.hpp"
+
+namespace xtasc::preprocess {
+
+namespace {
+
+/// A table of the file, whose keys are taken one by one; what is left in the end is unknown.
+class Section {
+ public:
+  Section(const toml::table& table, std::string name, std::string file)
+      : table_(table), name_(std::move(name)), file_(std::move(file)) {}
+
+  void allow_only(std::initializer_list<std::string_view> keys) const {
+    for (const auto& [key, node] : table_) {
+      if (std::find(keys.begin(), keys.end(), key.str()) == keys.end()) {
+        fail_at(node, fmt::format("unknown key '{}'; known {} are {}", key.str(), place(), fmt::join(keys, ", ")));
+      }
+    }
+  }
+
+  [[nodiscard]] const toml::node* find(std::string_view key) const { return table_.get(key); }
+
+  [[nodiscard]] const toml::node& need(std::string_view key) const {
+    const toml::node* node = find(key);
+    if (node == nullptr) {
+      fail_at(table_, fmt::format("'{}' is missing {}", key, name_.empty() ? "at the top" : "in [" + name_ + "]"));
+    }
+    return *node;
+  }
+
+  [[nodiscard]] Section table(std::string_view key) const {
+    const toml::node& node = need(key);
+    if (!node.is_table()) {
+      fail_at(node, fmt::format("'{}' must be a section: [{}]", key, key));
+    }
+    return {*node.as_table(), std::string(key), file_};
+  }
+
+  [[nodiscard]] std::string text(std::string_view key) const {
+    const toml::node& node = need(key);
+    const auto value = node.value_exact<std::string>();
+    if (!value || value->empty() || value->find('\0') != std::string::npos) {
+      fail_at(node, fmt::format("'{}' must be a text, for example \"...\"", key));
+    }
+    return *value;
+  }
+
+  /// A file name with {id} in it, below the root.
+  [[nodiscard]] std::string pattern(std::string_view key) const {
+    std::string value = text(key);
+    const auto at = value.find("{id}");
+    if (at == std::string::npos || value.find("{id}", at + 1) != std::string::npos) {
+      fail_at(need(key), fmt::format("'{}' must hold {{id}} once, as in \"rgb/{{id}}.png\"", key));
+    }
+    return value;
+  }
+
+  [[nodiscard]] std::int64_t integer(std::string_view key, std::int64_t low, std::int64_t high) const {
+    return integer_of(need(key), key, low, high);
+  }
+
+  [[nodiscard]] double number(std::string_view key) const {
+    const toml::node& node = need(key);
+    const auto value = node.value<double>();
+    if (!value || node.is_boolean() || !std::isfinite(*value)) {
+      fail_at(node, fmt::format("'{}' must be a number", key));
+    }
+    return *value;
+  }
+
+  [[nodiscard]] std::vector<std::int64_t> integers(std::string_view key, std::int64_t low, std::int64_t high) const {
+    std::vector<std::int64_t> values;
+    for (const toml::node& element : array(key)) {
+      values.push_back(integer_of(element, key, low, high));
+    }
+    return values;
+  }
+
+  [[nodiscard]] std::vector<std::string> texts(std::string_view key) const {
+    std::vector<std::string> values;
+    for (const toml::node& element : array(key)) {
+      const auto value = element.value_exact<std::string>();
+      if (!value || value->empty()) {
+        fail_at(element, fmt::format("'{}' must be a list of texts", key));
+      }
+      values.push_back(*value);
+    }
+    return values;
+  }
+
+  [[nodiscard]] std::optional<Size> size(std::string_view key) const {
+    if (find(key) == nullptr) {
+      return std::nullopt;
+    }
+    const auto extents = integers(key, 1, 1 << 16);
+    if (extents.size() != 2) {
+      fail_at(need(key), fmt::format("'{}' must be [height, width]", key));
+    }
+    return Size{extents[0], extents[1]};
+  }
+
+  [[nodiscard]] std::vector<pack::Rgb> colors(std::string_view key) const {
+    std::vector<pack::Rgb> values;
+    for (const toml::node& element : array(key)) {
+      const toml::array* rgb = element.as_array();
+      if (rgb == nullptr || rgb->size() != 3) {
+        fail_at(element, fmt::format("'{}' must be a list of [red, green, blue]", key));
+      }
+      pack::Rgb color{};
+      for (std::size_t i = 0; i < 3; ++i) {
+        color[i] = static_cast<std::uint8_t>(integer_of(*rgb->get(i), key, 0, 255));
+      }
+      values.push_back(color);
+    }
+    return values;
+  }
+
+  [[noreturn]] void fail_at(const toml::node& node, const std::string& what) const {
+    const auto begin = node.source().begin;
+    fail_usage("{}:{}:{}: {}", file_, std::max(begin.line, 1U), std::max(begin.column, 1U), what);
+  }
+
+ private:
+  [[nodiscard]] std::string place() const { return name_.empty() ? "keys" : "keys of [" + name_ + "]"; }
+
+  [[nodiscard]] const toml::array& array(std::string_view key) const {
+    const toml::node& node = need(key);
+    if (!node.is_array()) {
+      fail_at(node, fmt::format("'{}' must be a list: [...]", key));
+    }
+    return *node.as_array();
+  }
+
+  [[nodiscard]] std::int64_t integer_of(const toml::node& node, std::string_view key, std::int64_t low,
+                                        std::int64_t high) const {
+    const auto value = node.value_exact<std::int64_t>();
+    if (!value || *value < low || *value > high) {
+      fail_at(node, fmt::format("'{}' must be a whole number from {} to {}", key, low, high));
+    }
+    return *value;
+  }
+
+  const toml::table& table_;
+  std::string name_;
+  std::string file_;
+};
+
+FolderDescription::Label read_label(const Section& section) {
+  section.allow_only({"file", "void", "offset", "class_names", "class_colors"});
+  FolderDescription::Label label;
+  label.file = section.pattern("file");
+  if (section.find("void") != nullptr) {
+    label.void_values = section.integers("void", 0, 255);
+  }
+  if (section.find("offset") != nullptr) {
+    label.offset = section.integer("offset", 0, 255);
+  }
+  label.class_names = section.texts("class_names");
+  const auto num_classes = static_cast<std::int64_t>(label.class_names.size());
+  if (num_classes < 1 || num_classes + label.offset > 256 || num_classes > 254) {
+    section.fail_at(
+        section.need("class_names"),
+        fmt::format("'class_names' has {} names; 1 to 254 fit, and 'offset' + their number may be 256 at most",
+                    num_classes));
+  }
+  label.class_colors = pack::default_class_colors(label.class_names.size());
+  if (section.find("class_colors") != nullptr) {
+    label.class_colors = section.colors("class_colors");
+    if (label.class_colors.size() != label.class_names.size()) {
+      section.fail_at(section.need("class_colors"), fmt::format("'class_colors' has {} colours for {} classes",
+                                                                label.class_colors.size(), label.class_names.size()));
+    }
+  }
+  return label;
+}
+
+FolderDescription::Depth read_depth(const Section& section, const std::string& where) {
+  section.allow_only({"file", "bits", "kind", "offset", "divisor", "invalid"});
+  FolderDescription::Depth depth;
+  depth.file = section.pattern("file");
+  depth.bits = static_cast<int>(section.integer("bits", 8, 16));
+  if (depth.bits != 8 && depth.bits != 16) {
+    section.fail_at(section.need("bits"), "'bits' must be 8 or 16");
+  }
+  const std::string kind = section.text("kind");
+  if (kind != "metres" && kind != "inverse_depth") {
+    section.fail_at(section.need("kind"), "'kind' must be \"metres\" or \"inverse_depth\"");
+  }
+  depth.kind = pack::depth_kind_from(kind, where);
+  if (section.find("offset") != nullptr) {
+    depth.offset = section.number("offset");
+  }
+  depth.divisor = section.number("divisor");
+  if (!(depth.divisor > 0.0)) {
+    section.fail_at(section.need("divisor"), "'divisor' must be positive: depth = (value + offset) / divisor");
+  }
+  if (section.find("invalid") != nullptr) {
+    depth.invalid_values = section.integers("invalid", 0, (std::int64_t{1} << depth.bits) - 1);
+  }
+  return depth;
+}
+
+io::Orientation read_orientation(const Section& top) {
+  if (top.find("orientation") == nullptr) {
+    return io::Orientation::refuse;
+  }
+  const std::string text = top.text("orientation");
+  if (text != "apply" && text != "ignore") {
+    top.fail_at(
+        top.need("orientation"),
+        "'orientation' must be \"apply\" (turn files as their EXIF says, as viewers do) or \"ignore\" (take the "
+        "stored pixels)");
+  }
+  return text == "apply" ? io::Orientation::apply : io::Orientation::ignore;
+}
+
+FolderDescription read_table(const toml::table& table, const std::string& file) {
+  const Section top(table, "", file);
+  top.allow_only({"name", "source", "size", "raw_size", "orientation", "image", "label", "depth", "split"});
+  FolderDescription description;
+  description.path = file;
+  description.name = top.text("name");
+  description.source = top.find("source") != nullptr ? top.text("source") : description.name;
+  description.size = top.size("size");
+  if (description.size) {
+    try {
+      pack::check_size(description.size->height, description.size->width);
+    } catch (const Error& error) {
+      top.fail_at(top.need("size"), error.what());
+    }
+  }
+  description.raw_size = top.size("raw_size");
+  description.orientation = read_orientation(top);
+  const Section image = top.table("image");
+  image.allow_only({"file"});
+  description.image_file = image.pattern("file");
+  description.label = read_label(top.table("label"));
+  description.depth = read_depth(top.table("depth"), file);
+  const Section split = top.table("split");
+  split.allow_only({"train", "val"});
+  description.split_files = {split.text("train"), split.text("val")};
+  return description;
+}
+
+}  // namespace
+
+FolderDescription read_folder_description(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    fail_usage("there is no description '{}': write one (see the README), or name another with --description",
+               path.string());
+  }
+  const std::string text = io::read_file(path);
+  check_toml_text(text, path.string());
+  try {
+    const toml::table table = toml::parse(std::string_view(text), path.string());
+    return read_table(table, path.string());
+  } catch (const toml::parse_error& parse_error) {
+    const auto begin = parse_error.source().begin;
+    fail_usage("{}:{}:{}: {}", path.string(), begin.line, begin.column, parse_error.description());
+  }
+}
+
+}  // namespace xtasc::preprocess

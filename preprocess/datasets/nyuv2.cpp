@@ -1,0 +1,262 @@
+#include "preprocess/datasets/nyuv2.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "core/error.hpp"
+#include "core/log.hpp"
+#include "io/atomic_file.hpp"
+#include "io/hdf5_frames.hpp"
+#include "preprocess/datasets/depth_bounds.hpp"
+#include "preprocess/datasets/matlab5.hpp"
+
+namespace xtasc::preprocess {
+
+namespace {
+
+namespace fs = std::filesystem;
+using io::check;
+
+constexpr const char* kLabeledFile = "nyu_depth_v2_labeled.mat";
+constexpr std::size_t kOriginalHeight = 480, kOriginalWidth = 640;
+constexpr std::size_t kNumLabels = 894;
+constexpr std::size_t kNumClasses40 = 40;
+constexpr std::size_t kNumClasses13 = 13;
+constexpr std::size_t kCacheBytes = std::size_t{128} << 20;  ///< of inflated chunks, for each of the three variables
+
+/// 894 NYU labels (and 0, unlabelled) -> 13 classes or kIgnoreLabel.
+std::vector<std::uint8_t> read_class_map(const fs::path& root) {
+  const fs::path path40 = root / "classMapping40.mat";
+  const fs::path path13 = root / "class13Mapping.mat";
+  const auto to40 = read_indices(path40, "", "mapClass", 0, kNumClasses40);
+  const auto to13 = read_indices(path13, "classMapping13", "labels13", 0, kNumClasses13);
+  check(to40.size() == kNumLabels, "'{}': mapClass has {} entries, {} are expected", path40.string(), to40.size(),
+        kNumLabels);
+  check(to13.size() == kNumClasses40, "'{}': classMapping13.labels13 has {} entries, {} are expected", path13.string(),
+        to13.size(), kNumClasses40);
+  std::vector<std::uint8_t> map(kNumLabels + 1, pack::kIgnoreLabel);
+  for (std::size_t label = 1; label <= kNumLabels; ++label) {
+    const std::size_t class40 = to40[label - 1];
+    const std::size_t class13 = class40 == 0 ? 0 : to13[class40 - 1];
+    if (class13 != 0) {
+      map[label] = static_cast<std::uint8_t>(class13 - 1);
+    }
+  }
+  return map;
+}
+
+std::unique_ptr<io::Hdf5Frames> open_frames(hid_t file, const std::string& name, const std::string& type,
+                                            std::size_t rank, hid_t memory_type, const std::string& where) {
+  {
+    const io::Hdf5Handle data_set = io::open_dataset(file, name, where);
+    const auto shape = io::dataset_shape(data_set.get());
+    check(io::dataset_type_name(data_set.get()) == type && shape.size() == rank,
+          "{}: '{}' is {} of shape {}, {} of {} dimensions is expected", where, name,
+          io::dataset_type_name(data_set.get()), io::shape_text(shape), type, rank);
+  }
+  return std::make_unique<io::Hdf5Frames>(file, name, memory_type, kCacheBytes, where);
+}
+
+/// MATLAB stores the width before the height, and NYU Depth v2 is wider than high: what is higher than wide was
+/// transposed by somebody, and would be packed lying on its side. \throws Error  asking for that.
+void check_axes(const char* name, const std::vector<hsize_t>& shape, const std::string& where) {
+  const hsize_t columns = shape[shape.size() - 2], rows = shape.back();
+  check(rows <= columns,
+        "{}: '{}' has shape {}, whose last two, width x height as MATLAB stores them, should be {} x {}: were the axes "
+        "already put right? The file is expected as NYU publishes it",
+        where, name, io::shape_text(shape), kOriginalWidth, kOriginalHeight);
+}
+
+/// MATLAB stores columns first: (channels, width, height) in the file -> (height, width, channels).
+template <typename T>
+std::vector<T> transposed(const std::vector<T>& in, std::size_t height, std::size_t width, std::size_t channels) {
+  std::vector<T> out(in.size());
+  for (std::size_t c = 0; c < channels; ++c) {
+    for (std::size_t x = 0; x < width; ++x) {
+      const T* column = in.data() + (c * width + x) * height;
+      for (std::size_t y = 0; y < height; ++y) {
+        out[(y * width + x) * channels + c] = column[y];
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+pack::LabelSet nyuv2_label_set() {
+  return {"label",
+          {"bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa", "table", "tv",
+           "wall", "window"},
+          pack::default_class_colors(kNumClasses13)};
+}
+
+struct Nyuv2Dataset::Impl {
+  fs::path path;
+  pack::Schema schema;
+  io::Hdf5Handle file;
+  std::unique_ptr<io::Hdf5Frames> images, depths, labels;
+  std::size_t num_frames = 0, height = 0, width = 0;
+  std::vector<std::uint8_t> class_map;
+  std::array<std::vector<std::size_t>, 2> frames;  ///< 1-based, in the order of splits.mat
+  std::array<std::vector<std::string>, 2> names;
+
+  explicit Impl(const fs::path& root);
+  ~Impl() {
+    const auto lock = io::lock_hdf5();
+    images.reset();
+    depths.reset();
+    labels.reset();
+    file.close();
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void open_labeled();
+  void read_splits(const fs::path& splits_path);
+
+  /// \param frame  1-based.
+  template <typename T>
+  [[nodiscard]] std::vector<T> read_frame(const io::Hdf5Frames& frames_of, std::size_t frame,
+                                          std::size_t channels) const {
+    std::vector<T> values(frames_of.frame_values());
+    frames_of.read(frame - 1, values.data());
+    return transposed(values, height, width, channels);
+  }
+};
+
+Nyuv2Dataset::Impl::Impl(const fs::path& root) : path(root / kLabeledFile) {
+  std::error_code error;
+  check(fs::is_directory(root, error), "there is no folder '{}'", root.string());
+  std::vector<std::string> missing;
+  for (const char* name : {kLabeledFile, "splits.mat", "classMapping40.mat", "class13Mapping.mat"}) {
+    if (!fs::is_regular_file(root / name, error)) {
+      missing.push_back(fmt::format("'{}' is {}", (root / name).string(),
+                                    fs::is_directory(root / name, error) ? "a folder, a file is expected" : "missing"));
+    }
+  }
+  if (!missing.empty()) {
+    throw Error(fmt::format("'{}' does not hold the official NYU Depth v2 files", root.string()), ExitCode::failure,
+                missing);
+  }
+  schema.dataset = "nyuv2";
+  schema.height = 288;
+  schema.width = 384;
+  schema.label_sets = {nyuv2_label_set()};
+  schema.depth_kind = pack::DepthKind::metres;
+  schema.depth_type = pack::DepthType::float32;
+  schema.source = "NYU Depth v2, official .mat files, 13 classes";
+  const auto lock = io::lock_hdf5();
+  open_labeled();
+  class_map = read_class_map(root);
+  read_splits(root / "splits.mat");
+}
+
+void Nyuv2Dataset::Impl::open_labeled() {
+  const std::string where = fmt::format("'{}'", path.string());
+  file = io::open_hdf5(path);
+  images = open_frames(file.get(), "images", "uint8", 4, H5T_NATIVE_UINT8, where);
+  depths = open_frames(file.get(), "depths", "float32", 3, H5T_NATIVE_FLOAT, where);
+  labels = open_frames(file.get(), "labels", "uint16", 3, H5T_NATIVE_UINT16, where);
+  for (const auto& [name, data_set] :
+       {std::pair{"images", images.get()}, std::pair{"depths", depths.get()}, std::pair{"labels", labels.get()}}) {
+    check_axes(name, data_set->shape(), where);
+  }
+  const std::vector<hsize_t>& image_shape = images->shape();
+  const std::vector<hsize_t> plane_shape = {image_shape[0], image_shape[2], image_shape[3]};
+  check(image_shape[1] == 3, "{}: 'images' has shape {}, frames x 3 x width x height is expected", where,
+        io::shape_text(image_shape));
+  for (const auto& [name, data_set] : {std::pair{"depths", depths.get()}, std::pair{"labels", labels.get()}}) {
+    const std::vector<hsize_t>& shape = data_set->shape();
+    check(shape == plane_shape, "{}: '{}' has shape {}, {} is expected as 'images' has it", where, name,
+          io::shape_text(shape), io::shape_text(plane_shape));
+  }
+  num_frames = image_shape[0];
+  width = image_shape[2];
+  height = image_shape[3];
+  if (width != kOriginalWidth || height != kOriginalHeight) {
+    schema.source += fmt::format(" (raw size {}x{})", height, width);
+    log_warning("the frames are {} x {} (height x width), NYU Depth v2's own are {} x {}; the pack says so", height,
+                width, kOriginalHeight, kOriginalWidth);
+  }
+}
+
+void Nyuv2Dataset::Impl::read_splits(const fs::path& splits_path) {
+  frames[0] = read_indices(splits_path, "", "trainNdxs", 1, num_frames);
+  frames[1] = read_indices(splits_path, "", "testNdxs", 1, num_frames);
+  std::map<std::size_t, std::string_view> seen;
+  std::vector<std::string> faults;
+  for (std::size_t split = 0; split < 2; ++split) {
+    const std::string_view list = split == 0 ? "trainNdxs" : "testNdxs";
+    for (const std::size_t frame : frames[split]) {
+      const auto [first, is_new] = seen.emplace(frame, list);
+      if (!is_new) {
+        faults.push_back(fmt::format("frame {} of {} is in {} already", frame, list, first->second));
+      }
+      names[split].push_back(fmt::format("{}:{}", kLabeledFile, frame));
+    }
+  }
+  if (!faults.empty()) {
+    throw Error(fmt::format("'{}': {} frames are listed twice", splits_path.string(), faults.size()), ExitCode::failure,
+                faults);
+  }
+  if (seen.size() < num_frames) {
+    log_info("{} of {} frames are left out, '{}' does not name them", num_frames - seen.size(), num_frames,
+             splits_path.string());
+  }
+}
+
+Nyuv2Dataset::Nyuv2Dataset(const fs::path& root) : impl_(std::make_unique<Impl>(root)) {}
+Nyuv2Dataset::~Nyuv2Dataset() = default;
+
+const pack::Schema& Nyuv2Dataset::schema() const {
+  return impl_->schema;
+}
+
+const std::vector<std::string>& Nyuv2Dataset::names(pack::Split split) const {
+  return impl_->names[static_cast<std::size_t>(split)];
+}
+
+RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index, const Resize& resize) const {
+  const std::size_t frame = impl_->frames[static_cast<std::size_t>(split)][index];
+  const auto where = [&](std::size_t pixel) {
+    return fmt::format("'{}' frame {}, row {}, column {}", impl_->path.string(), frame, pixel / impl_->width,
+                       pixel % impl_->width);
+  };
+  RawSample sample;
+  sample.height = static_cast<std::int64_t>(impl_->height);
+  sample.width = static_cast<std::int64_t>(impl_->width);
+  sample.image = impl_->read_frame<std::uint8_t>(*impl_->images, frame, 3);
+
+  const auto raw_labels = impl_->read_frame<std::uint16_t>(*impl_->labels, frame, 1);
+  std::vector<std::uint8_t> labels(raw_labels.size());
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (raw_labels[i] > kNumLabels) {  // no check(): it would make the text for every pixel
+      fail("{}: label {}, 0 to {} are known", where(i), raw_labels[i], kNumLabels);
+    }
+    labels[i] = impl_->class_map[raw_labels[i]];
+  }
+  sample.labels.push_back(std::move(labels));
+
+  auto depth = impl_->read_frame<float>(*impl_->depths, frame, 1);
+  const auto most = static_cast<float>(nyuv2_depth_bounds().most);
+  for (std::size_t i = 0; i < depth.size(); ++i) {
+    if (!(depth[i] >= 0.0F && depth[i] <= most)) {
+      check(!(std::isfinite(depth[i]) && depth[i] > most), "{}: depth {}; {}", where(i), depth[i],
+            too_much_depth(nyuv2_depth_bounds(), double{depth[i]}));
+      fail("{}: depth {}, metres from 0 (invalid) up are expected", where(i), depth[i]);
+    }
+  }
+  sample.depth = std::move(depth);
+  resize_sample(sample, resize);
+  return sample;
+}
+
+std::optional<std::string> Nyuv2Dataset::depth_fault(double largest) const {
+  return too_little_depth(nyuv2_depth_bounds(), largest);
+}
+
+}  // namespace xtasc::preprocess

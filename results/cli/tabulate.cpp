@@ -1,0 +1,77 @@
+// xtasc-tabulate: run folders -> tables in Markdown, CSV and LaTeX, and figures.
+#include "results/cli/tabulate.hpp"
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "core/cli.hpp"
+
+using namespace xtasc;  // NOLINT: a program's main file
+
+namespace {
+
+void add_options(CLI::App& app, tabulate::Options& options) {
+  app.add_option("RUNS_DIR", options.roots, "Run folders, or folders with runs below them")->capture_default_str();
+  app.add_option("--protocol", options.protocol,
+                 "paper: metrics by image, averaged; dataset: over all pixels of the set; both: two tables. Default: "
+                 "both; with --paper and --figure: paper")
+      ->check(CLI::IsMember({"paper", "dataset", "both"}));
+  app.add_option("--checkpoint", options.checkpoint, "The epoch shown: lowest validation loss (best), or the last")
+      ->check(CLI::IsMember({"best", "last"}))
+      ->capture_default_str();
+  app.add_option("--format", options.format, "What is printed; latex: tables of the package booktabs")
+      ->check(CLI::IsMember({"markdown", "csv", "latex"}))
+      ->capture_default_str();
+  app.add_option("--output", options.output,
+                 "Write PREFIX.md, PREFIX.csv and PREFIX.tex as well; with --figure PREFIX.svg, PREFIX.png, PREFIX.gp")
+      ->type_name("PREFIX");
+  app.add_option("--title", options.title,
+                 "First line of the Markdown and of a figure; the last words of each caption of --paper")
+      ->capture_default_str();
+  CLI::Option* seeds =
+      app.add_option("--seeds", options.seeds, "each: a row a seed; mean: mean +- deviation over seeds")
+          ->check(CLI::IsMember({"each", "mean"}))
+          ->capture_default_str();
+  CLI::Option* by = app.add_option("--by", options.by,
+                                   "Rows by the values of config keys, e.g. lambda_1,model.encoder, as mean +- "
+                                   "deviation over seeds")
+                        ->type_name("KEY[,KEY]")
+                        ->allow_extra_args(false)
+                        ->delimiter(',');
+  CLI::Option* paper = app.add_flag(
+      "--paper", options.paper, "The paper's Tables I to VIII: published figures, ours beside them, what is missing");
+  app.add_option("--only", options.only, "Some of the paper's tables, e.g. I,III")
+      ->type_name("TABLE[,TABLE]")
+      ->allow_extra_args(false)
+      ->delimiter(',')
+      ->check(CLI::IsMember({"I", "II", "III", "IV", "V", "VI", "VII", "VIII"}))
+      ->needs(paper);
+  app.add_flag("--reduced", options.reduced,
+               "Also runs that depart from the paper's settings (size, encoder, epochs, ...), all rows alike; the "
+               "caption says how")
+      ->needs(paper);
+  CLI::Option* figure = app.add_option("--figure", options.figure,
+                                       "Draw, with gnuplot: curves of loss and metrics over epochs, metrics over "
+                                       "lambda, or over the encoder's size")
+                            ->check(CLI::IsMember({"curves", "lambda", "encoders"}));
+  app.add_option("--published", options.published,
+                 "The published figures, in the format of results/paper_tables.toml, instead of those built in")
+      ->type_name("FILE");
+  paper->excludes(by)->excludes(figure)->excludes(seeds);
+  by->excludes(figure)->excludes(seeds);
+  figure->excludes(seeds);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Tables and figures of finished runs: metrics, parameters, and Delta_m against the Base ST-Net pair",
+               "xtasc-tabulate");
+  tabulate::Options options;
+  add_options(app, options);
+  return run_program(app, argc, argv, [&options] {
+    return options.paper             ? tabulate::print_paper_tables(options)
+           : !options.figure.empty() ? tabulate::draw_figure(options)
+                                     : tabulate::print_tables(options);
+  });
+}

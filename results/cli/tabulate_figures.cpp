@@ -1,0 +1,50 @@
+#include <algorithm>
+#include <optional>
+
+#include "core/log.hpp"
+#include "report/aggregate.hpp"
+#include "report/plot/figures.hpp"
+#include "report/publish.hpp"
+#include "report/table_markdown.hpp"
+#include "results/cli/tabulate.hpp"
+
+namespace xtasc::tabulate {
+
+ExitCode draw_figure(const Options& options) {
+  if (options.output.empty()) {
+    fail_usage("--figure {}: --output PREFIX is needed, for PREFIX.svg and PREFIX.png", options.figure);
+  }
+  const auto protocols = options.shown_protocols("paper");
+  if (protocols.size() != 1) {
+    fail_usage("--figure {}: one protocol a figure; give --protocol paper or dataset", options.figure);
+  }
+  const auto published = report::published_tables(
+      options.published.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.published));
+  const run::LoadedRuns loaded = load_finished_runs(options);
+  for (const run::LeftOutRun& run : loaded.left_out) {
+    log_warning("left out: {}: {}", run.folder.string(), run.reason);
+  }
+  const auto tables = report::make_tables(loaded.runs, protocols, options.shown_checkpoint());
+  if (tables.size() != 1) {
+    std::vector<std::string> packs;
+    for (const report::Table& table : tables) {
+      const run::RunSummary& run = *table.rows.front().runs.front();
+      packs.push_back(fmt::format("{}, pack {}: {} and more", report::data_text(run.provenance),
+                                  run.provenance.pack_digest.substr(0, 12), run.folder.string()));
+    }
+    throw Error(fmt::format("runs on {} packs, and a figure is of one: give the folders of one", tables.size()),
+                ExitCode::usage, packs);
+  }
+  const std::vector<report::SeedGroup> groups = report::aggregate(tables.front());
+  report::Plot plot = options.figure == "curves" ? report::curves_plot(groups, protocols.front())
+                      : options.figure == "lambda"
+                          ? report::lambda_plot(groups, published, protocols.front(), options.shown_checkpoint())
+                          : report::encoders_plot(groups, published, protocols.front(), options.shown_checkpoint());
+  plot.title = options.title == Options{}.title ? plot.title : options.title;
+  report::make_folder_of(options.output);
+  report::draw(plot, options.output);
+  log_info("drew {}.svg and {}.png with {}.gp", options.output, options.output, options.output);
+  return ExitCode::success;
+}
+
+}  // namespace xtasc::tabulate

@@ -1,0 +1,119 @@
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <map>
+#include <optional>
+
+#include "core/log.hpp"
+#include "report/aggregate.hpp"
+#include "report/axes_sheet.hpp"
+#include "report/paper/paper_sheet.hpp"
+#include "report/publish.hpp"
+#include "report/table_csv.hpp"
+#include "report/table_markdown.hpp"
+#include "results/cli/tabulate.hpp"
+#include "run/config_values.hpp"
+#include "run/pack_now.hpp"
+
+namespace fs = std::filesystem;
+
+namespace xtasc::tabulate {
+
+namespace {
+
+/// A sheet of each pack and protocol, its rows labelled by `labels`.
+report::RenderedTables axes_tables(const Options& options, const run::LoadedRuns& loaded,
+                                   const std::vector<report::LabelColumn>& labels) {
+  std::vector<report::Sheet> sheets;
+  const auto protocols = options.shown_protocols("both");
+  for (const report::Table& table : report::make_tables(loaded.runs, protocols, options.shown_checkpoint())) {
+    sheets.push_back(report::axes_sheet(report::aggregate(table), labels, table.protocol, options.shown_checkpoint()));
+  }
+  return report::rendered(options.title, sheets, loaded.left_out);
+}
+
+}  // namespace
+
+std::vector<report::Protocol> Options::shown_protocols(const std::string& usual) const {
+  using report::Protocol;
+  const std::map<std::string, std::vector<Protocol>> protocols = {
+      {"paper", {Protocol::paper}}, {"dataset", {Protocol::dataset}}, {"both", {Protocol::paper, Protocol::dataset}}};
+  return protocols.at(protocol.empty() ? usual : protocol);
+}
+
+run::LoadedRuns load_finished_runs(const Options& options) {
+  const std::vector<fs::path> roots(options.roots.begin(), options.roots.end());
+  run::LoadedRuns loaded = run::load_runs(roots);
+  if (loaded.runs.empty()) {
+    std::vector<std::string> details;
+    for (const run::LeftOutRun& run : loaded.left_out) {
+      details.push_back(run.folder.string() + ": " + run.reason);
+    }
+    throw Error(
+        fmt::format("no finished run in {}: found {}; train with xtasc-train first", fmt::join(options.roots, ", "),
+                    details.empty() ? "no run folder" : fmt::format("{} that cannot be shown", details.size())),
+        ExitCode::failure, details);
+  }
+  warn_of_packs(loaded);
+  return loaded;
+}
+
+void warn_of_packs(const run::LoadedRuns& loaded) {
+  for (const std::string& warning : run::pack_warnings(loaded.runs)) {
+    log_warning("{}", warning);
+  }
+}
+
+ExitCode print_tables(const Options& options) {
+  std::vector<report::LabelColumn> labels;
+  for (const std::string& key : options.by) {
+    labels.push_back(report::axis_column(run::full_key(key)));
+  }
+  const run::LoadedRuns loaded = load_finished_runs(options);
+  if (!labels.empty() || options.seeds == "mean") {
+    const report::RenderedTables tables =
+        axes_tables(options, loaded, labels.empty() ? report::model_columns() : labels);
+    report::publish(tables, options.format, options.output, loaded.left_out);
+    return ExitCode::success;
+  }
+  const auto tables = report::make_tables(loaded.runs, options.shown_protocols("both"), options.shown_checkpoint());
+  std::vector<report::Sheet> sheets;
+  std::ranges::transform(tables, std::back_inserter(sheets), report::to_sheet);
+  report::RenderedTables all = report::rendered(options.title, sheets, loaded.left_out);
+  all.csv = report::to_csv(tables);  // every choice and every metric, more than the printed table has
+  report::publish(all, options.format, options.output, loaded.left_out);
+  return ExitCode::success;
+}
+
+ExitCode print_paper_tables(const Options& options) {
+  const auto published =
+      report::published_tables(options.published.empty() ? std::nullopt : std::optional<fs::path>(options.published));
+  // Without any run there still is what is published, and what to run.
+  const bool has_runs = options.roots != Options{}.roots || fs::exists(options.roots.front());
+  const std::vector<fs::path> roots(options.roots.begin(), options.roots.end());
+  const run::LoadedRuns loaded = has_runs ? run::load_runs(roots) : run::LoadedRuns{};
+  warn_of_packs(loaded);
+  std::vector<report::Sheet> sheets;
+  for (const report::Protocol protocol : options.shown_protocols("paper")) {
+    std::vector<report::SeedGroup> groups;
+    const std::vector<report::Protocol> one = {protocol};
+    for (const report::Table& table : report::make_tables(loaded.runs, one, options.shown_checkpoint())) {
+      std::ranges::move(report::aggregate(table), std::back_inserter(groups));
+    }
+    for (const report::PublishedTable& table : published) {
+      if (options.only.empty() || std::ranges::find(options.only, table.number) != options.only.end()) {
+        const auto settings = options.reduced ? report::PaperSettings::reduced : report::PaperSettings::as_printed;
+        const report::PaperMatch match = report::match_paper(table, groups, settings);
+        sheets.push_back(report::paper_sheet(table, published, match, protocol, options.shown_checkpoint()));
+        if (options.title != Options{}.title) {  // LaTeX prints no other
+          sheets.back().caption += fmt::format(" {}.", options.title);
+        }
+      }
+    }
+  }
+  const std::string title = options.title == Options{}.title ? "The paper's tables" : options.title;
+  report::publish(report::rendered(title, sheets, loaded.left_out), options.format, options.output, loaded.left_out);
+  return ExitCode::success;
+}
+
+}  // namespace xtasc::tabulate

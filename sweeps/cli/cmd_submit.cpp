@@ -1,0 +1,236 @@
+// xtasc-sweep submit: hands a sweep's runs to Slurm.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <memory>
+
+#include "core/log.hpp"
+#include "io/atomic_file.hpp"
+#include "io/checksum.hpp"
+#include "run/attempt.hpp"
+#include "sweep/batch_script.hpp"
+#include "sweep/folder.hpp"
+#include "sweep/inputs.hpp"
+#include "sweep/other_runs.hpp"
+#include "sweep/select.hpp"
+#include "sweep/submission.hpp"
+#include "sweeps/cli/commands.hpp"
+
+namespace xtasc::sweeps {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A job's answer may take long where the controller is busy or away for a moment.
+constexpr std::chrono::seconds kPatience{600};
+/// Slurm's own default, for a dry run where no Slurm answers.
+constexpr std::int64_t kDefaultMaxArraySize = 1001;
+
+/// The runs to submit, and why the others are left alone.
+struct Choice {
+  std::vector<const sweep::PlannedRun*> runs;
+  std::vector<std::string> left_alone;  ///< "ID is done"
+  std::size_t num_failed = 0;           ///< of those left alone
+};
+
+Choice choose(const sweep::Sweep& sweep, const SubmitOptions& options, const sweep::SubmittedRuns& submitted) {
+  const sweep::SweepFolder folder{sweep.folder};
+  const sweep::Queue queue = sweep::to_queue(submitted);
+  Choice choice;
+  for (const sweep::PlannedRun* run : sweep::select(sweep, options.only)) {
+    sweep::RunStatus status = sweep::status_of(folder, *run, queue);
+    sweep::Verdict verdict = sweep::verdict_on(status.state);
+    const bool may_run = verdict == sweep::Verdict::start || verdict == sweep::Verdict::has_failed;
+    if (may_run && run::is_locked(folder.run(run->id))) {  // by xtasc-train alone, maybe on another machine
+      status.state = sweep::State::running;
+      status.detail.clear();
+      verdict = sweep::Verdict::is_under_way;
+    }
+    if (verdict == sweep::Verdict::start) {
+      choice.runs.push_back(run);
+      continue;
+    }
+    choice.num_failed += verdict == sweep::Verdict::has_failed ? 1 : 0;
+    const bool is_told = verdict != sweep::Verdict::is_done && !status.detail.empty();
+    choice.left_alone.push_back(
+        fmt::format("{} {} {}{}{}", run->id, status.state == sweep::State::failed ? "has" : "is",
+                    sweep::name(status.state), is_told ? ": " : "", is_told ? status.detail : ""));
+  }
+  return choice;
+}
+
+/// The runs in arrays that Slurm takes.
+std::vector<std::vector<std::string>> split(const Choice& choice, const sweep::Site& site,
+                                            std::int64_t max_array_size) {
+  const auto most = static_cast<std::size_t>(max_array_size * site.runs_per_gpu);
+  std::vector<std::vector<std::string>> arrays;
+  for (std::size_t i = 0; i < choice.runs.size(); ++i) {
+    if (i % most == 0) {
+      arrays.emplace_back();
+    }
+    arrays.back().push_back(choice.runs[i]->id);
+  }
+  return arrays;
+}
+
+std::string script_of(const sweep::Sweep& sweep, const sweep::Site& site, const std::string& form,
+                      const std::string& token, const std::string& trainer_hash, std::size_t num_runs) {
+  return sweep::batch_script(form, site,
+                             {.sweep = sweep.name,
+                              .token = token,
+                              .folder = fs::absolute(sweep.folder).lexically_normal(),
+                              .directory = fs::current_path(),
+                              .trainer_hash = trainer_hash,
+                              .num_runs = static_cast<std::int64_t>(num_runs),
+                              .max_at_once = site.max_at_once});
+}
+
+std::string plural(std::size_t count, const char* word) {
+  return fmt::format("{} {}{}", count, word, count == 1 ? "" : "s");
+}
+
+void print_left_alone(const sweep::Sweep& sweep, const Choice& choice) {
+  for (const std::string& line : choice.left_alone) {
+    fmt::print("{}\n", line);
+  }
+  if (choice.num_failed > 0) {
+    fmt::print("{}\n", sweep::left_alone_text(sweep, choice.num_failed));
+  }
+}
+
+/// What Slurm says, where it is there: a dry run works without.
+sweep::SubmittedRuns ask_if_possible(const std::vector<sweep::Submission>& submissions, std::int64_t& max_array_size) {
+  try {
+    const sweep::Slurm slurm(std::chrono::seconds(10));
+    max_array_size = slurm.max_array_size();
+    return sweep::submitted_runs(submissions, slurm.queue());
+  } catch (const Error& error) {
+    fmt::print("Slurm was not asked: {}\n", error.what());
+    return sweep::submitted_runs(submissions, {});
+  }
+}
+
+/// Refuses runs that cannot start; a file that is not here may be on the nodes, so that is only said.
+void check_inputs_of(const sweep::Sweep& sweep, const Choice& choice) {
+  sweep::InputFaults faults = sweep::check_inputs(choice.runs);
+  for (const auto& [path, text] : sweep::edited_packs(sweep)) {
+    const bool is_needed = std::any_of(choice.runs.begin(), choice.runs.end(),
+                                       [&path = path](const auto* run) { return run->config.data.pack == path; });
+    if (is_needed) {
+      faults.wrong.push_back(text);
+    } else {
+      log_warning("{}", text);
+    }
+  }
+  sweep::refuse(sweep, faults.wrong);
+  sweep::require_ids(sweep, choice.runs, "nothing was submitted");
+  for (const std::string& fault : faults.absent) {
+    log_warning("{}: submitted all the same, the nodes must have it", fault);
+  }
+  if (const std::string text = sweep::other_packs_text(sweep); !text.empty()) {
+    log_warning("{}", text);
+  }
+}
+
+ExitCode print_dry_run(const sweep::Sweep& sweep, const sweep::Site& site, const SubmitOptions& options) {
+  std::int64_t max_array_size = kDefaultMaxArraySize;
+  const auto submitted = ask_if_possible(sweep::read_submissions({sweep.folder}), max_array_size);
+  const Choice choice = choose(sweep, options, submitted);
+  print_left_alone(sweep, choice);
+  check_inputs_of(sweep, choice);
+  const std::string hash = io::digest_hex(io::read_file(sweep::find_trainer(options.trainer))).substr(0, 12);
+  const auto arrays = split(choice, site, max_array_size);
+  for (const auto& runs : arrays) {
+    const std::string token(12, '0');  // a real one is drawn when it is submitted
+    fmt::print("\n{} would be submitted{}, element by element:\n", plural(runs.size(), "run"),
+               site.max_at_once > 0 && &runs != &arrays.front() ? ", to start when the array before has ended" : "");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      fmt::print("{:>6}  {}\n", i / static_cast<std::size_t>(site.runs_per_gpu), runs[i]);
+    }
+    fmt::print("\nby this script:\n\n{}",
+               script_of(sweep, site, io::read_file(options.form), token, hash, runs.size()));
+  }
+  if (arrays.empty()) {
+    fmt::print("nothing to submit\n");
+  }
+  return ExitCode::success;
+}
+
+}  // namespace
+
+ExitCode submit_runs(const SubmitOptions& options) {
+  const sweep::Sweep sweep = options.choice.read();
+  const sweep::Site site = sweep::read_site(options.site);
+  if (options.dry_run) {
+    return print_dry_run(sweep, site, options);
+  }
+  const std::string form = io::read_file(options.form);
+  const fs::path trainer = sweep::find_trainer(options.trainer);
+  const sweep::SweepFolder folder{sweep.folder};
+  sweep::prepare_sweep_folder(folder);
+  const sweep::FileLock lock = sweep::lock_sweep(folder);
+  const sweep::Slurm slurm(kPatience);
+  std::vector<sweep::Submission> submissions = sweep::read_submissions(folder);
+  const auto jobs = sweep::find_lost_answers(submissions, slurm);
+  sweep::link_finished_runs(sweep);
+  const Choice choice = choose(sweep, options, sweep::submitted_runs(submissions, jobs));
+  print_left_alone(sweep, choice);
+  if (choice.runs.empty()) {
+    fmt::print("nothing to submit\n");
+    return ExitCode::success;
+  }
+  check_inputs_of(sweep, choice);
+  const fs::path frozen = sweep::freeze_trainer(folder, trainer);
+  for (const sweep::PlannedRun* run : choice.runs) {
+    sweep::freeze_config(folder, *run);
+    std::error_code ignored;
+    fs::remove(folder.run(run->id).stop_request(), ignored);  // it was for an earlier start
+    fs::remove(folder.end(run->id), ignored);                 // so was this
+  }
+  const auto arrays = split(choice, site, slurm.max_array_size());
+  std::string previous_job;
+  std::int64_t sequence = submissions.empty() ? 0 : submissions.back().sequence;
+  for (const auto& runs : arrays) {
+    const std::string token = sweep::new_token();
+    sweep::Submission submission{.token = token,
+                                 .folder = folder.submissions() / token,
+                                 .sequence = ++sequence,
+                                 .created_unix = std::time(nullptr),
+                                 .runs_per_element = site.runs_per_gpu,
+                                 .runs = runs};
+    const std::string script =
+        script_of(sweep, site, form, token, frozen.parent_path().filename().string(), runs.size());
+    sweep::write_submission(submission, script);
+    // Arrays side by side would have more elements at once than the site allows.
+    const std::string after = site.max_at_once > 0 ? previous_job : "";
+    sweep::submit(submission, slurm, lock.descriptor(), after);
+    fmt::print("submitted {} as job {}{}\n", plural(runs.size(), "run"), submission.job,
+               after.empty() ? "" : fmt::format(", to start when job {} has ended", after));
+    previous_job = submission.job;
+    std::fflush(stdout);
+  }
+  return ExitCode::success;
+}
+
+void add_site_options(CLI::App& app, SubmitOptions& options) {
+  app.add_option("--site", options.site, "All that is local to the cluster (.toml)")->capture_default_str();
+  app.add_option("--template", options.form, "The batch script's form")->capture_default_str();
+}
+
+Command add_submit(CLI::App& program) {
+  CLI::App* app =
+      program.add_subcommand("submit", "Hand a sweep's runs to Slurm, all that are not done, failed or under way");
+  const auto options = std::make_shared<SubmitOptions>();
+  add_sweep_choice(*app, options->choice);
+  add_only(*app, options->only);
+  app->add_flag("--dry-run", options->dry_run, "Print what would be submitted, and submit nothing");
+  app->add_option("--trainer", options->trainer, "The program of a run; default: xtasc-train beside this one");
+  add_site_options(*app, *options);
+  return {app, [options] { return submit_runs(*options); }};
+}
+
+}  // namespace xtasc::sweeps
