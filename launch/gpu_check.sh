@@ -83,17 +83,22 @@ selftest() { # RANKS
   limited "${RANKS_COMMAND[@]}" "$BIN/xtasc-inspect" selftest "${options[@]}"
 }
 
-memcheck() {
-  local tool
+# Sets TOOL to the path of a program of CUDA's toolkit, which is nothing to a processor.
+find_tool() { # NAME
   if [[ "$DEVICE" == cpu ]]; then
     echo "needs a GPU"
     return 77
   fi
-  if ! tool="$(PATH="$PATH:/usr/local/cuda/bin" command -v compute-sanitizer)"; then
-    echo "compute-sanitizer is not installed"
+  if ! TOOL="$(PATH="$PATH:/usr/local/cuda/bin" command -v "$1")"; then
+    echo "$1 is not installed"
     return 77
   fi
-  limited "$tool" --tool memcheck --error-exitcode 9 \
+}
+
+memcheck() {
+  local TOOL
+  find_tool compute-sanitizer || return
+  limited "$TOOL" --tool memcheck --error-exitcode 9 \
     "$BIN/xtasc-inspect" selftest --device cuda --timeout "$LIMIT" --scratch "$SCRATCH"
 }
 
@@ -124,17 +129,10 @@ peer() { # NAME OPTION...
 }
 
 kernels() {
-  local tool
-  if [[ "$DEVICE" == cpu ]]; then
-    echo "needs a GPU"
-    return 77
-  fi
-  if ! tool="$(PATH="$PATH:/usr/local/cuda/bin" command -v ncu)"; then
-    echo "ncu is not installed"
-    return 77
-  fi
+  local TOOL
+  find_tool ncu || return
   # A step has some 520 of them.
-  limited "$tool" --clock-control none --section SpeedOfLight --csv --launch-count 600 \
+  limited "$TOOL" --clock-control none --section SpeedOfLight --csv --launch-count 600 \
     --kernel-name 'regex:upsample|norm_|epilogue|fused_losses|fused_gradients|augment|finite' \
     "$BIN/xtasc-bench" step --device cuda --precision bf16 --rounds 1 || return
   local kernel
