@@ -127,15 +127,15 @@ void keep(const model::Predictions& predictions, std::int64_t height, std::int64
     return tensor.size(2) == height && tensor.size(3) == width ? tensor
                                                                : at::upsample_bilinear2d(tensor, {height, width}, true);
   };
-  if (predictions.seg.defined()) {
-    const auto label = values_of<std::uint8_t>(resized(predictions.seg).argmax(1));
+  if (const at::Tensor seg = predictions.of("seg"); seg.defined()) {
+    const auto label = values_of<std::uint8_t>(resized(seg).argmax(1));
     io::write_png(stem.string() + "_label.png", label, height, width, 1);
-    row.label = values_of<std::uint8_t>(predictions.seg.argmax(1));
+    row.label = values_of<std::uint8_t>(seg.argmax(1));
   }
-  if (predictions.depth.defined()) {
+  if (const at::Tensor depth = predictions.of("depth"); depth.defined()) {
     const std::array<std::int64_t, 2> shape = {height, width};
-    io::write_npy(stem.string() + "_depth.npy", values_of<float>(resized(predictions.depth)), shape);
-    row.depth = values_of<float>(predictions.depth);
+    io::write_npy(stem.string() + "_depth.npy", values_of<float>(resized(depth)), shape);
+    row.depth = values_of<float>(depth);
   }
 }
 
@@ -163,8 +163,8 @@ std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel&
     row.name = fmt::format("{} {}: {}", options.split, sample, names[static_cast<std::size_t>(sample)]);
     row.image.resize(static_cast<std::size_t>(facts.height * facts.width * 3));
     reader.read_images(split, sample, 1, row.image);
-    row.true_label = values_of<std::uint8_t>(batch.label_nhw);
-    row.true_depth = values_of<float>(batch.depth_n1hw);
+    row.true_label = values_of<std::uint8_t>(batch.targets.at("seg"));
+    row.true_depth = values_of<float>(batch.targets.at("depth"));
     keep(predict(model, batch.image_n3hw), facts.height, facts.width,
          fs::path(options.output) / fmt::format("{}_{:05}", options.split, sample), row);
     rows.push_back(std::move(row));

@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -90,6 +91,7 @@ class Build:
             found |= {f"epoch {index}, {key}": value for key, value in json.loads(line).items() if key not in CLOCKS}
         for file in ("weights.pt", "state.pt"):
             found |= tensors_of(torch.load(folder / "checkpoint/last" / file, weights_only=True), file)
+        shutil.rmtree(output)
         return found
 
 

@@ -175,10 +175,10 @@ nlohmann::json describe_ranks(const dist::MpiSession& session, at::Device device
 nlohmann::json describe_work(const config::RunConfig& config, const WorkSize& size, const dist::MpiSession& session,
                              at::Device device) {
   nlohmann::json result = describe_ranks(session, device);
-  result.update({{"system", config::name(config.model.system)},
+  result.update({{"system", config.model.system},
                  {"encoder", config::name(config.model.encoder)},
                  {"precision", config::name(config.run.precision)},
-                 {"weighting", config::name(config.weighting.method)},
+                 {"weighting", config.weighting.method},
                  {"classes", size.num_classes},
                  {"height", size.height},
                  {"width", size.width},

@@ -41,7 +41,7 @@ class Contestant {
 
   /// This rank's part of the global batch, drawn as training draws it.
   [[nodiscard]] data::Batch draw() const;
-  /// (train::kNumLosses) of the first step, from the weights that it was made with; on the CPU.
+  /// StepResult::losses of the first step, from the weights that it was made with; on the CPU.
   [[nodiscard]] const at::Tensor& first_losses() const { return first_losses_; }
   [[nodiscard]] const train::Learner& learner() const { return learner_; }
   /// Whether steps are replayed from a CUDA graph.

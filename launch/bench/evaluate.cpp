@@ -48,9 +48,9 @@ nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSessi
   const double images = static_cast<double>(val.size()) / timing.median();
   if (session.rank() == 0) {
     fmt::print("{} {} {}: {} images of {} x {} in {:.3f} s ({:.3f} to {:.3f}), {:.2f} images/s, {} rank{}\n",
-               config::name(config.model.system), config::name(config.model.encoder),
-               config::name(config.run.precision), val.size(), val.height(), val.width(), timing.median(), timing.min(),
-               timing.max(), images, session.size(), session.size() == 1 ? "" : "s");
+               config.model.system, config::name(config.model.encoder), config::name(config.run.precision), val.size(),
+               val.height(), val.width(), timing.median(), timing.min(), timing.max(), images, session.size(),
+               session.size() == 1 ? "" : "s");
   }
   nlohmann::json result = describe_work(config,
                                         {.num_classes = num_classes,

@@ -82,7 +82,7 @@ class Forms {
 ExecutedWork executed_work(const config::RunConfig& config, const StepShape& shape, at::Device device,
                            at::ScalarType storage, at::ScalarType compute) {
   const Forms forms(shape.images, device, storage, {.compute = compute, .rewrites = config.train.rewrites});
-  const sweep::ExtraPasses extra = sweep::extra_passes(config.weighting.method);
+  const sweep::ExtraPasses extra = sweep::extra_passes(config);
   ExecutedWork work;
   for (const ConvolutionShape& layer :
        sweep::convolutions_of(config.model, shape.height, shape.width, shape.num_classes)) {

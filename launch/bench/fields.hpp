@@ -28,7 +28,7 @@ inline constexpr const char* kJsonFields =
   peer.best, .graph, .compiled, .eager (--peer; graph, the best form's step as a CUDA graph, on CUDA only)
     step, ratio               the peer's timing; its times divided by ours of the same round
     peak_bytes, memory_ratio  most memory of that form's process, resident or on a GPU held by tensors; divided by ours
-    first_losses_deviation    largest relative difference of the four losses of the first step
+    first_losses_deviation    largest relative difference of the losses of the first step
     idle_cpu_seconds          processor time that it took while it was another's turn, at most
  step --launches (computed, not measured: see docs/gpu.md)
   work                        plain_flop, executed_flop: of a step's convolutions, without and with CUDA's rewrites

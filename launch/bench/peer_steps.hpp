@@ -27,7 +27,7 @@ class PeerSteps {
   /// One step of each form. \param own_seconds  of our step in this round
   void take_turn(double own_seconds);
 
-  /// What was measured, printed too. \param first_losses  (train::kNumLosses) of our first step \param own_peak_bytes
+  /// What was measured, printed too. \param first_losses  StepResult::losses of our first step \param own_peak_bytes
   /// of our memory, resident or on a GPU what tensors held \throws Error  when the peer's first losses are so far from
   /// ours that it did other work
   [[nodiscard]] nlohmann::json report(const at::Tensor& first_losses, std::int64_t own_peak_bytes) const;
@@ -38,7 +38,7 @@ class PeerSteps {
     std::unique_ptr<PeerProcess> process;
     Timing step = {}, ratio = {};
     std::int64_t peak_bytes = 0;            ///< of its process
-    std::vector<double> first_losses = {};  ///< the four plain ones
+    std::vector<double> first_losses = {};  ///< the plain ones, in our order
     double idle_cpu_seconds = 0.0;          ///< the most that it took while others had their turn
   };
 

@@ -63,7 +63,7 @@ PhaseTable::PhaseTable(Contestant& contestant, const StepBench& options, const d
     }
   }
   const sweep::ImageWork work = sweep::work_of_image(config, options.height, options.width, options.num_classes);
-  const double after = sweep::extra_passes(config.weighting.method).forward * work.forward;
+  const double after = sweep::extra_passes(config).forward * work.forward;
   add_flop(plain_, static_cast<double>(config.train.batch_size),
            {.encoder = work.encoder,
             .decoders = work.decoders,

@@ -130,7 +130,7 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
                                         session, device);
   result["images_a_rank"] = mine;
 
-  say(fmt::format("{} {} {}, {} x {}; {} rank{} at work at once\n", config::name(config.model.system),
+  say(fmt::format("{} {} {}, {} x {}; {} rank{} at work at once\n", config.model.system,
                   config::name(config.model.encoder), config::name(config.run.precision), options.step.height,
                   options.step.width, session.size(), session.size() == 1 ? "" : "s"));
   say("Each rank alone (no sums), measured:");

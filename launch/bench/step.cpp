@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "config/enums.hpp"
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "dist/communicator.hpp"
@@ -96,7 +97,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
   result["cuda_graph"] = contestant.is_recorded();
   result["phases"] = phases.json();
   if (session.rank() == 0) {
-    fmt::print("{} {} {}, {} classes, {} x {}, batch {}, {} rank{}, {}\n", config::name(config.model.system),
+    fmt::print("{} {} {}, {} classes, {} x {}, batch {}, {} rank{}, {}\n", config.model.system,
                config::name(config.model.encoder), config::name(config.run.precision), options.num_classes,
                options.height, options.width, config.train.batch_size, session.size(), session.size() == 1 ? "" : "s",
                train::describe_device(device));
@@ -115,13 +116,11 @@ nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession&
   const at::Device device = train::choose_device(config.run, session);
   train::configure_torch(config, session);
   const data::Dataset samples = make_noise_samples(options, config.train.batch_size, device);
-  std::vector<config::Weighting> methods;
+  const std::vector<config::Method>& methods = config::methods();
   std::vector<std::unique_ptr<Contestant>> contestants;
-  for (std::size_t i = 0; i < config::names<config::Weighting>().size(); ++i) {
-    const auto method = static_cast<config::Weighting>(i);
+  for (const config::Method& method : methods) {
     config::RunConfig with_method = config;
-    with_method.weighting = {.method = method};
-    methods.push_back(method);
+    with_method.weighting = {.method = std::string(method.word)};
     contestants.push_back(
         std::make_unique<Contestant>(samples, options, session, with_method,
                                      dist::make_communicator(session, device.type(), train::sharing_of(config.run))));
@@ -140,10 +139,9 @@ nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession&
   }
   for (std::size_t i = 0; i < methods.size(); ++i) {
     const double ratio = timings[i].median() / timings.front().median();
-    result["methods"][std::string(config::name(methods[i]))] = {{"step", to_json(timings[i])},
-                                                                {"ratio_to_equal", ratio}};
+    result["methods"][std::string(methods[i].word)] = {{"step", to_json(timings[i])}, {"ratio_to_equal", ratio}};
     if (session.rank() == 0) {
-      fmt::print("{:<14} {:>10.3f} ({:>8.3f} to {:>8.3f}) {:>10.2f}\n", config::name(methods[i]), timings[i].median(),
+      fmt::print("{:<14} {:>10.3f} ({:>8.3f} to {:>8.3f}) {:>10.2f}\n", methods[i].word, timings[i].median(),
                  timings[i].min(), timings[i].max(), ratio);
     }
   }

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "optim/finite.hpp"
@@ -77,10 +78,10 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
   std::erase_if(tensors, [](const auto& named) { return named.first.starts_with("weighting."); });
 
   std::int64_t num_classes = 0;
-  if (config::has_segmentation(model.config.model.system)) {
+  if (config::system_of(model.config.model.system).has("seg")) {
     const auto head = tensors.find("seg_decoder.head.weight");
     check(head != tensors.end() && head->second.dim() == 4, "{}: seg_decoder.head.weight is missing: not weights of {}",
-          model.weights_path.string(), config::name(model.config.model.system));
+          model.weights_path.string(), model.config.model.system);
     num_classes = head->second.size(0);
   }
   model.device = train::choose_device(model.config.run, session);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/progress.hpp"
 #include "data/dataset.hpp"
@@ -28,10 +29,10 @@ struct BothSides {
 
 LoadedModel load_with_transfer_nets(const ModelSource& source, const dist::MpiSession& session) {
   LoadedModel model = load_model(source, session);
-  const config::System system = model.config.model.system;
-  if (!config::has_transfer(system)) {
+  const std::string& system = model.config.model.system;
+  if (!config::system_of(system).has_transfer()) {
     fail_usage("{}: {} has no task-transfer nets, of which the Proposition speaks; xtasc or align is needed",
-               model.weights_path.string(), config::name(system));
+               model.weights_path.string(), system);
   }
   return model;
 }
@@ -52,7 +53,7 @@ BothSides measure(const LoadedModel& model, const data::Dataset& dataset, dist::
   const train::Learner& learner = *model.learner;
   const model::Mode mode = {.training = false, .compute = learner.types.compute};
   BothSides sides = {{dataset.size(), 1, model.device}, {dataset.size(), learner.net.num_classes(), model.device}};
-  Progress progress(fmt::format("measuring {}", config::name(model.config.model.system)), dataset.size());
+  Progress progress(fmt::format("measuring {}", model.config.model.system), dataset.size());
   const std::int64_t batch_size = model.config.evaluate.batch_size;
   const std::int64_t num_batches = data::steps_per_epoch(dataset.size(), batch_size);
   for (std::int64_t index = communicator.rank(); index < num_batches; index += communicator.size()) {
@@ -61,8 +62,9 @@ BothSides measure(const LoadedModel& model, const data::Dataset& dataset, dist::
     std::iota(samples.begin(), samples.end(), range.begin);
     const data::Batch batch = dataset.batch(samples);
     const model::Predictions predictions = learner.net.forward(batch.image_n3hw, mode);
-    const metric::ConsistencyBatch both = {predictions.seg,          predictions.depth_to_seg, predictions.depth,
-                                           predictions.seg_to_depth, batch.label_nhw,          batch.depth_n1hw};
+    const metric::ConsistencyBatch both = {predictions.of("seg"),   predictions.of("depth", "seg"),
+                                           predictions.of("depth"), predictions.of("seg", "depth"),
+                                           batch.targets.at("seg"), batch.targets.at("depth")};
     sides.depth.add(range.begin, metric::depth_side(both));
     sides.segmentation.add(range.begin, metric::segmentation_side(both));
     progress.update(range.end, "images");
@@ -86,9 +88,9 @@ void inspect_consistency(const dist::MpiSession& session, const ConsistencyOptio
                                               .assignments = options.model.assignments},
                                              session));
   }
-  const config::System system = models.front().config.model.system;
+  const std::string& system = models.front().config.model.system;
   if (models.size() == 2 && models.back().config.model.system == system) {
-    fail_usage("--against: both runs are of {}; one of xtasc and one of align are compared", config::name(system));
+    fail_usage("--against: both runs are of {}; one of xtasc and one of align are compared", system);
   }
   const std::string pack_path = options.pack.empty() ? models.front().config.data.pack : options.pack;
   if (pack_path.empty()) {
@@ -122,7 +124,7 @@ void inspect_consistency(const dist::MpiSession& session, const ConsistencyOptio
                          {"runs", nlohmann::json::array()},
                          {"sides", nlohmann::json::array()}};
   for (const LoadedModel& model : models) {
-    const auto name = config::name(model.config.model.system);
+    const auto name = model.config.model.system;
     fmt::print("{:<6} {} (predictor {})\n", name, model.weights_path.string(),
                predictor_name(model.config.model.system));
     json["runs"].push_back({{"system", name}, {"weights", model.weights_path.string()}});

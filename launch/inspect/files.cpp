@@ -4,7 +4,7 @@
 #include <map>
 
 #include "launch/inspect/inspect.hpp"
-#include "model/net.hpp"
+#include "model/network.hpp"
 #include "pack/reader.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "train/checkpoint.hpp"
@@ -36,10 +36,10 @@ std::string print_tensors(const tensorfile::TensorDict& tensors) {
 
 void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
   // The meta device has shapes and no memory: the largest net is there at once.
-  const model::Net net(config.model, num_classes, 0, at::kMeta, at::kFloat);
-  const auto& set = net.parameters();
-  fmt::print("{} {}, {} classes\n\n{:<28} {:>9} {:>14}\n", config::name(config.model.system),
-             config::name(config.model.encoder), num_classes, "part", "tensors", "parameters");
+  const auto net = model::make_network(config.model, num_classes, 0, at::kMeta, at::kFloat);
+  const auto& set = net->parameters();
+  fmt::print("{} {}, {} classes\n\n{:<28} {:>9} {:>14}\n", config.model.system, config::name(config.model.encoder),
+             num_classes, "part", "tensors", "parameters");
   std::vector<std::string> order;
   std::map<std::string, std::pair<std::int64_t, std::int64_t>> groups;
   for (const auto& [name, tensor] : set.parameters()) {
@@ -54,12 +54,19 @@ void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
     fmt::print("{:<28} {:>9} {:>14}\n", group, groups[group].first, groups[group].second);
   }
   fmt::print("\n");
-  for (const char* part : {"encoder.", "seg_decoder.", "depth_decoder.", "seg_to_depth.", "depth_to_seg."}) {
-    if (const std::int64_t count = set.num_parameters(part); count > 0) {
-      fmt::print("{:<38} {:>14}\n", std::string_view(part).substr(0, std::string_view(part).size() - 1), count);
+  std::vector<std::string> parts;  // up to the first dot, in order
+  for (const auto& [name, tensor] : set.parameters()) {
+    if (const std::string part = name.substr(0, name.find('.')); parts.empty() || parts.back() != part) {
+      parts.push_back(part);
     }
   }
-  const std::int64_t transfer = set.num_parameters("seg_to_depth.") + set.num_parameters("depth_to_seg.");
+  for (const std::string& part : parts) {
+    fmt::print("{:<38} {:>14}\n", part, set.num_parameters(part + "."));
+  }
+  std::int64_t transfer = 0;
+  for (const model::Transfer& one : net->transfers()) {
+    transfer += set.num_parameters(one.name() + ".");
+  }
   fmt::print("{:<38} {:>14}\n{:<38} {:>14}\n", "all, trainable", set.num_parameters(), "direct only (inference)",
              set.num_parameters() - transfer);
   if (!config.model.encoder_weights.empty()) {

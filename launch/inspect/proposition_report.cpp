@@ -75,7 +75,7 @@ Estimator direct_estimator(Side side, const config::LossSection& loss) {
 
 Estimator transferred_estimator(Side side, const config::RunConfig& config) {
   const config::LossSection& loss = config.loss;
-  if (config.model.system == config::System::align) {
+  if (config.model.system == "align") {
     return direct_estimator(side, loss);
   }
   if (side == Side::depth) {
@@ -95,7 +95,7 @@ Estimator transferred_estimator(Side side, const config::RunConfig& config) {
 Condition by_figure(const MeasuredRun& run, int number, std::string what, const at::Tensor& replicates, double ideal,
                     double tolerance) {
   const Estimate figure = metric::estimate(replicates, run.figures.num_images);
-  return {.system = std::string(config::name(run.config.model.system)),
+  return {.system = run.config.model.system,
           .number = number,
           .what = std::move(what),
           .figure = figure,
@@ -105,7 +105,7 @@ Condition by_figure(const MeasuredRun& run, int number, std::string what, const 
 }
 
 Condition by_words(const MeasuredRun& run, int number, std::string what, bool holds) {
-  return {.system = std::string(config::name(run.config.model.system)),
+  return {.system = run.config.model.system,
           .number = number,
           .what = std::move(what),
           .by_figure = false,
@@ -160,8 +160,8 @@ std::string interval_text(const Estimate& estimate) {
 
 }  // namespace
 
-std::string predictor_name(config::System system) {
-  return system == config::System::align ? "ALIGN" : "XTC";
+std::string predictor_name(const std::string& system) {
+  return system == "align" ? "ALIGN" : "XTC";
 }
 
 SideReport judge(Side side, const std::vector<MeasuredRun>& runs) {

@@ -59,7 +59,7 @@ struct SideReport {
 [[nodiscard]] SideReport judge(Side side, const std::vector<MeasuredRun>& runs);
 
 /// The Proposition's name for the transferred predictor of a run: "XTC" or "ALIGN".
-[[nodiscard]] std::string predictor_name(config::System system);
+[[nodiscard]] std::string predictor_name(const std::string& system);
 
 void print(const SideReport& report);
 [[nodiscard]] nlohmann::json to_json(const SideReport& report);

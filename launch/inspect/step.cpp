@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "data/sampler.hpp"
@@ -54,8 +55,8 @@ Samples read_samples(const std::filesystem::path& path) {
   return samples;
 }
 
-std::int64_t classes_in(const TensorDict& weights, const std::string& path, config::System system) {
-  if (!config::has_segmentation(system)) {
+std::int64_t classes_in(const TensorDict& weights, const std::string& path, const config::System& system) {
+  if (!system.has("seg")) {
     return 0;
   }
   const auto head = weights.find("seg_decoder.head.weight");
@@ -86,7 +87,7 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   const auto communicator = dist::make_communicator(session, device.type(), train::sharing_of(config.run));
   const TensorDict weights = tensorfile::read_tensor_dict(files.weights);
   const Samples samples = read_samples(files.samples);
-  const std::int64_t num_classes = classes_in(weights, files.weights.string(), config.model.system);
+  const std::int64_t num_classes = classes_in(weights, files.weights.string(), config::system_of(config.model.system));
   train::Learner learner(config, num_classes, device);
   train::load_weights(learner, files.weights.string(), weights);
   if (num_classes > 0) {
@@ -101,8 +102,9 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   const auto rows = [&](const at::Tensor& tensor, at::ScalarType type) {
     return tensor.narrow(0, mine.begin, mine.size()).to(device, type);
   };
-  const data::Batch batch = {rows(samples.image, learner.types.storage), rows(samples.label, at::kLong),
-                             rows(samples.depth, learner.types.storage)};
+  const data::Batch batch = {
+      .image_n3hw = rows(samples.image, learner.types.storage),
+      .targets = {{"seg", rows(samples.label, at::kLong)}, {"depth", rows(samples.depth, learner.types.storage)}}};
 
   const auto out_type = learner.types.storage == at::kDouble ? at::kDouble : at::kFloat;
   TensorDict output;
@@ -110,23 +112,14 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   train::Step step(config, learner, *communicator);
   for (std::int64_t i = 0; i < std::max<std::int64_t>(files.num_steps, 1); ++i) {
     const train::StepResult result = step.compute(batch, {.epoch = 0, .step = i});
-    totals.push_back(result.losses[train::kTotal]);
+    totals.push_back(result.losses[-1]);
     if (i == 0) {
-      const auto& p = result.predictions;
-      for (const auto& [name, tensor] : {std::pair{"seg", p.seg},
-                                         {"depth", p.depth},
-                                         {"seg_to_depth", p.seg_to_depth},
-                                         {"depth_to_seg", p.depth_to_seg}}) {
-        if (tensor.defined()) {
-          output[name] = all_rows(tensor, mine, num_samples, *communicator).to(out_type);
-        }
+      for (const auto& [name, tensor] : result.predictions.named()) {
+        output[name] = all_rows(tensor, mine, num_samples, *communicator).to(out_type);
       }
-      const std::array<bool, train::kNumLosses> has_loss = {p.seg.defined(), p.depth.defined(),
-                                                            p.seg_to_depth.defined(), p.depth_to_seg.defined(), true};
-      for (std::int64_t k = 0; k < train::kNumLosses; ++k) {
-        if (has_loss[static_cast<std::size_t>(k)]) {
-          output[fmt::format("loss.{}", train::loss_name(k))] = result.losses[k].to(out_type).clone();
-        }
+      const std::vector<std::string> names = step.loss_names();
+      for (std::size_t k = 0; k < names.size(); ++k) {
+        output["loss." + names[k]] = result.losses[static_cast<std::int64_t>(k)].to(out_type).clone();
       }
       for (const auto& [name, tensor] : learner.net.parameters().parameters()) {
         output["grad." + name] = tensor.grad().to(out_type).clone();

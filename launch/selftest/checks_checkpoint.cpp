@@ -95,7 +95,11 @@ Finding comes_back(const Machine& machine) {
   }
   Trial before(kPrecision, machine.device, *machine.world);
   train_steps(before, 0, 2);
-  const train::Progress progress{.epoch = 3, .step_in_epoch = 5, .step = 44, .epoch_loss_sums = {0.1, 1.0 / 3.0}};
+  train::Progress progress = train::no_progress(*before.learner.objective);
+  progress.epoch = 3;
+  progress.step_in_epoch = 5;
+  progress.step = 44;
+  progress.epoch_loss_sums[1] = 1.0 / 3.0;
   if (!checkpoint.save(before, progress)) {
     return left_to_first_rank();
   }

@@ -11,12 +11,13 @@
 #include <cmath>
 #include <optional>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "data/augment.hpp"
 #include "data/sampler.hpp"
 #include "launch/selftest/checks.hpp"
 #include "launch/selftest/trial.hpp"
-#include "loss/consistency.hpp"
+#include "loss/objective.hpp"
 #include "model/batch_norm.hpp"
 #include "model/upsample.hpp"
 
@@ -49,12 +50,13 @@ StepValues step_values(Precision precision, at::Device device) {
   Trial trial(precision, device, *solo);
   const train::StepResult result = trial.compute(trial_batch(7, 4));
   StepValues values;
-  for (std::int64_t i = 0; i < train::kNumLosses; ++i) {
-    values.losses.emplace_back(fmt::format("loss {}", train::loss_name(i)), result.losses[i].clone());
+  const std::vector<std::string> names = train::loss_names(*trial.learner.objective);
+  for (std::size_t k = 0; k < names.size(); ++k) {
+    values.losses.emplace_back("loss " + names[k], result.losses[static_cast<std::int64_t>(k)].clone());
   }
-  const model::Predictions& p = result.predictions;
-  values.predictions = {
-      {"seg", p.seg}, {"depth", p.depth}, {"seg_to_depth", p.seg_to_depth}, {"depth_to_seg", p.depth_to_seg}};
+  for (const auto& [name, tensor] : result.predictions.named()) {
+    values.predictions.emplace_back(name, tensor);
+  }
   for (const auto& [name, tensor] : trial.learner.net.parameters().parameters()) {
     values.gradients.emplace_back("the gradient of " + name, tensor.grad().clone());
   }
@@ -168,7 +170,12 @@ Finding upsample_is_right(const Machine& machine, at::ScalarType type, double bo
 Finding fused_losses_are_right(const Machine& machine, at::ScalarType type, double bound) {
   const data::Batch batch = trial_batch(8, 3);
   const at::Generator generator = at::detail::createCPUGenerator(8);
-  const std::int64_t n = batch.label_nhw.size(0), height = batch.label_nhw.size(1), width = batch.label_nhw.size(2);
+  const at::Tensor& labels = batch.targets.at("seg");
+  const at::Tensor& depth = batch.targets.at("depth");
+  const std::int64_t n = labels.size(0), height = labels.size(1), width = labels.size(2);
+  const config::System& system = config::system_of("xtasc");
+  const auto objective =
+      loss::make_objective(system.consistency, {}, config::tasks_of(system), {{"seg", "depth"}, {"depth", "seg"}});
   std::array<at::Tensor, 4> predictions;  // seg, depth, and the transferred ones the other way round
   for (std::size_t i = 0; i < 4; ++i) {
     predictions[i] = at::randn({n, i == 0 || i == 3 ? 7 : 1, height, width}, generator, at::kDouble).to(type);
@@ -178,10 +185,14 @@ Finding fused_losses_are_right(const Machine& machine, at::ScalarType type, doub
     for (std::size_t i = 0; i < 4; ++i) {
       x[i] = predictions[i].detach().clone().to(device, as).requires_grad_(true);
     }
-    const loss::TaskLosses all =
-        loss::task_losses(config::System::xtasc, {}, {x[0], x[1], x[2], x[3]},
-                          {batch.label_nhw.to(device), batch.depth_n1hw.to(type).to(device, as)}, form);
-    const at::Tensor sums = at::stack({all.seg.sum, all.depth.sum, all.seg_to_depth.sum, all.depth_to_seg.sum});
+    const model::Predictions all = {.direct = {{"seg", x[0]}, {"depth", x[1]}},
+                                    .transferred = {{{"seg", "depth"}, x[2]}, {{"depth", "seg"}, x[3]}}};
+    std::vector<at::Tensor> each;
+    for (const loss::SummedLoss& one :
+         objective->losses(all, {{"seg", labels.to(device)}, {"depth", depth.to(type).to(device, as)}}, form)) {
+      each.push_back(one.sum);
+    }
+    const at::Tensor sums = at::stack(each);
     sums.sum().backward();
     return std::array{sums.detach().cpu(), x[0].grad().cpu(), x[1].grad().cpu(), x[2].grad().cpu(), x[3].grad().cpu()};
   };

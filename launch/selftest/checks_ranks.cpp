@@ -20,8 +20,10 @@ Finding ranks_equal_one(config::Precision precision, at::Device device, dist::Co
     const data::Batch batch = trial_batch(static_cast<std::uint64_t>(i), trial_batch_size(i, world.size()));
     const at::Tensor found = shared.train(batch).losses;
     const at::Tensor expected = alone.train(batch).losses;
-    for (std::int64_t loss = 0; loss < train::kNumLosses; ++loss) {
-      worst.add(deviation(found[loss], expected[loss]), fmt::format("loss {} of step {}", train::loss_name(loss), i));
+    const std::vector<std::string> names = train::loss_names(*alone.learner.objective);
+    for (std::size_t k = 0; k < names.size(); ++k) {
+      const auto index = static_cast<std::int64_t>(k);
+      worst.add(deviation(found[index], expected[index]), fmt::format("loss {} of step {}", names[k], i));
     }
   }
   // In fp32 Adam gives a gradient of rounding size the step of a large one: only losses of the first step say anything.

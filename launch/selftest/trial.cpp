@@ -38,8 +38,9 @@ data::Batch Trial::share(const data::Batch& whole) const {
   const auto rows = [&](const at::Tensor& tensor, at::ScalarType type) {
     return tensor.narrow(0, mine.begin, mine.size()).to(device, type);
   };
-  return {rows(whole.image_n3hw, learner.types.storage), rows(whole.label_nhw, at::kLong),
-          rows(whole.depth_n1hw, learner.types.storage)};
+  return whole.changed([&](const at::Tensor& tensor) {
+    return rows(tensor, tensor.is_floating_point() ? learner.types.storage : at::kLong);
+  });
 }
 
 train::StepResult Trial::compute(const data::Batch& whole) {
@@ -58,16 +59,16 @@ data::Batch trial_batch(std::uint64_t seed, std::int64_t num_images) {
   const auto uniform = [&](std::int64_t channels) {
     return at::rand({num_images, channels, kSize, kSize}, generator, at::kFloat);
   };
-  data::Batch batch{.image_n3hw = uniform(3) * 4.0 - 2.0,
-                    .label_nhw = (uniform(1).squeeze(1) * kNumClasses).to(at::kLong).clamp_max(kNumClasses - 1),
-                    .depth_n1hw = uniform(1) * 7.5 + 0.5};
-  batch.label_nhw.masked_fill_(uniform(1).squeeze(1) < 0.1, 255);
-  batch.depth_n1hw.masked_fill_(uniform(1) < 0.1, 0.0);
+  const at::Tensor image = uniform(3) * 4.0 - 2.0;
+  const at::Tensor label = (uniform(1).squeeze(1) * kNumClasses).to(at::kLong).clamp_max(kNumClasses - 1);
+  const at::Tensor depth = uniform(1) * 7.5 + 0.5;
+  label.masked_fill_(uniform(1).squeeze(1) < 0.1, 255);
+  depth.masked_fill_(uniform(1) < 0.1, 0.0);
   if (num_images > 2) {
-    batch.label_nhw[1].fill_(255);
-    batch.depth_n1hw[2].fill_(0.0);
+    label[1].fill_(255);
+    depth[2].fill_(0.0);
   }
-  return batch;
+  return {.image_n3hw = image, .targets = {{"seg", label}, {"depth", depth}}};
 }
 
 std::int64_t trial_batch_size(std::int64_t step, int num_ranks) {

@@ -17,13 +17,6 @@ std::span<const std::string_view> names<Precision>() {
 }
 
 template <>
-std::span<const std::string_view> names<System>() {
-  static constexpr std::array<std::string_view, 5> kNames = {"xtasc", "align", "base_mt", "base_st_seg",
-                                                             "base_st_depth"};
-  return kNames;
-}
-
-template <>
 std::span<const std::string_view> names<Encoder>() {
   static constexpr std::array<std::string_view, 5> kNames = {"resnet18", "resnet34", "resnet50", "resnet101",
                                                              "resnet152"};
@@ -49,13 +42,6 @@ std::span<const std::string_view> names<TransferredSegmentationLoss>() {
 }
 
 template <>
-std::span<const std::string_view> names<Weighting>() {
-  static constexpr std::array<std::string_view, 12> kNames = {
-      "equal", "uncertainty", "gradnorm", "dwa", "rlw", "pcgrad", "cagrad", "mgda", "imtl_l", "imtl_g", "imtl", "famo"};
-  return kNames;
-}
-
-template <>
 std::span<const std::string_view> names<WeightedParameters>() {
   static constexpr std::array<std::string_view, 2> kNames = {"shared", "all"};
   return kNames;
@@ -65,18 +51,6 @@ template <>
 std::span<const std::string_view> names<GradientNormalisation>() {
   static constexpr std::array<std::string_view, 4> kNames = {"none", "l2", "loss", "loss+"};
   return kNames;
-}
-
-bool has_segmentation(System system) {
-  return system != System::base_st_depth;
-}
-
-bool has_depth(System system) {
-  return system != System::base_st_seg;
-}
-
-bool has_transfer(System system) {
-  return system == System::xtasc || system == System::align;
 }
 
 }  // namespace xtasc::config

@@ -9,12 +9,10 @@ namespace xtasc::config {
 enum class Device { automatic, cpu, cuda };
 /// fp32 is the exact mode; tf32 and bf16 trade digits for speed; fp64 (CPU) is for proofs.
 enum class Precision { fp32, tf32, bf16, fp64 };
-enum class System { xtasc, align, base_mt, base_st_seg, base_st_depth };
 enum class Encoder { resnet18, resnet34, resnet50, resnet101, resnet152 };
 enum class DepthLoss { l1, mse, log_l1, smooth_l1 };
 enum class TransferredDepthLoss { l1, ssim };
 enum class TransferredSegmentationLoss { cross, kl };
-enum class Weighting { equal, uncertainty, gradnorm, dwa, rlw, pcgrad, cagrad, mgda, imtl_l, imtl_g, imtl, famo };
 /// Which parameters' gradients a method compares and combines: those that both tasks reach, or each task's own too.
 enum class WeightedParameters { shared, all };
 /// What mgda divides a task's gradient by: nothing, its norm, the loss, both.
@@ -29,10 +27,5 @@ template <typename Enum>
 std::string_view name(Enum value) {
   return names<Enum>()[static_cast<std::size_t>(value)];
 }
-
-[[nodiscard]] bool has_segmentation(System system);
-[[nodiscard]] bool has_depth(System system);
-/// Does the system train the two task-transfer nets?
-[[nodiscard]] bool has_transfer(System system);
 
 }  // namespace xtasc::config

@@ -1,15 +1,17 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/enums.hpp"
 #include "config/fields.hpp"
+#include "config/run_config.hpp"
+#include "config/systems.hpp"
 #include "core/error.hpp"
 
 namespace xtasc::config {
@@ -144,27 +146,48 @@ struct FieldList {
     return field;
   }
 
-  template <typename Enum>
-  Field& word(std::string key, Enum& target, std::string documentation) {
-    std::string accepted = fmt::format("one of {}", fmt::join(names<Enum>(), ", "));
-    Field& field =
-        add(std::move(key), documentation + " One of: " + fmt::format("{}", fmt::join(names<Enum>(), ", ")) + ".");
+  /// One of `words`. \param store, print  take the word and give the one that holds
+  Field& one_of(std::string key, const std::vector<std::string>& words, std::function<void(const std::string&)> store,
+                std::function<std::string()> print, const std::string& documentation) {
+    const std::string listed = fmt::format("{}", fmt::join(words, ", "));
+    Field& field = add(std::move(key), fmt::format("{} One of: {}.", documentation, listed));
     field.takes_text = true;
-    field.read = [&target, accepted](const Value& value) -> std::string {
-      if (value.kind == Value::Kind::text) {
-        for (std::size_t i = 0; i < names<Enum>().size(); ++i) {
-          if (names<Enum>()[i] == value.text) {
-            target = static_cast<Enum>(i);
-            return {};
-          }
-        }
-        const std::string near = nearest(value.text, {names<Enum>().begin(), names<Enum>().end()});
+    field.read = [words, listed, store = std::move(store)](const Value& value) -> std::string {
+      const std::string accepted = "one of " + listed;
+      if (value.kind != Value::Kind::text) {
+        return accepted;
+      }
+      if (std::ranges::find(words, value.text) == words.end()) {
+        const std::string near = nearest(value.text, words);
         return near.empty() ? accepted : fmt::format("{} (did you mean \"{}\"?)", accepted, near);
       }
-      return accepted;
+      store(value.text);
+      return {};
     };
-    field.print = [&target] { return toml_string(name(target)); };
+    field.print = [print = std::move(print)] { return toml_string(print()); };
     return field;
+  }
+
+  template <typename Enum>
+  Field& word(std::string key, Enum& target, const std::string& documentation) {
+    return one_of(
+        std::move(key), {names<Enum>().begin(), names<Enum>().end()},
+        [&target](const std::string& word) {
+          target = static_cast<Enum>(std::ranges::find(names<Enum>(), word) - names<Enum>().begin());
+        },
+        [&target] { return std::string(name(target)); }, documentation);
+  }
+
+  /// The word of a row of a table: of systems(), of methods().
+  template <typename Row>
+  Field& row(std::string key, std::string& target, const std::vector<Row>& rows, const std::string& documentation) {
+    std::vector<std::string> words;
+    for (const Row& one : rows) {
+      words.emplace_back(one.word);
+    }
+    return one_of(
+        std::move(key), words, [&target](const std::string& word) { target = word; }, [&target] { return target; },
+        documentation);
   }
 
   Field& integers(std::string key, std::vector<std::int64_t>& target, std::size_t count, std::string documentation) {
@@ -186,13 +209,26 @@ struct FieldList {
     return field;
   }
 
-  /// The key added last is for these methods of weighting only.
-  void only_for(std::initializer_list<Weighting> methods) {
-    Field& field = fields.back();
-    for (const Weighting method : methods) {
-      field.methods.emplace_back(name(method));
+  /// Keys that only some systems or weighting methods look at, as their rows say.
+  void mark_keys_of_rows(const ModelSection& model, const WeightingSection& weighting) {
+    for (Field& field : fields) {
+      const std::string full_key = field.section + "." + field.key;
+      if (std::ranges::any_of(systems(), [&](const System& system) { return system.uses(full_key); })) {
+        field.counts = [&model, full_key] { return system_of(model.system).uses(full_key); };
+      }
+      if (field.section != "weighting") {
+        continue;
+      }
+      for (const Method& method : methods()) {
+        if (method.uses(field.key)) {
+          field.methods.emplace_back(method.word);
+        }
+      }
+      if (!field.methods.empty()) {
+        field.documentation = fmt::format("{}: {}", fmt::join(field.methods, ", "), field.documentation);
+        field.counts = [&weighting, key = field.key] { return method_of(weighting.method).uses(key); };
+      }
     }
-    field.documentation = fmt::format("{}: {}", fmt::join(field.methods, ", "), field.documentation);
   }
 
   void betas(std::string key, std::vector<double>& target, std::string documentation) {

@@ -22,10 +22,8 @@ namespace {
 std::vector<Field> run_fields(RunConfig& c) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   FieldList list;
-  const auto predicts_segmentation = [&c] { return has_segmentation(c.model.system); };
-  const auto predicts_depth = [&c] { return has_depth(c.model.system); };
-  const auto transfers = [&c] { return has_transfer(c.model.system); };
-  const auto is_xtasc = [&c] { return c.model.system == System::xtasc; };
+  const auto predicts_segmentation = [&c] { return system_of(c.model.system).has("seg"); };
+  const auto predicts_depth = [&c] { return system_of(c.model.system).has("depth"); };
 
   list.section = "run";
   list.text("name", c.run.name, "First part of the run folder's name; empty: SYSTEM_ENCODER.").decides_numbers = false;
@@ -63,8 +61,8 @@ std::vector<Field> run_fields(RunConfig& c) {
       .decides_numbers = false;
 
   list.section = "model";
-  list.word("system", c.model.system,
-            "xtasc: cross-task consistency; align: alignment loss; base_mt: two decoders; base_st_*: a single task.");
+  list.row("system", c.model.system, systems(),
+           "xtasc: cross-task consistency; align: alignment loss; base_mt: two decoders; base_st_*: a single task.");
   list.word("encoder", c.model.encoder, "Size of the ResNet.");
   list.text("encoder_weights", c.model.encoder_weights,
             "A file with torchvision's ResNet weights to start from (.pth or .safetensors; fc.* is not used); empty: "
@@ -74,11 +72,9 @@ std::vector<Field> run_fields(RunConfig& c) {
               "XXH3-128 of that file; empty: that of the file as it is, which is then written here.");
   list.integer("decoder_width", c.model.decoder_width, 1, "Channels of the decoders' convolutions.");
   list.integers("ttnet_widths", c.model.ttnet_widths, 3,
-                "Channels of the task-transfer nets' three levels; [128, 256, 512] is the 2021 code's wider_ttnet.")
-      .counts = transfers;
+                "Channels of the task-transfer nets' three levels; [128, 256, 512] is the 2021 code's wider_ttnet.");
   list.boolean("ttnet_batch_norm", c.model.ttnet_batch_norm,
-               "Batch norm between the task-transfer nets' convolutions and their ReLUs.")
-      .counts = transfers;
+               "Batch norm between the task-transfer nets' convolutions and their ReLUs.");
 
   list.section = "loss";
   list.word("depth", c.loss.depth,
@@ -87,65 +83,48 @@ std::vector<Field> run_fields(RunConfig& c) {
             "where an image has none, and no mask at all for NYUv2).")
       .counts = predicts_depth;
   list.word(
-          "transferred_depth", c.loss.transferred_depth,
-          "xtasc's loss of the depth predicted from the segmentation, against the direct one. ssim: mean over 3 x 3 "
-          "windows of valid pixels (the 2021 code: over all, invalid pixels as 0, divided by the number of valid "
-          "pixels). align uses `depth` and cross entropy, against the truth: other systems than xtasc resolve this key "
-          "and the next three to their defaults.")
-      .counts = is_xtasc;
+      "transferred_depth", c.loss.transferred_depth,
+      "xtasc's loss of the depth predicted from the segmentation, against the direct one. ssim: mean over 3 x 3 "
+      "windows of valid pixels (the 2021 code: over all, invalid pixels as 0, divided by the number of valid "
+      "pixels). align uses `depth` and cross entropy, against the truth: other systems than xtasc resolve this key "
+      "and the next three to their defaults.");
   list.word("transferred_segmentation", c.loss.transferred_segmentation,
             "xtasc's loss of the segmentation predicted from the depth, against the direct one: mean over labelled "
             "pixels "
-            "(the 2021 code: cross divided by all pixels; kl with pixels and classes mixed up, smoothed by s/(C-2)).")
-      .counts = is_xtasc;
+            "(the 2021 code: cross divided by all pixels; kl with pixels and classes mixed up, smoothed by s/(C-2)).");
   list.boolean(
-          "soft_target", c.loss.soft_target,
-          "true: transferred_segmentation's target is the direct softmax, eq. 13 as printed; false: its arg-max, as "
-          "in the 2021 code.")
-      .counts = is_xtasc;
+      "soft_target", c.loss.soft_target,
+      "true: transferred_segmentation's target is the direct softmax, eq. 13 as printed; false: its arg-max, as "
+      "in the 2021 code.");
   list.share(
-          "label_smoothing", c.loss.label_smoothing,
-          "s, by which transferred_segmentation's target q becomes (1 - s) q + s/(C-1) (1 - q): for the arg-max 1 - s, "
-          "and s/(C-1) for each other class.")
-      .counts = is_xtasc;
+      "label_smoothing", c.loss.label_smoothing,
+      "s, by which transferred_segmentation's target q becomes (1 - s) q + s/(C-1) (1 - q): for the arg-max 1 - s, "
+      "and s/(C-1) for each other class.");
   list.real("lambda_1", c.loss.lambda_1, 0.0, true, 1.0,
-            "Share of the transferred depth loss in the segmentation task's loss (eq. 11); base_* resolve to 0.")
-      .counts = transfers;
+            "Share of the transferred depth loss in the segmentation task's loss (eq. 11); base_* resolve to 0.");
   list.real("lambda_2", c.loss.lambda_2, 0.0, true, 1.0,
-            "Share of the transferred segmentation loss in the depth task's loss (eq. 11).")
-      .counts = transfers;
+            "Share of the transferred segmentation loss in the depth task's loss (eq. 11).");
 
   list.section = "weighting";
-  list.word("method", c.weighting.method,
-            "How the two tasks' losses are weighted; base_st_*, with one task, always resolve to equal.");
-  using enum Weighting;
+  list.row("method", c.weighting.method, methods(),
+           "How the two tasks' losses are weighted; base_st_*, with one task, always resolve to equal.");
   list.word("parameters", c.weighting.parameters,
             "Whose gradients are compared and combined: the encoder's, each decoder keeping its own, or all.");
-  list.only_for({pcgrad, cagrad, mgda, imtl_g, imtl});
   list.real("regulariser", c.weighting.regulariser, 0.0, false, 1.0,
             "Factor of s_t in 0.5 exp(-s_t) L_t + regulariser s_t; 0.5 is Kendall et al.'s.");
-  list.only_for({uncertainty});
   list.real("learning_rate", c.weighting.learning_rate, 0.0, true, kInfinity,
             "Of the method's own values; 0: the model's, for famo 0.025.");
-  list.only_for({uncertainty, gradnorm, imtl_l, imtl, famo});
   list.real("alpha", c.weighting.alpha, 0.0, true, kInfinity,
             "How strongly the task that learns more slowly is pulled ahead.");
-  list.only_for({gradnorm});
   list.real("temperature", c.weighting.temperature, 0.0, false, kInfinity, "The larger, the more even the weights.");
-  list.only_for({dwa});
   list.real("c", c.weighting.c, 0.0, true, 1.0, "Radius around the mean gradient, in its norm; 0 is equal.");
-  list.only_for({cagrad});
   list.integer("rescale", c.weighting.rescale, 0, "Divides the gradient by 1 (0), 1 + c^2 (1) or 1 + c (2).");
-  list.only_for({cagrad});
   list.word("normalisation", c.weighting.normalisation,
             "Gradients are first divided by nothing, their norm, the loss, or loss times norm.");
-  list.only_for({mgda});
   list.real("weight_decay", c.weighting.weight_decay, 0.0, true, kInfinity,
             "Of the logits, towards even weights; the authors use 0.001 on NYUv2 and 0.01 on Cityscapes.");
-  list.only_for({famo});
   list.real("max_norm", c.weighting.max_norm, 0.0, true, kInfinity,
             "The net's gradient is shortened to this norm at most; 0: never.");
-  list.only_for({famo});
 
   list.section = "train";
   list.integer("epochs", c.train.epochs, 1, "Passes over the training set.");
@@ -181,12 +160,8 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.integer("batch_size", c.evaluate.batch_size, 1,
                "Batch of the `paper` protocol, whose depth errors depend on it; the same whatever the ranks.")
       .counts = predicts_depth;
+  list.mark_keys_of_rows(c.model, c.weighting);
   return std::move(list.fields);
-}
-
-bool uses(const Field& field, const WeightingSection& weighting) {
-  const auto& methods = field.methods;
-  return methods.empty() || std::find(methods.begin(), methods.end(), name(weighting.method)) != methods.end();
 }
 
 /// Calls back with each key that is for some weighting methods only and differs from its default.
@@ -203,33 +178,34 @@ void for_changed_keys_of_methods(RunConfig config, const std::function<void(cons
 
 void resolve_weighting(RunConfig& c) {
   for_changed_keys_of_methods(c, [&](const Field& field) {
-    if (!uses(field, c.weighting)) {
+    if (!method_of(c.weighting.method).uses(field.key)) {
       fail_usage("weighting.{} = {} says nothing to weighting.method = \"{}\": it is for {}", field.key, field.print(),
-                 name(c.weighting.method), fmt::join(field.methods, ", "));
+                 c.weighting.method, fmt::join(field.methods, ", "));
     }
   });
   if (c.weighting.rescale > 2) {
     fail_usage("weighting.rescale must be 0, 1 or 2, found {}", c.weighting.rescale);
   }
-  if (c.weighting.method == Weighting::famo && c.weighting.learning_rate == 0.0) {
+  if (c.weighting.method == "famo" && c.weighting.learning_rate == 0.0) {
     c.weighting.learning_rate = 0.025;
   }
 }
 
 void resolve(RunConfig& c) {
   resolve_weighting(c);
-  const bool is_single_task = !has_segmentation(c.model.system) || !has_depth(c.model.system);
+  const System& system = system_of(c.model.system);
   if (c.train.betas.empty()) {
-    c.train.betas = {0.9, is_single_task ? 0.999 : 0.99};
+    c.train.betas = {0.9, system.beta_2};
   }
-  if (is_single_task) {
+  if (!system.has_weights()) {
     c.weighting = {};  // there is nothing to weigh
   }
-  if (!has_transfer(c.model.system)) {
+  if (!system.has_transfer()) {
     c.loss.lambda_1 = 0.0;
     c.loss.lambda_2 = 0.0;
   }
-  if (c.model.system != System::xtasc) {  // align holds transferred predictions to the truth by the direct losses
+  if (system.consistency !=
+      Consistency::xtc) {  // align holds transferred predictions to the truth by the direct losses
     const LossSection defaults;
     c.loss.transferred_depth = defaults.transferred_depth;
     c.loss.transferred_segmentation = defaults.transferred_segmentation;
@@ -237,7 +213,7 @@ void resolve(RunConfig& c) {
     c.loss.label_smoothing = defaults.label_smoothing;
   }
   if (c.run.name.empty()) {
-    c.run.name = fmt::format("{}_{}", name(c.model.system), name(c.model.encoder));
+    c.run.name = fmt::format("{}_{}", c.model.system, name(c.model.encoder));
   }
   if (c.run.name.find_first_of("/\n") != std::string::npos || c.run.name.front() == '.') {
     fail_usage("run.name must be a plain file name, found \"{}\"", c.run.name);
@@ -324,7 +300,7 @@ std::vector<KeyValue> deciding_keys(const RunConfig& config) {
   RunConfig copy = config;
   std::vector<KeyValue> keys;
   for (const Field& field : run_fields(copy)) {
-    if (field.decides_numbers && uses(field, copy.weighting) && (!field.counts || field.counts())) {
+    if (field.decides_numbers && (!field.counts || field.counts())) {
       keys.push_back({field.section + "." + field.key, field.print()});
     }
   }

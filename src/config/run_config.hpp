@@ -33,7 +33,7 @@ struct DataSection {
 };
 
 struct ModelSection {
-  System system = System::xtasc;
+  std::string system = "xtasc";  ///< a word of systems()
   Encoder encoder = Encoder::resnet34;
   std::string encoder_weights;
   std::string encoder_weights_digest;
@@ -53,7 +53,7 @@ struct LossSection {
 };
 
 struct WeightingSection {
-  Weighting method = Weighting::equal;
+  std::string method = "equal";  ///< a word of methods()
   WeightedParameters parameters = WeightedParameters::shared;
   double regulariser = 1.0;
   double learning_rate = 0.0;

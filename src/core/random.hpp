@@ -16,6 +16,7 @@ enum class Purpose : std::uint64_t {
   synthetic_input = 6,
   task_weights = 7,
   bootstrap = 8,
+  task_order = 9,
 };
 
 /// A random stream that is a pure function of (seed, purpose, epoch, index), never of a rank, a thread or the order of

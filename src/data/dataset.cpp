@@ -133,13 +133,14 @@ Batch Dataset::batch(std::span<const std::int64_t> samples) const {
 Batch Dataset::gather(const std::vector<SampleView>& views) const {
   const auto n = static_cast<std::int64_t>(views.size());
   const auto options = image_.options();
+  const at::Tensor label = at::empty({n, height(), width()}, options.dtype(at::kLong));
+  const at::Tensor depth = at::empty({n, 1, height(), width()}, options.dtype(at::kFloat));
   Batch out{
       .image_n3hw = at::empty({n, 3, height(), width()}, options.dtype(at::kFloat), at::MemoryFormat::ChannelsLast),
-      .label_nhw = at::empty({n, height(), width()}, options.dtype(at::kLong)),
-      .depth_n1hw = at::empty({n, 1, height(), width()}, options.dtype(at::kFloat))};
+      .targets = {{"seg", label}, {"depth", depth}}};
   const BatchMemory memory = {.image = out.image_n3hw.mutable_data_ptr<float>(),
-                              .label = out.label_nhw.mutable_data_ptr<std::int64_t>(),
-                              .depth = out.depth_n1hw.mutable_data_ptr<float>()};
+                              .label = label.mutable_data_ptr<std::int64_t>(),
+                              .depth = depth.mutable_data_ptr<float>()};
   const KernelMark mark("augmentation: augment");
   if (image_.is_cpu()) {
     augment_on_cpu(store_, views, memory);
@@ -151,6 +152,14 @@ Batch Dataset::gather(const std::vector<SampleView>& views) const {
 #else
   fail("this build has no CUDA: data on {} cannot be augmented", image_.device().str());
 #endif
+}
+
+Batch Batch::changed(const std::function<at::Tensor(const at::Tensor&)>& change) const {
+  Batch result{.image_n3hw = change(image_n3hw), .targets = {}};
+  for (const auto& [task, target] : targets) {
+    result.targets.emplace(task, change(target));
+  }
+  return result;
 }
 
 Splits read_splits(const pack::Reader& reader, std::size_t label_set, at::Device device) {

@@ -3,6 +3,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,8 +19,12 @@ namespace xtasc::data {
 /// A batch ready for the net. Empty batches (N = 0) are allowed: a rank's part of a small last batch.
 struct Batch {
   at::Tensor image_n3hw;  ///< (N, 3, H, W) float32, normalised, channels-last
-  at::Tensor label_nhw;   ///< (N, H, W) int64, 255 = ignored
-  at::Tensor depth_n1hw;  ///< (N, 1, H, W) float32 in the pack's unit, 0 = invalid
+  /// By the task's key. seg: (N, H, W) int64, 255 = ignored. depth: (N, 1, H, W) float32 in the pack's unit, 0 =
+  /// invalid.
+  std::map<std::string, at::Tensor, std::less<>> targets;
+
+  /// The same, every tensor (an image's or a target's) as `change` makes it.
+  [[nodiscard]] Batch changed(const std::function<at::Tensor(const at::Tensor&)>& change) const;
 };
 
 /// One split of a pack, resident on the device as it is stored (uint8, uint16 or float32): batches are cut from it

@@ -7,12 +7,10 @@
 #include <c10/cuda/CUDAStream.h>
 #endif
 
-#include <array>
-#include <optional>
+#include <algorithm>
 
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
-#include "loss/fused_element.hpp"
 #ifdef XTASC_WITH_CUDA
 #include "loss/fused_kernels.hpp"
 #endif
@@ -24,40 +22,44 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// What the losses look at, in the order of the function's arguments: (N, C, H, W), (N, 1, H, W), (N, 1, H, W),
-/// (N, C, H, W); undefined where there is none.
-enum Prediction : std::size_t { kSegIn, kDepthIn, kSegToDepthIn, kDepthToSegIn, kNumPredictions };
+/// FusedTerms as numbers, which an autograd node can keep.
+struct Layout {
+  std::vector<std::int64_t> is_classes;                      ///< by target: 1, else 0
+  std::vector<std::int64_t> target, error, holds_to_direct;  ///< by term
 
-struct FusedOptions {
-  PointError depth_error, seg_to_depth_error;
-  bool holds_to_truth;
+  [[nodiscard]] std::size_t num_targets() const { return is_classes.size(); }
+  [[nodiscard]] std::size_t num_terms() const { return target.size(); }
 };
 
-at::Tensor laid_out(const std::optional<at::Tensor>& x) {
-  return x && x->defined() ? x->contiguous(at::MemoryFormat::ChannelsLast) : at::Tensor();
-}
-
+/// \param predictions  one a term, in memory as FusedInputs wants them; the first ones are the targets' direct ones
+/// \param truths       one a target
 template <typename T>
-const T* pointer_of(const at::Tensor& x) {
-  return x.defined() ? x.const_data_ptr<T>() : nullptr;
-}
-
-template <typename T>
-FusedInputs<T> inputs_of(const std::array<at::Tensor, kNumPredictions>& predictions, const at::Tensor& label_nhw,
-                         const at::Tensor& depth_n1hw, const FusedOptions& options) {
-  const at::Tensor& logits = predictions[kSegIn].defined() ? predictions[kSegIn] : predictions[kDepthToSegIn];
-  return {.seg = pointer_of<T>(predictions[kSegIn]),
-          .depth = pointer_of<T>(predictions[kDepthIn]),
-          .seg_to_depth = pointer_of<T>(predictions[kSegToDepthIn]),
-          .depth_to_seg = pointer_of<T>(predictions[kDepthToSegIn]),
-          .label = label_nhw.const_data_ptr<std::int64_t>(),
-          .target_depth = depth_n1hw.const_data_ptr<T>(),
-          .num_classes = logits.defined() ? static_cast<std::int32_t>(logits.size(1)) : 0,
-          .width = static_cast<std::int32_t>(label_nhw.size(2)),
-          .num_rows = label_nhw.size(0) * label_nhw.size(1),
-          .depth_error = options.depth_error,
-          .seg_to_depth_error = options.seg_to_depth_error,
-          .holds_to_truth = options.holds_to_truth};
+FusedInputs<T> inputs_of(const Layout& layout, const variable_list& predictions, const variable_list& truths) {
+  FusedInputs<T> in;
+  in.num_targets = static_cast<std::int32_t>(layout.num_targets());
+  in.num_terms = static_cast<std::int32_t>(layout.num_terms());
+  for (std::size_t k = 0; k < layout.num_targets(); ++k) {
+    FusedTarget<T>& target = in.targets[k];
+    target.channels = static_cast<std::int32_t>(predictions[k].size(1));
+    if (layout.is_classes[k] != 0) {
+      target.label = truths[k].const_data_ptr<std::int64_t>();
+    } else {
+      target.truth = truths[k].const_data_ptr<T>();
+    }
+  }
+  for (std::size_t i = 0; i < layout.num_terms(); ++i) {
+    const auto target = static_cast<std::size_t>(layout.target[i]);
+    in.terms[i] = {.prediction = predictions[i].const_data_ptr<T>(),
+                   .target = static_cast<std::int32_t>(target),
+                   .error = static_cast<PointError>(layout.error[i]),
+                   .holds_to_direct = layout.holds_to_direct[i] != 0};
+    if (in.terms[i].holds_to_direct) {
+      in.targets[target].direct = predictions[target].const_data_ptr<T>();
+    }
+  }
+  in.width = static_cast<std::int32_t>(predictions.front().size(3));
+  in.num_rows = predictions.front().size(0) * predictions.front().size(2);
+  return in;
 }
 
 #ifdef XTASC_WITH_CUDA
@@ -66,12 +68,17 @@ void* current_stream() {
 }
 #endif
 
-/// Of what is there: the predictions and both targets.
+/// Of what is there: the predictions and the truth.
 template <typename T>
 std::int64_t bytes_of(const FusedInputs<T>& in) {
-  const auto a_pixel = [](const T* maps, std::int64_t channels) { return maps == nullptr ? 0 : channels * sizeof(T); };
-  const std::size_t bytes = a_pixel(in.seg, in.num_classes) + a_pixel(in.depth_to_seg, in.num_classes) +
-                            a_pixel(in.depth, 1) + a_pixel(in.seg_to_depth, 1) + sizeof(T) + sizeof(*in.label);
+  std::size_t bytes = 0;
+  for (std::int32_t i = 0; i < in.num_terms; ++i) {
+    bytes += static_cast<std::size_t>(in.targets[in.terms[i].target].channels) * sizeof(T);
+  }
+  for (std::int32_t k = 0; k < in.num_targets; ++k) {
+    bytes += in.targets[k].label != nullptr ? sizeof(std::int64_t)
+                                            : static_cast<std::size_t>(in.targets[k].channels) * sizeof(T);
+  }
   return in.num_rows * in.width * static_cast<std::int64_t>(bytes);
 }
 
@@ -88,103 +95,115 @@ void sum_rows(const FusedInputs<T>& in, const at::Tensor& row_sums) {
   at::parallel_for(0, in.num_rows, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       for (std::int64_t pixel = row * in.width; pixel < (row + 1) * in.width; ++pixel) {
-        add_pixel_losses(in, pixel, sums + row * kNumRowSums);
+        add_pixel_losses(in, pixel, sums + row * in.num_sums());
       }
     }
   });
 }
 
 template <typename T>
-void write_gradients(const FusedInputs<T>& in, const at::Tensor& factors_n4, std::int64_t height,
+void write_gradients(const FusedInputs<T>& in, const at::Tensor& factors_nk, std::int64_t height,
                      const FusedGradients<T>& out) {
   const KernelMark mark("loss: gradients", 2 * bytes_of(in));
-  const auto* factors = factors_n4.const_data_ptr<T>();
+  const auto* factors = factors_nk.const_data_ptr<T>();
 #ifdef XTASC_WITH_CUDA
-  if (factors_n4.is_cuda()) {
+  if (factors_nk.is_cuda()) {
     fused_gradients_on_cuda(in, factors, height, out, current_stream());
     return;
   }
 #endif
   at::parallel_for(0, in.num_rows, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
-      const T* of_image = factors + 4 * (row / height);
-      const PixelFactors<T> pixel_factors = {of_image[0], of_image[1], of_image[2], of_image[3]};
       for (std::int64_t pixel = row * in.width; pixel < (row + 1) * in.width; ++pixel) {
-        write_pixel_gradients(in, pixel, pixel_factors, out);
+        write_pixel_gradients(in, pixel, factors + in.num_terms * (row / height), out);
       }
     }
   });
 }
 
-/// (4) sums in the order of RowSum, and (6) counts and what else is not differentiable.
+template <typename T>
+void gradients_of(const Layout& layout, const variable_list& predictions, const variable_list& truths,
+                  const at::Tensor& factors_nk, const variable_list& gradients) {
+  FusedGradients<T> out;
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    out.of_term[i] = gradients[i].template mutable_data_ptr<T>();
+  }
+  write_gradients(inputs_of<T>(layout, predictions, truths), factors_nk, predictions.front().size(2), out);
+}
+
+/// (terms) sums, and (targets) counts: counted pixels of classes, of others images with a counted value.
 struct FusedLosses : torch::autograd::Function<FusedLosses> {
-  static variable_list forward(AutogradContext* context, const std::optional<at::Tensor>& seg,
-                               const std::optional<at::Tensor>& depth, const std::optional<at::Tensor>& seg_to_depth,
-                               const std::optional<at::Tensor>& depth_to_seg, const at::Tensor& label_nhw,
-                               const at::Tensor& depth_n1hw, FusedOptions options) {
-    const std::array predictions = {laid_out(seg), laid_out(depth), laid_out(seg_to_depth), laid_out(depth_to_seg)};
-    const at::Tensor label = label_nhw.contiguous();
-    const at::Tensor truth = depth_n1hw.contiguous();
+  static variable_list forward(AutogradContext* context, at::TensorList given, at::TensorList given_truths,
+                               const Layout& layout) {
+    variable_list predictions, truths;
+    for (const at::Tensor& prediction : given) {
+      predictions.push_back(prediction.contiguous(at::MemoryFormat::ChannelsLast));
+    }
+    for (const at::Tensor& truth : given_truths) {
+      truths.push_back(truth.dim() == 4 ? truth.contiguous(at::MemoryFormat::ChannelsLast) : truth.contiguous());
+    }
+    const auto type = predictions.front().scalar_type();
+    const auto num_terms = static_cast<std::int64_t>(layout.num_terms());
+    const auto num_targets = static_cast<std::int64_t>(layout.num_targets());
     const at::Tensor row_sums =
-        at::zeros({label.size(0), label.size(1), kNumRowSums}, truth.options().dtype(at::kDouble));
-    if (truth.scalar_type() == at::kDouble) {
-      sum_rows(inputs_of<double>(predictions, label, truth, options), row_sums);
+        at::zeros({predictions.front().size(0), predictions.front().size(2), num_terms + num_targets},
+                  predictions.front().options().dtype(at::kDouble).memory_format(at::MemoryFormat::Contiguous));
+    if (type == at::kDouble) {
+      sum_rows(inputs_of<double>(layout, predictions, truths), row_sums);
     } else {
-      sum_rows(inputs_of<float>(predictions, label, truth, options), row_sums);
+      sum_rows(inputs_of<float>(layout, predictions, truths), row_sums);
     }
     const at::Tensor by_image = row_sums.sum(1);
-    const at::Tensor num_valid = by_image.select(1, kValid);
-    const at::Tensor of_pixel_means = num_valid.clamp_min(1.0).reciprocal();
-    const at::Tensor one = at::ones_like(num_valid);
-    // A pixel of a segmentation counts as it is, one of a depth by the number of valid ones in its image.
-    const at::Tensor share_n4 = at::stack({one, of_pixel_means, of_pixel_means, one}, 1);
-    const at::Tensor sums = (by_image.narrow(1, 0, 4) * share_n4).sum(0).to(truth.scalar_type());
-    const at::Tensor counts = at::stack({by_image.select(1, kLabelled).sum(), (num_valid > 0).sum()}).to(at::kLong);
-    context->save_for_backward(
-        {predictions[0], predictions[1], predictions[2], predictions[3], label, truth, share_n4});
-    context->saved_data["depth_error"] = static_cast<std::int64_t>(options.depth_error);
-    context->saved_data["seg_to_depth_error"] = static_cast<std::int64_t>(options.seg_to_depth_error);
-    context->saved_data["holds_to_truth"] = options.holds_to_truth;
-    context->mark_non_differentiable({counts});
-    return {sums, counts};
-  }
-
-  template <typename T>
-  static void gradients_of(const std::array<at::Tensor, kNumPredictions>& predictions, const at::Tensor& label,
-                           const at::Tensor& truth, const FusedOptions& options, const at::Tensor& factors_n4,
-                           const std::array<at::Tensor, kNumPredictions>& gradients) {
-    const auto to = [&](Prediction which) {
-      return gradients[which].defined() ? gradients[which].template mutable_data_ptr<T>() : nullptr;
-    };
-    write_gradients<T>(inputs_of<T>(predictions, label, truth, options), factors_n4, label.size(1),
-                       {.seg = to(kSegIn),
-                        .depth = to(kDepthIn),
-                        .seg_to_depth = to(kSegToDepthIn),
-                        .depth_to_seg = to(kDepthToSegIn)});
+    // A pixel of a segmentation counts as it is, a value of another task by the number of counted ones in its image.
+    variable_list of_target, counts;
+    for (std::int64_t k = 0; k < num_targets; ++k) {
+      const at::Tensor counted = by_image.select(1, num_terms + k);
+      const bool is_classes = layout.is_classes[static_cast<std::size_t>(k)] != 0;
+      of_target.push_back(is_classes ? at::ones_like(counted) : counted.clamp_min(1.0).reciprocal());
+      counts.push_back(is_classes ? counted.sum() : (counted > 0).sum());
+    }
+    variable_list of_term;
+    for (const std::int64_t target : layout.target) {
+      of_term.push_back(of_target[static_cast<std::size_t>(target)]);
+    }
+    const at::Tensor share_nk = at::stack(of_term, 1);
+    const at::Tensor sums = (by_image.narrow(1, 0, num_terms) * share_nk).sum(0).to(type);
+    const at::Tensor all_counts = at::stack(counts).to(at::kLong);
+    variable_list saved = predictions;
+    saved.insert(saved.end(), truths.begin(), truths.end());
+    saved.push_back(share_nk);
+    context->save_for_backward(std::move(saved));
+    context->saved_data["is_classes"] = layout.is_classes;
+    context->saved_data["target"] = layout.target;
+    context->saved_data["error"] = layout.error;
+    context->saved_data["holds_to_direct"] = layout.holds_to_direct;
+    context->mark_non_differentiable({all_counts});
+    return {sums, all_counts};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    const std::array predictions = {saved[0], saved[1], saved[2], saved[3]};
-    const at::Tensor& label = saved[4];
-    const at::Tensor& truth = saved[5];
-    const FusedOptions options = {
-        .depth_error = static_cast<PointError>(context->saved_data["depth_error"].toInt()),
-        .seg_to_depth_error = static_cast<PointError>(context->saved_data["seg_to_depth_error"].toInt()),
-        .holds_to_truth = context->saved_data["holds_to_truth"].toBool()};
-    const at::Tensor factors_n4 = (saved[6] * incoming[0]).to(truth.scalar_type()).contiguous();
-    std::array<at::Tensor, kNumPredictions> gradients;
-    for (std::size_t i = 0; i < kNumPredictions; ++i) {
-      if (predictions[i].defined()) {
-        gradients[i] = at::empty_like(predictions[i]);
-      }
+    const auto numbers = [&](const char* name) { return context->saved_data[name].toIntVector(); };
+    const Layout layout = {.is_classes = numbers("is_classes"),
+                           .target = numbers("target"),
+                           .error = numbers("error"),
+                           .holds_to_direct = numbers("holds_to_direct")};
+    const auto behind_terms = saved.begin() + static_cast<std::ptrdiff_t>(layout.num_terms());
+    const variable_list predictions(saved.begin(), behind_terms);
+    const variable_list truths(behind_terms, saved.end() - 1);
+    const auto type = predictions.front().scalar_type();
+    const at::Tensor factors_nk = (saved.back() * incoming[0]).to(type).contiguous();
+    variable_list gradients;
+    for (const at::Tensor& prediction : predictions) {
+      gradients.push_back(at::empty_like(prediction));
     }
-    if (truth.scalar_type() == at::kDouble) {
-      gradients_of<double>(predictions, label, truth, options, factors_n4, gradients);
+    if (type == at::kDouble) {
+      gradients_of<double>(layout, predictions, truths, factors_nk, gradients);
     } else {
-      gradients_of<float>(predictions, label, truth, options, factors_n4, gradients);
+      gradients_of<float>(layout, predictions, truths, factors_nk, gradients);
     }
-    return {gradients[0], gradients[1], gradients[2], gradients[3], {}, {}, {}};
+    gradients.resize(gradients.size() + truths.size() + 1);  // none of the truths and of the layout
+    return gradients;
   }
 };
 
@@ -202,42 +221,68 @@ PointError point_error_of(config::DepthLoss kind) {
   fail("unknown depth loss {}", static_cast<int>(kind));
 }
 
-}  // namespace
-
-bool suits_fused(config::System system, const config::LossSection& options, const LossInputs& predictions) {
-  const at::Tensor& any = predictions.seg_nchw.defined() ? predictions.seg_nchw : predictions.depth_n1hw;
-  const bool has_plain_targets = options.transferred_depth == config::TransferredDepthLoss::l1 &&
-                                 options.transferred_segmentation == config::TransferredSegmentationLoss::cross &&
-                                 !options.soft_target && options.label_smoothing == 0.0;
-  return (any.is_cpu() || any.is_cuda()) && (system != config::System::xtasc || has_plain_targets);
+/// All predictions in the order of the terms.
+variable_list in_order(const FusedTerms& fused, const model::Predictions& predictions) {
+  variable_list all;
+  for (const task::Task& task : fused.tasks) {
+    all.push_back(predictions.of(task.key));
+  }
+  for (const auto& one : predictions.transferred) {
+    all.push_back(one.tensor);
+  }
+  return all;
 }
 
-TaskLosses fused_task_losses(config::System system, const config::LossSection& options, const LossInputs& predictions,
-                             const Targets& targets) {
-  check(suits_fused(system, options, predictions), "these losses are not fused");
-  const bool is_aligned = system == config::System::align;
-  const PointError depth_error = point_error_of(options.depth);
-  const auto results =
-      FusedLosses::apply(std::optional(predictions.seg_nchw), std::optional(predictions.depth_n1hw),
-                         std::optional(predictions.seg_to_depth_n1hw), std::optional(predictions.depth_to_seg_nchw),
-                         targets.labels_nhw, targets.depth_n1hw,
-                         FusedOptions{.depth_error = depth_error,
-                                      .seg_to_depth_error = is_aligned ? depth_error : PointError::l1,
-                                      .holds_to_truth = is_aligned});
-  const auto loss = [&](RowSum which, std::int64_t count) {
-    return SummedLoss{.sum = results[0][which], .count = results[1][count]};
+}  // namespace
+
+FusedTerms fused_terms(const task::Tasks& tasks, config::Consistency consistency, const config::LossSection& options,
+                       const model::Predictions& predictions) {
+  FusedTerms fused{.are_plain = true, .tasks = tasks, .terms = {}};
+  const bool is_xtc = consistency == config::Consistency::xtc;
+  const auto add = [&](std::size_t target, bool holds_to_direct) {
+    const PointError error = tasks[target].kind == task::Kind::classes ? PointError::cross_entropy
+                             : holds_to_direct                         ? PointError::l1
+                                                                       : point_error_of(options.depth);
+    fused.terms.push_back({target, error, holds_to_direct});
   };
-  constexpr std::int64_t kPixels = 0, kImages = 1;
-  TaskLosses losses;
-  if (predictions.seg_nchw.defined()) {
-    losses.seg = loss(kSegSum, kPixels);
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    add(i, false);
   }
-  if (predictions.depth_n1hw.defined()) {
-    losses.depth = loss(kDepthSum, kImages);
+  for (const auto& one : predictions.transferred) {
+    add(static_cast<std::size_t>(std::ranges::find(tasks, one.transfer.to, &task::Task::key) - tasks.begin()), is_xtc);
   }
-  if (predictions.seg_to_depth_n1hw.defined()) {
-    losses.seg_to_depth = loss(kSegToDepthSum, kImages);
-    losses.depth_to_seg = loss(kDepthToSegSum, kPixels);
+  fused.are_plain = !is_xtc || (options.transferred_depth == config::TransferredDepthLoss::l1 &&
+                                options.transferred_segmentation == config::TransferredSegmentationLoss::cross &&
+                                !options.soft_target && options.label_smoothing == 0.0);
+  return fused;
+}
+
+bool suits_fused(const FusedTerms& fused, const model::Predictions& predictions) {
+  const at::Tensor any = predictions.of(fused.tasks.front().key);
+  return fused.are_plain && (any.is_cpu() || any.is_cuda()) && fused.terms.size() <= kMaxFusedTerms &&
+         fused.tasks.size() <= kMaxFusedTargets;
+}
+
+std::vector<SummedLoss> fused_losses(const FusedTerms& fused, const model::Predictions& predictions,
+                                     const Targets& targets) {
+  check(suits_fused(fused, predictions), "these losses are not fused");
+  Layout layout;
+  variable_list truths;
+  for (const task::Task& task : fused.tasks) {
+    layout.is_classes.push_back(task.kind == task::Kind::classes ? 1 : 0);
+    truths.push_back(targets.find(task.key)->second);
+  }
+  for (const FusedTerms::Term& term : fused.terms) {
+    layout.target.push_back(static_cast<std::int64_t>(term.target));
+    layout.error.push_back(static_cast<std::int64_t>(term.error));
+    layout.holds_to_direct.push_back(term.holds_to_direct ? 1 : 0);
+  }
+  const variable_list inputs = in_order(fused, predictions);
+  const auto results = FusedLosses::apply(at::TensorList(inputs), at::TensorList(truths), layout);
+  std::vector<SummedLoss> losses;
+  for (std::size_t i = 0; i < fused.terms.size(); ++i) {
+    losses.push_back({.sum = results[0][static_cast<std::int64_t>(i)],
+                      .count = results[1][static_cast<std::int64_t>(fused.terms[i].target)]});
   }
   return losses;
 }

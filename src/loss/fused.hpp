@@ -1,16 +1,36 @@
 #pragma once
 
-#include "loss/consistency.hpp"
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "loss/fused_element.hpp"
+#include "loss/objective.hpp"
 
 namespace xtasc::loss {
 
-/// Can fused_task_losses() take these? On the CPU and on CUDA; not for ssim, kl, soft or smoothed targets.
-[[nodiscard]] bool suits_fused(config::System system, const config::LossSection& options,
-                               const LossInputs& predictions);
+/// The losses of a list of predictions as one pass sees them.
+struct FusedTerms {
+  struct Term {
+    std::size_t target;  ///< index of the task that it is a prediction of
+    PointError error;
+    bool holds_to_direct;  ///< to that task's direct prediction, or to its truth
+  };
+  bool are_plain = true;  ///< none needs more than a pixel and its hard target
+  task::Tasks tasks;
+  std::vector<Term> terms;  ///< the tasks' direct predictions, then the transferred ones
+};
+[[nodiscard]] FusedTerms fused_terms(const task::Tasks& tasks, config::Consistency consistency,
+                                     const config::LossSection& options, const model::Predictions& predictions);
 
-/// task_losses() in one pass over all predictions, and their gradients in another: equal to it but for rounding (sums
-/// are in float64). Backward of any of the four computes all gradients: not for who goes back for each task alone.
-[[nodiscard]] TaskLosses fused_task_losses(config::System system, const config::LossSection& options,
-                                           const LossInputs& predictions, const Targets& targets);
+/// Can fused_losses() take these? On the CPU and on CUDA; not ssim, kl, soft or smoothed targets, nor more than
+/// kMaxFusedTerms terms.
+[[nodiscard]] bool suits_fused(const FusedTerms& fused, const model::Predictions& predictions);
+
+/// All losses in one pass over all predictions, and their gradients in another: equal to the plain ones but for
+/// rounding (sums are in float64). Backward of any of them computes all gradients: not for who goes back for each task
+/// alone. \throws Error unless suits_fused()
+[[nodiscard]] std::vector<SummedLoss> fused_losses(const FusedTerms& fused, const model::Predictions& predictions,
+                                                   const Targets& targets);
 
 }  // namespace xtasc::loss

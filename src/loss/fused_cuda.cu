@@ -12,26 +12,27 @@ constexpr int kThreads = 128;
 /// One block a row: threads add up every 128th pixel, then halves are added to halves, always in this order.
 template <typename T>
 __global__ void fused_losses_kernel(FusedInputs<T> in, double* row_sums) {
-  __shared__ double parts[kThreads][kNumRowSums];
+  __shared__ double parts[kThreads][kMaxFusedSums];
+  const std::int32_t num_sums = in.num_sums();
+  double* mine = parts[threadIdx.x];
   for (std::int64_t row = blockIdx.x; row < in.num_rows; row += gridDim.x) {
-    double sums[kNumRowSums] = {};
-    for (std::int32_t x = threadIdx.x; x < in.width; x += kThreads) {
-      add_pixel_losses(in, row * in.width + x, sums);
+    for (std::int32_t i = 0; i < num_sums; ++i) {
+      mine[i] = 0.0;
     }
-    for (int i = 0; i < kNumRowSums; ++i) {
-      parts[threadIdx.x][i] = sums[i];
+    for (std::int32_t x = threadIdx.x; x < in.width; x += kThreads) {
+      add_pixel_losses(in, row * in.width + x, mine);
     }
     for (unsigned half = kThreads / 2; half > 0; half /= 2) {
       __syncthreads();
       if (threadIdx.x < half) {
-        for (int i = 0; i < kNumRowSums; ++i) {
-          parts[threadIdx.x][i] += parts[threadIdx.x + half][i];
+        for (std::int32_t i = 0; i < num_sums; ++i) {
+          mine[i] += parts[threadIdx.x + half][i];
         }
       }
     }
     __syncthreads();
-    if (threadIdx.x < kNumRowSums) {
-      row_sums[row * kNumRowSums + threadIdx.x] = parts[0][threadIdx.x];
+    if (threadIdx.x < num_sums) {
+      row_sums[row * num_sums + threadIdx.x] = parts[0][threadIdx.x];
     }
     __syncthreads();
   }
@@ -43,8 +44,7 @@ __global__ void fused_gradients_kernel(FusedInputs<T> in, const T* factors, std:
   const std::int64_t num_pixels = in.num_rows * in.width;
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < num_pixels; i += stride) {
-    const T* of_image = factors + 4 * (i / pixels_per_image);
-    write_pixel_gradients(in, i, PixelFactors<T>{of_image[0], of_image[1], of_image[2], of_image[3]}, out);
+    write_pixel_gradients(in, i, factors + in.num_terms * (i / pixels_per_image), out);
   }
 }
 

@@ -10,42 +10,49 @@
 
 namespace xtasc::loss {
 
-/// Of a depth error d; in config::DepthLoss's order.
-enum class PointError : std::int32_t { l1, mse, log_l1, smooth_l1 };
+/// Of a depth error d in config::DepthLoss's order; cross entropy of classes.
+enum class PointError : std::int32_t { l1, mse, log_l1, smooth_l1, cross_entropy };
 
-/// Predictions and targets of a batch as (N, H, W, C) or (N, H, W) in memory; null where the system has none.
+/// As many as four tasks with all their transfers have; a kernel's argument holds them.
+constexpr std::int32_t kMaxFusedTerms = 16;
+constexpr std::int32_t kMaxFusedTargets = 4;
+
+/// What predictions of one task are held to, (N, H, W, C) or (N, H, W) in memory.
+template <typename T>
+struct FusedTarget {
+  const std::int64_t* label = nullptr;  ///< of a task of classes, else null
+  const T* truth = nullptr;             ///< of any other: 0 = unknown
+  const T* direct = nullptr;            ///< the direct prediction; null where nothing is held to it
+  std::int32_t channels = 1;            ///< of the prediction
+};
+
+template <typename T>
+struct FusedTerm {
+  const T* prediction = nullptr;
+  std::int32_t target = 0;
+  PointError error = PointError::l1;
+  bool holds_to_direct = false;
+};
+
+/// Predictions and targets of a batch.
 template <typename T>
 struct FusedInputs {
-  const T* seg = nullptr;           ///< logits
-  const T* depth = nullptr;         ///< direct
-  const T* seg_to_depth = nullptr;  ///< transferred
-  const T* depth_to_seg = nullptr;  ///< transferred, logits
-  const std::int64_t* label = nullptr;
-  const T* target_depth = nullptr;  ///< 0 = invalid
-  std::int32_t num_classes = 0;
+  FusedTarget<T> targets[kMaxFusedTargets];
+  FusedTerm<T> terms[kMaxFusedTerms];
+  std::int32_t num_targets = 0;
+  std::int32_t num_terms = 0;
   std::int32_t width = 0;
   std::int64_t num_rows = 0;  ///< N * H
-  PointError depth_error = PointError::l1;
-  PointError seg_to_depth_error = PointError::l1;
-  bool holds_to_truth = false;  ///< the transferred predictions: to the targets, or to the direct predictions
+
+  /// What a row of pixels adds up to: a sum a term, then the counted values of each target.
+  [[nodiscard]] XTASC_HOST_DEVICE std::int32_t num_sums() const { return num_terms + num_targets; }
 };
+constexpr std::int32_t kMaxFusedSums = kMaxFusedTerms + kMaxFusedTargets;
 
-/// What a row of pixels adds up to.
-enum RowSum : std::int32_t { kSegSum, kDepthSum, kSegToDepthSum, kDepthToSegSum, kLabelled, kValid, kNumRowSums };
-
-/// The four factors by which the gradients of a pixel's losses are multiplied.
-template <typename T>
-struct PixelFactors {
-  T seg, depth, seg_to_depth, depth_to_seg;
-};
-
-/// Gradients of the predictions, laid out as they are; null where none is wanted.
+/// Gradients of the terms' predictions, laid out as they are; null where none is wanted.
 template <typename T>
 struct FusedGradients {
-  T* seg = nullptr;
-  T* depth = nullptr;
-  T* seg_to_depth = nullptr;
-  T* depth_to_seg = nullptr;
+  T* of_term[kMaxFusedTerms] = {};
 };
 
 template <typename T>
@@ -122,85 +129,91 @@ XTASC_HOST_DEVICE inline std::int64_t arg_max(const T* logits, std::int32_t num_
   return best;
 }
 
-/// What a pixel's predictions are held to.
-template <typename T>
-struct PixelTargets {
-  std::int64_t label;        ///< of the direct segmentation; below 0: none
-  std::int64_t transferred;  ///< of the transferred one
-  T depth, transferred_depth;
-  bool is_valid;
+/// What a pixel's predictions of a task of classes are held to.
+struct PixelLabels {
+  std::int64_t truth;   ///< below 0: none
+  std::int64_t direct;  ///< the best class of the direct prediction, where something is held to that
 };
 
 template <typename T>
-XTASC_HOST_DEVICE inline PixelTargets<T> targets_of(const FusedInputs<T>& in, std::int64_t pixel) {
-  PixelTargets<T> t{-1, -1, T(0), T(0), false};
-  const std::int64_t label = in.label[pixel];
-  if (in.num_classes > 0 && label >= 0 && label < in.num_classes) {
-    t.label = label;
-    t.transferred =
-        in.holds_to_truth || in.seg == nullptr ? label : arg_max(in.seg + pixel * in.num_classes, in.num_classes);
+XTASC_HOST_DEVICE inline PixelLabels labels_of(const FusedTarget<T>& target, std::int64_t pixel) {
+  PixelLabels labels{-1, -1};
+  const std::int64_t label = target.label[pixel];
+  if (label >= 0 && label < target.channels) {
+    labels.truth = label;
+    labels.direct =
+        target.direct == nullptr ? label : arg_max(target.direct + pixel * target.channels, target.channels);
   }
-  t.depth = in.target_depth[pixel];
-  t.is_valid = t.depth > T(0);
-  t.transferred_depth = in.holds_to_truth || in.depth == nullptr ? t.depth : in.depth[pixel];
-  return t;
+  return labels;
 }
 
-/// Adds a pixel's losses to the sums of its row. \param sums  (kNumRowSums)
+/// Adds a pixel's losses and counts to the sums of its row. \param sums  (num_sums())
 template <typename T>
 XTASC_HOST_DEVICE inline void add_pixel_losses(const FusedInputs<T>& in, std::int64_t pixel, double* sums) {
-  const PixelTargets<T> t = targets_of(in, pixel);
-  if (t.label >= 0) {
-    sums[kLabelled] += 1.0;
-    if (in.seg != nullptr) {
-      sums[kSegSum] += static_cast<double>(cross_entropy_of(in.seg + pixel * in.num_classes, in.num_classes, t.label));
+  for (std::int32_t k = 0; k < in.num_targets; ++k) {
+    const FusedTarget<T>& target = in.targets[k];
+    double* count = sums + in.num_terms + k;
+    if (target.label != nullptr) {
+      const PixelLabels labels = labels_of(target, pixel);
+      if (labels.truth < 0) {
+        continue;
+      }
+      *count += 1.0;
+      for (std::int32_t i = 0; i < in.num_terms; ++i) {
+        const FusedTerm<T>& term = in.terms[i];
+        if (term.target == k) {
+          sums[i] += static_cast<double>(cross_entropy_of(term.prediction + pixel * target.channels, target.channels,
+                                                          term.holds_to_direct ? labels.direct : labels.truth));
+        }
+      }
+      continue;
     }
-    if (in.depth_to_seg != nullptr) {
-      sums[kDepthToSegSum] += static_cast<double>(
-          cross_entropy_of(in.depth_to_seg + pixel * in.num_classes, in.num_classes, t.transferred));
-    }
-  }
-  if (t.is_valid) {
-    sums[kValid] += 1.0;
-    if (in.depth != nullptr) {
-      sums[kDepthSum] += static_cast<double>(point_error(in.depth_error, in.depth[pixel] - t.depth));
-    }
-    if (in.seg_to_depth != nullptr) {
-      sums[kSegToDepthSum] +=
-          static_cast<double>(point_error(in.seg_to_depth_error, in.seg_to_depth[pixel] - t.transferred_depth));
+    for (std::int64_t at = pixel * target.channels; at < (pixel + 1) * target.channels; ++at) {
+      const T truth = target.truth[at];
+      if (!(truth > T(0))) {
+        continue;
+      }
+      *count += 1.0;
+      for (std::int32_t i = 0; i < in.num_terms; ++i) {
+        const FusedTerm<T>& term = in.terms[i];
+        if (term.target == k) {
+          sums[i] += static_cast<double>(
+              point_error(term.error, term.prediction[at] - (term.holds_to_direct ? target.direct[at] : truth)));
+        }
+      }
     }
   }
 }
 
-/// Writes the gradients of a pixel's predictions; a target takes none.
+/// Writes the gradients of a pixel's predictions; what they are held to takes none.
+/// \param factors  (num_terms): of the term's loss in the end
 template <typename T>
-XTASC_HOST_DEVICE inline void write_pixel_gradients(const FusedInputs<T>& in, std::int64_t pixel,
-                                                    const PixelFactors<T>& factors, const FusedGradients<T>& out) {
-  const PixelTargets<T> t = targets_of(in, pixel);
-  const std::int64_t first = pixel * in.num_classes;
-  const auto write_logits = [&](const T* logits, std::int64_t target, T factor, T* gradient) {
-    if (gradient == nullptr) {
-      return;
-    }
-    if (target >= 0) {
-      cross_entropy_gradient(logits + first, in.num_classes, target, factor, gradient + first);
-    } else {
-      for (std::int32_t c = 0; c < in.num_classes; ++c) {
-        gradient[first + c] = T(0);
+XTASC_HOST_DEVICE inline void write_pixel_gradients(const FusedInputs<T>& in, std::int64_t pixel, const T* factors,
+                                                    const FusedGradients<T>& out) {
+  for (std::int32_t k = 0; k < in.num_targets; ++k) {
+    const FusedTarget<T>& target = in.targets[k];
+    const std::int64_t first = pixel * target.channels;
+    const PixelLabels labels = target.label != nullptr ? labels_of(target, pixel) : PixelLabels{-1, -1};
+    for (std::int32_t i = 0; i < in.num_terms; ++i) {
+      const FusedTerm<T>& term = in.terms[i];
+      T* gradient = out.of_term[i];
+      if (term.target != k || gradient == nullptr) {
+        continue;
+      }
+      if (target.label != nullptr && labels.truth >= 0) {
+        cross_entropy_gradient(term.prediction + first, target.channels,
+                               term.holds_to_direct ? labels.direct : labels.truth, factors[i], gradient + first);
+        continue;
+      }
+      for (std::int64_t at = first; at < first + target.channels; ++at) {
+        const bool is_counted = target.label == nullptr && target.truth[at] > T(0);
+        gradient[at] =
+            is_counted ? factors[i] * point_error_gradient(
+                                          term.error, term.prediction[at] -
+                                                          (term.holds_to_direct ? target.direct[at] : target.truth[at]))
+                       : T(0);
       }
     }
-  };
-  write_logits(in.seg, t.label, factors.seg, out.seg);
-  write_logits(in.depth_to_seg, t.transferred, factors.depth_to_seg, out.depth_to_seg);
-  if (out.depth != nullptr) {
-    out.depth[pixel] =
-        t.is_valid ? factors.depth * point_error_gradient(in.depth_error, in.depth[pixel] - t.depth) : T(0);
-  }
-  if (out.seg_to_depth != nullptr) {
-    out.seg_to_depth[pixel] =
-        t.is_valid ? factors.seg_to_depth *
-                         point_error_gradient(in.seg_to_depth_error, in.seg_to_depth[pixel] - t.transferred_depth)
-                   : T(0);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <span>
 #include <string>
 
 #include "model/parameters.hpp"
@@ -13,6 +14,9 @@ namespace xtasc::model {
 using SumOverRanks = std::function<void(const at::Tensor&)>;
 
 enum class Activation { none, relu };
+
+/// The parts of a forward pass, for who measures them.
+enum class Part { encoder, decoders, transfer_nets };
 
 /// How a forward pass computes.
 struct Mode {
@@ -42,6 +46,17 @@ struct Mode {
   /// Backward adds the gradients of parameters where they lie and hands none to autograd, which would take a launch for
   /// each. Only for walks that accumulate (Tensor::backward), not for those that ask for gradients.
   bool gradients_in_place = false;
+  /// Called by a network that has a cut (Network::has_cut) with what all tasks share, the last output last; what it
+  /// leaves there is what goes on. Empty: nothing is cut.
+  std::function<void(std::span<at::Tensor>)> at_cut = {};
+  /// Told which part of the forward pass begins; may be empty.
+  std::function<void(Part)> on_part = {};
+
+  void enter(Part part) const {
+    if (on_part) {
+      on_part(part);
+    }
+  }
 };
 
 struct Convolution {

@@ -82,19 +82,13 @@ void ParameterSet::flatten() {
   }
 }
 
-at::Tensor ParameterSet::flat_gradients(std::string_view prefix) const {
+at::Tensor ParameterSet::flat_gradients(std::size_t first, std::size_t last) const {
   std::int64_t begin = 0;
-  std::int64_t end = 0;
-  std::int64_t offset = 0;
-  for (const auto& [name, tensor] : parameters_) {
-    if (name.starts_with(prefix)) {
-      check(begin == end || end == offset, "parameters of {} are not declared one after another", prefix);
-      begin = begin == end ? offset : begin;
-      end = offset + tensor.numel();
-    }
-    offset += tensor.numel();
+  std::int64_t size = 0;
+  for (std::size_t i = 0; i < last; ++i) {
+    (i < first ? begin : size) += parameters_[i].tensor.numel();
   }
-  return flat_gradients_.narrow(0, begin, end - begin);
+  return flat_gradients_.narrow(0, begin, size);
 }
 
 std::int64_t ParameterSet::num_parameters(std::string_view prefix) const {

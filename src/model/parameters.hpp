@@ -44,9 +44,8 @@ class ParameterSet {
 
   [[nodiscard]] const std::vector<NamedTensor>& parameters() const { return parameters_; }
   [[nodiscard]] const std::vector<NamedTensor>& buffers() const { return buffers_; }
-  /// The gradients of the parameters whose name starts with `prefix`: a view of flat_gradients(), empty when there are
-  /// none. They must have been declared one after another.
-  [[nodiscard]] at::Tensor flat_gradients(std::string_view prefix) const;
+  /// The gradients of parameters()[first] to, not with, parameters()[last]: a view of flat_gradients().
+  [[nodiscard]] at::Tensor flat_gradients(std::size_t first, std::size_t last) const;
   /// Number of trainable scalars whose name starts with `prefix`.
   [[nodiscard]] std::int64_t num_parameters(std::string_view prefix = "") const;
 

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "report/delta_m.hpp"
 
@@ -117,8 +118,8 @@ std::vector<SeedGroup> aggregate(const Table& table) {
       group.encoder = row.encoder;
       group.weighting = row.weighting;
       group.num_parameters = row.num_parameters;
-      const config::System system = row.runs.front()->config.model.system;
-      group.is_half = row.runs.size() == 1 && !(config::has_segmentation(system) && config::has_depth(system));
+      group.is_half = row.runs.size() == 1 &&
+                      config::other_half(config::system_of(row.runs.front()->config.model.system)) != nullptr;
       if (group.is_half && row.footnote) {
         group.notes.push_back(table.footnotes[*row.footnote]);
       }

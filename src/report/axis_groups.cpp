@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
 
@@ -72,7 +73,7 @@ std::vector<SeedGroup> along_lambda(std::span<const SeedGroup> groups) {
       groups,
       [](const SeedGroup& group) -> std::optional<Standing> {
         const config::RunConfig& config = group.first().config;
-        return config::has_transfer(config.model.system)
+        return config::system_of(config.model.system).has_transfer()
                    ? std::optional(Standing{family_of(group, {"run.", "loss.lambda_"}),
                                             fmt::format("{} {}", config.loss.lambda_1, config.loss.lambda_2)})
                    : std::nullopt;

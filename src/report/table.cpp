@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "report/delta_m.hpp"
 #include "run/config_values.hpp"
@@ -18,38 +19,8 @@ namespace {
 using config::System;
 using Runs = std::vector<const run::RunSummary*>;
 
-System system_of(const run::RunSummary& run) {
-  return run.config.model.system;
-}
-
-std::string model_name(System system) {
-  switch (system) {
-    case System::xtasc:
-      return "XTasC-Net";
-    case System::align:
-      return "Align-Net";
-    case System::base_mt:
-      return "Base MT-Net";
-    case System::base_st_seg:
-    case System::base_st_depth:
-      return "Base ST-Net";
-  }
-  fail("no name for system {}", static_cast<int>(system));
-}
-
-int model_order(System system) {
-  switch (system) {
-    case System::base_st_seg:
-    case System::base_st_depth:
-      return 0;
-    case System::base_mt:
-      return 1;
-    case System::align:
-      return 2;
-    case System::xtasc:
-      return 3;
-  }
-  return 4;
+const System& system_of(const run::RunSummary& run) {
+  return config::system_of(run.config.model.system);
 }
 
 /// May the numbers of the two be set against each other? (The pack is the table's: the same for all.)
@@ -79,10 +50,10 @@ Runs nearest_of(Runs candidates, const run::RunSummary& run) {
   return candidates;
 }
 
-Runs candidates_for(const run::RunSummary& run, const Runs& among, System system) {
+Runs candidates_for(const run::RunSummary& run, const Runs& among, const System& system) {
   Runs candidates;
   std::ranges::copy_if(among, std::back_inserter(candidates), [&](const run::RunSummary* other) {
-    return system_of(*other) == system && comparable(*other, run);
+    return other->config.model.system == system.word && comparable(*other, run);
   });
   return nearest_of(std::move(candidates), run);
 }
@@ -94,16 +65,16 @@ std::string terms(const run::RunSummary& run) {
                      run.config.run.seed);
 }
 
-std::string absent_text(const Runs& candidates, const run::RunSummary& run, System system) {
+std::string absent_text(const Runs& candidates, const run::RunSummary& run, const System& system) {
   if (candidates.empty()) {
-    return fmt::format("no finished {} run with {} on this pack", config::name(system), terms(run));
+    return fmt::format("no finished {} run with {} on this pack", system.word, terms(run));
   }
   std::string folders;
   for (const run::RunSummary* other : candidates) {
     folders += (folders.empty() ? "" : ", ") + other->folder.string();
   }
-  return fmt::format("{} {} runs with {} on this pack, one is needed: {}", candidates.size(), config::name(system),
-                     terms(run), folders);
+  return fmt::format("{} {} runs with {} on this pack, one is needed: {}", candidates.size(), system.word, terms(run),
+                     folders);
 }
 
 /// The runs that stand in one row, and why the row is incomplete (empty: it is not).
@@ -117,13 +88,17 @@ std::vector<Group> group_runs(const Runs& runs) {
   std::vector<Group> groups;
   std::set<const run::RunSummary*> paired;
   for (const run::RunSummary* run : runs) {
-    if (system_of(*run) == System::base_st_seg) {
-      const Runs depth = candidates_for(*run, runs, System::base_st_depth);
-      // Both must mean each other, or one depth net would stand in two rows.
-      if (depth.size() == 1 && candidates_for(*depth.front(), runs, System::base_st_seg) == Runs{run}) {
-        groups.push_back({{run, depth.front()}, ""});
-        paired.insert({run, depth.front()});
-      }
+    const System& system = system_of(*run);
+    const System* half = config::other_half(system);
+    if (half == nullptr || paired.contains(run)) {
+      continue;
+    }
+    const Runs others = candidates_for(*run, runs, *half);
+    // Both must mean each other, or one net would stand in two rows.
+    if (others.size() == 1 && candidates_for(*others.front(), runs, system) == Runs{run}) {
+      const bool is_first = &system < half;
+      groups.push_back({is_first ? Runs{run, others.front()} : Runs{others.front(), run}, ""});
+      paired.insert({run, others.front()});
     }
   }
   for (const run::RunSummary* run : runs) {
@@ -131,16 +106,16 @@ std::vector<Group> group_runs(const Runs& runs) {
       continue;
     }
     Group group{{run}, ""};
-    if (model_order(system_of(*run)) == 0) {
-      const System other = system_of(*run) == System::base_st_seg ? System::base_st_depth : System::base_st_seg;
-      group.missing = "Half of a Base ST-Net pair: " + absent_text(candidates_for(*run, runs, other), *run, other);
+    if (const System* half = config::other_half(system_of(*run))) {
+      group.missing = fmt::format("Half of a {} pair: {}", half->label,
+                                  absent_text(candidates_for(*run, runs, *half), *run, *half));
     }
     groups.push_back(std::move(group));
   }
   std::ranges::stable_sort(groups, {}, [](const Group& group) {
     const run::RunSummary& run = *group.runs.front();
-    return std::tuple(model_order(system_of(run)), run.config.model.encoder, run::weights_of(run.config.model),
-                      run.config.weighting.method, run.config.run.seed, run.folder);
+    return std::tuple(system_of(run).place, run.config.model.encoder, run::weights_of(run.config.model),
+                      config::place_of_method(run.config.weighting.method), run.config.run.seed, run.folder);
   });
   return groups;
 }
@@ -161,10 +136,10 @@ Row make_row(const Group& group, Protocol protocol, Checkpoint checkpoint) {
   const run::RunSummary& first = *group.runs.front();
   Row row;
   row.runs = group.runs;
-  row.model = model_name(system_of(first));
+  row.model = system_of(first).label;
   row.encoder = config::name(first.config.model.encoder);
   row.encoder += first.config.model.encoder_weights.empty() ? "" : ", pretrained";
-  row.weighting = model_order(system_of(first)) == 0 ? "-" : config::name(first.config.weighting.method);
+  row.weighting = system_of(first).has_weights() ? first.config.weighting.method : "-";
   for (const run::RunSummary* run : group.runs) {
     row.num_parameters += run->provenance.num_parameters;
   }
@@ -198,7 +173,7 @@ std::string set_delta_m(Row& row, const std::vector<Row>& pairs) {
                      "No Delta_m: no finished Base ST-Net pair (base_st_seg and base_st_depth) with {} on this "
                      "pack",
                      terms(run))
-               : "No Delta_m: " + absent_text(candidates, run, System::base_st_seg);
+               : "No Delta_m: " + absent_text(candidates, run, config::system_of("base_st_seg"));
   }
   const auto baseline =
       std::ranges::find_if(pairs, [&candidates](const Row& pair) { return pair.runs.front() == candidates.front(); });
@@ -251,8 +226,7 @@ void share_depth_nets(std::map<PackKey, Runs>& by_pack, const Runs& depth_only) 
     std::ranges::copy(runs, std::back_inserter(by_pack[key]));
   }
   std::erase_if(by_pack, [&](const auto& entry) {
-    return std::ranges::all_of(entry.second,
-                               [](const run::RunSummary* run) { return !config::has_segmentation(system_of(*run)); }) &&
+    return std::ranges::all_of(entry.second, [](const run::RunSummary* run) { return !system_of(*run).has("seg"); }) &&
            std::ranges::all_of(entry.second, [&](const run::RunSummary* run) {
              return std::ranges::any_of(shared,
                                         [&](const auto& other) { return std::ranges::count(other.second, run) > 0; });
@@ -285,7 +259,7 @@ std::vector<Table> make_tables(std::span<const run::RunSummary> runs, std::span<
   Runs depth_only;
   for (const run::RunSummary& run : runs) {
     by_pack[key_of(run, run.config.data.label_set)].push_back(&run);
-    if (!config::has_segmentation(system_of(run))) {
+    if (!system_of(run).has("seg")) {
       depth_only.push_back(&run);
     }
   }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "report/delta_m.hpp"
 
@@ -27,7 +28,7 @@ const std::vector<Choice>& choices() {
     return [word = std::move(word)](const std::string& value) { return word + value; };
   };
   static const auto lambda = [](const run::RunSummary& run, double value) {
-    return config::has_transfer(run.config.model.system) ? fmt::format("{}", value) : std::string();
+    return config::system_of(run.config.model.system).has_transfer() ? fmt::format("{}", value) : std::string();
   };
   static const std::vector<Choice> list = {
       {"Epochs", [](const run::RunSummary& run) { return fmt::format("{}", run.last.epoch); }, count(" epoch")},

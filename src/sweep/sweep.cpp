@@ -5,6 +5,7 @@
 #include <set>
 
 #include "config/fields.hpp"
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "io/checksum.hpp"
 #include "run/run_id.hpp"
@@ -300,14 +301,16 @@ PlannedRun planned(const Sweep& sweep, const SweepFile& file, const Candidate& c
 /// Rows may hold one run a seed, or Base ST-Net's two halves.
 void check_rows(const Sweep& sweep, const std::map<std::string, std::string>& places,
                 std::vector<std::string>& faults) {
-  std::map<std::pair<std::string, std::int64_t>, std::multiset<config::System>> systems;
+  std::map<std::pair<std::string, std::int64_t>, std::multiset<std::string>> systems;
   for (const PlannedRun& run : sweep.runs) {
     systems[{run.row, run.config.run.seed}].insert(run.config.model.system);
   }
   std::set<std::string> told;
-  const std::multiset<config::System> halves = {config::System::base_st_seg, config::System::base_st_depth};
   for (const auto& [row_and_seed, found] : systems) {
-    if (found.size() > 1 && found != halves && told.insert(row_and_seed.first).second) {
+    const config::System* half = config::other_half(config::system_of(*found.begin()));
+    const bool are_halves =
+        half != nullptr && found == std::multiset<std::string>{*found.begin(), std::string(half->word)};
+    if (found.size() > 1 && !are_halves && told.insert(row_and_seed.first).second) {
       faults.push_back(
           fmt::format("{}: \"{}\" names {} different runs: only base_st_seg and base_st_depth may share a row",
                       places.at(row_and_seed.first), row_and_seed.first, found.size()));

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 
 namespace xtasc::sweep {
@@ -137,25 +138,26 @@ double ConvolutionShape::multiply_adds() const {
 std::vector<ConvolutionShape> convolutions_of(const config::ModelSection& model, std::int64_t height,
                                               std::int64_t width, std::int64_t classes) {
   Layers layers(height, width);
+  const config::System& system = config::system_of(model.system);
   layers.add_encoder(model.encoder);
-  if (config::has_segmentation(model.system)) {
+  if (system.has("seg")) {
     layers.add_decoder(model.encoder, model.decoder_width, classes);
   }
-  if (config::has_depth(model.system)) {
+  if (system.has("depth")) {
     layers.add_decoder(model.encoder, model.decoder_width, 1);
   }
-  if (config::has_transfer(model.system)) {
+  if (system.has_transfer()) {
     layers.add_transfer_net(model.ttnet_widths, classes, 1);
     layers.add_transfer_net(model.ttnet_widths, 1, classes);
   }
   return std::move(layers).found();
 }
 
-ExtraPasses extra_passes(config::Weighting method) {
-  using enum config::Weighting;
-  const bool needs_gradient_of_each_task =
-      method == pcgrad || method == cagrad || method == mgda || method == imtl_g || method == imtl;
-  return {.encoder_backward = needs_gradient_of_each_task ? 1 : 0, .forward = method == famo ? 1 : 0};
+ExtraPasses extra_passes(const config::RunConfig& config) {
+  const config::Needs needs = config::method_of(config.weighting.method).needs;
+  const auto num_tasks = static_cast<int>(config::system_of(config.model.system).tasks.size());
+  return {.encoder_backward = needs == config::Needs::gram ? num_tasks - 1 : 0,
+          .forward = needs == config::Needs::losses_after_step ? 1 : 0};
 }
 
 ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, std::int64_t width,
@@ -178,7 +180,7 @@ ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, st
   }
   work.forward = work.encoder + work.decoders + work.transfer_nets;
   // Backward costs a forward for the inputs and one for the weights; nobody asks for the image's gradient.
-  const ExtraPasses extra = extra_passes(config.weighting.method);
+  const ExtraPasses extra = extra_passes(config);
   work.step =
       3 * work.forward - stem + extra.encoder_backward * (2 * work.encoder - stem) + extra.forward * work.forward;
   return work;

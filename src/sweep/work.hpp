@@ -36,7 +36,7 @@ struct ExtraPasses {
   int encoder_backward = 0;  ///< methods that combine the tasks' gradients go back through the encoder once for each
   int forward = 0;           ///< the batch's losses after the move
 };
-[[nodiscard]] ExtraPasses extra_passes(config::Weighting method);
+[[nodiscard]] ExtraPasses extra_passes(const config::RunConfig& config);
 
 /// Multiply-adds of convolutions for one image, from the layers' shapes; everything else is small beside them.
 struct ImageWork {

@@ -13,8 +13,9 @@ namespace {
 
 void copy_into(const data::Batch& to, const data::Batch& from) {
   to.image_n3hw.copy_(from.image_n3hw, /*non_blocking=*/true);
-  to.label_nhw.copy_(from.label_nhw, /*non_blocking=*/true);
-  to.depth_n1hw.copy_(from.depth_n1hw, /*non_blocking=*/true);
+  for (const auto& [task, target] : to.targets) {
+    target.copy_(from.targets.at(task), /*non_blocking=*/true);
+  }
 }
 
 }  // namespace
@@ -53,8 +54,7 @@ bool CapturedStep::record(const data::Batch& batch, std::int64_t global_size, co
   std::string fault;
   try {
     Recording& recording = recordings_[global_size];
-    recording.batch = {at::empty_like(batch.image_n3hw), at::empty_like(batch.label_nhw),
-                       at::empty_like(batch.depth_n1hw)};
+    recording.batch = batch.changed([](const at::Tensor& tensor) { return at::empty_like(tensor); });
     recording.recorder = make_recorder_();
     recording.recorder->record([this, &recording, moment] {
       recording.result = step_.compute(recording.batch, moment);

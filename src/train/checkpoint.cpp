@@ -133,6 +133,30 @@ Progress from_json(const json& j) {
   return p;
 }
 
+/// Sums of before there was one list of terms: always of these five losses, and of two tasks.
+void fit_first_sums(Progress& progress, const loss::Objective& objective) {
+  static const std::vector<std::string> losses = {"seg", "depth", "seg_to_depth", "depth_to_seg", "total"};
+  static const std::vector<std::string> tasks = {"seg", "depth"};
+  const auto fit = [](std::vector<double>& sums, const std::vector<std::string>& given,
+                      const std::vector<std::string>& wanted) {
+    if (sums.size() != given.size() || sums.size() == wanted.size()) {
+      return;
+    }
+    std::vector<double> fitted;
+    for (const std::string& name : wanted) {
+      const auto found = std::ranges::find(given, name);
+      fitted.push_back(found == given.end() ? 0.0 : sums[static_cast<std::size_t>(found - given.begin())]);
+    }
+    sums = std::move(fitted);
+  };
+  std::vector<std::string> keys;
+  for (const task::Task& task : objective.tasks()) {
+    keys.emplace_back(task.key);
+  }
+  fit(progress.epoch_loss_sums, losses, loss_names(objective));
+  fit(progress.epoch_weight_sums, tasks, keys);
+}
+
 /// "section.key" -> value of an identity text.
 std::map<std::string, std::string> values_of(const std::string& identity) {
   std::map<std::string, std::string> values;
@@ -177,6 +201,21 @@ void link_file(const fs::path& from, const fs::path& to) {
 }
 
 }  // namespace
+
+Progress no_progress(const loss::Objective& objective) {
+  Progress progress;
+  progress.epoch_loss_sums.resize(objective.terms().size() + 1);
+  progress.epoch_weight_sums.resize(objective.tasks().size());
+  return progress;
+}
+
+std::string to_text(const Progress& progress) {
+  return to_json(progress).dump();
+}
+
+Progress progress_of(const std::string& text) {
+  return from_json(json::parse(text));
+}
 
 void Checkpoint::prepare(const LearnerTensors& tensors, const Progress& progress, const RunIdentity& identity,
                          const std::string& metrics, const BeforeWrite& before_write) const {
@@ -291,6 +330,19 @@ std::optional<Resumed> Checkpoint::load(const Learner& learner, const RunIdentit
     }
     check_identity(folder_, index, identity);
     Resumed resumed = {from_json(index.at("progress")), folder.file(index, kMetrics)};
+    fit_first_sums(resumed.progress, *learner.objective);
+    const Progress none = no_progress(*learner.objective);
+    for (const auto sums : {&Progress::epoch_loss_sums, &Progress::epoch_weight_sums}) {
+      if ((resumed.progress.*sums).empty()) {  // no step yet
+        resumed.progress.*sums = none.*sums;
+      }
+    }
+    if (resumed.progress.epoch_loss_sums.size() != none.epoch_loss_sums.size() ||
+        resumed.progress.epoch_weight_sums.size() != none.epoch_weight_sums.size()) {
+      fail_damaged("{} is damaged: sums of {} losses and {} tasks, {} and {} are expected", (folder_ / kIndex).string(),
+                   resumed.progress.epoch_loss_sums.size(), resumed.progress.epoch_weight_sums.size(),
+                   none.epoch_loss_sums.size(), none.epoch_weight_sums.size());
+    }
     const auto weights = tensors_of(folder.file(index, kWeights), weights_path());
     const auto state = tensors_of(folder.file(index, kState), folder_ / kState);
     for (const auto& [name, tensor] : learner.state()) {

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <limits>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/error.hpp"
 #include "tensorfile/tensor_file.hpp"
@@ -18,16 +18,23 @@ namespace xtasc::train {
 
 /// Where a run stands between two steps; with the weights and the optimizer's state, all that the next step needs.
 struct Progress {
-  std::int64_t epoch = 0;                               ///< epochs completed
-  std::int64_t step_in_epoch = 0;                       ///< steps done of the epoch under way
-  std::int64_t step = 0;                                ///< optimizer steps since the start
-  std::array<double, kNumLosses> epoch_loss_sums = {};  ///< over the steps of the epoch under way, times images
-  std::array<double, 2> epoch_weight_sums = {};         ///< of the task weights, likewise
+  std::int64_t epoch = 0;                    ///< epochs completed
+  std::int64_t step_in_epoch = 0;            ///< steps done of the epoch under way
+  std::int64_t step = 0;                     ///< optimizer steps since the start
+  std::vector<double> epoch_loss_sums = {};  ///< StepResult::losses over the steps of the epoch under way, times images
+  std::vector<double> epoch_weight_sums = {};  ///< of the task weights, likewise; both empty: no step yet
   std::int64_t epoch_images = 0;
   double epoch_seconds = 0.0;  ///< spent training in the epoch under way, before this start
   double best_val_loss = std::numeric_limits<double>::infinity();
   std::int64_t best_epoch = 0;  ///< which one, from 1; 0: none yet
 };
+
+/// Where a run of these losses and tasks stands before its first step.
+[[nodiscard]] Progress no_progress(const loss::Objective& objective);
+
+/// As text, and back: the same to the last bit. \throws nlohmann::json::exception for another text
+[[nodiscard]] std::string to_text(const Progress& progress);
+[[nodiscard]] Progress progress_of(const std::string& text);
 
 /// What a checkpoint must agree with before it is resumed from.
 struct RunIdentity {

@@ -5,36 +5,34 @@
 
 #include <numeric>
 
-#include "loss/consistency.hpp"
+#include "config/systems.hpp"
 #include "train/step.hpp"
 
 namespace xtasc::train {
 
 EvaluationSums::EvaluationSums(const config::RunConfig& config, const Learner& learner)
-    : config_(config),
-      folded_(config.train.rewrites ? std::optional(learner.net.folded()) : std::nullopt),
+    : objective_(*learner.objective),
+      folded_(config.train.rewrites ? learner.net.folded() : nullptr),
       net_(folded_ ? *folded_ : learner.net),
       mode_({.training = false, .compute = learner.types.compute, .rewrites = config.train.rewrites}),
       storage_(learner.types.storage),
-      metrics_(config::has_segmentation(config.model.system) ? learner.net.num_classes() : 0,
-               config::has_depth(config.model.system), learner.net.parameters().device()),
+      metrics_(config::system_of(config.model.system).has("seg") ? learner.net.num_classes() : 0,
+               config::system_of(config.model.system).has("depth"), learner.net.parameters().device()),
       consistency_(learner.net.parameters().device()),
-      summed_(at::zeros({8}, at::TensorOptions().dtype(at::kDouble).device(learner.net.parameters().device()))) {}
+      summed_(at::zeros({2 * static_cast<std::int64_t>(objective_.terms().size())},
+                        at::TensorOptions().dtype(at::kDouble).device(learner.net.parameters().device()))) {}
 
 void EvaluationSums::add(const data::Batch& batch) {
-  const config::System system = config_.model.system;
   const model::Predictions predictions = net_.forward(batch.image_n3hw, mode_);
-  summed_ += sums_and_counts(
-      loss::task_losses(system, config_.loss,
-                        {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
-                        {batch.label_nhw, batch.depth_n1hw.to(storage_)},
-                        mode_.rewrites ? loss::LossForm::fused : loss::LossForm::plain),
-      summed_.device());
-  metrics_.add(config::has_segmentation(system) ? predictions.seg.argmax(1) : at::Tensor(), batch.label_nhw,
-               predictions.depth, batch.depth_n1hw);
-  if (config::has_transfer(system)) {
-    consistency_.add({predictions.seg, predictions.depth_to_seg, predictions.depth, predictions.seg_to_depth,
-                      batch.label_nhw, batch.depth_n1hw});
+  summed_ += sums_and_counts(objective_.losses(predictions, targets_of(batch, net_.tasks(), storage_),
+                                               mode_.rewrites ? loss::LossForm::fused : loss::LossForm::plain));
+  const at::Tensor seg = predictions.of("seg");
+  const at::Tensor& labels = batch.targets.at("seg");
+  const at::Tensor& depth = batch.targets.at("depth");
+  metrics_.add(seg.defined() ? seg.argmax(1) : at::Tensor(), labels, predictions.of("depth"), depth);
+  if (!predictions.transferred.empty()) {
+    consistency_.add(
+        {seg, predictions.of("depth", "seg"), predictions.of("depth"), predictions.of("seg", "depth"), labels, depth});
   }
 }
 
@@ -47,14 +45,16 @@ void EvaluationSums::sum_over_ranks(dist::Communicator& communicator) {
 
 Evaluation EvaluationSums::result() const {
   const at::Tensor means = mean_losses(summed_).to(at::kCPU);
-  const at::Tensor counts = summed_.narrow(0, 4, 4).to(at::kCPU);
+  const auto& terms = objective_.terms();
+  const auto num_terms = static_cast<std::int64_t>(terms.size());
+  const at::Tensor counts = summed_.narrow(0, num_terms, num_terms).to(at::kCPU);
   Evaluation evaluation;
-  for (std::int64_t i = 0; i < 4; ++i) {
-    if (counts[i].item<double>() > 0) {
-      evaluation.losses[loss_name(i)] = means[i].item<double>();
+  for (std::int64_t k = 0; k < num_terms; ++k) {
+    if (counts[k].item<double>() > 0) {
+      evaluation.losses[terms[static_cast<std::size_t>(k)].name] = means[k].item<double>();
     }
   }
-  evaluation.losses["total"] = objectives(means, config_.loss).sum().item<double>();
+  evaluation.losses["total"] = task_losses(means, objective_).sum().item<double>();
   evaluation.report = metrics_.report();
   evaluation.consistency = consistency_.report();
   return evaluation;

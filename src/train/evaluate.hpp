@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 
 #include "config/run_config.hpp"
@@ -13,14 +13,14 @@
 #include "dist/communicator.hpp"
 #include "metric/consistency.hpp"
 #include "metric/metrics.hpp"
-#include "model/net.hpp"
+#include "model/network.hpp"
 #include "train/setup.hpp"
 
 namespace xtasc::train {
 
 struct Evaluation {
-  /// seg, depth, seg_to_depth, depth_to_seg: means over the whole set; total: unweighted L_seg + L_depth of eq. 11, by
-  /// which the best checkpoint is chosen (a weighted total would move with the weights).
+  /// The objective's terms: means over the whole set; total: the unweighted sum of the tasks' losses (eq. 11), by which
+  /// the best checkpoint is chosen (a weighted total would move with the weights).
   std::map<std::string, double> losses;
   metric::Report report;
   metric::Values consistency;  ///< metric::ConsistencyEnergy; empty for a system without task-transfer nets
@@ -38,14 +38,14 @@ class EvaluationSums {
   [[nodiscard]] Evaluation result() const;
 
  private:
-  const config::RunConfig& config_;
-  std::optional<model::Net> folded_;
-  const model::Net& net_;
+  const loss::Objective& objective_;
+  std::unique_ptr<model::Network> folded_;  ///< null: the net as it is
+  const model::Network& net_;
   model::Mode mode_;
   at::ScalarType storage_;
   metric::Metrics metrics_;
   metric::ConsistencyEnergy consistency_;
-  at::Tensor summed_;  ///< (8) float64: sums, then counts, of the four losses
+  at::Tensor summed_;  ///< (2 terms) float64: sums, then counts
 };
 
 /// Losses, both metric protocols and the consistency energy over a data set, each image once, batches dealt out to the

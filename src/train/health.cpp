@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "dist/communicator.hpp"
@@ -63,16 +64,15 @@ std::string told_by(const dist::MpiSession& session, const std::string& mine) {
 
 }  // namespace
 
-std::array<double, kNumLosses> require_finite_steps(const dist::MpiSession& session, const Step& step,
-                                                    const at::Tensor& losses_5, const RunMoment& moment) {
-  const at::Tensor all = at::cat({losses_5.to(at::kDouble), step.losses_check().state().to(at::kDouble),
+std::vector<double> require_finite_steps(const dist::MpiSession& session, const Step& step, const at::Tensor& losses,
+                                         const RunMoment& moment) {
+  const at::Tensor all = at::cat({losses.to(at::kDouble), step.losses_check().state().to(at::kDouble),
                                   step.gradients_check().state().to(at::kDouble)})
                              .to(at::kCPU);  // one wait
   const auto* values = all.const_data_ptr<double>();
-  std::array<double, kNumLosses> losses{};
-  std::copy_n(values, losses.size(), losses.begin());
+  const std::vector<double> read(values, values + losses.size(0));
   const auto first_bad = [&](std::int64_t check) {
-    return static_cast<std::int64_t>(values[kNumLosses + check * optim::kFiniteStateSize + optim::kFirstBad]);
+    return static_cast<std::int64_t>(values[losses.size(0) + check * optim::kFiniteStateSize + optim::kFirstBad]);
   };
   std::string mine;
   for (const auto& [check, what] :
@@ -82,13 +82,14 @@ std::array<double, kNumLosses> require_finite_steps(const dist::MpiSession& sess
     }
   }
   std::string told = told_by(session, mine);
-  for (std::int64_t i = 0; i < kNumLosses && told.empty(); ++i) {  // sums of finite numbers that are too large
-    if (const double value = losses[static_cast<std::size_t>(i)]; !std::isfinite(value)) {
-      told = fmt::format("the {} loss of all ranks' images is {} in step {}", loss_name(i), value, moment.step);
+  for (std::size_t k = 0; k < read.size() && told.empty(); ++k) {  // sums of finite numbers that are too large
+    if (!std::isfinite(read[k])) {
+      told =
+          fmt::format("the {} loss of all ranks' images is {} in step {}", step.loss_names()[k], read[k], moment.step);
     }
   }
   require(told.empty(), "training diverged in epoch {}: {}; {}", moment.epoch, told, kAdvice);
-  return losses;
+  return read;
 }
 
 void require_finite_state(const dist::MpiSession& session, const Learner& learner, const RunMoment& moment) {
@@ -146,22 +147,22 @@ void check_batch_norm(std::int64_t num_images, std::int64_t batch_size, std::int
 }
 
 void check_targets(const config::RunConfig& config, const data::Splits& splits, const std::string& pack) {
-  const bool wants_labels = config::has_segmentation(config.model.system);
-  const bool wants_depth = config::has_depth(config.model.system);
-  const auto system = config::name(config.model.system);
+  const config::System& system = config::system_of(config.model.system);
+  const bool wants_labels = system.has("seg");
+  const bool wants_depth = system.has("depth");
   check(
       !wants_labels || splits.train.has_labels(),
       "{}: no pixel of /train has a label (all are 255, ignored), and {} trains a segmentation: nothing can be learnt",
-      pack, system);
+      pack, system.word);
   check(!wants_depth || splits.train.has_depth(),
         "{}: no pixel of /train has a depth (all are 0, invalid), and {} trains a depth prediction: nothing can be "
         "learnt",
-        pack, system);
+        pack, system.word);
   const bool lacks_labels = wants_labels && !splits.val.has_labels();
   const bool lacks_depth = wants_depth && !splits.val.has_depth();
   check((wants_labels && !lacks_labels) || (wants_depth && !lacks_depth),
         "{}: /val has nothing that {} predicts, neither labels nor depth: no epoch could be called the best", pack,
-        system);
+        system.word);
   if (lacks_labels) {
     log_warning("{}: no pixel of /val has a label: the best epoch is chosen by depth alone, mIoU stays unknown", pack);
   }

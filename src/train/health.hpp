@@ -1,8 +1,8 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "config/run_config.hpp"
 #include "core/error.hpp"
@@ -28,10 +28,10 @@ struct RunMoment {
 };
 
 /// Losses and gradients of each rank's own images, looked at in every step on the device; read here.
-/// \param losses_5  StepResult::losses \returns them on the host. Collective.
+/// \param losses  StepResult::losses \returns them on the host. Collective.
 /// \throws Diverged, on all ranks alike, naming the first step in which one was not finite, the ranks, and which it was
-std::array<double, kNumLosses> require_finite_steps(const dist::MpiSession& session, const Step& step,
-                                                    const at::Tensor& losses_5, const RunMoment& moment);
+std::vector<double> require_finite_steps(const dist::MpiSession& session, const Step& step, const at::Tensor& losses,
+                                         const RunMoment& moment);
 
 /// Weights, running statistics, and the state of optimizer and weighting; also that all ranks hold the same weights.
 /// Collective. \throws Diverged, on all ranks alike, naming the tensor

@@ -3,14 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <type_traits>
 
 #include "core/log.hpp"
 #include "core/progress.hpp"
@@ -94,15 +91,13 @@ bool reached_max_steps(const config::TrainSection& train, const Progress& progre
   return train.max_steps > 0 && progress.step >= train.max_steps;
 }
 
-template <std::size_t size>
-at::Tensor on_device(const std::array<double, size>& values, at::Device device) {
-  return at::tensor(std::vector<double>(values.begin(), values.end()), at::kDouble).to(device);
+at::Tensor on_device(const std::vector<double>& values, at::Device device) {
+  return at::tensor(values, at::kDouble).to(device);
 }
 
-template <std::size_t size>
-void to_host(const at::Tensor& tensor, std::array<double, size>& values) {
+void to_host(const at::Tensor& tensor, std::vector<double>& values) {
   const at::Tensor on_host = tensor.to(at::kCPU);
-  std::copy_n(on_host.const_data_ptr<double>(), size, values.begin());
+  std::copy_n(on_host.const_data_ptr<double>(), values.size(), values.begin());
 }
 
 /// Trains from progress.step_in_epoch to the end of the epoch. \returns what stopped it (see StopCheck), or 0
@@ -143,7 +138,7 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
     ++progress.step;
     if (is_read) {
       losses_text = loss_text(require_finite_steps(run.session, plain_step, last_losses, run.moment(progress)),
-                              run.config.model.system);
+                              *run.learner.objective);
     }
     const double rate = static_cast<double>(progress.epoch_images - images_before) / seconds_since(start);
     live.update(progress.step_in_epoch, fmt::format("{}, {:.1f} images/s", losses_text, rate));
@@ -175,9 +170,9 @@ void finish_epoch(Run& run, Progress& progress) {
   run::EpochRecord record{.epoch = progress.epoch + 1,
                           .step = progress.step,
                           .learning_rate = learning_rate(run.config.train, progress.epoch),
-                          .train_loss = mean_train_losses(progress, run.config.model.system),
+                          .train_loss = mean_train_losses(progress, *run.learner.objective),
                           .val_loss = evaluation.losses,
-                          .task_weight = mean_task_weights(progress, run.config.model.system),
+                          .task_weight = mean_task_weights(progress, *run.learner.objective),
                           .paper = evaluation.report.paper,
                           .dataset = evaluation.report.dataset,
                           .consistency = evaluation.consistency,
@@ -191,15 +186,15 @@ void finish_epoch(Run& run, Progress& progress) {
   }
 
   const at::Tensor means = on_device(progress.epoch_loss_sums, run.device) / static_cast<double>(progress.epoch_images);
-  run.learner.weighting->end_epoch(progress.epoch, objectives(means.narrow(0, 0, 4), run.config.loss));
+  run.learner.weighting->end_epoch(progress.epoch, task_losses(means, *run.learner.objective));
   ++progress.epoch;
   if (record.is_best) {
     progress.best_val_loss = val_loss;
     progress.best_epoch = progress.epoch;
   }
   progress.step_in_epoch = 0;
-  progress.epoch_loss_sums = {};
-  progress.epoch_weight_sums = {};
+  std::ranges::fill(progress.epoch_loss_sums, 0.0);
+  std::ranges::fill(progress.epoch_weight_sums, 0.0);
   progress.epoch_images = 0;
   progress.epoch_seconds = 0.0;
   if (run.is_first()) {
@@ -239,7 +234,7 @@ void finish_last_checkpoint(Run& run, const Progress& progress) {
 
 /// Initial weights, or those of the last checkpoint; the same bits on every rank. \returns where the run stands
 Progress start_or_resume(Run& run) {
-  Progress progress;
+  Progress progress = no_progress(*run.learner.objective);
   bool resumes = false;
   if (run.is_first()) {
     if (const auto found = run.checkpoints->load(run.learner)) {
@@ -252,12 +247,7 @@ Progress start_or_resume(Run& run) {
     look_after_records(run.folder, run.config);
   }
   broadcast_state(run.learner, *run.communicator);
-  static_assert(std::is_trivially_copyable_v<Progress>);
-  const std::string text = run.session.broadcast(
-      std::string(reinterpret_cast<const char*>(&progress), sizeof(progress)));  // plain numbers, one kind of machine
-  check(text.size() == sizeof(progress), "rank 0 sent {} bytes of progress, {} are expected", text.size(),
-        sizeof(progress));
-  std::memcpy(&progress, text.data(), sizeof(progress));
+  progress = progress_of(run.session.broadcast(to_text(progress)));
   run.first_step = progress.step;
   if (run.session.max(resumes ? 1 : 0) == 1) {
     log_info("resuming after epoch {} and {} steps of the next", progress.epoch, progress.step_in_epoch);
@@ -313,8 +303,8 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
         std::make_unique<CheckpointWriter>(folder, std::move(identity), [&] { claim->check_still_ours(); });
   }
   log_info("{} {} on {}: {} train, {} val, {} x {}, {} classes; {} parameters; {} rank{} ({}), {}, {}",
-           config::name(config.model.system), config::name(config.model.encoder), run.pack.schema().dataset,
-           run.train.size(), run.val.size(), run.train.height(), run.train.width(), num_classes,
+           config.model.system, config::name(config.model.encoder), run.pack.schema().dataset, run.train.size(),
+           run.val.size(), run.train.height(), run.train.width(), num_classes,
            run.learner.net.parameters().num_parameters(), session.size(), session.size() == 1 ? "" : "s",
            run.communicator->backend(), config::name(config.run.precision), describe_device(device));
   log_info("run folder {}", folder.root.string());

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "io/hdf5.hpp"
@@ -37,7 +38,7 @@ int threads_of_this_rank(const dist::MpiSession& session) {
   return std::max(1, CPU_COUNT(&allowed) / static_cast<int>(std::count(all.begin(), all.end(), mine)));
 }
 
-std::vector<optim::Adam::Group> groups_of(const model::Net& net, const weighting::TaskWeighting& weighting) {
+std::vector<optim::Adam::Group> groups_of(const model::Network& net, const weighting::TaskWeighting& weighting) {
   std::vector<optim::Adam::Group> groups = {{"net", net.parameters().flat_values(), net.parameters().flat_gradients()}};
   if (weighting.flat_values().defined()) {
     groups.push_back({"weighting", weighting.flat_values(), weighting.flat_gradients()});
@@ -103,9 +104,15 @@ void verify_pack(const dist::MpiSession& session, const std::string& path) {
 
 Learner::Learner(const config::RunConfig& config, std::int64_t num_classes, at::Device device)
     : types(types_of(config.run.precision)),
-      net(config.model, num_classes, static_cast<std::uint64_t>(config.run.seed), device, types.storage),
-      weighting(weighting::make_task_weighting(config.weighting, static_cast<std::uint64_t>(config.run.seed),
-                                               at::TensorOptions().dtype(types.storage).device(device))),
+      network(model::make_network(config.model, num_classes, static_cast<std::uint64_t>(config.run.seed), device,
+                                  types.storage)),
+      net(*network),
+      objective(loss::make_objective(config::system_of(config.model.system).consistency, config.loss, net.tasks(),
+                                     net.transfers())),
+      weighting(weighting::make_task_weighting({.section = config.weighting,
+                                                .num_tasks = static_cast<std::int64_t>(net.tasks().size()),
+                                                .seed = static_cast<std::uint64_t>(config.run.seed),
+                                                .tensors = at::TensorOptions().dtype(types.storage).device(device)})),
       adam(groups_of(net, *weighting), {.beta1 = config.train.betas[0], .beta2 = config.train.betas[1]}) {}
 
 std::vector<std::pair<std::string, at::Tensor>> Learner::weights() const {

@@ -11,7 +11,8 @@
 
 #include "config/run_config.hpp"
 #include "dist/communicator.hpp"
-#include "model/net.hpp"
+#include "loss/objective.hpp"
+#include "model/network.hpp"
 #include "optim/adam.hpp"
 #include "run/provenance.hpp"
 #include "train/device.hpp"
@@ -38,12 +39,15 @@ void verify_pack(const dist::MpiSession& session, const std::string& path);
 /// Everything that learns, and the optimizer that moves it. Not movable: parts refer to each other.
 struct Learner {
   /// \param num_classes  of the labels
+  /// \throws Error when nothing makes the config's system or method
   Learner(const config::RunConfig& config, std::int64_t num_classes, at::Device device);
   Learner(const Learner&) = delete;
   Learner& operator=(const Learner&) = delete;
 
   Types types;
-  model::Net net;
+  std::unique_ptr<model::Network> network;
+  const model::Network& net;  ///< *network
+  std::unique_ptr<loss::Objective> objective;
   std::unique_ptr<weighting::TaskWeighting> weighting;
   optim::Adam adam;
 

@@ -3,47 +3,73 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include <array>
+#include <span>
 
 #include "core/cuda_forms.hpp"
+#include "core/error.hpp"
 #include "train/gradient_math.hpp"
 
 namespace xtasc::train {
 
 namespace {
 
-using Losses = std::array<const loss::SummedLoss*, 4>;
-
-Losses in_order(const loss::TaskLosses& losses) {
-  return {&losses.seg, &losses.depth, &losses.seg_to_depth, &losses.depth_to_seg};
+Phase phase_of(model::Part part) {
+  switch (part) {
+    case model::Part::encoder:
+      return Phase::encoder;
+    case model::Part::decoders:
+      return Phase::decoders;
+    case model::Part::transfer_nets:
+      return Phase::transfer_nets;
+  }
+  fail("unknown part {}", static_cast<int>(part));
 }
 
 }  // namespace
 
-const char* loss_name(std::int64_t index) {
-  constexpr std::array<const char*, kNumLosses> kNames = {"seg", "depth", "seg_to_depth", "depth_to_seg", "total"};
-  return kNames[static_cast<std::size_t>(index)];
+loss::Targets targets_of(const data::Batch& batch, const task::Tasks& tasks, at::ScalarType storage) {
+  loss::Targets targets;
+  for (const task::Task& task : tasks) {
+    const at::Tensor& target = batch.targets.at(std::string(task.key));
+    targets.emplace(task.key, task.kind == task::Kind::classes ? target : target.to(storage));
+  }
+  return targets;
 }
 
-at::Tensor sums_and_counts(const loss::TaskLosses& losses, at::Device device) {
+at::Tensor sums_and_counts(const std::vector<loss::SummedLoss>& losses) {
   std::vector<at::Tensor> values;
-  const at::Tensor zero = at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(device));
-  for (const loss::SummedLoss* one : in_order(losses)) {
-    values.push_back(one->sum.defined() ? one->sum.detach().to(at::kDouble) : zero);
+  for (const loss::SummedLoss& one : losses) {
+    values.push_back(one.sum.detach().to(at::kDouble));
   }
-  for (const loss::SummedLoss* one : in_order(losses)) {
-    values.push_back(one->sum.defined() ? one->count.to(at::kDouble) : zero);
+  for (const loss::SummedLoss& one : losses) {
+    values.push_back(one.count.to(at::kDouble));
   }
   return at::stack(values);
 }
 
-at::Tensor mean_losses(const at::Tensor& summed_8) {
-  return summed_8.narrow(0, 0, 4) / summed_8.narrow(0, 4, 4).clamp_min(1.0);
+at::Tensor mean_losses(const at::Tensor& summed) {
+  const std::int64_t num_terms = summed.size(0) / 2;
+  return summed.narrow(0, 0, num_terms) / summed.narrow(0, num_terms, num_terms).clamp_min(1.0);
 }
 
-at::Tensor objectives(const at::Tensor& mean_losses_4, const config::LossSection& loss) {
-  return at::stack({(1.0 - loss.lambda_1) * mean_losses_4[kSeg] + loss.lambda_1 * mean_losses_4[kSegToDepth],
-                    (1.0 - loss.lambda_2) * mean_losses_4[kDepth] + loss.lambda_2 * mean_losses_4[kDepthToSeg]});
+at::Tensor task_losses(const at::Tensor& means, const loss::Objective& objective) {
+  std::vector<at::Tensor> losses(objective.tasks().size());
+  const auto& terms = objective.terms();
+  for (std::size_t k = 0; k < terms.size(); ++k) {
+    const at::Tensor term = terms[k].share * means[static_cast<std::int64_t>(k)];
+    at::Tensor& loss = losses[terms[k].counts_to];
+    loss = loss.defined() ? loss + term : term;
+  }
+  return at::stack(losses);
+}
+
+std::vector<std::string> loss_names(const loss::Objective& objective) {
+  std::vector<std::string> names;
+  for (const loss::Term& term : objective.terms()) {
+    names.push_back(term.name);
+  }
+  names.emplace_back("total");
+  return names;
 }
 
 Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator& communicator)
@@ -68,6 +94,9 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
   if (needs == weighting::Needs::gram || needs == weighting::Needs::norms) {
     task_gradients_.emplace(config, learner, communicator, gradient_sync_,
                             [this](const at::Tensor& gradients) { gradients_check_.add(gradients); });
+    if (learner.net.has_cut()) {
+      mode_.at_cut = [this](std::span<at::Tensor> outputs) { task_gradients_->cut(outputs); };
+    }
   } else if (communicator.overlaps()) {
     std::vector<at::Tensor> leaves;
     for (const auto& [name, tensor] : learner.net.parameters().parameters()) {
@@ -77,47 +106,36 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
   }
 }
 
-loss::TaskLosses Step::losses_of(const model::Predictions& predictions, const data::Batch& batch) const {
-  return loss::task_losses(config_.model.system, config_.loss,
-                           {predictions.seg, predictions.depth, predictions.seg_to_depth, predictions.depth_to_seg},
-                           {batch.label_nhw, batch.depth_n1hw.to(learner_.types.storage)},
-                           mode_.rewrites && !task_gradients_ ? loss::LossForm::fused : loss::LossForm::plain);
+void Step::observe(PhaseObserver observer) {
+  observer_ = std::move(observer);
+  mode_.on_part = [this](model::Part part) { enter(phase_of(part)); };
 }
 
-at::Tensor Step::share_of_objective(const loss::TaskLosses& losses, const at::Tensor& counts_4,
-                                    const at::Tensor& weights_2, std::optional<weighting::Task> only) const {
-  const std::array<double, 4> shares = {1.0 - config_.loss.lambda_1, 1.0 - config_.loss.lambda_2, config_.loss.lambda_1,
-                                        config_.loss.lambda_2};
-  constexpr std::array<weighting::Task, 4> kTaskOf = {weighting::kSegmentation, weighting::kDepth,
-                                                      weighting::kSegmentation, weighting::kDepth};
+std::vector<loss::SummedLoss> Step::losses_of(const model::Predictions& predictions, const data::Batch& batch) const {
+  const loss::Objective& objective = *learner_.objective;
+  return objective.losses(predictions, targets_of(batch, objective.tasks(), learner_.types.storage),
+                          mode_.rewrites && !task_gradients_ ? loss::LossForm::fused : loss::LossForm::plain);
+}
+
+at::Tensor Step::share_of_objective(const std::vector<loss::SummedLoss>& losses, const at::Tensor& counts,
+                                    const at::Tensor& weights_t, std::optional<std::size_t> only) const {
   const CauseMark mark("weighting");
   at::Tensor objective;
-  const Losses plain = in_order(losses);
-  for (std::size_t i = 0; i < plain.size(); ++i) {
-    if (plain[i]->sum.defined() && (!only || *only == kTaskOf[i])) {
-      const at::Tensor term =
-          plain[i]->sum * (shares[i] * weights_2[kTaskOf[i]] / counts_4[static_cast<std::int64_t>(i)]);
+  const auto& terms = learner_.objective->terms();
+  for (std::size_t k = 0; k < terms.size(); ++k) {
+    const std::size_t task = terms[k].counts_to;
+    if (!only || *only == task) {
+      const at::Tensor term = losses[k].sum * (terms[k].share * weights_t[static_cast<std::int64_t>(task)] /
+                                               counts[static_cast<std::int64_t>(k)]);
       objective = objective.defined() ? objective + term : term;
     }
   }
   return objective;
 }
 
-weighting::StepWeights Step::weigh(const at::Tensor& global_losses_2, const weighting::Moment& moment) {
+weighting::StepWeights Step::weigh(const at::Tensor& losses_t, const weighting::Moment& moment) {
   const CauseMark mark("weighting");
-  return learner_.weighting->weigh(global_losses_2, moment);
-}
-
-model::Predictions Step::predict(const at::Tensor& image_n3hw) {
-  const model::Net& net = learner_.net;
-  enter(Phase::encoder);
-  const model::Features features = net.encode(image_n3hw, mode_);
-  enter(Phase::decoders);
-  model::Predictions predictions =
-      net.decode_direct(task_gradients_ ? task_gradients_->cut(features) : features, mode_);
-  enter(Phase::transfer_nets);
-  net.transfer(predictions, mode_);
-  return predictions;
+  return learner_.weighting->weigh(losses_t, moment);
 }
 
 StepResult Step::compute(const data::Batch& batch, const weighting::Moment& moment) {
@@ -125,23 +143,26 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   const model::ParameterSet& parameters = learner_.net.parameters();
   parameters.flat_gradients().zero_();
   mode_.flat_weights = flat_weights();
-  const model::Predictions predictions = predict(batch.image_n3hw);
+  const model::Predictions predictions = learner_.net.forward(batch.image_n3hw, mode_);
   enter(Phase::losses);
-  const loss::TaskLosses losses = losses_of(predictions, batch);
-  const at::Tensor summed = sums_and_counts(losses, parameters.device());
+  const std::vector<loss::SummedLoss> losses = losses_of(predictions, batch);
+  const at::Tensor summed = sums_and_counts(losses);
   losses_check_.add(summed);
   communicator_.sum(summed);
   const at::Tensor means = mean_losses(summed);
-  const at::Tensor global_losses = objectives(means, config_.loss).to(storage);
-  const weighting::StepWeights weights = weigh(global_losses, moment);
+  const at::Tensor losses_t = task_losses(means, *learner_.objective).to(storage);
+  const weighting::StepWeights weights = weigh(losses_t, moment);
 
-  const at::Tensor counts = summed.narrow(0, 4, 4).clamp_min(1.0).to(storage);
+  const auto num_terms = static_cast<std::int64_t>(losses.size());
+  const at::Tensor counts = summed.narrow(0, num_terms, num_terms).clamp_min(1.0).to(storage);
   at::Tensor task_weights = weights.weights;
   enter(Phase::backward);
   if (task_gradients_) {
-    const auto share = [&](weighting::Task task) { return share_of_objective(losses, counts, weights.weights, task); };
-    task_weights = task_weights * task_gradients_->backward({share(weighting::kSegmentation), share(weighting::kDepth)},
-                                                            global_losses);
+    std::vector<at::Tensor> shares;
+    for (std::size_t task = 0; task < learner_.net.tasks().size(); ++task) {
+      shares.push_back(share_of_objective(losses, counts, weights.weights, task));
+    }
+    task_weights = task_weights * task_gradients_->backward(shares, losses_t, moment);
   } else {
     if (communicator_.overlaps()) {
       gradient_sync_.expect_backward();
@@ -160,9 +181,7 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   losses_check_.end_step();
   gradients_check_.end_step();
 
-  const auto detached = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.detach() : tensor; };
-  return {.predictions = {detached(predictions.seg), detached(predictions.depth), detached(predictions.seg_to_depth),
-                          detached(predictions.depth_to_seg)},
+  return {.predictions = predictions.detached(),
           .losses = at::cat({means, weights.total.to(at::kDouble).view({1})}),
           .task_weights = task_weights};
 }
@@ -177,11 +196,11 @@ at::Tensor Step::losses_after_step() const {
   const c10::NoGradGuard no_grad;
   model::Mode mode = mode_;
   mode.moves_running_statistics = false;
+  mode.on_part = {};
   mode.flat_weights = flat_weights();
-  const at::Tensor summed = sums_and_counts(losses_of(learner_.net.forward(batch_->image_n3hw, mode), *batch_),
-                                            learner_.net.parameters().device());
+  const at::Tensor summed = sums_and_counts(losses_of(learner_.net.forward(batch_->image_n3hw, mode), *batch_));
   communicator_.sum(summed);
-  return objectives(mean_losses(summed), config_.loss).to(learner_.types.storage);
+  return task_losses(mean_losses(summed), *learner_.objective).to(learner_.types.storage);
 }
 
 bool Step::is_the_same_each_time() const {

@@ -2,15 +2,17 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
+#include <cstddef>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "config/run_config.hpp"
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
 #include "dist/gradient_sync.hpp"
-#include "loss/consistency.hpp"
-#include "model/net.hpp"
+#include "loss/objective.hpp"
+#include "model/network.hpp"
 #include "optim/finite.hpp"
 #include "train/phase.hpp"
 #include "train/setup.hpp"
@@ -18,28 +20,26 @@
 
 namespace xtasc::train {
 
-/// Index of a loss in the vectors below.
-enum LossIndex : std::int64_t { kSeg, kDepth, kSegToDepth, kDepthToSeg, kTotal, kNumLosses };
-/// "seg", "depth", "seg_to_depth", "depth_to_seg", "total".
-[[nodiscard]] const char* loss_name(std::int64_t index);
+/// The truth that these tasks' losses look at. \param storage  type of what is no class
+[[nodiscard]] loss::Targets targets_of(const data::Batch& batch, const task::Tasks& tasks, at::ScalarType storage);
 
-/// The plain losses of this rank's images as one float64 vector: four sums, then four counts, zero where there is no
-/// loss. What all ranks add up before anything is divided.
-[[nodiscard]] at::Tensor sums_and_counts(const loss::TaskLosses& losses, at::Device device);
+/// The terms of this rank's images as one float64 vector: a sum a term, then a count a term. What all ranks add up
+/// before anything is divided. \param losses  of Objective::losses
+[[nodiscard]] at::Tensor sums_and_counts(const std::vector<loss::SummedLoss>& losses);
 
-/// (4) float64: sum / count, 0 where nothing was counted. \param summed_8  of all ranks
-[[nodiscard]] at::Tensor mean_losses(const at::Tensor& summed_8);
+/// (terms) float64: sum / count, 0 where nothing was counted. \param summed  of all ranks
+[[nodiscard]] at::Tensor mean_losses(const at::Tensor& summed);
 
-/// (2) float64: L_seg and L_depth of eq. 11 from the four mean losses.
-///
-///     L_seg   = (1 - lambda_1) l_seg   + lambda_1 l_{seg->depth}
-///     L_depth = (1 - lambda_2) l_depth + lambda_2 l_{depth->seg}
-[[nodiscard]] at::Tensor objectives(const at::Tensor& mean_losses_4, const config::LossSection& loss);
+/// (tasks) float64: L_i from the terms' means, as loss::Objective says. \param means  (terms, or more) float64
+[[nodiscard]] at::Tensor task_losses(const at::Tensor& means, const loss::Objective& objective);
+
+/// Names of StepResult::losses: the terms', then "total".
+[[nodiscard]] std::vector<std::string> loss_names(const loss::Objective& objective);
 
 struct StepResult {
   model::Predictions predictions;  ///< of this rank's images, detached
-  at::Tensor losses;               ///< (kNumLosses) float64, global; total as weighted
-  at::Tensor task_weights;         ///< (2) what the gradient of each task's loss entered the shared parameters with
+  at::Tensor losses;               ///< (terms + 1) float64, global: the terms' means, then the total as weighted
+  at::Tensor task_weights;         ///< (tasks) what the gradient of each task's loss entered shared parameters with
 };
 
 /// One optimizer step of a system, the same on every device; nothing in it waits for the device or looks at a value.
@@ -63,18 +63,22 @@ class Step {
   [[nodiscard]] const optim::FiniteCheck& gradients_check() const { return gradients_check_; }
 
   /// Tells `observer` the parts of every step from now on; for measurements. An empty one tells nobody.
-  void observe(PhaseObserver observer) { observer_ = std::move(observer); }
+  void observe(PhaseObserver observer);
+
+  /// Names of StepResult::losses.
+  [[nodiscard]] std::vector<std::string> loss_names() const { return train::loss_names(*learner_.objective); }
 
   /// Whether compute() and update() ask the same of the device at every step, given tensors at the same addresses.
   [[nodiscard]] bool is_the_same_each_time() const;
 
  private:
-  [[nodiscard]] loss::TaskLosses losses_of(const model::Predictions& predictions, const data::Batch& batch) const;
+  [[nodiscard]] std::vector<loss::SummedLoss> losses_of(const model::Predictions& predictions,
+                                                        const data::Batch& batch) const;
   /// This rank's share of the objective: its sums over everybody's counts. The shares' gradients add up to the
   /// gradient. \param only  the terms of one task; all when absent
-  [[nodiscard]] at::Tensor share_of_objective(const loss::TaskLosses& losses, const at::Tensor& counts_4,
-                                              const at::Tensor& weights_2, std::optional<weighting::Task> only) const;
-  /// (2) global, of the batch of the last compute(), by the net as it is now.
+  [[nodiscard]] at::Tensor share_of_objective(const std::vector<loss::SummedLoss>& losses, const at::Tensor& counts,
+                                              const at::Tensor& weights_t, std::optional<std::size_t> only) const;
+  /// (tasks) global, of the batch of the last compute(), by the net as it is now.
   [[nodiscard]] at::Tensor losses_after_step() const;
 
   void enter(Phase phase) const {
@@ -82,10 +86,9 @@ class Step {
       observer_(phase);
     }
   }
-  [[nodiscard]] model::Predictions predict(const at::Tensor& image_n3hw);
   /// All weights as CUDA's convolutions read them; undefined where that is how they are.
   [[nodiscard]] at::Tensor flat_weights() const;
-  [[nodiscard]] weighting::StepWeights weigh(const at::Tensor& global_losses_2, const weighting::Moment& moment);
+  [[nodiscard]] weighting::StepWeights weigh(const at::Tensor& losses_t, const weighting::Moment& moment);
 
   const config::RunConfig& config_;
   Learner& learner_;

@@ -3,29 +3,21 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
+#include <bit>
+
 #include "core/error.hpp"
+#include "core/log.hpp"
 #include "train/gradient_math.hpp"
 
 namespace xtasc::train {
 
 namespace {
 
-/// GradNorm's W.
-at::Tensor last_shared_layer(const model::ParameterSet& set) {
-  at::Tensor layer;
-  for (const auto& [name, tensor] : set.parameters()) {
-    if (name.starts_with("encoder.layer4.") && name.ends_with(".conv2.weight")) {
-      layer = tensor;
-    }
-  }
-  check(layer.defined(), "the encoder has no layer4.*.conv2.weight");
-  return layer;
-}
-
-at::Tensor squared_norm(const std::vector<at::Tensor>& parts) {
-  at::Tensor sum = dot_64(parts.front(), parts.front());
-  for (std::size_t i = 1; i < parts.size(); ++i) {
-    sum = sum + dot_64(parts[i], parts[i]);
+at::Tensor dot_of(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
+  at::Tensor sum = dot_64(a.front(), b.front());
+  for (std::size_t i = 1; i < a.size(); ++i) {
+    sum = sum + dot_64(a[i], b[i]);
   }
   return sum;
 }
@@ -34,96 +26,180 @@ at::Tensor squared_norm(const std::vector<at::Tensor>& parts) {
 
 TaskGradients::TaskGradients(const config::RunConfig& config, Learner& learner, dist::Communicator& communicator,
                              dist::GradientSync& sync, const dist::GradientSync::Inspect& inspect)
-    : learner_(learner),
+    : config_(config),
+      learner_(learner),
       communicator_(communicator),
       sync_(sync),
-      parts_(learner.net.gradient_parts()),
-      combines_all_(config.weighting.parameters == config::WeightedParameters::all) {
-  if (learner.weighting->needs() == weighting::Needs::gram) {
-    seg_shared_ = at::empty_like(parts_.shared);
-    seg_shared_sync_.emplace(communicator, std::vector<at::Tensor>{seg_shared_},
-                             static_cast<std::int64_t>(config.train.bucket_mib * 1024.0 * 1024.0), inspect);
-  } else {
-    layer_ = last_shared_layer(learner.net.parameters());
+      inspect_(inspect),
+      num_tasks_(learner.net.tasks().size()),
+      own_(num_tasks_) {
+  if (learner.weighting->needs() == weighting::Needs::norms) {
+    layer_ = learner.net.last_shared_layer();
   }
 }
 
-model::Features TaskGradients::cut(const model::Features& features) {
-  features_ = features;
-  for (std::size_t k = 0; k < features.size(); ++k) {
-    leaves_[k] = features[k].detach().requires_grad_(true);
+void TaskGradients::prepare(const Tensors& objectives) {
+  const auto runs = reach_of(objectives, cut_, learner_.net.parameters());
+  const TaskSet everyone = (TaskSet{1} << num_tasks_) - 1;
+  const bool has_shared = std::ranges::any_of(runs, [&](const ReachedRun& run) { return run.tasks == everyone; });
+  const bool wants_all = config_.weighting.parameters == config::WeightedParameters::all;
+  const bool combines_all = wants_all || !has_shared;
+  if (combines_all && !wants_all) {
+    log_info("no parameter of {} is reached by all tasks: weighting.parameters counts as \"all\"",
+             config_.model.system);
   }
-  return leaves_;
+  for (const ReachedRun& run : runs) {
+    const at::Tensor gradients = learner_.net.parameters().flat_gradients(run.first, run.last);
+    if (run.tasks == everyone || (combines_all && std::popcount(run.tasks) > 1)) {
+      apart_.push_back(gradients);
+    } else if (combines_all && run.tasks != 0) {
+      own_[static_cast<std::size_t>(std::countr_zero(run.tasks))].push_back(gradients);
+    }
+  }
+  check(!apart_.empty(), "no two tasks of {} share a parameter: there is nothing to combine", config_.model.system);
+  for (std::size_t task = 0; task + 1 < num_tasks_; ++task) {
+    Tensors& copies = others_.emplace_back();
+    for (const at::Tensor& gradients : apart_) {
+      copies.push_back(at::empty_like(gradients));
+    }
+    others_sync_.push_back(std::make_unique<dist::GradientSync>(
+        communicator_, copies, static_cast<std::int64_t>(config_.train.bucket_mib * 1024.0 * 1024.0), inspect_));
+  }
 }
 
-at::Tensor TaskGradients::backward(const std::array<at::Tensor, 2>& objectives, const at::Tensor& global_losses_2) {
-  TaskFeatures at_cut;
-  for (std::size_t task = 0; task < objectives.size(); ++task) {
-    objectives[task].backward();
-    for (std::size_t k = 0; k < leaves_.size(); ++k) {
-      at_cut[task][k] = std::exchange(leaves_[k].mutable_grad(), {});
-    }
+void TaskGradients::cut(std::span<at::Tensor> outputs) {
+  cut_.outputs.assign(outputs.begin(), outputs.end());
+  cut_.leaves.clear();
+  for (at::Tensor& output : outputs) {
+    output = output.detach().requires_grad_(true);
+    cut_.leaves.push_back(output);
   }
-  at::Tensor factors = at::ones_like(global_losses_2);
-  if (seg_shared_.defined()) {
-    factors = combine(at_cut, global_losses_2).to(global_losses_2.scalar_type());
+}
+
+at::Tensor TaskGradients::backward(const Tensors& objectives, const at::Tensor& losses_t,
+                                   const weighting::Moment& moment) {
+  if (!layer_.defined() && apart_.empty()) {
+    prepare(objectives);
+  }
+  if (!cut_.leaves.empty()) {
+    back_to_cut(objectives);
+  }
+  at::Tensor factors = at::ones_like(losses_t);
+  if (layer_.defined()) {
+    show_norms(objectives, losses_t);
   } else {
-    show_norms(at_cut, global_losses_2);
-    model::Features sum;
-    for (std::size_t k = 0; k < sum.size(); ++k) {
-      sum[k] = at_cut[weighting::kSegmentation][k] + at_cut[weighting::kDepth][k];
-    }
-    into_encoder(sum, /*retain_graph=*/false);
-    sync_.reduce();
+    factors = combine(objectives, losses_t, moment).to(losses_t.scalar_type());
   }
-  features_ = {};
-  leaves_ = {};
+  cut_ = {};
+  at_cut_.clear();
   return factors;
 }
 
-at::Tensor TaskGradients::combine(const TaskFeatures& at_cut, const at::Tensor& global_losses_2) {
-  const at::Tensor& shared = parts_.shared;
-  into_encoder(at_cut[weighting::kSegmentation], /*retain_graph=*/true);
-  seg_shared_.copy_(shared);
-  shared.zero_();
-  into_encoder(at_cut[weighting::kDepth], /*retain_graph=*/false);
-  seg_shared_sync_->reduce();
+void TaskGradients::back_to_cut(const Tensors& objectives) {
+  for (const at::Tensor& objective : objectives) {
+    objective.backward();
+    Tensors& gradients = at_cut_.emplace_back();
+    for (const at::Tensor& leaf : cut_.leaves) {
+      gradients.push_back(std::exchange(leaf.mutable_grad(), {}));
+    }
+  }
+}
+
+void TaskGradients::backward_of(std::size_t task, const Tensors& objectives, bool again) const {
+  if (at_cut_.empty()) {
+    torch::autograd::backward({objectives[task]}, {}, again);
+  } else {
+    torch::autograd::backward(cut_.outputs, at_cut_[task], again);
+  }
+}
+
+at::Tensor TaskGradients::combine(const Tensors& objectives, const at::Tensor& losses_t,
+                                  const weighting::Moment& moment) {
+  for (std::size_t task = 0; task + 1 < num_tasks_; ++task) {
+    backward_of(task, objectives, /*again=*/true);
+    for (std::size_t i = 0; i < apart_.size(); ++i) {
+      others_[task][i].copy_(apart_[i]);
+      apart_[i].zero_();
+    }
+  }
+  backward_of(num_tasks_ - 1, objectives, /*again=*/false);
+  for (const auto& sync : others_sync_) {
+    sync->reduce();
+  }
   sync_.reduce();
-
-  weighting::Gram gram = {dot_64(seg_shared_, seg_shared_), dot_64(seg_shared_, shared), dot_64(shared, shared)};
-  if (combines_all_) {  // no parameter of one task's own is reached by the other
-    gram.seg_seg += squared_norm(parts_.own[weighting::kSegmentation]);
-    gram.depth_depth += squared_norm(parts_.own[weighting::kDepth]);
-  }
-  const at::Tensor factors = learner_.weighting->combine(gram, global_losses_2);
-  const at::Tensor a = factors.to(shared.scalar_type());
-  shared.mul_(a[weighting::kDepth]).addcmul_(seg_shared_, a[weighting::kSegmentation]);
-  if (combines_all_) {
-    for (const auto task : {weighting::kSegmentation, weighting::kDepth}) {
-      for (const at::Tensor& own : parts_.own[task]) {
-        own.mul_(a[task]);
-      }
-    }
-  }
+  const at::Tensor factors = learner_.weighting->combine(gram(), losses_t, moment);
+  mix(factors.to(apart_.front().scalar_type()));
   return factors;
 }
 
-void TaskGradients::show_norms(const TaskFeatures& at_cut, const at::Tensor& global_losses_2) {
-  std::vector<at::Tensor> at_layer;
-  for (const model::Features& gradients : at_cut) {
-    // W is behind the cut's last output only.
-    const auto found = torch::autograd::grad({features_.back()}, {layer_}, {gradients.back()}, /*retain_graph=*/true);
+at::Tensor TaskGradients::gram() const {
+  const auto apart_of = [&](std::size_t task) -> const Tensors& {
+    return task + 1 < num_tasks_ ? others_[task] : apart_;
+  };
+  std::vector<Tensors> entries(num_tasks_, Tensors(num_tasks_));
+  Tensors rows;
+  for (std::size_t a = 0; a < num_tasks_; ++a) {
+    for (std::size_t b = a; b < num_tasks_; ++b) {
+      entries[a][b] = dot_of(apart_of(a), apart_of(b));
+      entries[b][a] = entries[a][b];
+    }
+    if (!own_[a].empty()) {  // which no other task reaches
+      entries[a][a] = entries[a][a] + dot_of(own_[a], own_[a]);
+    }
+    rows.push_back(at::stack(entries[a]));
+  }
+  return at::stack(rows);
+}
+
+void TaskGradients::mix(const at::Tensor& factors_t) {
+  const auto factor = [&](std::size_t task) { return factors_t[static_cast<std::int64_t>(task)]; };
+  for (std::size_t i = 0; i < apart_.size(); ++i) {
+    apart_[i].mul_(factor(num_tasks_ - 1));
+    for (std::size_t task = 0; task + 1 < num_tasks_; ++task) {
+      apart_[i].addcmul_(others_[task][i], factor(task));
+    }
+  }
+  for (std::size_t task = 0; task < num_tasks_; ++task) {
+    for (const at::Tensor& own : own_[task]) {
+      own.mul_(factor(task));
+    }
+  }
+}
+
+void TaskGradients::show_norms(const Tensors& objectives, const at::Tensor& losses_t) {
+  Tensors at_layer;
+  for (std::size_t task = 0; task < num_tasks_; ++task) {
+    // Of a cut's outputs the layer lies behind the last only.
+    const auto found = at_cut_.empty() ? torch::autograd::grad({objectives[task]}, {layer_}, {}, /*retain_graph=*/true)
+                                       : torch::autograd::grad({cut_.outputs.back()}, {layer_}, {at_cut_[task].back()},
+                                                               /*retain_graph=*/true);
     at_layer.push_back(found.front().flatten());
   }
-  const at::Tensor both = at::stack(at_layer);
-  communicator_.sum(both);
-  const at::Tensor norms = at::stack({dot_64(both[weighting::kSegmentation], both[weighting::kSegmentation]),
-                                      dot_64(both[weighting::kDepth], both[weighting::kDepth])});
-  learner_.weighting->see_norms(norms.sqrt(), global_losses_2);
-}
-
-void TaskGradients::into_encoder(const model::Features& gradients, bool retain_graph) const {
-  torch::autograd::backward({features_.begin(), features_.end()}, {gradients.begin(), gradients.end()}, retain_graph);
+  const at::Tensor all = at::stack(at_layer);
+  communicator_.sum(all);
+  Tensors squares;
+  for (std::size_t task = 0; task < num_tasks_; ++task) {
+    const at::Tensor one = all[static_cast<std::int64_t>(task)];
+    squares.push_back(dot_64(one, one));
+  }
+  learner_.weighting->see_norms(at::stack(squares).sqrt(), losses_t);
+  const auto sum_of = [&](const auto& one_of) {
+    at::Tensor sum = one_of(0);
+    for (std::size_t task = 1; task < num_tasks_; ++task) {
+      sum = sum + one_of(task);
+    }
+    return sum;
+  };
+  if (at_cut_.empty()) {
+    sum_of([&](std::size_t task) { return objectives[task]; }).backward();
+  } else {
+    Tensors sums;
+    for (std::size_t k = 0; k < cut_.outputs.size(); ++k) {
+      sums.push_back(sum_of([&](std::size_t task) { return at_cut_[task][k]; }));
+    }
+    torch::autograd::backward(cut_.outputs, sums);
+  }
+  sync_.reduce();
 }
 
 }  // namespace xtasc::train

@@ -2,60 +2,72 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
-#include <optional>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "config/run_config.hpp"
 #include "dist/communicator.hpp"
 #include "dist/gradient_sync.hpp"
+#include "train/reach.hpp"
 #include "train/setup.hpp"
 
 namespace xtasc::train {
 
-/// The backward pass for weighting methods that look at each task's gradient, from one forward pass.
+/// The backward pass for weighting methods that look at each task's gradient, from one forward pass, for any network.
 ///
-/// The graph is cut at the encoder's five outputs. Each task's objective goes back to the cut, which frees that task's
-/// graph and completes the gradients of its own parameters, and from there on into the encoder:
+/// - Needs::gram: a backward pass for each task. The global gradients g_t of the parameters that all tasks reach
+///   (weighting.parameters = "all": that more than one reaches) are kept apart. They give the Gram matrix, of which
+///   each task's own parameters are part with "all", the method gives a_t, and the gradient becomes sum_t a_t g_t. All
+///   other parameters keep the sum of their tasks' gradients unless "all". Where no parameter is reached by all tasks,
+///   "all" is what is left, and the log says so.
+/// - Needs::norms: one backward pass for all, and the gradient of each task at one layer (Network::last_shared_layer)
+///   before it.
 ///
-/// - Needs::gram: once for each task. The global gradients g_1, g_2 of the shared parameters (weighting.parameters =
-///   "all": of all parameters) give the Gram matrix, the method gives a_1 and a_2, and the gradient becomes
-///   a_1 g_1 + a_2 g_2. A task's own parameters keep their gradient unless "all". One backward pass through the encoder
-///   and one vector of the encoder's size more than a plain step.
-/// - Needs::norms: once for both. The norms at W, the second convolution of the last block of the encoder's stage 4,
-/// take
-///   a backward pass for each task from the cut down to W, which lies just in front of it.
+/// Where the network has a cut, each task's objective goes back to the cut first, which frees that task's graph and
+/// completes the gradients of its own parameters, and from there on into what is shared: the branches are walked once.
 class TaskGradients {
  public:
-  /// \param sync  of the flat gradients
+  /// \param sync     of the flat gradients
+  /// \param inspect  sees each task's gradients before they are summed over the ranks
   TaskGradients(const config::RunConfig& config, Learner& learner, dist::Communicator& communicator,
                 dist::GradientSync& sync, const dist::GradientSync::Inspect& inspect = {});
 
-  /// The features for the decoders: the same values, whose gradients stop here.
-  [[nodiscard]] model::Features cut(const model::Features& features);
+  /// For model::Mode::at_cut: the same values go on, whose gradients stop here.
+  void cut(std::span<at::Tensor> outputs);
 
   /// From zero gradients to global ones, in learner.net.parameters().flat_gradients(). Collective.
-  /// \param objectives       this rank's share of each task's weighted loss, made from what cut() gave
-  /// \param global_losses_2  for the method
-  /// \returns (2) the factors of the tasks' gradients
-  [[nodiscard]] at::Tensor backward(const std::array<at::Tensor, 2>& objectives, const at::Tensor& global_losses_2);
+  /// \param objectives  this rank's share of each task's weighted loss, of one forward pass \param losses_t  for the
+  /// method \returns (T) the factors of the tasks' gradients
+  [[nodiscard]] at::Tensor backward(const std::vector<at::Tensor>& objectives, const at::Tensor& losses_t,
+                                    const weighting::Moment& moment);
 
  private:
-  using TaskFeatures = std::array<model::Features, 2>;
+  using Tensors = std::vector<at::Tensor>;
 
-  at::Tensor combine(const TaskFeatures& at_cut, const at::Tensor& global_losses_2);
-  void show_norms(const TaskFeatures& at_cut, const at::Tensor& global_losses_2);
-  void into_encoder(const model::Features& gradients, bool retain_graph) const;
+  /// Which gradients are kept apart, once the first graph is there.
+  void prepare(const Tensors& objectives);
+  void back_to_cut(const Tensors& objectives);
+  /// One task's gradients of everything that is not behind the cut. \param again  whether another task follows
+  void backward_of(std::size_t task, const Tensors& objectives, bool again) const;
+  at::Tensor combine(const Tensors& objectives, const at::Tensor& losses_t, const weighting::Moment& moment);
+  void show_norms(const Tensors& objectives, const at::Tensor& losses_t);
+  [[nodiscard]] at::Tensor gram() const;
+  void mix(const at::Tensor& factors_t);
 
+  const config::RunConfig& config_;
   Learner& learner_;
   dist::Communicator& communicator_;
   dist::GradientSync& sync_;
-  model::Net::GradientParts parts_;
-  bool combines_all_;      ///< also each task's own parameters
-  at::Tensor seg_shared_;  ///< g_1 of the shared parameters, for Needs::gram
-  std::optional<dist::GradientSync> seg_shared_sync_;
-  at::Tensor layer_;                   ///< W
-  model::Features features_, leaves_;  ///< of the step under way, on both sides of the cut
+  dist::GradientSync::Inspect inspect_;
+  std::size_t num_tasks_;
+  Tensors apart_;                ///< gradients that are combined: views of the flat ones, at last the last task's
+  std::vector<Tensors> others_;  ///< theirs of all tasks but the last
+  std::vector<Tensors> own_;     ///< by task: gradients that it alone reaches and that are scaled by its factor
+  std::vector<std::unique_ptr<dist::GradientSync>> others_sync_;
+  at::Tensor layer_;             ///< for Needs::norms
+  Cut cut_;                      ///< of the step under way; empty without one
+  std::vector<Tensors> at_cut_;  ///< by task: the gradients of the leaves
 };
 
 }  // namespace xtasc::train

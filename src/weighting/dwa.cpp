@@ -10,23 +10,24 @@ constexpr double kSmallestLoss = 1e-12;
 
 class Dwa final : public TaskWeighting {
  public:
-  Dwa(const config::WeightingSection& section, const at::TensorOptions& options)
-      : section_(section),
-        ones_(at::ones({2}, options)),
-        epoch_losses_(at::zeros({2, 2}, options.dtype(at::kDouble))) {}
+  explicit Dwa(const MethodOptions& options)
+      : section_(options.section),
+        ones_(at::ones({options.num_tasks}, options.tensors)),
+        epoch_losses_(at::zeros({2, options.num_tasks}, options.tensors.dtype(at::kDouble))) {}
 
-  StepWeights weigh(const at::Tensor& global_losses_2, const Moment& moment) override {
+  StepWeights weigh(const at::Tensor& losses_t, const Moment& moment) override {
     at::Tensor weights = ones_;
     if (moment.epoch >= 2) {
       const at::Tensor rates = epoch_losses_[0] / epoch_losses_[1].clamp_min(kSmallestLoss);
-      weights = (2.0 * at::softmax(rates / section_.temperature, 0)).to(global_losses_2.scalar_type());
+      weights = (static_cast<double>(rates.size(0)) * at::softmax(rates / section_.temperature, 0))
+                    .to(losses_t.scalar_type());
     }
-    return {weights, (weights * global_losses_2).sum()};
+    return {weights, (weights * losses_t).sum()};
   }
 
-  void end_epoch(std::int64_t /*epoch*/, const at::Tensor& mean_losses_2) override {
+  void end_epoch(std::int64_t /*epoch*/, const at::Tensor& mean_losses_t) override {
     epoch_losses_[1].copy_(epoch_losses_[0]);
-    epoch_losses_[0].copy_(mean_losses_2);
+    epoch_losses_[0].copy_(mean_losses_t);
   }
 
   [[nodiscard]] NamedTensors state() const override { return {{"weighting.epoch_losses", epoch_losses_}}; }
@@ -39,8 +40,8 @@ class Dwa final : public TaskWeighting {
 
 }  // namespace
 
-std::unique_ptr<TaskWeighting> make_dwa(const config::WeightingSection& section, const at::TensorOptions& options) {
-  return std::make_unique<Dwa>(section, options);
+std::unique_ptr<TaskWeighting> make_dwa(const MethodOptions& options) {
+  return std::make_unique<Dwa>(options);
 }
 
 }  // namespace xtasc::weighting

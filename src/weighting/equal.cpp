@@ -8,13 +8,11 @@ namespace {
 
 class Equal final : public TaskWeighting {
  public:
-  explicit Equal(const at::TensorOptions& options) : ones_(at::ones({2}, options)) {}
+  explicit Equal(const MethodOptions& options) : ones_(at::ones({options.num_tasks}, options.tensors)) {}
 
   [[nodiscard]] bool is_the_same_each_step() const override { return true; }
 
-  StepWeights weigh(const at::Tensor& global_losses_2, const Moment& /*moment*/) override {
-    return {ones_, global_losses_2.sum()};
-  }
+  StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override { return {ones_, losses_t.sum()}; }
 
  private:
   at::Tensor ones_;
@@ -22,7 +20,7 @@ class Equal final : public TaskWeighting {
 
 }  // namespace
 
-std::unique_ptr<TaskWeighting> make_equal(const at::TensorOptions& options) {
+std::unique_ptr<TaskWeighting> make_equal(const MethodOptions& options) {
   return std::make_unique<Equal>(options);
 }
 

@@ -10,26 +10,26 @@ constexpr double kEpsilon = 1e-8;
 
 class Famo final : public TaskWeighting {
  public:
-  Famo(const config::WeightingSection& section, const at::TensorOptions& options)
-      : section_(section),
-        logits_(at::zeros({2}, options)),
-        gradient_(at::zeros({2}, options)),
-        adam_(own_adam(logits_, gradient_, section.weight_decay)) {}
+  explicit Famo(const MethodOptions& options)
+      : section_(options.section),
+        logits_(at::zeros({options.num_tasks}, options.tensors)),
+        gradient_(at::zeros({options.num_tasks}, options.tensors)),
+        adam_(own_adam(logits_, gradient_, options.section.weight_decay)) {}
 
   [[nodiscard]] Needs needs() const override { return Needs::losses_after_step; }
   [[nodiscard]] double max_norm() const override { return section_.max_norm; }
 
-  StepWeights weigh(const at::Tensor& global_losses_2, const Moment& /*moment*/) override {
+  StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override {
     const at::Tensor shares = at::softmax(logits_, 0);
-    const at::Tensor losses = global_losses_2 + kEpsilon;
+    const at::Tensor losses = losses_t + kEpsilon;
     const at::Tensor sum = (shares / losses).sum();
     log_losses_before_ = losses.log();
     return {shares / losses / sum, (shares * log_losses_before_).sum() / sum};
   }
 
-  void update(double /*learning_rate*/, const at::Tensor& losses_after_2) override {
+  void update(double /*learning_rate*/, const at::Tensor& losses_after_t) override {
     const at::Tensor shares = at::softmax(logits_, 0);
-    const at::Tensor decrease = log_losses_before_ - (losses_after_2 + kEpsilon).log();
+    const at::Tensor decrease = log_losses_before_ - (losses_after_t + kEpsilon).log();
     gradient_.copy_(shares * (decrease - (shares * decrease).sum()));
     adam_.step(section_.learning_rate);
   }
@@ -42,15 +42,15 @@ class Famo final : public TaskWeighting {
 
  private:
   config::WeightingSection section_;
-  at::Tensor logits_, gradient_;  ///< (2)
-  at::Tensor log_losses_before_;  ///< (2): of the step under way
+  at::Tensor logits_, gradient_;  ///< (T)
+  at::Tensor log_losses_before_;  ///< (T): of the step under way
   optim::Adam adam_;
 };
 
 }  // namespace
 
-std::unique_ptr<TaskWeighting> make_famo(const config::WeightingSection& section, const at::TensorOptions& options) {
-  return std::make_unique<Famo>(section, options);
+std::unique_ptr<TaskWeighting> make_famo(const MethodOptions& options) {
+  return std::make_unique<Famo>(options);
 }
 
 }  // namespace xtasc::weighting

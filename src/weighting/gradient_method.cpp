@@ -8,17 +8,16 @@ namespace {
 
 class GradientMethod final : public TaskWeighting {
  public:
-  GradientMethod(GradientFactors factors, const at::TensorOptions& options)
-      : factors_(std::move(factors)), ones_(at::ones({2}, options)) {}
+  GradientMethod(const MethodOptions& options, GradientFactors factors)
+      : factors_(std::move(factors)), ones_(at::ones({options.num_tasks}, options.tensors)) {}
 
   [[nodiscard]] Needs needs() const override { return Needs::gram; }
 
-  StepWeights weigh(const at::Tensor& global_losses_2, const Moment& /*moment*/) override {
-    return {ones_, global_losses_2.sum()};
-  }
+  StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override { return {ones_, losses_t.sum()}; }
 
-  [[nodiscard]] at::Tensor combine(const Gram& gram, const at::Tensor& global_losses_2) const override {
-    return factors_(gram, global_losses_2);
+  [[nodiscard]] at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& losses_t,
+                                   const Moment& moment) const override {
+    return factors_(gram_tt, losses_t, moment);
   }
 
  private:
@@ -28,8 +27,8 @@ class GradientMethod final : public TaskWeighting {
 
 }  // namespace
 
-std::unique_ptr<TaskWeighting> make_gradient_method(GradientFactors factors, const at::TensorOptions& options) {
-  return std::make_unique<GradientMethod>(std::move(factors), options);
+std::unique_ptr<TaskWeighting> make_gradient_method(const MethodOptions& options, GradientFactors factors) {
+  return std::make_unique<GradientMethod>(options, std::move(factors));
 }
 
 }  // namespace xtasc::weighting

@@ -11,39 +11,39 @@ constexpr double kSmallestRate = 1e-12;
 
 class GradNorm final : public TaskWeighting {
  public:
-  GradNorm(const config::WeightingSection& section, const at::TensorOptions& options)
-      : section_(section),
-        weights_(at::ones({2}, options)),
-        gradient_(at::zeros({2}, options)),
-        initial_losses_(at::zeros({2}, options.dtype(at::kDouble))),
+  explicit GradNorm(const MethodOptions& options)
+      : section_(options.section),
+        weights_(at::ones({options.num_tasks}, options.tensors)),
+        gradient_(at::zeros({options.num_tasks}, options.tensors)),
+        initial_losses_(at::zeros({options.num_tasks}, options.tensors.dtype(at::kDouble))),
         adam_(own_adam(weights_, gradient_)) {}
 
   [[nodiscard]] Needs needs() const override { return Needs::norms; }
 
-  StepWeights weigh(const at::Tensor& global_losses_2, const Moment& moment) override {
+  StepWeights weigh(const at::Tensor& losses_t, const Moment& moment) override {
     knows_initial_losses_ = moment.epoch > 0;
-    return {weights_.clone(), (weights_ * global_losses_2).sum()};
+    return {weights_.clone(), (weights_ * losses_t).sum()};
   }
 
-  void see_norms(const at::Tensor& norms_2, const at::Tensor& global_losses_2) override {
-    const at::Tensor rates = global_losses_2.to(at::kDouble) / initial_losses_.clamp_min(kSmallestRate);
+  void see_norms(const at::Tensor& norms_t, const at::Tensor& losses_t) override {
+    const at::Tensor rates = losses_t.to(at::kDouble) / initial_losses_.clamp_min(kSmallestRate);
     const at::Tensor relative_rates = rates / rates.mean().clamp_min(kSmallestRate);
-    const at::Tensor targets = norms_2.mean() * relative_rates.pow(section_.alpha);
-    gradient_.copy_(at::sign(norms_2 - targets) * norms_2 / weights_);
+    const at::Tensor targets = norms_t.mean() * relative_rates.pow(section_.alpha);
+    gradient_.copy_(at::sign(norms_t - targets) * norms_t / weights_);
   }
 
-  void update(double learning_rate, const at::Tensor& /*losses_after_2*/) override {
+  void update(double learning_rate, const at::Tensor& /*losses_after_t*/) override {
     if (!knows_initial_losses_) {
       return;
     }
     adam_.step(section_.learning_rate > 0.0 ? section_.learning_rate : learning_rate);
     weights_.clamp_min_(kSmallestWeight);
-    weights_.mul_(2.0 / weights_.sum());
+    weights_.mul_(static_cast<double>(weights_.size(0)) / weights_.sum());
   }
 
-  void end_epoch(std::int64_t epoch, const at::Tensor& mean_losses_2) override {
+  void end_epoch(std::int64_t epoch, const at::Tensor& mean_losses_t) override {
     if (epoch == 0) {
-      initial_losses_.copy_(mean_losses_2);
+      initial_losses_.copy_(mean_losses_t);
     }
   }
 
@@ -56,16 +56,15 @@ class GradNorm final : public TaskWeighting {
 
  private:
   config::WeightingSection section_;
-  at::Tensor weights_, gradient_, initial_losses_;  ///< (2)
+  at::Tensor weights_, gradient_, initial_losses_;  ///< (T)
   optim::Adam adam_;
   bool knows_initial_losses_ = false;
 };
 
 }  // namespace
 
-std::unique_ptr<TaskWeighting> make_gradnorm(const config::WeightingSection& section,
-                                             const at::TensorOptions& options) {
-  return std::make_unique<GradNorm>(section, options);
+std::unique_ptr<TaskWeighting> make_gradnorm(const MethodOptions& options) {
+  return std::make_unique<GradNorm>(options);
 }
 
 }  // namespace xtasc::weighting

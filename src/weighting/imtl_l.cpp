@@ -10,12 +10,12 @@ namespace {
 
 class ImtlL final : public TaskWeighting {
  public:
-  ImtlL(const config::WeightingSection& section, const at::TensorOptions& options, GradientFactors factors)
-      : section_(section),
+  ImtlL(const MethodOptions& options, GradientFactors factors)
+      : section_(options.section),
         factors_(std::move(factors)),
-        log_scale_(at::zeros({2}, options)),
-        gradient_(at::zeros({2}, options)) {
-    if (section.learning_rate > 0.0) {
+        log_scale_(at::zeros({options.num_tasks}, options.tensors)),
+        gradient_(at::zeros({options.num_tasks}, options.tensors)) {
+    if (section_.learning_rate > 0.0) {
       own_adam_ = own_adam(log_scale_, gradient_);
     }
   }
@@ -23,18 +23,19 @@ class ImtlL final : public TaskWeighting {
   [[nodiscard]] bool is_the_same_each_step() const override { return true; }
   [[nodiscard]] Needs needs() const override { return factors_ ? Needs::gram : Needs::losses; }
 
-  StepWeights weigh(const at::Tensor& global_losses_2, const Moment& /*moment*/) override {
+  StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override {
     const at::Tensor weights = at::exp(log_scale_);
-    const at::Tensor weighted = weights * global_losses_2;
+    const at::Tensor weighted = weights * losses_t;
     gradient_.copy_(weighted - 1.0);
     return {weights, (weighted - log_scale_).sum()};
   }
 
-  [[nodiscard]] at::Tensor combine(const Gram& gram, const at::Tensor& global_losses_2) const override {
-    return factors_(gram, global_losses_2);
+  [[nodiscard]] at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& losses_t,
+                                   const Moment& moment) const override {
+    return factors_(gram_tt, losses_t, moment);
   }
 
-  void update(double /*learning_rate*/, const at::Tensor& /*losses_after_2*/) override {
+  void update(double /*learning_rate*/, const at::Tensor& /*losses_after_t*/) override {
     if (own_adam_) {
       own_adam_->step(section_.learning_rate);
     }
@@ -51,16 +52,20 @@ class ImtlL final : public TaskWeighting {
  private:
   config::WeightingSection section_;
   GradientFactors factors_;
-  at::Tensor log_scale_;  ///< (2): s_seg, s_depth
+  at::Tensor log_scale_;  ///< (T): s_t
   at::Tensor gradient_;
   std::optional<optim::Adam> own_adam_;
 };
 
 }  // namespace
 
-std::unique_ptr<TaskWeighting> make_imtl_l(const config::WeightingSection& section, const at::TensorOptions& options,
-                                           GradientFactors factors) {
-  return std::make_unique<ImtlL>(section, options, std::move(factors));
+std::unique_ptr<TaskWeighting> make_imtl_l(const MethodOptions& options) {
+  return std::make_unique<ImtlL>(options, GradientFactors());
+}
+
+std::unique_ptr<TaskWeighting> make_imtl(const MethodOptions& options) {
+  return std::make_unique<ImtlL>(
+      options, [](const at::Tensor& gram_tt, const at::Tensor&, const Moment&) { return imtl_g_factors(gram_tt); });
 }
 
 }  // namespace xtasc::weighting

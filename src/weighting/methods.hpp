@@ -14,14 +14,13 @@ namespace xtasc::weighting {
 
 // One file for each method. L_t: global losses; g_t: their global gradients; a_t: factors of the gradients.
 
-/// L = L_seg + L_depth.
-[[nodiscard]] std::unique_ptr<TaskWeighting> make_equal(const at::TensorOptions& options);
+/// L = sum_t L_t.
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_equal(const MethodOptions& options);
 
 /// L = sum_t 0.5 exp(-s_t) L_t + r s_t, with s_t trained from 0. The regulariser r is 1 in the 2021 code and 0.5 in
 /// Kendall et al. 2018, https://arxiv.org/abs/1705.07115, section 3. With a learning rate of its own, by an Adam of its
 /// own, else by the main optimizer.
-[[nodiscard]] std::unique_ptr<TaskWeighting> make_uncertainty(const config::WeightingSection& section,
-                                                              const at::TensorOptions& options);
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_uncertainty(const MethodOptions& options);
 
 /// GradNorm: w_t, from 1, follow the gradient of
 ///
@@ -30,65 +29,71 @@ namespace xtasc::weighting {
 ///
 /// target_t held constant; W is one layer near the end of the encoder (train::TaskGradients says which). G_t is linear
 /// in w_t, so the gradient is sign(G_t - target_t) G_t / w_t and no second derivative is needed. After each step of an
-/// Adam of their own w_t are kept at 0.001 or more and scaled to sum 2. L_t(0) is the mean over the first epoch, during
+/// Adam of their own w_t are kept at 0.001 or more and scaled to sum T. L_t(0) is the mean over the first epoch, during
 /// which w_t stay 1.
 /// Source: Chen et al. 2018, https://arxiv.org/abs/1711.02257, algorithm 1.
-[[nodiscard]] std::unique_ptr<TaskWeighting> make_gradnorm(const config::WeightingSection& section,
-                                                           const at::TensorOptions& options);
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_gradnorm(const MethodOptions& options);
 
-/// Dynamic weight average: w_t = 2 softmax_t(r_t / temperature), r_t = L_t(e - 1) / L_t(e - 2) by epoch means; 1 in the
+/// Dynamic weight average: w_t = T softmax_t(r_t / temperature), r_t = L_t(e - 1) / L_t(e - 2) by epoch means; 1 in the
 /// first two epochs. Source: Liu et al. 2019, https://arxiv.org/abs/1803.10704, eq. 7.
-[[nodiscard]] std::unique_ptr<TaskWeighting> make_dwa(const config::WeightingSection& section,
-                                                      const at::TensorOptions& options);
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_dwa(const MethodOptions& options);
 
 /// Random loss weighting: w = softmax(z), z_t normal, drawn anew from (seed, step) at each step. They sum to 1.
 /// Source: Lin et al. 2022, https://arxiv.org/abs/2111.10603, section 3.1.
-[[nodiscard]] std::unique_ptr<TaskWeighting> make_rlw(std::uint64_t seed, const at::TensorOptions& options);
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_rlw(const MethodOptions& options);
 
-/// PCGrad: where g_1.g_2 < 0, each gradient loses its part along the other, and the two are added:
+/// PCGrad: each gradient g_t meets the others in an order that is drawn from (seed, step); where what is left of it has
+/// a negative product with g_s, it loses its part along g_s. What is left of all is added. For two tasks that is
 ///
 ///     a_t = 1 - min(0, g_1.g_2) / |g_t|^2
 ///
+/// \param gram_tt  here and below: (T, T) float64, g_t.g_s \returns here and below: (T) float64, a_t
 /// Source: Yu et al. 2020, https://arxiv.org/abs/2001.06782, algorithm 1.
-[[nodiscard]] at::Tensor pcgrad_factors(const Gram& gram);
+[[nodiscard]] at::Tensor pcgrad_factors(const at::Tensor& gram_tt, std::uint64_t seed, std::int64_t step);
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_pcgrad(const MethodOptions& options);
 
-/// CAGrad: twice the vector g_0 + c |g_0| g_w / |g_w|, where g_0 is the mean gradient and g_w = x g_1 + (1 - x) g_2
-/// with x in [0, 1] makes g_w.g_0 + c |g_0| |g_w| smallest; then divided by 1 + c^2 (rescale 1) or 1 + c (rescale 2).
-/// Twice, as in the authors' code, so that c = 0 is `equal`. Where g_w vanishes (gradients that oppose each other), g_0
-/// is left. Source: Liu et al. 2021, https://arxiv.org/abs/2110.14048, algorithm 1.
-[[nodiscard]] at::Tensor cagrad_factors(const Gram& gram, double c, std::int64_t rescale);
+/// CAGrad: T times the vector g_0 + c |g_0| g_w / |g_w|, where g_0 is the mean gradient and g_w = sum_t x_t g_t with x
+/// in the simplex makes g_w.g_0 + c |g_0| |g_w| smallest; then divided by 1 + c^2 (rescale 1) or 1 + c (rescale 2). T
+/// times (the authors' code: twice, for two tasks), so that c = 0 is `equal`. Where g_w vanishes (gradients that oppose
+/// each other), g_0 is left. Source: Liu et al. 2021, https://arxiv.org/abs/2110.14048, algorithm 1.
+[[nodiscard]] at::Tensor cagrad_factors(const at::Tensor& gram_tt, double c, std::int64_t rescale);
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_cagrad(const MethodOptions& options);
 
-/// MGDA: the point of the segment between the gradients that is nearest to 0,
+/// MGDA: the point sum_t x_t g_t' of the gradients' convex hull that is nearest to 0, g_t' = g_t / c_t. For two tasks
 ///
-///     x g_1' + (1 - x) g_2',   x = clip((|g_2'|^2 - g_1'.g_2') / |g_1' - g_2'|^2, 0, 1),   g_t' = g_t / c_t
+///     x_1 = clip((|g_2'|^2 - g_1'.g_2') / |g_1' - g_2'|^2, 0, 1)
 ///
 /// with c_t = 1 (none), |g_t| (l2), L_t (loss) or L_t |g_t| (loss+). The result is made of the g_t' (the authors' code
 /// puts x on the losses instead, which is a descent direction of both only for c_t = 1).
 /// Source: Désidéri 2012, https://doi.org/10.1016/j.crma.2012.03.014; Sener and Koltun 2018,
 /// https://arxiv.org/abs/1810.04650, eq. 3 and section 3.2.
-[[nodiscard]] at::Tensor mgda_factors(const Gram& gram, const at::Tensor& global_losses_2,
+[[nodiscard]] at::Tensor mgda_factors(const at::Tensor& gram_tt, const at::Tensor& losses_t,
                                       config::GradientNormalisation normalisation);
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_mgda(const MethodOptions& options);
 
-/// IMTL-G: a_1 + a_2 = 1 and a gradient with the same projection on g_1 and g_2. For two tasks that is
+/// IMTL-G: sum_t a_t = 1 and a gradient with the same projection on every g_t: a linear system, and even factors where
+/// it has no solution. For two tasks that is
 ///
 ///     a_1 = |g_2| / (|g_1| + |g_2|)
 ///
 /// Source: Liu et al. 2021, https://openreview.net/forum?id=IMPnRXEWpvr, eq. 5.
-[[nodiscard]] at::Tensor imtl_g_factors(const Gram& gram);
+[[nodiscard]] at::Tensor imtl_g_factors(const at::Tensor& gram_tt);
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_imtl_g(const MethodOptions& options);
 
 /// The a_t of a method as a function of the Gram matrix and the losses.
-using GradientFactors = std::function<at::Tensor(const Gram&, const at::Tensor& global_losses_2)>;
+using GradientFactors =
+    std::function<at::Tensor(const at::Tensor& gram_tt, const at::Tensor& losses_t, const Moment& moment)>;
 
 /// Plain losses, gradients combined by `factors`.
-[[nodiscard]] std::unique_ptr<TaskWeighting> make_gradient_method(GradientFactors factors,
-                                                                  const at::TensorOptions& options);
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_gradient_method(const MethodOptions& options,
+                                                                  GradientFactors factors);
 
-/// IMTL-L: L = sum_t exp(s_t) L_t - s_t, with s_t trained from 0 as for uncertainty. With `factors` the gradients of
-/// the exp(s_t) L_t are combined further on top of that: IMTL is IMTL-L with IMTL-G. Source: Liu et al. 2021,
-/// https://openreview.net/forum?id=IMPnRXEWpvr, section 3.2 and algorithm 1.
-[[nodiscard]] std::unique_ptr<TaskWeighting> make_imtl_l(const config::WeightingSection& section,
-                                                         const at::TensorOptions& options,
-                                                         GradientFactors factors = {});
+/// IMTL-L: L = sum_t exp(s_t) L_t - s_t, with s_t trained from 0 as for uncertainty.
+/// Source: Liu et al. 2021, https://openreview.net/forum?id=IMPnRXEWpvr, section 3.2 and algorithm 1.
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_imtl_l(const MethodOptions& options);
+
+/// IMTL: IMTL-L, the gradients of whose exp(s_t) L_t are combined by IMTL-G on top of that.
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_imtl(const MethodOptions& options);
 
 /// FAMO: z = softmax(xi), xi from 0;  L = sum_t z_t log D_t / sum_t (z_t / D_t), the denominator held constant,
 /// D_t = L_t + 1e-8. After the net's step the losses D_t' of the same batch are computed once more, and xi moves by an
@@ -97,8 +102,7 @@ using GradientFactors = std::function<at::Tensor(const Gram&, const at::Tensor& 
 ///     z_t (delta_t - sum_k z_k delta_k),   delta_t = log D_t - log D_t'
 ///
 /// Source: Liu et al. 2023, https://arxiv.org/abs/2306.03792, algorithm 1.
-[[nodiscard]] std::unique_ptr<TaskWeighting> make_famo(const config::WeightingSection& section,
-                                                       const at::TensorOptions& options);
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_famo(const MethodOptions& options);
 
 /// Adam (0.9, 0.999) over the values of a method alone.
 [[nodiscard]] optim::Adam own_adam(const at::Tensor& values, const at::Tensor& gradients, double weight_decay = 0.0);

@@ -2,39 +2,50 @@
 
 #include "core/error.hpp"
 #include "weighting/methods.hpp"
+#include "weighting/simplex.hpp"
 
 namespace xtasc::weighting {
 
 namespace {
 
-at::Tensor divisors(const Gram& gram, const at::Tensor& losses_2, config::GradientNormalisation normalisation) {
-  const at::Tensor norms = at::stack({gram.seg_seg, gram.depth_depth}).sqrt();
+at::Tensor divisors(const at::Tensor& gram_tt, const at::Tensor& losses_t,
+                    config::GradientNormalisation normalisation) {
+  const at::Tensor norms = gram_tt.diagonal().sqrt();
   switch (normalisation) {
     case config::GradientNormalisation::none:
       return at::ones_like(norms);
     case config::GradientNormalisation::l2:
       return norms;
     case config::GradientNormalisation::loss:
-      return losses_2;
+      return losses_t;
     case config::GradientNormalisation::loss_and_l2:
-      return losses_2 * norms;
+      return losses_t * norms;
   }
   fail("unknown normalisation {}", static_cast<int>(normalisation));
 }
 
 }  // namespace
 
-at::Tensor mgda_factors(const Gram& gram, const at::Tensor& global_losses_2,
+at::Tensor mgda_factors(const at::Tensor& gram_tt, const at::Tensor& losses_t,
                         config::GradientNormalisation normalisation) {
-  at::Tensor scale = divisors(gram, global_losses_2.to(at::kDouble), normalisation);
+  at::Tensor scale = divisors(gram_tt, losses_t.to(at::kDouble), normalisation);
   scale = at::where(scale > 0.0, scale, at::ones_like(scale));
-  const at::Tensor a = gram.seg_seg / (scale[kSegmentation] * scale[kSegmentation]);
-  const at::Tensor b = gram.seg_depth / (scale[kSegmentation] * scale[kDepth]);
-  const at::Tensor d = gram.depth_depth / (scale[kDepth] * scale[kDepth]);
+  if (gram_tt.size(0) > 2) {
+    return smallest_quadratic(gram_tt / (scale.unsqueeze(1) * scale.unsqueeze(0))) / scale;
+  }
+  const at::Tensor a = gram_tt[0][0] / (scale[0] * scale[0]);
+  const at::Tensor b = gram_tt[0][1] / (scale[0] * scale[1]);
+  const at::Tensor d = gram_tt[1][1] / (scale[1] * scale[1]);
   const at::Tensor squared_distance = a - 2.0 * b + d;
   const at::Tensor nearest = ((d - b) / squared_distance).clamp(0.0, 1.0);
   const at::Tensor x = at::where(squared_distance > 0.0, nearest, at::full_like(a, 0.5));
   return at::stack({x, 1.0 - x}) / scale;
+}
+
+std::unique_ptr<TaskWeighting> make_mgda(const MethodOptions& options) {
+  return make_gradient_method(
+      options, [kind = options.section.normalisation](const at::Tensor& gram_tt, const at::Tensor& losses_t,
+                                                      const Moment&) { return mgda_factors(gram_tt, losses_t, kind); });
 }
 
 }  // namespace xtasc::weighting

@@ -1,13 +1,63 @@
 #include <ATen/ATen.h>
 
+#include <numeric>
+#include <vector>
+
+#include "core/random.hpp"
 #include "weighting/methods.hpp"
 
 namespace xtasc::weighting {
 
-at::Tensor pcgrad_factors(const Gram& gram) {
-  constexpr double kTiny = 1e-300;  // a conflict needs two gradients that are not zero: this guards 0 / 0 only
-  const at::Tensor conflict = gram.seg_depth.clamp_max(0.0);
-  return 1.0 - conflict / at::stack({gram.seg_seg, gram.depth_depth}).clamp_min(kTiny);
+namespace {
+
+constexpr double kTiny = 1e-300;  // a conflict needs two gradients that are not zero: this guards 0 / 0 only
+
+at::Tensor pcgrad_of_two(const at::Tensor& gram_tt) {
+  const at::Tensor conflict = gram_tt[0][1].clamp_max(0.0);
+  return 1.0 - conflict / at::stack({gram_tt[0][0], gram_tt[1][1]}).clamp_min(kTiny);
+}
+
+/// The other tasks in the order in which a task's gradient meets theirs.
+std::vector<std::int64_t> order_of_others(std::int64_t task, std::int64_t num_tasks, RandomStream& stream) {
+  std::vector<std::int64_t> others;
+  for (std::int64_t other = 0; other < num_tasks; ++other) {
+    if (other != task) {
+      others.push_back(other);
+    }
+  }
+  for (std::size_t i = others.size(); i > 1; --i) {
+    std::swap(others[i - 1], others[stream.below(i)]);
+  }
+  return others;
+}
+
+}  // namespace
+
+at::Tensor pcgrad_factors(const at::Tensor& gram_tt, std::uint64_t seed, std::int64_t step) {
+  const std::int64_t num_tasks = gram_tt.size(0);
+  if (num_tasks == 2) {  // whose order does not matter
+    return pcgrad_of_two(gram_tt);
+  }
+  const at::Tensor squared_norms = gram_tt.diagonal().clamp_min(kTiny);
+  const at::Tensor identity = at::eye(num_tasks, gram_tt.options());
+  RandomStream stream(seed, Purpose::task_order, 0, static_cast<std::uint64_t>(step));
+  at::Tensor factors = at::zeros({num_tasks}, gram_tt.options());
+  for (std::int64_t task = 0; task < num_tasks; ++task) {
+    at::Tensor mixture = identity[task];  // of the gradients: what is left of this one
+    for (const std::int64_t other : order_of_others(task, num_tasks, stream)) {
+      const at::Tensor conflict = at::dot(mixture, gram_tt[other]).clamp_max(0.0);
+      mixture = mixture - conflict / squared_norms[other] * identity[other];
+    }
+    factors = factors + mixture;
+  }
+  return factors;
+}
+
+std::unique_ptr<TaskWeighting> make_pcgrad(const MethodOptions& options) {
+  return make_gradient_method(
+      options, [seed = options.seed](const at::Tensor& gram_tt, const at::Tensor&, const Moment& moment) {
+        return pcgrad_factors(gram_tt, seed, moment.step);
+      });
 }
 
 }  // namespace xtasc::weighting

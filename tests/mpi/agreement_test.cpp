@@ -116,7 +116,7 @@ TEST(Health, ALossOfOneRankNamesThatRankAlone) {
   Step step(config, learner, *communicator);
   data::Batch batch = test::random_batch(static_cast<std::uint64_t>(world->rank()), 1, 5, 32, 64);
   if (is_last()) {
-    batch.depth_n1hw.fill_(std::numeric_limits<float>::infinity());
+    batch.targets.at("depth").fill_(std::numeric_limits<float>::infinity());
   }
   const StepResult result = step.compute(batch);
   const std::string message = message_of([&] {

@@ -5,6 +5,7 @@
 
 #include "dist/communicator.hpp"
 #include "mpi/world.hpp"
+#include "support/methods.hpp"
 #include "support/nets.hpp"
 #include "train/step.hpp"
 
@@ -22,7 +23,7 @@ config::RunConfig method_config(std::string_view method, const std::string& prec
 void change_method(train::Learner& learner, const config::RunConfig& config) {
   const auto type = at::TensorOptions().dtype(learner.types.storage);
   const model::ParameterSet& set = learner.net.parameters();
-  learner.weighting = weighting::make_task_weighting(config.weighting, 1, type);
+  learner.weighting = weighting::make_task_weighting({.section = config.weighting, .tensors = type});
   std::vector<optim::Adam::Group> groups = {{"net", set.flat_values(), set.flat_gradients()}};
   if (learner.weighting->flat_values().defined()) {
     groups.push_back({"weighting", learner.weighting->flat_values(), learner.weighting->flat_gradients()});
@@ -130,7 +131,7 @@ TEST_P(MethodOnRanks, DISABLED_EqualOneInFp32) {
   compare("fp32", 5, 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, MethodOnRanks, testing::ValuesIn(config::names<config::Weighting>()),
+INSTANTIATE_TEST_SUITE_P(All, MethodOnRanks, testing::ValuesIn(test::method_words()),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

@@ -12,8 +12,8 @@ takes one step for each line on standard input and answers with one line of JSON
 
     seconds            wall clock of the step, until the device has done it
     peak_bytes         peak memory of this process so far: resident, or on CUDA what tensors held of the device's
-    first_losses       the plain losses of the first step, which was not timed: seg, depth, seg_to_depth, depth_to_seg;
-                       0 where there is none
+    first_losses       the plain losses of the first step, which was not timed: those there are of seg,
+                       depth, seg_to_depth, depth_to_seg
     idle_cpu_seconds   processor time that it took between the last answer and this line: it must not disturb who is
                        being timed then
 
@@ -100,7 +100,7 @@ class Contestant:
                 task.backward(retain_graph=index + 1 < len(tasks))
         self.optimizer.step()
         if self.first_losses is None:
-            self.first_losses = [parts[name].item() if name in parts else 0.0 for name in LOSSES]
+            self.first_losses = [parts[name].item() for name in LOSSES if name in parts]
 
     def warm_up(self):
         """The steps that nobody times: libraries make their kernels, torch.compile ours, a graph is recorded."""

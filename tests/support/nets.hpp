@@ -23,14 +23,14 @@ inline config::RunConfig step_config(std::vector<std::string> assignments) {
 /// and one without any depth. A function of (seed, index of the sample) alone.
 inline data::Batch random_batch(std::uint64_t seed, std::int64_t num_samples, std::int64_t num_classes,
                                 std::int64_t height, std::int64_t width) {
-  data::Batch batch{at::empty({num_samples, 3, height, width}, at::kFloat),
-                    at::empty({num_samples, height, width}, at::kLong),
-                    at::empty({num_samples, 1, height, width}, at::kFloat)};
+  const at::Tensor images = at::empty({num_samples, 3, height, width}, at::kFloat);
+  const at::Tensor labels = at::empty({num_samples, height, width}, at::kLong);
+  const at::Tensor depths = at::empty({num_samples, 1, height, width}, at::kFloat);
   for (std::int64_t n = 0; n < num_samples; ++n) {
     RandomStream stream(seed, Purpose::synthetic_input, 0, static_cast<std::uint64_t>(n));
-    auto* image = batch.image_n3hw[n].mutable_data_ptr<float>();
-    auto* label = batch.label_nhw[n].mutable_data_ptr<std::int64_t>();
-    auto* depth = batch.depth_n1hw[n].mutable_data_ptr<float>();
+    auto* image = images[n].mutable_data_ptr<float>();
+    auto* label = labels[n].mutable_data_ptr<std::int64_t>();
+    auto* depth = depths[n].mutable_data_ptr<float>();
     for (std::int64_t i = 0; i < 3 * height * width; ++i) {
       image[i] = static_cast<float>(stream.normal());
     }
@@ -40,14 +40,20 @@ inline data::Batch random_batch(std::uint64_t seed, std::int64_t num_samples, st
       depth[i] = n == 2 || stream.uniform() < 0.1 ? 0.0F : static_cast<float>(stream.uniform(0.5, 8.0));
     }
   }
-  return batch;
+  return {.image_n3hw = images, .targets = {{"seg", labels}, {"depth", depths}}};
 }
 
 /// Rows [begin, end) of a batch, in the step's type.
 inline data::Batch rows(const data::Batch& batch, const data::Range& range, at::ScalarType type) {
-  return {batch.image_n3hw.narrow(0, range.begin, range.size()).to(type),
-          batch.label_nhw.narrow(0, range.begin, range.size()),
-          batch.depth_n1hw.narrow(0, range.begin, range.size()).to(type)};
+  return batch.changed([&](const at::Tensor& tensor) {
+    const at::Tensor part = tensor.narrow(0, range.begin, range.size());
+    return part.is_floating_point() ? part.to(type) : part;
+  });
+}
+
+/// A batch without memory.
+inline data::Batch on_meta(const data::Batch& batch) {
+  return batch.changed([](const at::Tensor& tensor) { return tensor.to(at::kMeta); });
 }
 
 }  // namespace xtasc::test

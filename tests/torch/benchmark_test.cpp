@@ -119,7 +119,10 @@ TEST(ExecutedWork, FormsAreThoseThatTheNetTakes) {
     const at::Tensor image = test::random_batch(1, 2, 5, 96, 160).image_n3hw;
     const model::Predictions found =
         learner.net.forward(image, {.training = true, .compute = at::kFloat, .rewrites = config.train.rewrites});
-    const std::vector<at::Tensor> roots = {found.seg, found.depth, found.seg_to_depth, found.depth_to_seg};
+    std::vector<at::Tensor> roots;
+    for (const auto& [name, prediction] : found.named()) {
+      roots.push_back(prediction);
+    }
     const ExecutedWork counted = executed_work(config, {.images = 2, .height = 96, .width = 160, .num_classes = 5},
                                                at::kCPU, at::kFloat, at::kFloat);
     EXPECT_EQ(count_nodes(roots, "WinogradBackward"), counted.winograd);

@@ -54,7 +54,7 @@ struct Trial {
       const std::int64_t size = i % 3 == 2 ? 2 : 3;
       const StepResult result = step.run(batch_of(i, size, learner.types.storage), size,
                                          {0, static_cast<std::int64_t>(i)}, 1e-3 / static_cast<double>(i + 1));
-      losses.push_back(result.losses[kTotal].item<double>());
+      losses.push_back(result.losses[-1].item<double>());
     }
     return losses;
   }

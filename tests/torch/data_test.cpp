@@ -124,8 +124,8 @@ TEST_F(DatasetTest, PlainBatchIsTheStoredSamples) {
   const at::Tensor index = at::tensor({3, 1}, at::kLong);
   EXPECT_TRUE(at::allclose(
       batch.image_n3hw, normalised(images_.index_select(0, index).permute({0, 3, 1, 2}).to(at::kFloat)), 1e-5, 1e-5));
-  EXPECT_TRUE(at::equal(batch.label_nhw, labels_.index_select(0, index).to(at::kLong)));
-  EXPECT_TRUE(at::equal(batch.depth_n1hw.squeeze(1), depths_.index_select(0, index)));
+  EXPECT_TRUE(at::equal(batch.targets.at("seg"), labels_.index_select(0, index).to(at::kLong)));
+  EXPECT_TRUE(at::equal(batch.targets.at("depth").squeeze(1), depths_.index_select(0, index)));
   EXPECT_TRUE(batch.image_n3hw.is_contiguous(at::MemoryFormat::ChannelsLast));
 }
 
@@ -151,8 +151,8 @@ TEST_F(DatasetTest, AugmentedBatchEqualsTensorOperations) {
     const at::Tensor depth =
         at::upsample_nearest2d(window(depths_[n].unsqueeze(0).unsqueeze(0), 2).contiguous(), {kHeight, kWidth});
     EXPECT_LT((batch.image_n3hw - flipped(normalised(image))).abs().max().item<float>(), 2e-4F) << epoch;
-    EXPECT_TRUE(at::equal(batch.label_nhw, flipped(label).squeeze(1).to(at::kLong))) << epoch;
-    EXPECT_TRUE(at::allclose(batch.depth_n1hw, flipped(depth) / a.scale)) << epoch;
+    EXPECT_TRUE(at::equal(batch.targets.at("seg"), flipped(label).squeeze(1).to(at::kLong))) << epoch;
+    EXPECT_TRUE(at::allclose(batch.targets.at("depth"), flipped(depth) / a.scale)) << epoch;
   }
   EXPECT_GT(num_cropped, 3);
 }
@@ -161,7 +161,8 @@ TEST_F(DatasetTest, InverseDepthIsNotDividedByTheScale) {
   const pack::Reader reader = write(pack::DepthKind::inverse_depth);
   const Dataset train(reader, pack::Split::train, 0, at::kCPU);
   const Augmentation a{.scale = 2.0, .window_height = kHeight, .window_width = kWidth};
-  EXPECT_TRUE(at::equal(train.batch(std::array<std::int64_t, 1>{0}, std::array{a}).depth_n1hw.squeeze(), depths_[0]));
+  EXPECT_TRUE(
+      at::equal(train.batch(std::array<std::int64_t, 1>{0}, std::array{a}).targets.at("depth").squeeze(), depths_[0]));
 }
 
 TEST_F(DatasetTest, EmptyBatchHasShapes) {

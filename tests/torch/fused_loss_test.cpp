@@ -8,22 +8,19 @@
 #include <cmath>
 
 #include "core/error.hpp"
-#include "loss/consistency.hpp"
 #include "loss/fused.hpp"
+#include "support/losses.hpp"
 
 namespace xtasc::loss {
 namespace {
 
-using config::System;
-
-constexpr std::array kSystems = {System::xtasc, System::align, System::base_mt, System::base_st_seg,
-                                 System::base_st_depth};
+constexpr std::array<std::string_view, 5> kSystems = {"xtasc", "align", "base_mt", "base_st_seg", "base_st_depth"};
 constexpr std::array kDepthLosses = {config::DepthLoss::l1, config::DepthLoss::mse, config::DepthLoss::log_l1,
                                      config::DepthLoss::smooth_l1};
 
 /// Four images: one without labels, one without depth, two with gaps; what the system does not have is undefined.
 struct FourImages {
-  explicit FourImages(System system, at::ScalarType type = at::kDouble) {
+  explicit FourImages(std::string_view system, at::ScalarType type = at::kDouble) {
     at::manual_seed(11);
     targets = {at::randint(0, 3, {4, 6, 8}, at::kLong), (at::rand({4, 1, 6, 8}, at::kDouble) + 0.5).to(type)};
     targets.labels_nhw.masked_fill_(at::rand({4, 6, 8}) < 0.2, 255);
@@ -34,25 +31,26 @@ struct FourImages {
       const at::Tensor values = 2.0 * at::randn({4, channels, 6, 8}, at::kDouble);
       return is_there ? values.to(type).contiguous(at::MemoryFormat::ChannelsLast).requires_grad_(true) : at::Tensor();
     };
-    const bool has_transfer = config::has_transfer(system);
-    inputs = {prediction(3, config::has_segmentation(system)), prediction(1, config::has_depth(system)),
-              prediction(1, has_transfer), prediction(3, has_transfer)};
+    const bool has_transfer = config::system_of(system).has_transfer();
+    inputs = {prediction(3, config::system_of(system).has("seg")),
+              prediction(1, config::system_of(system).has("depth")), prediction(1, has_transfer),
+              prediction(3, has_transfer)};
   }
 
   [[nodiscard]] std::array<at::Tensor, 4> leaves() const {
     return {inputs.seg_nchw, inputs.depth_n1hw, inputs.seg_to_depth_n1hw, inputs.depth_to_seg_nchw};
   }
 
-  Targets targets;
-  LossInputs inputs;
+  test::PairTruth targets;
+  test::PairPredictions inputs;
 };
 
-std::array<SummedLoss, 4> in_order(const TaskLosses& all) {
+std::array<SummedLoss, 4> in_order(const test::PairLosses& all) {
   return {all.seg, all.depth, all.seg_to_depth, all.depth_to_seg};
 }
 
 /// The four sums, each with a factor of its own, so that no gradient can be taken for another.
-at::Tensor objective(const TaskLosses& all) {
+at::Tensor objective(const test::PairLosses& all) {
   at::Tensor sum = at::zeros({}, at::kDouble);
   double factor = 0.3;
   for (const SummedLoss& loss : in_order(all)) {
@@ -62,7 +60,7 @@ at::Tensor objective(const TaskLosses& all) {
   return sum;
 }
 
-std::array<at::Tensor, 4> gradients(const FourImages& images, const TaskLosses& all) {
+std::array<at::Tensor, 4> gradients(const FourImages& images, const test::PairLosses& all) {
   objective(all).backward();
   std::array<at::Tensor, 4> found;
   const auto leaves = images.leaves();
@@ -79,14 +77,14 @@ double deviation(const at::Tensor& a, const at::Tensor& b) {
   return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
 }
 
-void expect_equal(System system, config::DepthLoss depth, at::ScalarType type, double tolerance) {
-  SCOPED_TRACE(fmt::format("{}, {}", config::name(system), config::name(depth)));
+void expect_equal(std::string_view system, config::DepthLoss depth, at::ScalarType type, double tolerance) {
+  SCOPED_TRACE(fmt::format("{}, {}", system, config::name(depth)));
   const FourImages images(system, type);
   config::LossSection options;
   options.depth = depth;
-  ASSERT_TRUE(suits_fused(system, options, images.inputs));
-  const TaskLosses plain = task_losses(system, options, images.inputs, images.targets);
-  const TaskLosses fused = fused_task_losses(system, options, images.inputs, images.targets);
+  ASSERT_TRUE(suits_fused(test::fused_terms_of(system, options, images.inputs), test::predictions_of(images.inputs)));
+  const test::PairLosses plain = test::pair_losses(system, options, images.inputs, images.targets);
+  const test::PairLosses fused = test::fused_pair_losses(system, options, images.inputs, images.targets);
   for (std::size_t i = 0; i < 4; ++i) {
     const SummedLoss a = in_order(plain)[i];
     const SummedLoss b = in_order(fused)[i];
@@ -109,7 +107,7 @@ void expect_equal(System system, config::DepthLoss depth, at::ScalarType type, d
 }
 
 TEST(FusedLosses, EqualThePlainOnes) {
-  for (const System system : kSystems) {
+  for (const std::string_view system : kSystems) {
     for (const auto depth : kDepthLosses) {
       expect_equal(system, depth, at::kDouble, 1e-14);
       expect_equal(system, depth, at::kFloat, 1e-6);
@@ -119,14 +117,14 @@ TEST(FusedLosses, EqualThePlainOnes) {
 
 TEST(FusedLosses, GradientsAreThoseOfFiniteDifferences) {
   for (const auto depth : kDepthLosses) {
-    const FourImages images(System::align);  // xtasc's targets move with the direct predictions
+    const FourImages images("align");  // xtasc's targets move with the direct predictions
     config::LossSection options;
     options.depth = depth;
     const auto value = [&] {
       const c10::NoGradGuard no_grad;
-      return objective(fused_task_losses(System::align, options, images.inputs, images.targets)).item<double>();
+      return objective(test::fused_pair_losses("align", options, images.inputs, images.targets)).item<double>();
     };
-    const auto found = gradients(images, fused_task_losses(System::align, options, images.inputs, images.targets));
+    const auto found = gradients(images, test::fused_pair_losses("align", options, images.inputs, images.targets));
     constexpr double kStep = 1e-6;
     for (std::size_t i = 0; i < 4; ++i) {
       auto* data = images.leaves()[i].mutable_data_ptr<double>();
@@ -146,15 +144,15 @@ TEST(FusedLosses, GradientsAreThoseOfFiniteDifferences) {
 
 TEST(FusedLosses, NothingLabelledNothingValidAndNoImage) {
   for (const std::int64_t num_images : {4, 0}) {
-    FourImages images(System::xtasc);
+    FourImages images("xtasc");
     images.targets.labels_nhw.fill_(255);
     images.targets.depth_n1hw.fill_(0.0);
     const auto part = [&](const at::Tensor& x) { return x.narrow(0, 0, num_images); };
-    const TaskLosses losses =
-        fused_task_losses(System::xtasc, {},
-                          {part(images.inputs.seg_nchw), part(images.inputs.depth_n1hw),
-                           part(images.inputs.seg_to_depth_n1hw), part(images.inputs.depth_to_seg_nchw)},
-                          {part(images.targets.labels_nhw), part(images.targets.depth_n1hw)});
+    const test::PairLosses losses =
+        test::fused_pair_losses("xtasc", {},
+                                {part(images.inputs.seg_nchw), part(images.inputs.depth_n1hw),
+                                 part(images.inputs.seg_to_depth_n1hw), part(images.inputs.depth_to_seg_nchw)},
+                                {part(images.targets.labels_nhw), part(images.targets.depth_n1hw)});
     for (const SummedLoss& loss : in_order(losses)) {
       EXPECT_EQ(loss.sum.item<double>(), 0.0);
       EXPECT_EQ(loss.count.item<std::int64_t>(), 0);
@@ -170,26 +168,28 @@ TEST(FusedLosses, TheSameBitsForAnyNumberOfThreads) {
   std::array<at::Tensor, 2> sums;
   for (const int count : {1, 3}) {
     at::set_num_threads(count);
-    const FourImages images(System::xtasc, at::kFloat);
-    sums[count == 1 ? 0 : 1] = objective(fused_task_losses(System::xtasc, {}, images.inputs, images.targets)).detach();
+    const FourImages images("xtasc", at::kFloat);
+    sums[count == 1 ? 0 : 1] = objective(test::fused_pair_losses("xtasc", {}, images.inputs, images.targets)).detach();
   }
   at::set_num_threads(threads);
   EXPECT_EQ(sums[0].item<double>(), sums[1].item<double>());
 }
 
 TEST(FusedLosses, LeaveOtherLossesToThePlainForm) {
-  const FourImages images(System::xtasc);
+  const FourImages images("xtasc");
   config::LossSection soft, smoothed, ssim, kl;
   soft.soft_target = true;
   smoothed.label_smoothing = 0.1;
   ssim.transferred_depth = config::TransferredDepthLoss::ssim;
   kl.transferred_segmentation = config::TransferredSegmentationLoss::kl;
   for (const auto& options : {soft, smoothed, ssim, kl}) {
-    EXPECT_FALSE(suits_fused(System::xtasc, options, images.inputs));
-    EXPECT_TRUE(suits_fused(System::align, options, images.inputs));  // which has no such targets
-    EXPECT_THROW(std::ignore = fused_task_losses(System::xtasc, options, images.inputs, images.targets), Error);
-    const auto fused = task_losses(System::xtasc, options, images.inputs, images.targets, LossForm::fused);
-    const auto plain = task_losses(System::xtasc, options, images.inputs, images.targets);
+    EXPECT_FALSE(
+        suits_fused(test::fused_terms_of("xtasc", options, images.inputs), test::predictions_of(images.inputs)));
+    EXPECT_TRUE(suits_fused(test::fused_terms_of("align", options, images.inputs),
+                            test::predictions_of(images.inputs)));  // which has no such targets
+    EXPECT_THROW(std::ignore = test::fused_pair_losses("xtasc", options, images.inputs, images.targets), Error);
+    const auto fused = test::pair_losses("xtasc", options, images.inputs, images.targets, LossForm::fused);
+    const auto plain = test::pair_losses("xtasc", options, images.inputs, images.targets);
     EXPECT_EQ(fused.depth_to_seg.sum.item<double>(), plain.depth_to_seg.sum.item<double>());
   }
 }

@@ -109,7 +109,7 @@ TEST(Step, RemembersTheFirstStepThatWasNotFinite) {
     Step step(config, learner, *communicator);
     const data::Batch good = test::random_batch(1, 3, 5, 32, 64);
     data::Batch bad = test::random_batch(1, 3, 5, 32, 64);
-    bad.depth_n1hw[0][0][3][3] = kInfinity;
+    bad.targets.at("depth")[0][0][3][3] = kInfinity;
     for (const data::Batch* batch : std::initializer_list<const data::Batch*>{&good, &bad, &good}) {
       static_cast<void>(step.compute(*batch));
     }

@@ -7,9 +7,9 @@
 #include <map>
 
 #include "core/error.hpp"
-#include "loss/consistency.hpp"
 #include "loss/direct.hpp"
 #include "loss/transferred.hpp"
+#include "support/losses.hpp"
 
 namespace xtasc::loss {
 namespace {
@@ -177,12 +177,13 @@ TEST(DistributionLoss, EqualsAPlainLoop) {
 
 TEST(TaskLosses, ConsistencyTargetsAreDetachedPredictions) {
   at::manual_seed(2);
-  const Targets targets{at::randint(0, 3, {1, 4, 4}, at::kLong), at::rand({1, 1, 4, 4}) + 0.5};
-  LossInputs p{at::randn({1, 3, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 3, 4, 4})};
+  const test::PairTruth targets{at::randint(0, 3, {1, 4, 4}, at::kLong), at::rand({1, 1, 4, 4}) + 0.5};
+  test::PairPredictions p{at::randn({1, 3, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 1, 4, 4}),
+                          at::randn({1, 3, 4, 4})};
   for (at::Tensor* tensor : {&p.seg_nchw, &p.depth_n1hw, &p.seg_to_depth_n1hw, &p.depth_to_seg_nchw}) {
     tensor->set_requires_grad(true);
   }
-  const TaskLosses losses = task_losses(config::System::xtasc, {}, p, targets);
+  const test::PairLosses losses = test::pair_losses("xtasc", {}, p, targets);
   (losses.seg_to_depth.sum + losses.depth_to_seg.sum).backward();
   EXPECT_FALSE(p.seg_nchw.grad().defined());
   EXPECT_FALSE(p.depth_n1hw.grad().defined());
@@ -192,37 +193,37 @@ TEST(TaskLosses, ConsistencyTargetsAreDetachedPredictions) {
 }
 
 TEST(TaskLosses, ConsistencyLeavesUnlabelledPixelsOut) {
-  Targets targets{at::zeros({1, 4, 4}, at::kLong), at::ones({1, 1, 4, 4})};
+  test::PairTruth targets{at::zeros({1, 4, 4}, at::kLong), at::ones({1, 1, 4, 4})};
   targets.labels_nhw[0][0].fill_(255);
-  const LossInputs p{at::randn({1, 3, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 1, 4, 4}),
-                     at::randn({1, 3, 4, 4})};
-  EXPECT_EQ(task_losses(config::System::xtasc, {}, p, targets).depth_to_seg.count.item<std::int64_t>(), 12);
+  const test::PairPredictions p{at::randn({1, 3, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 1, 4, 4}),
+                                at::randn({1, 3, 4, 4})};
+  EXPECT_EQ(test::pair_losses("xtasc", {}, p, targets).depth_to_seg.count.item<std::int64_t>(), 12);
 }
 
 TEST(TaskLosses, AlignmentTargetsAreTheTruth) {
-  const Targets targets{at::randint(0, 3, {1, 4, 4}, at::kLong), at::rand({1, 1, 4, 4}) + 0.5};
-  const LossInputs p{at::randn({1, 3, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 1, 4, 4}),
-                     at::randn({1, 3, 4, 4})};
+  const test::PairTruth targets{at::randint(0, 3, {1, 4, 4}, at::kLong), at::rand({1, 1, 4, 4}) + 0.5};
+  const test::PairPredictions p{at::randn({1, 3, 4, 4}), at::randn({1, 1, 4, 4}), at::randn({1, 1, 4, 4}),
+                                at::randn({1, 3, 4, 4})};
   config::LossSection options;
-  const TaskLosses losses = task_losses(config::System::align, options, p, targets);
+  const test::PairLosses losses = test::pair_losses("align", options, p, targets);
   EXPECT_NEAR(mean(losses.seg_to_depth), (p.seg_to_depth_n1hw - targets.depth_n1hw).abs().mean().item<double>(), 1e-6);
   EXPECT_NEAR(mean(losses.depth_to_seg), mean(cross_entropy(p.depth_to_seg_nchw, targets.labels_nhw)), 1e-6);
   options.depth = config::DepthLoss::mse;
-  EXPECT_NEAR(mean(task_losses(config::System::align, options, p, targets).seg_to_depth),
+  EXPECT_NEAR(mean(test::pair_losses("align", options, p, targets).seg_to_depth),
               (p.seg_to_depth_n1hw - targets.depth_n1hw).square().mean().item<double>(), 1e-6);
 }
 
 /// Every combination of the options of a system.
-std::vector<std::pair<config::System, config::LossSection>> all_options() {
-  std::vector<std::pair<config::System, config::LossSection>> all;
+std::vector<std::pair<std::string_view, config::LossSection>> all_options() {
+  std::vector<std::pair<std::string_view, config::LossSection>> all;
   for (const auto depth :
        {config::DepthLoss::l1, config::DepthLoss::mse, config::DepthLoss::log_l1, config::DepthLoss::smooth_l1}) {
-    all.push_back({config::System::align, {.depth = depth}});
+    all.push_back({"align", {.depth = depth}});
     for (const auto transferred : {config::TransferredDepthLoss::l1, config::TransferredDepthLoss::ssim}) {
       for (const auto kind : {config::TransferredSegmentationLoss::cross, config::TransferredSegmentationLoss::kl}) {
         for (const bool soft : {false, true}) {
           for (const double smoothing : {0.0, 0.1}) {
-            all.push_back({config::System::xtasc,
+            all.push_back({"xtasc",
                            {.depth = depth,
                             .transferred_depth = transferred,
                             .transferred_segmentation = kind,
@@ -251,18 +252,18 @@ struct FiveImages {
   }
 
   /// The four losses of images [begin, end).
-  [[nodiscard]] std::array<SummedLoss, 4> losses(config::System system, const config::LossSection& options,
+  [[nodiscard]] std::array<SummedLoss, 4> losses(std::string_view system, const config::LossSection& options,
                                                  std::int64_t begin, std::int64_t end) const {
     const auto part = [&](const at::Tensor& tensor) { return tensor.narrow(0, begin, end - begin); };
-    const TaskLosses all = task_losses(system, options,
-                                       {part(inputs.seg_nchw), part(inputs.depth_n1hw), part(inputs.seg_to_depth_n1hw),
-                                        part(inputs.depth_to_seg_nchw)},
-                                       {part(targets.labels_nhw), part(targets.depth_n1hw)});
+    const test::PairLosses all = test::pair_losses(system, options,
+                                                   {part(inputs.seg_nchw), part(inputs.depth_n1hw),
+                                                    part(inputs.seg_to_depth_n1hw), part(inputs.depth_to_seg_nchw)},
+                                                   {part(targets.labels_nhw), part(targets.depth_n1hw)});
     return {all.seg, all.depth, all.seg_to_depth, all.depth_to_seg};
   }
 
-  Targets targets;
-  LossInputs inputs;
+  test::PairTruth targets;
+  test::PairPredictions inputs;
 };
 
 TEST(TaskLosses, PartsOfABatchAddUpToTheWhole) {

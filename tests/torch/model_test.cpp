@@ -4,7 +4,7 @@
 
 #include "core/error.hpp"
 #include "model/batch_norm.hpp"
-#include "model/net.hpp"
+#include "model/network.hpp"
 
 namespace xtasc::model {
 namespace {
@@ -20,8 +20,8 @@ class ParameterCounts : public testing::TestWithParam<Counts> {};
 TEST_P(ParameterCounts, AreThePapers) {
   const Counts& expected = GetParam();
   const auto config = config::run_config_of({std::string("model.encoder=") + expected.encoder});
-  const Net net(config.model, expected.classes, 1, at::kMeta, at::kFloat);
-  const ParameterSet& set = net.parameters();
+  const auto net = make_network(config.model, expected.classes, 1, at::kMeta, at::kFloat);
+  const ParameterSet& set = net->parameters();
   EXPECT_EQ(set.num_parameters("encoder."), expected.encoder_alone);
   EXPECT_EQ(set.num_parameters("seg_decoder."), expected.seg);
   EXPECT_EQ(set.num_parameters("depth_decoder."), expected.depth);
@@ -29,7 +29,7 @@ TEST_P(ParameterCounts, AreThePapers) {
   EXPECT_EQ(set.num_parameters("depth_to_seg."), expected.depth_to_seg);
   EXPECT_EQ(set.num_parameters(), expected.all);
   const auto direct = config::run_config_of({std::string("model.encoder=") + expected.encoder, "model.system=base_mt"});
-  EXPECT_EQ(Net(direct.model, expected.classes, 1, at::kMeta, at::kFloat).parameters().num_parameters(),
+  EXPECT_EQ(make_network(direct.model, expected.classes, 1, at::kMeta, at::kFloat)->parameters().num_parameters(),
             expected.direct);
 }
 
@@ -46,26 +46,26 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Net, PredictionsHaveTheImagesSize) {
   const auto config = config::run_config_of({"model.encoder=resnet18"});
-  const Net net(config.model, 7, 1, at::kCPU, at::kFloat);
+  const auto net = make_network(config.model, 7, 1, at::kCPU, at::kFloat);
   const c10::NoGradGuard no_grad;
-  const Predictions p = net.forward(at::zeros({2, 3, 64, 96}), {});
-  EXPECT_EQ(p.seg.sizes(), at::IntArrayRef({2, 7, 64, 96}));
-  EXPECT_EQ(p.depth.sizes(), at::IntArrayRef({2, 1, 64, 96}));
-  EXPECT_EQ(p.seg_to_depth.sizes(), at::IntArrayRef({2, 1, 64, 96}));
-  EXPECT_EQ(p.depth_to_seg.sizes(), at::IntArrayRef({2, 7, 64, 96}));
+  const Predictions p = net->forward(at::zeros({2, 3, 64, 96}), {});
+  EXPECT_EQ(p.of("seg").sizes(), at::IntArrayRef({2, 7, 64, 96}));
+  EXPECT_EQ(p.of("depth").sizes(), at::IntArrayRef({2, 1, 64, 96}));
+  EXPECT_EQ(p.of("seg", "depth").sizes(), at::IntArrayRef({2, 1, 64, 96}));
+  EXPECT_EQ(p.of("depth", "seg").sizes(), at::IntArrayRef({2, 7, 64, 96}));
 }
 
 TEST(Net, RefusesOtherSizes) {
   const auto config = config::run_config_of({"model.encoder=resnet18"});
-  const Net net(config.model, 7, 1, at::kCPU, at::kFloat);
+  const auto net = make_network(config.model, 7, 1, at::kCPU, at::kFloat);
   const c10::NoGradGuard no_grad;
-  EXPECT_THROW(static_cast<void>(net.forward(at::zeros({1, 3, 60, 96}), {})), Error);
+  EXPECT_THROW(static_cast<void>(net->forward(at::zeros({1, 3, 60, 96}), {})), Error);
 }
 
 TEST(Net, WeightsAreAFunctionOfSeedAndName) {
   const auto config = config::run_config_of({"model.encoder=resnet18"});
   const auto values = [&](std::uint64_t seed) {
-    return Net(config.model, 7, seed, at::kCPU, at::kFloat).parameters().flat_values();
+    return make_network(config.model, 7, seed, at::kCPU, at::kFloat)->parameters().flat_values();
   };
   EXPECT_TRUE(at::equal(values(1), values(1)));
   EXPECT_FALSE(at::equal(values(1), values(2)));

@@ -39,7 +39,7 @@ std::vector<double> losses_of_training(const fs::path& path, const std::string& 
     }
     const std::vector<std::int64_t> samples(order.end() - kBatch, order.end());
     order.resize(order.size() - kBatch);
-    losses.push_back(step.compute(train.batch(samples), {.epoch = 0, .step = i}).losses[kTotal].item<double>());
+    losses.push_back(step.compute(train.batch(samples), {.epoch = 0, .step = i}).losses[-1].item<double>());
     step.update(config.train.learning_rate);
   }
   return losses;

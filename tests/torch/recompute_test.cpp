@@ -129,8 +129,7 @@ TEST_P(CheckpointedStep, NeverLooksAtAValue) {
   train::Learner learner(checkpointed_config, 5, at::kMeta);
   train::Step step(checkpointed_config, learner, *communicator);
   const data::Batch batch = test::random_batch(1, 4, 5, 64, 96);
-  const auto result = step.compute(
-      {batch.image_n3hw.to(at::kMeta), batch.label_nhw.to(at::kMeta), batch.depth_n1hw.to(at::kMeta)}, {.epoch = 2});
+  const auto result = step.compute(test::on_meta(batch), {.epoch = 2});
   step.update(1e-4);
   EXPECT_TRUE(result.losses.is_meta());
 }

@@ -62,8 +62,8 @@ TEST_P(RewrittenStep, AgreesWithThePlainFormInFloat64) {
     shift_biases(learner);
     train::Step step(config, learner, *communicator);
     const train::StepResult result = step.compute(batch);
-    return Outcome{{result.predictions.seg, result.predictions.depth, result.predictions.seg_to_depth,
-                    result.predictions.depth_to_seg},
+    return Outcome{{result.predictions.of("seg"), result.predictions.of("depth"), result.predictions.of("seg", "depth"),
+                    result.predictions.of("depth", "seg")},
                    result.losses,
                    learner.net.parameters().flat_gradients().clone(),
                    running_statistics(learner)};
@@ -153,25 +153,23 @@ TEST_P(FoldedNet, AgreesWithThePlainFormInFloat64) {
   const at::Tensor before = learner.net.parameters().flat_values().clone();
   const at::Tensor image = test::random_batch(5, 3, 5, 64, 96).image_n3hw.to(at::kDouble);
   const c10::NoGradGuard no_grad;
-  const auto predictions = [&](const model::Net& net, bool rewrites) {
+  const auto predictions = [&](const model::Network& net, bool rewrites) {
     const auto all = net.forward(image, {.compute = at::kDouble, .rewrites = rewrites});
     std::vector<at::Tensor> defined;
-    for (const at::Tensor& one : {all.seg, all.depth, all.seg_to_depth, all.depth_to_seg}) {
-      if (one.defined()) {
-        defined.push_back(one);
-      }
+    for (const auto& [name, one] : all.named()) {
+      defined.push_back(one);
     }
     return defined;
   };
   const auto plain = predictions(learner.net, false);
-  const auto folded = predictions(learner.net.folded(), true);
+  const auto folded = predictions(*learner.net.folded(), true);
   ASSERT_EQ(folded.size(), plain.size());
   for (std::size_t i = 0; i < plain.size(); ++i) {
     EXPECT_LT(deviation(folded[i], plain[i]), 1e-9) << "prediction " << i;
     EXPECT_FALSE(at::equal(folded[i], plain[i])) << "nothing was folded";
   }
   EXPECT_TRUE(at::equal(learner.net.parameters().flat_values(), before));
-  EXPECT_ANY_THROW(static_cast<void>(learner.net.folded().forward(image, {.training = true, .compute = at::kDouble})));
+  EXPECT_ANY_THROW(static_cast<void>(learner.net.folded()->forward(image, {.training = true, .compute = at::kDouble})));
 }
 
 TEST_P(FoldedNet, IsAsCloseToFloat64InBfloat16) {
@@ -189,11 +187,13 @@ TEST_P(FoldedNet, IsAsCloseToFloat64InBfloat16) {
     to[i].second.copy_(from[i].second);
   }
   const at::Tensor image = test::random_batch(5, 3, 5, 64, 96).image_n3hw;
-  const auto first_of = [](const model::Predictions& all) { return all.seg.defined() ? all.seg : all.depth; };
+  const auto first_of = [](const model::Predictions& all) {
+    return all.of("seg").defined() ? all.of("seg") : all.of("depth");
+  };
   const at::Tensor expected = first_of(exact.net.forward(image.to(at::kDouble), {.compute = at::kDouble}));
   const model::Mode mode = {.compute = at::kBFloat16};
   const double plain = deviation(first_of(learner.net.forward(image, mode)), expected);
-  const double folded = deviation(first_of(learner.net.folded().forward(image, mode)), expected);
+  const double folded = deviation(first_of(learner.net.folded()->forward(image, mode)), expected);
   EXPECT_LT(folded, 1.5 * plain);
   RecordProperty("plain", std::to_string(plain));
   RecordProperty("folded", std::to_string(folded));

@@ -29,8 +29,7 @@ TEST_P(LossOptions, StepNeverLooksAtAValue) {
   Learner learner(config, 7, at::kMeta);
   Step step(config, learner, *communicator);
   const data::Batch batch = test::random_batch(1, 4, 7, 32, 64);
-  const StepResult result =
-      step.compute({batch.image_n3hw.to(at::kMeta), batch.label_nhw.to(at::kMeta), batch.depth_n1hw.to(at::kMeta)});
+  const StepResult result = step.compute(test::on_meta(batch));
   step.update(1e-4);
   EXPECT_TRUE(result.losses.is_meta());
 }
@@ -41,8 +40,8 @@ TEST_P(LossOptions, BatchWithoutTruthMovesNothing) {
   Learner learner(config, 5, at::kCPU);
   Step step(config, learner, *communicator);
   data::Batch batch = test::rows(test::random_batch(3, 2, 5, 32, 64), {0, 2}, at::kDouble);
-  batch.label_nhw.fill_(255);
-  batch.depth_n1hw.fill_(0.0);
+  batch.targets.at("seg").fill_(255);
+  batch.targets.at("depth").fill_(0.0);
   const at::Tensor before = learner.net.parameters().flat_values().clone();
   const StepResult result = step.compute(batch);
   step.update(1e-4);

@@ -12,10 +12,6 @@
 namespace xtasc::train {
 namespace {
 
-data::Batch on_meta(const data::Batch& batch) {
-  return {batch.image_n3hw.to(at::kMeta), batch.label_nhw.to(at::kMeta), batch.depth_n1hw.to(at::kMeta)};
-}
-
 struct Case {
   const char* system;
   const char* weighting;
@@ -35,11 +31,11 @@ TEST_P(MetaStep, NeverLooksAtAValue) {
   Learner learner(config, 7, at::kMeta);
   Step step(config, learner, *communicator);
   // In the third epoch every method is at work.
-  const StepResult result = step.compute(on_meta(test::random_batch(1, 4, 7, 64, 64)), {.epoch = 2, .step = 20});
+  const StepResult result = step.compute(test::on_meta(test::random_batch(1, 4, 7, 64, 64)), {.epoch = 2, .step = 20});
   step.update(1e-4);
-  learner.weighting->end_epoch(2, objectives(result.losses, config.loss));
+  learner.weighting->end_epoch(2, task_losses(result.losses, *learner.objective));
   EXPECT_TRUE(result.losses.is_meta());
-  EXPECT_EQ(result.losses.sizes(), at::IntArrayRef({kNumLosses}));
+  EXPECT_EQ(result.losses.sizes(), at::IntArrayRef({static_cast<std::int64_t>(learner.objective->terms().size()) + 1}));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, MetaStep,
@@ -65,7 +61,7 @@ TEST_P(MetaEvaluation, NeverLooksAtAValueBeforeItsEnd) {
   Learner learner(config, 7, at::kMeta);
   const c10::InferenceMode inference;
   EvaluationSums sums(config, learner);
-  sums.add(on_meta(test::random_batch(1, 4, 7, 64, 64)));
+  sums.add(test::on_meta(test::random_batch(1, 4, 7, 64, 64)));
   sums.sum_over_ranks(*dist::make_solo_communicator());
   EXPECT_ANY_THROW(static_cast<void>(sums.result()));
 }
@@ -89,7 +85,7 @@ TEST(Step, LossFallsOnOneBatch) {
   double first = 0.0;
   double last = 0.0;
   for (int i = 0; i < 12; ++i) {
-    last = step.compute(batch).losses[kTotal].item<double>();
+    last = step.compute(batch).losses[-1].item<double>();
     first = i == 0 ? last : first;
     step.update(1e-3);
   }
@@ -103,9 +99,9 @@ TEST(Step, TotalIsEquation11) {
   Step step(config, learner, *communicator);
   const data::Batch batch = test::random_batch(3, 3, 5, 64, 64);
   const at::Tensor l = step.compute(test::rows(batch, {0, 3}, at::kDouble)).losses;
-  const double expected = 0.9 * l[kSeg].item<double>() + 0.1 * l[kSegToDepth].item<double>() +
-                          0.8 * l[kDepth].item<double>() + 0.2 * l[kDepthToSeg].item<double>();
-  EXPECT_NEAR(l[kTotal].item<double>(), expected, 1e-12);
+  const double expected =
+      0.9 * l[0].item<double>() + 0.1 * l[2].item<double>() + 0.8 * l[1].item<double>() + 0.2 * l[3].item<double>();
+  EXPECT_NEAR(l[-1].item<double>(), expected, 1e-12);
 }
 
 TEST(Step, BatchWithoutLabelOrDepthGivesNoNan) {
@@ -114,8 +110,8 @@ TEST(Step, BatchWithoutLabelOrDepthGivesNoNan) {
   Learner learner(config, 5, at::kCPU);
   Step step(config, learner, *communicator);
   data::Batch batch = test::rows(test::random_batch(3, 2, 5, 64, 64), {0, 2}, at::kDouble);
-  batch.label_nhw.fill_(255);
-  batch.depth_n1hw.fill_(0.0);
+  batch.targets.at("seg").fill_(255);
+  batch.targets.at("depth").fill_(0.0);
   const StepResult result = step.compute(batch);
   step.update(1e-4);
   EXPECT_EQ(result.losses.sum().item<double>(), 0.0);
@@ -131,7 +127,7 @@ TEST(Step, Bf16FollowsFp32) {
     Step step(config, learner, *communicator);
     double value = 0.0;
     for (int i = 0; i < 5; ++i) {
-      value = step.compute(batch).losses[kTotal].item<double>();
+      value = step.compute(batch).losses[-1].item<double>();
       step.update(1e-4);
     }
     return value;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "support/methods.hpp"
 #include "support/nets.hpp"
 #include "train/checkpoint.hpp"
 #include "train/step.hpp"
@@ -36,7 +37,7 @@ double deviation(const at::Tensor& found, const at::Tensor& expected) {
 class TaskGradientsTest : public testing::Test {
  protected:
   at::Tensor gradient_by(const config::RunConfig& config) {
-    learner_.weighting = weighting::make_task_weighting(config.weighting, 1, at::TensorOptions().dtype(at::kDouble));
+    learner_.weighting = weighting::make_task_weighting({.section = config.weighting, .tensors = at::kDouble});
     return gradient_now(config);
   }
 
@@ -49,7 +50,7 @@ class TaskGradientsTest : public testing::Test {
   /// The gradient of one task's loss, by a plain backward pass: `uncertainty` with a weight of 1 and one of 0.
   at::Tensor gradient_of(std::int64_t task) {
     const auto config = method_config("uncertainty");
-    learner_.weighting = weighting::make_task_weighting(config.weighting, 1, at::TensorOptions().dtype(at::kDouble));
+    learner_.weighting = weighting::make_task_weighting({.section = config.weighting, .tensors = at::kDouble});
     const at::Tensor s = learner_.weighting->weights().front().second;
     s.fill_(1000.0);
     s[task].fill_(-std::log(2.0));
@@ -59,28 +60,14 @@ class TaskGradientsTest : public testing::Test {
   config::RunConfig config_ = method_config("equal");
   std::unique_ptr<dist::Communicator> communicator_ = dist::make_solo_communicator();
   Learner learner_{config_, 5, at::kCPU};
-  std::int64_t num_shared_ = learner_.net.gradient_parts().shared.numel();
+  std::int64_t num_shared_ = learner_.net.parameters().num_parameters("encoder.");
   weighting::Moment moment_;
   StepResult result_;
 };
 
-TEST_F(TaskGradientsTest, AreTheEncodersFirstThenEachTasksOwn) {
-  const auto parts = learner_.net.gradient_parts();
-  std::int64_t total = parts.shared.numel();
-  EXPECT_EQ(total, 11'176'512);  // ResNet-18
-  EXPECT_EQ(parts.shared.data_ptr(), learner_.net.parameters().flat_gradients().data_ptr());
-  for (const auto& of_task : parts.own) {
-    for (const at::Tensor& own : of_task) {
-      EXPECT_GT(own.numel(), 0);
-      total += own.numel();
-    }
-  }
-  EXPECT_EQ(total, learner_.net.parameters().num_parameters());
-}
-
 TEST_F(TaskGradientsTest, AreCombinedAsTheMethodSays) {
-  const at::Tensor g1 = gradient_of(weighting::kSegmentation);
-  const at::Tensor g2 = gradient_of(weighting::kDepth);
+  const at::Tensor g1 = gradient_of(0);
+  const at::Tensor g2 = gradient_of(1);
   const auto shared = [&](const at::Tensor& g) { return g.narrow(0, 0, num_shared_); };
   const auto own = [&](const at::Tensor& g) { return g.narrow(0, num_shared_, g.numel() - num_shared_); };
   EXPECT_EQ((own(g1) * own(g2)).abs().max().item<double>(), 0.0) << "a parameter beyond the encoder is shared";
@@ -124,10 +111,10 @@ TEST_F(TaskGradientsTest, AreCombinedAsTheMethodSays) {
 }
 
 TEST_F(TaskGradientsTest, ImtlCombinesTheScaledLosses) {
-  const at::Tensor g1 = gradient_of(weighting::kSegmentation);
-  const at::Tensor g2 = gradient_of(weighting::kDepth);
+  const at::Tensor g1 = gradient_of(0);
+  const at::Tensor g2 = gradient_of(1);
   const auto config = method_config("imtl");
-  learner_.weighting = weighting::make_task_weighting(config.weighting, 1, at::TensorOptions().dtype(at::kDouble));
+  learner_.weighting = weighting::make_task_weighting({.section = config.weighting, .tensors = at::kDouble});
   const double seg = 1.7;
   const double depth = 0.4;
   learner_.weighting->state().front().second.copy_(at::tensor({std::log(seg), std::log(depth)}, at::kDouble));
@@ -142,8 +129,8 @@ TEST_F(TaskGradientsTest, ImtlCombinesTheScaledLosses) {
 
 TEST_F(TaskGradientsTest, GradNormsStepIsTheWeightedSumAndItsNormsAreOfW) {
   const auto config = method_config("gradnorm", {"weighting.alpha=0"});
-  const at::Tensor g1 = gradient_of(weighting::kSegmentation);
-  const at::Tensor g2 = gradient_of(weighting::kDepth);
+  const at::Tensor g1 = gradient_of(0);
+  const at::Tensor g2 = gradient_of(1);
   std::int64_t offset = 0;
   std::array<double, 2> norms{};
   for (const auto& [name, tensor] : learner_.net.parameters().parameters()) {
@@ -153,7 +140,7 @@ TEST_F(TaskGradientsTest, GradNormsStepIsTheWeightedSumAndItsNormsAreOfW) {
     offset += tensor.numel();
   }
   moment_ = {.epoch = 1, .step = 5};
-  learner_.weighting = weighting::make_task_weighting(config.weighting, 1, at::TensorOptions().dtype(at::kDouble));
+  learner_.weighting = weighting::make_task_weighting({.section = config.weighting, .tensors = at::kDouble});
   const auto state = [&](const std::string& wanted) {
     for (const auto& [name, tensor] : learner_.weighting->state()) {
       if (name == wanted) {
@@ -188,7 +175,7 @@ TEST(FamoStep, LooksAtTheSameBatchAgainWithoutLeavingATrace) {
 
   // The next step on the same batch finds what the second look found.
   const at::Tensor after = step.compute(batch).losses;
-  const at::Tensor gains = (objectives(before, config.loss) / objectives(after, config.loss)).log();
+  const at::Tensor gains = (task_losses(before, *learner.objective) / task_losses(after, *learner.objective)).log();
   const double expected = 0.25 * (gains[0] - gains[1]).item<double>();  // z_t = 1/2
   EXPECT_NEAR(gradient[0].item<double>() / expected, 1.0, 1e-5);
   EXPECT_NEAR(gradient[1].item<double>() / -expected, 1.0, 1e-5);
@@ -213,7 +200,11 @@ TEST_P(Resume, BitForBit) {
   unbroken.weighting->end_epoch(0, at::tensor({3.0, 2.5}, at::kDouble));
   unbroken.weighting->end_epoch(1, at::tensor({2.0, 2.4}, at::kDouble));
   take_step(unbroken, {.epoch = 2, .step = 2});
-  checkpoint.save(tensors_of(unbroken), {.epoch = 2, .step_in_epoch = 1, .step = 3}, {"config", "digest"});
+  Progress progress = no_progress(*unbroken.objective);
+  progress.epoch = 2;
+  progress.step_in_epoch = 1;
+  progress.step = 3;
+  checkpoint.save(tensors_of(unbroken), progress, {"config", "digest"});
   const StepResult expected = take_step(unbroken, {.epoch = 2, .step = 3});
 
   Learner resumed(config, 5, at::kCPU);
@@ -233,7 +224,7 @@ TEST_P(Resume, BitForBit) {
   check(resumed.state(), unbroken.state());
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryMethod, Resume, testing::ValuesIn(config::names<config::Weighting>()),
+INSTANTIATE_TEST_SUITE_P(EveryMethod, Resume, testing::ValuesIn(test::method_words()),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

@@ -118,7 +118,7 @@ TEST_F(ConfigFile, ResolvesWhatFollowsFromTheSystem) {
   const RunConfig single = read("", {"model.system=base_st_depth", "weighting.method=uncertainty"});
   EXPECT_EQ(single.train.betas, (std::vector<double>{0.9, 0.999}));
   EXPECT_EQ(single.loss.lambda_1, 0.0);
-  EXPECT_EQ(single.weighting.method, Weighting::equal);
+  EXPECT_EQ(single.weighting.method, "equal");
   EXPECT_EQ(read("", {"model.system=align"}).run.name, "align_resnet34");
 }
 

@@ -101,8 +101,8 @@ inline run::RunFolder write_run(const std::filesystem::path& root, const Synthet
   for (std::int64_t epoch = 1; epoch <= run.num_epochs; ++epoch) {
     const double gain = epoch == 1 ? -0.02 : epoch == 2 ? 0.0 : -0.01;
     lines += run::to_json_line(synthetic_epoch(epoch, epoch <= 2, run.quality + gain,
-                                               config::has_segmentation(config.model.system),
-                                               config::has_depth(config.model.system))) +
+                                               config::system_of(config.model.system).has("seg"),
+                                               config::system_of(config.model.system).has("depth"))) +
              '\n';
   }
   if (run.num_epochs > 0) {

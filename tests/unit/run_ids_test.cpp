@@ -79,7 +79,7 @@ Lines ids_of_sweeps() {
   for (const fs::path& file : files_of("sweeps")) {
     for (const PlannedRun& run : read_sweep(file).runs) {
       lines.emplace_back(fmt::format("sweeps/{} {} seed {} {}", file.filename().string(), run.row, run.config.run.seed,
-                                     config::name(run.config.model.system)),
+                                     run.config.model.system),
                          id_of(run.config));
     }
   }

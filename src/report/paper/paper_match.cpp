@@ -8,13 +8,12 @@
 #include <string_view>
 #include <tuple>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 
 namespace xtasc::report {
 
 namespace {
-
-using config::System;
 
 /// Keys that say where and how a run computed, or that a row looks at by itself.
 constexpr std::array<const char*, 6> kNotCompared = {
@@ -41,35 +40,21 @@ struct Settings {
   auto operator<=>(const Settings&) const = default;
 };
 
-bool has_model(const PublishedRow& row, System system) {
-  switch (system) {
-    case System::xtasc:
-      return row.model == "XTasC-Net";
-    case System::align:
-      return row.model == "Align-Net";
-    case System::base_mt:
-      return row.model == "Base MT-Net";
-    case System::base_st_seg:
-    case System::base_st_depth:
-      return row.model == "Base ST-Net";
-  }
-  return false;
-}
-
 /// Is the group what the row stands for, whatever its other settings?
 bool is_of_row(const SeedGroup& group, const PublishedTable& table, const PublishedRow& row) {
   const run::RunSummary& run = group.first();
   const config::RunConfig& config = run.config;
   return !group.is_half && run.provenance.pack_dataset == table.data->dataset &&
-         run.provenance.pack_num_classes == table.data->num_classes && has_model(row, config.model.system) &&
+         run.provenance.pack_num_classes == table.data->num_classes &&
+         row.model == config::system_of(config.model.system).label &&
          config.model.encoder_weights.empty() != row.is_pretrained &&
-         config::name(config.weighting.method) == weighting_of(table, row) &&
+         config.weighting.method == weighting_of(table, row) &&
          (row.encoder.empty() || config::name(config.model.encoder) == row.encoder);
 }
 
 /// \returns  absent when a departure says nothing to the row's own config (a key of another weighting method)
-std::optional<config::RunConfig> expected_config(const PublishedTable& table, const PublishedRow& row, System system,
-                                                 const run::ConfigValues& departures) {
+std::optional<config::RunConfig> expected_config(const PublishedTable& table, const PublishedRow& row,
+                                                 const std::string& system, const run::ConfigValues& departures) {
   std::vector<std::string> assignments;
   for (const auto& [key, value] : departures) {
     assignments.push_back(key + "=" + value);
@@ -123,7 +108,7 @@ std::vector<std::string> departure_texts(const Settings& settings, const Publish
     texts.push_back(fmt::format("{} x {} pixels (paper: {} x {})", settings.height, settings.width, table.data->height,
                                 table.data->width));
   }
-  const run::ConfigValues paper = compared(paper_config(table, table.rows.back(), System::xtasc));
+  const run::ConfigValues paper = compared(paper_config(table, table.rows.back(), "xtasc"));
   for (const auto& [key, value] : settings.departures) {
     const auto found = paper.find(key);
     texts.push_back(key == kUnsaid ? fmt::format("{} {} (paper: not said)", key, run::shown_value(value))
@@ -177,10 +162,10 @@ Filling fill(const PublishedTable& table, const std::vector<PublishedRow>& rows,
 
 }  // namespace
 
-config::RunConfig paper_config(const PublishedTable& table, const PublishedRow& row, System system,
+config::RunConfig paper_config(const PublishedTable& table, const PublishedRow& row, const std::string& system,
                                const std::vector<std::string>& extra) {
   std::vector<std::string> assignments(table.data->assignments.begin(), table.data->assignments.end());
-  assignments.push_back(fmt::format("model.system={}", config::name(system)));
+  assignments.push_back(fmt::format("model.system={}", system));
   assignments.push_back(fmt::format("model.encoder={}", row.encoder.empty() ? "resnet34" : row.encoder));
   assignments.push_back(fmt::format("weighting.method={}", weighting_of(table, row)));
   assignments.insert(assignments.end(), extra.begin(), extra.end());

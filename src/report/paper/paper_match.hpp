@@ -32,6 +32,6 @@ struct PaperMatch {
 
 /// The config that the paper's settings give for a row and a system. \param extra  assignments over them
 [[nodiscard]] config::RunConfig paper_config(const PublishedTable& table, const PublishedRow& row,
-                                             config::System system, const std::vector<std::string>& extra = {});
+                                             const std::string& system, const std::vector<std::string>& extra = {});
 
 }  // namespace xtasc::report

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "report/axis_groups.hpp"
@@ -214,7 +215,7 @@ std::vector<Line> lambda_lines(std::span<const SeedGroup> groups, const LambdaAx
       ++num_left_out;
       continue;
     }
-    const bool has_transfer = config::has_transfer(groups[i].first().config.model.system);
+    const bool has_transfer = config::system_of(groups[i].first().config.model.system).has_transfer();
     Line& line = line_named(lines, has_transfer ? fmt::format("{}, {}", names[i], kind) : names[i]);
     line.kind = groups[i].is_baseline() ? SeriesKind::reference : SeriesKind::measured;
     line.groups.push_back({&groups[i], axis.place(std::max(loss.lambda_1, loss.lambda_2))});
@@ -222,7 +223,8 @@ std::vector<Line> lambda_lines(std::span<const SeedGroup> groups, const LambdaAx
   // A net with both at 0 is the start of each of its series.
   for (std::size_t i = 0; i < groups.size(); ++i) {
     const config::LossSection& loss = groups[i].first().config.loss;
-    if (loss.lambda_1 == 0.0 && loss.lambda_2 == 0.0 && config::has_transfer(groups[i].first().config.model.system)) {
+    if (loss.lambda_1 == 0.0 && loss.lambda_2 == 0.0 &&
+        config::system_of(groups[i].first().config.model.system).has_transfer()) {
       for (const char* kind : {"\u03bb\u2081 alone", "\u03bb\u2082 alone"}) {
         const auto found = std::ranges::find(lines, fmt::format("{}, {}", names[i], kind), &Line::name);
         if (found != lines.end()) {
@@ -243,7 +245,8 @@ std::vector<Line> lambda_lines(std::span<const SeedGroup> groups, const LambdaAx
 
 std::string parameters_text(std::span<const SeedGroup> groups, config::Encoder encoder) {
   for (const SeedGroup& group : groups) {
-    if (group.first().config.model.encoder == encoder && config::has_transfer(group.first().config.model.system)) {
+    if (group.first().config.model.encoder == encoder &&
+        config::system_of(group.first().config.model.system).has_transfer()) {
       return fmt::format("\n{}", parameters_cell(group.num_parameters).text);
     }
   }

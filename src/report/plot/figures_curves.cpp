@@ -2,6 +2,7 @@
 #include <functional>
 #include <map>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "report/plot/figures.hpp"
 #include "report/series_names.hpp"
@@ -23,10 +24,10 @@ Histories read_histories(const SeedGroup& group) {
     for (const run::RunSummary* run : seed.runs) {
       const std::vector<run::EpochRecord> records =
           run::read_metrics(run::RunFolder{run->folder}.metrics(), run::digests_of(run->config));
-      if (config::has_segmentation(run->config.model.system)) {
+      if (config::system_of(run->config.model.system).has("seg")) {
         histories.segmentation.push_back(records);
       }
-      if (config::has_depth(run->config.model.system)) {
+      if (config::system_of(run->config.model.system).has("depth")) {
         histories.depth.push_back(records);
       }
     }

@@ -1,0 +1,125 @@
+#include "config/systems.hpp"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "core/error.hpp"
+
+namespace xtasc::config {
+
+namespace {
+
+std::vector<System>& system_rows() {
+  static std::vector<System> rows = {
+      {.word = "xtasc",
+       .label = "XTasC-Net",
+       .place = 3,
+       .tasks = {"seg", "depth"},
+       .consistency = Consistency::xtc,
+       .keys = {"model.ttnet_widths", "model.ttnet_batch_norm", "loss.transferred_depth",
+                "loss.transferred_segmentation", "loss.soft_target", "loss.label_smoothing", "loss.lambda_1",
+                "loss.lambda_2"}},
+      {.word = "align",
+       .label = "Align-Net",
+       .place = 2,
+       .tasks = {"seg", "depth"},
+       .consistency = Consistency::align,
+       .keys = {"model.ttnet_widths", "model.ttnet_batch_norm", "loss.lambda_1", "loss.lambda_2"}},
+      {.word = "base_mt", .label = "Base MT-Net", .place = 1, .tasks = {"seg", "depth"}, .keys = {}},
+      {.word = "base_st_seg", .label = "Base ST-Net", .place = 0, .tasks = {"seg"}, .beta_2 = 0.999, .keys = {}},
+      {.word = "base_st_depth", .label = "Base ST-Net", .place = 0, .tasks = {"depth"}, .beta_2 = 0.999, .keys = {}},
+  };
+  return rows;
+}
+
+std::vector<Method>& method_rows() {
+  static std::vector<Method> rows = {
+      {.word = "equal", .keys = {}},
+      {.word = "uncertainty", .keys = {"regulariser", "learning_rate"}},
+      {.word = "gradnorm", .needs = Needs::norms, .keys = {"learning_rate", "alpha"}},
+      {.word = "dwa", .keys = {"temperature"}},
+      {.word = "rlw", .keys = {}},
+      {.word = "pcgrad", .needs = Needs::gram, .keys = {"parameters"}},
+      {.word = "cagrad", .needs = Needs::gram, .keys = {"parameters", "c", "rescale"}},
+      {.word = "mgda", .needs = Needs::gram, .keys = {"parameters", "normalisation"}},
+      {.word = "imtl_l", .keys = {"learning_rate"}},
+      {.word = "imtl_g", .needs = Needs::gram, .keys = {"parameters"}},
+      {.word = "imtl", .needs = Needs::gram, .keys = {"parameters", "learning_rate"}},
+      {.word = "famo", .needs = Needs::losses_after_step, .keys = {"learning_rate", "weight_decay", "max_norm"}},
+  };
+  return rows;
+}
+
+template <typename Row>
+const Row& row_of(const std::vector<Row>& rows, std::string_view word, std::string_view what) {
+  const auto found = std::ranges::find(rows, word, &Row::word);
+  check(found != rows.end(), "there is no {} \"{}\"", what, word);
+  return *found;
+}
+
+template <typename Row>
+void add_row(std::vector<Row>& rows, Row row, std::string_view what) {
+  check(std::ranges::find(rows, row.word, &Row::word) == rows.end(), "there is a {} \"{}\" already", what, row.word);
+  rows.push_back(std::move(row));
+}
+
+}  // namespace
+
+bool System::has(std::string_view task) const {
+  return std::ranges::find(tasks, task) != tasks.end();
+}
+
+bool System::uses(std::string_view full_key) const {
+  return std::ranges::find(keys, full_key) != keys.end();
+}
+
+bool Method::uses(std::string_view key) const {
+  return std::ranges::find(keys, key) != keys.end();
+}
+
+const std::vector<System>& systems() {
+  return system_rows();
+}
+
+const std::vector<Method>& methods() {
+  return method_rows();
+}
+
+const System& system_of(std::string_view word) {
+  return row_of(systems(), word, "system");
+}
+
+const Method& method_of(std::string_view word) {
+  return row_of(methods(), word, "weighting method");
+}
+
+std::size_t place_of_method(std::string_view word) {
+  return static_cast<std::size_t>(&method_of(word) - methods().data());
+}
+
+const System* other_half(const System& system) {
+  for (const System& other : systems()) {
+    if (other.label == system.label && other.word != system.word) {
+      return &other;
+    }
+  }
+  return nullptr;
+}
+
+task::Tasks tasks_of(const System& system) {
+  task::Tasks tasks;
+  for (const std::string_view key : system.tasks) {
+    tasks.push_back(task::of_key(key));
+  }
+  return tasks;
+}
+
+void add_system(System system) {
+  add_row(system_rows(), std::move(system), "system");
+}
+
+void add_method(Method method) {
+  add_row(method_rows(), std::move(method), "weighting method");
+}
+
+}  // namespace xtasc::config

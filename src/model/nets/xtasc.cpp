@@ -1,0 +1,138 @@
+#include "model/nets/xtasc.hpp"
+
+#include <ATen/ATen.h>
+
+#include "config/systems.hpp"
+#include "core/cuda_forms.hpp"
+#include "core/error.hpp"
+#include "model/decoder.hpp"
+#include "model/resnet.hpp"
+#include "model/ttnet.hpp"
+
+namespace xtasc::model {
+
+namespace {
+
+/// Of the classes, (N, K, H, W). CUDA's softmax over an inner dimension wants other layouts than channels-last, and
+/// copies twice in each direction; over the last one it reads the tensor as it lies.
+at::Tensor log_probabilities(const at::Tensor& seg_nkhw) {
+  if (takes_cuda_form(seg_nkhw)) {
+    return at::log_softmax(seg_nkhw.permute({0, 2, 3, 1}), 3).permute({0, 3, 1, 2});
+  }
+  return at::log_softmax(seg_nkhw, 1);
+}
+
+/// What a task-transfer net reads of a direct prediction.
+at::Tensor as_input(task::Kind kind, const at::Tensor& prediction) {
+  switch (kind) {
+    case task::Kind::classes:
+      return log_probabilities(prediction);
+    case task::Kind::depth:
+      return prediction;
+  }
+  fail("unknown kind of task {}", static_cast<int>(kind));
+}
+
+class XtascNet final : public Network {
+ public:
+  explicit XtascNet(const NetworkOptions& options)
+      : Network(options.tasks, options.num_classes, {options.seed, options.device, options.dtype}),
+        encoder_(parameters_, "encoder.", options.section.encoder) {
+    const config::ModelSection& section = options.section;
+    const auto channels = [&](const task::Task& task) { return task.num_channels(num_classes_); };
+    for (const task::Task& task : tasks_) {
+      decoders_.emplace_back(parameters_, fmt::format("{}_decoder.", task.key), section.encoder, section.decoder_width,
+                             channels(task));
+    }
+    if (config::system_of(section.system).has_transfer()) {
+      const TransferNet::Options transfer = {.widths = section.ttnet_widths, .batch_norm = section.ttnet_batch_norm};
+      for (const task::Task& from : tasks_) {
+        for (const task::Task& to : tasks_) {
+          if (from.key != to.key) {
+            transfer_nets_.push_back({from, to,
+                                      TransferNet(parameters_, fmt::format("{}_to_{}.", from.key, to.key),
+                                                  channels(from), channels(to), transfer)});
+          }
+        }
+      }
+    }
+    parameters_.flatten();
+  }
+
+  [[nodiscard]] Predictions forward(const at::Tensor& image_n3hw, const Mode& mode) const override {
+    Predictions predictions = forward_direct(image_n3hw, mode);
+    mode.enter(Part::transfer_nets);
+    for (const auto& [from, to, net] : transfer_nets_) {
+      predictions.transferred.push_back({{std::string(from.key), std::string(to.key)},
+                                         net.forward(as_input(from.kind, predictions.of(from.key)), mode)});
+    }
+    return predictions;
+  }
+
+  [[nodiscard]] Predictions forward_direct(const at::Tensor& image_n3hw, const Mode& mode) const override {
+    check_image(image_n3hw);
+    mode.enter(Part::encoder);
+    Features features = encoder_.forward(image_n3hw.contiguous(at::MemoryFormat::ChannelsLast), mode);
+    mode.enter(Part::decoders);
+    if (mode.at_cut) {
+      mode.at_cut(features);
+    }
+    Predictions predictions;
+    for (std::size_t i = 0; i < tasks_.size(); ++i) {
+      predictions.direct.emplace(tasks_[i].key, decoders_[i].forward(features, mode));
+    }
+    return predictions;
+  }
+
+  [[nodiscard]] std::unique_ptr<Network> folded() const override {
+    auto net = std::make_unique<XtascNet>(*this);
+    net->encoder_.fold_norms();
+    for (Decoder& decoder : net->decoders_) {
+      decoder.fold_norms();
+    }
+    for (auto& one : net->transfer_nets_) {
+      one.net.fold_norms();
+    }
+    return net;
+  }
+
+  [[nodiscard]] std::vector<Transfer> transfers() const override {
+    std::vector<Transfer> all;
+    for (const auto& [from, to, net] : transfer_nets_) {
+      all.push_back({std::string(from.key), std::string(to.key)});
+    }
+    return all;
+  }
+
+  [[nodiscard]] bool has_cut() const override { return true; }
+
+  /// The second convolution of the last block of the encoder's stage 4.
+  [[nodiscard]] at::Tensor last_shared_layer() const override {
+    at::Tensor layer;
+    for (const auto& [name, tensor] : parameters_.parameters()) {
+      if (name.starts_with("encoder.layer4.") && name.ends_with(".conv2.weight")) {
+        layer = tensor;
+      }
+    }
+    check(layer.defined(), "the encoder has no layer4.*.conv2.weight");
+    return layer;
+  }
+
+ private:
+  struct TransferNetOf {
+    task::Task from, to;
+    TransferNet net;
+  };
+
+  ResNet encoder_;
+  std::vector<Decoder> decoders_;  ///< one a task
+  std::vector<TransferNetOf> transfer_nets_;
+};
+
+}  // namespace
+
+std::unique_ptr<Network> make_xtasc_net(const NetworkOptions& options) {
+  return std::make_unique<XtascNet>(options);
+}
+
+}  // namespace xtasc::model

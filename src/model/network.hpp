@@ -1,0 +1,105 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/run_config.hpp"
+#include "model/layers.hpp"
+#include "model/parameters.hpp"
+#include "task/task.hpp"
+
+namespace xtasc::model {
+
+/// A task's prediction made from another's, by the tasks' keys.
+struct Transfer {
+  std::string from, to;
+  [[nodiscard]] std::string name() const { return from + "_to_" + to; }
+};
+
+/// What a network says about a batch; float32, or float64 in fp64.
+struct Predictions {
+  struct Transferred {
+    Transfer transfer;
+    at::Tensor tensor;  ///< as the direct prediction of transfer.to
+  };
+
+  std::map<std::string, at::Tensor, std::less<>> direct;  ///< (N, channels, H, W), by the task's key
+  std::vector<Transferred> transferred;                   ///< in the order of Network::transfers()
+
+  /// Undefined where the network has none.
+  [[nodiscard]] at::Tensor of(std::string_view task) const;
+  [[nodiscard]] at::Tensor of(std::string_view from, std::string_view to) const;
+  /// Every prediction that there is by its name, "seg" or "seg_to_depth": the direct ones in the order of task::all().
+  [[nodiscard]] std::vector<NamedTensor> named() const;
+  [[nodiscard]] Predictions detached() const;
+};
+
+/// A net for some tasks, and all its tensors. A new one is a class in model/nets/, a row in makers.cpp, and a row of
+/// config::systems() for each system that is made of it.
+class Network {
+ public:
+  virtual ~Network() = default;
+  Network(const Network&) = default;
+  Network& operator=(const Network&) = delete;
+
+  /// Everything that is trained. \param image_n3hw  (N, 3, H, W), normalised, H and W multiples of 32
+  [[nodiscard]] virtual Predictions forward(const at::Tensor& image_n3hw, const Mode& mode) const = 0;
+  /// The direct predictions: all that inference needs.
+  [[nodiscard]] virtual Predictions forward_direct(const at::Tensor& image_n3hw, const Mode& mode) const {
+    return forward(image_n3hw, mode);
+  }
+
+  /// The same net as it is now for evaluation, every batch norm that can be folded into the convolution in front of
+  /// it: equal in real arithmetic, fewer passes over memory. Its parameters() are this net's; it does not follow them.
+  [[nodiscard]] virtual std::unique_ptr<Network> folded() const = 0;
+
+  /// What is predicted from other predictions, in the order of Predictions::transferred.
+  [[nodiscard]] virtual std::vector<Transfer> transfers() const { return {}; }
+  /// Whether forward() calls mode.at_cut: each parameter is reached by all tasks or lies behind the cut.
+  [[nodiscard]] virtual bool has_cut() const { return false; }
+  /// The weight of a layer that all tasks share, as near to their branches as can be: GradNorm's W. Where the network
+  /// has a cut, it lies in front of the cut's last output.
+  [[nodiscard]] virtual at::Tensor last_shared_layer() const = 0;
+
+  [[nodiscard]] const ParameterSet& parameters() const { return parameters_; }
+  [[nodiscard]] const task::Tasks& tasks() const { return tasks_; }
+  /// Of the labels, as given.
+  [[nodiscard]] std::int64_t num_classes() const { return num_classes_; }
+
+ protected:
+  Network(task::Tasks tasks, std::int64_t num_classes, ParameterSet parameters);
+  /// \throws Error unless the image is (N, 3, H, W) with H and W multiples of 32
+  static void check_image(const at::Tensor& image_n3hw);
+
+  task::Tasks tasks_;
+  std::int64_t num_classes_;
+  ParameterSet parameters_;
+};
+
+/// What every network is made from.
+struct NetworkOptions {
+  config::ModelSection section;
+  task::Tasks tasks;
+  std::int64_t num_classes = 0;  ///< of the labels; not looked at without a task of classes
+  std::uint64_t seed = 1;
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;
+};
+
+using MakeNetwork = std::unique_ptr<Network> (*)(const NetworkOptions& options);
+
+/// The network of a system, with the tasks that its row has. \param num_classes  of the labels
+/// \throws Error when nothing makes the system
+[[nodiscard]] std::unique_ptr<Network> make_network(const config::ModelSection& section, std::int64_t num_classes,
+                                                    std::uint64_t seed, at::Device device, at::ScalarType dtype);
+
+/// One maker more, for a system that lives outside of this source tree.
+void add_network(std::string_view system, MakeNetwork make);
+
+}  // namespace xtasc::model

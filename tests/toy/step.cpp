@@ -1,0 +1,79 @@
+// Some steps of a toy system, for the PyTorch peer (tests/peer/compare_toy.py) and under mpirun:
+//
+//     toy_step OUT.pt NUM_STEPS section.key=value ...
+//
+// OUT.pt: weight0.NAME; image, target.TASK; then of every step loss.STEP (terms and total), weights.STEP (tasks); of
+// the first grad.NAME; and at last weight.NAME. Two epochs lie behind, so that every method is at work from the first
+// step.
+#include <ATen/ATen.h>
+
+#include <cstdio>
+
+#include "core/error.hpp"
+#include "dist/communicator.hpp"
+#include "support/nets.hpp"
+#include "tensorfile/tensor_file.hpp"
+#include "toy/toy.hpp"
+#include "train/step.hpp"
+
+namespace xtasc {
+namespace {
+
+constexpr std::int64_t kClasses = 5;
+constexpr double kLearningRate = 1e-3;
+
+void take_steps(const dist::MpiSession& session, const std::string& output, std::int64_t num_steps,
+                const std::vector<std::string>& assignments) {
+  const auto config = test::step_config(assignments);
+  const auto communicator = dist::make_communicator(session, at::kCPU);
+  train::Learner learner(config, kClasses, at::kCPU);
+  learner.weighting->end_epoch(0, at::tensor({3.0, 2.5, 2.8}, at::kDouble));
+  learner.weighting->end_epoch(1, at::tensor({2.0, 2.4, 1.9}, at::kDouble));
+  const data::Batch whole = test::rows(test::toy_batch(1, 5, kClasses, 32, 64), {0, 5}, at::kDouble);
+  const data::Batch mine =
+      test::rows(whole, data::share_of({0, 5}, communicator->rank(), communicator->size()), at::kDouble);
+  tensorfile::TensorDict out = {{"image", whole.image_n3hw.contiguous()}};
+  for (const auto& [task, target] : whole.targets) {
+    out["target." + task] = target;
+  }
+  const auto keep = [&](const std::string& prefix, const auto& tensors) {
+    for (const auto& [name, tensor] : tensors) {
+      out[prefix + name] = tensor.detach().contiguous().clone();
+    }
+  };
+  keep("weight0.", learner.net.parameters().parameters());
+  train::Step step(config, learner, *communicator);
+  for (std::int64_t i = 0; i < num_steps; ++i) {
+    const train::StepResult result = step.compute(mine, {.epoch = 2, .step = i});
+    out[fmt::format("loss.{}", i)] = result.losses.clone();
+    out[fmt::format("weights.{}", i)] = result.task_weights.clone();
+    for (const auto& [name, tensor] : learner.net.parameters().parameters()) {
+      if (i == 0) {
+        out["grad." + name] = tensor.grad().contiguous().clone();
+      }
+    }
+    step.update(kLearningRate);
+  }
+  keep("weight.", learner.net.parameters().parameters());
+  if (session.rank() == 0) {
+    tensorfile::write_tensor_dict(output, out);
+  }
+}
+
+}  // namespace
+}  // namespace xtasc
+
+int main(int argc, char** argv) {
+  const xtasc::dist::MpiSession session(&argc, &argv);
+  if (argc < 3) {
+    return 2;
+  }
+  xtasc::test::add_toys();
+  try {
+    xtasc::take_steps(session, argv[1], std::stoll(argv[2]), {argv + 3, argv + argc});
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
