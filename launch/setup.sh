@@ -56,7 +56,7 @@ missing_debian_packages() {
 
 install_debian_packages() {
   if ! command -v dpkg-query >/dev/null; then
-    say "not a Debian system: taking the compilers and libraries as they are (README, 'Set-up', lists them)"
+    say "not a Debian system: taking the compilers and libraries as they are (docs/install.md lists them)"
     return
   fi
   local missing
