@@ -70,7 +70,7 @@ copy_common() { # FOLDER LIBRARY...
   if ((${#PACKS[@]})); then
     cp -L "${PACKS[@]}" "$folder/data/"
   fi
-  cp "$XTASC_ROOT/README.md" "$folder/"
+  cp -r "$XTASC_ROOT"/{README.md,LICENSE,docs} "$folder/"
 }
 
 # Every program starts from folder $1, and finds no library in this source tree.

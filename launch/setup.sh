@@ -16,7 +16,8 @@ readonly DEBIAN_PACKAGES=(
   gnuplot-nox
   libgtest-dev libgmock-dev
 )
-# For the tests on a virtual Slurm cluster; without them those are skipped.
+# For launch/lint.sh, and for the tests on a virtual Slurm cluster; without them those are skipped.
+readonly LINT_PACKAGES=(clang-format clang-tidy shellcheck)
 readonly TEST_PACKAGES=(slurm-wlm munge)
 
 usage() {
@@ -28,7 +29,8 @@ and builds.
 
   --preset NAME   release (default), debug or asan; programs land in build/NAME/bin
   --no-build      stop before configuring
-  --for-tests     install ${TEST_PACKAGES[*]} as well, where it can: the tests on a virtual Slurm cluster need them
+  --for-tests     install ${LINT_PACKAGES[*]} and ${TEST_PACKAGES[*]} as well, where it can:
+                  launch/lint.sh and the tests on a virtual Slurm cluster need them
   -DNAME=VALUE    handed to cmake, e.g. -DXTASC_CUDA=OFF
   --help          this text
 
@@ -54,7 +56,7 @@ missing_debian_packages() {
 
 install_debian_packages() {
   if ! command -v dpkg-query >/dev/null; then
-    say "not a Debian system: taking the compilers and libraries as they are (README, 'Set-up', lists them)"
+    say "not a Debian system: taking the compilers and libraries as they are (docs/install.md lists them)"
     return
   fi
   local missing
@@ -79,13 +81,21 @@ $(tail -n 15 "$LOG")"
 
 # As far as possible: a machine that has a Slurm of its own keeps it.
 install_test_packages() {
-  if ((EUID != 0)) || ! command -v apt-get >/dev/null || command -v sbatch >/dev/null; then
+  if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
     return
   fi
-  say "installing Debian packages for the tests: ${TEST_PACKAGES[*]}"
+  local wanted=() package
+  for package in "${LINT_PACKAGES[@]}"; do
+    command -v "$package" >/dev/null || wanted+=("$package")
+  done
+  command -v sbatch >/dev/null || wanted+=("${TEST_PACKAGES[@]}")
+  if ((${#wanted[@]} == 0)); then
+    return
+  fi
+  say "installing Debian packages for the tests: ${wanted[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  if ! { apt-get -q update && apt-get -q install -y --no-install-recommends "${TEST_PACKAGES[@]}"; } >"$LOG" 2>&1; then
-    say "could not install them: the tests on a virtual Slurm cluster are skipped"
+  if ! { apt-get -q update && apt-get -q install -y --no-install-recommends "${wanted[@]}"; } >"$LOG" 2>&1; then
+    say "could not install them: the tests that need them are skipped"
   fi
 }
 
