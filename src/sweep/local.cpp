@@ -9,13 +9,13 @@
 #include <iterator>
 
 #include "core/log.hpp"
+#include "core/process.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
 #include "run/provenance.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/live_block.hpp"
 #include "sweep/other_runs.hpp"
-#include "sweep/process.hpp"
 #include "sweep/select.hpp"
 #include "sweep/slots.hpp"
 

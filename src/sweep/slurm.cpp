@@ -10,9 +10,9 @@
 #include <string_view>
 #include <thread>
 
+#include "core/command.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "sweep/command.hpp"
 
 namespace xtasc::sweep {
 

@@ -172,7 +172,7 @@ ExitCode submit_runs(const SubmitOptions& options) {
   const fs::path trainer = sweep::find_trainer(options.trainer);
   const sweep::SweepFolder folder{sweep.folder};
   sweep::prepare_sweep_folder(folder);
-  const sweep::FileLock lock = sweep::lock_sweep(folder);
+  const FileLock lock = sweep::lock_sweep(folder);
   const sweep::Slurm slurm(kPatience);
   std::vector<sweep::Submission> submissions = sweep::read_submissions(folder);
   const auto jobs = sweep::find_lost_answers(submissions, slurm);

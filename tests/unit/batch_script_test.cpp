@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "core/command.hpp"
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
-#include "sweep/command.hpp"
 #include "sweep/site.hpp"
 #include "unit/results_fixture.hpp"
 

@@ -1,4 +1,4 @@
-#include "sweep/file_lock.hpp"
+#include "core/file_lock.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -12,7 +12,7 @@
 
 #include "core/error.hpp"
 
-namespace xtasc::sweep {
+namespace xtasc {
 
 namespace {
 
@@ -103,4 +103,4 @@ std::string this_process() {
   return fmt::format("{}, process {}", this_host(), ::getpid());
 }
 
-}  // namespace xtasc::sweep
+}  // namespace xtasc

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-namespace xtasc::sweep {
+namespace xtasc {
 
 /// flock on a file, held until the last copy of its descriptor is closed: by this object, and by any process that
 /// inherited it. A process that dies, however, lets go. The file stays: its text says who held the lock last.
@@ -38,4 +38,4 @@ class FileLock {
 /// "HOST, process 1234": for notes.
 [[nodiscard]] std::string this_process();
 
-}  // namespace xtasc::sweep
+}  // namespace xtasc

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace xtasc::sweep {
+namespace xtasc {
 
 /// How to start a child.
 struct ProcessOptions {
@@ -47,4 +47,4 @@ class Process {
 /// The cores that this process may run on.
 [[nodiscard]] std::vector<int> allowed_cores();
 
-}  // namespace xtasc::sweep
+}  // namespace xtasc

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace xtasc::sweep {
+namespace xtasc {
 
 /// What became of a command.
 struct CommandResult {
@@ -20,4 +20,4 @@ struct CommandResult {
 [[nodiscard]] CommandResult run_command(const std::vector<std::string>& words, std::chrono::seconds timeout,
                                         int inherited = -1);
 
-}  // namespace xtasc::sweep
+}  // namespace xtasc

@@ -1,4 +1,4 @@
-#include "sweep/command.hpp"
+#include "core/command.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -12,7 +12,7 @@
 
 #include "core/error.hpp"
 
-namespace xtasc::sweep {
+namespace xtasc {
 
 namespace {
 
@@ -118,4 +118,4 @@ CommandResult run_command(const std::vector<std::string>& words, std::chrono::se
   return result;
 }
 
-}  // namespace xtasc::sweep
+}  // namespace xtasc

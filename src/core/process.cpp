@@ -1,4 +1,4 @@
-#include "sweep/process.hpp"
+#include "core/process.hpp"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -16,7 +16,7 @@
 
 extern char** environ;  // NOLINT: POSIX's name
 
-namespace xtasc::sweep {
+namespace xtasc {
 
 namespace {
 
@@ -213,4 +213,4 @@ std::vector<int> allowed_cores() {
   return cores;
 }
 
-}  // namespace xtasc::sweep
+}  // namespace xtasc
