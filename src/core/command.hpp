@@ -1,10 +1,22 @@
 #pragma once
 
 #include <chrono>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace xtasc {
+
+/// How to run a command.
+struct CommandOptions {
+  std::optional<std::chrono::seconds> timeout = {};  ///< it is killed then, with its children; absent: it has all time
+  std::filesystem::path folder = {};                 ///< where it runs; empty: where this process does
+  std::optional<int> inherited = {};  ///< a descriptor that it keeps open: a lock held through it lasts as long
+  int signal_when_orphaned = 0;       ///< sent to it when this process dies; 0: none
+  bool is_merged = false;             ///< its errors stand among its output
+  std::string if_missing = {};        ///< the error's text where there is no such program
+};
 
 /// What became of a command.
 struct CommandResult {
@@ -13,11 +25,8 @@ struct CommandResult {
   std::string output, errors;  ///< its standard output and standard error
 };
 
-/// Runs a program to its end, without a shell, in a process group of its own: Ctrl-C at the terminal is for this
-/// process alone to act on. \param timeout  it is killed then \param inherited  a descriptor that it keeps open, so
-/// that a lock held through it lasts as long as it lives; -1: none \throws Error when it cannot be started: not
-/// installed, for one.
-[[nodiscard]] CommandResult run_command(const std::vector<std::string>& words, std::chrono::seconds timeout,
-                                        int inherited = -1);
+/// Runs a program to its end, without a shell, as a Process.
+/// \throws Error when it cannot be started: not installed, for one.
+[[nodiscard]] CommandResult run_command(const std::vector<std::string>& words, const CommandOptions& options);
 
 }  // namespace xtasc

@@ -16,17 +16,41 @@ namespace xtasc {
 
 namespace {
 
-/// flock again where a signal came in between. \returns false when another holds a lock that excludes this one
-bool lock_now(int descriptor, int operation, const std::filesystem::path& path) {
-  int result = 0;
+/// flock, again where a signal came in between. \returns 0, or errno: EWOULDBLOCK when another holds a lock that
+/// excludes this one
+int lock_now(int descriptor, int operation) {
+  int error = 0;
   do {
-    result = ::flock(descriptor, operation | LOCK_NB);
-  } while (result != 0 && errno == EINTR);
-  if (result != 0 && errno != EWOULDBLOCK) {
-    fail("cannot lock {}: {}", path.string(), errno_text(errno));
-  }
-  return result == 0;
+    error = ::flock(descriptor, operation | LOCK_NB) == 0 ? 0 : errno;
+  } while (error == EINTR);
+  return error;
 }
+
+std::string fault_text(const std::filesystem::path& path, int error) {
+  return fmt::format("cannot lock {}: {}", path.string(), errno_text(error));
+}
+
+/// A file open for a look at its lock. The shared lock that a look takes, let go at once, excludes nobody who also only
+/// looks; one who takes the lock in this very moment tries again or is told that another holds it.
+class Look {
+ public:
+  explicit Look(const std::filesystem::path& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~Look() {
+    if (is_open()) {
+      ::close(descriptor_);
+    }
+  }
+  Look(const Look&) = delete;
+  Look& operator=(const Look&) = delete;
+
+  [[nodiscard]] bool is_open() const { return descriptor_ >= 0; }
+  [[nodiscard]] int descriptor() const { return descriptor_; }
+  /// As lock_now().
+  [[nodiscard]] int error() const { return lock_now(descriptor_, LOCK_SH); }
+
+ private:
+  int descriptor_;
+};
 
 std::string first_line_of(int descriptor) {
   std::array<char, 256> buffer{};
@@ -50,57 +74,57 @@ FileLock& FileLock::operator=(FileLock&& other) noexcept {
   return *this;
 }
 
-std::optional<FileLock> FileLock::try_take(const std::filesystem::path& path, const std::string& note) {
+LockAttempt FileLock::attempt(const std::filesystem::path& path, const std::string& note, double seconds) {
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor < 0) {
-    fail("cannot open {}: {}", path.string(), errno_text(errno));
-  }
+  check(descriptor >= 0, "cannot open {}: {}", path.string(), errno_text(errno));
   FileLock lock(descriptor);
-  if (!lock_now(descriptor, LOCK_EX, path)) {
-    return std::nullopt;
-  }
-  const std::string line = note + "\n";
-  // The note is for people: the lock holds without it.
-  static_cast<void>(::ftruncate(descriptor, 0) == 0 && ::pwrite(descriptor, line.data(), line.size(), 0) >= 0);
-  return lock;
-}
-
-FileLock FileLock::take(const std::filesystem::path& path, const std::string& note, double timeout_seconds) {
   const auto start = std::chrono::steady_clock::now();
-  while (true) {
-    if (auto lock = try_take(path, note)) {
-      return std::move(*lock);
-    }
+  int error = 0;
+  while ((error = lock_now(descriptor, LOCK_EX)) == EWOULDBLOCK) {
     const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
-    if (waited.count() > timeout_seconds) {
-      fail("{} is held by {} for more than {:.0f} s", path.string(), lock_holder(path).value_or("another process"),
-           timeout_seconds);
+    if (waited.count() >= seconds) {
+      return {};
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
+  if (error != 0) {
+    return {.lock = std::nullopt, .fault = fault_text(path, error)};
+  }
+  if (!note.empty()) {
+    const std::string line = note + "\n";
+    // The note is for people: the lock holds without it.
+    static_cast<void>(::ftruncate(descriptor, 0) == 0 && ::pwrite(descriptor, line.data(), line.size(), 0) >= 0);
+  }
+  return {.lock = std::move(lock), .fault = {}};
+}
+
+std::optional<FileLock> FileLock::try_take(const std::filesystem::path& path, const std::string& note) {
+  LockAttempt made = attempt(path, note, 0.0);
+  check(made.fault.empty(), "{}", made.fault);
+  return std::move(made.lock);
+}
+
+FileLock FileLock::take(const std::filesystem::path& path, const std::string& note, double timeout_seconds) {
+  LockAttempt made = attempt(path, note, timeout_seconds);
+  check(made.fault.empty(), "{}", made.fault);
+  check(made.lock.has_value(), "{} is held by {} for more than {:.0f} s", path.string(),
+        lock_holder(path).value_or("another process"), timeout_seconds);
+  return std::move(*made.lock);
+}
+
+bool is_locked(const std::filesystem::path& path) {
+  const Look look(path);
+  return look.is_open() && look.error() == EWOULDBLOCK;
 }
 
 std::optional<std::string> lock_holder(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) {
+  const Look look(path);
+  if (!look.is_open()) {
     return std::nullopt;
   }
-  // A shared lock, let go at once, excludes nobody who also only looks; one who takes the lock in this very moment
-  // tries again or is told that another holds it.
-  const bool is_free = lock_now(descriptor, LOCK_SH, path);
-  const std::string note = first_line_of(descriptor);
-  ::close(descriptor);
-  return is_free ? std::nullopt : std::optional(note);
-}
-
-std::string this_host() {
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
-  return host.data();
-}
-
-std::string this_process() {
-  return fmt::format("{}, process {}", this_host(), ::getpid());
+  const int error = look.error();
+  check(error == 0 || error == EWOULDBLOCK, "{}", fault_text(path, error));
+  return error == 0 ? std::nullopt : std::optional(first_line_of(look.descriptor()));
 }
 
 }  // namespace xtasc

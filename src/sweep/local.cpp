@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "core/host.hpp"
 #include "core/log.hpp"
 #include "core/process.hpp"
 #include "core/progress.hpp"

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "core/error.hpp"
+#include "core/host.hpp"
 #include "io/atomic_file.hpp"
 #include "run/json_fields.hpp"
 #include "run/metrics_log.hpp"

@@ -45,7 +45,7 @@ Choice choose(const sweep::Sweep& sweep, const SubmitOptions& options, const swe
     sweep::RunStatus status = sweep::status_of(folder, *run, queue);
     sweep::Verdict verdict = sweep::verdict_on(status.state);
     const bool may_run = verdict == sweep::Verdict::start || verdict == sweep::Verdict::has_failed;
-    if (may_run && run::is_locked(folder.run(run->id))) {  // by xtasc-train alone, maybe on another machine
+    if (may_run && is_locked(folder.run(run->id).lock())) {  // by xtasc-train alone, maybe on another machine
       status.state = sweep::State::running;
       status.detail.clear();
       verdict = sweep::Verdict::is_under_way;

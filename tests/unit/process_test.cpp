@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -70,13 +71,20 @@ TEST(ProcessTest, LogEnvironmentCoresAndExitCode) {
 }
 
 TEST(ProcessTest, WhatCannotStartSaysWhy) {
-  const test::TempFolder folder;
-  try {
-    const Process process({.command = {"/nowhere/program"}, .log = folder.path() / "log"});
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "cannot start /nowhere/program: No such file or directory");
-  }
+  const auto fault = [](const ProcessOptions& options) -> std::string {
+    try {
+      const Process process(options);
+      return "started";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  EXPECT_EQ(fault({.command = {"/nowhere/program"}}), "cannot start /nowhere/program: No such file or directory");
+  EXPECT_EQ(fault({.command = {"/nowhere/program"}, .if_missing = "install it"}), "install it");
+  EXPECT_EQ(fault({.command = {"true"}, .folder = "/nowhere", .if_missing = "install it"}),
+            "cannot start true in /nowhere: No such file or directory");
+  EXPECT_EQ(fault({.command = {"true"}, .log = "/nowhere/log"}),
+            "cannot start true, whose output goes to /nowhere/log: No such file or directory");
 }
 
 TEST(ProcessTest, AnOrphanIsTold) {
@@ -101,15 +109,33 @@ TEST(ProcessTest, AnOrphanIsTold) {
   wait_for_text("ready\ntold\n");
 }
 
+TEST(ProcessTest, ReadsAndWritesWhatItIsGiven) {
+  Pipe to, from;
+  Process process({.command = {"sh", "-c", "read word; pwd; echo $word >&2; exit 4"},
+                   .folder = "/",
+                   .input = to.reader(),
+                   .output = from.writer(),
+                   .errors = from.writer()});
+  to.close_reader();
+  from.close_writer();
+  ASSERT_EQ(::write(to.writer(), "hello\n", 6), 6);
+  EXPECT_EQ(process.wait(), 4);
+  std::array<char, 64> text{};
+  const ssize_t count = ::read(from.reader(), text.data(), text.size());
+  EXPECT_EQ(std::string(text.data(), static_cast<std::size_t>(count)), "/\nhello\n");
+}
+
 TEST(Command, OutputExitCodeAndTimeLimit) {
-  const auto both = run_command({"sh", "-c", "echo out; echo err >&2; exit 3"}, seconds(10));
+  const auto both = run_command({"sh", "-c", "echo out; echo err >&2; exit 3"}, {.timeout = seconds(10)});
   EXPECT_EQ(both.exit_code, 3);
   EXPECT_EQ(both.output, "out\n");
   EXPECT_EQ(both.errors, "err\n");
-  EXPECT_TRUE(run_command({"sh", "-c", "sleep 60 & sleep 60"}, seconds(1)).timed_out);
-  EXPECT_EQ(run_command({"sh", "-c", "kill -9 $$"}, seconds(10)).exit_code, 137);
-  EXPECT_THROW(static_cast<void>(run_command({"xtasc-no-such-program"}, seconds(10))), Error);
-  EXPECT_EQ(run_command({"sh", "-c", "head -c 300000 /dev/zero"}, seconds(10)).output.size(), 300000U);
+  EXPECT_TRUE(run_command({"sh", "-c", "sleep 60 & sleep 60"}, {.timeout = seconds(1)}).timed_out);
+  EXPECT_EQ(run_command({"sh", "-c", "kill -9 $$"}, {.timeout = seconds(10)}).exit_code, 137);
+  const auto merged = run_command({"sh", "-c", "echo out; echo err >&2; pwd"}, {.folder = "/", .is_merged = true});
+  EXPECT_EQ(merged.output, "out\nerr\n/\n");
+  EXPECT_THROW(static_cast<void>(run_command({"xtasc-no-such-program"}, {.timeout = seconds(10)})), Error);
+  EXPECT_EQ(run_command({"sh", "-c", "head -c 300000 /dev/zero"}, {.timeout = seconds(10)}).output.size(), 300000U);
 }
 
 }  // namespace

@@ -1,13 +1,10 @@
 // What a sweep's runs cost, what became of them, and the pieces that start them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
-#include <thread>
 
 #include "core/error.hpp"
 #include "core/process.hpp"
