@@ -6,6 +6,7 @@
 
 #include "config/fields.hpp"
 #include "core/error.hpp"
+#include "core/nearest.hpp"
 #include "io/checksum.hpp"
 #include "run/run_id.hpp"
 #include "sweep/digests.hpp"
@@ -193,9 +194,8 @@ void check_meaning(const SweepFile& file, const std::vector<std::string>& assign
   const std::vector<std::string> known = axis_keys(file);
   const auto need_axis = [&](const std::string& where, const std::string& key) {
     if (!keys.contains(key)) {
-      const std::string near = config::nearest(key, known);
-      fault(where, fmt::format("{} is no axis of this sweep{}", key,
-                               near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near)));
+      const std::string hint = did_you_mean(key, known, "");
+      fault(where, fmt::format("{} is no axis of this sweep{}{}", key, hint.empty() ? "" : "; ", hint));
     }
   };
   for (const Exclude& exclude : file.excludes) {
@@ -323,10 +323,8 @@ void check_baseline(const Sweep& sweep, const Placed& baseline, std::vector<std:
     }
   }
   if (std::ranges::find(rows, baseline.text) == rows.end()) {
-    const std::string near = config::nearest(baseline.text, rows);
-    faults.push_back(fmt::format(
-        "{}: the baseline \"{}\" is no row of this sweep; {}", baseline.where, baseline.text,
-        near.empty() ? fmt::format("rows are {}", fmt::join(rows, "; ")) : fmt::format("did you mean \"{}\"?", near)));
+    faults.push_back(fmt::format("{}: the baseline \"{}\" is no row of this sweep; {}", baseline.where, baseline.text,
+                                 did_you_mean(baseline.text, rows, fmt::format("rows are {}", fmt::join(rows, "; ")))));
   }
 }
 
