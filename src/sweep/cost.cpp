@@ -10,7 +10,7 @@
 #include "run/provenance.hpp"
 #include "run/run_folder.hpp"
 #include "run/run_id.hpp"
-#include "sweep/slots.hpp"
+#include "sweep/local/slots.hpp"
 #include "sweep/work.hpp"
 
 namespace fs = std::filesystem;

@@ -7,7 +7,7 @@
 #include "sweep/folder.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/select.hpp"
-#include "sweep/submission.hpp"
+#include "sweep/slurm/submission.hpp"
 #include "sweeps/cli/commands.hpp"
 
 namespace xtasc::sweeps {

@@ -12,7 +12,7 @@
 #include "sweep/cost.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/select.hpp"
-#include "sweep/site.hpp"
+#include "sweep/slurm/site.hpp"
 #include "sweep/state.hpp"
 #include "sweeps/cli/commands.hpp"
 

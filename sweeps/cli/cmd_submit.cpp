@@ -11,12 +11,12 @@
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
 #include "run/attempt.hpp"
-#include "sweep/batch_script.hpp"
 #include "sweep/folder.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/other_runs.hpp"
 #include "sweep/select.hpp"
-#include "sweep/submission.hpp"
+#include "sweep/slurm/batch_script.hpp"
+#include "sweep/slurm/submission.hpp"
 #include "sweeps/cli/commands.hpp"
 
 namespace xtasc::sweeps {

@@ -1,4 +1,4 @@
-#include "sweep/batch_script.hpp"
+#include "sweep/slurm/batch_script.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 #include "core/command.hpp"
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
-#include "sweep/site.hpp"
+#include "sweep/slurm/site.hpp"
 #include "unit/results_fixture.hpp"
 
 namespace xtasc::sweep {

@@ -1,4 +1,4 @@
-#include "sweep/slurm.hpp"
+#include "sweep/slurm/slurm.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
-#include "sweep/submission.hpp"
+#include "sweep/slurm/submission.hpp"
 
 namespace xtasc::sweep {
 

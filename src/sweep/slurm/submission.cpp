@@ -1,4 +1,4 @@
-#include "sweep/submission.hpp"
+#include "sweep/slurm/submission.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "sweep/slurm.hpp"
+#include "sweep/slurm/slurm.hpp"
 
 #include <fmt/format.h>
 
