@@ -45,8 +45,8 @@ struct ProcessOptions {
   std::string if_missing = {};        ///< the error's text where there is no such program; empty: the system's reason
 };
 
-/// A child process, the only way in which this software starts one, in a process group of its own: a terminal's Ctrl-C
-/// reaches only its parent, which decides. Whoever destroys this object before the child ended kills the group.
+/// A child process, the only way in which this software starts a program, in a process group of its own: a terminal's
+/// Ctrl-C reaches only its parent, which decides. Whoever destroys this object before the child ended kills the group.
 class Process {
  public:
   /// \throws Error naming the program and the system's reason

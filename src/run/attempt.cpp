@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/error.hpp"
 #include "core/host.hpp"
+#include "core/json.hpp"
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "run/provenance.hpp"
@@ -33,11 +33,11 @@ Attempt attempt_of_this_process(std::int64_t number) {
 }
 
 void write_attempt(const RunFolder& run, const Attempt& attempt) {
-  const nlohmann::ordered_json json = {{"attempt", attempt.number},
-                                       {"host", attempt.host},
-                                       {"pid", attempt.pid},
-                                       {"job", attempt.job},
-                                       {"started", attempt.started}};
+  const json_fields::Json json = {{"attempt", attempt.number},
+                                  {"host", attempt.host},
+                                  {"pid", attempt.pid},
+                                  {"job", attempt.job},
+                                  {"started", attempt.started}};
   io::write_file_atomically(run.attempt(), json.dump(2) + "\n");
 }
 
@@ -73,15 +73,15 @@ std::optional<Attempt> read_attempt(const RunFolder& run) {
     return std::nullopt;
   }
   try {
-    const auto json = nlohmann::json::parse(io::read_file(run.attempt()));
-    return Attempt{.number = json.at("attempt").get<std::int64_t>(),
-                   .host = json.at("host").get<std::string>(),
-                   .pid = json.at("pid").get<std::int64_t>(),
-                   .job = json.at("job").get<std::string>(),
-                   .started = json.at("started").get<std::string>()};
-  } catch (const nlohmann::json::exception& error) {
-    fail("{} is damaged ({}): the run counts its starts anew", run.attempt().string(),
-         error.id == 101 ? "not JSON" : "a field is missing or of another type");
+    using json_fields::get;
+    const auto json = json_fields::parse(io::read_file(run.attempt()));
+    return Attempt{.number = get<std::int64_t>(json, "attempt"),
+                   .host = get<std::string>(json, "host"),
+                   .pid = get<std::int64_t>(json, "pid"),
+                   .job = get<std::string>(json, "job"),
+                   .started = get<std::string>(json, "started")};
+  } catch (const Error& error) {
+    fail("{} is damaged ({}): the run counts its starts anew", run.attempt().string(), error.what());
   }
 }
 
