@@ -10,7 +10,6 @@
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "data/dataset.hpp"
-#include "figure/palette.hpp"
 #include "figure/panel.hpp"
 #include "io/image.hpp"
 #include "io/npy.hpp"
@@ -106,7 +105,8 @@ DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
     for (std::size_t i = 0; i < num_classes; ++i) {
       facts.class_names.push_back(fmt::format("class {}", i));
     }
-    facts.class_colors = figure::default_class_colors(num_classes);
+    const auto colors = pack::default_class_colors(num_classes);
+    facts.class_colors.assign(colors.begin(), colors.end());
   }
   if (!options.size.empty()) {
     std::tie(facts.height, facts.width) = pack::parse_size("--size", options.size);

@@ -6,6 +6,7 @@
 Rules:
   order      a module USES only modules defined above it, and one without TORCH comes before all with TORCH
   include    a file in src/NAME includes only headers of NAME and of the modules that NAME USES by name
+  unused     a file in src/NAME includes a header of each module that NAME USES
   torch      a module without TORCH, and the programs that link no LibTorch, include no torch header and no TORCH module
   listed     each source in src/ is in its module's SOURCES or CUDA_SOURCES, and each listed one exists
   once       each header of the project has #pragma once
@@ -108,6 +109,18 @@ def check_includes(root: Path, modules: list[Module]) -> list[str]:
     return faults
 
 
+def check_unused(root: Path, modules: list[Module]) -> list[str]:
+    faults = []
+    names = {module.name for module in modules}
+    for module in modules:
+        files = files_below(root / "src" / module.name, HEADERS | SOURCES)
+        included = {path.split("/")[0] for file in files for _, bracket, path in includes(file) if bracket == '"'}
+        for used in module.uses:
+            if used in names and used not in included:
+                faults.append(f"unused: module '{module.name}' uses '{used}', but none of its files includes it")
+    return faults
+
+
 def check_listed(root: Path, modules: list[Module]) -> list[str]:
     listed = {root / "src" / module.name / source for module in modules for source in module.sources}
     found = set(files_below(root / "src", SOURCES))
@@ -133,7 +146,8 @@ def check(root: Path) -> list[str]:
     modules = read_modules(root / "src" / "CMakeLists.txt")
     if not modules:
         return ["order: src/CMakeLists.txt has no xtasc_module(...)"]
-    return check_order(modules) + check_includes(root, modules) + check_listed(root, modules) + check_once(root)
+    return (check_order(modules) + check_includes(root, modules) + check_unused(root, modules) +
+            check_listed(root, modules) + check_once(root))
 
 
 # ---- self-test -------------------------------------------------------------------------------------------------------
@@ -152,7 +166,7 @@ GOOD_TREE = {
     "src/io/b.hpp": '#pragma once\n#include "core/a.hpp"\n',
     "src/io/b.cpp": '#include "io/b.hpp"\n// #include "model/c.hpp"\n',
     "src/model/c.hpp": "#pragma once\n#include <ATen/core/Tensor.h>\n",
-    "src/model/c.cpp": '#include "model/c.hpp"\n',
+    "src/model/c.cpp": '#include "model/c.hpp"\n#include "core/a.hpp"\n',
     "src/model/d.cu": '#include "model/c.hpp"\n',
     "src/train/e.cpp": '#include "model/c.hpp"\n#include "core/a.hpp"\n',
     "preprocess/main.cpp": '#include "io/b.hpp"\n',
@@ -165,12 +179,15 @@ def self_test() -> int:
     cmake = GOOD_TREE["src/CMakeLists.txt"]
     trials: list[tuple[str, str, str, str]] = [  # rule, words of the fault, file, its new text
         ("order", "'io' uses 'later'", "src/CMakeLists.txt", cmake.replace("core)", "core later)", 1)),
-        ("order", "'late' has no TORCH", "src/CMakeLists.txt", cmake + "xtasc_module(late USES core)"),
+        ("order", "'late' has no TORCH", "src/CMakeLists.txt", cmake + "xtasc_module(late)"),
         ("torch", "'train' has no TORCH", "src/CMakeLists.txt", cmake.replace("train TORCH", "train")),
-        ("include", "does not use 'io'", "src/model/c.cpp", '#include "io/b.hpp"\n'),
+        ("include", "does not use 'io'", "src/model/c.cpp", '#include "core/a.hpp"\n#include "io/b.hpp"\n'),
         ("include", "does not use 'io'", "src/model/d.cu", '  #  include "io/b.hpp"\n'),
         ("include", "does not use 'io'", "src/core/a.hpp", '#pragma once\n#include "io/b.hpp"\n'),
-        ("include", "does not use 'io'", "src/train/e.cpp", '#include "io/b.hpp"\n'),
+        ("include", "does not use 'io'", "src/train/e.cpp",
+         '#include "model/c.hpp"\n#include "core/a.hpp"\n#include "io/b.hpp"\n'),
+        ("unused", "'train' uses 'core'", "src/train/e.cpp", '#include "model/c.hpp"\n'),
+        ("unused", "'train' uses 'io'", "src/CMakeLists.txt", cmake.replace("core model)", "core io model)")),
         ("torch", "torch/torch.h", "src/core/a.cpp", "#include <torch/torch.h>\n"),
         ("torch", "ATen/ATen.h", "src/io/b.cpp", '#include "ATen/ATen.h"\n'),
         ("torch", "c10/util/Half.h", "preprocess/main.cpp", "#include <c10/util/Half.h>\n"),

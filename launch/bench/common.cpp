@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdio>
+#include <csignal>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "config/enums.hpp"
+#include "core/command.hpp"
 #include "core/error.hpp"
 #include "core/version.hpp"
 #include "launch/bench/bench.hpp"
@@ -23,15 +24,6 @@ namespace xtasc::launch {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Quoted for the shell.
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) {
-    out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  }
-  return out + "'";
-}
 
 std::string file_name(const std::string& path) {
   return fs::path(path).filename().string();
@@ -118,24 +110,14 @@ double slowest(const dist::MpiSession& session, double seconds) {
 
 nlohmann::json run_peer(const std::string& script, const std::vector<std::string>& arguments) {
   const fs::path path = peer_script(script);
-  std::string command = quoted(project_python()) + " -B " + quoted(path.string());
-  for (const std::string& argument : arguments) {
-    command += ' ';
-    command += quoted(argument);
+  std::vector<std::string> words = {project_python(), "-B", path.string()};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  CommandResult done = run_command(words, {.signal_when_orphaned = SIGTERM, .is_merged = true});
+  while (done.output.ends_with('\n')) {
+    done.output.pop_back();
   }
-  std::string output;
-  std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  check(pipe != nullptr, "cannot run the peer: {}", errno_text(errno));
-  std::array<char, 4096> part{};
-  for (std::size_t n = 0; (n = std::fread(part.data(), 1, part.size(), pipe)) > 0;) {
-    output.append(part.data(), n);
-  }
-  const int status = ::pclose(pipe);
-  while (output.ends_with('\n')) {
-    output.pop_back();
-  }
-  const std::string last = output.substr(output.find_last_of('\n') + 1);
-  check(status == 0, "the peer {} failed: {}", path.string(), last);
+  const std::string last = done.output.substr(done.output.find_last_of('\n') + 1);
+  check(done.exit_code == 0, "the peer {} failed: {}", path.string(), last);
   try {
     return nlohmann::json::parse(last);
   } catch (const nlohmann::json::exception&) {

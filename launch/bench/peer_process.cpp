@@ -1,13 +1,10 @@
 #include "launch/bench/peer_process.hpp"
 
-#include <fcntl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -16,60 +13,33 @@
 
 namespace xtasc::launch {
 
-PeerProcess::PeerProcess(const std::string& script, const std::vector<std::string>& arguments)
-    : script_(peer_script(script).string()) {
-  std::vector<std::string> words = {project_python(), "-B", script_};
+namespace {
+
+/// The peer, between the pipes' other ends.
+Process start(const std::string& script, const std::vector<std::string>& arguments, const Pipe& to, const Pipe& from) {
+  std::vector<std::string> words = {project_python(), "-B", script};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> argv;
-  for (std::string& word : words) {
-    argv.push_back(word.data());
-  }
-  argv.push_back(nullptr);
-  std::array<int, 2> down{};
-  std::array<int, 2> up{};
   std::signal(SIGPIPE, SIG_IGN);  // a peer that has died is an error with its last words, not our end
-  check(::pipe2(down.data(), O_CLOEXEC) == 0, "cannot run the peer: {}", errno_text(errno));
-  to_peer_ = down[1];
-  if (::pipe2(up.data(), O_CLOEXEC) != 0) {
-    ::close(down[0]);
-    close_all();
-    fail("cannot run the peer: {}", errno_text(errno));
-  }
-  from_peer_ = up[0];
-  pid_ = ::fork();
-  if (pid_ == 0) {
-    ::dup2(down[0], STDIN_FILENO);
-    ::dup2(up[1], STDOUT_FILENO);
-    ::dup2(up[1], STDERR_FILENO);
-    ::execvp(argv.front(), argv.data());
-    ::_exit(127);
-  }
-  ::close(down[0]);
-  ::close(up[1]);
-  check(pid_ > 0, "cannot run the peer: {}", errno_text(errno));
-  try {
-    greeting_ = read_line();
-  } catch (...) {
-    close_all();
-    throw;
-  }
+  return Process({.command = words,
+                  .input = to.reader(),
+                  .output = from.writer(),
+                  .errors = from.writer(),
+                  .signal_when_orphaned = SIGTERM});
+}
+
+}  // namespace
+
+PeerProcess::PeerProcess(const std::string& script, const std::vector<std::string>& arguments)
+    : script_(peer_script(script).string()), process_(start(script_, arguments, to_peer_, from_peer_)) {
+  to_peer_.close_reader();
+  from_peer_.close_writer();
+  greeting_ = read_line();
 }
 
 PeerProcess::~PeerProcess() {
-  close_all();
-}
-
-void PeerProcess::close_all() noexcept {
-  for (int* end : {&to_peer_, &from_peer_}) {
-    if (*end >= 0) {
-      ::close(*end);
-      *end = -1;
-    }
-  }
-  if (pid_ > 0) {
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-  }
+  to_peer_.close_writer();
+  from_peer_.close_reader();  // it may be writing
+  process_.wait();
 }
 
 std::string PeerProcess::read_line() {
@@ -88,7 +58,7 @@ std::string PeerProcess::read_line() {
       }
       continue;
     }
-    const ssize_t count = ::read(from_peer_, part.data(), part.size());
+    const ssize_t count = ::read(from_peer_.reader(), part.data(), part.size());
     if (count < 0 && errno == EINTR) {
       continue;
     }
@@ -101,7 +71,7 @@ std::string PeerProcess::read_line() {
 
 nlohmann::json PeerProcess::ask(const std::string& line) {
   const std::string text = line + "\n";
-  if (::write(to_peer_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+  if (::write(to_peer_.writer(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
     const std::string reason = errno_text(errno);
     static_cast<void>(read_line());  // throws what it said last
     fail("the peer {} does not listen: {}", script_, reason);

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
+
+#include "core/process.hpp"
 
 namespace xtasc::launch {
 
@@ -25,11 +25,10 @@ class PeerProcess {
 
  private:
   [[nodiscard]] std::string read_line();
-  void close_all() noexcept;
 
   std::string script_;
-  pid_t pid_ = -1;
-  int to_peer_ = -1, from_peer_ = -1;
+  Pipe to_peer_, from_peer_;
+  Process process_;
   std::string unread_;
   std::string greeting_;
 };

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <thread>
 
 #include "core/error.hpp"
 
@@ -24,7 +26,8 @@ Finding finding_of(const std::function<Finding()>& check) {
 }  // namespace
 
 CheckRunner::CheckRunner(const dist::MpiSession& session, std::chrono::seconds timeout)
-    : session_(session), timeout_(timeout), watchdog_([this](const std::stop_token& stop) { watch(stop); }) {
+    : session_(session), timeout_(timeout), watchdog_(timeout, [this] { end_all_ranks(); }) {
+  watchdog_.rest();
   if (session.rank() == 0) {
     fmt::print("{}\n", header_line());
     std::fflush(stdout);
@@ -35,6 +38,7 @@ Row CheckRunner::run(const std::string& group, const std::string& name, const st
   const auto start = std::chrono::steady_clock::now();
   const std::string title = group + ": " + name;
   set_watched(title, {});
+  watchdog_.beat("check", static_cast<std::int64_t>(rows_.size()) + 1);
   const Finding own = finding_of(check);
   const std::string& failure = own.reason.empty() ? own.figure : own.reason;
   set_watched(title, own.outcome == Outcome::fail ? failure : "");
@@ -45,7 +49,7 @@ Row CheckRunner::run(const std::string& group, const std::string& name, const st
                  session_.rank(), title, text.substr(0, end));
     by_rank.push_back(finding_from(text.substr(end + 1)));
   }
-  set_watched({}, {});
+  watchdog_.rest();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   rows_.push_back(merged(group, name, by_rank, seconds));
   if (session_.rank() == 0) {
@@ -57,38 +61,24 @@ Row CheckRunner::run(const std::string& group, const std::string& name, const st
 
 void CheckRunner::set_watched(const std::string& what, const std::string& failure) {
   const std::scoped_lock lock(mutex_);
-  if (watched_ != what) {
-    deadline_ = std::chrono::steady_clock::now() + timeout_;
-  }
   watched_ = what;
   failure_ = failure;
-  changed_.notify_all();
 }
 
-void CheckRunner::watch(const std::stop_token& stop) {
+void CheckRunner::end_all_ranks() {
   std::unique_lock lock(mutex_);
-  while (!stop.stop_requested()) {
-    if (watched_.empty()) {
-      changed_.wait(lock, stop, [this] { return !watched_.empty(); });
-      continue;
-    }
-    const std::string what = watched_;
-    if (changed_.wait_until(lock, stop, deadline_, [&] { return watched_ != what; }) || stop.stop_requested()) {
-      continue;
-    }
-    const bool knows_why = !failure_.empty();
-    const std::string text =
-        knows_why ? fmt::format("rank {} failed in '{}' ({}), and the others did not come back from it within {} s",
-                                session_.rank(), what, failure_, timeout_.count())
-                  : fmt::format("rank {}: '{}' did not end within {} s; a rank or the network hangs", session_.rank(),
-                                what, timeout_.count());
-    lock.unlock();
-    if (!knows_why) {
-      std::this_thread::sleep_for(std::chrono::seconds(2));  // leaves the word to a rank that knows more
-    }
-    print_error("xtasc-inspect", Error(text));
-    session_.abort(static_cast<int>(ExitCode::failure));
+  const bool knows_why = !failure_.empty();
+  const std::string text =
+      knows_why ? fmt::format("rank {} failed in '{}' ({}), and the others did not come back from it within {} s",
+                              session_.rank(), watched_, failure_, timeout_.count())
+                : fmt::format("rank {}: '{}' did not end within {} s; a rank or the network hangs", session_.rank(),
+                              watched_, timeout_.count());
+  lock.unlock();
+  if (!knows_why) {
+    std::this_thread::sleep_for(std::chrono::seconds(2));  // leaves the word to a rank that knows more
   }
+  print_error("xtasc-inspect", Error(text));
+  session_.abort(static_cast<int>(ExitCode::failure));
 }
 
 bool on_first_rank(const dist::MpiSession& session, const std::function<void()>& work) {

@@ -1,14 +1,12 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "core/watchdog.hpp"
 #include "dist/mpi_session.hpp"
 #include "launch/selftest/table.hpp"
 
@@ -31,19 +29,17 @@ class CheckRunner {
   [[nodiscard]] const std::vector<Row>& rows() const { return rows_; }
 
  private:
-  void watch(const std::stop_token& stop);
-  /// From now on the watchdog has these words; empty: nothing to watch.
+  /// What the watchdog would say from now on.
   void set_watched(const std::string& what, const std::string& failure);
+  [[noreturn]] void end_all_ranks();
 
   const dist::MpiSession& session_;
   std::chrono::seconds timeout_;
   std::vector<Row> rows_;
 
   std::mutex mutex_;
-  std::condition_variable_any changed_;
   std::string watched_, failure_;
-  std::chrono::steady_clock::time_point deadline_;
-  std::jthread watchdog_;
+  Watchdog watchdog_;
 };
 
 /// Runs `work` on rank 0 alone. \returns on every rank whether it went well; on rank 0 its exception passes.

@@ -3,62 +3,56 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <initializer_list>
 #include <string_view>
 
-// A wrong file is a user's error: toml++'s own assertions would abort the program on some.
-#define TOML_ASSERT(expression) static_cast<void>(0)
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
-
 #include "core/error.hpp"
-#include "core/toml_text.hpp"
+#include "core/toml.hpp"
 #include "io/atomic_file.hpp"
 
 namespace xtasc::preprocess {
 
 namespace {
 
+using Kind = TomlValue::Kind;
+
 /// A table of the file, whose keys are taken one by one; what is left in the end is unknown.
 class Section {
  public:
-  Section(const toml::table& table, std::string name, std::string file)
-      : table_(table), name_(std::move(name)), file_(std::move(file)) {}
+  Section(const TomlValue& table, std::string name) : table_(table), name_(std::move(name)) {}
 
   void allow_only(std::initializer_list<std::string_view> keys) const {
-    for (const auto& [key, node] : table_) {
-      if (std::find(keys.begin(), keys.end(), key.str()) == keys.end()) {
-        fail_at(node, fmt::format("unknown key '{}'; known {} are {}", key.str(), place(), fmt::join(keys, ", ")));
+    for (const TomlValue& entry : table_.table) {
+      if (std::find(keys.begin(), keys.end(), entry.key) == keys.end()) {
+        fail_at(entry, fmt::format("unknown key '{}'; known {} are {}", entry.key, place(), fmt::join(keys, ", ")));
       }
     }
   }
 
-  [[nodiscard]] const toml::node* find(std::string_view key) const { return table_.get(key); }
+  [[nodiscard]] const TomlValue* find(std::string_view key) const { return table_.find(key); }
 
-  [[nodiscard]] const toml::node& need(std::string_view key) const {
-    const toml::node* node = find(key);
-    if (node == nullptr) {
+  [[nodiscard]] const TomlValue& need(std::string_view key) const {
+    const TomlValue* value = find(key);
+    if (value == nullptr) {
       fail_at(table_, fmt::format("'{}' is missing {}", key, name_.empty() ? "at the top" : "in [" + name_ + "]"));
     }
-    return *node;
+    return *value;
   }
 
   [[nodiscard]] Section table(std::string_view key) const {
-    const toml::node& node = need(key);
-    if (!node.is_table()) {
-      fail_at(node, fmt::format("'{}' must be a section: [{}]", key, key));
+    const TomlValue& value = need(key);
+    if (!value.is(Kind::table)) {
+      fail_at(value, fmt::format("'{}' must be a section: [{}]", key, key));
     }
-    return {*node.as_table(), std::string(key), file_};
+    return {value, std::string(key)};
   }
 
   [[nodiscard]] std::string text(std::string_view key) const {
-    const toml::node& node = need(key);
-    const auto value = node.value_exact<std::string>();
-    if (!value || value->empty() || value->find('\0') != std::string::npos) {
-      fail_at(node, fmt::format("'{}' must be a text, for example \"...\"", key));
+    const TomlValue& value = need(key);
+    if (value.text.empty() || value.text.find('\0') != std::string::npos) {
+      fail_at(value, fmt::format("'{}' must be a text, for example \"...\"", key));
     }
-    return *value;
+    return value.text;
   }
 
   /// A file name with {id} in it, below the root.
@@ -76,17 +70,16 @@ class Section {
   }
 
   [[nodiscard]] double number(std::string_view key) const {
-    const toml::node& node = need(key);
-    const auto value = node.value<double>();
-    if (!value || node.is_boolean() || !std::isfinite(*value)) {
-      fail_at(node, fmt::format("'{}' must be a number", key));
+    const TomlValue& value = need(key);
+    if (!value.is_number()) {
+      fail_at(value, fmt::format("'{}' must be a number", key));
     }
-    return *value;
+    return value.real;
   }
 
   [[nodiscard]] std::vector<std::int64_t> integers(std::string_view key, std::int64_t low, std::int64_t high) const {
     std::vector<std::int64_t> values;
-    for (const toml::node& element : array(key)) {
+    for (const TomlValue& element : elements(key)) {
       values.push_back(integer_of(element, key, low, high));
     }
     return values;
@@ -94,12 +87,11 @@ class Section {
 
   [[nodiscard]] std::vector<std::string> texts(std::string_view key) const {
     std::vector<std::string> values;
-    for (const toml::node& element : array(key)) {
-      const auto value = element.value_exact<std::string>();
-      if (!value || value->empty()) {
+    for (const TomlValue& element : elements(key)) {
+      if (element.text.empty()) {
         fail_at(element, fmt::format("'{}' must be a list of texts", key));
       }
-      values.push_back(*value);
+      values.push_back(element.text);
     }
     return values;
   }
@@ -117,48 +109,44 @@ class Section {
 
   [[nodiscard]] std::vector<pack::Rgb> colors(std::string_view key) const {
     std::vector<pack::Rgb> values;
-    for (const toml::node& element : array(key)) {
-      const toml::array* rgb = element.as_array();
-      if (rgb == nullptr || rgb->size() != 3) {
+    for (const TomlValue& element : elements(key)) {
+      if (element.list.size() != 3) {
         fail_at(element, fmt::format("'{}' must be a list of [red, green, blue]", key));
       }
       pack::Rgb color{};
       for (std::size_t i = 0; i < 3; ++i) {
-        color[i] = static_cast<std::uint8_t>(integer_of(*rgb->get(i), key, 0, 255));
+        color[i] = static_cast<std::uint8_t>(integer_of(element.list[i], key, 0, 255));
       }
       values.push_back(color);
     }
     return values;
   }
 
-  [[noreturn]] void fail_at(const toml::node& node, const std::string& what) const {
-    const auto begin = node.source().begin;
-    fail_usage("{}:{}:{}: {}", file_, std::max(begin.line, 1U), std::max(begin.column, 1U), what);
+  [[noreturn]] static void fail_at(const TomlValue& value, const std::string& what) {
+    fail_usage("{}: {}", value.where, what);
   }
 
  private:
   [[nodiscard]] std::string place() const { return name_.empty() ? "keys" : "keys of [" + name_ + "]"; }
 
-  [[nodiscard]] const toml::array& array(std::string_view key) const {
-    const toml::node& node = need(key);
-    if (!node.is_array()) {
-      fail_at(node, fmt::format("'{}' must be a list: [...]", key));
+  [[nodiscard]] const std::vector<TomlValue>& elements(std::string_view key) const {
+    const TomlValue& value = need(key);
+    if (!value.is(Kind::list)) {
+      fail_at(value, fmt::format("'{}' must be a list: [...]", key));
     }
-    return *node.as_array();
+    return value.list;
   }
 
-  [[nodiscard]] std::int64_t integer_of(const toml::node& node, std::string_view key, std::int64_t low,
-                                        std::int64_t high) const {
-    const auto value = node.value_exact<std::int64_t>();
-    if (!value || *value < low || *value > high) {
-      fail_at(node, fmt::format("'{}' must be a whole number from {} to {}", key, low, high));
+  [[nodiscard]] static std::int64_t integer_of(const TomlValue& value, std::string_view key, std::int64_t low,
+                                               std::int64_t high) {
+    if (!value.is(Kind::integer) || value.integer < low || value.integer > high) {
+      fail_at(value, fmt::format("'{}' must be a whole number from {} to {}", key, low, high));
     }
-    return *value;
+    return value.integer;
   }
 
-  const toml::table& table_;
+  const TomlValue& table_;
   std::string name_;
-  std::string file_;
 };
 
 FolderDescription::Label read_label(const Section& section) {
@@ -230,8 +218,8 @@ io::Orientation read_orientation(const Section& top) {
   return text == "apply" ? io::Orientation::apply : io::Orientation::ignore;
 }
 
-FolderDescription read_table(const toml::table& table, const std::string& file) {
-  const Section top(table, "", file);
+FolderDescription read_table(const TomlValue& table, const std::string& file) {
+  const Section top(table, "");
   top.allow_only({"name", "source", "size", "raw_size", "orientation", "image", "label", "depth", "split"});
   FolderDescription description;
   description.path = file;
@@ -266,15 +254,7 @@ FolderDescription read_folder_description(const std::filesystem::path& path) {
     fail_usage("there is no description '{}': write one (see the README), or name another with --description",
                path.string());
   }
-  const std::string text = io::read_file(path);
-  check_toml_text(text, path.string());
-  try {
-    const toml::table table = toml::parse(std::string_view(text), path.string());
-    return read_table(table, path.string());
-  } catch (const toml::parse_error& parse_error) {
-    const auto begin = parse_error.source().begin;
-    fail_usage("{}:{}:{}: {}", path.string(), begin.line, begin.column, parse_error.description());
-  }
+  return read_table(parse_toml(io::read_file(path), path.string()), path.string());
 }
 
 }  // namespace xtasc::preprocess

@@ -38,11 +38,6 @@ inline std::string real_text(double value) {
   return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
 }
 
-/// A finite number.
-inline bool is_number(const Value& value) {
-  return (value.kind == Value::Kind::real && std::isfinite(value.real)) || value.kind == Value::Kind::integer;
-}
-
 /// Appends one field a call: a text, a boolean, an integer of at least `minimum`, a number between its bounds, a share,
 /// a word of an enumeration, a list of `count` integers, Adam's two decay rates. Each refuses what its type or range
 /// does not hold, and says what it would accept.
@@ -119,7 +114,7 @@ struct FieldList {
               std::string documentation) {
     Field& field = add(std::move(key), std::move(documentation));
     field.read = [=, &target](const Value& value) -> std::string {
-      if (!is_number(value) || value.real < minimum || (value.real == minimum && !minimum_allowed) ||
+      if (!value.is_number() || value.real < minimum || (value.real == minimum && !minimum_allowed) ||
           value.real > maximum) {
         return std::isinf(maximum)
                    ? fmt::format("a number {} {}", minimum_allowed ? ">=" : ">", minimum)
@@ -136,7 +131,7 @@ struct FieldList {
   Field& share(std::string key, double& target, std::string documentation) {
     Field& field = add(std::move(key), std::move(documentation));
     field.read = [&target](const Value& value) -> std::string {
-      if (!is_number(value) || value.real < 0.0 || value.real >= 1.0) {
+      if (!value.is_number() || value.real < 0.0 || value.real >= 1.0) {
         return "a number >= 0 and < 1";
       }
       target = value.real;
@@ -236,7 +231,7 @@ struct FieldList {
     field.read = [&target](const Value& value) -> std::string {
       std::vector<double> read;
       for (const Value& element : value.list) {
-        if (is_number(element) && element.real >= 0.0 && element.real < 1.0) {
+        if (element.is_number() && element.real >= 0.0 && element.real < 1.0) {
           read.push_back(element.real);
         }
       }

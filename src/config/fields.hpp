@@ -5,19 +5,12 @@
 #include <string_view>
 #include <vector>
 
+#include "core/nearest.hpp"
+#include "core/toml.hpp"
+
 namespace xtasc::config {
 
-/// A value as it stands in a TOML file, free of the parser's types.
-struct Value {
-  enum class Kind { boolean, integer, real, text, list, other };
-  Kind kind = Kind::other;
-  bool boolean = false;
-  long long integer = 0;
-  double real = 0.0;
-  std::string text = {};
-  std::vector<Value> list = {};
-  std::string type_name = {};  ///< for messages: "an integer", "a string", ...
-};
+using Value = TomlValue;
 
 /// One key of a config: how it is documented, read, and printed. Made by the config's own field list, used by the
 /// reader and the printer, so that neither can know a key that the other does not.
@@ -34,9 +27,6 @@ struct Field {
   std::function<std::string(const Value&)> read;
   std::function<std::string()> print;  ///< the value as TOML
 };
-
-/// The known name nearest to `given` by edit distance, or empty when none is near.
-[[nodiscard]] std::string nearest(std::string_view given, const std::vector<std::string>& known);
 
 /// Reads TOML text into the fields. \param source  the file's name, or "--set"
 /// \throws Error (exit code 2), one line with file, line and column.

@@ -1,69 +1,12 @@
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 #include <optional>
 
 #include "config/fields.hpp"
 #include "core/error.hpp"
-#include "core/toml_text.hpp"
-
-// Assertions of the parser are reachable from bad input: an error is wanted there, not an abort.
-#define TOML_ASSERT(expression) static_cast<void>(0)
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
 
 namespace xtasc::config {
 
 namespace {
-
-Value to_value(const toml::node& node) {
-  Value value;
-  switch (node.type()) {
-    case toml::node_type::boolean:
-      value = {.kind = Value::Kind::boolean, .boolean = **node.as_boolean(), .type_name = "a boolean"};
-      break;
-    case toml::node_type::integer:
-      value = {.kind = Value::Kind::integer,
-               .integer = **node.as_integer(),
-               .real = static_cast<double>(**node.as_integer()),
-               .type_name = fmt::format("the integer {}", **node.as_integer())};
-      break;
-    case toml::node_type::floating_point:
-      value = {.kind = Value::Kind::real,
-               .real = **node.as_floating_point(),
-               .type_name = fmt::format("the number {}", **node.as_floating_point())};
-      break;
-    case toml::node_type::string:
-      value = {.kind = Value::Kind::text,
-               .text = **node.as_string(),
-               .type_name = fmt::format("the string \"{}\"", **node.as_string())};
-      break;
-    case toml::node_type::array:
-      value = {.kind = Value::Kind::list, .type_name = "a list"};
-      for (const toml::node& element : *node.as_array()) {
-        value.list.push_back(to_value(element));
-      }
-      break;
-    case toml::node_type::table:
-      value.type_name = "a table";
-      break;
-    default:
-      value.type_name = "a date or time";
-  }
-  return value;
-}
-
-std::string at(const std::string& source, const toml::source_region& region) {
-  return fmt::format("{}:{}:{}", source, region.begin.line, region.begin.column);
-}
-
-std::string suggestion(std::string_view given, const std::vector<std::string>& known) {
-  const std::string near = nearest(given, known);
-  if (!near.empty()) {
-    return fmt::format("did you mean \"{}\"?", near);
-  }
-  return fmt::format("known are {}", fmt::join(known, ", "));
-}
 
 std::vector<std::string> section_names(const std::vector<Field>& fields) {
   std::vector<std::string> names;
@@ -94,9 +37,9 @@ const Field& find_field(const std::vector<Field>& fields, const std::string& whe
   }
   const auto keys = key_names(fields, section);
   if (keys.empty()) {
-    fail_usage("{}: unknown section [{}]; {}", where, section, suggestion(section, section_names(fields)));
+    fail_usage("{}: unknown section [{}]; {}", where, section, did_you_mean(section, section_names(fields)));
   }
-  fail_usage("{}: unknown key \"{}\" in [{}]; {}", where, key, section, suggestion(key, keys));
+  fail_usage("{}: unknown key \"{}\" in [{}]; {}", where, key, section, did_you_mean(key, keys));
 }
 
 void store(const Field& field, const Value& value, const std::string& where) {
@@ -106,56 +49,21 @@ void store(const Field& field, const Value& value, const std::string& where) {
   }
 }
 
-toml::table parse(std::string_view text, const std::string& source) {
-  check_toml_text(text, source);
-  try {
-    return toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    fail_usage("{}: {}", at(source, error.source()), error.description());
-  }
-}
-
 }  // namespace
 
-std::string nearest(std::string_view given, const std::vector<std::string>& known) {
-  std::string best;
-  std::size_t best_distance = std::max<std::size_t>(2, given.size() / 3) + 1;
-  for (const std::string& candidate : known) {
-    // Levenshtein distance, one row at a time.
-    std::vector<std::size_t> row(candidate.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 0; i < given.size(); ++i) {
-      std::size_t diagonal = row[0]++;
-      for (std::size_t j = 0; j < candidate.size(); ++j) {
-        const std::size_t substitution = diagonal + (given[i] == candidate[j] ? 0 : 1);
-        diagonal = row[j + 1];
-        row[j + 1] = std::min({row[j + 1] + 1, row[j] + 1, substitution});
-      }
-    }
-    if (row.back() < best_distance) {
-      best_distance = row.back();
-      best = candidate;
-    }
-  }
-  return best;
-}
-
 void read_toml(std::string_view text, const std::string& source, const std::vector<Field>& fields) {
-  const toml::table root = parse(text, source);
-  for (const auto& [section, node] : root) {
-    const std::string section_name(section.str());
-    const toml::table* table = node.as_table();
-    if (table == nullptr || key_names(fields, section_name).empty()) {
-      const std::string where = at(source, section.source());
-      if (table == nullptr) {
-        fail_usage("{}: key \"{}\" stands outside of any section; sections are {}", where, section_name,
-                   fmt::join(section_names(fields), ", "));
-      }
-      fail_usage("{}: unknown section [{}]; {}", where, section_name, suggestion(section_name, section_names(fields)));
+  const Value root = parse_toml(text, source);
+  for (const Value& section : root.table) {
+    if (!section.is(Value::Kind::table)) {
+      fail_usage("{}: key \"{}\" stands outside of any section; sections are {}", section.key_where, section.key,
+                 fmt::join(section_names(fields), ", "));
     }
-    for (const auto& [key, value] : *table) {
-      store(find_field(fields, at(source, key.source()), section_name, std::string(key.str())), to_value(value),
-            at(source, value.source()));
+    if (key_names(fields, section.key).empty()) {
+      fail_usage("{}: unknown section [{}]; {}", section.key_where, section.key,
+                 did_you_mean(section.key, section_names(fields)));
+    }
+    for (const Value& entry : section.table) {
+      store(find_field(fields, entry.key_where, section.key, entry.key), entry, entry.where);
     }
   }
 }
@@ -188,19 +96,12 @@ void read_assignment(const std::string& assignment, const std::vector<Field>& fi
           where);
     return;
   }
-  const std::string toml_text = "value = " + value_text;
-  check_toml_text(toml_text, where);
-  std::optional<toml::table> table;
-  try {
-    table = toml::parse(toml_text);
-  } catch (const toml::parse_error&) {
+  const std::optional<Value> value = parse_toml_value(value_text, where);
+  if (!value) {
     store(field, {.kind = Value::Kind::other, .type_name = fmt::format("\"{}\"", value_text)}, where);
     fail_usage("{}: the value is not TOML", where);
   }
-  if (table->size() != 1) {
-    fail_usage("{}: one value expected", where);
-  }
-  store(field, to_value(*table->get("value")), where);
+  store(field, *value, where);
 }
 
 }  // namespace xtasc::config

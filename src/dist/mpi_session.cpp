@@ -1,7 +1,6 @@
 #include "dist/mpi_session.hpp"
 
 #include <mpi.h>
-#include <unistd.h>
 
 #include <array>
 #include <chrono>
@@ -11,6 +10,7 @@
 #include <thread>
 
 #include "core/error.hpp"
+#include "core/host.hpp"
 #include "dist/single_copy.hpp"
 
 namespace xtasc::dist {
@@ -138,9 +138,7 @@ void MpiSession::abort(int exit_code) const noexcept {
 }
 
 std::string host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  return name.data();
+  return this_host();
 }
 
 std::string mpi_library_version() {

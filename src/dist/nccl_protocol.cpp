@@ -7,10 +7,10 @@
 
 #include <algorithm>
 #include <array>
-#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <thread>
 #include <utility>
 
 namespace xtasc::dist {
@@ -107,7 +107,7 @@ NcclProtocol::NcclProtocol(const MpiSession& session, int device, const std::str
       prompt_(streams.prompt),
       bulk_(streams.bulk) {
   start(session);
-  watchdog_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
+  watchdog_.emplace(options_.watch_interval, [this] { return watch(); });
 }
 
 NcclProtocol::~NcclProtocol() {
@@ -281,23 +281,18 @@ void NcclProtocol::broadcast(const NcclBuffer& buffer, CUstream_st* caller) {
   });
 }
 
-void NcclProtocol::watch(const std::stop_token& stop) {
+bool NcclProtocol::watch() {
   cudaSetDevice(device_);  // a new thread starts on GPU 0
-  std::mutex mutex;
-  std::condition_variable_any wake;
-  std::unique_lock lock(mutex);
-  while (!wake.wait_for(lock, stop, options_.watch_interval, [&stop] { return stop.stop_requested(); })) {
-    std::optional<Error> error;
-    try {
-      error = look();
-    } catch (const Error& failure) {
-      error = fault(failure.what());
-    }
-    if (error) {
-      report(*error);
-      return;
-    }
+  std::optional<Error> error;
+  try {
+    error = look();
+  } catch (const Error& failure) {
+    error = fault(failure.what());
   }
+  if (error) {
+    report(*error);
+  }
+  return !error;
 }
 
 std::optional<Error> NcclProtocol::look() {

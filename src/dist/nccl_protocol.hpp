@@ -10,9 +10,9 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <thread>
 
 #include "core/error.hpp"
+#include "core/watchdog.hpp"
 #include "dist/host_board.hpp"
 #include "dist/mpi_session.hpp"
 #include "dist/nccl_environment.hpp"
@@ -104,7 +104,7 @@ class NcclProtocol {
   void wait_for(const NcclLane& lane);
   void require(std::optional<int> code, const char* call);
   void check_async(const NcclLane& lane, const char* call);
-  void watch(const std::stop_token& stop);
+  [[nodiscard]] bool watch();
   [[nodiscard]] std::optional<Error> look();
   [[nodiscard]] std::optional<Error> look(NcclLane& lane);
   [[nodiscard]] bool is_late(std::chrono::steady_clock::time_point since) const;
@@ -129,7 +129,7 @@ class NcclProtocol {
   std::chrono::steady_clock::time_point closing_since_;
   bool closing_ = false;
   bool is_recording_ = false;
-  std::jthread watchdog_;
+  std::optional<Lookout> watchdog_;
 };
 
 }  // namespace xtasc::dist

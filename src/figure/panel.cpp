@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "core/error.hpp"
-#include "figure/palette.hpp"
 #include "figure/panel_layout.hpp"
 #include "io/image.hpp"
 

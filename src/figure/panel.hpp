@@ -30,6 +30,12 @@ struct ColumnHeads {
 /// How ignored labels and pixels without depth are drawn.
 enum class InvalidPixels { grey, black };
 
+inline constexpr Rgb kInvalidColor{128, 128, 128};
+
+[[nodiscard]] constexpr Rgb color_of(InvalidPixels invalid) {
+  return invalid == InvalidPixels::grey ? kInvalidColor : Rgb{0, 0, 0};
+}
+
 struct PanelOptions {
   std::int64_t height = 0, width = 0;  ///< of every row
   std::vector<std::string> class_names;

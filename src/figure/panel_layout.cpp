@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <opencv2/imgproc.hpp>
 
-#include "figure/palette.hpp"
-
 namespace xtasc::figure {
 namespace {
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/file_lock.hpp"
 
 namespace xtasc::io {
 
@@ -113,11 +113,7 @@ std::string read_all(const Descriptor& fd, const fs::path& path) {
 
 /// A writer is dead when no process has its number and nobody holds the file's lock (the number may be another host's).
 bool writer_is_dead(const fs::path& temporary, pid_t pid) {
-  if (::kill(pid, 0) == 0 || errno != ESRCH) {
-    return false;
-  }
-  const Descriptor fd(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));
-  return !(fd.is_open() && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK);
+  return ::kill(pid, 0) != 0 && errno == ESRCH && !is_locked(temporary);
 }
 
 }  // namespace

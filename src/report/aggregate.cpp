@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "config/run_config.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "report/delta_m.hpp"

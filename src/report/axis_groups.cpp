@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "config/run_config.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/run_config.hpp"
 #include "core/error.hpp"
 #include "report/axes_sheet.hpp"
 #include "report/table_markdown.hpp"

@@ -82,9 +82,4 @@ inline constexpr std::string_view kBestRule = "Bold: the best, where its mean +-
 /// Text as LaTeX prints it: special characters escaped, `code` in typewriter, lambda_1 and Delta_m as symbols.
 [[nodiscard]] std::string latex_text(std::string_view text);
 
-/// A Markdown table with padded columns. \param cells  the header's row first; all rows of its length. Empty: no text.
-/// \param num_text_columns  so many columns from the left are aligned left, the others (numbers) right
-[[nodiscard]] std::string markdown_table(const std::vector<std::vector<std::string>>& cells,
-                                         std::size_t num_text_columns);
-
 }  // namespace xtasc::report

@@ -1,20 +1,13 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
-#include "core/error.hpp"
+#include "core/text_table.hpp"
 #include "report/sheet.hpp"
 
 namespace xtasc::report {
 
 namespace {
-
-/// A Markdown cell on one line, whatever a name holds.
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    result += c == '|' ? "\\|" : c == '\n' || c == '\r' ? " " : std::string(1, c);
-  }
-  return result;
-}
 
 std::string shown(const Cell& cell) {
   std::string text = cell.is_best ? fmt::format("**{}**", cell.text) : cell.text;
@@ -47,34 +40,6 @@ std::string sheet_text(const Sheet& sheet) {
 }
 
 }  // namespace
-
-std::string markdown_table(const std::vector<std::vector<std::string>>& cells, std::size_t num_text_columns) {
-  std::vector<std::size_t> widths;
-  std::vector<std::vector<std::string>> escaped_cells;
-  for (const auto& row : cells) {
-    widths.resize(std::max(widths.size(), row.size()), 3);
-    escaped_cells.emplace_back();
-    for (std::size_t column = 0; column < row.size(); ++column) {
-      escaped_cells.back().push_back(escaped(row[column]));
-      widths[column] = std::max(widths[column], escaped_cells.back().back().size());
-    }
-  }
-  std::string text;
-  for (std::size_t i = 0; i < escaped_cells.size(); ++i) {
-    for (std::size_t column = 0; column < widths.size(); ++column) {
-      const bool is_text = column < num_text_columns;
-      text += is_text ? fmt::format("| {:<{}} ", escaped_cells[i][column], widths[column])
-                      : fmt::format("| {:>{}} ", escaped_cells[i][column], widths[column]);
-    }
-    text += "|\n";
-    for (std::size_t column = 0; i == 0 && column < widths.size(); ++column) {
-      const std::string dashes(widths[column] - 1, '-');
-      text += column < num_text_columns ? "| :" + dashes + " " : "| " + dashes + ": ";
-    }
-    text += i == 0 ? "|\n" : "";
-  }
-  return text;
-}
 
 std::string to_markdown(std::string_view title, std::span<const Sheet> sheets,
                         std::span<const run::LeftOutRun> left_out) {

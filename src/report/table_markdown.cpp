@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "config/run_config.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "report/delta_m.hpp"

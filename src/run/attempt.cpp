@@ -1,17 +1,14 @@
 #include "run/attempt.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <time.h>  // NOLINT: nanosleep
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/error.hpp"
+#include "core/host.hpp"
+#include "core/json.hpp"
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "run/provenance.hpp"
@@ -31,18 +28,16 @@ std::string slurm_job() {
                        : fmt::format("{}_{}", array, environment_text("SLURM_ARRAY_TASK_ID"));
 }
 
-Attempt this_process(std::int64_t number) {
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  return {.number = number, .host = host.data(), .pid = getpid(), .job = slurm_job(), .started = utc_now()};
+Attempt attempt_of_this_process(std::int64_t number) {
+  return {.number = number, .host = this_host(), .pid = getpid(), .job = slurm_job(), .started = utc_now()};
 }
 
 void write_attempt(const RunFolder& run, const Attempt& attempt) {
-  const nlohmann::ordered_json json = {{"attempt", attempt.number},
-                                       {"host", attempt.host},
-                                       {"pid", attempt.pid},
-                                       {"job", attempt.job},
-                                       {"started", attempt.started}};
+  const json_fields::Json json = {{"attempt", attempt.number},
+                                  {"host", attempt.host},
+                                  {"pid", attempt.pid},
+                                  {"job", attempt.job},
+                                  {"started", attempt.started}};
   io::write_file_atomically(run.attempt(), json.dump(2) + "\n");
 }
 
@@ -66,22 +61,6 @@ std::optional<Attempt> last_attempt_or_none(const RunFolder& run) {
   }
 }
 
-/// is_locked() holds the lock for a moment too: who only looked is gone at the next attempt.
-bool lock_within_a_second(int fd) {
-  for (int attempt = 0; attempt < 20; ++attempt) {
-    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) {
-      return true;
-    }
-    if (errno != EWOULDBLOCK) {
-      return false;
-    }
-    const timespec pause = {.tv_sec = 0, .tv_nsec = 50'000'000};
-    ::nanosleep(&pause, nullptr);
-  }
-  errno = EWOULDBLOCK;
-  return false;
-}
-
 }  // namespace
 
 std::string Attempt::text() const {
@@ -94,53 +73,32 @@ std::optional<Attempt> read_attempt(const RunFolder& run) {
     return std::nullopt;
   }
   try {
-    const auto json = nlohmann::json::parse(io::read_file(run.attempt()));
-    return Attempt{.number = json.at("attempt").get<std::int64_t>(),
-                   .host = json.at("host").get<std::string>(),
-                   .pid = json.at("pid").get<std::int64_t>(),
-                   .job = json.at("job").get<std::string>(),
-                   .started = json.at("started").get<std::string>()};
-  } catch (const nlohmann::json::exception& error) {
-    fail("{} is damaged ({}): the run counts its starts anew", run.attempt().string(),
-         error.id == 101 ? "not JSON" : "a field is missing or of another type");
+    using json_fields::get;
+    const auto json = json_fields::parse(io::read_file(run.attempt()));
+    return Attempt{.number = get<std::int64_t>(json, "attempt"),
+                   .host = get<std::string>(json, "host"),
+                   .pid = get<std::int64_t>(json, "pid"),
+                   .job = get<std::string>(json, "job"),
+                   .started = get<std::string>(json, "started")};
+  } catch (const Error& error) {
+    fail("{} is damaged ({}): the run counts its starts anew", run.attempt().string(), error.what());
   }
 }
 
-bool is_locked(const RunFolder& run) {
-  const int fd = ::open(run.lock().c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    return false;
+RunClaim::RunClaim(const RunFolder& run, bool take_over) : run_(run) {
+  constexpr double kSeconds = 1.0;  // who only looked at the lock holds it for a moment, and is gone by then
+  LockAttempt attempt = FileLock::attempt(run.lock(), {}, kSeconds);
+  if (!attempt.fault.empty()) {
+    log_warning("{}: that nobody else trains this run is not certain", attempt.fault);
+  } else if (!attempt.lock) {
+    check(take_over, "{} is being trained by {}: wait for it or stop it, two at once would spoil the run",
+          run_.root.string(), holder_text(run_));
+    log_warning("taking {} over from {}", run_.root.string(), holder_text(run_));
   }
-  const bool is_held = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  ::close(fd);
-  return is_held;
-}
-
-RunClaim::RunClaim(const RunFolder& run, bool take_over)
-    : run_(run), lock_(::open(run.lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
-  check(lock_ >= 0, "cannot open {}: {}", run_.lock().string(), errno_text(errno));
-  try {
-    if (!lock_within_a_second(lock_)) {
-      if (errno == EWOULDBLOCK) {
-        check(take_over, "{} is being trained by {}: wait for it or stop it, two at once would spoil the run",
-              run_.root.string(), holder_text(run_));
-        log_warning("taking {} over from {}", run_.root.string(), holder_text(run_));
-      } else {
-        log_warning("cannot lock {} ({}): that nobody else trains this run is not certain", run_.lock().string(),
-                    errno_text(errno));
-      }
-    }
-    const auto previous = last_attempt_or_none(run_);
-    attempt_ = this_process(previous ? previous->number + 1 : 1);
-    write_attempt(run_, attempt_);
-  } catch (...) {
-    ::close(lock_);
-    throw;
-  }
-}
-
-RunClaim::~RunClaim() {
-  ::close(lock_);
+  lock_ = std::move(attempt.lock);
+  const auto previous = last_attempt_or_none(run_);
+  attempt_ = attempt_of_this_process(previous ? previous->number + 1 : 1);
+  write_attempt(run_, attempt_);
 }
 
 void RunClaim::check_still_ours() const {

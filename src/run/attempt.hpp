@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "core/file_lock.hpp"
 #include "run/run_folder.hpp"
 
 namespace xtasc::run {
@@ -23,10 +24,6 @@ struct Attempt {
 /// The last start of a run; nullopt when there was none. \throws Error when the file is damaged.
 [[nodiscard]] std::optional<Attempt> read_attempt(const RunFolder& run);
 
-/// Does a process hold the run's lock? Other hosts' are seen where the file system passes locks on (NFS, Lustre with
-/// flock).
-[[nodiscard]] bool is_locked(const RunFolder& run);
-
 /// The right to write into a run folder, from a start of the run to its end: held by rank 0 only. Two trainers of one
 /// run on one machine are kept apart by a lock on the file `lock`. Across machines, where a node that was cut off may
 /// still train a run that Slurm has started again elsewhere, each start raises the number in attempt.json, and whoever
@@ -36,7 +33,6 @@ class RunClaim {
   /// \param take_over  go on although the lock is held: the batch script knows that the holder is a ghost
   /// \throws Error when another process holds the lock, naming it.
   RunClaim(const RunFolder& run, bool take_over);
-  ~RunClaim();
   RunClaim(const RunClaim&) = delete;
   RunClaim& operator=(const RunClaim&) = delete;
 
@@ -47,7 +43,7 @@ class RunClaim {
 
  private:
   RunFolder run_;
-  int lock_;
+  std::optional<FileLock> lock_;
   Attempt attempt_;
 };
 

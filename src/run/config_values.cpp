@@ -4,6 +4,7 @@
 
 #include "config/fields.hpp"
 #include "core/error.hpp"
+#include "core/nearest.hpp"
 
 namespace xtasc::run {
 
@@ -53,9 +54,9 @@ std::string full_key(std::string_view given) {
   if (matches.size() > 1) {
     fail_usage("the config key \"{}\" is in several sections: give one of {}", given, fmt::join(matches, ", "));
   }
-  const std::string near = config::nearest(given, given.find('.') == std::string_view::npos ? short_names : all);
   fail_usage("unknown config key \"{}\"; {}", given,
-             near.empty() ? "xtasc-train --print-config lists them all" : fmt::format("did you mean \"{}\"?", near));
+             did_you_mean(given, given.find('.') == std::string_view::npos ? short_names : all,
+                          "xtasc-train --print-config lists them all"));
 }
 
 std::string shown_value(const std::string& toml_value) {

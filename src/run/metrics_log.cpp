@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/json.hpp"
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
-#include "run/json_fields.hpp"
 #include "run/run_folder.hpp"
 
 namespace xtasc::run {

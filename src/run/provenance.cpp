@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/json.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
-#include "run/json_fields.hpp"
 
 namespace xtasc::run {
 

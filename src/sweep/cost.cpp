@@ -3,14 +3,14 @@
 #include <array>
 
 #include "core/error.hpp"
+#include "core/process.hpp"
 #include "pack/reader.hpp"
 #include "run/config_values.hpp"
 #include "run/metrics_log.hpp"
 #include "run/provenance.hpp"
 #include "run/run_folder.hpp"
 #include "run/run_id.hpp"
-#include "sweep/process.hpp"
-#include "sweep/slots.hpp"
+#include "sweep/local/slots.hpp"
 #include "sweep/work.hpp"
 
 namespace fs = std::filesystem;

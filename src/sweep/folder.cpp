@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "core/error.hpp"
+#include "core/host.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
 

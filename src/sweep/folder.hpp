@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/file_lock.hpp"
 #include "run/run_folder.hpp"
-#include "sweep/file_lock.hpp"
 #include "sweep/sweep.hpp"
 
 namespace xtasc::sweep {

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "core/error.hpp"
+#include "core/host.hpp"
 #include "sweep/inputs.hpp"
 
 namespace fs = std::filesystem;

@@ -6,8 +6,10 @@
 #include <fstream>
 
 #include "core/error.hpp"
+#include "core/host.hpp"
+#include "core/json.hpp"
 #include "io/atomic_file.hpp"
-#include "run/json_fields.hpp"
+#include "run/attempt.hpp"
 #include "run/metrics_log.hpp"
 #include "run/provenance.hpp"
 #include "run/run_id.hpp"
@@ -71,18 +73,15 @@ bool was_started(const run::RunFolder& run) {
 
 /// Rank 0 of a run that was started by hand on this machine, by attempt.json, which the trainer writes at its start.
 std::optional<std::string> living_trainer(const run::RunFolder& run) {
-  std::error_code ignored;
-  if (!fs::is_regular_file(run.root / "attempt.json", ignored)) {
-    return std::nullopt;
-  }
   try {
-    const auto json = run::json_fields::parse(io::read_file(run.root / "attempt.json"));
-    const auto host = run::json_fields::get<std::string>(json, "host");
-    const auto process = run::json_fields::get<std::int64_t>(json, "pid");
-    std::ifstream stream(fmt::format("/proc/{}/cmdline", process), std::ios::binary);
+    const auto attempt = run::read_attempt(run);
+    if (!attempt || attempt->host != this_host()) {
+      return std::nullopt;
+    }
+    std::ifstream stream(fmt::format("/proc/{}/cmdline", attempt->pid), std::ios::binary);
     const std::string command(std::istreambuf_iterator<char>(stream), {});
-    const bool lives = host == this_host() && command.find("xtasc-train") != std::string::npos;
-    return lives ? std::optional(fmt::format("{}, process {}", host, process)) : std::nullopt;
+    const bool lives = command.find("xtasc-train") != std::string::npos;
+    return lives ? std::optional(fmt::format("{}, process {}", attempt->host, attempt->pid)) : std::nullopt;
   } catch (const Error&) {
     return std::nullopt;  // of another version: says nothing
   }
@@ -222,7 +221,7 @@ std::vector<RunStatus> statuses(const Sweep& sweep, const Queue& queue) {
 void write_end(const SweepFolder& folder, const std::string& id, const End& end) {
   std::error_code error;
   fs::create_directories(folder.run(id).root, error);  // the write says what is wrong with it
-  run::json_fields::Json json = {{"code", end.code}, {"by", end.by}};
+  json_fields::Json json = {{"code", end.code}, {"by", end.by}};
   if (!end.why.empty()) {
     json["why"] = end.why;
   }
@@ -236,11 +235,11 @@ std::optional<End> read_end(const SweepFolder& folder, const std::string& id) {
     return std::nullopt;
   }
   try {
-    const auto json = run::json_fields::parse(io::read_file(path));
+    const auto json = json_fields::parse(io::read_file(path));
     const auto text = [&json](const char* key) {
-      return json.contains(key) ? run::json_fields::get<std::string>(json, key) : std::string();
+      return json.contains(key) ? json_fields::get<std::string>(json, key) : std::string();
     };
-    return End{.code = run::json_fields::get<int>(json, "code"), .by = text("by"), .why = text("why")};
+    return End{.code = json_fields::get<int>(json, "code"), .by = text("by"), .why = text("why")};
   } catch (const Error&) {
     return End{.code = 1, .by = {}};
   }

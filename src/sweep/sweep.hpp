@@ -52,7 +52,7 @@ inline constexpr std::int64_t kAutoRanks = 0;
 
 /// How many ranks a run on this machine has. On a cluster the site file says it.
 struct RanksWish {
-  std::int64_t number = 1;  ///< kAutoRanks: as many as the machine has use for (ranks_in, sweep/slots.hpp)
+  std::int64_t number = 1;  ///< kAutoRanks: as many as the machine has use for (ranks_in, sweep/local/slots.hpp)
   std::int64_t most = 0;    ///< max_ranks, with kAutoRanks; 0: no limit
 };
 

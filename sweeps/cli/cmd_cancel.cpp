@@ -7,7 +7,7 @@
 #include "sweep/folder.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/select.hpp"
-#include "sweep/submission.hpp"
+#include "sweep/slurm/submission.hpp"
 #include "sweeps/cli/commands.hpp"
 
 namespace xtasc::sweeps {
@@ -26,7 +26,7 @@ ExitCode cancel(const SweepChoice& choice, const std::vector<std::string>& only)
     runs.push_back(run->id);
   }
   sweep::prepare_sweep_folder(folder);
-  const sweep::FileLock lock = sweep::lock_sweep(folder);
+  const FileLock lock = sweep::lock_sweep(folder);
   std::vector<sweep::Submission> submissions = sweep::read_submissions(folder);
   if (submissions.empty()) {
     fmt::print("nothing was submitted\n");

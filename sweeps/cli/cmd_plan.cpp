@@ -8,13 +8,13 @@
 #include <set>
 
 #include "core/progress.hpp"
+#include "core/text_table.hpp"
 #include "sweep/cost.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/select.hpp"
-#include "sweep/site.hpp"
+#include "sweep/slurm/site.hpp"
 #include "sweep/state.hpp"
 #include "sweeps/cli/commands.hpp"
-#include "sweeps/cli/text_table.hpp"
 
 namespace xtasc::sweeps {
 

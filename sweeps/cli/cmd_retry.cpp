@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "core/log.hpp"
-#include "sweep/local.hpp"
+#include "sweep/local/local.hpp"
 #include "sweep/select.hpp"
 #include "sweeps/cli/commands.hpp"
 

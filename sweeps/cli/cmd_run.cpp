@@ -2,7 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "sweep/local.hpp"
+#include "sweep/local/local.hpp"
 #include "sweeps/cli/commands.hpp"
 
 namespace xtasc::sweeps {

@@ -10,12 +10,12 @@
 
 #include "core/log.hpp"
 #include "core/signals.hpp"
+#include "core/text_table.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/other_runs.hpp"
 #include "sweep/select.hpp"
 #include "sweep/state.hpp"
 #include "sweeps/cli/commands.hpp"
-#include "sweeps/cli/text_table.hpp"
 
 namespace xtasc::sweeps {
 

@@ -11,12 +11,12 @@
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
 #include "run/attempt.hpp"
-#include "sweep/batch_script.hpp"
 #include "sweep/folder.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/other_runs.hpp"
 #include "sweep/select.hpp"
-#include "sweep/submission.hpp"
+#include "sweep/slurm/batch_script.hpp"
+#include "sweep/slurm/submission.hpp"
 #include "sweeps/cli/commands.hpp"
 
 namespace xtasc::sweeps {
@@ -45,7 +45,7 @@ Choice choose(const sweep::Sweep& sweep, const SubmitOptions& options, const swe
     sweep::RunStatus status = sweep::status_of(folder, *run, queue);
     sweep::Verdict verdict = sweep::verdict_on(status.state);
     const bool may_run = verdict == sweep::Verdict::start || verdict == sweep::Verdict::has_failed;
-    if (may_run && run::is_locked(folder.run(run->id))) {  // by xtasc-train alone, maybe on another machine
+    if (may_run && is_locked(folder.run(run->id).lock())) {  // by xtasc-train alone, maybe on another machine
       status.state = sweep::State::running;
       status.detail.clear();
       verdict = sweep::Verdict::is_under_way;
@@ -172,7 +172,7 @@ ExitCode submit_runs(const SubmitOptions& options) {
   const fs::path trainer = sweep::find_trainer(options.trainer);
   const sweep::SweepFolder folder{sweep.folder};
   sweep::prepare_sweep_folder(folder);
-  const sweep::FileLock lock = sweep::lock_sweep(folder);
+  const FileLock lock = sweep::lock_sweep(folder);
   const sweep::Slurm slurm(kPatience);
   std::vector<sweep::Submission> submissions = sweep::read_submissions(folder);
   const auto jobs = sweep::find_lost_answers(submissions, slurm);

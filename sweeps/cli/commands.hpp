@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "sweep/local.hpp"
+#include "sweep/local/local.hpp"
 #include "sweep/state.hpp"
 #include "sweep/sweep.hpp"
 

@@ -7,7 +7,7 @@
 
 #include "core/cli.hpp"
 #include "core/log.hpp"
-#include "sweep/submission.hpp"
+#include "sweep/slurm/submission.hpp"
 #include "sweeps/cli/commands.hpp"
 
 namespace xtasc::sweeps {

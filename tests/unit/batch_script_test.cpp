@@ -1,4 +1,4 @@
-#include "sweep/batch_script.hpp"
+#include "sweep/slurm/batch_script.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "core/command.hpp"
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
-#include "sweep/command.hpp"
-#include "sweep/site.hpp"
+#include "sweep/slurm/site.hpp"
 #include "unit/results_fixture.hpp"
 
 namespace xtasc::sweep {
@@ -121,7 +121,7 @@ TEST(BatchScript, MpsIsStartedAndStoppedAndMayBeMissing) {
     const CommandResult done =
         run_command({"env", fmt::format("PATH={}:/usr/bin:/bin", folder.path().string()), "SLURM_JOB_ID=" + name,
                      "CUDA_VISIBLE_DEVICES=3", "bash", (folder.path() / "script").string()},
-                    std::chrono::seconds(20));
+                    {.timeout = std::chrono::seconds(20)});
     EXPECT_EQ(done.exit_code, 0);
     const auto is_left = [&](const fs::directory_entry& entry) {
       return entry.path().filename().string().starts_with("xtasc-mps-" + name);

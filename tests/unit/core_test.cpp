@@ -11,7 +11,6 @@
 #include "core/progress.hpp"
 #include "core/random.hpp"
 #include "core/signals.hpp"
-#include "core/toml_text.hpp"
 
 namespace xtasc {
 namespace {
@@ -86,31 +85,6 @@ TEST(Error, EveryLineIsReadable) {
   EXPECT_STREQ(error.what(), "a\\x0ab\\x1b[31m \"caf\u00e9\"");
   EXPECT_EQ(error.details()[0], "c\\x00d\\x7f");
   EXPECT_EQ(error.details()[1], std::string(2000, 'x') + " ... (3000 bytes more)");
-}
-
-TEST(TomlText, WhatTheParserCannotTakeIsRefused) {
-  const auto refusal = [](const std::string& text) -> std::string {
-    try {
-      check_toml_text(text, "a.toml");
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "";
-  };
-  for (const char* good :
-       {"# \u00e9\na = \"\u00e9\"", "a='\u00e9'", "\"\u00e9\" = 1", "a = [[\"\u00e9\"],\n\"\u00e9\"]",
-        "\xef\xbb\xbf# BOM", "a = \"\\\"\u00e9\"", "a = '''\u00e9'''", "a = \"\" # \u00e9", ""}) {
-    EXPECT_EQ(refusal(good), "") << good;
-  }
-  for (const char* bad :
-       {"\u00e9 = 1", "a = \u00e9", "a = \"x\" \u00e9", "a = 3'\u00e9'", "a = 3='\u00e9'", "a = 3['\u00e9'",
-        "a = \"\"\"\u00e9\"\"\"", "a = \"\"\"\\\u00e9\"\"\"", "a = \"x\n\u00e9", "a = \"\\\\\" \u00e9"}) {
-    EXPECT_THAT(refusal(bad), testing::HasSubstr("not ASCII")) << bad;
-  }
-  EXPECT_THAT(refusal("a = 1\nb = \u00e9"), testing::StartsWith("a.toml:2:5: "));
-  EXPECT_EQ(refusal("\n" + std::string(5000, 'x')),
-            "a.toml:2:1: a line of 5000 bytes, 4096 is the limit: break the list into several lines");
-  EXPECT_EQ(refusal(std::string(70'000, '\n')), "a.toml: 70000 bytes are too many, 65536 is the limit");
 }
 
 TEST(Error, AtMostTwentyDetailsArePrinted) {

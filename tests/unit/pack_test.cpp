@@ -6,6 +6,7 @@
 #include <csignal>
 #include <limits>
 #include <random>
+#include <set>
 
 #include "hdf5_fixture.hpp"
 #include "io/checksum.hpp"
@@ -429,6 +430,13 @@ TEST(Schema, UnknownLabelSetNamesTheKnown) {
     EXPECT_STREQ(error.what(), "data.label_set = \"label\": the pack has label_7, label_19");
     EXPECT_EQ(error.code(), ExitCode::usage);
   }
+}
+
+TEST(Palette, FortyDistinctColorsNoneOfThemThatOfIgnoredPixels) {
+  const std::vector<Rgb> colors = default_class_colors(40);
+  std::set<Rgb> distinct(colors.begin(), colors.end());
+  distinct.insert({Rgb{128, 128, 128}, Rgb{0, 0, 0}});
+  EXPECT_EQ(distinct.size(), 42U);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "sweep/slurm.hpp"
+#include "sweep/slurm/slurm.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,8 +10,7 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
-#include "sweep/command.hpp"
-#include "sweep/submission.hpp"
+#include "sweep/slurm/submission.hpp"
 
 namespace xtasc::sweep {
 
@@ -74,17 +73,6 @@ TEST(Queue, ElementsThatWait) {
   EXPECT_THAT(parse_elements(""), IsEmpty());
   EXPECT_THROW(static_cast<void>(parse_elements("1,a")), Error);
   EXPECT_THROW(static_cast<void>(parse_elements("1-")), Error);
-}
-
-TEST(Command, OutputExitCodeAndTimeLimit) {
-  const auto both = run_command({"sh", "-c", "echo out; echo err >&2; exit 3"}, seconds(10));
-  EXPECT_EQ(both.exit_code, 3);
-  EXPECT_EQ(both.output, "out\n");
-  EXPECT_EQ(both.errors, "err\n");
-  EXPECT_TRUE(run_command({"sh", "-c", "sleep 60 & sleep 60"}, seconds(1)).timed_out);
-  EXPECT_EQ(run_command({"sh", "-c", "kill -9 $$"}, seconds(10)).exit_code, 137);
-  EXPECT_THROW(static_cast<void>(run_command({"xtasc-no-such-program"}, seconds(10))), Error);
-  EXPECT_EQ(run_command({"sh", "-c", "head -c 300000 /dev/zero"}, seconds(10)).output.size(), 300000U);
 }
 
 /// A folder with programs that stand in for Slurm's, first in PATH.

@@ -1,21 +1,16 @@
 // What a sweep's runs cost, what became of them, and the pieces that start them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
-#include <thread>
 
 #include "core/error.hpp"
+#include "core/process.hpp"
 #include "sweep/cost.hpp"
-#include "sweep/file_lock.hpp"
-#include "sweep/process.hpp"
+#include "sweep/local/slots.hpp"
 #include "sweep/select.hpp"
-#include "sweep/slots.hpp"
 #include "sweep/state.hpp"
 #include "sweep/work.hpp"
 #include "sweep_fixture.hpp"
@@ -211,80 +206,6 @@ TEST(Slots, RanksAreBoundWhereEachHasACoreOfItsOwn) {
   EXPECT_FALSE(is_bound({.cores = {0, 1}, .gpus = {"0", "1"}}, 2, true))
       << "a GPU's rank has threads beside its main one";
   EXPECT_FALSE(is_bound({.cores = {0, 1}, .gpus = {}}, 2, false)) << "two mpiruns would bind to the same cores";
-}
-
-TEST(FileLock, IsHeldByOneAndByWhoInheritsIt) {
-  const test::TempFolder folder;
-  const fs::path path = folder.path() / "lock";
-  EXPECT_EQ(lock_holder(path), std::nullopt);
-  auto lock = FileLock::try_take(path, "first");
-  ASSERT_TRUE(lock);
-  EXPECT_FALSE(FileLock::try_take(path, "second"));
-  EXPECT_EQ(lock_holder(path), "first");
-  EXPECT_THROW(static_cast<void>(FileLock::take(path, "third", 0.1)), Error);
-  Process child({.command = {"sleep", "30"}, .log = folder.path() / "log", .inherited = lock->descriptor()});
-  lock.reset();
-  EXPECT_EQ(lock_holder(path), "first");
-  child.kill_group();
-  while (!child.poll()) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  EXPECT_EQ(lock_holder(path), std::nullopt);
-  EXPECT_TRUE(FileLock::try_take(path, "second"));
-}
-
-int wait_for(Process& process) {
-  while (!process.poll()) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return *process.poll();
-}
-
-TEST(ProcessTest, LogEnvironmentCoresAndExitCode) {
-  const test::TempFolder folder;
-  const fs::path log = folder.path() / "log";
-  std::ofstream(log) << "before\n";
-  Process process({.command = {"sh", "-c", "echo $WORD; grep Cpus_allowed_list /proc/self/status; cat; exit 3"},
-                   .environment = {{"WORD", "a word"}},
-                   .log = log,
-                   .cores = {allowed_cores().front()}});
-  EXPECT_EQ(wait_for(process), 3);
-  EXPECT_EQ(test::read_text(log), fmt::format("before\na word\nCpus_allowed_list:\t{}\n", allowed_cores().front()));
-  Process killed({.command = {"sleep", "30"}, .log = log});
-  killed.signal(SIGTERM);
-  EXPECT_EQ(wait_for(killed), 128 + SIGTERM);
-}
-
-TEST(ProcessTest, WhatCannotStartSaysWhy) {
-  const test::TempFolder folder;
-  try {
-    const Process process({.command = {"/nowhere/program"}, .log = folder.path() / "log"});
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "cannot start /nowhere/program: No such file or directory");
-  }
-}
-
-TEST(ProcessTest, AnOrphanIsTold) {
-  const test::TempFolder folder;
-  const fs::path log = folder.path() / "log";
-  const pid_t parent = ::fork();
-  if (parent == 0) {
-    Process child({.command = {"sh", "-c", "trap 'echo told; exit' USR2; echo ready; while :; do sleep 0.05; done"},
-                   .log = log,
-                   .signal_when_orphaned = SIGUSR2});
-    ::pause();
-  }
-  const auto wait_for_text = [&](const std::string& text) {
-    for (int i = 0; i < 500 && test::read_text(log) != text; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-    EXPECT_EQ(test::read_text(log), text);
-  };
-  wait_for_text("ready\n");
-  ::kill(parent, SIGKILL);
-  ::waitpid(parent, nullptr, 0);
-  wait_for_text("ready\ntold\n");
 }
 
 }  // namespace

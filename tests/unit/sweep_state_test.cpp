@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "sweep/file_lock.hpp"
+#include "core/file_lock.hpp"
 #include "sweep/select.hpp"
 #include "sweep_fixture.hpp"
 

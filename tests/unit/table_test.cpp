@@ -230,13 +230,6 @@ TEST(Csv, QuotesAsTheRfcSays) {
   EXPECT_EQ(csv_field("two\nlines"), "\"two\nlines\"");
 }
 
-TEST(Markdown, PadsAndEscapes) {
-  EXPECT_EQ(markdown_table({{"Name", "x"}, {"a|b", "1.5"}}, 1),
-            "| Name |   x |\n"
-            "| :--- | --: |\n"
-            "| a\\|b | 1.5 |\n");
-}
-
 }  // namespace
 
 }  // namespace xtasc::report

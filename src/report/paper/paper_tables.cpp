@@ -5,17 +5,14 @@
 #include <set>
 
 #include "core/error.hpp"
-#include "core/toml_text.hpp"
+#include "core/toml.hpp"
 #include "io/atomic_file.hpp"
-
-// Assertions of the parser are reachable from bad input: an error is wanted there, not an abort.
-#define TOML_ASSERT(expression) static_cast<void>(0)
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
 
 namespace xtasc::report {
 
 namespace {
+
+using Kind = TomlValue::Kind;
 
 /// results/paper_tables.toml
 constexpr std::string_view kPublishedText =
@@ -56,30 +53,32 @@ constexpr std::array<TableKind, 8> kTables = {{{"I", PaperLayout::models, &kCity
                                                {"VII", PaperLayout::weightings, &kCityscapes, "sweeps/table_VII.toml"},
                                                {"VIII", PaperLayout::weightings, &kNyuv2, "sweeps/table_VIII.toml"}}};
 
-constexpr std::array<const char*, 9> kRowKeys = {"model", "weighting", "encoder", "pretrained", "params",
-                                                 "miou",  "pix_acc",   "abs_err", "rel_err"};
+constexpr std::array<std::string_view, 10> kRowKeys = {"model", "weighting", "encoder", "pretrained", "params",
+                                                       "miou",  "pix_acc",   "abs_err", "rel_err",    "delta_m"};
 
-std::optional<double> number(const toml::table& row, const char* key, const std::string& where, bool is_needed) {
-  const toml::node* node = row.get(key);
-  const std::optional<double> value = node == nullptr ? std::nullopt : node->value<double>();
-  if ((node != nullptr || is_needed) && !(value && std::isfinite(*value))) {
-    fail_usage("{}: {} must be a number, found {}", where, key, node == nullptr ? "nothing" : "something else");
+std::optional<double> number(const TomlValue& row, const char* key, const std::string& where, bool is_needed) {
+  const TomlValue* value = row.find(key);
+  if (value == nullptr && !is_needed) {
+    return std::nullopt;
   }
-  return value;
+  if (value == nullptr || !value->is_number()) {
+    fail_usage("{}: {} must be a number, found {}", where, key, value == nullptr ? "nothing" : value->type_name);
+  }
+  return value->real;
 }
 
-std::string text(const toml::table& row, const char* key, const std::string& where) {
-  const toml::node* node = row.get(key);
-  if (node != nullptr && !node->is_string()) {
-    fail_usage("{}: {} must be a string", where, key);
+std::string text(const TomlValue& row, const char* key, const std::string& where) {
+  const TomlValue* value = row.find(key);
+  if (value != nullptr && !value->is(Kind::text)) {
+    fail_usage("{}: {} must be a string, found {}", where, key, value->type_name);
   }
-  return row[key].value_or(std::string());
+  return value == nullptr ? "" : value->text;
 }
 
-PublishedRow read_row(const toml::table& row, const std::string& where, PaperLayout layout) {
-  for (const auto& [key, value] : row) {
-    if (key != "delta_m" && std::ranges::find(kRowKeys, key.str()) == kRowKeys.end()) {
-      fail_usage("{}: unknown key \"{}\"; known are {}, delta_m", where, key.str(), fmt::join(kRowKeys, ", "));
+PublishedRow read_row(const TomlValue& row, const std::string& where, PaperLayout layout) {
+  for (const TomlValue& entry : row.table) {
+    if (std::ranges::find(kRowKeys, entry.key) == kRowKeys.end()) {
+      fail_usage("{}: unknown key \"{}\"; known are {}", where, entry.key, fmt::join(kRowKeys, ", "));
     }
   }
   PublishedRow result;
@@ -92,11 +91,11 @@ PublishedRow read_row(const toml::table& row, const std::string& where, PaperLay
     fail_usage("{}: {} is missing", where, result.model.empty() ? "model" : "encoder");
   }
   result.weighting = text(row, "weighting", where);
-  if (const toml::node* pretrained = row.get("pretrained"); pretrained != nullptr) {
-    if (!pretrained->is_boolean()) {
-      fail_usage("{}: pretrained must be true or false", where);
+  if (const TomlValue* pretrained = row.find("pretrained"); pretrained != nullptr) {
+    if (!pretrained->is(Kind::boolean)) {
+      fail_usage("{}: pretrained must be true or false, found {}", where, pretrained->type_name);
     }
-    result.is_pretrained = *pretrained->value<bool>();
+    result.is_pretrained = pretrained->boolean;
   }
   result.params = number(row, "params", where, false);
   result.scores = {.miou = number(row, "miou", where, true),
@@ -107,25 +106,24 @@ PublishedRow read_row(const toml::table& row, const std::string& where, PaperLay
   return result;
 }
 
-PublishedTable read_table(const TableKind& kind, const toml::node& node, const std::string& source) {
+PublishedTable read_table(const TableKind& kind, const TomlValue& table, const std::string& source) {
   const std::string where = fmt::format("{}: [table_{}]", source, kind.number);
-  const toml::table* table = node.as_table();
-  const toml::array* rows = table == nullptr ? nullptr : table->get_as<toml::array>("rows");
-  if (rows == nullptr || rows->empty()) {
+  const TomlValue* rows = table.find("rows");
+  if (rows == nullptr || rows->list.empty()) {
     fail_usage("{}: needs `rows`, a list of tables", where);
   }
   PublishedTable result{.number = kind.number,
-                        .title = text(*table, "title", where),
+                        .title = text(table, "title", where),
                         .layout = kind.layout,
                         .data = kind.data,
                         .sweep = kind.sweep,
                         .rows = {}};
-  for (const toml::node& row : *rows) {
+  for (const TomlValue& row : rows->list) {
     const std::string at = fmt::format("{} row {}", where, result.rows.size() + 1);
-    if (!row.is_table()) {
-      fail_usage("{}: must be a table {{...}}", at);
+    if (!row.is(Kind::table)) {
+      fail_usage("{}: must be a table {{...}}, found {}", at, row.type_name);
     }
-    result.rows.push_back(read_row(*row.as_table(), at, kind.layout));
+    result.rows.push_back(read_row(row, at, kind.layout));
   }
   return result;
 }
@@ -172,24 +170,18 @@ bool differs(const std::optional<double>& excess) {
 std::vector<PublishedTable> published_tables(const std::optional<std::filesystem::path>& file) {
   const std::string source = file ? file->string() : "paper_tables.toml";
   const std::string content = file ? io::read_file(*file) : std::string(kPublishedText);
-  check_toml_text(content, source);
-  toml::table root;
-  try {
-    root = toml::parse(content);
-  } catch (const toml::parse_error& error) {
-    fail_usage("{}:{}:{}: {}", source, error.source().begin.line, error.source().begin.column, error.description());
-  }
+  const TomlValue root = parse_toml(content, source);
   std::vector<PublishedTable> tables;
   std::set<std::string> known;
   for (const TableKind& kind : kTables) {
     known.insert(fmt::format("table_{}", kind.number));
-    if (const toml::node* node = root.get(fmt::format("table_{}", kind.number)); node != nullptr) {
-      tables.push_back(read_table(kind, *node, source));
+    if (const TomlValue* table = root.find(fmt::format("table_{}", kind.number)); table != nullptr) {
+      tables.push_back(read_table(kind, *table, source));
     }
   }
-  for (const auto& [key, value] : root) {
-    if (!known.contains(std::string(key.str()))) {
-      fail_usage("{}: unknown table [{}]; known are {}", source, key.str(), fmt::join(known, ", "));
+  for (const TomlValue& entry : root.table) {
+    if (!known.contains(entry.key)) {
+      fail_usage("{}: unknown table [{}]; known are {}", source, entry.key, fmt::join(known, ", "));
     }
   }
   return tables;

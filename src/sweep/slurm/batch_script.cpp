@@ -1,4 +1,4 @@
-#include "sweep/batch_script.hpp"
+#include "sweep/slurm/batch_script.hpp"
 
 #include <fmt/format.h>
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "sweep/folder.hpp"
-#include "sweep/slurm.hpp"
+#include "sweep/slurm/slurm.hpp"
 #include "sweep/state.hpp"
 
 namespace xtasc::sweep {

@@ -1,4 +1,4 @@
-#include "sweep/local.hpp"
+#include "sweep/local/local.hpp"
 
 #include <time.h>  // NOLINT: nanosleep
 
@@ -8,16 +8,17 @@
 #include <fstream>
 #include <iterator>
 
+#include "core/host.hpp"
 #include "core/log.hpp"
+#include "core/process.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
 #include "run/provenance.hpp"
 #include "sweep/inputs.hpp"
-#include "sweep/live_block.hpp"
+#include "sweep/local/live_block.hpp"
+#include "sweep/local/slots.hpp"
 #include "sweep/other_runs.hpp"
-#include "sweep/process.hpp"
 #include "sweep/select.hpp"
-#include "sweep/slots.hpp"
 
 namespace fs = std::filesystem;
 

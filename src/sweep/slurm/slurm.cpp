@@ -1,4 +1,4 @@
-#include "sweep/slurm.hpp"
+#include "sweep/slurm/slurm.hpp"
 
 #include <fmt/format.h>
 
@@ -10,9 +10,9 @@
 #include <string_view>
 #include <thread>
 
+#include "core/command.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "sweep/command.hpp"
 
 namespace xtasc::sweep {
 
@@ -206,7 +206,7 @@ std::string Slurm::ask(const std::vector<std::string>& words,
   const auto end = std::chrono::steady_clock::now() + patience_;
   seconds pause{1};
   while (true) {
-    const CommandResult result = run_command(words, kCommandTimeout);
+    const CommandResult result = run_command(words, {.timeout = kCommandTimeout});
     const bool has_answered = result.exit_code == 0 && !result.timed_out;
     const std::string fault = has_answered ? fault_in(result.output) : std::string();
     if (has_answered && fault.empty()) {
@@ -235,7 +235,7 @@ std::optional<std::string> Slurm::submit(const std::string& script, int lock, co
     words.push_back(fmt::format("--dependency=afterany:{}", after));
   }
   words.push_back(script);
-  const CommandResult result = run_command(words, kCommandTimeout, lock);
+  const CommandResult result = run_command(words, {.timeout = kCommandTimeout, .inherited = lock});
   if (result.exit_code == 0 && !result.timed_out && !result.output.empty()) {
     return first_word(result.output);
   }

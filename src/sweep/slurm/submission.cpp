@@ -1,4 +1,4 @@
-#include "sweep/submission.hpp"
+#include "sweep/slurm/submission.hpp"
 
 #include <fmt/format.h>
 
@@ -7,13 +7,13 @@
 #include <chrono>
 #include <ctime>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 #include <sstream>
 #include <thread>
 
 #include "core/error.hpp"
+#include "core/json.hpp"
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "run/run_folder.hpp"
@@ -24,7 +24,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using nlohmann::json;
 using std::chrono::seconds;
 
 /// An sbatch that was killed may have reached the controller, which may not have got round to it yet.
@@ -42,29 +41,31 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 Submission read_submission(const fs::path& folder) {
   const fs::path path = folder / "submission.json";
+  const std::vector<std::string> runs = lines_of(io::read_file(folder / "tasks.txt"));
   try {
-    const json read = json::parse(io::read_file(path));
-    return {.token = read.at("token").get<std::string>(),
+    using json_fields::get;
+    const auto json = json_fields::parse(io::read_file(path));
+    return {.token = get<std::string>(json, "token"),
             .folder = folder,
-            .sequence = read.at("sequence").get<std::int64_t>(),
-            .created_unix = read.at("created_unix").get<std::int64_t>(),
-            .job = read.at("job").get<std::string>(),
-            .refused = read.at("refused").get<std::string>(),
-            .runs_per_element = read.at("runs_per_element").get<std::int64_t>(),
-            .runs = lines_of(io::read_file(folder / "tasks.txt"))};
-  } catch (const json::exception& error) {
+            .sequence = get<std::int64_t>(json, "sequence"),
+            .created_unix = get<std::int64_t>(json, "created_unix"),
+            .job = get<std::string>(json, "job"),
+            .refused = get<std::string>(json, "refused"),
+            .runs_per_element = get<std::int64_t>(json, "runs_per_element"),
+            .runs = runs};
+  } catch (const Error& error) {
     fail("{} is damaged: {}", path.string(), error.what());
   }
 }
 
 void write_record(const Submission& submission) {
-  const nlohmann::ordered_json record = {{"token", submission.token},
-                                         {"sequence", submission.sequence},
-                                         {"created_unix", submission.created_unix},
-                                         {"job", submission.job},
-                                         {"refused", submission.refused},
-                                         {"runs_per_element", submission.runs_per_element},
-                                         {"num_runs", submission.runs.size()}};
+  const json_fields::Json record = {{"token", submission.token},
+                                    {"sequence", submission.sequence},
+                                    {"created_unix", submission.created_unix},
+                                    {"job", submission.job},
+                                    {"refused", submission.refused},
+                                    {"runs_per_element", submission.runs_per_element},
+                                    {"num_runs", submission.runs.size()}};
   io::write_file_atomically(submission.folder / "submission.json", record.dump(2) + "\n");
 }
 

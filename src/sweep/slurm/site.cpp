@@ -1,4 +1,4 @@
-#include "sweep/site.hpp"
+#include "sweep/slurm/site.hpp"
 
 #include <algorithm>
 #include <cctype>

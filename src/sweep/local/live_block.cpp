@@ -1,4 +1,4 @@
-#include "sweep/live_block.hpp"
+#include "sweep/local/live_block.hpp"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>

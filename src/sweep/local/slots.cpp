@@ -1,4 +1,4 @@
-#include "sweep/slots.hpp"
+#include "sweep/local/slots.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "sweep/site.hpp"
+#include "sweep/slurm/site.hpp"
 
 namespace xtasc::sweep {
 
