@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "core/error.hpp"
 #include "dist/communicator.hpp"
 #include "mpi/world.hpp"
 #include "support/methods.hpp"

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "config/run_config.hpp"
+#include "config/systems.hpp"
 #include "io/atomic_file.hpp"
 #include "run/metrics_log.hpp"
 #include "run/provenance.hpp"

@@ -8,6 +8,7 @@
 #include <set>
 #include <tuple>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "results_fixture.hpp"
 #include "run/run_id.hpp"
