@@ -30,7 +30,6 @@ endif()
 if(XTASC_TESTS)
   find_package(GTest REQUIRED)
   find_package(OpenCV REQUIRED COMPONENTS imgcodecs)  # whose pixels and files ours are held to
-  pkg_check_modules(matio REQUIRED IMPORTED_TARGET matio)  # writes the files that the tests read
 endif()
 
 # Open MPI's C++ bindings are gone from the standard and from our link line.
