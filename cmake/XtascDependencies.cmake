@@ -3,6 +3,7 @@ find_package(Threads REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)
 find_package(HDF5 REQUIRED COMPONENTS C)
 find_package(OpenCV REQUIRED COMPONENTS core imgproc)
+find_package(Boost REQUIRED)  # headers: Boost.Math
 find_package(JPEG REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
@@ -30,7 +31,6 @@ endif()
 if(XTASC_TESTS)
   find_package(GTest REQUIRED)
   find_package(OpenCV REQUIRED COMPONENTS imgcodecs)  # whose pixels and files ours are held to
-  pkg_check_modules(matio REQUIRED IMPORTED_TARGET matio)  # writes the files that the tests read
 endif()
 
 # Open MPI's C++ bindings are gone from the standard and from our link line.

@@ -10,7 +10,7 @@ readonly PYTHON_PACKAGES=("torch==$TORCH_VERSION" numpy h5py)
 readonly DEBIAN_PACKAGES=(
   g++ cmake ninja-build pkg-config git
   libopenmpi-dev openmpi-bin
-  libhdf5-dev libmatio-dev libxxhash-dev libdeflate-dev zlib1g-dev
+  libhdf5-dev libxxhash-dev libdeflate-dev zlib1g-dev libboost-dev
   libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libpng-dev libjpeg62-turbo-dev
   libtomlplusplus-dev libcli11-dev libspdlog-dev nlohmann-json3-dev
   gnuplot-nox

@@ -193,10 +193,10 @@ ExitCode run(const CLI::App& app, const Options& options) {
 
 void add_commands(CLI::App& app, Options& options) {
   app.require_subcommand(1);
-  CLI::App* nyuv2 = app.add_subcommand("nyuv2", "Pack the official NYU Depth v2 .mat files (288x384, 13 classes)");
+  CLI::App* nyuv2 = app.add_subcommand("nyuv2", "Pack the official NYU Depth v2 .mat file (288x384, 13 classes)");
   nyuv2
       ->add_option("--root", options.root,
-                   "Folder with nyu_depth_v2_labeled.mat, splits.mat, classMapping40.mat, class13Mapping.mat")
+                   "Folder with nyu_depth_v2_labeled.mat; a splits.mat in it says another split than the official one")
       ->required()
       ->type_name("DIR");
   add_pack_options(*nyuv2, options, true);

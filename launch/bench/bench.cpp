@@ -102,30 +102,13 @@ int main(int argc, char** argv) {
 
   launch::ScalingBench scaling;
   CLI::App* scaling_command = app.add_subcommand(
-      "scaling", "Step time against batch and ranks, and a model of more ranks. Under mpirun -np 2 or more");
+      "scaling", "Step time against batch and image size; under mpirun -np 2 or more against ranks too");
   add_step_options(scaling_command);
-  scaling_command->add_option("--ranks", scaling.ranks, "Numbers of ranks to tell")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
 
   std::vector<std::string> sizes;
   scaling_command->add_option("--sizes", sizes, "Image sizes to measure (default: 96x128,128x256,288x384)")
       ->delimiter(',')
       ->type_name("HxW");
-
-  CLI::Option* link_option =
-      scaling_command
-          ->add_option("--link-gb-per-s", scaling.link_gb_per_s,
-                       "For the model: what a network's link moves, as measured on it (default: these ranks' own link)")
-          ->check(CLI::PositiveNumber);
-  CLI::Option* latency_option =
-      scaling_command
-          ->add_option("--latency-us", scaling.latency_us,
-                       "For the model: microseconds of a small message between two ranks of that network")
-          ->check(CLI::NonNegativeNumber)
-          ->needs(link_option);
-  link_option->needs(latency_option);
 
   launch::AllreduceBench allreduce;
   CLI::App* allreduce_command = app.add_subcommand("allreduce", "Sums over the ranks: ms and GB/s. Under mpirun");

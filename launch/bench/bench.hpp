@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,8 +47,7 @@ struct Timing {
 /// The machine and the program, for results that are kept: processor, cores, versions, time.
 [[nodiscard]] nlohmann::json machine_json();
 
-/// The call, with the program's name alone for its path; with the launcher and its arguments in front where this rank
-/// was started by mpirun, mpiexec or srun itself.
+/// The call, with the program's name alone for its path.
 [[nodiscard]] std::string command_text(int argc, const char* const* argv);
 
 /// What a net computed and on what, for results that are kept.
@@ -123,13 +121,9 @@ nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSessi
 struct ScalingBench {
   StepBench step;
   std::vector<std::pair<std::int64_t, std::int64_t>> sizes = {{96, 128}, {128, 256}, {288, 384}};  ///< height, width
-  std::vector<std::int64_t> ranks = {1, 2, 4, 8, 16, 32, 64};  ///< to extrapolate to
-  /// A network's figures, measured elsewhere, for the model to use instead of what these ranks' own link does.
-  std::optional<double> link_gb_per_s;
-  std::optional<double> latency_us;  ///< of a message between two ranks
 };
-/// Step time against batch, image size and number of ranks: measured where this machine can, and for more ranks by a
-/// model whose inputs are measured here. Collective; two ranks or more for the model.
+/// Step time of each rank alone against batch and image size and, on two ranks or more, what their sums cost and a step
+/// of all of them together. Collective.
 nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession& session,
                              const config::RunConfig& config);
 

@@ -1,6 +1,5 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -24,31 +23,6 @@ namespace xtasc::launch {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string file_name(const std::string& path) {
-  return fs::path(path).filename().string();
-}
-
-/// "mpirun -np 2 " when such a launcher is this process's parent and ends its command line with this very call; else
-/// nothing.
-std::string launcher_text(const std::string& program) {
-  std::ifstream file(fmt::format("/proc/{}/cmdline", ::getppid()), std::ios::binary);
-  std::string text;
-  bool is_first = true;
-  for (std::string word; std::getline(file, word, '\0');) {
-    if (is_first) {
-      word = file_name(word);
-      if (word != "mpirun" && word != "mpiexec" && word != "orterun" && word != "prterun" && word != "srun") {
-        return {};
-      }
-    } else if (file_name(word) == file_name(program)) {
-      return text;
-    }
-    is_first = false;
-    text += word + " ";
-  }
-  return {};
-}
 
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
@@ -139,7 +113,7 @@ nlohmann::json machine_json() {
 }
 
 std::string command_text(int argc, const char* const* argv) {
-  std::string text = launcher_text(argv[0]) + file_name(argv[0]);
+  std::string text = fs::path(argv[0]).filename().string();
   for (int i = 1; i < argc; ++i) {
     text += ' ';
     text += argv[i];

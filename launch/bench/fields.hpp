@@ -5,7 +5,7 @@ namespace xtasc::launch {
 /// What the fields of `--json` mean: the foot of --help.
 inline constexpr const char* kJsonFields =
     R"(Fields of --json. A timing is {"median", "min", "max", "rounds"}, in seconds.
-  benchmark, command          the subcommand; the call, with mpirun's or srun's where it is the program's parent
+  benchmark, command          the subcommand; the program's call, of which `ranks` were started
   machine                     processor, cores, version, compiler, libraries, time (UTC) of the run
   ranks, ranks_on_this_host   of the run
   threads_a_rank, device      of each rank
@@ -44,8 +44,7 @@ inline constexpr const char* kJsonFields =
   alone[], sizes[]            step: of each rank for itself, all at work at once, by images and by image size
   one_rank_while_others_wait  seconds of a step
   sums                        the gradient: bytes, and seconds of its sum; small sums: number in a step, seconds of one
-  link                        GB_per_s, hop_us and source: measured between these ranks, or given
-  by_ranks[]                  seconds, images_per_second; measured: true, or false where modelled; source
+  by_ranks[]                  seconds, images_per_second: of one rank alone, and of all together
   work_of_all_ranks_to_one    images/s of all ranks over those of one while the others wait
  allreduce
   sums[]                      mebibytes, seconds, GB_per_s summed, GB_per_s_a_link moved in a ring

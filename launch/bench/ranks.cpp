@@ -8,13 +8,17 @@
 #include "config/enums.hpp"
 #include "core/error.hpp"
 #include "launch/bench/contestant.hpp"
-#include "launch/bench/scaling_model.hpp"
 
 namespace xtasc::launch {
 
 namespace {
 
 constexpr double kMebi = 1024.0 * 1024.0;
+
+/// Bytes that a ring moves over each rank's link for one byte summed.
+double ring_factor(int ranks) {
+  return 2.0 * (ranks - 1.0) / ranks;
+}
 
 /// Seconds of one sum of `bytes` bytes of float32, the slowest rank's. Collective.
 Timing time_sum(const dist::MpiSession& session, dist::Communicator& world, at::Device device, double bytes,
@@ -116,9 +120,6 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
       fmt::print("{}\n", text);
     }
   };
-  if (session.size() == 1 && options.link_gb_per_s) {
-    fail_usage("--link-gb-per-s is for the model of more ranks, which wants two or more here: mpirun -np 2");
-  }
   const std::int64_t mine = std::max<std::int64_t>(1, config.train.batch_size / session.size());
   const data::Dataset samples =
       make_noise_samples(options.step, mine * std::max<std::int64_t>(2, session.size()), device);
@@ -142,12 +143,12 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
   batches.push_back(mine);
   double alone = 0.0;
   double without_company = 0.0;
-  StepSums sums;
+  double gradient_bytes = 0.0;
   for (const std::int64_t batch : batches) {
     Contestant contestant(samples, options.step, session, with_batch(config, batch), dist::make_solo_communicator());
     const Timing timing = take_steps(contestant, options.step.rounds);
     alone = timing.median();
-    sums.gradient_bytes = static_cast<double>(contestant.gradient_bytes());
+    gradient_bytes = static_cast<double>(contestant.gradient_bytes());
     result["alone"].push_back({{"images_a_rank", batch}, {"step", to_json(timing)}});
     say(fmt::format("{:>12} {:>12.3f} {:>22.2f}", batch, alone, static_cast<double>(batch) / alone));
     if (batch == mine && session.size() > 1) {
@@ -170,7 +171,7 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
                     static_cast<double>(mine) / timing.median()));
   }
   if (session.size() == 1) {
-    say("\nUnder mpirun -np 2 or more it also measures sums, and models more ranks.");
+    say("\nUnder mpirun -np 2 or more it also measures sums and a step of all ranks together.");
     return result;
   }
 
@@ -181,66 +182,32 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
     counted.take_step();
   }
   const auto world = dist::make_communicator(session, device.type(), train::sharing_of(config.run));
-  const Timing large = time_sum(session, *world, device, sums.gradient_bytes, options.step.rounds);
+  const Timing large = time_sum(session, *world, device, gradient_bytes, options.step.rounds);
   const Timing small = time_sum(session, *world, device, 2048.0, 50);
-  const double ranks_here = session.size();
-  sums.small_sums = static_cast<double>(num_sums);
-  const Link here = {.bytes_per_second = ring_factor(ranks_here) * sums.gradient_bytes / large.median(),
-                     .hop_seconds = small.median() / num_hops(ranks_here)};
-  const Link link = {.bytes_per_second = options.link_gb_per_s ? *options.link_gb_per_s * 1e9 : here.bytes_per_second,
-                     .hop_seconds = options.latency_us ? *options.latency_us * 1e-6 : here.hop_seconds};
   Contestant together(samples, options.step, session, with_batch(config, mine * session.size()),
                       dist::make_communicator(session, device.type(), train::sharing_of(config.run)));
   const double measured = take_steps(together, options.step.rounds).median();
-  const double waiting = std::max(0.0, measured - alone - modelled_sums(sums, here, ranks_here));
   say(
       fmt::format("\nSums over {} ranks, measured: {:.1f} MB of gradients in {:.1f} ms ({:.2f} GB/s a link), {} small "
                   "sums a step of {:.0f} us",
-                  session.size(), sums.gradient_bytes / 1e6, large.median() * 1e3, here.bytes_per_second / 1e9,
-                  num_sums, small.median() * 1e6));
-  const bool is_one_host = session.local_size() == session.size();
-  const std::string measured_link = is_one_host ? "memory of one host" : "links between these hosts";
+                  session.size(), gradient_bytes / 1e6, large.median() * 1e3,
+                  ring_factor(session.size()) * gradient_bytes / large.median() / 1e9, num_sums, small.median() * 1e6));
   result["communicator"] = std::string(world->backend());
-  result["sums"] = {{"gradient_bytes", sums.gradient_bytes},
+  result["sums"] = {{"gradient_bytes", gradient_bytes},
                     {"gradient_seconds", to_json(large)},
                     {"small_sums", num_sums},
                     {"small_seconds", to_json(small)}};
-  result["link"] = {{"GB_per_s", link.bytes_per_second / 1e9},
-                    {"hop_us", link.hop_seconds * 1e6},
-                    {"source", options.link_gb_per_s ? "given" : "measured between these ranks: " + measured_link}};
 
-  say(fmt::format("\n{} images a rank; more ranks of this host's kind, on {}:", mine,
-                  options.link_gb_per_s ? fmt::format("links of {:.2f} GB/s and {:.1f} us, as given",
-                                                      link.bytes_per_second / 1e9, link.hop_seconds * 1e6)
-                                        : fmt::format("links as fast as those measured here: {}",
-                                                      is_one_host ? "memory, not a network" : measured_link)));
-  say(fmt::format("{:>8} {:>12} {:>14} {:>14}  {}", "ranks", "s a step", "images/s", "efficiency", ""));
-  for (const std::int64_t ranks : options.ranks) {
-    const bool is_measured = ranks == 1 || ranks == session.size();
-    const double modelled = alone + waiting + modelled_sums(sums, link, static_cast<double>(ranks));
-    const double seconds = ranks == 1 ? alone : (is_measured ? measured : modelled);
+  say(fmt::format("\n{} images a rank:\n{:>8} {:>12} {:>14} {:>14}", mine, "ranks", "s a step", "images/s",
+                  "efficiency"));
+  for (const auto& [ranks, seconds] : {std::pair{1, alone}, {session.size(), measured}}) {
     const double images = static_cast<double>(ranks * mine) / seconds;
-    const std::string source =
-        is_measured ? "measured" : (options.link_gb_per_s ? "modelled, link as given" : "modelled, link as measured");
-    result["by_ranks"].push_back({{"ranks", ranks},
-                                  {"seconds", seconds},
-                                  {"images_per_second", images},
-                                  {"measured", is_measured},
-                                  {"source", source}});
-    say(fmt::format("{:>8} {:>12.3f} {:>14.2f} {:>12.1f} %  {}", ranks, seconds, images, 100.0 * alone / seconds,
-                    source));
+    result["by_ranks"].push_back({{"ranks", ranks}, {"seconds", seconds}, {"images_per_second", images}});
+    say(fmt::format("{:>8} {:>12.3f} {:>14.2f} {:>12.1f} %", ranks, seconds, images, 100.0 * alone / seconds));
   }
-  const double gain = ranks_here * without_company / measured;
+  const double gain = session.size() * without_company / measured;
   result["work_of_all_ranks_to_one"] = gain;
   say(fmt::format("\n{} ranks do {:.2f} times the work of one while the others sleep.", session.size(), gain));
-  say(fmt::format(
-      "\nThe model: a rank's own time at {} images, plus 2 (N - 1) / N times the gradient's bytes over a link's rate,\n"
-      "plus the small sums at log2 N messages each, plus what {} ranks here take beyond that: waiting for each other.\n"
-      "{}",
-      mine, session.size(),
-      options.link_gb_per_s
-          ? "Every link counts as slow as the one that was given, those within a host too."
-          : "It knows nothing of a network: --link-gb-per-s and --latency-us tell it one's figures."));
   return result;
 }
 

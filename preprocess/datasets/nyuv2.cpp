@@ -2,16 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <utility>
 
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "io/atomic_file.hpp"
 #include "io/hdf5_frames.hpp"
 #include "preprocess/datasets/depth_bounds.hpp"
 #include "preprocess/datasets/matlab5.hpp"
+#include "preprocess/datasets/nyuv2_tables.hpp"
 
 namespace xtasc::preprocess {
 
@@ -22,30 +23,16 @@ using io::check;
 
 constexpr const char* kLabeledFile = "nyu_depth_v2_labeled.mat";
 constexpr std::size_t kOriginalHeight = 480, kOriginalWidth = 640;
-constexpr std::size_t kNumLabels = 894;
-constexpr std::size_t kNumClasses40 = 40;
-constexpr std::size_t kNumClasses13 = 13;
 constexpr std::size_t kCacheBytes = std::size_t{128} << 20;  ///< of inflated chunks, for each of the three variables
 
-/// 894 NYU labels (and 0, unlabelled) -> 13 classes or kIgnoreLabel.
-std::vector<std::uint8_t> read_class_map(const fs::path& root) {
-  const fs::path path40 = root / "classMapping40.mat";
-  const fs::path path13 = root / "class13Mapping.mat";
-  const auto to40 = read_indices(path40, "", "mapClass", 0, kNumClasses40);
-  const auto to13 = read_indices(path13, "classMapping13", "labels13", 0, kNumClasses13);
-  check(to40.size() == kNumLabels, "'{}': mapClass has {} entries, {} are expected", path40.string(), to40.size(),
-        kNumLabels);
-  check(to13.size() == kNumClasses40, "'{}': classMapping13.labels13 has {} entries, {} are expected", path13.string(),
-        to13.size(), kNumClasses40);
-  std::vector<std::uint8_t> map(kNumLabels + 1, pack::kIgnoreLabel);
-  for (std::size_t label = 1; label <= kNumLabels; ++label) {
-    const std::size_t class40 = to40[label - 1];
-    const std::size_t class13 = class40 == 0 ? 0 : to13[class40 - 1];
-    if (class13 != 0) {
-      map[label] = static_cast<std::uint8_t>(class13 - 1);
-    }
+/// A NYU label, 0 (unlabelled) .. 894, -> one of 13 classes or kIgnoreLabel.
+std::array<std::uint8_t, kNyuv2Labels + 1> class_of_label() {
+  std::array<std::uint8_t, kNyuv2Labels + 1> classes{};
+  classes[0] = pack::kIgnoreLabel;
+  for (std::size_t label = 1; label <= kNyuv2Labels; ++label) {
+    classes[label] = static_cast<std::uint8_t>(kNyuv2Class13[kNyuv2Class40[label - 1] - 1] - 1);
   }
-  return map;
+  return classes;
 }
 
 std::unique_ptr<io::Hdf5Frames> open_frames(hid_t file, const std::string& name, const std::string& type,
@@ -91,7 +78,7 @@ pack::LabelSet nyuv2_label_set() {
   return {"label",
           {"bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa", "table", "tv",
            "wall", "window"},
-          pack::default_class_colors(kNumClasses13)};
+          pack::default_class_colors(kNyuv2Classes13)};
 }
 
 struct Nyuv2Dataset::Impl {
@@ -100,8 +87,8 @@ struct Nyuv2Dataset::Impl {
   io::Hdf5Handle file;
   std::unique_ptr<io::Hdf5Frames> images, depths, labels;
   std::size_t num_frames = 0, height = 0, width = 0;
-  std::vector<std::uint8_t> class_map;
-  std::array<std::vector<std::size_t>, 2> frames;  ///< 1-based, in the order of splits.mat
+  std::array<std::uint8_t, kNyuv2Labels + 1> class_map = class_of_label();
+  std::array<std::vector<std::size_t>, 2> frames;  ///< 1-based, in the split's order
   std::array<std::vector<std::string>, 2> names;
 
   explicit Impl(const fs::path& root);
@@ -116,7 +103,8 @@ struct Nyuv2Dataset::Impl {
   Impl& operator=(const Impl&) = delete;
 
   void open_labeled();
-  void read_splits(const fs::path& splits_path);
+  void take_official_split();
+  void read_split(const fs::path& splits_path);
 
   /// \param frame  1-based.
   template <typename T>
@@ -131,17 +119,8 @@ struct Nyuv2Dataset::Impl {
 Nyuv2Dataset::Impl::Impl(const fs::path& root) : path(root / kLabeledFile) {
   std::error_code error;
   check(fs::is_directory(root, error), "there is no folder '{}'", root.string());
-  std::vector<std::string> missing;
-  for (const char* name : {kLabeledFile, "splits.mat", "classMapping40.mat", "class13Mapping.mat"}) {
-    if (!fs::is_regular_file(root / name, error)) {
-      missing.push_back(fmt::format("'{}' is {}", (root / name).string(),
-                                    fs::is_directory(root / name, error) ? "a folder, a file is expected" : "missing"));
-    }
-  }
-  if (!missing.empty()) {
-    throw Error(fmt::format("'{}' does not hold the official NYU Depth v2 files", root.string()), ExitCode::failure,
-                missing);
-  }
+  check(fs::is_regular_file(path, error), "'{}' is {}", path.string(),
+        fs::is_directory(path, error) ? "a folder, NYU Depth v2's file is expected" : "missing");
   schema.dataset = "nyuv2";
   schema.height = 288;
   schema.width = 384;
@@ -151,8 +130,16 @@ Nyuv2Dataset::Impl::Impl(const fs::path& root) : path(root / kLabeledFile) {
   schema.source = "NYU Depth v2, official .mat files, 13 classes";
   const auto lock = io::lock_hdf5();
   open_labeled();
-  class_map = read_class_map(root);
-  read_splits(root / "splits.mat");
+  if (const fs::path splits_path = root / "splits.mat"; fs::exists(splits_path, error)) {
+    read_split(splits_path);
+  } else {
+    take_official_split();
+  }
+  for (std::size_t split = 0; split < 2; ++split) {
+    for (const std::size_t frame : frames[split]) {
+      names[split].push_back(fmt::format("{}:{}", kLabeledFile, frame));
+    }
+  }
 }
 
 void Nyuv2Dataset::Impl::open_labeled() {
@@ -184,9 +171,18 @@ void Nyuv2Dataset::Impl::open_labeled() {
   }
 }
 
-void Nyuv2Dataset::Impl::read_splits(const fs::path& splits_path) {
-  frames[0] = read_indices(splits_path, "", "trainNdxs", 1, num_frames);
-  frames[1] = read_indices(splits_path, "", "testNdxs", 1, num_frames);
+void Nyuv2Dataset::Impl::take_official_split() {
+  check(num_frames == kNyuv2Frames,
+        "'{}' has {} frames, NYU Depth v2 {}: the split of other frames is read from a splits.mat beside it",
+        path.string(), num_frames, kNyuv2Frames);
+  for (std::size_t frame = 1; frame <= kNyuv2Frames; ++frame) {
+    frames[std::ranges::binary_search(kNyuv2TestFrames, frame) ? 1 : 0].push_back(frame);
+  }
+}
+
+void Nyuv2Dataset::Impl::read_split(const fs::path& splits_path) {
+  frames[0] = read_indices(splits_path, "trainNdxs", 1, num_frames);
+  frames[1] = read_indices(splits_path, "testNdxs", 1, num_frames);
   std::map<std::size_t, std::string_view> seen;
   std::vector<std::string> faults;
   for (std::size_t split = 0; split < 2; ++split) {
@@ -196,7 +192,6 @@ void Nyuv2Dataset::Impl::read_splits(const fs::path& splits_path) {
       if (!is_new) {
         faults.push_back(fmt::format("frame {} of {} is in {} already", frame, list, first->second));
       }
-      names[split].push_back(fmt::format("{}:{}", kLabeledFile, frame));
     }
   }
   if (!faults.empty()) {
@@ -234,8 +229,8 @@ RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index, const Resiz
   const auto raw_labels = impl_->read_frame<std::uint16_t>(*impl_->labels, frame, 1);
   std::vector<std::uint8_t> labels(raw_labels.size());
   for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (raw_labels[i] > kNumLabels) {  // no check(): it would make the text for every pixel
-      fail("{}: label {}, 0 to {} are known", where(i), raw_labels[i], kNumLabels);
+    if (raw_labels[i] > kNyuv2Labels) {  // no check(): it would make the text for every pixel
+      fail("{}: label {}, 0 to {} are known", where(i), raw_labels[i], kNyuv2Labels);
     }
     labels[i] = impl_->class_map[raw_labels[i]];
   }

@@ -12,17 +12,18 @@
 
 namespace xtasc::preprocess {
 
-/// The 13 classes of NYU Depth v2, in the order of class13Mapping.mat; the set is called "label".
+/// The 13 classes of NYU Depth v2, in the order of kNyuv2Class13; the set is called "label".
 [[nodiscard]] pack::LabelSet nyuv2_label_set();
 
-/// NYU Depth v2 in its official files: nyu_depth_v2_labeled.mat (MATLAB 7.3, which is HDF5, read frame by frame),
-/// splits.mat, classMapping40.mat (894 labels -> 40) and class13Mapping.mat (40 -> 13), the last three MATLAB 5.
-/// Samples are in the order of splits.mat and named "nyu_depth_v2_labeled.mat:17", 1-based. Frames that are not 480 x
-/// 640 are told in the log and in the pack; higher than wide, or with depth that cannot be metres, they are refused.
+/// NYU Depth v2 in its official file nyu_depth_v2_labeled.mat (MATLAB 7.3, which is HDF5, read frame by frame). Classes
+/// and split are the official ones (nyuv2_tables.hpp), but a splits.mat beside it, MATLAB 5, says another split.
+/// Samples are in the split's order and named "nyu_depth_v2_labeled.mat:17", 1-based. Frames that are not 480 x 640 are
+/// told in the log and in the pack; higher than wide, or with depth that cannot be metres, they are refused.
 class Nyuv2Dataset final : public RawDataset {
  public:
-  /// Opens all four files and checks them against each other.
-  /// \throws Error  listing what is missing or wrong: types, shapes, split indices out of range or there twice.
+  /// Opens the file and checks it.
+  /// \throws Error  saying what is missing or wrong: types, shapes, split indices out of range or there twice, frames
+  /// without a split.
   explicit Nyuv2Dataset(const std::filesystem::path& root);
   ~Nyuv2Dataset() override;
 

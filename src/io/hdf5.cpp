@@ -4,7 +4,6 @@
 #include <cstring>
 #include <fstream>
 
-#include "io/hdf5_heap.hpp"
 #include "io/hdf5_storage.hpp"
 #include "io/image.hpp"
 
@@ -14,7 +13,7 @@ namespace {
 
 // Of one attribute or list of texts; a damaged file may claim any number.
 constexpr std::size_t kMaxTexts = std::size_t{1} << 21;
-constexpr std::size_t kMaxTextBytes = std::size_t{64} << 20;
+constexpr std::size_t kMaxTextBytes = std::size_t{256} << 20;
 
 /// HDF5 prints nothing itself, and does not visit files again when the process ends: on a full disk that ends in
 /// messages about an infinite loop. Every handle is closed by its owner anyway.
@@ -22,28 +21,35 @@ void prepare_library() {
   static const bool done = [] {
     H5dont_atexit();
     H5open();
-    register_text_references();
     return true;
   }();
   static_cast<void>(done);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
 
-/// Texts of variable length in UTF-8, as h5py and MATLAB give them back as texts.
-Hdf5Handle string_type() {
-  Hdf5Handle type(check(H5Tcopy(H5T_C_S1), "cannot make a string type"), H5Tclose);
-  check(H5Tset_size(type.get(), H5T_VARIABLE), "cannot make a string type");
-  check(H5Tset_cset(type.get(), H5T_CSET_UTF8), "cannot make a string type");
-  return type;
-}
+/// UTF-8 texts of one length as HDF5 stores them, filled up with zeros.
+struct FixedTexts {
+  Hdf5Handle type;
+  std::string bytes;
+};
 
-std::vector<const char*> pointers_to(const std::vector<std::string>& texts) {
-  std::vector<const char*> pointers;
-  pointers.reserve(texts.size());
+FixedTexts fixed_texts(std::span<const std::string> texts) {
+  std::size_t size = 1;  // HDF5 knows no text of no bytes
   for (const std::string& text : texts) {
-    pointers.push_back(text.c_str());
+    size = std::max(size, text.size());
   }
-  return pointers;
+  check(texts.size() <= kMaxTexts && size <= kMaxTextBytes / std::max<std::size_t>(texts.size(), 1),
+        "{} texts of up to {} bytes are too many: {} texts and {} bytes are the limit", texts.size(), size, kMaxTexts,
+        kMaxTextBytes);
+  FixedTexts fixed{{check(H5Tcopy(H5T_C_S1), "cannot make a string type"), H5Tclose}, {}};
+  check(H5Tset_size(fixed.type.get(), size), "cannot make a string type");
+  check(H5Tset_strpad(fixed.type.get(), H5T_STR_NULLPAD), "cannot make a string type");
+  check(H5Tset_cset(fixed.type.get(), H5T_CSET_UTF8), "cannot make a string type");
+  fixed.bytes.reserve(size * texts.size());
+  for (const std::string& text : texts) {
+    fixed.bytes.append(text).append(size - text.size(), '\0');
+  }
+  return fixed;
 }
 
 Hdf5Handle simple_space(std::span<const hsize_t> shape) {
@@ -89,33 +95,18 @@ void check_attribute(const OpenAttribute& open, H5T_class_t type_class, std::siz
         open.type_class == H5T_STRING ? "text(s)" : (is_number ? "number(s)" : "value(s) of an unknown type"), words);
 }
 
-/// Reads `count` texts of fixed or variable length, which belong to `object`, with `read(type, buffer)`.
+/// Reads `count` texts of one length with `read(buffer)`. Texts of variable length are refused: they lie in a heap
+/// without checksums, and HDF5 1.10 writes beyond its buffers or loops for ever where a few of its bytes are changed.
 template <typename Read>
-std::vector<std::string> read_strings(hid_t object, hid_t file_type, std::size_t count, const std::string& place,
-                                      const Read& read) {
-  check(count <= kMaxTexts, "{} is {} texts, too many", place, count);
+std::vector<std::string> read_strings(hid_t file_type, std::size_t count, const std::string& place, const Read& read) {
+  check(H5Tis_variable_str(file_type) <= 0, "{} is text of variable length, text of a fixed length is expected", place);
+  const std::size_t size = H5Tget_size(file_type);
+  check(count <= kMaxTexts && size > 0 && size <= kMaxTextBytes / std::max<std::size_t>(count, 1),
+        "{} is {} texts of {} bytes, too many", place, count, size);
+  std::string buffer(size * count, '\0');
+  read(buffer.data());
   std::vector<std::string> values;
   values.reserve(count);
-  if (H5Tis_variable_str(file_type) > 0) {
-    const Hdf5Handle type(check(H5Tcreate(H5T_OPAQUE, kTextReferenceBytes), "cannot make an opaque type"), H5Tclose);
-    std::vector<std::uint8_t> references(kTextReferenceBytes * count);
-    read(type.get(), references.data());
-    Hdf5TextHeap heap(object, place);
-    std::size_t num_bytes = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      const TextReference reference =
-          decode_text_reference(std::span(references).subspan(i * kTextReferenceBytes, kTextReferenceBytes));
-      num_bytes += reference.length;
-      check(num_bytes <= kMaxTextBytes, "{} is more than {} bytes of text, too many", place, kMaxTextBytes);
-      values.push_back(heap.text(reference));
-    }
-    return values;
-  }
-  const std::size_t size = H5Tget_size(file_type);
-  check(size > 0 && size <= kMaxTextBytes / std::max<std::size_t>(count, 1), "{} is {} texts of {} bytes, too many",
-        place, count, size);
-  std::string buffer(size * count, '\0');
-  read(file_type, buffer.data());
   for (std::size_t i = 0; i < count; ++i) {
     const char* start = buffer.data() + i * size;
     values.emplace_back(start, strnlen(start, size));
@@ -126,8 +117,8 @@ std::vector<std::string> read_strings(hid_t object, hid_t file_type, std::size_t
 std::vector<std::string> read_attribute_strings(const OpenAttribute& open, const std::string& name,
                                                 std::string_view where) {
   const std::string place = fmt::format("{}: attribute '{}'", where, name);
-  return read_strings(open.attribute.get(), open.type.get(), open.count, place, [&](hid_t type, void* buffer) {
-    check(H5Aread(open.attribute.get(), type, buffer), "{} cannot be read", place);
+  return read_strings(open.type.get(), open.count, place, [&](void* buffer) {
+    check(H5Aread(open.attribute.get(), open.type.get(), buffer), "{} cannot be read", place);
   });
 }
 
@@ -285,16 +276,16 @@ Failure write_block(hid_t dataset, hid_t memory_type, std::span<const hsize_t> s
 }
 
 void write_string_dataset(hid_t group, const std::string& name, const std::vector<std::string>& values) {
-  const Hdf5Handle type = string_type();
+  const FixedTexts texts = fixed_texts(values);
   const hsize_t count = values.size();
   const Hdf5Handle space = simple_space(std::span(&count, 1));
   const Hdf5Handle creation(check(H5Pcreate(H5P_DATASET_CREATE), "cannot make a property list"), H5Pclose);
   check(H5Pset_obj_track_times(creation.get(), false), "cannot switch time stamps off");
   const Hdf5Handle dataset(
-      check(H5Dcreate2(group, name.c_str(), type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+      check(H5Dcreate2(group, name.c_str(), texts.type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
             "cannot create data set '{}'", name),
       H5Dclose);
-  check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers_to(values).data()),
+  check(H5Dwrite(dataset.get(), texts.type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.bytes.data()),
         "cannot write data set '{}'", name);
 }
 
@@ -308,16 +299,15 @@ std::vector<std::string> read_string_dataset(hid_t group, const std::string& nam
   const std::string place = fmt::format("{}/{}", where, name);
   check(shape[0] <= kMaxTexts, "{}: {} texts are too many, {} are the limit", place, shape[0], kMaxTexts);
   check_stored_bytes(dataset.get(), shape[0] * H5Tget_size(type.get()), place);
-  return read_strings(dataset.get(), type.get(), shape[0], place, [&](hid_t memory_type, void* buffer) {
-    check(H5Dread(dataset.get(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer), "{} cannot be read", place);
+  return read_strings(type.get(), shape[0], place, [&](void* buffer) {
+    check(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer), "{} cannot be read", place);
   });
 }
 
 void write_attribute(hid_t object, const std::string& name, std::string_view value) {
-  const Hdf5Handle type = string_type();
   const std::string text(value);
-  const char* pointer = text.c_str();
-  write_raw_attribute(object, name, type.get(), type.get(), {}, &pointer);
+  const FixedTexts texts = fixed_texts(std::span(&text, 1));
+  write_raw_attribute(object, name, texts.type.get(), texts.type.get(), {}, texts.bytes.data());
 }
 
 void write_attribute(hid_t object, const std::string& name, std::int64_t value) {
@@ -334,9 +324,9 @@ void write_attribute(hid_t object, const std::string& name, std::span<const doub
 }
 
 void write_attribute(hid_t object, const std::string& name, const std::vector<std::string>& values) {
-  const Hdf5Handle type = string_type();
+  const FixedTexts texts = fixed_texts(values);
   const hsize_t count = values.size();
-  write_raw_attribute(object, name, type.get(), type.get(), std::span(&count, 1), pointers_to(values).data());
+  write_raw_attribute(object, name, texts.type.get(), texts.type.get(), std::span(&count, 1), texts.bytes.data());
 }
 
 void write_attribute(hid_t object, const std::string& name, std::span<const std::uint8_t> values, std::size_t rows,

@@ -110,13 +110,12 @@ enum class Hdf5Metadata { checksummed, any };
 [[nodiscard]] Failure write_block(hid_t dataset, hid_t memory_type, std::span<const hsize_t> start,
                                   std::span<const hsize_t> count, const void* in);
 
-/// One-dimensional data set of UTF-8 texts of variable length, read and written whole; texts of one length are read
-/// too.
+/// One-dimensional data set of UTF-8 texts, all of the longest one's length, read and written whole.
 void write_string_dataset(hid_t group, const std::string& name, const std::vector<std::string>& values);
 [[nodiscard]] std::vector<std::string> read_string_dataset(hid_t group, const std::string& name,
                                                            std::string_view where);
 
-/// Attributes of a file, group or data set: UTF-8 texts of variable length, int64, float64, and arrays of them.
+/// Attributes of a file, group or data set: UTF-8 texts of fixed length, int64, float64, and arrays of them.
 void write_attribute(hid_t object, const std::string& name, std::string_view value);
 void write_attribute(hid_t object, const std::string& name, std::int64_t value);
 void write_attribute(hid_t object, const std::string& name, double value);
@@ -127,7 +126,7 @@ void write_attribute(hid_t object, const std::string& name, std::span<const std:
                      std::size_t columns);
 
 /// \param where  names the file in the error. \throws Error when the attribute is absent or of another type or size.
-/// Texts of variable length are read by Hdf5TextHeap (io/hdf5_heap.hpp): HDF5 does not survive damaged ones.
+/// Texts of variable length are refused: HDF5 does not survive damaged ones.
 [[nodiscard]] std::string read_string_attribute(hid_t object, const std::string& name, std::string_view where);
 [[nodiscard]] std::int64_t read_int_attribute(hid_t object, const std::string& name, std::string_view where);
 [[nodiscard]] std::vector<double> read_double_attribute(hid_t object, const std::string& name, std::size_t count,

@@ -54,6 +54,17 @@ void check_chunked_storage(hid_t dataset, std::span<const hsize_t> chunk, hsize_
   check(stored_chunks == num_chunks, "{}: {} of its {} chunks are there", place, stored_chunks, num_chunks);
 }
 
+std::optional<hsize_t> fixed_chunk_bytes(hid_t dataset, hsize_t chunk_bytes, std::string_view place) {
+  const Hdf5Handle creation = creation_list(dataset, place);
+  const int num_filters = H5Pget_nfilters(creation.get());
+  unsigned flags = 0, config = 0;
+  std::size_t num_values = 0;
+  constexpr hsize_t kChecksumBytes = 4;
+  const bool is_checked_only = num_filters == 1 && H5Pget_filter2(creation.get(), 0, &flags, &num_values, nullptr, 0,
+                                                                  nullptr, &config) == H5Z_FILTER_FLETCHER32;
+  return is_checked_only ? std::optional(chunk_bytes + kChecksumBytes) : std::nullopt;
+}
+
 void check_stored_bytes(hid_t dataset, hsize_t bytes, std::string_view place) {
   const Hdf5Handle creation = creation_list(dataset, place);
   const H5D_layout_t layout = H5Pget_layout(creation.get());

@@ -3,6 +3,7 @@
 #include <hdf5.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -15,6 +16,10 @@ namespace xtasc::io {
 /// they fit into the file, and their filters are among deflate, shuffle and Fletcher-32. \param place  names it in the
 /// error.
 void check_chunked_storage(hid_t dataset, std::span<const hsize_t> chunk, hsize_t num_chunks, std::string_view place);
+
+/// Bytes that the file has for each chunk of `chunk_bytes` bytes of values: 4 more where Fletcher-32 is the data set's
+/// only filter, nothing where filters of other kinds leave the length open. \param place  names it in the error.
+[[nodiscard]] std::optional<hsize_t> fixed_chunk_bytes(hid_t dataset, hsize_t chunk_bytes, std::string_view place);
 
 /// For a list: \throws Error  unless at least `bytes` are stored for it in the file itself.
 void check_stored_bytes(hid_t dataset, hsize_t bytes, std::string_view place);

@@ -4,14 +4,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <set>
+#include <optional>
 #include <utility>
 
 #include "core/error.hpp"
 #include "io/checksum.hpp"
 #include "io/hdf5.hpp"
-#include "io/hdf5_samples.hpp"
 #include "io/hdf5_storage.hpp"
 
 namespace xtasc::pack {
@@ -23,10 +21,38 @@ using io::Hdf5Handle;
 
 constexpr std::array kSplits = {Split::train, Split::val};
 
+/// A data set whose first dimension counts samples, each of them a chunk.
+struct SampleSet {
+  Hdf5Handle data_set;
+  hid_t memory_type = H5I_INVALID_HID;
+  std::vector<hsize_t> sample;         ///< the shape of one: 1 x height x width (x 3)
+  std::size_t sample_bytes = 0;        ///< in memory
+  std::optional<hsize_t> chunk_bytes;  ///< in the file, where the filters fix it
+};
+
 struct SplitReader {
   std::int64_t size = 0;
-  std::vector<io::Hdf5Samples> data_sets;  ///< in the order of data_set_names
+  std::vector<SampleSet> data_sets;  ///< in the order of data_set_names
 };
+
+/// Samples [first, first + count) of a set into `out`; HDF5 checks the checksum of each.
+io::Failure read_samples(const SampleSet& set, std::int64_t first, std::int64_t count, void* out) {
+  std::vector<hsize_t> start(set.sample.size(), 0), extent = set.sample;
+  start[0] = static_cast<hsize_t>(first);
+  extent[0] = static_cast<hsize_t>(count);
+  // HDF5 1.10 reads beyond a chunk that is too short for its checksum.
+  for (hsize_t end = start[0] + extent[0]; set.chunk_bytes && start[0] < end; ++start[0]) {
+    hsize_t stored = 0;
+    if (H5Dget_chunk_storage_size(set.data_set.get(), start.data(), &stored) < 0) {
+      return io::hdf5_reason();
+    }
+    if (stored != *set.chunk_bytes) {
+      return fmt::format("its chunk has {} bytes, {} are expected", stored, *set.chunk_bytes);
+    }
+  }
+  start[0] = static_cast<hsize_t>(first);
+  return io::read_block(set.data_set.get(), set.memory_type, start, extent, out);
+}
 
 /// Names of the label data sets of a split: "label", or "label_7" and "label_19", sorted. Asked for one by one: where a
 /// list is damaged, H5Literate (1.10.8) frees what it never took.
@@ -53,11 +79,12 @@ LabelSet read_label_set(hid_t group, const std::string& name, const std::string&
 
 void check_format(hid_t root, const std::string& where) {
   check(H5Aexists(root, "format") > 0, "'{}' is an HDF5 file but no pack: it has no attribute 'format'", where);
-  const std::string format = io::read_string_attribute(root, "format", where);
-  check(format == kFormat, "{}: its format is \"{}\", \"{}\" is expected", where, format, kFormat);
+  // First of all, because another version's texts may be stored in another way.
   const std::int64_t version = io::read_int_attribute(root, "version", where);
   check(version == kVersion, "{}: it is a pack of version {}, this program reads version {}: pack the raw data again",
         where, version, kVersion);
+  const std::string format = io::read_string_attribute(root, "format", where);
+  check(format == kFormat, "{}: its format is \"{}\", \"{}\" is expected", where, format, kFormat);
 }
 
 Schema read_attributes(hid_t root, const std::string& where) {
@@ -158,9 +185,13 @@ void Reader::Impl::open_split(Split split) {
     check(shape == expected, "{}/{}: its shape is {}, {} is expected", place, data_sets[i], io::shape_text(shape),
           io::shape_text(expected));
     expected[0] = 1;
-    io::check_chunked_storage(data_set.get(), expected, size, fmt::format("{}/{}", place, data_sets[i]));
+    const std::string set_place = fmt::format("{}/{}", place, data_sets[i]);
+    io::check_chunked_storage(data_set.get(), expected, size, set_place);
+    const std::size_t bytes = sample_bytes(schema, i);
+    const auto chunk_bytes = io::fixed_chunk_bytes(data_set.get(), bytes, set_place);
     const hid_t depth_type = schema.depth_type == DepthType::uint16 ? H5T_NATIVE_UINT16 : H5T_NATIVE_FLOAT;
-    reader.data_sets.emplace_back(std::move(data_set), is_depth ? depth_type : H5T_NATIVE_UINT8);
+    reader.data_sets.push_back(
+        {std::move(data_set), is_depth ? depth_type : H5T_NATIVE_UINT8, std::move(expected), bytes, chunk_bytes});
   }
 }
 
@@ -176,8 +207,16 @@ void Reader::Impl::read(Split split, std::size_t data_set, std::int64_t first, s
     return;
   }
   const auto lock = io::lock_hdf5();
-  reader.data_sets[data_set].read(
-      first, count, out, fmt::format("{}:/{}/{}", where(), split_name(split), data_set_names(schema)[data_set]));
+  const SampleSet& set = reader.data_sets[data_set];
+  if (!read_samples(set, first, count, out)) {
+    return;
+  }
+  for (std::int64_t i = 0; i < count; ++i) {  // one by one, to name the sample
+    check(
+        read_samples(set, first + i, 1, static_cast<std::byte*>(out) + static_cast<std::size_t>(i) * set.sample_bytes),
+        "{}:/{}/{}: sample {} cannot be read, the pack is damaged", where(), split_name(split),
+        data_set_names(schema)[data_set], first + i);
+  }
 }
 
 Reader::Reader(const std::filesystem::path& path) : impl_(std::make_unique<Impl>()) {

@@ -18,7 +18,8 @@ enum class Split { train, val };
 
 inline constexpr std::uint8_t kIgnoreLabel = 255;
 inline constexpr std::string_view kFormat = "xtasc-pack";
-inline constexpr int kVersion = 1;
+/// Of the file's layout. Version 1 had texts of variable length, which HDF5 keeps in a heap without checksums.
+inline constexpr int kVersion = 2;
 
 using Rgb = std::array<std::uint8_t, 3>;
 

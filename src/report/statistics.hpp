@@ -17,14 +17,7 @@ struct Moments {
 /// \throws Error when `values` is empty.
 [[nodiscard]] Moments moments(std::span<const double> values);
 
-/// Regularised incomplete beta function I_x(a, b), to about 14 digits.
-///
-/// \param x  0..1  \param a, b  > 0  \throws Error outside of these.
-///
-/// Source: DLMF 8.17.22 (continued fraction, https://dlmf.nist.gov/8.17), evaluated by Lentz's method.
-[[nodiscard]] double incomplete_beta(double a, double b, double x);
-
-/// P(|T| >= |t|) for Student's t with `degrees` of freedom: I_{n/(n+t^2)}(n/2, 1/2).
+/// P(|T| >= |t|) for Student's t with `degrees` > 0 of freedom, by Boost.Math.
 [[nodiscard]] double student_t_two_sided(double t, double degrees);
 
 /// Of a paired t-test: does the mean of the differences differ from 0?

@@ -14,11 +14,8 @@ inline constexpr std::string_view kLegacyMagic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46
 /// One reader for each format; `bytes` is the whole file. \throws Error, or c10::Error from the zip reader
 [[nodiscard]] TensorFile read_torch_zip(std::string_view bytes);
 [[nodiscard]] TensorFile read_torch_legacy(std::string_view bytes);
-[[nodiscard]] TensorFile read_torch_tar(std::string_view bytes);
 [[nodiscard]] TensorFile read_safetensors(std::string_view bytes);
 
-/// Whether `bytes` starts as a tar file.
-[[nodiscard]] bool is_tar(std::string_view bytes);
 /// Whether `bytes` starts as a safetensors file: a length below the format's bound, then the "{" of its header.
 [[nodiscard]] bool is_safetensors(std::string_view bytes);
 

@@ -9,6 +9,9 @@
 
 namespace xtasc::tensorfile {
 
+namespace {
+
+/// The element type of "torch.FloatStorage" or "torch.cuda.FloatStorage".
 at::ScalarType storage_dtype(const PickleGlobal& storage_type) {
   static const std::map<std::string_view, at::ScalarType> kTypes = {
       {"FloatStorage", at::kFloat}, {"DoubleStorage", at::kDouble},     {"HalfStorage", at::kHalf},
@@ -21,6 +24,8 @@ at::ScalarType storage_dtype(const PickleGlobal& storage_type) {
         printable(storage_type.name));
   return found->second;
 }
+
+}  // namespace
 
 at::Tensor view_of_storage(const at::Tensor& flat, std::int64_t offset, std::span<const std::int64_t> size,
                            std::span<const std::int64_t> stride) {

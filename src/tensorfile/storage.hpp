@@ -12,9 +12,6 @@
 
 namespace xtasc::tensorfile {
 
-/// The element type of "torch.FloatStorage" or "torch.cuda.FloatStorage". \throws Error for unknown ones
-[[nodiscard]] at::ScalarType storage_dtype(const PickleGlobal& storage_type);
-
 /// A view of `flat`, as torch._utils._rebuild_tensor_v2 makes them. \throws Error when it reaches outside of `flat`
 [[nodiscard]] at::Tensor view_of_storage(const at::Tensor& flat, std::int64_t offset,
                                          std::span<const std::int64_t> size, std::span<const std::int64_t> stride);

@@ -16,6 +16,12 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kWrappers = {"state_dict", "model_state_dict", "model"};
 
+/// Source: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html (ustar)
+bool is_tar(std::string_view bytes) {
+  constexpr std::size_t kMagicAt = 257;
+  return bytes.size() > kMagicAt && bytes.substr(kMagicAt).starts_with("ustar");
+}
+
 TensorFile read_by_content(std::string_view bytes) {
   if (bytes.starts_with(std::string_view("PK\x03\x04", 4))) {
     return read_torch_zip(bytes);
@@ -23,9 +29,9 @@ TensorFile read_by_content(std::string_view bytes) {
   if (bytes.starts_with(kLegacyMagic)) {
     return read_torch_legacy(bytes);
   }
-  if (is_tar(bytes)) {
-    return read_torch_tar(bytes);
-  }
+  check(!is_tar(bytes),
+        "found a tar file, as torch.save wrote them before PyTorch 0.1.10: save it anew with today's "
+        "torch.save(torch.load(FILE, weights_only=False), NEW)");
   if (is_safetensors(bytes)) {
     return read_safetensors(bytes);
   }
@@ -56,8 +62,6 @@ std::string_view format_name(Format format) {
       return "torch.save (zip)";
     case Format::torch_legacy:
       return "torch.save (before PyTorch 1.6)";
-    case Format::torch_tar:
-      return "torch.save (tar, before PyTorch 0.1.10)";
     case Format::safetensors:
       return "safetensors";
   }

@@ -16,7 +16,6 @@ using TensorDict = std::map<std::string, at::Tensor>;
 enum class Format {
   torch_zip,     ///< torch.save since PyTorch 1.6
   torch_legacy,  ///< torch.save before, and with _use_new_zipfile_serialization=False
-  torch_tar,     ///< torch.save before PyTorch 0.1.10, e.g. torchvision's resnet18-5c106cde.pth
   safetensors,
 };
 /// "torch.save (zip)", ...

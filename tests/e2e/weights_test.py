@@ -7,10 +7,8 @@ Source of the names: https://github.com/pytorch/vision/blob/main/torchvision/mod
 from __future__ import annotations
 
 import collections
-import io
 import json
 import pathlib
-import pickle
 import struct
 import subprocess
 import sys
@@ -76,40 +74,6 @@ def save_safetensors(tensors: Tensors, path: pathlib.Path) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
-def save_tar(tensors: Tensors, path: pathlib.Path) -> None:
-    """The format before PyTorch 0.1.10, which torch only reads now: tensors are numbers that "pickle" refers to."""
-    storages, entries = io.BytesIO(), io.BytesIO()
-    pickle.dump(len(tensors), storages, 2)
-    pickle.dump(len(tensors), entries, 2)
-    keys = {}
-    for number, (name, tensor) in enumerate(tensors.items()):
-        keys[name], flat = 1000 + number, tensor.contiguous().reshape(-1)
-        kind = torch.FloatStorage if tensor.dtype == torch.float32 else torch.LongStorage
-        pickle.dump((number, "cpu", kind), storages, 2)
-        storages.write(struct.pack("<q", flat.numel()) + flat.numpy().tobytes())
-        pickle.dump((keys[name], number, torch.FloatTensor), entries, 2)
-        dims = tensor.dim()
-        entries.write(struct.pack(f"<q{2 * dims + 1}q", dims, *tensor.shape, *tensor.contiguous().stride(), 0))
-    pickle.dump([], storages, 2)
-
-    class Reference:
-        def __init__(self, key: int) -> None:
-            self.key = key
-
-    class Pickler(pickle.Pickler):
-        def persistent_id(self, value: object) -> str | None:
-            return str(value.key) if isinstance(value, Reference) else None
-
-    program = io.BytesIO()
-    Pickler(program, 2).dump(Tensors((name, Reference(key)) for name, key in keys.items()))
-    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        for name, content in (("storages", storages), ("tensors", entries), ("pickle", program)):
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime = content.tell(), 1484000000.5  # a fraction, so that an extended header is written
-            content.seek(0)
-            tar.addfile(info, content)
-
-
 def save_legacy(value: object, path: pathlib.Path) -> None:
     torch.save(value, path, _use_new_zipfile_serialization=False)
 
@@ -146,7 +110,6 @@ class Weights(unittest.TestCase):
     def test_every_format_opens(self) -> None:
         for name, save, words in (("resnet18-f37072fd.pth", torch.save, "torch.save (zip)"),
                                   ("resnet18-old.pth", save_legacy, "torch.save (before PyTorch 1.6)"),
-                                  ("resnet18-5c106cde.pth", save_tar, "torch.save (tar, before PyTorch 0.1.10)"),
                                   ("model.safetensors", save_safetensors, "safetensors")):
             with self.subTest(name):
                 path = self.path(name)
@@ -156,12 +119,6 @@ class Weights(unittest.TestCase):
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertEqual(done.stdout.splitlines()[0], words)
                 self.assertIn("122 tensors, 11699132 elements", done.stdout)
-
-    def test_the_tar_file_is_one_that_torch_opens(self) -> None:
-        save_tar(self.resnet18, self.path("tar.pth"))
-        found = torch.load(self.path("tar.pth"), weights_only=False)
-        self.assertEqual(list(found), list(self.resnet18))
-        self.assertTrue(all(torch.equal(found[name], self.resnet18[name]) for name in found))
 
     def test_a_bottleneck_net(self) -> None:
         tensors = resnet("resnet50")
@@ -233,7 +190,7 @@ class Weights(unittest.TestCase):
                             ("module_zip.pth", "it asks to call torch.nn.modules.linear.Linear"),
                             ("page.pth", 'found text ("<html>not found</html>")'), ("empty.pth", "an empty file"),
                             ("pointer.pth", "git lfs pull"), ("nested.pth", "(keys: epoch, net)"),
-                            ("other.pth", 'a tar file without "storages"'), ("none.pth", "none.pth")):
+                            ("other.pth", "a tar file, as torch.save wrote them before PyTorch 0.1.10"), ("none.pth", "none.pth")):
             with self.subTest(name):
                 lines = self.refused(self.path(name))
                 self.assertEqual(len(lines), 1, lines)

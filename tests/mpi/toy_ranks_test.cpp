@@ -4,7 +4,6 @@
 #include "core/error.hpp"
 #include "dist/communicator.hpp"
 #include "mpi/world.hpp"
-#include "support/methods.hpp"
 #include "support/nets.hpp"
 #include "toy/toy.hpp"
 #include "train/step.hpp"
@@ -20,7 +19,7 @@ TEST(ThreeTasks, OnRanksEqualOne) {
   test::add_toys();
   const auto shared_comm = dist::make_communicator(*world, at::kCPU);
   const auto solo = dist::make_solo_communicator();
-  for (const std::string_view method : test::method_words()) {
+  for (const std::string_view method : {"equal", "gradnorm", "cagrad", "imtl", "famo"}) {  // one a way of backward
     const auto config = test::step_config({"model.system=xtasc_of_three", "model.decoder_width=8",
                                            "model.ttnet_widths=[4,4,4]", fmt::format("weighting.method={}", method)});
     const auto learner_of = [&] {

@@ -10,7 +10,6 @@
 
 #include "launch/bench/executed_work.hpp"
 #include "launch/bench/peer_config.hpp"
-#include "launch/bench/scaling_model.hpp"
 #include "model/winograd_kernels.hpp"
 #include "support/nets.hpp"
 #include "sweep/work.hpp"
@@ -134,14 +133,6 @@ TEST(ExecutedWork, FormsAreThoseThatTheNetTakes) {
       EXPECT_GT(counted.at_low_size, 0);
     }
   }
-}
-
-TEST(ScalingModel, SumsByHand) {
-  const StepSums sums = {.gradient_bytes = 120e6, .small_sums = 100};
-  const Link link = {.bytes_per_second = 10e9, .hop_seconds = 20e-6};
-  EXPECT_DOUBLE_EQ(modelled_sums(sums, link, 1), 0.0);
-  EXPECT_DOUBLE_EQ(modelled_sums(sums, link, 2), 12e-3 + 100 * 20e-6);
-  EXPECT_DOUBLE_EQ(modelled_sums(sums, link, 64), 2.0 * 63 / 64 * 12e-3 + 100 * 6 * 20e-6);
 }
 
 TEST(Peer, FollowsWhatItIsTold) {

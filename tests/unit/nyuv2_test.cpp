@@ -1,5 +1,5 @@
 #include <gtest/gtest.h>
-#include <matio.h>
+#include <zlib.h>
 
 #include <array>
 #include <cmath>
@@ -11,6 +11,7 @@
 #include "pack_fixture.hpp"
 #include "preprocess/datasets/folder.hpp"
 #include "preprocess/datasets/nyuv2.hpp"
+#include "preprocess/datasets/nyuv2_tables.hpp"
 #include "preprocess/pack_builder.hpp"
 
 namespace xtasc::preprocess {
@@ -26,11 +27,29 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-void write_mat_vector(mat_t* file, const char* name, std::vector<double> values) {
-  std::array<std::size_t, 2> shape = {values.size(), 1};
-  matvar_t* variable = Mat_VarCreate(name, MAT_C_DOUBLE, MAT_T_DOUBLE, 2, shape.data(), values.data(), 0);
-  Mat_VarWrite(file, variable, MAT_COMPRESSION_ZLIB);
-  Mat_VarFree(variable);
+std::string word(std::size_t value) {
+  std::string bytes(4, '\0');
+  for (std::size_t i = 0; i < 4; ++i) {
+    bytes[i] = static_cast<char>(value >> (8 * i));
+  }
+  return bytes;
+}
+
+std::string element(std::size_t type, const std::string& data) {
+  return word(type) + word(data.size()) + data + std::string((8 - data.size() % 8) % 8, '\0');
+}
+
+/// A compressed column of doubles as MATLAB 5 stores it.
+std::string mat_column(const std::string& name, const std::vector<double>& values) {
+  const std::string bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
+  const std::string matrix = element(14, element(6, word(6) + word(0)) + element(5, word(values.size()) + word(1)) +
+                                             element(1, name) + element(9, bytes));
+  std::string packed(::compressBound(matrix.size()), '\0');
+  uLongf size = packed.size();
+  EXPECT_EQ(::compress(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(matrix.data()),
+                       matrix.size()),
+            Z_OK);
+  return word(15) + word(size) + packed.substr(0, size);
 }
 
 /// \param chunk  {frames, columns, rows} of a compressed chunk; empty: contiguous.
@@ -49,7 +68,7 @@ void write_frames(hid_t file, const char* name, hid_t type, const std::vector<hs
   ASSERT_GE(H5Dwrite(set.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), 0);
 }
 
-/// The official layout with four frames of 64 x 96 pixels: label of NYU id n is 40-class 1 + n % 40, 13-class n' % 14.
+/// The official layout with four frames of 64 x 96 pixels.
 class Nyuv2Test : public testing::Test {
  protected:
   static constexpr std::size_t kFrames = 4, kRows = 64, kColumns = 96;
@@ -77,37 +96,14 @@ class Nyuv2Test : public testing::Test {
     write_frames(file.get(), "depths", H5T_NATIVE_FLOAT, {kFrames, columns, rows}, chunk, depths);
     write_frames(file.get(), "labels", H5T_NATIVE_UINT16, {kFrames, columns, rows}, chunk, labels);
 
-    const auto mat = [&](const char* name) { return Mat_CreateVer((raw / name).c_str(), nullptr, MAT_FT_MAT5); };
-    mat_t* splits = mat("splits.mat");
-    write_mat_vector(splits, "trainNdxs", train);
-    write_mat_vector(splits, "testNdxs", val);
-    Mat_Close(splits);
-    std::vector<double> to40(894), to13(40);
-    for (std::size_t i = 0; i < 894; ++i) {
-      to40[i] = static_cast<double>(1 + (i + 1) % 40);
-    }
-    for (std::size_t i = 0; i < 40; ++i) {
-      to13[i] = static_cast<double>((i + 1) % 14);
-    }
-    mat_t* mapping = mat("classMapping40.mat");
-    write_mat_vector(mapping, "mapClass", to40);
-    Mat_Close(mapping);
-    mat_t* mapping13 = mat("class13Mapping.mat");
-    const char* fields[] = {"labels13"};
-    std::array<std::size_t, 2> one = {1, 1}, shape = {1, 40};
-    matvar_t* owner = Mat_VarCreateStruct("classMapping13", 2, one.data(), fields, 1);
-    Mat_VarSetStructFieldByName(owner, "labels13", 0,
-                                Mat_VarCreate("labels13", MAT_C_DOUBLE, MAT_T_DOUBLE, 2, shape.data(), to13.data(), 0));
-    Mat_VarWrite(mapping13, owner, MAT_COMPRESSION_ZLIB);
-    Mat_VarFree(owner);
-    Mat_Close(mapping13);
+    const std::string head = "MATLAB 5.0 MAT-file" + std::string(105, ' ') + std::string("\0\1IM", 4);
+    write_bytes(raw / "splits.mat", head + mat_column("trainNdxs", train) + mat_column("testNdxs", val));
   }
   static std::uint16_t raw_label(std::size_t f, std::size_t x, std::size_t y) {
     return static_cast<std::uint16_t>((f * 300 + x * 7 + y * 3) % 895);
   }
   static int expected_class(std::size_t label) {
-    const std::size_t class13 = label == 0 ? 0 : (1 + label % 40) % 14;
-    return class13 == 0 ? 255 : static_cast<int>(class13) - 1;
+    return label == 0 ? pack::kIgnoreLabel : kNyuv2Class13[kNyuv2Class40[label - 1] - 1U] - 1;
   }
   [[nodiscard]] std::string error() const {
     fs::remove(raw / "nyu_depth_v2_labeled.mat");
@@ -216,7 +212,7 @@ TEST_F(Nyuv2Test, FaultsAreNamed) {
   train = {1.5};
   EXPECT_THAT(error(), HasSubstr("trainNdxs holds 1.5"));
   train = {};
-  EXPECT_THAT(error(), testing::AnyOf(HasSubstr("trainNdxs holds no numbers"), HasSubstr("trainNdxs is missing")));
+  EXPECT_THAT(error(), HasSubstr("trainNdxs holds no numbers"));
   EXPECT_THAT(out.entries(), IsEmpty());
   train = {1};
   ASSERT_EQ(error(), "no error");
@@ -226,10 +222,46 @@ TEST_F(Nyuv2Test, FaultsAreNamed) {
     EXPECT_THAT(error_of([&] { Nyuv2Dataset(raw.path()); }), HasSubstr("splits.mat")) << size;
   }
   fs::remove(raw / "splits.mat");
-  fs::remove(raw / "classMapping40.mat");
-  const std::string missing = error_of([&] { Nyuv2Dataset(raw.path()); });
-  EXPECT_THAT(missing, HasSubstr("splits.mat' is missing"));
-  EXPECT_THAT(missing, HasSubstr("classMapping40.mat' is missing"));
+  EXPECT_THAT(
+      error_of([&] { Nyuv2Dataset(raw.path()); }),
+      HasSubstr("has 4 frames, NYU Depth v2 1449: the split of other frames is read from a splits.mat beside it"));
+  fs::remove(raw / "nyu_depth_v2_labeled.mat");
+  EXPECT_THAT(error_of([&] { Nyuv2Dataset(raw.path()); }), HasSubstr("nyu_depth_v2_labeled.mat' is missing"));
+}
+
+TEST(Nyuv2Tables, HoldThePublishedNumbers) {
+  const TempFolder folder;
+  const auto expect_sum = [&](const auto& numbers, const std::string& sha256) {
+    write_bytes(folder / "numbers", fmt::format("{}\n", fmt::join(numbers, " ")));
+    const std::string command = "echo '" + sha256 + "  " + (folder / "numbers").string() + "' | sha256sum -c --status";
+    EXPECT_EQ(std::system(command.c_str()), 0) << sha256;
+  };
+  expect_sum(kNyuv2Class40, "242dbf0c50670832f2b3db789f6acd18892bd25707d8ab05f02119d1bf79efc0");
+  expect_sum(kNyuv2Class13, "61cf5ad0923904519fdb2cac5006c1e6fb49cf95cafb5d0c5342eff2329d5f53");
+  expect_sum(kNyuv2TestFrames, "87ae630d3eb8d6081a9bec8e6d807e919e19d4a5b5952887e03fe3624c058c3f");
+  const std::vector<std::string> classes = nyuv2_label_set().class_names;
+  for (const auto& [label, name] : {std::pair{4U, "ceiling"}, {5U, "chair"}, {11U, "floor"}, {21U, "wall"}}) {
+    EXPECT_EQ(classes[kNyuv2Class13[kNyuv2Class40[label - 1] - 1U] - 1U], name) << label;
+  }
+}
+
+/// 1449 frames of one pixel's width and height, and nothing beside the file.
+TEST(Nyuv2Tables, TheOfficialFileAloneHasTheOfficialSplit) {
+  const TempFolder raw;
+  {
+    const io::Hdf5Handle file = io::create_hdf5(raw / "nyu_depth_v2_labeled.mat", "the test's file");
+    const std::vector<std::uint8_t> images(3 * kNyuv2Frames);
+    const std::vector<float> depths(kNyuv2Frames);
+    const std::vector<std::uint16_t> labels(kNyuv2Frames);
+    write_frames(file.get(), "images", H5T_NATIVE_UINT8, {kNyuv2Frames, 3, 1, 1}, {}, images);
+    write_frames(file.get(), "depths", H5T_NATIVE_FLOAT, {kNyuv2Frames, 1, 1}, {}, depths);
+    write_frames(file.get(), "labels", H5T_NATIVE_UINT16, {kNyuv2Frames, 1, 1}, {}, labels);
+  }
+  const Nyuv2Dataset dataset(raw.path());
+  EXPECT_EQ(dataset.names(Split::train).size(), 795U);
+  EXPECT_EQ(dataset.names(Split::val).size(), 654U);
+  EXPECT_EQ(dataset.names(Split::train).front(), "nyu_depth_v2_labeled.mat:3");
+  EXPECT_EQ(dataset.names(Split::val).back(), "nyu_depth_v2_labeled.mat:1449");
 }
 
 TEST(RealData, MatFilesAndImagesHoldTheSameFrames) {

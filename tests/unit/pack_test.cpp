@@ -301,6 +301,66 @@ TEST(Verify, NamesDataSetAndSampleOfAFlippedBit) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
+TEST(Reader, NamesTheSampleOfEveryFlippedBit) {
+  const TempFolder folder;
+  write_small_pack(folder / "good.h5");
+  const std::string good = bytes_of(folder / "good.h5");
+  std::mt19937 random(6);
+  for (int i = 0; i < 150; ++i) {
+    const std::size_t set = random() % 3, sample = random() % 3;
+    const std::string name = std::array{"/train/image", "/train/label", "/train/depth"}[set];
+    const std::size_t size = kPixels * std::array{3, 1, 4}[set] + 4;  // and the checksum itself
+    const std::size_t at = chunk_address(folder / "good.h5", name, sample) + random() % size;
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ (1 << (random() % 8)));
+    write_bytes(folder / "bad.h5", bad);
+    const Reader reader(folder / "bad.h5");
+    const auto read = [&](std::size_t which, std::int64_t first, std::int64_t count) {
+      return error_of([&] {
+        const auto values = kPixels * static_cast<std::size_t>(count);
+        std::vector<float> depth(values);
+        std::vector<std::uint8_t> bytes(values * (which == 0 ? 3 : 1));
+        if (which == 0) {
+          reader.read_images(Split::train, first, count, bytes);
+        } else if (which == 1) {
+          reader.read_labels(Split::train, 0, first, count, bytes);
+        } else {
+          reader.read_depth(Split::train, first, count, std::span(depth));
+        }
+      });
+    };
+    const auto number = static_cast<std::int64_t>(sample);
+    const std::string fault =
+        fmt::format("{}:{}: sample {} cannot be read, the pack is damaged: data error detected by Fletcher32 checksum",
+                    (folder / "bad.h5").string(), name, sample);
+    EXPECT_EQ(read(set, 0, 3), fault);
+    EXPECT_EQ(read(set, number, 1), fault);
+    EXPECT_EQ(read((set + 1) % 3, 0, 3), "no error");
+    EXPECT_EQ(read(set, 0, number), "no error");
+    EXPECT_EQ(read(set, number + 1, 2 - number), "no error");
+  }
+}
+
+TEST(Reader, RefusesChunksOfAnotherLength) {
+  const TempFolder folder;
+  for (const std::size_t stored : {std::size_t{1}, std::size_t{4}, kPixels, kPixels + 3, kPixels + 5, 10 * kPixels}) {
+    write_small_pack(folder / "a.h5", true);
+    {
+      const io::Hdf5Handle file(H5Fopen((folder / "a.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+      const io::Hdf5Handle set = io::open_dataset(file.get(), "train/label", "a.h5");
+      const std::array<hsize_t, 3> start = {1, 0, 0};
+      const std::string chunk(stored, 'x');
+      ASSERT_GE(H5Dwrite_chunk(set.get(), H5P_DEFAULT, 0, start.data(), stored, chunk.data()), 0);
+    }
+    const Reader reader(folder / "a.h5");
+    std::vector<std::uint8_t> labels(3 * kPixels);
+    EXPECT_THAT(error_of([&] { reader.read_labels(Split::train, 0, 0, 3, labels); }),
+                HasSubstr(fmt::format("/train/label: sample 1 cannot be read, the pack is damaged: its chunk has {} "
+                                      "bytes, {} are expected",
+                                      stored, kPixels + 4)));
+  }
+}
+
 TEST(Verify, NoFlippedBitStaysUnseen) {
   const TempFolder folder;
   const Schema schema = write_small_pack(folder / "good.h5");
@@ -345,11 +405,14 @@ TEST(Reader, SaysWhatIsMissingOrWrong) {
   };
   EXPECT_THAT(refusal([](hid_t f) { H5Adelete(f, "format"); }), HasSubstr("is an HDF5 file but no pack"));
   EXPECT_THAT(refusal([](hid_t f) { H5Adelete(f, "depth_kind"); }), HasSubstr("attribute 'depth_kind' is missing"));
-  EXPECT_THAT(refusal([](hid_t f) {
+  for (const std::int64_t version : {1, 9}) {
+    EXPECT_EQ(refusal([version](hid_t f) {
                 H5Adelete(f, "version");
-                io::write_attribute(f, "version", std::int64_t{9});
+                io::write_attribute(f, "version", version);
               }),
-              HasSubstr("it is a pack of version 9, this program reads version 1"));
+              fmt::format("{}: it is a pack of version {}, this program reads version 2: pack the raw data again",
+                          (folder / "a.h5").string(), version));
+  }
   EXPECT_THAT(refusal([](hid_t f) {
                 H5Adelete(f, "height");
                 io::write_attribute(f, "height", std::int64_t{64});
@@ -382,8 +445,8 @@ TEST(Pack, OpensInH5py) {
   write_bytes(folder / "read.py", R"(
 import sys, h5py
 f = h5py.File(sys.argv[1])
-assert f.attrs["format"] == "xtasc-pack" and f.attrs["num_classes"] == 3, dict(f.attrs)
-assert list(f.attrs["class_names"]) == ["floor", "wall", "sky"], f.attrs["class_names"]
+assert f.attrs["format"] == b"xtasc-pack" and f.attrs["num_classes"] == 3, dict(f.attrs)
+assert f.attrs["class_names"].tolist() == [b"floor", b"wall", b"sky"], f.attrs["class_names"]
 assert f["train/label"].attrs["class_colors"].tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 255]]
 assert f["train/image"].shape == (3, 32, 64, 3) and f["train/image"].chunks[0] == 1 and f["train/image"].fletcher32
 assert f["val/name"].asstr()[1] == "raw/4.png"
