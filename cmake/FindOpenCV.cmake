@@ -1,8 +1,8 @@
-# Modules of OpenCV as imported targets OpenCV::NAME, by COMPONENTS: core, imgproc, imgcodecs.
+# Modules of OpenCV as imported targets OpenCV::NAME, by COMPONENTS: core, imgproc.
 #
 # Debian ships OpenCVConfig.cmake only in libopencv-dev, which pulls in every module, their Java and Python parts and half a
-# gigabyte; the modules that we use have -dev packages of their own. The programs do without imgcodecs, which loads GDAL,
-# x265 and a hundred libraries more: libpng and libjpeg-turbo read and write their images.
+# gigabyte; the modules that we use have -dev packages of their own. Not among them is imgcodecs, which loads GDAL, x265 and
+# a hundred libraries more: libpng and libjpeg-turbo read and write our images.
 find_path(OpenCV_INCLUDE_DIR opencv2/core.hpp PATH_SUFFIXES opencv4)
 mark_as_advanced(OpenCV_INCLUDE_DIR)
 foreach(_module IN LISTS OpenCV_FIND_COMPONENTS)
@@ -20,7 +20,7 @@ if(OpenCV_INCLUDE_DIR)
 endif()
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(OpenCV REQUIRED_VARS OpenCV_INCLUDE_DIR VERSION_VAR OpenCV_VERSION HANDLE_COMPONENTS
-  REASON_FAILURE_MESSAGE "run launch/setup.sh, or install libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev")
+  REASON_FAILURE_MESSAGE "run launch/setup.sh, or install libopencv-core-dev libopencv-imgproc-dev")
 if(OpenCV_FOUND)
   foreach(_module IN LISTS OpenCV_FIND_COMPONENTS)
     if(NOT TARGET OpenCV::${_module})

@@ -30,7 +30,6 @@ if(XTASC_WITH_CUDA)
 endif()
 if(XTASC_TESTS)
   find_package(GTest REQUIRED)
-  find_package(OpenCV REQUIRED COMPONENTS imgcodecs)  # whose pixels and files ours are held to
 endif()
 
 # Open MPI's C++ bindings are gone from the standard and from our link line.

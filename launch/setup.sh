@@ -11,7 +11,7 @@ readonly DEBIAN_PACKAGES=(
   g++ cmake ninja-build pkg-config git
   libopenmpi-dev openmpi-bin
   libhdf5-dev libxxhash-dev libdeflate-dev zlib1g-dev libboost-dev
-  libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libpng-dev libjpeg62-turbo-dev
+  libopencv-core-dev libopencv-imgproc-dev libpng-dev libjpeg62-turbo-dev
   libtomlplusplus-dev libcli11-dev libspdlog-dev nlohmann-json3-dev
   gnuplot-nox
   libgtest-dev libgmock-dev

@@ -1,23 +1,30 @@
-"""Writes the hand-made seeds of the binary formats: python3 tests/fuzz/make_seeds.py [--folder DIR]
+"""Writes the hand-made seeds of the binary formats into corpora/PARSER.tar.gz: python3 tests/fuzz/make_seeds.py
 
-Needs numpy and the wheel of h5py. The seeds in text (config, description) and the JPEG files were written by other means;
-those named found_* and most named fault_* come from the fuzzers.
+    python3 tests/fuzz/make_seeds.py --add PARSER FILE ...     adds files, such as one that broke a promise, to a corpus
+
+Same files, same bytes. The former needs numpy and the wheel of h5py. The seeds in text (config, description) and the
+JPEG files were written by other means; those named corpus_* and most named fault_* come from the fuzzers.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import gzip
 import io
 import struct
+import tarfile
 import tempfile
 import zlib
 from pathlib import Path
 
-import h5py
-import numpy as np
+try:
+    import h5py
+    import numpy as np
+except ImportError:  # --add does without
+    h5py = np = None
 
-HERE = Path(__file__).resolve().parent
+CORPORA = Path(__file__).resolve().parent / "corpora"
 
 
 # ---- PNG -------------------------------------------------------------------------------------------------------------
@@ -116,7 +123,7 @@ def matlab5(*variables: bytes, compressed: bool = False) -> bytes:
 def side_files() -> dict[str, bytes]:
     indices = [float(i) for i in range(1, 41)]
     train = matrix("trainNdxs", 6, 9, "d", indices)
-    mapping = one_struct("classMapping13", "labels13", matrix("", 6, 2, "B", [i % 14 for i in range(40)]))
+    other = one_struct("other", "field", matrix("", 6, 2, "B", [i % 14 for i in range(40)]))
     complex_values = element(14, element(6, struct.pack("<II", 6 | 0x0800, 0)) + element(5, struct.pack("<ii", 1, 1))
                              + element(1, b"trainNdxs") + element(9, struct.pack("<d", 1)) * 2)
     return {
@@ -134,8 +141,8 @@ def side_files() -> dict[str, bytes]:
         "text.mat": matlab5(matrix("trainNdxs", 4, 4, "H", [104, 105])),
         "complex.mat": matlab5(complex_values),
         "not_whole.mat": matlab5(matrix("trainNdxs", 6, 9, "d", [1.5, float("nan")])),
-        "struct.mat": matlab5(mapping),
-        "struct_compressed.mat": matlab5(train, mapping, compressed=True),
+        "struct.mat": matlab5(other, train),
+        "struct_compressed.mat": matlab5(other, train, compressed=True),
         "truncated.mat": matlab5(train)[:-50],
     }
 
@@ -170,7 +177,7 @@ def write_pack(name: str, libver: str, depth: str, label_sets: tuple[str, ...], 
                  "content_digest": "0" * 32}
         for key, value in texts.items():
             h5.attrs[key] = text(value)
-        for key, number in {"version": 1, "height": 32, "width": 32, "ignore_label": 255}.items():
+        for key, number in {"version": 2, "height": 32, "width": 32, "ignore_label": 255}.items():
             h5.attrs[key] = np.int64(number)
         names = {name: [f"{name}{i}" for i in range(2 + place)] for place, name in enumerate(label_sets)}
         h5.attrs["num_classes"] = np.int64(len(names[label_sets[0]]))
@@ -204,14 +211,35 @@ def packs() -> dict[str, bytes]:
     }
 
 
+# ---- the archives
+def read_corpus(path: Path) -> dict[str, bytes]:
+    if not path.exists():
+        return {}
+    with tarfile.open(path) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive if member.isfile()}
+
+
+def write_corpus(path: Path, files: dict[str, bytes]) -> None:
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content in sorted(files.items()):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    path.write_bytes(gzip.compress(plain.getvalue(), 9, mtime=0))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=HERE / "seeds")
-    folder = parser.parse_args().folder
-    for parser_name, files in {"image": images(), "npy": arrays(), "matlab5": side_files(), "pack": packs()}.items():
-        (folder / parser_name).mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            (folder / parser_name / name).write_bytes(content)
+    parser.add_argument("--add", nargs="+", metavar=("PARSER", "FILE"), help="files to add to a parser's corpus")
+    add = parser.parse_args().add
+    if add:
+        made = {add[0]: {Path(name).name: Path(name).read_bytes() for name in add[1:]}}
+    else:
+        made = {"image": images(), "npy": arrays(), "matlab5": side_files(), "pack": packs()}
+    for name, files in made.items():
+        path = CORPORA / f"{name}.tar.gz"
+        write_corpus(path, read_corpus(path) | files)
 
 
 if __name__ == "__main__":

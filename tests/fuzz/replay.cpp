@@ -1,4 +1,4 @@
-// Runs each file of seeds/PARSER/ through the parser's fuzz target: `fuzz_seeds SEEDS`. A broken promise aborts.
+// Runs each file of CORPORA/PARSER/ through the parser's fuzz target: `fuzz_seeds CORPORA`. A broken promise aborts.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -55,7 +55,7 @@ std::size_t replay(const fs::path& folder, Target target) {
 
 int main(int argc, char** argv) {
   try {
-    xtasc::check(argc == 2, "usage: fuzz_seeds SEEDS");
+    xtasc::check(argc == 2, "usage: fuzz_seeds CORPORA");
     for (const auto& [name, target] : kTargets) {
       const std::size_t num_files = replay(fs::path(argv[1]) / name, target);
       xtasc::check(num_files > 0, "there are no seeds for '{}'", name);

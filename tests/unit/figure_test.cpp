@@ -4,14 +4,16 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
-#include <opencv2/imgcodecs.hpp>
 
 #include "core/error.hpp"
 #include "figure/panel.hpp"
 #include "figure/panel_layout.hpp"
+#include "io/image.hpp"
 
 namespace xtasc::figure {
 namespace {
+
+using Picture = io::Image<std::uint8_t>;
 
 /// A sample of 8 x 16 pixels: upper half class 0, lower half class 1, the last pixel ignored and without depth.
 struct Sample {
@@ -48,28 +50,29 @@ class Panel : public testing::Test {
     std::filesystem::create_directories(folder_);
   }
 
-  cv::Mat draw(const std::vector<PanelRow>& rows, const PanelOptions& how) {
+  Picture draw(const std::vector<PanelRow>& rows, const PanelOptions& how) {
     const std::filesystem::path path = folder_ / "panel.png";
     write_panel(path, rows, how);
-    return cv::imread(path.string(), cv::IMREAD_COLOR);
+    return io::read_rgb_image(path);
   }
 
   std::filesystem::path folder_;
 };
 
-Rgb at(const cv::Mat& picture, const Area& cell, int magnification, int y, int x) {
-  const cv::Vec3b bgr = picture.at<cv::Vec3b>(cell.y + y * magnification + magnification / 2,
-                                              cell.x + x * magnification + magnification / 2);
-  return {bgr[2], bgr[1], bgr[0]};
+Rgb at(const Picture& picture, const Area& cell, int magnification, int y, int x) {
+  const std::int64_t row = cell.y + y * magnification + magnification / 2;
+  const std::int64_t column = cell.x + x * magnification + magnification / 2;
+  const auto pixel = picture.pixels.begin() + 3 * (row * picture.width + column);
+  return {pixel[0], pixel[1], pixel[2]};
 }
 
 TEST_F(Panel, HoldsEveryPartInItsCell) {
   const Sample sample;
   const std::vector<PanelRow> rows{sample.full_row("one"), sample.full_row("two")};
-  const cv::Mat picture = draw(rows, options());
+  const Picture picture = draw(rows, options());
   const PanelLayout layout = lay_out_panel(rows, options());
-  ASSERT_EQ(picture.cols, layout.width);
-  ASSERT_EQ(picture.rows, layout.height);
+  ASSERT_EQ(picture.width, layout.width);
+  ASSERT_EQ(picture.height, layout.height);
   ASSERT_EQ(layout.columns.size(), 5U);
   EXPECT_EQ(layout.magnification, 16);
   for (const std::vector<Area>& cells : layout.cells) {
@@ -98,7 +101,7 @@ TEST_F(Panel, LeavesOutColumnsThatNoRowHas) {
   EXPECT_THAT(layout.columns, testing::ElementsAre(PanelColumn::image, PanelColumn::predicted_depth));
   EXPECT_TRUE(layout.legend.empty());
   EXPECT_GT(layout.color_bar.width, 0);
-  EXPECT_EQ(draw({row}, options()).cols, layout.width);
+  EXPECT_EQ(draw({row}, options()).width, layout.width);
 }
 
 TEST_F(Panel, ShowsWildDepthsAsInvalidOrClamped) {
@@ -109,7 +112,7 @@ TEST_F(Panel, ShowsWildDepthsAsInvalidOrClamped) {
   predicted[1] = -5.0F;
   predicted[2] = 1000.0F;
   row.predicted_depth = predicted;
-  const cv::Mat picture = draw({row}, options());
+  const Picture picture = draw({row}, options());
   const PanelLayout layout = lay_out_panel({row}, options());
   const Area cell = layout.cells[0][4];
   EXPECT_EQ(at(picture, cell, layout.magnification, 0, 0), kInvalidColor);

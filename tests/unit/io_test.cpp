@@ -3,7 +3,6 @@
 #include <array>
 #include <csignal>
 #include <cstring>
-#include <opencv2/imgcodecs.hpp>
 
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
@@ -11,6 +10,7 @@
 #include "io/image.hpp"
 #include "io/npy.hpp"
 #include "pack_fixture.hpp"
+#include "support/jpeg_file.hpp"
 
 namespace xtasc::io {
 namespace {
@@ -255,10 +255,11 @@ TEST(Image, EveryDamagedPngIsRefusedSilently) {
 
 TEST(Image, JpegIsReadAsRgbAndTruncationIsFound) {
   const TempFolder folder;
-  cv::Mat blue(48, 64, CV_8UC3, cv::Scalar(250, 10, 20));  // BGR
-  std::vector<unsigned char> encoded;
-  cv::imencode(".jpg", blue, encoded);
-  const std::string bytes(encoded.begin(), encoded.end());
+  std::vector<std::uint8_t> blue;
+  for (int i = 0; i < 48 * 64; ++i) {
+    blue.insert(blue.end(), {20, 10, 250});
+  }
+  const std::string bytes = test::jpeg_file(blue, 48, 64, 3);
   write_bytes(folder / "a.jpg", bytes);
   const auto image = read_rgb_image(folder / "a.jpg");
   ASSERT_EQ(image.height, 48);
