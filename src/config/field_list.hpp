@@ -205,11 +205,28 @@ struct FieldList {
   }
 
   /// Keys that only some systems or weighting methods look at, as their rows say.
+  /// \throws Error for a row that names a key which is none, or which is not of that kind
   void mark_keys_of_rows(const ModelSection& model, const WeightingSection& weighting) {
+    for (const System& system : systems()) {
+      for (const std::string_view key : system.keys) {
+        const bool is_known = std::ranges::any_of(
+            fields, [&](const Field& field) { return field.is_of_systems && field.section + "." + field.key == key; });
+        check(is_known, "the row of system {} names {}, which is no key of single systems", system.word, key);
+      }
+    }
+    for (const Method& method : methods()) {
+      for (const std::string_view key : method.keys) {
+        const bool is_known = std::ranges::any_of(
+            fields, [&](const Field& field) { return field.section == "weighting" && field.key == key; });
+        check(is_known && key != "method", "the row of weighting method {} names {}, which is no key of [weighting]",
+              method.word, key);
+      }
+    }
     for (Field& field : fields) {
-      const std::string full_key = field.section + "." + field.key;
-      if (std::ranges::any_of(systems(), [&](const System& system) { return system.uses(full_key); })) {
-        field.counts = [&model, full_key] { return system_of(model.system).uses(full_key); };
+      if (field.is_of_systems) {
+        field.counts = [&model, full_key = field.section + "." + field.key] {
+          return system_of(model.system).uses(full_key);
+        };
       }
       if (field.section != "weighting") {
         continue;

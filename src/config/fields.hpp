@@ -22,6 +22,7 @@ struct Field {
   /// Whether the key says something to the config that the field was made for; empty: always.
   std::function<bool()> counts = {};
   bool takes_text = false;                ///< a string or a word: `--set` may leave the quotes out
+  bool is_of_systems = false;             ///< says something to the systems alone whose rows name it
   std::vector<std::string> methods = {};  ///< the values of weighting.method that use it; empty: not of that kind
   /// Stores the value; returns an empty text, or what would be accepted ("an integer >= 1").
   std::function<std::string(const Value&)> read;

@@ -23,7 +23,12 @@ std::vector<Field> run_fields(RunConfig& c) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   FieldList list;
   const auto predicts_segmentation = [&c] { return system_of(c.model.system).has("seg"); };
-  const auto predicts_depth = [&c] { return system_of(c.model.system).has("depth"); };
+  const auto predicts_depth = [&c] {  // or another task of its kind, whose losses and metrics are the same
+    return std::ranges::any_of(tasks_of(system_of(c.model.system)),
+                               [](const task::Task& task) { return task.kind == task::Kind::depth; });
+  };
+  const auto transfers = [&c] { return system_of(c.model.system).has_transfer(); };
+  const auto is_xtc = [&c] { return system_of(c.model.system).consistency == Consistency::xtc; };
 
   list.section = "run";
   list.text("name", c.run.name, "First part of the run folder's name; empty: SYSTEM_ENCODER.").decides_numbers = false;
@@ -72,9 +77,11 @@ std::vector<Field> run_fields(RunConfig& c) {
               "XXH3-128 of that file; empty: that of the file as it is, which is then written here.");
   list.integer("decoder_width", c.model.decoder_width, 1, "Channels of the decoders' convolutions.");
   list.integers("ttnet_widths", c.model.ttnet_widths, 3,
-                "Channels of the task-transfer nets' three levels; [128, 256, 512] is the 2021 code's wider_ttnet.");
+                "Channels of the task-transfer nets' three levels; [128, 256, 512] is the 2021 code's wider_ttnet.")
+      .is_of_systems = true;
   list.boolean("ttnet_batch_norm", c.model.ttnet_batch_norm,
-               "Batch norm between the task-transfer nets' convolutions and their ReLUs.");
+               "Batch norm between the task-transfer nets' convolutions and their ReLUs.")
+      .is_of_systems = true;
 
   list.section = "loss";
   list.word("depth", c.loss.depth,
@@ -83,27 +90,33 @@ std::vector<Field> run_fields(RunConfig& c) {
             "where an image has none, and no mask at all for NYUv2).")
       .counts = predicts_depth;
   list.word(
-      "transferred_depth", c.loss.transferred_depth,
-      "xtasc's loss of the depth predicted from the segmentation, against the direct one. ssim: mean over 3 x 3 "
-      "windows of valid pixels (the 2021 code: over all, invalid pixels as 0, divided by the number of valid "
-      "pixels). align uses `depth` and cross entropy, against the truth: other systems than xtasc resolve this key "
-      "and the next three to their defaults.");
+          "transferred_depth", c.loss.transferred_depth,
+          "xtasc's loss of the depth predicted from the segmentation, against the direct one. ssim: mean over 3 x 3 "
+          "windows of valid pixels (the 2021 code: over all, invalid pixels as 0, divided by the number of valid "
+          "pixels). align uses `depth` and cross entropy, against the truth: other systems than xtasc resolve this key "
+          "and the next three to their defaults.")
+      .counts = is_xtc;
   list.word("transferred_segmentation", c.loss.transferred_segmentation,
             "xtasc's loss of the segmentation predicted from the depth, against the direct one: mean over labelled "
             "pixels "
-            "(the 2021 code: cross divided by all pixels; kl with pixels and classes mixed up, smoothed by s/(C-2)).");
+            "(the 2021 code: cross divided by all pixels; kl with pixels and classes mixed up, smoothed by s/(C-2)).")
+      .counts = is_xtc;
   list.boolean(
-      "soft_target", c.loss.soft_target,
-      "true: transferred_segmentation's target is the direct softmax, eq. 13 as printed; false: its arg-max, as "
-      "in the 2021 code.");
+          "soft_target", c.loss.soft_target,
+          "true: transferred_segmentation's target is the direct softmax, eq. 13 as printed; false: its arg-max, as "
+          "in the 2021 code.")
+      .counts = is_xtc;
   list.share(
-      "label_smoothing", c.loss.label_smoothing,
-      "s, by which transferred_segmentation's target q becomes (1 - s) q + s/(C-1) (1 - q): for the arg-max 1 - s, "
-      "and s/(C-1) for each other class.");
+          "label_smoothing", c.loss.label_smoothing,
+          "s, by which transferred_segmentation's target q becomes (1 - s) q + s/(C-1) (1 - q): for the arg-max 1 - s, "
+          "and s/(C-1) for each other class.")
+      .counts = is_xtc;
   list.real("lambda_1", c.loss.lambda_1, 0.0, true, 1.0,
-            "Share of the transferred depth loss in the segmentation task's loss (eq. 11); base_* resolve to 0.");
+            "Share of the transferred depth loss in the segmentation task's loss (eq. 11); base_* resolve to 0.")
+      .counts = transfers;
   list.real("lambda_2", c.loss.lambda_2, 0.0, true, 1.0,
-            "Share of the transferred segmentation loss in the depth task's loss (eq. 11).");
+            "Share of the transferred segmentation loss in the depth task's loss (eq. 11).")
+      .counts = transfers;
 
   list.section = "weighting";
   list.row("method", c.weighting.method, methods(),

@@ -147,7 +147,7 @@ struct FusedLosses : torch::autograd::Function<FusedLosses> {
     const auto num_targets = static_cast<std::int64_t>(layout.num_targets());
     const at::Tensor row_sums =
         at::zeros({predictions.front().size(0), predictions.front().size(2), num_terms + num_targets},
-                  predictions.front().options().dtype(at::kDouble).memory_format(at::MemoryFormat::Contiguous));
+                  predictions.front().options().dtype(at::kDouble));
     if (type == at::kDouble) {
       sum_rows(inputs_of<double>(layout, predictions, truths), row_sums);
     } else {

@@ -84,6 +84,7 @@ std::vector<Term> terms_of(const config::LossSection& options, const task::Tasks
   }
   for (const model::Transfer& transfer : transfers) {
     const std::size_t i = index_of(tasks, transfer.from);
+    static_cast<void>(index_of(tasks, transfer.to));
     terms.push_back({.name = transfer.name(), .counts_to = i, .share = lambda(i) / num_from(transfer.from)});
   }
   return terms;
@@ -97,6 +98,7 @@ class ConsistencyObjective final : public Objective {
 
   [[nodiscard]] std::vector<SummedLoss> losses(const model::Predictions& predictions, const Targets& targets,
                                                LossForm form) const override {
+    check_predictions(predictions, targets);
     if (form == LossForm::fused) {
       const FusedTerms fused = fused_terms(tasks(), consistency_, options_, predictions);
       if (suits_fused(fused, predictions)) {
@@ -118,6 +120,31 @@ class ConsistencyObjective final : public Objective {
   }
 
  private:
+  /// Every task is predicted and has a truth of its shape, and the transferred predictions are those of the terms.
+  void check_predictions(const model::Predictions& predictions, const Targets& targets) const {
+    for (const task::Task& task : tasks()) {
+      const at::Tensor direct = predictions.of(task.key);
+      const auto truth = targets.find(task.key);
+      check(direct.defined() && direct.dim() == 4, "the network predicts no {}", task.name);
+      check(truth != targets.end(), "the batch holds no truth of {}", task.name);
+      const std::vector<std::int64_t> labels = {direct.size(0), direct.size(2), direct.size(3)};
+      check(truth->second.sizes() == (task.kind == task::Kind::classes ? at::IntArrayRef(labels) : direct.sizes()),
+            "{}: prediction {} and truth {} disagree", task.name, fmt::join(direct.sizes(), " x "),
+            fmt::join(truth->second.sizes(), " x "));
+    }
+    check(tasks().size() + predictions.transferred.size() == terms().size(),
+          "{} transferred predictions, {} are expected", predictions.transferred.size(),
+          terms().size() - tasks().size());
+    for (std::size_t i = 0; i < predictions.transferred.size(); ++i) {
+      const auto& [transfer, prediction] = predictions.transferred[i];
+      const std::string& expected = terms()[tasks().size() + i].name;
+      check(transfer.name() == expected, "transferred prediction {} where {} is expected", transfer.name(), expected);
+      check(prediction.sizes() == predictions.of(transfer.to).sizes(),
+            "{}: prediction {} and direct prediction {} disagree", expected, fmt::join(prediction.sizes(), " x "),
+            fmt::join(predictions.of(transfer.to).sizes(), " x "));
+    }
+  }
+
   config::Consistency consistency_;
   config::LossSection options_;
 };
@@ -126,6 +153,9 @@ class ConsistencyObjective final : public Objective {
 
 std::unique_ptr<Objective> make_objective(config::Consistency consistency, const config::LossSection& options,
                                           const task::Tasks& tasks, const std::vector<model::Transfer>& transfers) {
+  check((consistency == config::Consistency::none) == transfers.empty(),
+        "a system {} consistency has a network with {} transferred predictions",
+        consistency == config::Consistency::none ? "without" : "with", transfers.size());
   return std::make_unique<ConsistencyObjective>(consistency, options, tasks, transfers);
 }
 

@@ -139,6 +139,8 @@ std::vector<ConvolutionShape> convolutions_of(const config::ModelSection& model,
                                               std::int64_t width, std::int64_t classes) {
   Layers layers(height, width);
   const config::System& system = config::system_of(model.system);
+  const bool is_known = model.system == "xtasc" || model.system == "align" || model.system.starts_with("base_");
+  check(is_known, "the arithmetic of system \"{}\" is not described: no cost can be planned", model.system);
   layers.add_encoder(model.encoder);
   if (system.has("seg")) {
     layers.add_decoder(model.encoder, model.decoder_width, classes);

@@ -100,7 +100,8 @@ void TaskGradients::back_to_cut(const Tensors& objectives) {
     objective.backward();
     Tensors& gradients = at_cut_.emplace_back();
     for (const at::Tensor& leaf : cut_.leaves) {
-      gradients.push_back(std::exchange(leaf.mutable_grad(), {}));
+      const at::Tensor gradient = std::exchange(leaf.mutable_grad(), {});
+      gradients.push_back(gradient.defined() ? gradient : at::zeros_like(leaf));  // a task may leave an output alone
     }
   }
 }

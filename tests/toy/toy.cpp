@@ -112,12 +112,8 @@ void add_rows() {
              .truth = "flow",
              .metrics = kFlowMetrics});
   const std::vector<std::string_view> tasks = {"seg", "depth", "flow"};
-  config::add_system({.word = "toy",
-                      .label = "Toy",
-                      .place = 9,
-                      .tasks = tasks,
-                      .consistency = config::Consistency::xtc,
-                      .keys = {"loss.lambda_1", "loss.lambda_2"}});
+  config::add_system(
+      {.word = "toy", .label = "Toy", .place = 9, .tasks = tasks, .consistency = config::Consistency::xtc, .keys = {}});
   config::add_system({.word = "xtasc_of_three",
                       .label = "XTasC-Net of three",
                       .place = 9,

@@ -75,6 +75,9 @@ TEST(Tables, AKeyOfTheToyRenamesNoOtherRun) {
     return config::identity_text(config::run_config_of(more));
   };
   EXPECT_NE(id("toy", {}), id("toy", {"loss.lambda_1=0.3"}));
+  EXPECT_NE(id("toy", {}), id("toy", {"loss.transferred_depth=ssim"}));
+  EXPECT_NE(id("toy", {}), id("toy", {"model.decoder_width=64"}));  // a key of every system
+  EXPECT_NE(id("xtasc", {}), id("xtasc", {"model.ttnet_batch_norm=true"}));
   EXPECT_EQ(id("toy", {}), id("toy", {"model.ttnet_batch_norm=true"}));  // which its row does not name
   EXPECT_EQ(id("base_mt", {}), id("base_mt", {"loss.lambda_1=0.3"}));
 }
