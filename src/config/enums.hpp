@@ -13,7 +13,7 @@ enum class Encoder { resnet18, resnet34, resnet50, resnet101, resnet152 };
 enum class DepthLoss { l1, mse, log_l1, smooth_l1 };
 enum class TransferredDepthLoss { l1, ssim };
 enum class TransferredSegmentationLoss { cross, kl };
-/// Which parameters' gradients a method compares and combines: those that both tasks reach, or each task's own too.
+/// Which parameters' gradients a method compares and combines: those that all tasks reach, or each task's own too.
 enum class WeightedParameters { shared, all };
 /// What mgda divides a task's gradient by: nothing, its norm, the loss, both.
 enum class GradientNormalisation { none, l2, loss, loss_and_l2 };

@@ -40,7 +40,7 @@ struct Predictions {
   [[nodiscard]] Predictions detached() const;
 };
 
-/// A net for some tasks, and all its tensors. A new one is a class in model/nets/, a row in makers.cpp, and a row of
+/// A net for some tasks, and all its tensors. A new one is a class in model/nets/, a row in network.cpp, and a row of
 /// config::systems() for each system that is made of it.
 class Network {
  public:

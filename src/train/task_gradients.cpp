@@ -170,7 +170,7 @@ void TaskGradients::mix(const at::Tensor& factors_t) {
 void TaskGradients::show_norms(const Tensors& objectives, const at::Tensor& losses_t) {
   Tensors at_layer;
   for (std::size_t task = 0; task < num_tasks_; ++task) {
-    // Of a cut's outputs the layer lies behind the last only.
+    // The layer lies in front of the last of a cut's outputs, and of no other.
     const auto found = at_cut_.empty() ? torch::autograd::grad({objectives[task]}, {layer_}, {}, /*retain_graph=*/true)
                                        : torch::autograd::grad({cut_.outputs.back()}, {layer_}, {at_cut_[task].back()},
                                                                /*retain_graph=*/true);

@@ -27,7 +27,7 @@ namespace xtasc::weighting {
 ///     sum_t | G_t - target_t |,   G_t = || w_t dL_t/dW ||,   target_t = mean(G) (r_t / mean(r))^alpha,   r_t = L_t /
 ///     L_t(0)
 ///
-/// target_t held constant; W is one layer near the end of the encoder (train::TaskGradients says which). G_t is linear
+/// target_t held constant; W is one layer near the end of the encoder (model::Network says which). G_t is linear
 /// in w_t, so the gradient is sign(G_t - target_t) G_t / w_t and no second derivative is needed. After each step of an
 /// Adam of their own w_t are kept at 0.001 or more and scaled to sum T. L_t(0) is the mean over the first epoch, during
 /// which w_t stay 1.
