@@ -29,8 +29,8 @@ and builds.
 
   --preset NAME   release (default), debug or asan; programs land in build/NAME/bin
   --no-build      stop before configuring
-  --for-tests     install ${LINT_PACKAGES[*]} and ${TEST_PACKAGES[*]} as well, where it can:
-                  launch/lint.sh and the tests on a virtual Slurm cluster need them
+  --for-tests     build the tests too, not the programs alone, and install, where it can, ${LINT_PACKAGES[*]}
+                  ${TEST_PACKAGES[*]}, which launch/lint.sh and the tests on a virtual Slurm cluster need
   -DNAME=VALUE    handed to cmake, e.g. -DXTASC_CUDA=OFF
   --help          this text
 
@@ -209,14 +209,15 @@ build_jobs() {
   echo $((cores < by_memory ? cores : by_memory))
 }
 
+# $1: the target
 build() {
   local jobs="${CMAKE_BUILD_PARALLEL_LEVEL:-$(build_jobs)}"
   say "bringing build/$PRESET up to date (-j $jobs)"
   # Ninja's own progress is for a terminal; elsewhere its last lines matter, and only on failure.
   if [[ -t 1 ]]; then
-    cmake --build "$BUILD" -j "$jobs" || die "the build failed: the compiler's message stands above."
+    cmake --build "$BUILD" -j "$jobs" --target "$1" || die "the build failed: the compiler's message stands above."
   else
-    cmake --build "$BUILD" -j "$jobs" >"$LOG" 2>&1 \
+    cmake --build "$BUILD" -j "$jobs" --target "$1" >"$LOG" 2>&1 \
       || die "the build failed:
 $(grep -m 1 -A 40 '^FAILED:' "$LOG" || tail -n 40 "$LOG")
   With a compiler that was killed (out of memory): CMAKE_BUILD_PARALLEL_LEVEL=1 launch/setup.sh"
@@ -224,7 +225,7 @@ $(grep -m 1 -A 40 '^FAILED:' "$LOG" || tail -n 40 "$LOG")
 }
 
 main() {
-  local build=1 for_tests=0
+  local build=1 for_tests=0 target=programs
   CMAKE_ARGUMENTS=()
   PRESET="$(preset_of "$@")"
   while (($#)); do
@@ -232,7 +233,10 @@ main() {
       --preset) shift ;;
       --preset=*) ;;
       --no-build) build=0 ;;
-      --for-tests) for_tests=1 ;;
+      --for-tests)
+        for_tests=1
+        target=all
+        ;;
       -D*=*) CMAKE_ARGUMENTS+=("$1") ;;
       -h | --help)
         usage
@@ -265,7 +269,7 @@ main() {
   install_torch
   if ((build)); then
     configure
-    build
+    build "$target"
     say "ready: build/$PRESET/bin"
   else
     say "ready to configure: cmake --preset $PRESET"

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Set-up, then every test. Further arguments go to ctest: launch/test.sh -R pack, launch/test.sh --preset asan -L unit.
+# Set-up, then the tests. Further arguments go to ctest: launch/test.sh -R pack, launch/test.sh --preset asan -L unit.
 set -euo pipefail
 # shellcheck source=launch/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 case "${1:-}" in
   -h | --help)
-    echo "Usage: launch/test.sh [--preset NAME] [arguments of ctest, e.g. -R NAME, -L LABEL, --rerun-failed]"
+    echo "Usage: launch/test.sh [--long] [--preset NAME] [arguments of ctest, e.g. -R NAME, -L LABEL, --rerun-failed]"
+    echo "  --long   also what is slow: the peer's whole matrix, every Slurm scenario, faults that have to be waited for"
+    echo "Labels: unit (seconds), torch, mpi, peer, programs, slurm, source; gpu"
     exit 0
     ;;
 esac
@@ -15,6 +17,10 @@ preset="$(preset_of "$@")"
 arguments=()
 while (($#)); do
   case "$1" in
+    --long)
+      export XTASC_TESTS=long
+      arguments+=(-C long)
+      ;;
     --preset) shift ;;
     --preset=*) ;;
     *) arguments+=("$1") ;;

@@ -14,27 +14,21 @@
 #include "core/progress.hpp"
 #include "core/signals.hpp"
 #include "pack/verify.hpp"
-#include "preprocess/datasets/cityscapes.hpp"
+#include "preprocess/datasets.hpp"
 #include "preprocess/datasets/depth_bounds.hpp"
-#include "preprocess/datasets/folder.hpp"
-#include "preprocess/datasets/mtan.hpp"
-#include "preprocess/datasets/nyuv2.hpp"
-#include "preprocess/datasets/scenes_dataset.hpp"
 #include "preprocess/pack_builder.hpp"
 #include "preprocess/show.hpp"
 
 namespace xtasc::preprocess {
 namespace {
 
-/// What the user typed; each field belongs to the option of its name.
+/// What the user typed; each field but `open` belongs to the option of its name.
 struct Options {
-  std::string root, description, output, size, image_filter = "nearest", report, pack;
+  std::vector<std::pair<std::string, OpenDataset>> open;  ///< by subcommand
+  std::string output, size, image_filter = "nearest", report, pack;
   int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   bool force = false, skip_bad = false;
-  std::int64_t num_train = 0, num_val = 0;
-  std::uint64_t seed = 0;
-  std::string dataset, split = "val";
-  std::optional<int> num_classes;
+  std::string split = "val";
   std::vector<std::int64_t> samples;
 };
 
@@ -43,7 +37,7 @@ Size parse_size(const std::string& text) {
   return {height, width};
 }
 
-void add_pack_options(CLI::App& command, Options& options, bool has_images) {
+void add_pack_options(CLI::App& command, Options& options, bool has_files) {
   command.add_option("--output", options.output, "The pack to write (.h5)")->required()->type_name("PACK");
   command.add_option("--size", options.size, "Height and width of the samples, multiples of 32")->type_name("HxW");
   command.add_option("--workers", options.workers, "Threads that decode; the pack is the same for any number")
@@ -51,7 +45,7 @@ void add_pack_options(CLI::App& command, Options& options, bool has_images) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   command.add_flag("--force", options.force, "Replace an existing output");
-  if (has_images) {
+  if (has_files) {
     command.add_flag("--skip-bad", options.skip_bad,
                      "Leave out samples with a faulty file, and write into the pack which and why");
     command.add_option("--report", options.report, "List every faulty file here, one line each")->type_name("FILE");
@@ -164,26 +158,11 @@ ExitCode run_show(const Options& options) {
 ExitCode run(const CLI::App& app, const Options& options) {
   install_stop_handlers();
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is then an error like a full disk
-  if (app.got_subcommand("nyuv2")) {
-    return run_pack(Nyuv2Dataset(options.root), options);
-  }
-  if (app.got_subcommand("cityscapes")) {
-    return run_pack(CityscapesDataset(options.root), options);
-  }
-  if (app.got_subcommand("mtan")) {
-    const MtanKind kind = options.dataset == "nyuv2" ? MtanKind::nyuv2 : MtanKind::cityscapes;
-    return run_pack(MtanDataset(options.root, kind, options.num_classes), options);
-  }
-  if (app.got_subcommand("folder")) {
-    const std::filesystem::path root(options.root);
-    check(std::filesystem::is_directory(root), "there is no folder '{}'", options.root);
-    const auto description =
-        options.description.empty() ? root / "dataset.toml" : std::filesystem::path(options.description);
-    return run_pack(FolderDataset(root, read_folder_description(description)), options);
-  }
-  if (app.got_subcommand("scenes")) {
-    const Size size = options.size.empty() ? Size{64, 128} : parse_size(options.size);
-    return run_pack(ScenesDataset(options.num_train, options.num_val, options.seed, size), options);
+  for (const auto& [word, open] : options.open) {
+    if (app.got_subcommand(word)) {
+      const auto size = options.size.empty() ? std::nullopt : std::optional(parse_size(options.size));
+      return run_pack(*open(size), options);
+    }
   }
   if (app.got_subcommand("show")) {
     return run_show(options);
@@ -193,48 +172,11 @@ ExitCode run(const CLI::App& app, const Options& options) {
 
 void add_commands(CLI::App& app, Options& options) {
   app.require_subcommand(1);
-  CLI::App* nyuv2 = app.add_subcommand("nyuv2", "Pack the official NYU Depth v2 .mat file (288x384, 13 classes)");
-  nyuv2
-      ->add_option("--root", options.root,
-                   "Folder with nyu_depth_v2_labeled.mat; a splits.mat in it says another split than the official one")
-      ->required()
-      ->type_name("DIR");
-  add_pack_options(*nyuv2, options, true);
-
-  CLI::App* cityscapes =
-      app.add_subcommand("cityscapes", "Pack Cityscapes as downloaded (128x256, 7 and 19 classes, inverse depth)");
-  cityscapes->add_option("--root", options.root, "Folder with leftImg8bit/, gtFine/ and disparity/")
-      ->required()
-      ->type_name("DIR");
-  add_pack_options(*cityscapes, options, true);
-
-  CLI::App* mtan = app.add_subcommand("mtan", "Pack MTAN's preprocessed .npy folders (288x384 or 128x256)");
-  mtan->add_option("--root", options.root, "Folder with {train,val}/{image,label,depth}/0.npy, 1.npy, ...")
-      ->required()
-      ->type_name("DIR");
-  mtan->add_option("--dataset", options.dataset, "Which of the two it is")
-      ->required()
-      ->check(CLI::IsMember({"nyuv2", "cityscapes"}));
-  mtan->add_option("--classes", options.num_classes,
-                   "Cityscapes: what label/ holds (7 if not given), or which of label_7/ and label_19/ to take (both)")
-      ->check(CLI::IsMember({7, 19}));
-  add_pack_options(*mtan, options, true);
-
-  CLI::App* folder =
-      app.add_subcommand("folder", "Pack folders of images, label PNGs and depth PNGs, described by a dataset.toml");
-  folder->add_option("--root", options.root, "Folder that the description's paths start from")
-      ->required()
-      ->type_name("DIR");
-  folder->add_option("--description", options.description, "The description, when it is not DIR/dataset.toml")
-      ->type_name("FILE");
-  add_pack_options(*folder, options, true);
-
-  CLI::App* scenes = app.add_subcommand("scenes", "Render and pack generated scenes (64x128, 7 classes)");
-  scenes->add_option("--train", options.num_train, "Number of training scenes")->required()->type_name("N");
-  scenes->add_option("--val", options.num_val, "Number of validation scenes")->required()->type_name("N");
-  scenes->add_option("--seed", options.seed, "Other seeds give other scenes")->capture_default_str()->type_name("S");
-  add_pack_options(*scenes, options, false);
-
+  for (const Dataset& dataset : datasets()) {
+    CLI::App* command = app.add_subcommand(std::string(dataset.word), std::string(dataset.help));
+    options.open.emplace_back(dataset.word, dataset.add_options(*command));
+    add_pack_options(*command, options, dataset.has_files);
+  }
   CLI::App* verify = app.add_subcommand("verify", "Read every byte of a pack and check it");
   verify->add_option("PACK", options.pack, "The pack")->required();
   CLI::App* info = app.add_subcommand("info", "Verify a pack and print its sizes, classes and depth range");

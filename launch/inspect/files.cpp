@@ -3,8 +3,11 @@
 
 #include <map>
 
+#include "core/error.hpp"
+#include "core/text_table.hpp"
 #include "launch/inspect/inspect.hpp"
 #include "model/network.hpp"
+#include "net/networks.hpp"
 #include "pack/reader.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "train/checkpoint.hpp"
@@ -73,6 +76,25 @@ void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
     const train::EncoderWeights weights = train::read_encoder_weights(set, config.model);
     fmt::print("\nencoder weights from {}: all {} tensors fit\n", weights.note, weights.tensors.size());
   }
+}
+
+void inspect_layers(const config::RunConfig& config, std::int64_t num_classes, std::int64_t height,
+                    std::int64_t width) {
+  check(height % 32 == 0 && width % 32 == 0, "--layers {} {}: height and width must be multiples of 32", height, width);
+  std::vector<std::vector<std::string>> cells = {
+      {"layer", "in", "out", "kernel", "stride", "output", "parameters", "multiply-adds"}};
+  std::int64_t parameters = 0;
+  double multiply_adds = 0.0;
+  for (const net::Convolution& layer : net::convolutions_of(config.model, num_classes)) {
+    cells.push_back(
+        {layer.name, fmt::format("{}", layer.in), fmt::format("{}", layer.out), fmt::format("{0} x {0}", layer.kernel),
+         fmt::format("{}", layer.stride), fmt::format("{} x {}", height / layer.shrunk, width / layer.shrunk),
+         fmt::format("{}", layer.num_parameters()), fmt::format("{:.0f}", layer.multiply_adds(height, width))});
+    parameters += layer.num_parameters();
+    multiply_adds += layer.multiply_adds(height, width);
+  }
+  cells.push_back({"all", "", "", "", "", "", fmt::format("{}", parameters), fmt::format("{:.0f}", multiply_adds)});
+  fmt::print("{}", text_table(cells));
 }
 
 void inspect_pack(const std::filesystem::path& path) {

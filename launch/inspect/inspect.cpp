@@ -30,6 +30,13 @@ int main(int argc, char** argv) {
   std::int64_t num_classes = 7;
   add_config(model, false);
   model->add_option("--classes", num_classes, "Number of classes")->capture_default_str()->check(CLI::Range(2, 255));
+  std::vector<std::int64_t> layers_at;
+  model
+      ->add_option("--layers", layers_at,
+                   "Instead a line a convolution, with its multiply-adds for one image of HEIGHT WIDTH, forward")
+      ->expected(2)
+      ->type_name("HEIGHT WIDTH")
+      ->check(CLI::PositiveNumber);
 
   CLI::App* pack = app.add_subcommand("pack", "What a pack holds");
   std::string pack_file;
@@ -93,7 +100,11 @@ int main(int argc, char** argv) {
                                      : config::read_run_config(config_file, assignments);
         };
         if (model->parsed()) {
-          launch::inspect_model(config(), num_classes);
+          if (layers_at.empty()) {
+            launch::inspect_model(config(), num_classes);
+          } else {
+            launch::inspect_layers(config(), num_classes, layers_at[0], layers_at[1]);
+          }
         } else if (pack->parsed()) {
           launch::inspect_pack(pack_file);
         } else if (checkpoint->parsed()) {

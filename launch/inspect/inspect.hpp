@@ -15,6 +15,10 @@ namespace xtasc::launch {
 /// also whether that file fits.
 void inspect_model(const config::RunConfig& config, std::int64_t num_classes);
 
+/// Prints a line a convolution of a config's net, for images of height x width, and the sums.
+/// \throws Error unless both are multiples of 32
+void inspect_layers(const config::RunConfig& config, std::int64_t num_classes, std::int64_t height, std::int64_t width);
+
 /// Prints what a pack holds.
 void inspect_pack(const std::filesystem::path& path);
 

@@ -24,8 +24,20 @@ std::vector<System>& system_rows() {
        .consistency = Consistency::align,
        .keys = {"model.ttnet_widths", "model.ttnet_batch_norm"}},
       {.word = "base_mt", .label = "Base MT-Net", .place = 1, .tasks = {"seg", "depth"}, .keys = {}},
-      {.word = "base_st_seg", .label = "Base ST-Net", .place = 0, .tasks = {"seg"}, .beta_2 = 0.999, .keys = {}},
-      {.word = "base_st_depth", .label = "Base ST-Net", .place = 0, .tasks = {"depth"}, .beta_2 = 0.999, .keys = {}},
+      {.word = "base_st_seg",
+       .label = "Base ST-Net",
+       .place = 0,
+       .tasks = {"seg"},
+       .half_of = "base_st",
+       .beta_2 = 0.999,
+       .keys = {}},
+      {.word = "base_st_depth",
+       .label = "Base ST-Net",
+       .place = 0,
+       .tasks = {"depth"},
+       .half_of = "base_st",
+       .beta_2 = 0.999,
+       .keys = {}},
   };
   return rows;
 }
@@ -97,7 +109,7 @@ std::size_t place_of_method(std::string_view word) {
 
 const System* other_half(const System& system) {
   for (const System& other : systems()) {
-    if (other.label == system.label && other.word != system.word) {
+    if (!system.half_of.empty() && other.half_of == system.half_of && other.word != system.word) {
       return &other;
     }
   }

@@ -18,12 +18,14 @@ enum class Consistency {
 };
 
 struct System {
-  std::string_view word;   ///< "base_st_seg"
-  std::string_view label;  ///< in tables: "Base ST-Net"; two systems of one label are halves of one row
-  int place = 0;           ///< among the rows of a table: what is compared with comes first
+  std::string_view word;               ///< "base_st_seg"
+  std::string_view label;              ///< in tables: "Base ST-Net"
+  std::string_view network = "xtasc";  ///< the word of what computes it, in src/net and src/model
+  int place = 0;                       ///< among the rows of a table: what is compared with comes first
   std::vector<std::string_view> tasks;
   Consistency consistency = Consistency::none;
-  double beta_2 = 0.99;  ///< default of Adam's second decay rate
+  std::string_view half_of = {};  ///< "base_st": with the other half, one row of a table
+  double beta_2 = 0.99;           ///< default of Adam's second decay rate
   /// "section.key" of keys that say something to this system and not to every one.
   std::vector<std::string_view> keys;
 

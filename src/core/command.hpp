@@ -29,4 +29,7 @@ struct CommandResult {
 /// \throws Error when it cannot be started: not installed, for one.
 [[nodiscard]] CommandResult run_command(const std::vector<std::string>& words, const CommandOptions& options);
 
+/// As bash reads it as one word.
+[[nodiscard]] std::string shell_word(const std::string& text);
+
 }  // namespace xtasc

@@ -2,24 +2,19 @@
 
 #include <ATen/ATen.h>
 
-#include "core/error.hpp"
 #include "model/upsample.hpp"
 
 namespace xtasc::model {
 
-Decoder::Decoder(ParameterSet& set, const std::string& prefix, config::Encoder encoder, std::int64_t width,
-                 std::int64_t out) {
-  const auto skip_channels = feature_channels(encoder);
-  for (std::size_t k = 0; k < 5; ++k) {
-    const std::string name = fmt::format("{}block{}.", prefix, k + 1);
-    std::int64_t in = k == 0 ? skip_channels[4] : width + skip_channels[4 - k];
+Decoder::Decoder(ParameterSet& set, const net::Decoder& layers) {
+  for (std::size_t k = 0; k < blocks_.size(); ++k) {
     for (std::size_t i = 0; i < 3; ++i) {
-      blocks_[k].convolutions[i] = make_convolution(set, fmt::format("{}conv{}", name, i + 1), in, width, {});
-      blocks_[k].norms[i] = make_batch_norm(set, fmt::format("{}bn{}", name, i + 1), width);
-      in = width;
+      const net::Convolution& layer = layers.blocks[k][i];
+      blocks_[k].convolutions[i] = make_convolution(set, layer);
+      blocks_[k].norms[i] = make_batch_norm(set, layer.norm, layer.out);
     }
   }
-  head_ = make_convolution(set, prefix + "head", width, out, {.kernel = 1, .bias = false});
+  head_ = make_convolution(set, layers.head);
 }
 
 void Decoder::fold_norms() {

@@ -11,15 +11,15 @@
 
 namespace xtasc::model {
 
-Convolution make_convolution(ParameterSet& set, const std::string& name, std::int64_t in, std::int64_t out,
-                             const ConvolutionOptions& options) {
+Convolution make_convolution(ParameterSet& set, const net::Convolution& layer) {
   Convolution convolution;
-  convolution.weight = set.parameter(name + ".weight", {out, in, options.kernel, options.kernel}, options.init);
-  if (options.bias) {
-    convolution.bias = set.parameter(name + ".bias", {out}, Init::zeros);
+  convolution.weight =
+      set.parameter(layer.name + ".weight", {layer.out, layer.in, layer.kernel, layer.kernel}, layer.init);
+  if (layer.has_bias) {
+    convolution.bias = set.parameter(layer.name + ".bias", {layer.out}, Init::zeros);
   }
-  convolution.stride = options.stride;
-  convolution.padding = options.kernel / 2;
+  convolution.stride = layer.stride;
+  convolution.padding = layer.kernel / 2;
   return convolution;
 }
 

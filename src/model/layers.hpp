@@ -7,6 +7,7 @@
 #include <string>
 
 #include "model/parameters.hpp"
+#include "net/layers.hpp"
 
 namespace xtasc::model {
 
@@ -15,8 +16,7 @@ using SumOverRanks = std::function<void(const at::Tensor&)>;
 
 enum class Activation { none, relu };
 
-/// The parts of a forward pass, for who measures them.
-enum class Part { encoder, decoders, transfer_nets };
+using net::Part;
 
 /// How a forward pass computes.
 struct Mode {
@@ -75,16 +75,8 @@ struct Joined {
   at::Tensor first, second;  ///< (N, C, H, W), (N, D, H, W) or undefined
 };
 
-struct ConvolutionOptions {
-  std::int64_t kernel = 3;
-  std::int64_t stride = 1;
-  bool bias = true;
-  Init init = Init::xavier_normal;
-};
-
-/// Declares NAME.weight and, if wanted, NAME.bias. Padding keeps the size at stride 1.
-Convolution make_convolution(ParameterSet& set, const std::string& name, std::int64_t in, std::int64_t out,
-                             const ConvolutionOptions& options);
+/// Declares NAME.weight and, if wanted, NAME.bias; not the tensors of its norm.
+Convolution make_convolution(ParameterSet& set, const net::Convolution& layer);
 /// Declares NAME.weight, .bias, .running_mean, .running_var.
 BatchNorm make_batch_norm(ParameterSet& set, const std::string& name, std::int64_t channels);
 

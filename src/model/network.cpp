@@ -12,12 +12,9 @@ namespace xtasc::model {
 
 namespace {
 
-/// What makes a system's network, by the system's word.
+/// What makes a network, by the word that the systems' rows have for it.
 std::map<std::string, MakeNetwork, std::less<>>& makers() {
-  static std::map<std::string, MakeNetwork, std::less<>> rows = {
-      {"xtasc", make_xtasc_net},       {"align", make_xtasc_net},         {"base_mt", make_xtasc_net},
-      {"base_st_seg", make_xtasc_net}, {"base_st_depth", make_xtasc_net},
-  };
+  static std::map<std::string, MakeNetwork, std::less<>> rows = {{"xtasc", make_xtasc_net}};
   return rows;
 }
 
@@ -58,10 +55,10 @@ Predictions Predictions::detached() const {
   return result;
 }
 
-Network::Network(task::Tasks tasks, std::int64_t num_classes, ParameterSet parameters)
-    : tasks_(std::move(tasks)), num_classes_(num_classes), parameters_(std::move(parameters)) {
+Network::Network(const net::Choice& choice, ParameterSet parameters)
+    : tasks_(choice.tasks), num_classes_(choice.num_classes), parameters_(std::move(parameters)) {
   const bool has_classes = std::ranges::any_of(tasks_, [](const task::Task& task) { return task.channels == 0; });
-  check(!has_classes || num_classes >= 2, "segmentation needs at least 2 classes, found {}", num_classes);
+  check(!has_classes || num_classes_ >= 2, "segmentation needs at least 2 classes, found {}", num_classes_);
 }
 
 void Network::check_image(const at::Tensor& image_n3hw) {
@@ -72,18 +69,14 @@ void Network::check_image(const at::Tensor& image_n3hw) {
 
 std::unique_ptr<Network> make_network(const config::ModelSection& section, std::int64_t num_classes, std::uint64_t seed,
                                       at::Device device, at::ScalarType dtype) {
-  const auto found = makers().find(section.system);
+  const auto found = makers().find(config::system_of(section.system).network);
   check(found != makers().end(), "nothing makes the network of system \"{}\"", section.system);
-  return found->second({.section = section,
-                        .tasks = config::tasks_of(config::system_of(section.system)),
-                        .num_classes = num_classes,
-                        .seed = seed,
-                        .device = device,
-                        .dtype = dtype});
+  return found->second(
+      {.choice = net::choice_of(section, num_classes), .seed = seed, .device = device, .dtype = dtype});
 }
 
-void add_network(std::string_view system, MakeNetwork make) {
-  check(makers().emplace(system, make).second, "system \"{}\" has a network already", system);
+void add_network(std::string_view network, MakeNetwork make) {
+  check(makers().emplace(network, make).second, "there is a network \"{}\" already", network);
 }
 
 }  // namespace xtasc::model

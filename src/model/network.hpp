@@ -12,6 +12,7 @@
 #include "config/run_config.hpp"
 #include "model/layers.hpp"
 #include "model/parameters.hpp"
+#include "net/networks.hpp"
 #include "task/task.hpp"
 
 namespace xtasc::model {
@@ -40,8 +41,8 @@ struct Predictions {
   [[nodiscard]] Predictions detached() const;
 };
 
-/// A net for some tasks, and all its tensors. A new one is a class in model/nets/, a row in network.cpp, and a row of
-/// config::systems() for each system that is made of it.
+/// A net for some tasks, and all its tensors. A new one is its layers in src/net, a class in model/nets/ that computes
+/// them, a row of each in the tables there, and a row of config::systems() for each system that is made of it.
 class Network {
  public:
   virtual ~Network() = default;
@@ -73,7 +74,7 @@ class Network {
   [[nodiscard]] std::int64_t num_classes() const { return num_classes_; }
 
  protected:
-  Network(task::Tasks tasks, std::int64_t num_classes, ParameterSet parameters);
+  Network(const net::Choice& choice, ParameterSet parameters);
   /// \throws Error unless the image is (N, 3, H, W) with H and W multiples of 32
   static void check_image(const at::Tensor& image_n3hw);
 
@@ -84,9 +85,7 @@ class Network {
 
 /// What every network is made from.
 struct NetworkOptions {
-  config::ModelSection section;
-  task::Tasks tasks;
-  std::int64_t num_classes = 0;  ///< of the labels; not looked at without a task of classes
+  net::Choice choice;
   std::uint64_t seed = 1;
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
@@ -99,7 +98,7 @@ using MakeNetwork = std::unique_ptr<Network> (*)(const NetworkOptions& options);
 [[nodiscard]] std::unique_ptr<Network> make_network(const config::ModelSection& section, std::int64_t num_classes,
                                                     std::uint64_t seed, at::Device device, at::ScalarType dtype);
 
-/// One maker more, for a system that lives outside of this source tree.
-void add_network(std::string_view system, MakeNetwork make);
+/// One maker more, for a network that lives outside of this source tree.
+void add_network(std::string_view network, MakeNetwork make);
 
 }  // namespace xtasc::model

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "net/layers.hpp"
+
 namespace xtasc::model {
 
 struct NamedTensor {
@@ -14,13 +16,7 @@ struct NamedTensor {
   at::Tensor tensor;
 };
 
-/// How a new parameter gets its values.
-enum class Init {
-  zeros,
-  ones,
-  xavier_normal,   ///< std = sqrt(2 / (fan_in + fan_out))
-  kaiming_normal,  ///< fan-out, ReLU: std = sqrt(2 / fan_out)
-};
+using net::Init;
 
 /// The trainable tensors and the buffers of a net, by name, in the order in which they were declared.
 ///

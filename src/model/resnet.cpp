@@ -2,71 +2,23 @@
 
 #include <ATen/ATen.h>
 
-#include "core/error.hpp"
+#include <algorithm>
+#include <iterator>
 
 namespace xtasc::model {
 
-namespace {
-
-constexpr std::int64_t kStemWidth = 64;
-
-ConvolutionOptions encoder_convolution(std::int64_t kernel, std::int64_t stride) {
-  return {.kernel = kernel, .stride = stride, .bias = false, .init = Init::kaiming_normal};
-}
-
-}  // namespace
-
-ResNetShape resnet_shape(config::Encoder encoder) {
-  switch (encoder) {
-    case config::Encoder::resnet18:
-      return {{2, 2, 2, 2}, false};
-    case config::Encoder::resnet34:
-      return {{3, 4, 6, 3}, false};
-    case config::Encoder::resnet50:
-      return {{3, 4, 6, 3}, true};
-    case config::Encoder::resnet101:
-      return {{3, 4, 23, 3}, true};
-    case config::Encoder::resnet152:
-      return {{3, 8, 36, 3}, true};
-  }
-  fail("unknown encoder {}", static_cast<int>(encoder));
-}
-
-std::array<std::int64_t, 5> feature_channels(config::Encoder encoder) {
-  const std::int64_t expansion = resnet_shape(encoder).bottleneck ? 4 : 1;
-  return {kStemWidth, 64 * expansion, 128 * expansion, 256 * expansion, 512 * expansion};
-}
-
-ResNet::ResNet(ParameterSet& set, const std::string& prefix, config::Encoder encoder) {
-  const auto unit = [&](const std::string& convolution, const std::string& norm, std::int64_t in, std::int64_t out,
-                        std::int64_t kernel, std::int64_t stride) {
-    return Unit{make_convolution(set, convolution, in, out, encoder_convolution(kernel, stride)),
-                make_batch_norm(set, norm, out)};
+ResNet::ResNet(ParameterSet& set, const net::ResNet& layers) {
+  const auto unit = [&set](const net::Convolution& layer) {
+    return Unit{make_convolution(set, layer), make_batch_norm(set, layer.norm, layer.out)};
   };
-  const ResNetShape shape = resnet_shape(encoder);
-  const auto channels = feature_channels(encoder);
-  stem_ = unit(prefix + "conv1", prefix + "bn1", 3, kStemWidth, 7, 2);
-  std::int64_t in = kStemWidth;
-  for (std::size_t stage = 0; stage < 4; ++stage) {
-    const std::int64_t out = channels[stage + 1];
-    const std::int64_t width = std::int64_t{64} << stage;
-    for (std::int64_t index = 0; index < shape.blocks[stage]; ++index) {
-      const std::string name = fmt::format("{}layer{}.{}.", prefix, stage + 1, index);
-      const std::int64_t stride = stage > 0 && index == 0 ? 2 : 1;
-      Block block;
-      if (shape.bottleneck) {
-        block.units = {unit(name + "conv1", name + "bn1", in, width, 1, 1),
-                       unit(name + "conv2", name + "bn2", width, width, 3, stride),
-                       unit(name + "conv3", name + "bn3", width, out, 1, 1)};
-      } else {
-        block.units = {unit(name + "conv1", name + "bn1", in, out, 3, stride),
-                       unit(name + "conv2", name + "bn2", out, out, 3, 1)};
+  stem_ = unit(layers.stem);
+  for (std::size_t stage = 0; stage < stages_.size(); ++stage) {
+    for (const net::ResNet::Block& from : layers.stages[stage]) {
+      Block& block = stages_[stage].emplace_back();
+      std::ranges::transform(from.convolutions, std::back_inserter(block.units), unit);
+      if (from.downsample) {
+        block.downsample.push_back(unit(*from.downsample));
       }
-      if (stride != 1 || in != out) {
-        block.downsample = {unit(name + "downsample.0", name + "downsample.1", in, out, 1, stride)};
-      }
-      stages_[stage].push_back(std::move(block));
-      in = out;
     }
   }
 }

@@ -1,33 +1,21 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
-#include <string>
 #include <vector>
 
-#include "config/enums.hpp"
 #include "model/batch_norm.hpp"
 #include "model/layers.hpp"
+#include "net/resnet.hpp"
 
 namespace xtasc::model {
 
 /// What the encoder hands to the decoders: layer0 (1/2) .. layer4 (1/32), each (N, channels, H / 2^(k+1), W / 2^(k+1)).
 using Features = std::array<at::Tensor, 5>;
 
-/// Sizes of a ResNet: a new one is one more entry in resnet.cpp's table.
-struct ResNetShape {
-  std::array<std::int64_t, 4> blocks;
-  bool bottleneck;
-};
-[[nodiscard]] ResNetShape resnet_shape(config::Encoder encoder);
-/// Channels of layer0 .. layer4.
-[[nodiscard]] std::array<std::int64_t, 5> feature_channels(config::Encoder encoder);
-
-/// The convolutional part of torchvision's ResNet, with its tensor names.
-/// Source: He et al. 2016; https://github.com/pytorch/vision/blob/main/torchvision/models/resnet.py for the names.
+/// Computes net::ResNet.
 class ResNet {
  public:
-  ResNet(ParameterSet& set, const std::string& prefix, config::Encoder encoder);
+  ResNet(ParameterSet& set, const net::ResNet& layers);
 
   /// image: (N, 3, H, W), normalised; H and W multiples of 32.
   [[nodiscard]] Features forward(const at::Tensor& image_n3hw, const Mode& mode) const;

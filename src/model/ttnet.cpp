@@ -2,34 +2,30 @@
 
 #include <ATen/ATen.h>
 
-#include "core/error.hpp"
+#include <algorithm>
+
 #include "model/recompute.hpp"
 
 namespace xtasc::model {
 
-TransferNet::TransferNet(ParameterSet& set, const std::string& prefix, std::int64_t in, std::int64_t out,
-                         const Options& options) {
-  const auto& w = options.widths;
-  check(w.size() == 3, "a task-transfer net has 3 widths, found {}", w.size());
-  const auto make_double = [&](const std::string& name, std::int64_t from, std::int64_t to) {
+TransferNet::TransferNet(ParameterSet& set, const net::TransferNet& layers) {
+  const std::size_t first = set.parameters().size();
+  const auto make_double = [&set](const std::array<net::Convolution, 2>& layers_of_pair) {
     Double pair;
     for (std::size_t i = 0; i < 2; ++i) {
-      pair.convolutions[i] =
-          make_convolution(set, fmt::format("{}{}.conv{}", prefix, name, i + 1), i == 0 ? from : to, to, {});
-      if (options.batch_norm) {
-        pair.norms[i] = make_batch_norm(set, fmt::format("{}{}.bn{}", prefix, name, i + 1), to);
+      const net::Convolution& layer = layers_of_pair[i];
+      pair.convolutions[i] = make_convolution(set, layer);
+      if (!layer.norm.empty()) {
+        pair.norms[i] = make_batch_norm(set, layer.norm, layer.out);
       }
     }
     return pair;
   };
-  down_ = {make_double("down1", in, w[0]), make_double("down2", w[0], w[1]), make_double("down3", w[1], w[2])};
-  // Each skip is the pooled output of the way down, joined before the next upsample.
-  up_ = {make_double("up1", w[2], w[1]), make_double("up2", w[1] + w[1], w[0]), make_double("up3", w[0] + w[0], w[0])};
-  head_ = make_convolution(set, prefix + "head", w[0], out, {.kernel = 1, .bias = false});
-  for (const auto& [name, tensor] : set.parameters()) {
-    if (name.starts_with(prefix)) {
-      parameters_.push_back(tensor);
-    }
+  std::ranges::transform(layers.down, down_.begin(), make_double);
+  std::ranges::transform(layers.up, up_.begin(), make_double);
+  head_ = make_convolution(set, layers.head);
+  for (std::size_t i = first; i < set.parameters().size(); ++i) {
+    parameters_.push_back(set.parameters()[i].tensor);
   }
 }
 

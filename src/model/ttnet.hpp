@@ -1,26 +1,19 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "model/batch_norm.hpp"
 #include "model/layers.hpp"
+#include "net/xtasc.hpp"
 
 namespace xtasc::model {
 
-/// A task-transfer net: predicts one task from the other's prediction (SPEC section 1).
-/// Source: Nakano et al. 2021, section III-C.
+/// Computes net::TransferNet.
 class TransferNet {
  public:
-  struct Options {
-    std::vector<std::int64_t> widths = {64, 128, 256};
-    bool batch_norm = false;
-  };
-
-  TransferNet(ParameterSet& set, const std::string& prefix, std::int64_t in, std::int64_t out, const Options& options);
+  TransferNet(ParameterSet& set, const net::TransferNet& layers);
 
   /// (N, in, H, W) -> (N, out, H, W) float32 (float64 in fp64). H and W multiples of 8. With
   /// mode.recomputes_transfer this net must stay where it is until backward is through.

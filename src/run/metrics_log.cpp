@@ -111,7 +111,7 @@ Json to_json(const EpochRecord& record) {
 constexpr std::string_view kDigestField = ",\"digest\":\"";
 constexpr std::size_t kDigestDigits = 16;
 
-std::string digest_of(std::string_view line) {
+std::string line_digest(std::string_view line) {
   return io::digest_hex(line).substr(0, kDigestDigits);
 }
 
@@ -128,9 +128,9 @@ std::pair<std::string, std::string> split_digest(const std::string& line) {
 EpochRecord record_of(const std::string& line, Digests digests) {
   const auto [content, digest] = split_digest(line);
   check(digests == Digests::optional || !digest.empty(), "the line lacks its digest: it was changed after the run");
-  check(digest.empty() || digest == digest_of(content),
+  check(digest.empty() || digest == line_digest(content),
         "the line's digest is {}, its content gives {}: it was changed after the run wrote it", digest,
-        digest_of(content));
+        line_digest(content));
   return from_json_line(content);
 }
 
@@ -138,7 +138,7 @@ EpochRecord record_of(const std::string& line, Digests digests) {
 
 std::string to_json_line(const EpochRecord& record) {
   std::string line = to_json(record).dump(-1, ' ', false, Json::error_handler_t::replace);
-  const std::string digest = digest_of(line);
+  const std::string digest = line_digest(line);
   line.pop_back();
   return fmt::format("{}{}{}\"}}", line, kDigestField, digest);
 }

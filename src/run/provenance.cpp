@@ -87,7 +87,7 @@ Start start_from_json(const Json& json) {
 constexpr const char* kDigest = "digest";
 
 /// Of all fields but the digest itself.
-std::string digest_of(Json json) {
+std::string json_digest(Json json) {
   json.erase(kDigest);
   return io::digest_hex(json.dump());
 }
@@ -227,7 +227,7 @@ void write_provenance(const std::filesystem::path& path, const Provenance& prove
                   {"starts", std::move(starts)}};
   // File names need not be UTF-8, JSON must be: such bytes are replaced rather than the run ended.
   Json written = Json::parse(json.dump(-1, ' ', false, Json::error_handler_t::replace));
-  written[kDigest] = digest_of(written);
+  written[kDigest] = json_digest(written);
   io::write_file_atomically(path, std::string_view(written.dump(2) + '\n'));
 }
 
@@ -237,7 +237,7 @@ Provenance read_provenance(const std::filesystem::path& path) {
     const Json json = json_fields::parse(text);
     // Versions that recorded no starts wrote no digest.
     check(!json.contains("starts") ||
-              (json.contains(kDigest) && json_fields::get<std::string>(json, kDigest) == digest_of(json)),
+              (json.contains(kDigest) && json_fields::get<std::string>(json, kDigest) == json_digest(json)),
           "its digest is not that of its content: it was changed after it was written");
     return from_json(json);
   } catch (const Error& error) {

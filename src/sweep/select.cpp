@@ -6,6 +6,7 @@
 #include <set>
 #include <system_error>
 
+#include "core/command.hpp"
 #include "core/error.hpp"
 #include "core/host.hpp"
 #include "sweep/inputs.hpp"
@@ -14,24 +15,7 @@ namespace fs = std::filesystem;
 
 namespace xtasc::sweep {
 
-namespace {
-
-/// As a shell reads it as one word.
-std::string shell_word(const std::string& text) {
-  const bool is_plain =
-      text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:+") ==
-      std::string::npos;
-  if (is_plain && !text.empty()) {
-    return text;
-  }
-  std::string word = "'";
-  for (const char c : text) {
-    word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  }
-  return word + "'";
-}
-
-}  // namespace
+namespace {}  // namespace
 
 std::vector<const PlannedRun*> select(const Sweep& sweep, const std::vector<std::string>& only) {
   std::set<const PlannedRun*> wanted;

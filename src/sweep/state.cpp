@@ -33,7 +33,7 @@ std::string tail(const fs::path& path) {
 }
 
 /// Lines that say something; a carriage return (a progress line's) begins a new one.
-std::vector<std::string> lines_of(const std::string& text) {
+std::vector<std::string> telling_lines(const std::string& text) {
   std::vector<std::string> lines;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find_first_of("\r\n", begin), text.size());
@@ -250,14 +250,14 @@ std::string last_error_line(const fs::path& log) {
   if (const auto attempt = text.rfind(fmt::format("\n{}", kAttemptMark)); attempt != std::string::npos) {
     text.erase(0, std::min(text.find('\n', attempt + 1), text.size()));
   }
-  const auto lines = lines_of(text);
+  const auto lines = telling_lines(text);
   const auto error = std::find_if(lines.rbegin(), lines.rend(),
                                   [](const std::string& line) { return line.find(": error: ") != std::string::npos; });
   return error != lines.rend() ? *error : lines.empty() ? "" : lines.back();
 }
 
 std::string last_line(const fs::path& log) {
-  const auto lines = lines_of(tail(log));
+  const auto lines = telling_lines(tail(log));
   return lines.empty() ? "" : without_time_of_day(lines.back());
 }
 

@@ -78,7 +78,7 @@ Targets encoder_targets(const model::ParameterSet& set) {
 
 /// Which ResNet has blocks of these names, e.g. " (by its names it is a resnet34)"; empty when none has.
 std::string guessed_encoder(const TensorDict& tensors) {
-  std::array<std::int64_t, 4> blocks{};
+  std::array<std::size_t, 4> blocks{};
   for (std::size_t stage = 0; stage < blocks.size(); ++stage) {
     while (tensors.contains(fmt::format("layer{}.{}.conv1.weight", stage + 1, blocks[stage]))) {
       ++blocks[stage];
@@ -87,8 +87,9 @@ std::string guessed_encoder(const TensorDict& tensors) {
   const bool bottleneck = tensors.contains("layer1.0.conv3.weight");
   const auto names = config::names<config::Encoder>();
   for (std::size_t i = 0; i < names.size(); ++i) {
-    const model::ResNetShape shape = model::resnet_shape(static_cast<config::Encoder>(i));
-    if (shape.blocks == blocks && shape.bottleneck == bottleneck) {
+    const net::ResNet layers = net::resnet("", static_cast<config::Encoder>(i), /*num_tasks=*/1);
+    if (std::ranges::equal(layers.stages, blocks, {}, &std::vector<net::ResNet::Block>::size) &&
+        (layers.stages[0][0].convolutions.size() == 3) == bottleneck) {
       return fmt::format(" (by its names it is a {})", names[i]);
     }
   }

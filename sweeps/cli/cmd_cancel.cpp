@@ -14,8 +14,6 @@ namespace xtasc::sweeps {
 
 namespace {
 
-constexpr std::chrono::seconds kPatience{300};
-
 ExitCode cancel(const SweepChoice& choice, const std::vector<std::string>& only) {
   const sweep::Sweep sweep = choice.read();
   const sweep::SweepFolder folder{sweep.folder};

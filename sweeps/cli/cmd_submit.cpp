@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// A job's answer may take long where the controller is busy or away for a moment.
-constexpr std::chrono::seconds kPatience{600};
+constexpr std::chrono::seconds kSubmitPatience{600};
 /// Slurm's own default, for a dry run where no Slurm answers.
 constexpr std::int64_t kDefaultMaxArraySize = 1001;
 
@@ -173,7 +173,7 @@ ExitCode submit_runs(const SubmitOptions& options) {
   const sweep::SweepFolder folder{sweep.folder};
   sweep::prepare_sweep_folder(folder);
   const FileLock lock = sweep::lock_sweep(folder);
-  const sweep::Slurm slurm(kPatience);
+  const sweep::Slurm slurm(kSubmitPatience);
   std::vector<sweep::Submission> submissions = sweep::read_submissions(folder);
   const auto jobs = sweep::find_lost_answers(submissions, slurm);
   sweep::link_finished_runs(sweep);

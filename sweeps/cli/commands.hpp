@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
@@ -14,6 +15,9 @@ class App;
 }
 
 namespace xtasc::sweeps {
+
+/// For which an answer of Slurm is waited.
+inline constexpr std::chrono::seconds kPatience{300};
 
 /// A subcommand of xtasc-sweep: where the command line was parsed to, and what to do then.
 struct Command {

@@ -14,7 +14,6 @@ namespace xtasc::sweeps {
 
 namespace {
 
-constexpr std::chrono::seconds kPatience{300};
 constexpr std::chrono::seconds kShortPatience{10};
 
 /// The subcommands, in the order in which --help lists them.

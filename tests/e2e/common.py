@@ -9,9 +9,11 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import unittest
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(SOURCE / "tests/support"))
+from suite import run_tests  # noqa: E402
+
 # A net that is small, not simple: every part of it is there.
 SMALL = ["model.encoder=resnet18", "model.decoder_width=8", "model.ttnet_widths=[8,8,8]", "weighting.method=uncertainty"]
 
@@ -74,4 +76,4 @@ def main() -> None:
     os.environ.update(OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     module = sys.modules["__main__"]
     module.programs = Programs(options.bin.resolve(), options.preload and options.preload.resolve())
-    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+    run_tests(rest)

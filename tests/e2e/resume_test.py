@@ -14,6 +14,7 @@ import unittest
 
 import common
 from common import Programs, metrics
+from suite import long_tier
 
 programs: Programs
 EPOCHS = ["train.epochs=3", "train.batch_size=5", "train.learning_rate=1e-3"]
@@ -67,6 +68,7 @@ class Resume(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.check_equal("stopped")
 
+    @long_tier
     def test_killed_at_random_times(self) -> None:
         for _ in range(4):
             process = self.start("killed")
@@ -114,6 +116,7 @@ class Resume(unittest.TestCase):
         self.assertEqual(whole.returncode, 0, rest)
         self.check_same_files(programs.run_folder("slow"), programs.run_folder("fast"))
 
+    @long_tier
     def test_a_disk_that_hangs_ends_the_run_within_the_limit(self) -> None:
         hangs = self.preloaded("hanging", "train.batch_size=6", "run.stall_seconds=15", HANG_AT=30)
         _, rest = hangs.communicate(timeout=300)

@@ -15,6 +15,7 @@ import unittest
 
 import common
 from common import Programs, metrics
+from suite import long_tier
 
 programs: Programs
 
@@ -241,6 +242,7 @@ class ManyRuns(SweepCase):
             self.assertIn("24 of 24 done", errors)
         self.assertEqual([self.attempts(run) for run in self.runs()], [1] * len(seeds))
 
+    @long_tier
     def test_drivers_killed_again_and_again_lose_and_double_nothing(self) -> None:
         seeds = list(range(1, 17))
         self.write_sweep(seeds=seeds, rows=["xtasc"])
@@ -259,6 +261,7 @@ class ManyRuns(SweepCase):
         self.sweep("run", "--jobs", "3", *trainer)
         self.assertEqual(self.states(), ["done"] * len(seeds))
 
+    @long_tier
     def test_a_hundred_runs_start_at_once(self) -> None:
         self.write_sweep(seeds=list(range(100)), rows=["xtasc"])
         done = self.sweep("run", "--jobs", "100", *self.stand_in())

@@ -14,10 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import unittest
 from collections.abc import Callable
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(SOURCE / "tests/support"))
+from suite import run_tests  # noqa: E402
+
 SKIPPED = 77
 RANKS = 2
 # A net that is small, not simple: every part of it is there.
@@ -283,7 +285,7 @@ def main() -> None:
     module = sys.modules["__main__"]
     module.cluster = Cluster(options.bin.resolve())
     try:
-        program = unittest.main(argv=[sys.argv[0], *rest], verbosity=2, exit=False)
+        program = run_tests(rest, exits=False)
     finally:
         module.cluster.close()
     sys.exit(0 if program.result.wasSuccessful() else 1)

@@ -14,6 +14,7 @@ import unittest
 
 import cluster as shared
 from cluster import Cluster, Sweep, has_arrived, metrics, release, signal_all, wait_for
+from suite import long_tier
 
 cluster: Cluster
 EPOCHS = 4
@@ -73,6 +74,7 @@ class Slurm(unittest.TestCase):
         for run in plain.ids():
             self.assertEqual(json.loads((plain.folder / run / "attempt.json").read_text())["attempt"], 1)
 
+    @long_tier
     def test_two_nodes_and_both_launchers_give_the_same_weights(self) -> None:
         for launcher in ("srun", "mpirun"):
             wide = sweep(f"wide_{launcher}", nodes=2, ranks_per_node=1, launcher=launcher)
@@ -83,12 +85,14 @@ class Slurm(unittest.TestCase):
             self.assertIn("rank 0 -> n1 -> cpu", log)
             self.assertIn("rank 1 -> n2 -> cpu", log)
 
+    @long_tier
     def test_an_array_is_split_where_slurm_takes_no_longer_one(self) -> None:
         dry = sweep("long", seeds=1100).run("submit", "--dry-run")
         self.assertEqual(dry.returncode, 0, dry.stderr)
         self.assertIn("1001 runs would be submitted", dry.stdout)
         self.assertIn("99 runs would be submitted", dry.stdout)
 
+    @long_tier
     def test_a_hundred_runs_at_once_share_cores_and_none_clashes(self) -> None:
         many = sweep("many", seeds=100, ranks_per_node=1, runs_per_gpu=10,
                      trainer=stand_in("light", 'mkdir "$run/once" && sleep 2 && touch "$run/DONE"'))
@@ -111,6 +115,7 @@ class Slurm(unittest.TestCase):
         self.assertEqual(killed.attempt(), 2)
         self.check_equal(killed)
 
+    @long_tier
     def test_a_rank_that_hangs_is_ended_by_the_watchdog(self) -> None:
         hanging = sweep("hanging", stall_seconds=12, max_fruitless_starts=9)  # a busy machine may start it again
         hanging.submit()
@@ -120,6 +125,7 @@ class Slurm(unittest.TestCase):
         self.assertIn("nothing got done for 12 s in ", (hanging.the_run() / "log.txt").read_text())
         self.check_equal(hanging)
 
+    @long_tier
     def test_the_warning_before_the_time_limit(self) -> None:
         for launcher, to_shell in (("srun", []), ("mpirun", ["--batch"])):
             warned = sweep(f"warned_{launcher}", launcher=launcher)
@@ -134,6 +140,7 @@ class Slurm(unittest.TestCase):
             self.assertEqual(warned.attempt(), 2)
             self.check_equal(warned)
 
+    @long_tier
     def test_preemption_with_a_grace_time_loses_nothing(self) -> None:
         preempted = sweep("preempted")
         preempted.submit()
@@ -147,6 +154,7 @@ class Slurm(unittest.TestCase):
         self.assertEqual(preempted.attempt(), 2)
         self.check_equal(preempted)
 
+    @long_tier
     def test_a_cancelled_job_stays_dead_until_it_is_submitted_again(self) -> None:
         cancelled = sweep("cancelled")
         cancelled.submit()
@@ -167,6 +175,7 @@ class Slurm(unittest.TestCase):
         cancelled.wait_until_done()
         self.check_equal(cancelled)
 
+    @long_tier
     def test_a_file_named_stop_stops_a_run_for_good(self) -> None:
         stopped = sweep("stopped")
         stopped.submit()
@@ -181,6 +190,7 @@ class Slurm(unittest.TestCase):
         stopped.wait_until_done()
         self.check_equal(stopped)
 
+    @long_tier
     def test_a_dead_node(self) -> None:
         orphan = sweep("orphan")
         orphan.submit()
@@ -194,6 +204,7 @@ class Slurm(unittest.TestCase):
         self.assertNotEqual(json.loads((orphan.the_run() / "attempt.json").read_text())["host"], node)
         self.check_equal(orphan)
 
+    @long_tier
     def test_a_run_that_gets_no_further_is_given_up(self) -> None:
         loop = sweep("loop", ranks_per_node=1, max_fruitless_starts=2,
                      trainer=stand_in("stopper", 'echo start >>"$run/starts"; exit 85'))
@@ -206,6 +217,7 @@ class Slurm(unittest.TestCase):
         self.assertIn("given up after 2 starts that got it no further", status)
         self.assertIn("1 run: 1 failed\n", status)
 
+    @long_tier
     def test_a_run_that_fails_is_not_started_again(self) -> None:
         # Out of memory, which is a code of its own: another start would end likewise.
         failing = sweep("failing", ranks_per_node=1, trainer=stand_in("failer", "exit 3"))
@@ -234,6 +246,7 @@ class Slurm(unittest.TestCase):
 
     # ---- what happens to the driver
 
+    @long_tier
     def test_two_drivers_at_once(self) -> None:
         pair = sweep("pair", seeds=4, ranks_per_node=1,
                      trainer=stand_in("once", 'mkdir "$run/once" && touch "$run/DONE"'))
@@ -245,6 +258,7 @@ class Slurm(unittest.TestCase):
         pair.wait_until_done()
         self.assertEqual(len(pair.arrays()), 1)
 
+    @long_tier
     def test_a_driver_killed_before_the_answer_came(self) -> None:
         lost = sweep("lost", ranks_per_node=1,
                      trainer=stand_in("slow", 'mkdir "$run/once" && sleep 5 && touch "$run/DONE"'))
@@ -266,6 +280,7 @@ class Slurm(unittest.TestCase):
         lost.wait_until_done()
         self.assertEqual(len(lost.arrays()), 1)
 
+    @long_tier
     def test_the_controller_goes_away_and_comes_back(self) -> None:
         patient = sweep("patient")
         patient.submit()

@@ -84,7 +84,7 @@ TEST(Evaluation, EveryNumberIsLookedAt) {
               HasSubstr("diverged in epoch 3, after step 40: the validation loss seg is inf; the run stays"));
 }
 
-TEST(BatchNorm, TheSmallestBatchOfAnEpochNeedsTwoValues) {
+TEST(BatchNormHealth, TheSmallestBatchOfAnEpochNeedsTwoValues) {
   const auto refusal = [](std::int64_t images, std::int64_t batch, std::int64_t height, std::int64_t width,
                           std::int64_t max_steps = 0) {
     return message_of([&] { check_batch_norm(images, batch, max_steps, height, width); });
@@ -100,7 +100,7 @@ TEST(BatchNorm, TheSmallestBatchOfAnEpochNeedsTwoValues) {
 }
 
 /// What diverged shows in the flags of the step itself: nothing else was looked at.
-TEST(Step, RemembersTheFirstStepThatWasNotFinite) {
+TEST(StepHealth, RemembersTheFirstStepThatWasNotFinite) {
   for (const char* method : {"equal", "uncertainty", "pcgrad", "gradnorm", "famo"}) {
     const config::RunConfig config =
         test::step_config({"run.precision=fp32", std::string("weighting.method=") + method});

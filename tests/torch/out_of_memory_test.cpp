@@ -94,7 +94,7 @@ TEST(OutOfMemory, IsNothingElse) {
   EXPECT_THAT(end.text, AllOf(HasSubstr("illegal memory access"), Not(HasSubstr("batch_size"))));
 }
 
-TEST(Precision, Fp32OnAGpuGetsAdvice) {
+TEST(PrecisionInMemory, Fp32OnAGpuGetsAdvice) {
   EXPECT_THAT(train::advice_on_precision(at::kCUDA, config::Precision::fp32), HasSubstr("bf16"));
   EXPECT_EQ(train::advice_on_precision(at::kCUDA, config::Precision::bf16), "");
   EXPECT_EQ(train::advice_on_precision(at::kCUDA, config::Precision::tf32), "");

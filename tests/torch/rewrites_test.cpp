@@ -219,7 +219,7 @@ class RewrittenLayer : public testing::TestWithParam<LayerCase> {
   void SetUp() override {
     const auto type = GetParam().type;
     model::ParameterSet set(1, at::kCPU, type == at::kDouble ? at::kDouble : at::kFloat);
-    const auto layer = model::make_convolution(set, "layer", 16, 16, {});
+    const auto layer = model::make_convolution(set, {.name = "layer", .in = 16, .out = 16});
     set.flatten();
     if (!model::suits_winograd({at::zeros({4, 16, 64, 64}), {}}, layer, {.compute = type})) {
       GTEST_SKIP() << "this processor has not the AVX-512 that is needed for " << c10::toString(type);
@@ -232,7 +232,7 @@ TEST_P(RewrittenLayer, ForwardAndBackwardAreThePlainOnes) {
   at::manual_seed(3);
   const auto wide = c.type == at::kDouble ? at::kDouble : at::kFloat;
   model::ParameterSet set(1, at::kCPU, wide);
-  model::Convolution layer = model::make_convolution(set, "layer", c.first + c.second, c.out, {});
+  model::Convolution layer = model::make_convolution(set, {.name = "layer", .in = c.first + c.second, .out = c.out});
   set.flatten();
   {
     const c10::NoGradGuard no_grad;
@@ -277,7 +277,8 @@ TEST_P(RewrittenLayer, ForwardAndBackwardAreThePlainOnes) {
     return all;
   };
   model::ParameterSet exact_set(1, at::kCPU, at::kDouble);
-  model::Convolution exact_layer = model::make_convolution(exact_set, "layer", c.first + c.second, c.out, {});
+  model::Convolution exact_layer =
+      model::make_convolution(exact_set, {.name = "layer", .in = c.first + c.second, .out = c.out});
   exact_set.flatten();
   {
     const c10::NoGradGuard no_grad;

@@ -6,8 +6,8 @@
 #include "core/error.hpp"
 #include "core/random.hpp"
 #include "model/batch_norm.hpp"
-#include "model/nets/xtasc.hpp"
 #include "model/network.hpp"
+#include "net/networks.hpp"
 #include "support/nets.hpp"
 #include "weighting/task_weighting.hpp"
 
@@ -17,24 +17,69 @@ namespace {
 
 constexpr std::int64_t kWidth = 8;
 
-class ToyNet final : public model::Network {
- public:
-  explicit ToyNet(const model::NetworkOptions& options)
-      : Network(options.tasks, options.num_classes, {options.seed, options.device, options.dtype}),
-        trunk_(convolution("trunk.conv", 3, kWidth)),
-        norm_(make_batch_norm(parameters_, "trunk.norm", kWidth)) {
-    for (const task::Task& task : tasks_) {  // the shared layer in the middle of what is not
-      branches_.push_back(convolution(fmt::format("{}_branch", task.key), kWidth, kWidth));
-      if (branches_.size() == 1) {
-        mixer_ = convolution("mixer", kWidth, kWidth);
+/// Every transfer there can be, by the places of the tasks.
+std::vector<std::pair<std::size_t, std::size_t>> pairs_of(std::size_t num_tasks) {
+  std::vector<std::pair<std::size_t, std::size_t>> pairs;
+  for (std::size_t from = 0; from < num_tasks; ++from) {
+    for (std::size_t to = 0; to < num_tasks; ++to) {
+      if (from != to) {
+        pairs.emplace_back(from, to);
       }
     }
-    for (const task::Task& task : tasks_) {
-      heads_.push_back(convolution(fmt::format("{}_head", task.key), kWidth, task.num_channels(num_classes_)));
+  }
+  return pairs;
+}
+
+struct ToyLayers {
+  net::Convolution trunk, mixer;
+  std::vector<net::Convolution> branches, heads;  ///< one a task
+  std::vector<net::Convolution> transfer_nets;    ///< one a transfer
+
+  explicit ToyLayers(const net::Choice& choice) {
+    const auto num_tasks = static_cast<std::int64_t>(choice.tasks.size());
+    trunk = {.name = "trunk.conv", .in = 3, .out = kWidth, .norm = "trunk.norm", .sees_image = true};
+    mixer = {.name = "mixer", .in = kWidth, .out = kWidth, .uses = num_tasks};
+    trunk.reached_by = num_tasks;  // and each use of the mixer by one
+    for (const task::Task& task : choice.tasks) {
+      branches.push_back({.name = fmt::format("{}_branch", task.key), .in = kWidth, .out = kWidth});
+      heads.push_back({.name = fmt::format("{}_head", task.key), .in = kWidth, .out = choice.channels(task)});
+      heads.back().part = net::Part::decoders;
     }
-    for (const model::Transfer& transfer : transfers()) {
-      transfer_nets_.push_back(convolution(transfer.name(), task::of_key(transfer.from).num_channels(num_classes_),
-                                           task::of_key(transfer.to).num_channels(num_classes_)));
+    for (const auto& [from, to] : pairs_of(choice.tasks.size())) {
+      transfer_nets.push_back({.name = fmt::format("{}_to_{}", choice.tasks[from].key, choice.tasks[to].key),
+                               .in = choice.channels(choice.tasks[from]),
+                               .out = choice.channels(choice.tasks[to]),
+                               .part = net::Part::transfer_nets});
+    }
+  }
+
+  [[nodiscard]] static std::vector<net::Convolution> all(const net::Choice& choice) {
+    const ToyLayers layers(choice);
+    std::vector<net::Convolution> all = {layers.trunk, layers.mixer};
+    for (const auto* some : {&layers.branches, &layers.heads, &layers.transfer_nets}) {
+      all.insert(all.end(), some->begin(), some->end());
+    }
+    return all;
+  }
+};
+
+class ToyNet final : public model::Network {
+ public:
+  ToyNet(const model::NetworkOptions& options, const ToyLayers& layers)
+      : Network(options.choice, {options.seed, options.device, options.dtype}),
+        trunk_(model::make_convolution(parameters_, layers.trunk)),
+        norm_(make_batch_norm(parameters_, layers.trunk.norm, kWidth)) {
+    for (const net::Convolution& branch : layers.branches) {  // the shared layer in the middle of what is not
+      branches_.push_back(model::make_convolution(parameters_, branch));
+      if (branches_.size() == 1) {
+        mixer_ = model::make_convolution(parameters_, layers.mixer);
+      }
+    }
+    for (const net::Convolution& head : layers.heads) {
+      heads_.push_back(model::make_convolution(parameters_, head));
+    }
+    for (const net::Convolution& transfer : layers.transfer_nets) {
+      transfer_nets_.push_back(model::make_convolution(parameters_, transfer));
     }
     parameters_.flatten();
   }
@@ -64,20 +109,13 @@ class ToyNet final : public model::Network {
   [[nodiscard]] at::Tensor last_shared_layer() const override { return mixer_.weight; }
   [[nodiscard]] std::vector<model::Transfer> transfers() const override {
     std::vector<model::Transfer> all;
-    for (const task::Task& from : tasks_) {
-      for (const task::Task& to : tasks_) {
-        if (from.key != to.key) {
-          all.push_back({std::string(from.key), std::string(to.key)});
-        }
-      }
+    for (const auto& [from, to] : pairs_of(tasks_.size())) {
+      all.push_back({std::string(tasks_[from].key), std::string(tasks_[to].key)});
     }
     return all;
   }
 
  private:
-  model::Convolution convolution(const std::string& name, std::int64_t in, std::int64_t out) {
-    return model::make_convolution(parameters_, name, in, out, {});
-  }
   static at::Tensor head(const at::Tensor& x, const model::Convolution& layer, const model::Mode& mode) {
     return model::convolve({x, {}}, layer, mode).to(layer.weight.scalar_type());
   }
@@ -112,8 +150,13 @@ void add_rows() {
              .truth = "flow",
              .metrics = kFlowMetrics});
   const std::vector<std::string_view> tasks = {"seg", "depth", "flow"};
-  config::add_system(
-      {.word = "toy", .label = "Toy", .place = 9, .tasks = tasks, .consistency = config::Consistency::xtc, .keys = {}});
+  config::add_system({.word = "toy",
+                      .label = "Toy",
+                      .network = "toy",
+                      .place = 9,
+                      .tasks = tasks,
+                      .consistency = config::Consistency::xtc,
+                      .keys = {}});
   config::add_system({.word = "xtasc_of_three",
                       .label = "XTasC-Net of three",
                       .place = 9,
@@ -122,9 +165,9 @@ void add_rows() {
                       .keys = config::system_of("xtasc").keys});
   config::add_method({.word = "toy_halves", .keys = {}});
   model::add_network("toy", [](const model::NetworkOptions& options) -> std::unique_ptr<model::Network> {
-    return std::make_unique<ToyNet>(options);
+    return std::make_unique<ToyNet>(options, ToyLayers(options.choice));
   });
-  model::add_network("xtasc_of_three", model::make_xtasc_net);
+  net::add("toy", ToyLayers::all);
   weighting::add_method("toy_halves",
                         [](const weighting::MethodOptions& options) -> std::unique_ptr<weighting::TaskWeighting> {
                           return std::make_unique<ToyHalves>(options);

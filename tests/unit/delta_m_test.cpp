@@ -65,7 +65,7 @@ TEST(DeltaM, TurnsTheSignWhereLowerIsBetter) {
   EXPECT_NEAR(*delta_m({.miou = 0.5, .pix_acc = 0.8, .abs_err = 0.4, .rel_err = 2.2}, base), -2.5, 1e-12);
 }
 
-TEST(PaperTables, OnNyuv2EquationSeventeenGivesThePrintedDelta) {
+TEST(PublishedTables, OnNyuv2EquationSeventeenGivesThePrintedDelta) {
   for (const std::string table : {"table_III", "table_VIII"}) {
     for (const TomlValue& row : rows_of(table)) {
       const double printed = *number(row, "delta_m");
@@ -82,7 +82,7 @@ TEST(PaperTables, OnNyuv2EquationSeventeenGivesThePrintedDelta) {
   }
 }
 
-TEST(PaperTables, OnCityscapesThePrintedDeltaIsTooHighThroughout) {
+TEST(PublishedTables, OnCityscapesThePrintedDeltaIsTooHighThroughout) {
   int num_rows = 0;
   for (const std::string table : {"table_I", "table_VII"}) {
     for (const TomlValue& row : rows_of(table)) {

@@ -73,7 +73,7 @@ TEST(Jpeg, PixelsAreTheOnesThatOpenCvReads) {
   }
 }
 
-TEST(RealData, JpegPixelsAreTheOnesThatOpenCvReads) {
+TEST(RealJpegs, JpegPixelsAreTheOnesThatOpenCvReads) {
   const fs::path folder = fs::path(XTASC_SOURCE_DIR) / ".." / "shared" / "data" / "nyuv2_images" / "rgb";
   if (!fs::exists(folder / "0001.jpg")) {
     GTEST_SKIP() << "no real NYUv2 data at ../shared/data";

@@ -264,7 +264,7 @@ TEST(Nyuv2Tables, TheOfficialFileAloneHasTheOfficialSplit) {
   EXPECT_EQ(dataset.names(Split::val).back(), "nyu_depth_v2_labeled.mat:1449");
 }
 
-TEST(RealData, MatFilesAndImagesHoldTheSameFrames) {
+TEST(RealNyuv2, MatFilesAndImagesHoldTheSameFrames) {
   const fs::path data = fs::path(XTASC_SOURCE_DIR) / ".." / "shared" / "data";
   const fs::path mat_root = data / "nyuv2_mat_sample", image_root = data / "nyuv2_images";
   if (!fs::exists(mat_root / "nyu_depth_v2_labeled.mat") || !fs::exists(image_root / "rgb" / "0001.jpg")) {

@@ -431,7 +431,7 @@ TEST(Descriptions, ReadyMadeOneIsRight) {
   EXPECT_EQ(description.size, (Size{288, 384}));
 }
 
-TEST(Scenes, TrainComesFirstAndValContinues) {
+TEST(PackedScenes, TrainComesFirstAndValContinues) {
   const TempFolder out;
   const ScenesDataset scenes(3, 2, 7, {32, 64});
   build_pack(scenes, {.output = out / "s.h5", .resize = {{32, 64}}, .workers = 2});

@@ -142,7 +142,7 @@ TEST(FirstRunIds, AreThoseOfFoldersOfBefore) {
   EXPECT_EQ(first({"weighting.method=famo", "run.precision=fp64"}), "xtasc_resnet34-7a590487");
 }
 
-TEST(RunFolders, AreReadByTheHashInTheirNames) {
+TEST(NamesOfRuns, AreReadByTheHashInTheirNames) {
   const TempFolder folder;
   const auto written = [&folder](const std::string& name, const config::RunConfig& config) {
     const run::RunFolder run{folder.path() / name};

@@ -167,7 +167,7 @@ TEST(Latex, TheCheckItselfFindsFaults) {
   EXPECT_THAT(latex_faults("\\end{table}\n"), SizeIs(1));
 }
 
-TEST(Markdown, ShowsBoldAndFootnotes) {
+TEST(SheetMarkdown, ShowsBoldAndFootnotes) {
   Sheet sheet = column_of({of(1.0, 0.1), of(2.0, 0.1)});
   mark_best(sheet, 0, Better::higher);
   sheet.rows[0].cells[0].footnotes.push_back(sheet.add_footnote("A note"));

@@ -2,12 +2,12 @@
 
 #include <ATen/ATen.h>
 
-#include "config/systems.hpp"
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "model/decoder.hpp"
 #include "model/resnet.hpp"
 #include "model/ttnet.hpp"
+#include "net/xtasc.hpp"
 
 namespace xtasc::model {
 
@@ -35,26 +35,13 @@ at::Tensor as_input(task::Kind kind, const at::Tensor& prediction) {
 
 class XtascNet final : public Network {
  public:
-  explicit XtascNet(const NetworkOptions& options)
-      : Network(options.tasks, options.num_classes, {options.seed, options.device, options.dtype}),
-        encoder_(parameters_, "encoder.", options.section.encoder) {
-    const config::ModelSection& section = options.section;
-    const auto channels = [&](const task::Task& task) { return task.num_channels(num_classes_); };
-    for (const task::Task& task : tasks_) {
-      decoders_.emplace_back(parameters_, fmt::format("{}_decoder.", task.key), section.encoder, section.decoder_width,
-                             channels(task));
+  XtascNet(const NetworkOptions& options, const net::Xtasc& layers)
+      : Network(options.choice, {options.seed, options.device, options.dtype}), encoder_(parameters_, layers.encoder) {
+    for (const net::Decoder& decoder : layers.decoders) {
+      decoders_.emplace_back(parameters_, decoder);
     }
-    if (config::system_of(section.system).has_transfer()) {
-      const TransferNet::Options transfer = {.widths = section.ttnet_widths, .batch_norm = section.ttnet_batch_norm};
-      for (const task::Task& from : tasks_) {
-        for (const task::Task& to : tasks_) {
-          if (from.key != to.key) {
-            transfer_nets_.push_back({from, to,
-                                      TransferNet(parameters_, fmt::format("{}_to_{}.", from.key, to.key),
-                                                  channels(from), channels(to), transfer)});
-          }
-        }
-      }
+    for (const net::TransferNet& transfer : layers.transfer_nets) {
+      transfer_nets_.push_back({tasks_[transfer.from], tasks_[transfer.to], TransferNet(parameters_, transfer)});
     }
     parameters_.flatten();
   }
@@ -132,7 +119,7 @@ class XtascNet final : public Network {
 }  // namespace
 
 std::unique_ptr<Network> make_xtasc_net(const NetworkOptions& options) {
-  return std::make_unique<XtascNet>(options);
+  return std::make_unique<XtascNet>(options, net::xtasc(options.choice));
 }
 
 }  // namespace xtasc::model

@@ -7,27 +7,12 @@
 #include <map>
 #include <vector>
 
+#include "core/command.hpp"
 #include "core/error.hpp"
 
 namespace xtasc::sweep {
 
 namespace {
-
-/// As one word of bash.
-std::string shell_word(const std::string& text) {
-  const auto is_safe = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("_-./:=,@%+").find(c) != std::string_view::npos;
-  };
-  if (!text.empty() && std::all_of(text.begin(), text.end(), is_safe)) {
-    return text;
-  }
-  std::string quoted = "'";
-  for (const char c : text) {
-    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  }
-  return quoted + "'";
-}
 
 /// As a value of an #SBATCH line, which knows double quotes and backslashes only.
 std::string directive_value(const std::string& text) {

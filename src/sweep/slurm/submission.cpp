@@ -44,14 +44,14 @@ Submission read_submission(const fs::path& folder) {
   const std::vector<std::string> runs = lines_of(io::read_file(folder / "tasks.txt"));
   try {
     using json_fields::get;
-    const auto json = json_fields::parse(io::read_file(path));
-    return {.token = get<std::string>(json, "token"),
+    const auto fields = json_fields::parse(io::read_file(path));
+    return {.token = get<std::string>(fields, "token"),
             .folder = folder,
-            .sequence = get<std::int64_t>(json, "sequence"),
-            .created_unix = get<std::int64_t>(json, "created_unix"),
-            .job = get<std::string>(json, "job"),
-            .refused = get<std::string>(json, "refused"),
-            .runs_per_element = get<std::int64_t>(json, "runs_per_element"),
+            .sequence = get<std::int64_t>(fields, "sequence"),
+            .created_unix = get<std::int64_t>(fields, "created_unix"),
+            .job = get<std::string>(fields, "job"),
+            .refused = get<std::string>(fields, "refused"),
+            .runs_per_element = get<std::int64_t>(fields, "runs_per_element"),
             .runs = runs};
   } catch (const Error& error) {
     fail("{} is damaged: {}", path.string(), error.what());

@@ -1,0 +1,14 @@
+#include "net/layers.hpp"
+
+namespace xtasc::net {
+
+std::int64_t Convolution::num_parameters() const {
+  return in * out * kernel * kernel + (has_bias ? out : 0) + (norm.empty() ? 0 : 2 * out);
+}
+
+double Convolution::multiply_adds(std::int64_t height, std::int64_t width) const {
+  return static_cast<double>(in * out * kernel * kernel * uses) *
+         static_cast<double>((height / shrunk) * (width / shrunk));
+}
+
+}  // namespace xtasc::net

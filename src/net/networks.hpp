@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "config/run_config.hpp"
+#include "net/layers.hpp"
+#include "task/task.hpp"
+
+namespace xtasc::net {
+
+/// What decides a network's layers.
+struct Choice {
+  config::ModelSection section;
+  task::Tasks tasks;
+  std::int64_t num_classes = 0;  ///< of the labels; not looked at without a task of classes
+
+  [[nodiscard]] std::int64_t channels(const task::Task& task) const { return task.num_channels(num_classes); }
+};
+
+/// With the tasks of the system's row.
+[[nodiscard]] Choice choice_of(const config::ModelSection& section, std::int64_t num_classes);
+
+using Describe = std::vector<Convolution> (*)(const Choice& choice);
+
+/// Every convolution of a system's network, in the order of its tensors. \throws Error when nothing describes it
+[[nodiscard]] std::vector<Convolution> convolutions_of(const config::ModelSection& section, std::int64_t num_classes);
+
+/// One description more, for a network that lives outside of this source tree.
+void add(std::string_view network, Describe describe);
+
+}  // namespace xtasc::net

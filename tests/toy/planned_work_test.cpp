@@ -1,0 +1,43 @@
+#include <gtest/gtest.h>
+
+#include "config/systems.hpp"
+#include "core/error.hpp"
+#include "launch/bench/launch_counter.hpp"
+#include "support/nets.hpp"
+#include "sweep/work.hpp"
+#include "toy/toy.hpp"
+#include "train/setup.hpp"
+#include "train/step.hpp"
+
+namespace xtasc::launch {
+namespace {
+
+/// The description of every network against the convolutions that its step runs, whatever the method asks for.
+TEST(PlannedWork, IsWhatAStepRunsOfEverySystemAndMethod) {
+  test::add_toys();
+  constexpr std::int64_t kClasses = 5;
+  const data::Batch all = test::toy_batch(1, 2, kClasses, 64, 64);
+  const auto communicator = dist::make_solo_communicator();
+  for (const config::System& system : config::systems()) {
+    for (const config::Method& method : config::methods()) {
+      if (method.word != "equal" && (!system.has_weights() || method.needs == config::Needs::norms)) {
+        continue;  // what norms need is one layer's gradient a task, which is left out
+      }
+      const auto config = test::step_config({fmt::format("model.system={}", system.word),
+                                             fmt::format("weighting.method={}", method.word), "run.precision=fp32",
+                                             "train.rewrites=false"});
+      train::Learner learner(config, kClasses, at::kCPU);
+      train::Step step(config, learner, *communicator);
+      data::Batch batch = all;
+      std::erase_if(batch.targets, [&](const auto& target) { return !system.has(target.first); });
+      LaunchCounter counter;
+      std::ignore = step.compute(batch, {});
+      step.update(1e-3);
+      EXPECT_DOUBLE_EQ(counter.total().flop, 2.0 * 2 * sweep::work_of_image(config, 64, 64, kClasses).step)
+          << system.word << ", " << method.word;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace xtasc::launch
