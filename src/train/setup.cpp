@@ -16,7 +16,7 @@
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "io/hdf5.hpp"
+#include "io/hdf5/hdf5.hpp"
 #include "pack/verify.hpp"
 #include "train/memory.hpp"
 

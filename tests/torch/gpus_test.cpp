@@ -9,7 +9,7 @@
 #include "core/error.hpp"
 #include "dist/gpu_assignment.hpp"
 #include "dist/gpu_presence.hpp"
-#include "dist/nccl_environment.hpp"
+#include "dist/nccl/nccl_environment.hpp"
 #include "dist/numa.hpp"
 
 namespace xtasc {

@@ -15,8 +15,8 @@
 #include "core/watchdog.hpp"
 #include "dist/host_board.hpp"
 #include "dist/mpi_session.hpp"
-#include "dist/nccl_environment.hpp"
-#include "dist/nccl_lane.hpp"
+#include "dist/nccl/nccl_environment.hpp"
+#include "dist/nccl/nccl_lane.hpp"
 
 namespace xtasc::dist {
 

@@ -1,4 +1,4 @@
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 
 #include <fmt/format.h>
 
@@ -9,11 +9,11 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
-#include "io/exif.hpp"
-#include "io/jpeg.hpp"
-#include "io/png.hpp"
-#include "io/png_encode.hpp"
-#include "io/png_general.hpp"
+#include "io/image/exif.hpp"
+#include "io/image/jpeg.hpp"
+#include "io/image/png.hpp"
+#include "io/image/png_encode.hpp"
+#include "io/image/png_general.hpp"
 
 namespace xtasc::io {
 

@@ -1,4 +1,4 @@
-#include "io/png_wave.hpp"
+#include "io/image/png_wave.hpp"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 

@@ -6,7 +6,7 @@
 
 #include "metric/metrics.hpp"
 
-namespace xtasc::metric {
+namespace xtasc::analysis {
 
 /// What a consistency energy looks at: a batch's direct and transferred predictions, and where its truth is known.
 struct ConsistencyBatch {
@@ -39,10 +39,10 @@ class ConsistencyEnergy {
   void sum_over_ranks(const std::function<void(const at::Tensor&)>& sum);
 
   /// seg, depth, energy_2021; absent where nothing could be counted.
-  [[nodiscard]] Values report() const;
+  [[nodiscard]] metric::Values report() const;
 
  private:
   at::Tensor sums_;  ///< (6) float64: sum and count of each of the three, the third's in pixels
 };
 
-}  // namespace xtasc::metric
+}  // namespace xtasc::analysis

@@ -1,4 +1,4 @@
-#include "dist/nccl_environment.hpp"
+#include "dist/nccl/nccl_environment.hpp"
 
 #include <algorithm>
 #include <cctype>

@@ -1,4 +1,4 @@
-#include "metric/bootstrap.hpp"
+#include "analysis/bootstrap.hpp"
 
 #include <ATen/ATen.h>
 
@@ -7,7 +7,7 @@
 
 #include "core/random.hpp"
 
-namespace xtasc::metric {
+namespace xtasc::analysis {
 
 at::Tensor bootstrap_weights(std::int64_t num_images, std::int64_t num_draws, std::uint64_t seed) {
   const at::Tensor weights = at::zeros({1 + num_draws, num_images}, at::kDouble);
@@ -50,4 +50,4 @@ Verdict near_ideal(const Estimate& figure, double ideal, double tolerance) {
   return figure.low > ideal + tolerance || figure.high < ideal - tolerance ? Verdict::failed : Verdict::undecided;
 }
 
-}  // namespace xtasc::metric
+}  // namespace xtasc::analysis

@@ -6,9 +6,9 @@
 #include <functional>
 #include <optional>
 
-#include "metric/consistency.hpp"
+#include "analysis/consistency.hpp"
 
-namespace xtasc::metric {
+namespace xtasc::analysis {
 
 /// One task's side of the paper's Proposition in a batch: Y, its direct prediction from X, and its prediction from the
 /// other task's direct prediction. C = 1 for depth; for segmentation Y is one-hot and the predictions are
@@ -90,4 +90,4 @@ class Proposition {
   at::Tensor by_image_;  ///< (images, columns) float64
 };
 
-}  // namespace xtasc::metric
+}  // namespace xtasc::analysis

@@ -1,4 +1,4 @@
-#include "io/png_encode.hpp"
+#include "io/image/png_encode.hpp"
 
 #include <png.h>
 #include <zlib.h>

@@ -1,4 +1,4 @@
-#include "io/jpeg.hpp"
+#include "io/image/jpeg.hpp"
 
 // jpeglib.h wants size_t and FILE declared before it.
 #include <cstddef>
@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "core/error.hpp"
-#include "io/exif.hpp"
+#include "io/image/exif.hpp"
 
 namespace xtasc::io {
 

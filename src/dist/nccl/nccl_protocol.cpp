@@ -1,5 +1,5 @@
 // Not run on a GPU yet: compiled and linked against the real CUDA and NCCL on every build, and tested with a double.
-#include "dist/nccl_protocol.hpp"
+#include "dist/nccl/nccl_protocol.hpp"
 
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 
 namespace xtasc::io {
 

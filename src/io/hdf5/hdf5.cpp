@@ -1,11 +1,11 @@
-#include "io/hdf5.hpp"
+#include "io/hdf5/hdf5.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <fstream>
 
-#include "io/hdf5_storage.hpp"
-#include "io/image.hpp"
+#include "io/hdf5/hdf5_storage.hpp"
+#include "io/image/image.hpp"
 
 namespace xtasc::io {
 

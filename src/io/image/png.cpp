@@ -1,4 +1,4 @@
-#include "io/png.hpp"
+#include "io/image/png.hpp"
 
 #include <libdeflate.h>
 
@@ -10,9 +10,9 @@
 #include <string>
 
 #include "core/error.hpp"
-#include "io/exif.hpp"
+#include "io/image/exif.hpp"
+#include "io/image/png_filter.hpp"
 #include "io/inflate.hpp"
-#include "io/png_filter.hpp"
 
 namespace xtasc::io {
 

@@ -1,4 +1,4 @@
-#include "io/exif.hpp"
+#include "io/image/exif.hpp"
 
 #include <algorithm>
 #include <array>

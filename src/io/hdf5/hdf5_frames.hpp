@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "io/hdf5.hpp"
+#include "io/hdf5/hdf5.hpp"
 
 namespace xtasc::io {
 

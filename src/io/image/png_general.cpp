@@ -1,4 +1,4 @@
-#include "io/png_general.hpp"
+#include "io/image/png_general.hpp"
 
 #include <png.h>
 

@@ -1,13 +1,13 @@
-#include "metric/proposition.hpp"
+#include "analysis/proposition.hpp"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
 #include <limits>
 
-#include "metric/bootstrap.hpp"
+#include "analysis/bootstrap.hpp"
 
-namespace xtasc::metric {
+namespace xtasc::analysis {
 
 namespace {
 
@@ -151,4 +151,4 @@ std::optional<PropositionFigures> Proposition::figures(std::int64_t num_draws, s
   return result;
 }
 
-}  // namespace xtasc::metric
+}  // namespace xtasc::analysis

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 
 namespace xtasc::io {
 

@@ -1,11 +1,11 @@
-#include "metric/consistency.hpp"
+#include "analysis/consistency.hpp"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
 #include <array>
 
-namespace xtasc::metric {
+namespace xtasc::analysis {
 
 namespace {
 
@@ -40,9 +40,9 @@ void ConsistencyEnergy::sum_over_ranks(const std::function<void(const at::Tensor
   sum(sums_);
 }
 
-Values ConsistencyEnergy::report() const {
+metric::Values ConsistencyEnergy::report() const {
   const at::Tensor sums = sums_.to(at::kCPU);
-  Values values;
+  metric::Values values;
   constexpr std::array<const char*, 3> kNames = {"seg", "depth", "energy_2021"};
   for (std::int64_t i = 0; i < 3; ++i) {
     const double count = sums[2 * i + 1].item<double>();
@@ -53,4 +53,4 @@ Values ConsistencyEnergy::report() const {
   return values;
 }
 
-}  // namespace xtasc::metric
+}  // namespace xtasc::analysis

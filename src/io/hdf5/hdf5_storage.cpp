@@ -1,10 +1,10 @@
-#include "io/hdf5_storage.hpp"
+#include "io/hdf5/hdf5_storage.hpp"
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
-#include "io/hdf5.hpp"
+#include "io/hdf5/hdf5.hpp"
 
 namespace xtasc::io {
 

@@ -1,10 +1,10 @@
-#include "io/png_filter.hpp"
+#include "io/image/png_filter.hpp"
 
 #include <algorithm>
 #include <cstring>
 
 #include "core/multiversion.hpp"
-#include "io/png_wave.hpp"
+#include "io/image/png_wave.hpp"
 
 namespace xtasc::io {
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace xtasc::metric {
+namespace xtasc::analysis {
 
 /// How often each image counts: row 0 counts each once, every further row is a bootstrap draw of N images with
 /// replacement. Whatever is computed from weights * (sums by image) has its value in row 0 and its replicates below;
@@ -37,4 +37,4 @@ enum class Verdict {
 /// Of the claim `|figure - ideal| <= tolerance`.
 [[nodiscard]] Verdict near_ideal(const Estimate& figure, double ideal, double tolerance);
 
-}  // namespace xtasc::metric
+}  // namespace xtasc::analysis

@@ -14,8 +14,8 @@
 #include "core/log.hpp"
 #include "dist/communicator.hpp"
 #include "dist/gpu_assignment.hpp"
-#include "dist/nccl_environment.hpp"
-#include "dist/nccl_protocol.hpp"
+#include "dist/nccl/nccl_environment.hpp"
+#include "dist/nccl/nccl_protocol.hpp"
 
 namespace xtasc::dist {
 
