@@ -27,7 +27,8 @@ TORCH_HEADER = re.compile(r"^(torch|ATen|c10|caffe2)/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 TORCH_FREE_PROGRAMS = ("preprocess", "results", "sweeps")
 ALL_FOLDERS = ("src", "launch", "preprocess", "results", "sweeps", "tests")
-KEYWORDS = {"TORCH", "SOURCES", "CUDA_SOURCES", "USES", "LIBRARIES"}
+SOURCE_KEYWORDS = ("SOURCES", "CUDA_SOURCES", "NO_CUDA_SOURCES")
+KEYWORDS = {"TORCH", *SOURCE_KEYWORDS, "USES", "LIBRARIES"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read_modules(cmake: Path) -> list[Module]:
                 current = word
             else:
                 lists[current].append(word)
-        sources = lists["SOURCES"] + lists["CUDA_SOURCES"]
+        sources = [source for keyword in SOURCE_KEYWORDS for source in lists[keyword]]
         modules.append(Module(name, "TORCH" in words, tuple(sources), tuple(lists["USES"])))
     return modules
 

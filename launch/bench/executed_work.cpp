@@ -2,8 +2,9 @@
 
 #include <ATen/ATen.h>
 
-#include "model/upsampled.hpp"
-#include "model/winograd.hpp"
+#include "kernels/upsample/upsampled_convolution.hpp"
+#include "kernels/winograd/winograd.hpp"
+#include "model/layers.hpp"
 #include "sweep/work.hpp"
 
 namespace xtasc::launch {
@@ -20,7 +21,7 @@ struct Pass {
   double multiply_adds = 0.0;
 };
 
-/// Asks src/model's own conditions about tensors of a layer's shapes.
+/// Asks the kernels' own conditions about tensors of a layer's shapes.
 class Forms {
  public:
   Forms(std::int64_t images, at::Device device, at::ScalarType storage, const model::Mode& mode)
@@ -35,24 +36,24 @@ class Forms {
     if (layer.kernel == 1) {  // a head in front of its upsample
       return {Form::plain, layer.upsampled[0] > 0 ? plain / 4 : plain};
     }
-    const model::Convolution convolution = {.weight = at::empty({layer.out, layer.in(), layer.kernel, layer.kernel},
-                                                                options_, at::MemoryFormat::ChannelsLast),
-                                            .bias = {},
-                                            .stride = layer.stride,
-                                            .padding = layer.kernel / 2};
+    const kernels::Convolution convolution = {.weight = at::empty({layer.out, layer.in(), layer.kernel, layer.kernel},
+                                                                  options_, at::MemoryFormat::ChannelsLast),
+                                              .bias = {},
+                                              .stride = layer.stride,
+                                              .padding = layer.kernel / 2};
     if (layer.upsampled[0] > 0) {
       const std::int64_t height = layer.height / 2;
       const std::int64_t width = layer.width / 2;
-      const model::Joined low = {maps(layer.upsampled[0], height, width), maps(layer.upsampled[1], height, width)};
-      if (model::suits_low_size(low, maps(layer.direct, layer.height, layer.width), convolution, mode_)) {
+      const kernels::Joined low = {maps(layer.upsampled[0], height, width), maps(layer.upsampled[1], height, width)};
+      if (kernels::suits_low_size(low, maps(layer.direct, layer.height, layer.width), convolution, mode_.compute)) {
         const double contracted = products(9, layer.upsampled[0] + layer.upsampled[1], layer.out, height * width);
         return {Form::at_low_size, contracted + products(16, layer.direct, layer.out, num_tiles(layer))};
       }
     }
     const std::int64_t first = layer.upsampled[0] > 0 ? layer.upsampled[0] : layer.direct;
-    const model::Joined x = {maps(first, layer.height, layer.width),
-                             maps(layer.in() - first, layer.height, layer.width)};
-    if (model::suits_winograd(x, convolution, mode_)) {
+    const kernels::Joined x = {maps(first, layer.height, layer.width),
+                               maps(layer.in() - first, layer.height, layer.width)};
+    if (kernels::suits_winograd(x, convolution, mode_.compute)) {
       return {Form::winograd, products(16, layer.in(), layer.out, num_tiles(layer))};
     }
     return {Form::plain, plain};

@@ -2,9 +2,9 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 
+#include "kernels/batch_norm/batch_norm_by_elements.hpp"
 #include "launch/selftest/checks.hpp"
 #include "launch/selftest/trial.hpp"
-#include "model/batch_norm_by_elements.hpp"
 
 namespace xtasc::launch {
 
@@ -34,25 +34,25 @@ Operands operands_of(std::int64_t channels, at::ScalarType type, bool exact) {
 
 /// The four functions of one implementation.
 struct Norm {
-  decltype(&model::statistics_of) statistics;
-  decltype(&model::scale_shift) scaled;
-  decltype(&model::gradient_factors) factors;
-  decltype(&model::gradient_of_x) gradient;
+  decltype(&kernels::statistics_of) statistics;
+  decltype(&kernels::scale_shift) scaled;
+  decltype(&kernels::gradient_factors) factors;
+  decltype(&kernels::gradient_of_x) gradient;
 };
 
 NamedValues passes_by(const Norm& by, const Operands& in, at::Device device, bool relu) {
   const auto on = [&](const at::Tensor& t) {
     return t.to(device, t.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
   };
-  const model::NormOperands operands = {on(in.grad_y), on(in.x), on(in.scale), on(in.shift)};
-  const model::NormTensors norm = {
+  const kernels::NormOperands operands = {on(in.grad_y), on(in.x), on(in.scale), on(in.shift)};
+  const kernels::NormTensors norm = {
       .weight = operands.scale, .bias = operands.shift, .running_mean = on(in.a), .running_var = on(in.b)};
   at::Tensor of_x, of_gradient;  // what would be summed over ranks: sums, sums of products, count
-  const model::NormStatistics statistics =
+  const kernels::NormStatistics statistics =
       by.statistics(operands.x, norm, [&](const at::Tensor& sums) { of_x = sums.cpu(); });
-  const model::NormGradients gradients = {on(in.c), on(in.a)};
-  const model::NormGradientFactors factors = by.factors(operands, statistics, operands.scale, gradients, relu,
-                                                        [&](const at::Tensor& sums) { of_gradient = sums.cpu(); });
+  const kernels::NormGradients gradients = {on(in.c), on(in.a)};
+  const kernels::NormGradientFactors factors = by.factors(operands, statistics, operands.scale, gradients, relu,
+                                                          [&](const at::Tensor& sums) { of_gradient = sums.cpu(); });
   return {{"sums of x", of_x},
           {"sums of the gradient", of_gradient},
           {"scale", statistics.scale.cpu()},
@@ -70,16 +70,16 @@ NamedValues passes_by(const Norm& by, const Operands& in, at::Device device, boo
 
 /// The element functions, which CUDA's kernels run, on the device.
 NamedValues passes_by_elements(const Operands& in, at::Device device, bool relu) {
-  return passes_by({model::by_elements::statistics_of, model::by_elements::scale_shift,
-                    model::by_elements::gradient_factors, model::by_elements::gradient_of_x},
+  return passes_by({kernels::by_elements::statistics_of, kernels::by_elements::scale_shift,
+                    kernels::by_elements::gradient_factors, kernels::by_elements::gradient_of_x},
                    in, device, relu);
 }
 
 /// The CPU's loops.
 NamedValues passes_on_cpu(const Operands& in, bool relu) {
   const ThreadsFor one_thread(1);
-  return passes_by({model::statistics_of, model::scale_shift, model::gradient_factors, model::gradient_of_x}, in,
-                   at::kCPU, relu);
+  return passes_by({kernels::statistics_of, kernels::scale_shift, kernels::gradient_factors, kernels::gradient_of_x},
+                   in, at::kCPU, relu);
 }
 
 /// Sums and elements, which are exact on exact numbers; what is computed for each channel is rounded.
