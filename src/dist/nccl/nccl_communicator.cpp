@@ -1,12 +1,10 @@
 // Not run on a GPU yet: compiled and linked against the real CUDA and NCCL on every build.
 #include <ATen/ATen.h>
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 #include <nccl.h>
 
-#include <array>
 #include <cstdlib>
 #include <vector>
 
@@ -16,6 +14,7 @@
 #include "dist/gpu_assignment.hpp"
 #include "dist/nccl/nccl_environment.hpp"
 #include "dist/nccl/nccl_protocol.hpp"
+#include "gpu/gpu.hpp"
 
 namespace xtasc::dist {
 
@@ -42,7 +41,7 @@ NcclBuffer nccl_buffer(const at::Tensor& tensor) {
 
 /// Host and GPU of this rank; refuses two ranks on one GPU, where NCCL would fail later and say less. Collective.
 std::string own_place(const MpiSession& session, int device, GpuSharing sharing) {
-  const RankGpus own{.host = host_name(), .host_leader = session.host_leader(), .gpus = {{gpu_bus_id(device)}}};
+  const RankGpus own{.host = host_name(), .host_leader = session.host_leader(), .gpus = {{gpu::bus_id(device)}}};
   std::vector<RankGpus> all;
   for (const std::string& text : session.gather(own.to_text())) {
     all.push_back(RankGpus::from_text(text));
@@ -137,12 +136,6 @@ class NcclCommunicator final : public Communicator {
 
 std::unique_ptr<Communicator> make_nccl_communicator(const MpiSession& session, GpuSharing sharing) {
   return std::make_unique<NcclCommunicator>(session, sharing);
-}
-
-std::string gpu_bus_id(int device) {
-  std::array<char, 32> id{};
-  C10_CUDA_CHECK(cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), device));
-  return id.data();
 }
 
 std::string nccl_library_version() {

@@ -1,4 +1,4 @@
-#include "dist/gpu_presence.hpp"
+#include "gpu/presence.hpp"
 
 #include <array>
 #include <fstream>
@@ -7,7 +7,7 @@
 
 #include "core/error.hpp"
 
-namespace xtasc::dist {
+namespace xtasc::gpu {
 
 namespace {
 
@@ -46,7 +46,7 @@ std::string promise(const GetVariable& variable, bool is_hidden) {
 
 }  // namespace
 
-void look_for_signs(GpuPresence& presence, const std::filesystem::path& root, const GetVariable& variable) {
+void look_for_signs(Presence& presence, const std::filesystem::path& root, const GetVariable& variable) {
   const char* visible = variable("CUDA_VISIBLE_DEVICES");
   const std::string_view list = visible == nullptr ? "all" : visible;
   presence.is_hidden = list.empty() || list == "-1" || list == "NoDevFiles";
@@ -56,18 +56,18 @@ void look_for_signs(GpuPresence& presence, const std::filesystem::path& root, co
   presence.driver_name = driver_name(root);
 }
 
-std::string why_no_gpu(const GpuPresence& presence) {
+std::string why_no_gpu(const Presence& presence) {
   const std::string name = presence.driver_name.empty() ? "" : " " + presence.driver_name;
   if (presence.is_hidden) {
     return "CUDA_VISIBLE_DEVICES hides all GPUs";
   }
   switch (presence.answer) {
-    case GpuAnswer::some:
+    case Answer::some:
       return "there is one";
-    case GpuAnswer::none:
+    case Answer::none:
       return presence.promise.empty() ? "CUDA sees no GPU"
                                       : fmt::format("CUDA sees no GPU, although {}", presence.promise);
-    case GpuAnswer::driver_too_old:
+    case Answer::driver_too_old:
       if (presence.driver_cuda == 0) {
         return fmt::format("NVIDIA's driver{} has no library here (libcuda.so.1)", name);
       }
@@ -76,27 +76,27 @@ std::string why_no_gpu(const GpuPresence& presence) {
           cuda_text(presence.driver_cuda), cuda_text(presence.runtime_cuda),
           presence.runtime_cuda / 1000 == 13 ? ", which wants driver 580 or newer, or NVIDIA's package cuda-compat-13"
                                              : "");
-    case GpuAnswer::failure:
+    case Answer::failure:
       return fmt::format("CUDA says: {} (driver{} for CUDA {}, runtime {})", presence.cuda_words, name,
                          cuda_text(presence.driver_cuda), cuda_text(presence.runtime_cuda));
   }
   fail("unknown answer {}", static_cast<int>(presence.answer));
 }
 
-bool is_a_fault(const GpuPresence& presence) {
-  if (presence.answer == GpuAnswer::some || presence.is_hidden) {
+bool is_a_fault(const Presence& presence) {
+  if (presence.answer == Answer::some || presence.is_hidden) {
     return false;
   }
   // A device file alone does not promise its GPU to this job: a job without GPUs sees the files of its node too.
   const bool has_sign = !presence.device_file.empty() || !presence.promise.empty();
-  return presence.answer == GpuAnswer::none ? !presence.promise.empty() : has_sign;
+  return presence.answer == Answer::none ? !presence.promise.empty() : has_sign;
 }
 
-std::optional<std::string> note_on_cpu(const GpuPresence& presence) {
-  if (presence.answer == GpuAnswer::some || (presence.driver_cuda == 0 && presence.device_file.empty())) {
+std::optional<std::string> note_on_cpu(const Presence& presence) {
+  if (presence.answer == Answer::some || (presence.driver_cuda == 0 && presence.device_file.empty())) {
     return std::nullopt;
   }
   return fmt::format("computing on the CPU: {}", why_no_gpu(presence));
 }
 
-}  // namespace xtasc::dist
+}  // namespace xtasc::gpu
