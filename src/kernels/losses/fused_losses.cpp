@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/cuda_forms.hpp"
+#include "core/error.hpp"
 #include "kernels/kernel_memory.hpp"
 #include "kernels/losses/fused_losses_cuda.hpp"
 
@@ -184,6 +185,9 @@ struct FusedLosses : torch::autograd::Function<FusedLosses> {
 }  // namespace
 
 FusedSums fused_losses(at::TensorList predictions, at::TensorList truths, const FusedLayout& layout) {
+  check(layout.num_terms() <= kMaxFusedTerms && layout.num_targets() <= kMaxFusedTargets,
+        "fused losses: {} terms of {} targets, at most {} of {} are possible", layout.num_terms(), layout.num_targets(),
+        kMaxFusedTerms, kMaxFusedTargets);
   const variable_list found = FusedLosses::apply(predictions, truths, layout);
   return {found[0], found[1]};
 }

@@ -9,12 +9,20 @@ namespace {
 
 constexpr int kThreads = 128;
 
+/// Of a block that adds up so many sums: six for two tasks with both their transfers, 6 KiB.
+constexpr std::size_t shared_bytes(std::int32_t num_sums) {
+  return sizeof(double) * kThreads * static_cast<std::size_t>(num_sums);
+}
+static_assert(kMaxFusedSums <= kThreads, "a thread writes at most one sum of a row");
+static_assert(shared_bytes(kMaxFusedSums) <= 48 * 1024, "more must be asked for by cudaFuncSetAttribute");
+static_assert(sizeof(FusedInputs<double>) + sizeof(FusedGradients<double>) <= 2048, "4 KiB hold a kernel's arguments");
+
 /// One block a row: threads add up every 128th pixel, then halves are added to halves, always in this order.
 template <typename T>
 __global__ void fused_losses_kernel(FusedInputs<T> in, double* row_sums) {
-  __shared__ double parts[kThreads][kMaxFusedSums];
+  extern __shared__ double parts[];  // (kThreads, num_sums)
   const std::int32_t num_sums = in.num_sums();
-  double* mine = parts[threadIdx.x];
+  double* mine = parts + threadIdx.x * num_sums;
   for (std::int64_t row = blockIdx.x; row < in.num_rows; row += gridDim.x) {
     for (std::int32_t i = 0; i < num_sums; ++i) {
       mine[i] = 0.0;
@@ -26,13 +34,13 @@ __global__ void fused_losses_kernel(FusedInputs<T> in, double* row_sums) {
       __syncthreads();
       if (threadIdx.x < half) {
         for (std::int32_t i = 0; i < num_sums; ++i) {
-          mine[i] += parts[threadIdx.x + half][i];
+          mine[i] += mine[half * num_sums + i];
         }
       }
     }
     __syncthreads();
     if (threadIdx.x < num_sums) {
-      row_sums[row * num_sums + threadIdx.x] = parts[0][threadIdx.x];
+      row_sums[row * num_sums + threadIdx.x] = parts[threadIdx.x];
     }
     __syncthreads();
   }
@@ -53,7 +61,7 @@ __global__ void fused_gradients_kernel(FusedInputs<T> in, const T* factors, std:
 template <typename T>
 void fused_losses_on_cuda(const FusedInputs<T>& in, double* row_sums, void* stream) {
   if (in.num_rows > 0) {
-    fused_losses_kernel<<<blocks_for(in.num_rows * kThreads, kThreads), kThreads, 0,
+    fused_losses_kernel<<<blocks_for(in.num_rows * kThreads, kThreads), kThreads, shared_bytes(in.num_sums()),
                           static_cast<cudaStream_t>(stream)>>>(in, row_sums);
     check_launch("fused losses kernel");
   }
