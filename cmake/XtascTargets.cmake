@@ -1,6 +1,7 @@
-# xtasc_module(NAME [TORCH] SOURCES ... [CUDA_SOURCES ...] [USES modules ...] [LIBRARIES targets ...])
+# xtasc_module(NAME [TORCH] SOURCES ... [CUDA_SOURCES ...] [NO_CUDA_SOURCES ...] [USES modules ...] [LIBRARIES targets ...])
 #   One folder of src/, with those below it, as one static library xtasc_NAME. USES is the layer rule: tests/layers.py reads these very lines
-#   and fails when a source includes a module that its own does not use.
+#   and fails when a source includes a module that its own does not use. What differs with and without CUDA is declared in one header and
+#   defined twice: no source asks which build it is in.
 # xtasc_program(NAME SOURCES ... USES modules ...)       an executable in build/<preset>/bin
 # xtasc_test(NAME IN BINARY SOURCES ...)    the tests of some files of a test binary, one ctest test
 # xtasc_test_binary(NAME [SOURCES ...] USES modules ... [HEADERS ...])    the GoogleTest binary of all xtasc_test() IN it
@@ -31,10 +32,12 @@ function(_xtasc_common target)
 endfunction()
 
 function(xtasc_module name)
-  cmake_parse_arguments(M "TORCH" "" "SOURCES;CUDA_SOURCES;USES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(M "TORCH" "" "SOURCES;CUDA_SOURCES;NO_CUDA_SOURCES;USES;LIBRARIES" ${ARGN})
   set(target xtasc_${name})
   if(XTASC_WITH_CUDA)
     list(APPEND M_SOURCES ${M_CUDA_SOURCES})
+  else()
+    list(APPEND M_SOURCES ${M_NO_CUDA_SOURCES})
   endif()
   list(TRANSFORM M_SOURCES PREPEND ${name}/)
   add_library(${target} STATIC ${M_SOURCES})
@@ -49,9 +52,6 @@ function(xtasc_module name)
     # at::parallel_for is a template over OpenMP. -fopenmp instead of OpenMP::OpenMP_CXX: the runtime is the wheel's.
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
     target_link_options(${target} PUBLIC -fopenmp)
-    if(XTASC_WITH_CUDA)
-      target_compile_definitions(${target} PUBLIC XTASC_WITH_CUDA)
-    endif()
   endif()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${XTASC_UNITY} UNITY_BUILD_BATCH_SIZE 0)
 endfunction()

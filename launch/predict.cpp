@@ -11,7 +11,7 @@
 #include "core/progress.hpp"
 #include "data/dataset.hpp"
 #include "figure/panel.hpp"
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 #include "io/npy.hpp"
 #include "launch/common/model_source.hpp"
 #include "launch/common/ranks.hpp"

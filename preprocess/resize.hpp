@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 
 namespace xtasc::preprocess {
 

@@ -99,7 +99,7 @@ def check(listing: str) -> list[str]:
 
 
 def made_up(kernel: str, mangled: str, instructions: list[str]) -> str:
-    lines = [f"\t\tFunction : _ZN5xtasc5model12_GLOBAL__N_{len(kernel)}{kernel}I{mangled}EEvNS0_12UpsampleWorkIT_EE"]
+    lines = [f"\t\tFunction : _ZN5xtasc7kernels12_GLOBAL__N_{len(kernel)}{kernel}I{mangled}EEvNS0_12UpsampleWorkIT_EE"]
     lines += [f"        /*{16 * i:04x}*/    @P0 {one} R2, R4 ;    /* 0x000 */" for i, one in enumerate(instructions)]
     return "\n".join(lines) + "\n"
 

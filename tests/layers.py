@@ -8,7 +8,8 @@ Rules:
   include    a file in src/NAME includes only headers of NAME and of the modules that NAME USES by name
   unused     a file in src/NAME includes a header of each module that NAME USES
   torch      a module without TORCH, and the programs that link no LibTorch, include no torch header and no TORCH module
-  listed     each source in src/ is in its module's SOURCES or CUDA_SOURCES, and each listed one exists
+  listed     each source in src/ is in its module's SOURCES, CUDA_SOURCES or NO_CUDA_SOURCES, and each listed one exists
+  cuda       no file asks whether its build has CUDA: what differs is a source in CUDA_SOURCES and one in NO_CUDA_SOURCES
   once       each header of the project has #pragma once
 """
 
@@ -27,7 +28,8 @@ TORCH_HEADER = re.compile(r"^(torch|ATen|c10|caffe2)/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 TORCH_FREE_PROGRAMS = ("preprocess", "results", "sweeps")
 ALL_FOLDERS = ("src", "launch", "preprocess", "results", "sweeps", "tests")
-KEYWORDS = {"TORCH", "SOURCES", "CUDA_SOURCES", "USES", "LIBRARIES"}
+SOURCE_KEYWORDS = ("SOURCES", "CUDA_SOURCES", "NO_CUDA_SOURCES")
+KEYWORDS = {"TORCH", *SOURCE_KEYWORDS, "USES", "LIBRARIES"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def read_modules(cmake: Path) -> list[Module]:
                 current = word
             else:
                 lists[current].append(word)
-        sources = lists["SOURCES"] + lists["CUDA_SOURCES"]
+        sources = [source for keyword in SOURCE_KEYWORDS for source in lists[keyword]]
         modules.append(Module(name, "TORCH" in words, tuple(sources), tuple(lists["USES"])))
     return modules
 
@@ -142,12 +144,18 @@ def check_once(root: Path) -> list[str]:
     return faults
 
 
+def check_cuda(root: Path) -> list[str]:
+    return [f"cuda: {file.relative_to(root)} asks for XTASC_WITH_CUDA"
+            for folder in ALL_FOLDERS for file in files_below(root / folder, HEADERS | SOURCES)
+            if "XTASC_WITH_CUDA" in file.read_text()]
+
+
 def check(root: Path) -> list[str]:
     modules = read_modules(root / "src" / "CMakeLists.txt")
     if not modules:
         return ["order: src/CMakeLists.txt has no xtasc_module(...)"]
     return (check_order(modules) + check_includes(root, modules) + check_unused(root, modules) +
-            check_listed(root, modules) + check_once(root))
+            check_listed(root, modules) + check_once(root) + check_cuda(root))
 
 
 # ---- self-test -------------------------------------------------------------------------------------------------------
@@ -158,7 +166,7 @@ GOOD_TREE = {
         xtasc_module(io
           SOURCES b.cpp  # a comment
           USES core)
-        xtasc_module(model TORCH SOURCES c.cpp CUDA_SOURCES d.cu USES core)
+        xtasc_module(model TORCH SOURCES c.cpp CUDA_SOURCES d.cu NO_CUDA_SOURCES n.cpp USES core)
         xtasc_module(train TORCH SOURCES e.cpp USES core model)
     """,
     "src/core/a.hpp": "#pragma once\n",
@@ -168,6 +176,7 @@ GOOD_TREE = {
     "src/model/c.hpp": "#pragma once\n#include <ATen/core/Tensor.h>\n",
     "src/model/c.cpp": '#include "model/c.hpp"\n#include "core/a.hpp"\n',
     "src/model/d.cu": '#include "model/c.hpp"\n',
+    "src/model/n.cpp": '#include "model/c.hpp"\n',
     "src/train/e.cpp": '#include "model/c.hpp"\n#include "core/a.hpp"\n',
     "preprocess/main.cpp": '#include "io/b.hpp"\n',
     "launch/train.cpp": '#include "model/c.hpp"\n',
@@ -195,6 +204,9 @@ def self_test() -> int:
         ("listed", "src/core/extra.cpp is in no module", "src/core/extra.cpp", ""),
         ("listed", "src/other/x.hpp is in no module's folder", "src/other/x.hpp", "#pragma once\n"),
         ("listed", "src/io/gone.cpp is listed", "src/CMakeLists.txt", cmake.replace("b.cpp", "b.cpp gone.cpp")),
+        ("listed", "src/model/m.cpp is listed", "src/CMakeLists.txt", cmake.replace("n.cpp", "n.cpp m.cpp")),
+        ("cuda", "src/train/e.cpp", "src/train/e.cpp",
+         '#include "model/c.hpp"\n#include "core/a.hpp"\n#ifdef XTASC_WITH_CUDA\n#endif\n'),
         ("once", "src/io/b.hpp", "src/io/b.hpp", '#include "core/a.hpp"\n'),
         ("once", "launch/l.hpp", "launch/l.hpp", "// #pragma once\n"),
     ]

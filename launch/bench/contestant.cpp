@@ -1,14 +1,12 @@
 #include "launch/bench/contestant.hpp"
 
 #include <ATen/ATen.h>
-#ifdef XTASC_WITH_CUDA
-#include <c10/cuda/CUDAFunctions.h>
-#endif
 
 #include <chrono>
 #include <utility>
 
 #include "data/sampler.hpp"
+#include "gpu/gpu.hpp"
 #include "launch/common/noise_pack.hpp"
 #include "launch/common/scratch.hpp"
 #include "pack/reader.hpp"
@@ -22,13 +20,9 @@ constexpr std::int64_t kEpoch = 3;  ///< late enough for every weighting method 
 }  // namespace
 
 void wait_for(at::Device device) {
-#ifdef XTASC_WITH_CUDA
   if (device.is_cuda()) {
-    c10::cuda::device_synchronize();
+    gpu::synchronize();
   }
-#else
-  static_cast<void>(device);
-#endif
 }
 
 data::Dataset make_noise_samples(const StepBench& options, std::int64_t count, at::Device device) {

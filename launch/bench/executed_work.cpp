@@ -2,8 +2,9 @@
 
 #include <ATen/ATen.h>
 
-#include "model/upsampled.hpp"
-#include "model/winograd.hpp"
+#include "kernels/upsample/upsampled_convolution.hpp"
+#include "kernels/winograd/winograd.hpp"
+#include "model/layers.hpp"
 #include "net/networks.hpp"
 #include "sweep/work.hpp"
 
@@ -18,7 +19,7 @@ struct Pass {
   double multiply_adds = 0.0;
 };
 
-/// Asks src/model's own conditions about tensors of a layer's shapes.
+/// Asks the kernels' own conditions about tensors of a layer's shapes.
 class Forms {
  public:
   Forms(const StepShape& shape, at::Device device, at::ScalarType storage, const model::Mode& mode)
@@ -35,23 +36,23 @@ class Forms {
     if (layer.kernel == 1) {  // a head in front of its upsample
       return {Form::plain, layer.upsampled[0] > 0 ? plain / 4 : plain};
     }
-    const model::Convolution convolution = {.weight = at::empty({layer.out, layer.in, layer.kernel, layer.kernel},
+    const kernels::Convolution convolution = {.weight = at::empty({layer.out, layer.in, layer.kernel, layer.kernel},
                                                                 options_, at::MemoryFormat::ChannelsLast),
                                             .bias = {},
                                             .stride = layer.stride,
                                             .padding = layer.kernel / 2};
     if (layer.upsampled[0] > 0) {
-      const model::Joined low = {maps(layer.upsampled[0], height / 2, width / 2),
+      const kernels::Joined low = {maps(layer.upsampled[0], height / 2, width / 2),
                                  maps(layer.upsampled[1], height / 2, width / 2)};
       const std::int64_t direct = layer.in_as_it_is();
-      if (model::suits_low_size(low, maps(direct, height, width), convolution, mode_)) {
+      if (kernels::suits_low_size(low, maps(direct, height, width), convolution, mode_.compute)) {
         return {Form::at_low_size, products(layer, 9, layer.in - direct, height / 2 * (width / 2)) +
                                        products(layer, 16, direct, num_tiles(height, width))};
       }
     }
     const std::int64_t first = layer.upsampled[0] > 0 ? layer.upsampled[0] : layer.in;
-    const model::Joined x = {maps(first, height, width), maps(layer.in - first, height, width)};
-    if (model::suits_winograd(x, convolution, mode_)) {
+    const kernels::Joined x = {maps(first, height, width), maps(layer.in - first, height, width)};
+    if (kernels::suits_winograd(x, convolution, mode_.compute)) {
       return {Form::winograd, products(layer, 16, layer.in, num_tiles(height, width))};
     }
     return {Form::plain, plain};

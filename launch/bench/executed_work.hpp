@@ -28,7 +28,7 @@ struct StepShape {
   std::int64_t height = 0, width = 0, num_classes = 0;
 };
 
-/// Asks src/model which form each layer takes. \param storage, compute  of the learner: train::types_of()
+/// Asks the kernels which form each layer takes. \param storage, compute  of the learner: train::types_of()
 [[nodiscard]] ExecutedWork executed_work(const config::RunConfig& config, const StepShape& shape, at::Device device,
                                          at::ScalarType storage, at::ScalarType compute);
 

@@ -2,10 +2,6 @@
 
 #include <sys/resource.h>
 
-#ifdef XTASC_WITH_CUDA
-#include <c10/cuda/CUDACachingAllocator.h>
-#endif
-
 #include <fstream>
 #include <string>
 
@@ -31,21 +27,8 @@ std::int64_t peak_resident_bytes() {
   return usage.ru_maxrss * kKibibyte;
 }
 
-#ifdef XTASC_WITH_CUDA
-std::optional<DeviceMemory> device_memory(at::Device device) {
-  if (!device.is_cuda()) {
-    return std::nullopt;
-  }
-  using c10::CachingAllocator::StatType;
-  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
-  const auto all = static_cast<std::size_t>(StatType::AGGREGATE);
-  return DeviceMemory{.peak_allocated_bytes = stats.allocated_bytes[all].peak,
-                      .peak_reserved_bytes = stats.reserved_bytes[all].peak};
+std::optional<gpu::Memory> device_memory(at::Device device) {
+  return device.is_cuda() ? std::optional(gpu::memory(device.index())) : std::nullopt;
 }
-#else
-std::optional<DeviceMemory> device_memory(at::Device) {
-  return std::nullopt;
-}
-#endif
 
 }  // namespace xtasc::launch

@@ -43,13 +43,13 @@ void check_peer_can(const dist::MpiSession& session, const config::RunConfig& co
   }
 }
 
-std::string memory_text(std::int64_t resident, const std::optional<DeviceMemory>& on_device) {
+std::string memory_text(std::int64_t resident, const std::optional<gpu::Memory>& on_device) {
   constexpr double kMebibyte = 1024.0 * 1024.0;
   std::string text = fmt::format("{:.0f} MiB resident at most", static_cast<double>(resident) / kMebibyte);
   if (on_device) {
     text += fmt::format("; on the device {:.0f} MiB allocated, {:.0f} MiB reserved at most",
-                        static_cast<double>(on_device->peak_allocated_bytes) / kMebibyte,
-                        static_cast<double>(on_device->peak_reserved_bytes) / kMebibyte);
+                        static_cast<double>(on_device->peak_allocated) / kMebibyte,
+                        static_cast<double>(on_device->peak_reserved) / kMebibyte);
   }
   return text;
 }
@@ -78,7 +78,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
     }
   }
   const std::int64_t resident = session.max(peak_resident_bytes());
-  const std::optional<DeviceMemory> on_device = device_memory(device);
+  const std::optional<gpu::Memory> on_device = device_memory(device);
   const PhaseTable phases(contestant, options, session, config, device);
 
   const double images = static_cast<double>(config.train.batch_size) / timing.median();
@@ -88,8 +88,8 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
   result["images_per_second"] = images;
   result["peak_bytes"] = resident;
   if (on_device) {
-    result["device_peak_allocated_bytes"] = on_device->peak_allocated_bytes;
-    result["device_peak_reserved_bytes"] = on_device->peak_reserved_bytes;
+    result["device_peak_allocated_bytes"] = on_device->peak_allocated;
+    result["device_peak_reserved_bytes"] = on_device->peak_reserved;
   }
   const at::Tensor first_losses = contestant.first_losses().to(at::kDouble).contiguous();
   const auto* first = first_losses.const_data_ptr<double>();
@@ -106,7 +106,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
     fmt::print("{}\n\n{}", memory_text(resident, on_device), phases.text());
   }
   if (peer) {
-    result["peer"] = peer->report(first_losses, on_device ? on_device->peak_allocated_bytes : resident);
+    result["peer"] = peer->report(first_losses, on_device ? on_device->peak_allocated : resident);
   }
   return result;
 }

@@ -24,7 +24,7 @@ constexpr std::int64_t kNumDraws = 1000;
 constexpr std::uint64_t kDrawSeed = 1;  // the same for all runs: their replicates are paired
 
 struct BothSides {
-  metric::Proposition depth, segmentation;
+  analysis::Proposition depth, segmentation;
 };
 
 LoadedModel load_with_transfer_nets(const ModelSource& source, const dist::MpiSession& session) {
@@ -62,11 +62,11 @@ BothSides measure(const LoadedModel& model, const data::Dataset& dataset, dist::
     std::iota(samples.begin(), samples.end(), range.begin);
     const data::Batch batch = dataset.batch(samples);
     const model::Predictions predictions = learner.net.forward(batch.image_n3hw, mode);
-    const metric::ConsistencyBatch both = {predictions.of("seg"),   predictions.of("depth", "seg"),
-                                           predictions.of("depth"), predictions.of("seg", "depth"),
-                                           batch.targets.at("seg"), batch.targets.at("depth")};
-    sides.depth.add(range.begin, metric::depth_side(both));
-    sides.segmentation.add(range.begin, metric::segmentation_side(both));
+    const analysis::ConsistencyBatch both = {predictions.of("seg"),   predictions.of("depth", "seg"),
+                                             predictions.of("depth"), predictions.of("seg", "depth"),
+                                             batch.targets.at("seg"), batch.targets.at("depth")};
+    sides.depth.add(range.begin, analysis::depth_side(both));
+    sides.segmentation.add(range.begin, analysis::segmentation_side(both));
     progress.update(range.end, "images");
   }
   const auto sum = [&](const at::Tensor& tensor) { communicator.sum(tensor); };

@@ -43,7 +43,7 @@ struct ConsistencyOptions {
 };
 
 /// Both sides of the paper's Proposition on a trained net, its conditions, and which of both held: see
-/// metric::Proposition. Collective: ranks split the images, rank 0 prints and writes.
+/// analysis::Proposition. Collective: ranks split the images, rank 0 prints and writes.
 /// \throws Error (exit code 2) for a system without task-transfer nets, or when both runs have the same system.
 void inspect_consistency(const dist::MpiSession& session, const ConsistencyOptions& options);
 

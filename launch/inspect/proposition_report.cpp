@@ -14,8 +14,8 @@ namespace xtasc::launch {
 
 namespace {
 
-using metric::Estimate;
-using metric::Verdict;
+using analysis::Estimate;
+using analysis::Verdict;
 
 constexpr double kTolerance = 0.05;   // of slopes, residuals and the Pythagorean ratio
 constexpr double kSmallShare = 0.01;  // of calibration errors, and of what counts as 0
@@ -94,14 +94,14 @@ Estimator transferred_estimator(Side side, const config::RunConfig& config) {
 
 Condition by_figure(const MeasuredRun& run, int number, std::string what, const at::Tensor& replicates, double ideal,
                     double tolerance) {
-  const Estimate figure = metric::estimate(replicates, run.figures.num_images);
+  const Estimate figure = analysis::estimate(replicates, run.figures.num_images);
   return {.system = run.config.model.system,
           .number = number,
           .what = std::move(what),
           .figure = figure,
           .ideal = ideal,
           .tolerance = tolerance,
-          .verdict = metric::near_ideal(figure, ideal, tolerance)};
+          .verdict = analysis::near_ideal(figure, ideal, tolerance)};
 }
 
 Condition by_words(const MeasuredRun& run, int number, std::string what, bool holds) {
@@ -114,7 +114,7 @@ Condition by_words(const MeasuredRun& run, int number, std::string what, bool ho
 
 void add_conditions(Side side, const MeasuredRun& run, std::vector<Condition>& conditions) {
   const auto& figures = run.figures;
-  const auto add_regression = [&](int number, const metric::Regression& regression, const char* target) {
+  const auto add_regression = [&](int number, const analysis::Regression& regression, const char* target) {
     conditions.push_back(
         by_figure(run, number, fmt::format("mean residual / sd({})", target), regression.residual, 0.0, kTolerance));
     conditions.push_back(by_figure(run, number, "slope", regression.slope, 1.0, kTolerance));
@@ -136,11 +136,11 @@ void add_conditions(Side side, const MeasuredRun& run, std::vector<Condition>& c
 }
 
 Inequality inequality(std::string claim, const at::Tensor& left, const at::Tensor& right, std::int64_t num_images) {
-  const Estimate difference = metric::estimate(left - right, num_images);
+  const Estimate difference = analysis::estimate(left - right, num_images);
   return {.claim = std::move(claim),
           .difference = difference,
-          .ratio = metric::estimate(left / right, num_images),
-          .verdict = metric::at_most_zero(difference)};
+          .ratio = analysis::estimate(left / right, num_images),
+          .verdict = analysis::at_most_zero(difference)};
 }
 
 nlohmann::json number_or_null(double value) {
@@ -171,7 +171,7 @@ SideReport judge(Side side, const std::vector<MeasuredRun>& runs) {
                        .mean_squares = {},
                        .inequalities = {},
                        .conditions = {}};
-  std::map<std::string, const metric::PropositionFigures*> by_predictor;
+  std::map<std::string, const analysis::PropositionFigures*> by_predictor;
   for (const MeasuredRun& run : runs) {
     const std::string name = predictor_name(run.config.model.system);
     const auto& figures = run.figures;
@@ -179,7 +179,7 @@ SideReport judge(Side side, const std::vector<MeasuredRun>& runs) {
     for (const auto& [what, replicates] : {std::pair{name + " to direct", figures.transferred_to_direct},
                                            {name + "'s xi_Y (direct to truth)", figures.direct_to_truth},
                                            {name + " to truth", figures.transferred_to_truth}}) {
-      report.mean_squares.push_back({what, metric::estimate(replicates, figures.num_images)});
+      report.mean_squares.push_back({what, analysis::estimate(replicates, figures.num_images)});
     }
     add_conditions(side, run, report.conditions);
   }
@@ -188,11 +188,11 @@ SideReport judge(Side side, const std::vector<MeasuredRun>& runs) {
   const auto align = by_predictor.find("ALIGN");
   if (xtc != by_predictor.end()) {
     const auto& figures = *xtc->second;
-    const Estimate unexplained = metric::estimate(figures.unexplained, report.num_images);
+    const Estimate unexplained = analysis::estimate(figures.unexplained, report.num_images);
     report.inequalities.push_back({.claim = fmt::format("XTC = 0, to {:g} of Var(direct)", kSmallShare),
-                                   .difference = metric::estimate(figures.transferred_to_direct, report.num_images),
+                                   .difference = analysis::estimate(figures.transferred_to_direct, report.num_images),
                                    .ratio = unexplained,
-                                   .verdict = metric::near_ideal(unexplained, 0.0, kSmallShare)});
+                                   .verdict = analysis::near_ideal(unexplained, 0.0, kSmallShare)});
   }
   if (xtc != by_predictor.end() && align != by_predictor.end()) {
     report.inequalities.push_back(inequality("XTC <= ALIGN", xtc->second->transferred_to_direct,

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "analysis/bootstrap.hpp"
+#include "analysis/proposition.hpp"
 #include "config/run_config.hpp"
-#include "metric/bootstrap.hpp"
-#include "metric/proposition.hpp"
 
 namespace xtasc::launch {
 
@@ -17,21 +17,21 @@ enum class Side { depth, segmentation };
 /// What was measured of one run on one side.
 struct MeasuredRun {
   config::RunConfig config;
-  metric::PropositionFigures figures;
+  analysis::PropositionFigures figures;
 };
 
 /// A mean square as it is printed: "XTC to direct", 0.1 +- 0.01.
 struct MeanSquare {
   std::string name;
-  metric::Estimate estimate;
+  analysis::Estimate estimate;
 };
 
 /// One claim `left <= right`, by the paired replicates of both; or `left = 0`, judged by left / Var(direct).
 struct Inequality {
   std::string claim;
-  metric::Estimate difference;  ///< left - right
-  metric::Estimate ratio;       ///< left / right, or left / Var(direct)
-  metric::Verdict verdict = metric::Verdict::undecided;
+  analysis::Estimate difference;  ///< left - right
+  analysis::Estimate ratio;       ///< left / right, or left / Var(direct)
+  analysis::Verdict verdict = analysis::Verdict::undecided;
 };
 
 /// One condition of the Proposition: by a figure with its ideal and tolerance, or by words.
@@ -40,9 +40,9 @@ struct Condition {
   int number = 0;      ///< 1 to 5, see condition_text
   std::string what;
   bool by_figure = true;
-  metric::Estimate figure = {};
+  analysis::Estimate figure = {};
   double ideal = 0.0, tolerance = 0.0;
-  metric::Verdict verdict = metric::Verdict::undecided;
+  analysis::Verdict verdict = analysis::Verdict::undecided;
 };
 
 /// All that is to be said of one side.

@@ -2,9 +2,6 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
-#ifdef XTASC_WITH_CUDA
-#include <c10/cuda/CUDAStream.h>
-#endif
 
 #include <algorithm>
 #include <array>
@@ -13,13 +10,13 @@
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
-#include "data/augment.hpp"
 #include "data/sampler.hpp"
+#include "kernels/augment/augment.hpp"
+#include "kernels/upsample/upsample.hpp"
 #include "launch/selftest/checks.hpp"
 #include "launch/selftest/trial.hpp"
 #include "loss/objective.hpp"
 #include "model/batch_norm.hpp"
-#include "model/upsample.hpp"
 
 namespace xtasc::launch {
 
@@ -154,10 +151,10 @@ Finding upsample_is_right(const Machine& machine, at::ScalarType type, double bo
       return std::pair{y.detach().cpu(), x.grad().cpu()};
     };
     const auto joined = [](const at::Tensor& x) {
-      return model::upsample_joined(x, at::zeros({3, 8, 24, 40}, x.options())).narrow(1, 0, x.size(1));
+      return kernels::upsample_joined(x, at::zeros({3, 8, 24, 40}, x.options())).narrow(1, 0, x.size(1));
     };
-    const auto [y_exact, gradient_exact] = both(values.to(at::kDouble), model::upsample_twice);
-    for (at::Tensor (*upsample)(const at::Tensor&) : {+joined, &model::upsample_by_elements}) {
+    const auto [y_exact, gradient_exact] = both(values.to(at::kDouble), kernels::upsample_twice);
+    for (at::Tensor (*upsample)(const at::Tensor&) : {+joined, &kernels::upsample_by_elements}) {
       const auto [y, gradient] = both(values.to(machine.device), upsample);
       worst.add(deviation(y, y_exact), "output");
       worst.add(deviation(gradient, gradient_exact), "gradient");
@@ -223,15 +220,15 @@ Augmented augment(at::Device device, bool depth_is_uint16) {
   const at::Tensor label = bytes({kNum, kHeight, kWidth}, 20);
   const at::Tensor metres = at::rand({kNum, kHeight, kWidth}, generator, at::kFloat);
   const at::Tensor depth = (depth_is_uint16 ? (metres * 65535.0).to(at::kInt).to(at::kUInt16) : metres).to(device);
-  const data::SampleStore store = {.image = image.const_data_ptr<std::uint8_t>(),
-                                   .label = label.const_data_ptr<std::uint8_t>(),
-                                   .depth = depth.const_data_ptr(),
-                                   .depth_is_uint16 = depth_is_uint16,
-                                   .height = kHeight,
-                                   .width = kWidth,
-                                   .mean = {0.485F, 0.456F, 0.406F},
-                                   .inverse_std = {1.0F / 0.229F, 1.0F / 0.224F, 1.0F / 0.225F}};
-  std::vector<data::SampleView> views;
+  const kernels::SampleStore store = {.image = image.const_data_ptr<std::uint8_t>(),
+                                      .label = label.const_data_ptr<std::uint8_t>(),
+                                      .depth = depth.const_data_ptr(),
+                                      .depth_is_uint16 = depth_is_uint16,
+                                      .height = kHeight,
+                                      .width = kWidth,
+                                      .mean = {0.485F, 0.456F, 0.406F},
+                                      .inverse_std = {1.0F / 0.229F, 1.0F / 0.224F, 1.0F / 0.225F}};
+  std::vector<kernels::SampleView> views;
   for (std::int64_t n = 0; n < kNum; ++n) {
     const data::Augmentation a = data::draw_augmentation({}, 3, 0, n, kHeight, kWidth);
     views.push_back({.index = n,
@@ -246,19 +243,11 @@ Augmented augment(at::Device device, bool depth_is_uint16) {
   Augmented out = {at::empty({kNum, kHeight, kWidth, 3}, options.dtype(at::kFloat)),
                    at::empty({kNum, kHeight, kWidth}, options.dtype(at::kLong)),
                    at::empty({kNum, kHeight, kWidth}, options.dtype(at::kFloat))};
-  const data::BatchMemory memory = {.image = out.image.mutable_data_ptr<float>(),
-                                    .label = out.label.mutable_data_ptr<std::int64_t>(),
-                                    .depth = out.depth.mutable_data_ptr<float>()};
-  if (device.is_cpu()) {
-    data::augment_on_cpu(store, views, memory);
-    return out;
-  }
-#ifdef XTASC_WITH_CUDA
-  data::augment_on_cuda(store, views, memory, c10::cuda::getCurrentCUDAStream().stream());
+  const kernels::BatchMemory memory = {.image = out.image.mutable_data_ptr<float>(),
+                                       .label = out.label.mutable_data_ptr<std::int64_t>(),
+                                       .depth = out.depth.mutable_data_ptr<float>()};
+  kernels::augment(store, views, memory, device);
   return {out.image.cpu(), out.label.cpu(), out.depth.cpu()};
-#else
-  fail("this build has no CUDA");
-#endif
 }
 
 Finding augmentation_is_right(const Machine& machine, bool depth_is_uint16) {

@@ -2,9 +2,9 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 
+#include "kernels/epilogue/epilogue.hpp"
 #include "launch/selftest/checks.hpp"
 #include "launch/selftest/trial.hpp"
-#include "model/epilogue.hpp"
 
 namespace xtasc::launch {
 
@@ -31,17 +31,17 @@ NamedValues results_on(at::Device device, const Operands& in) {
   };
   const at::Tensor z = on(in.z), bias = on(in.bias), y = on(in.z);
   const at::Tensor behind_relu = on(in.scale), behind_pool = on(in.scale);
-  const at::Tensor gate = model::add_bias_and_relu(y, bias, /*wants_gate=*/true);
-  const model::Pooled pooled = model::add_bias_relu_and_pool(z, bias);
-  return {
-      {"bias and ReLU", y.cpu()},
-      {"max-pool", pooled.y.cpu()},
-      {"corners of the maxima", pooled.from.cpu()},
-      {"gradient behind the ReLU", model::gradient_behind_relu(on(in.grad_y), gate, behind_relu).cpu()},
-      {"gradient of the bias behind the ReLU", behind_relu.cpu()},
-      {"gradient behind the max-pool", model::gradient_behind_pool(on(in.grad_pooled), pooled.from, behind_pool).cpu()},
-      {"gradient of the bias behind the max-pool", behind_pool.cpu()},
-      {"residual", model::scale_shift_add_and_relu(z, on(in.scale), bias, on(in.grad_y)).cpu()}};
+  const at::Tensor gate = kernels::add_bias_and_relu(y, bias, /*wants_gate=*/true);
+  const kernels::Pooled pooled = kernels::add_bias_relu_and_pool(z, bias);
+  return {{"bias and ReLU", y.cpu()},
+          {"max-pool", pooled.y.cpu()},
+          {"corners of the maxima", pooled.from.cpu()},
+          {"gradient behind the ReLU", kernels::gradient_behind_relu(on(in.grad_y), gate, behind_relu).cpu()},
+          {"gradient of the bias behind the ReLU", behind_relu.cpu()},
+          {"gradient behind the max-pool",
+           kernels::gradient_behind_pool(on(in.grad_pooled), pooled.from, behind_pool).cpu()},
+          {"gradient of the bias behind the max-pool", behind_pool.cpu()},
+          {"residual", kernels::scale_shift_add_and_relu(z, on(in.scale), bias, on(in.grad_y)).cpu()}};
 }
 
 Finding results_are_the_cpus(const Machine& machine, at::ScalarType type) {

@@ -1,14 +1,12 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#ifdef XTASC_WITH_CUDA
-#include <c10/cuda/CUDAFunctions.h>
-#endif
 
 #include <algorithm>
 
 #include "core/error.hpp"
 #include "core/version.hpp"
 #include "dist/gpu_assignment.hpp"
+#include "gpu/gpu.hpp"
 #include "launch/selftest/checks.hpp"
 #include "train/setup.hpp"
 
@@ -45,25 +43,19 @@ Finding own_gpu(const Machine& machine) {
   if (machine.sharing == dist::GpuSharing::allowed) {
     return skipped("ranks may share a GPU (--share-gpu)");
   }
-#ifdef XTASC_WITH_CUDA
-  const std::string bus_id = dist::gpu_bus_id(machine.device.index());
+  const std::string bus_id = gpu::bus_id(machine.device.index());
   const std::string own = fmt::format("{} {}", machine.session.host_leader(), bus_id);
   const auto all = machine.session.gather(own);
   const auto num_owners = std::count(all.begin(), all.end(), own);
-  return wanted(num_owners == 1 && c10::cuda::current_device() == machine.device.index(),
+  return wanted(num_owners == 1 && gpu::current() == machine.device.index(),
                 fmt::format("{} rank{} on {}", num_owners, num_owners == 1 ? "" : "s", bus_id),
                 "one, its current device");
-#else
-  return failed("this build has no CUDA");
-#endif
 }
 
 std::unique_ptr<dist::Communicator> make_world(const Machine& machine) {
-#ifdef XTASC_WITH_CUDA
   if (machine.device.is_cuda()) {
     return dist::make_nccl_communicator(machine.session, machine.sharing);
   }
-#endif
   return dist::make_mpi_communicator(machine.session);
 }
 

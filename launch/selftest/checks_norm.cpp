@@ -2,22 +2,22 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 
+#include "kernels/batch_norm/batch_norm_by_elements.hpp"
 #include "launch/selftest/checks.hpp"
 #include "launch/selftest/trial.hpp"
-#include "model/batch_norm_by_elements.hpp"
 
 namespace xtasc::launch {
 
 namespace {
 
 /// What batch norm's passes read: (N, C, H, W) and (C).
-struct Operands {
+struct NormCase {
   at::Tensor grad_y, x, scale, shift, a, b, c;
 };
 
 /// \param exact  eighths so small that no sum or product of them is rounded, in float32 either, and shifts that keep
 ///               the ReLU's input off zero; otherwise normal numbers
-Operands operands_of(std::int64_t channels, at::ScalarType type, bool exact) {
+NormCase operands_of(std::int64_t channels, at::ScalarType type, bool exact) {
   const at::Generator generator = at::detail::createCPUGenerator(21);
   const auto numbers = [&](at::IntArrayRef shape) {
     return exact ? at::randint(-16, 17, shape, generator, at::kDouble) / 8.0 : at::randn(shape, generator, at::kDouble);
@@ -26,7 +26,7 @@ Operands operands_of(std::int64_t channels, at::ScalarType type, bool exact) {
     return numbers({3, channels, 24, 40}).to(type).contiguous(at::MemoryFormat::ChannelsLast);
   };
   const auto of_channels = [&] { return numbers({channels}).to(type == at::kDouble ? at::kDouble : at::kFloat); };
-  Operands operands = {of_images(),   of_images(),   of_channels(), of_channels(),
+  NormCase operands = {of_images(),   of_images(),   of_channels(), of_channels(),
                        of_channels(), of_channels(), of_channels()};
   operands.shift += exact ? 1.0 / 128.0 : 0.0;
   return operands;
@@ -34,25 +34,25 @@ Operands operands_of(std::int64_t channels, at::ScalarType type, bool exact) {
 
 /// The four functions of one implementation.
 struct Norm {
-  decltype(&model::statistics_of) statistics;
-  decltype(&model::scale_shift) scaled;
-  decltype(&model::gradient_factors) factors;
-  decltype(&model::gradient_of_x) gradient;
+  decltype(&kernels::statistics_of) statistics;
+  decltype(&kernels::scale_shift) scaled;
+  decltype(&kernels::gradient_factors) factors;
+  decltype(&kernels::gradient_of_x) gradient;
 };
 
-NamedValues passes_by(const Norm& by, const Operands& in, at::Device device, bool relu) {
+NamedValues passes_by(const Norm& by, const NormCase& in, at::Device device, bool relu) {
   const auto on = [&](const at::Tensor& t) {
     return t.to(device, t.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
   };
-  const model::NormOperands operands = {on(in.grad_y), on(in.x), on(in.scale), on(in.shift)};
-  const model::NormTensors norm = {
+  const kernels::NormOperands operands = {on(in.grad_y), on(in.x), on(in.scale), on(in.shift)};
+  const kernels::NormTensors norm = {
       .weight = operands.scale, .bias = operands.shift, .running_mean = on(in.a), .running_var = on(in.b)};
   at::Tensor of_x, of_gradient;  // what would be summed over ranks: sums, sums of products, count
-  const model::NormStatistics statistics =
+  const kernels::NormStatistics statistics =
       by.statistics(operands.x, norm, [&](const at::Tensor& sums) { of_x = sums.cpu(); });
-  const model::NormGradients gradients = {on(in.c), on(in.a)};
-  const model::NormGradientFactors factors = by.factors(operands, statistics, operands.scale, gradients, relu,
-                                                        [&](const at::Tensor& sums) { of_gradient = sums.cpu(); });
+  const kernels::NormGradients gradients = {on(in.c), on(in.a)};
+  const kernels::NormGradientFactors factors = by.factors(operands, statistics, operands.scale, gradients, relu,
+                                                          [&](const at::Tensor& sums) { of_gradient = sums.cpu(); });
   return {{"sums of x", of_x},
           {"sums of the gradient", of_gradient},
           {"scale", statistics.scale.cpu()},
@@ -69,17 +69,17 @@ NamedValues passes_by(const Norm& by, const Operands& in, at::Device device, boo
 }
 
 /// The element functions, which CUDA's kernels run, on the device.
-NamedValues passes_by_elements(const Operands& in, at::Device device, bool relu) {
-  return passes_by({model::by_elements::statistics_of, model::by_elements::scale_shift,
-                    model::by_elements::gradient_factors, model::by_elements::gradient_of_x},
+NamedValues passes_by_elements(const NormCase& in, at::Device device, bool relu) {
+  return passes_by({kernels::by_elements::statistics_of, kernels::by_elements::scale_shift,
+                    kernels::by_elements::gradient_factors, kernels::by_elements::gradient_of_x},
                    in, device, relu);
 }
 
 /// The CPU's loops.
-NamedValues passes_on_cpu(const Operands& in, bool relu) {
+NamedValues passes_on_cpu(const NormCase& in, bool relu) {
   const ThreadsFor one_thread(1);
-  return passes_by({model::statistics_of, model::scale_shift, model::gradient_factors, model::gradient_of_x}, in,
-                   at::kCPU, relu);
+  return passes_by({kernels::statistics_of, kernels::scale_shift, kernels::gradient_factors, kernels::gradient_of_x},
+                   in, at::kCPU, relu);
 }
 
 /// Sums and elements, which are exact on exact numbers; what is computed for each channel is rounded.
@@ -100,7 +100,7 @@ constexpr std::int64_t kChannels[] = {64, 37};
 Finding passes_are_exact(const Machine& machine, at::ScalarType type) {
   for (const std::int64_t channels : kChannels) {
     for (const bool relu : {false, true}) {
-      const Operands operands = operands_of(channels, type, /*exact=*/true);
+      const NormCase operands = operands_of(channels, type, /*exact=*/true);
       const std::string difference = first_difference(exact_of(passes_by_elements(operands, machine.device, relu)),
                                                       exact_of(passes_on_cpu(operands, relu)));
       if (!difference.empty()) {
@@ -116,7 +116,7 @@ Finding passes_round_alike(const Machine& machine, at::ScalarType type, double b
   const bool relu = type == at::kDouble;
   Worst worst;
   for (const std::int64_t channels : kChannels) {
-    const Operands operands = operands_of(channels, type, /*exact=*/false);
+    const NormCase operands = operands_of(channels, type, /*exact=*/false);
     const Worst of_these =
         worst_deviation(passes_by_elements(operands, machine.device, relu), passes_on_cpu(operands, relu));
     worst.add(of_these.value, of_these.name);

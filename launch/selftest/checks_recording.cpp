@@ -1,15 +1,12 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#ifdef XTASC_WITH_CUDA
-#include <c10/cuda/CUDACachingAllocator.h>
-#include <c10/cuda/CUDAFunctions.h>
-#endif
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
 #include "core/error.hpp"
+#include "gpu/gpu.hpp"
 #include "launch/common/noise_pack.hpp"
 #include "launch/common/scratch.hpp"
 #include "launch/selftest/checks.hpp"
@@ -29,7 +26,6 @@ Finding recorded_steps_are_right(const Machine& machine, Precision precision) {
   if (!machine.device.is_cuda() || !machine.world) {
     return skipped(machine.world ? "device is cpu" : "the device's communicator did not start");
   }
-#ifdef XTASC_WITH_CUDA
   constexpr std::uint64_t kSteps = 14;
   const std::int64_t large = machine.session.size() + 2, small = machine.session.size();
   std::size_t num_recorded = 0;
@@ -55,10 +51,6 @@ Finding recorded_steps_are_right(const Machine& machine, Precision precision) {
   }
   return difference.empty() ? wanted(true, fmt::format("{} steps, 2 graphs", kSteps), "the same bits")
                             : failed(difference + " differs");
-#else
-  static_cast<void>(precision);
-  return failed("this build has no CUDA");
-#endif
 }
 
 /// What a recording that fails leaves behind: its memory must come back, and steps must go on.
@@ -66,19 +58,13 @@ Finding failed_recording_leaves_no_trace(const Machine& machine) {
   if (!machine.device.is_cuda()) {
     return skipped("device is cpu");
   }
-#ifdef XTASC_WITH_CUDA
   const auto solo = dist::make_solo_communicator();
   Trial trial(Precision::fp32, machine.device, *solo);
   const data::Batch batch = trial.share(trial_batch(1, 3));
   static_cast<void>(trial.step.compute(batch));
-  c10::cuda::device_synchronize();
-  c10::cuda::CUDACachingAllocator::emptyCache();
-  const auto reserved = [&] {
-    using Kind = c10::CachingAllocator::StatType;
-    return c10::cuda::CUDACachingAllocator::getDeviceStats(machine.device.index())
-        .reserved_bytes[static_cast<std::size_t>(Kind::AGGREGATE)]
-        .current;
-  };
+  gpu::synchronize();
+  gpu::release_cached_memory();
+  const auto reserved = [&] { return gpu::memory(machine.device.index()).reserved; };
   const std::int64_t before = reserved();
   bool has_failed = false;
   try {
@@ -89,32 +75,17 @@ Finding failed_recording_leaves_no_trace(const Machine& machine) {
     has_failed = true;
   }
   check(has_failed, "a host that waits was recorded");
-  c10::cuda::CUDACachingAllocator::emptyCache();
+  gpu::release_cached_memory();
   const std::int64_t left = reserved() - before;
   const double loss = trial.step.compute(batch).losses[-1].item<double>();
   check(std::isfinite(loss), "the step after it has the loss {}", loss);
   return wanted(left <= 0, fmt::format("{} bytes kept", std::max<std::int64_t>(left, 0)), "none");
-#else
-  return failed("this build has no CUDA");
-#endif
 }
-
-#ifdef XTASC_WITH_CUDA
-/// As long as it lives, whatever makes the host wait for the GPU throws.
-class WaitingThrows {
- public:
-  WaitingThrows() { c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_ERROR); }
-  ~WaitingThrows() { c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_DISABLED); }
-  WaitingThrows(const WaitingThrows&) = delete;
-  WaitingThrows& operator=(const WaitingThrows&) = delete;
-};
-#endif
 
 Finding host_does_not_wait(const Machine& machine, Precision precision) {
   if (!machine.device.is_cuda()) {
     return skipped("device is cpu");
   }
-#ifdef XTASC_WITH_CUDA
   const auto solo = dist::make_solo_communicator();
   Trial trial(precision, machine.device, *solo);
   const data::Batch batch = trial.share(trial_batch(1, 3));
@@ -124,17 +95,13 @@ Finding host_does_not_wait(const Machine& machine, Precision precision) {
   write_noise_pack(scratch.path() / "noise.h5", {.train = 3, .val = 1, .height = 64, .width = 64});
   const data::Dataset samples(pack::Reader(scratch.path() / "noise.h5"), pack::Split::train, 0, machine.device);
   {
-    const WaitingThrows waiting_throws;
+    const gpu::WaitingThrows waiting_throws;
     static_cast<void>(data::draw_batch(samples, std::array<std::int64_t, 3>{0, 1, 2}, {}, /*seed=*/1, /*epoch=*/0));
     static_cast<void>(trial.step.compute(batch));
     trial.step.update(1e-4);
   }
   check(at::isfinite(trial.learner.net.parameters().flat_values()).all().item<bool>(), "a weight is not finite");
   return wanted(true, "no wait in drawing a batch and a step", "none");
-#else
-  static_cast<void>(precision);
-  return failed("this build has no CUDA");
-#endif
 }
 
 }  // namespace

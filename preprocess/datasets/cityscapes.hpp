@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 #include "preprocess/datasets/raw_folder.hpp"
 #include "preprocess/raw_dataset.hpp"
 

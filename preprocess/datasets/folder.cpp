@@ -13,7 +13,7 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
-#include "io/exif.hpp"
+#include "io/image/exif.hpp"
 #include "preprocess/datasets/raw_folder.hpp"
 
 namespace xtasc::preprocess {

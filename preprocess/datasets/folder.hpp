@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 #include "preprocess/datasets/folder_description.hpp"
 #include "preprocess/raw_dataset.hpp"
 

@@ -9,7 +9,7 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "io/hdf5_frames.hpp"
+#include "io/hdf5/hdf5_frames.hpp"
 #include "preprocess/datasets/depth_bounds.hpp"
 #include "preprocess/datasets/matlab5.hpp"
 #include "preprocess/datasets/nyuv2_tables.hpp"

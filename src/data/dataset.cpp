@@ -1,16 +1,13 @@
 #include "data/dataset.hpp"
 
 #include <ATen/ATen.h>
-#ifdef XTASC_WITH_CUDA
-#include <c10/cuda/CUDAStream.h>
-#endif
 
 #include <algorithm>
 
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "core/huge_pages.hpp"
-#include "data/augment.hpp"
+#include "kernels/augment/augment.hpp"
 
 namespace xtasc::data {
 
@@ -107,7 +104,7 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
 Batch Dataset::batch(std::span<const std::int64_t> samples, std::span<const Augmentation> augmentations) const {
   check(samples.size() == augmentations.size(), "{} samples, but {} augmentations", samples.size(),
         augmentations.size());
-  std::vector<SampleView> views;
+  std::vector<kernels::SampleView> views;
   views.reserve(samples.size());
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const Augmentation& a = augmentations[i];
@@ -130,7 +127,7 @@ Batch Dataset::batch(std::span<const std::int64_t> samples) const {
   return batch(samples, none);
 }
 
-Batch Dataset::gather(const std::vector<SampleView>& views) const {
+Batch Dataset::gather(const std::vector<kernels::SampleView>& views) const {
   const auto n = static_cast<std::int64_t>(views.size());
   const auto options = image_.options();
   const at::Tensor label = at::empty({n, height(), width()}, options.dtype(at::kLong));
@@ -138,20 +135,12 @@ Batch Dataset::gather(const std::vector<SampleView>& views) const {
   Batch out{
       .image_n3hw = at::empty({n, 3, height(), width()}, options.dtype(at::kFloat), at::MemoryFormat::ChannelsLast),
       .targets = {{"seg", label}, {"depth", depth}}};
-  const BatchMemory memory = {.image = out.image_n3hw.mutable_data_ptr<float>(),
-                              .label = label.mutable_data_ptr<std::int64_t>(),
-                              .depth = depth.mutable_data_ptr<float>()};
+  const kernels::BatchMemory memory = {.image = out.image_n3hw.mutable_data_ptr<float>(),
+                                       .label = label.mutable_data_ptr<std::int64_t>(),
+                                       .depth = depth.mutable_data_ptr<float>()};
   const KernelMark mark("augmentation: augment");
-  if (image_.is_cpu()) {
-    augment_on_cpu(store_, views, memory);
-    return out;
-  }
-#ifdef XTASC_WITH_CUDA
-  augment_on_cuda(store_, views, memory, c10::cuda::getCurrentCUDAStream().stream());
+  kernels::augment(store_, views, memory, image_.device());
   return out;
-#else
-  fail("this build has no CUDA: data on {} cannot be augmented", image_.device().str());
-#endif
 }
 
 Batch Batch::changed(const std::function<at::Tensor(const at::Tensor&)>& change) const {

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "data/augment_element.hpp"
 #include "data/sampler.hpp"
+#include "kernels/augment/augment_element.hpp"
 #include "pack/digest.hpp"
 #include "pack/reader.hpp"
 
@@ -51,14 +51,14 @@ class Dataset {
   [[nodiscard]] Batch batch(std::span<const std::int64_t> samples) const;
 
  private:
-  [[nodiscard]] Batch gather(const std::vector<SampleView>& views) const;
+  [[nodiscard]] Batch gather(const std::vector<kernels::SampleView>& views) const;
 
   std::int64_t size_ = 0;
   bool has_labels_ = false, has_depth_ = false;
   bool depth_is_metric_ = false;
   double depth_scale_ = 1.0;
   at::Tensor image_, label_, depth_;
-  SampleStore store_{};
+  kernels::SampleStore store_{};
 };
 
 /// Both splits of a pack.

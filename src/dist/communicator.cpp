@@ -89,19 +89,16 @@ std::unique_ptr<Communicator> make_mpi_communicator(const MpiSession& session) {
   return std::make_unique<MpiCommunicator>(session);
 }
 
-std::unique_ptr<Communicator> make_communicator(const MpiSession& session, at::DeviceType device,
-                                                [[maybe_unused]] GpuSharing sharing) {
+std::unique_ptr<Communicator> make_communicator(const MpiSession& session, at::DeviceType device, GpuSharing sharing) {
   if (session.size() == 1) {
     return make_solo_communicator();
   }
   if (device == at::kCPU) {
     return make_mpi_communicator(session);
   }
-#ifdef XTASC_WITH_CUDA
   if (device == at::kCUDA) {
     return make_nccl_communicator(session, sharing);
   }
-#endif
   fail("no communicator for {} ranks on device {}", session.size(), c10::DeviceTypeName(device, true));
 }
 

@@ -51,21 +51,17 @@ class Communicator {
 /// Host tensors over MPI. \param session  must outlive the communicator
 [[nodiscard]] std::unique_ptr<Communicator> make_mpi_communicator(const MpiSession& session);
 
-#ifdef XTASC_WITH_CUDA
 /// Device tensors over NCCL on the current CUDA device. Collective. Not run on a GPU yet; see NcclProtocol for its
 /// contract. An operation may take XTASC_NCCL_TIMEOUT_SECONDS (environment, 600 unless set); then, or when NCCL fails,
 /// the ranks that see it print what each rank of their host did last, and all ranks end. Under torch's deterministic
 /// mode NCCL goes without NVLS (see choose_algorithms). \param session  must outlive the communicator \throws Error
-/// when two ranks share a GPU that may not, or with NCCL's own words, the ranks, their hosts and GPUs
+/// when two ranks share a GPU that may not, or with NCCL's own words, the ranks, their hosts and GPUs; or in a build
+/// without CUDA
 [[nodiscard]] std::unique_ptr<Communicator> make_nccl_communicator(const MpiSession& session,
                                                                    GpuSharing sharing = GpuSharing::refused);
 
-/// "0000:41:00.0": what tells the GPUs of a host apart, whatever CUDA_VISIBLE_DEVICES calls them.
-[[nodiscard]] std::string gpu_bus_id(int device);
-
-/// "2.28.9", as loaded.
+/// "2.28.9", as loaded. \throws Error in a build without CUDA
 [[nodiscard]] std::string nccl_library_version();
-#endif
 
 /// The backend for a world and a device: solo for one rank, MPI for the CPU, NCCL for CUDA. Collective.
 [[nodiscard]] std::unique_ptr<Communicator> make_communicator(const MpiSession& session, at::DeviceType device,

@@ -9,7 +9,7 @@
 
 #include "core/error.hpp"
 #include "figure/panel_layout.hpp"
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 
 namespace xtasc::figure {
 namespace {

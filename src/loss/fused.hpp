@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "loss/fused_element.hpp"
+#include "kernels/losses/fused_losses_element.hpp"
 #include "loss/objective.hpp"
 
 namespace xtasc::loss {
@@ -13,7 +13,7 @@ namespace xtasc::loss {
 struct FusedTerms {
   struct Term {
     std::size_t target;  ///< index of the task that it is a prediction of
-    PointError error;
+    kernels::PointError error;
     bool holds_to_direct;  ///< to that task's direct prediction, or to its truth
   };
   bool are_plain = true;  ///< none needs more than a pixel and its hard target
@@ -24,7 +24,7 @@ struct FusedTerms {
                                      const config::LossSection& options, const model::Predictions& predictions);
 
 /// Can fused_losses() take these? On the CPU and on CUDA; not ssim, kl, soft or smoothed targets, nor more than
-/// kMaxFusedTerms terms.
+/// kernels::kMaxFusedTerms terms.
 [[nodiscard]] bool suits_fused(const FusedTerms& fused, const model::Predictions& predictions);
 
 /// All losses in one pass over all predictions, and their gradients in another: equal to the plain ones but for

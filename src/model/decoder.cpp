@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "model/upsample.hpp"
+#include "kernels/upsample/upsample.hpp"
 
 namespace xtasc::model {
 
@@ -39,8 +39,8 @@ at::Tensor Decoder::forward(const Features& features, const Mode& mode) const {
   }
   const auto storage = head_.weight.scalar_type();
   // A 1x1 convolution commutes with the upsample: before it, it sees a quarter of the pixels.
-  return mode.rewrites ? upsample_twice(convolve({x, {}}, head_, mode).to(storage))
-                       : convolve({upsample_twice(x), {}}, head_, mode).to(storage);
+  return mode.rewrites ? kernels::upsample_twice(convolve({x, {}}, head_, mode).to(storage))
+                       : convolve({kernels::upsample_twice(x), {}}, head_, mode).to(storage);
 }
 
 }  // namespace xtasc::model

@@ -4,12 +4,29 @@
 
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
-#include "model/fused_convolution.hpp"
-#include "model/upsample.hpp"
-#include "model/upsampled.hpp"
-#include "model/winograd.hpp"
+#include "kernels/epilogue/fused_convolution.hpp"
+#include "kernels/upsample/upsample.hpp"
+#include "kernels/upsample/upsampled_convolution.hpp"
+#include "kernels/winograd/winograd.hpp"
 
 namespace xtasc::model {
+
+namespace {
+
+bool suits_winograd(const Joined& x, const Convolution& convolution, const Mode& mode) {
+  return mode.rewrites && kernels::suits_winograd(x, convolution, mode.compute);
+}
+
+/// Whether the product is the device's own library's, with kernels of ours behind it.
+bool suits_fused(const at::Tensor& x, const Mode& mode) {
+  return mode.rewrites && (takes_cuda_form(x) || x.is_meta());
+}
+
+kernels::FusedOptions fused_options(const Mode& mode) {
+  return {mode.compute, mode.pads_channels, mode.flat_weights, mode.gradients_in_place};
+}
+
+}  // namespace
 
 Convolution make_convolution(ParameterSet& set, const net::Convolution& layer) {
   Convolution convolution;
@@ -31,12 +48,12 @@ BatchNorm make_batch_norm(ParameterSet& set, const std::string& name, std::int64
 }
 
 at::Tensor convolve(const Joined& x, const Convolution& convolution, const Mode& mode, Activation activation) {
-  if (mode.rewrites && suits_winograd(x, convolution, mode)) {
-    return convolve_by_winograd(x, convolution, mode, activation);
+  if (suits_winograd(x, convolution, mode)) {
+    return kernels::convolve_by_winograd(x, convolution, mode.compute, activation);
   }
   const at::Tensor x_nchw = x.second.defined() ? at::cat({x.first, x.second}, 1) : x.first;
-  if (mode.rewrites && (takes_cuda_form(x_nchw) || x_nchw.is_meta())) {
-    return convolve_fused(x_nchw, convolution, mode, activation);
+  if (suits_fused(x_nchw, mode)) {
+    return kernels::convolve_fused(x_nchw, convolution, fused_options(mode), activation);
   }
   const at::Tensor bias = convolution.bias.defined() ? convolution.bias.to(mode.compute) : at::Tensor();
   at::Tensor y = at::conv2d(x_nchw.to(mode.compute), convolution.weight.to(mode.compute), bias, convolution.stride,
@@ -47,30 +64,27 @@ at::Tensor convolve(const Joined& x, const Convolution& convolution, const Mode&
 at::Tensor convolve_and_pool(const Joined& x, const Convolution& convolution, const Mode& mode) {
   const auto is_even = [](std::int64_t size) { return size % 2 == 0; };
   const bool has_whole_windows = is_even(x.first.size(2)) && is_even(x.first.size(3));
-  if (mode.rewrites && (takes_cuda_form(x.first) || x.first.is_meta()) && !x.second.defined() && has_whole_windows &&
-      convolution.bias.defined() && convolution.stride == 1 && !suits_winograd(x, convolution, mode)) {
-    return convolve_fused_and_pool(x.first, convolution, mode);
+  if (suits_fused(x.first, mode) && !x.second.defined() && has_whole_windows && convolution.bias.defined() &&
+      convolution.stride == 1 && !suits_winograd(x, convolution, mode)) {
+    return kernels::convolve_fused_and_pool(x.first, convolution, fused_options(mode));
   }
   return at::max_pool2d(convolve(x, convolution, mode, Activation::relu), /*kernel_size=*/2);
 }
 
 at::Tensor convolve_upsampled(const Joined& low, const at::Tensor& skip, const Convolution& convolution,
                               const Mode& mode, Activation activation) {
-  if (mode.rewrites && suits_low_size(low, skip, convolution, mode)) {
-    return convolve_upsampled_at_low_size(low, skip, convolution, mode, activation);
+  if (mode.rewrites && kernels::suits_low_size(low, skip, convolution, mode.compute)) {
+    return kernels::convolve_upsampled_at_low_size(low, skip, convolution, mode.compute, activation);
   }
   check(!low.second.defined() || !skip.defined(), "convolve_upsampled: two tensors to upsample and a skip");
   if (const at::Tensor& beside = low.second.defined() ? low.second : skip;
-      mode.rewrites && beside.defined() && upsamples_by_elements(low.first)) {
-    const at::Tensor joined = upsample_joined(low.first.to(mode.compute), beside.to(mode.compute));
+      mode.rewrites && beside.defined() && kernels::upsamples_by_elements(low.first)) {
+    const at::Tensor joined = kernels::upsample_joined(low.first.to(mode.compute), beside.to(mode.compute));
     return convolve({joined, {}}, convolution, mode, activation);
   }
-  const at::Tensor first = upsample_twice(low.first);
-  return convolve({first, low.second.defined() ? upsample_twice(low.second) : skip}, convolution, mode, activation);
-}
-
-at::Tensor compact(const at::Tensor& x_nchw, const Mode& mode) {
-  return x_nchw.defined() ? x_nchw.to(mode.compute).contiguous(at::MemoryFormat::ChannelsLast) : x_nchw;
+  const at::Tensor first = kernels::upsample_twice(low.first);
+  return convolve({first, low.second.defined() ? kernels::upsample_twice(low.second) : skip}, convolution, mode,
+                  activation);
 }
 
 }  // namespace xtasc::model

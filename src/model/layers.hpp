@@ -6,15 +6,18 @@
 #include <span>
 #include <string>
 
+#include "kernels/batch_norm/batch_norm.hpp"
+#include "kernels/convolution.hpp"
 #include "model/parameters.hpp"
 #include "net/layers.hpp"
 
 namespace xtasc::model {
 
-/// Sums a small float64 tensor in place over all ranks.
-using SumOverRanks = std::function<void(const at::Tensor&)>;
-
-enum class Activation { none, relu };
+using kernels::Activation;
+using kernels::BatchNorm;
+using kernels::Convolution;
+using kernels::Joined;
+using kernels::SumOverRanks;
 
 using net::Part;
 
@@ -59,22 +62,6 @@ struct Mode {
   }
 };
 
-struct Convolution {
-  at::Tensor weight;  ///< (out, in, k, k)
-  at::Tensor bias;    ///< (out), or undefined
-  std::int64_t stride = 1;
-  std::int64_t padding = 0;
-};
-
-struct BatchNorm {
-  at::Tensor weight, bias, running_mean, running_var;  ///< (channels)
-};
-
-/// Up to two tensors that stand for their concatenation along the channels, which is not made where it need not be.
-struct Joined {
-  at::Tensor first, second;  ///< (N, C, H, W), (N, D, H, W) or undefined
-};
-
 /// Declares NAME.weight and, if wanted, NAME.bias; not the tensors of its norm.
 Convolution make_convolution(ParameterSet& set, const net::Convolution& layer);
 /// Declares NAME.weight, .bias, .running_mean, .running_var.
@@ -91,8 +78,5 @@ BatchNorm make_batch_norm(ParameterSet& set, const std::string& name, std::int64
 /// 2W).
 [[nodiscard]] at::Tensor convolve_upsampled(const Joined& low, const at::Tensor& skip, const Convolution& convolution,
                                             const Mode& mode, Activation activation = Activation::none);
-
-/// The tensor in mode.compute and channels-last; undefined stays undefined.
-[[nodiscard]] at::Tensor compact(const at::Tensor& x_nchw, const Mode& mode);
 
 }  // namespace xtasc::model

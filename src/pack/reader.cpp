@@ -9,8 +9,8 @@
 
 #include "core/error.hpp"
 #include "io/checksum.hpp"
-#include "io/hdf5.hpp"
-#include "io/hdf5_storage.hpp"
+#include "io/hdf5/hdf5.hpp"
+#include "io/hdf5/hdf5_storage.hpp"
 
 namespace xtasc::pack {
 

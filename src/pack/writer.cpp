@@ -16,7 +16,7 @@
 #include "core/version.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
-#include "io/hdf5.hpp"
+#include "io/hdf5/hdf5.hpp"
 #include "pack/digest.hpp"
 
 namespace xtasc::pack {

@@ -27,8 +27,8 @@ struct EpochRecord {
   std::map<std::string, double> task_weight;  ///< seg, depth: at the epoch's end
   MetricValues paper;                         ///< metrics, `paper` protocol
   MetricValues dataset;                       ///< metrics, `dataset` protocol
-  /// Consistency energy: seg, depth, energy_2021 (metric::ConsistencyEnergy); empty without task-transfer nets, and for
-  /// files of versions that did not measure it.
+  /// Consistency energy: seg, depth, energy_2021 (analysis::ConsistencyEnergy); empty without task-transfer nets, and
+  /// for files of versions that did not measure it.
   std::map<std::string, double> consistency;
   std::vector<std::optional<double>> class_iou;  ///< dataset protocol; absent for classes that never occur
   bool is_best = false;                          ///< lowest val_loss.total so far

@@ -6,7 +6,7 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 #include "tensorfile/formats.hpp"
 #include "tensorfile/printable.hpp"
 

@@ -3,9 +3,6 @@
 #include <ATen/Context.h>
 #include <ATen/Version.h>
 #include <torch/version.h>
-#ifdef XTASC_WITH_CUDA
-#include <cuda_runtime_api.h>
-#endif
 
 #include <algorithm>
 #include <array>
@@ -18,6 +15,7 @@
 #include "core/error.hpp"
 #include "core/version.hpp"
 #include "dist/communicator.hpp"
+#include "gpu/gpu.hpp"
 #include "io/checksum.hpp"
 
 namespace xtasc::train {
@@ -117,12 +115,10 @@ std::vector<Claim> program_claims() {
       {"the processor's capability as torch uses it (ATEN_CPU_CAPABILITY)", at::get_cpu_capability()},
       {"torch as loaded (its own description, hashed)", io::digest_hex(at::show_config()).substr(0, 12)},
       {"MPI", dist::mpi_library_version()}};
-#ifdef XTASC_WITH_CUDA
-  int cuda = 0;
-  static_cast<void>(cudaRuntimeGetVersion(&cuda));
-  claims.push_back({"CUDA's runtime", std::to_string(cuda)});
-  claims.push_back({"NCCL", dist::nccl_library_version()});
-#endif
+  if (const auto cuda = gpu::versions()) {
+    claims.push_back({"CUDA's runtime", std::to_string(cuda->loaded)});
+    claims.push_back({"NCCL", dist::nccl_library_version()});
+  }
   return claims;
 }
 

@@ -24,13 +24,9 @@ MakeRecorder recorder_for(const config::RunConfig& config, at::Device device, di
   if (!config.train.cuda_graph) {
     return {};
   }
-#ifdef XTASC_WITH_CUDA
   if (device.is_cuda()) {
     return cuda_recorders(communicator);
   }
-#else
-  static_cast<void>(communicator);
-#endif
   log_info("train.cuda_graph: {} has no graphs; steps stay plain", device.str());
   return {};
 }

@@ -27,12 +27,10 @@ class Recorder {
 
 using MakeRecorder = std::function<std::unique_ptr<Recorder>()>;
 
-#ifdef XTASC_WITH_CUDA
-/// CUDA graphs, which share one pool of memory. Not run on a GPU yet. A sum over the ranks that fails while it is
-/// recorded leaves the communicator broken: that ends the run, as any failure of NCCL does.
-/// Rules: https://docs.pytorch.org/docs/2.11/notes/cuda.html#cuda-graphs
+/// CUDA graphs, which share one pool of memory; in a build without CUDA none can be made. Not run on a GPU yet. A sum
+/// over the ranks that fails while it is recorded leaves the communicator broken: that ends the run, as any failure of
+/// NCCL does. Rules: https://docs.pytorch.org/docs/2.11/notes/cuda.html#cuda-graphs
 [[nodiscard]] MakeRecorder cuda_recorders(dist::Communicator& communicator);
-#endif
 
 /// Of the device, where the config asks for it; else none.
 [[nodiscard]] MakeRecorder recorder_for(const config::RunConfig& config, at::Device device,

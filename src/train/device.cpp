@@ -1,11 +1,6 @@
 #include "train/device.hpp"
 
 #include <ATen/Parallel.h>
-#ifdef XTASC_WITH_CUDA
-#include <ATen/cuda/CUDAContext.h>
-#include <c10/cuda/CUDAFunctions.h>
-#include <cuda_runtime_api.h>
-#endif
 
 #include <algorithm>
 #include <cstdlib>
@@ -15,8 +10,8 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "dist/communicator.hpp"
-#include "dist/gpu_presence.hpp"
 #include "dist/numa.hpp"
+#include "gpu/gpu.hpp"
 #include "train/agreement.hpp"
 
 namespace xtasc::train {
@@ -33,35 +28,12 @@ std::string cpu_model() {
   return "unknown processor";
 }
 
-#ifdef XTASC_WITH_CUDA
-/// \param num_gpus  becomes their number
-dist::GpuPresence ask_for_gpus(int& num_gpus) {
-  dist::GpuPresence presence;
-  const cudaError_t code = cudaGetDeviceCount(&num_gpus);
-  static_cast<void>(cudaGetLastError());  // CUDA keeps it for the next who asks
-  num_gpus = code == cudaSuccess ? num_gpus : 0;
-  static_cast<void>(cudaDriverGetVersion(&presence.driver_cuda));
-  static_cast<void>(cudaRuntimeGetVersion(&presence.runtime_cuda));
-  if (code == cudaErrorInsufficientDriver) {
-    presence.answer = dist::GpuAnswer::driver_too_old;
-  } else if (code == cudaErrorNoDevice || (code == cudaSuccess && num_gpus == 0)) {
-    presence.answer = dist::GpuAnswer::none;
-  } else if (code != cudaSuccess) {
-    presence.answer = dist::GpuAnswer::failure;
-    presence.cuda_words = cudaGetErrorString(code);
-  } else {
-    presence.answer = dist::GpuAnswer::some;
-  }
-  dist::look_for_signs(presence, "/", [](const char* name) { return std::getenv(name); });
-  return presence;
-}
-
 /// What each rank sees. Collective.
 std::vector<dist::RankGpus> visible_gpus(const dist::MpiSession& session, int num_gpus) {
   dist::RankGpus own{.host = dist::host_name(), .host_leader = session.host_leader(), .gpus = {}};
   const std::set<int> cores = dist::own_cores();
   for (int i = 0; i < num_gpus; ++i) {
-    const std::string bus_id = dist::gpu_bus_id(i);
+    const std::string bus_id = gpu::bus_id(i);
     own.gpus.push_back({bus_id, dist::is_near(bus_id, cores, "/sys")});
   }
   std::vector<dist::RankGpus> all;
@@ -72,20 +44,20 @@ std::vector<dist::RankGpus> visible_gpus(const dist::MpiSession& session, int nu
 }
 
 /// Ends all ranks alike where one of them has no GPU and may not do without. Collective.
-void refuse_without_gpu(const dist::MpiSession& session, config::Device wanted, const dist::GpuPresence& own,
+void refuse_without_gpu(const dist::MpiSession& session, config::Device wanted, const gpu::Presence& own,
                         bool others_have) {
   std::string refusal;
-  if (own.answer == dist::GpuAnswer::some) {
+  if (own.answer == gpu::Answer::some) {
     // nothing to refuse
   } else if (wanted == config::Device::cuda) {
-    refusal = fmt::format("run.device = \"cuda\", but no GPU can be used on {}: {}", dist::host_name(),
-                          dist::why_no_gpu(own));
-  } else if (dist::is_a_fault(own) || others_have) {
+    refusal =
+        fmt::format("run.device = \"cuda\", but no GPU can be used on {}: {}", dist::host_name(), gpu::why_no_gpu(own));
+  } else if (gpu::is_a_fault(own) || others_have) {
     refusal = fmt::format("no GPU can be used on {}, although {}: {}", dist::host_name(),
                           others_have               ? "other ranks have one"
                           : own.device_file.empty() ? own.promise
                                                     : own.device_file + " exists",
-                          dist::why_no_gpu(own));
+                          gpu::why_no_gpu(own));
   }
   for (const std::string& text : session.gather(refusal)) {
     if (!text.empty()) {
@@ -118,13 +90,12 @@ at::Device choose_gpu(const config::RunSection& run, const dist::MpiSession& ses
   check_agreement(session, nccl_claims(), "start every rank with the same environment");
   const auto mine = static_cast<std::size_t>(session.rank());
   const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(chosen[mine]));
-  c10::cuda::set_device(device.index());
+  gpu::make_current(device.index());
   log_warning(
       "the CUDA path compiles and links, but has not been run on a GPU yet: run `xtasc-inspect selftest --device cuda` "
       "on this machine first");
   return device;
 }
-#endif
 
 }  // namespace
 
@@ -136,36 +107,32 @@ at::Device choose_device(const config::RunSection& run, const dist::MpiSession& 
   if (run.device == config::Device::cpu) {
     return at::kCPU;
   }
-#ifdef XTASC_WITH_CUDA
-  int num_gpus = 0;
-  const dist::GpuPresence presence = ask_for_gpus(num_gpus);
-  const std::vector<dist::RankGpus> ranks = visible_gpus(session, num_gpus);
+  if (!gpu::versions()) {
+    if (run.device == config::Device::automatic) {
+      return at::kCPU;
+    }
+    fail_usage(
+        "run.device = \"cuda\", but this build has no CUDA: use --set run.device=cpu, or build with nvcc and a CUDA "
+        "LibTorch");
+  }
+  gpu::Presence presence = gpu::presence();
+  gpu::look_for_signs(presence, "/", [](const char* name) { return std::getenv(name); });
+  const std::vector<dist::RankGpus> ranks = visible_gpus(session, presence.num_gpus);
   const bool some_have = std::ranges::any_of(ranks, [](const auto& rank) { return !rank.gpus.empty(); });
   refuse_without_gpu(session, run.device, presence, some_have);
   if (some_have) {
     return choose_gpu(run, session, ranks);
   }
-  if (const auto note = dist::note_on_cpu(presence)) {
+  if (const auto note = gpu::note_on_cpu(presence)) {
     log_info("{}", *note);
   }
   return at::kCPU;
-#else
-  static_cast<void>(session);
-  if (run.device == config::Device::automatic) {
-    return at::kCPU;
-  }
-  fail_usage(
-      "run.device = \"cuda\", but this build has no CUDA: use --set run.device=cpu, or build with nvcc and a CUDA "
-      "LibTorch");
-#endif
 }
 
 std::string describe_device(at::Device device) {
-#ifdef XTASC_WITH_CUDA
   if (device.is_cuda()) {
-    return fmt::format("{} ({})", device.str(), at::cuda::getDeviceProperties(device.index())->name);
+    return fmt::format("{} ({})", device.str(), gpu::name(device.index()));
   }
-#endif
   return fmt::format("{} ({}, {} thread{})", device.str(), cpu_model(), at::get_num_threads(),
                      at::get_num_threads() == 1 ? "" : "s");
 }

@@ -8,10 +8,10 @@
 #include <memory>
 #include <string>
 
+#include "analysis/consistency.hpp"
 #include "config/run_config.hpp"
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
-#include "metric/consistency.hpp"
 #include "metric/metrics.hpp"
 #include "model/network.hpp"
 #include "train/setup.hpp"
@@ -23,7 +23,7 @@ struct Evaluation {
   /// the best checkpoint is chosen (a weighted total would move with the weights).
   std::map<std::string, double> losses;
   metric::Report report;
-  metric::Values consistency;  ///< metric::ConsistencyEnergy; empty for a system without task-transfer nets
+  metric::Values consistency;  ///< analysis::ConsistencyEnergy; empty for a system without task-transfer nets
 };
 
 /// What evaluate() adds up over batches on the device, without a host wait until result().
@@ -44,7 +44,7 @@ class EvaluationSums {
   model::Mode mode_;
   at::ScalarType storage_;
   metric::Metrics metrics_;
-  metric::ConsistencyEnergy consistency_;
+  analysis::ConsistencyEnergy consistency_;
   at::Tensor summed_;  ///< (2 terms) float64: sums, then counts
 };
 

@@ -11,8 +11,8 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "dist/communicator.hpp"
+#include "kernels/finite/finite_element.hpp"
 #include "optim/finite.hpp"
-#include "optim/finite_element.hpp"
 
 namespace xtasc::train {
 
@@ -47,7 +47,7 @@ std::string fault_of(const Learner& learner) {
     check.add(tensor);
   }
   // Names are looked for only where there is one to find.
-  return check.state()[optim::kIsBad].item<std::int64_t>() == 0 ? "" : optim::first_not_finite(tensors);
+  return check.state()[kernels::kIsBad].item<std::int64_t>() == 0 ? "" : optim::first_not_finite(tensors);
 }
 
 /// The ranks that say something, by what they say: "rank 1 on n2: ...".
@@ -72,7 +72,7 @@ std::vector<double> require_finite_steps(const dist::MpiSession& session, const 
   const auto* values = all.const_data_ptr<double>();
   const std::vector<double> read(values, values + losses.size(0));
   const auto first_bad = [&](std::int64_t check) {
-    return static_cast<std::int64_t>(values[losses.size(0) + check * optim::kFiniteStateSize + optim::kFirstBad]);
+    return static_cast<std::int64_t>(values[losses.size(0) + check * kernels::kFiniteStateSize + kernels::kFirstBad]);
   };
   std::string mine;
   for (const auto& [check, what] :

@@ -3,6 +3,7 @@
 #include "core/log.hpp"
 #include "core/version.hpp"
 #include "dist/communicator.hpp"
+#include "gpu/gpu.hpp"
 #include "io/atomic_file.hpp"
 #include "run/pack_now.hpp"
 
@@ -73,11 +74,9 @@ void log_ranks(const dist::MpiSession& session, at::Device device) {
     return;  // the run's first line says it all
   }
   std::string text = describe_device(device);
-#ifdef XTASC_WITH_CUDA
   if (device.is_cuda()) {
-    text += " at " + dist::gpu_bus_id(device.index());
+    text += " at " + gpu::bus_id(device.index());
   }
-#endif
   const auto hosts = session.gather(dist::host_name());
   const auto devices = session.gather(text);
   for (std::size_t rank = 0; rank < hosts.size(); ++rank) {

@@ -4,9 +4,6 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <torch/version.h>
-#ifdef XTASC_WITH_CUDA
-#include <cuda_runtime_api.h>
-#endif
 
 #include <sched.h>
 
@@ -16,7 +13,8 @@
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "io/hdf5.hpp"
+#include "gpu/gpu.hpp"
+#include "io/hdf5/hdf5.hpp"
 #include "pack/verify.hpp"
 #include "train/memory.hpp"
 
@@ -80,14 +78,14 @@ std::map<std::string, std::string> library_versions(const dist::Communicator& co
   std::map<std::string, std::string> versions = {
       {"torch", TORCH_VERSION}, {"mpi", dist::mpi_library_version()}, {"hdf5", io::hdf5_library_version()}};
   versions["communicator"] = communicator.backend();
-#ifdef XTASC_WITH_CUDA
-  versions["cuda"] = std::to_string(CUDART_VERSION);
-  versions["nccl"] = dist::nccl_library_version();
+  if (const auto cuda = gpu::versions()) {
+    versions["cuda"] = std::to_string(cuda->compiled);
+    versions["nccl"] = dist::nccl_library_version();
+  }
   if (communicator.backend() == "NCCL") {
     const char* algorithms = std::getenv("NCCL_ALGO");
     versions["nccl_algo"] = algorithms == nullptr ? "NCCL's choice" : algorithms;
   }
-#endif
   return versions;
 }
 

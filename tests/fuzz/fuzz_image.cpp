@@ -1,5 +1,5 @@
 #include "guard.hpp"
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 
 using namespace xtasc;
 

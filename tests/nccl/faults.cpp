@@ -7,7 +7,7 @@
 #include <cstdio>
 
 #include "core/signals.hpp"
-#include "dist/nccl_protocol.hpp"
+#include "dist/nccl/nccl_protocol.hpp"
 #include "launch/common/ranks.hpp"
 #include "nccl/nccl_double.hpp"
 

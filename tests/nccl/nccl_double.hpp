@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-/// Stands in for the nccl* and cuda* calls that dist/nccl_protocol.cpp makes, on host memory, over MPI. Linked in place
-/// of libnccl and libcudart in the tests of this folder and nowhere else: tests/links.py looks.
+/// Stands in for the nccl* and cuda* calls that dist/nccl/nccl_protocol.cpp makes, on host memory, over MPI. Linked in
+/// place of libnccl and libcudart in the tests of this folder and nowhere else: tests/links.py looks.
 ///
 /// What it keeps of the real ones: streams run in order and by themselves, beside each other; an operation runs only
 /// when all ranks have come to it; making and finalizing a communicator waits for all ranks; a non-blocking one takes a

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "dist/nccl_protocol.hpp"
+#include "dist/nccl/nccl_protocol.hpp"
 #include "mpi/world.hpp"
 #include "nccl/nccl_double.hpp"
 

@@ -1,5 +1,5 @@
 // Batch norm's passes as CUDA's blocks and threads make them, against the CPU's loops and against ATen in float64.
-#include "model/batch_norm_kernels.hpp"
+#include "kernels/batch_norm/batch_norm_passes.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -10,10 +10,10 @@
 #include <limits>
 
 #include "core/error.hpp"
-#include "model/batch_norm_by_elements.hpp"
-#include "model/batch_norm_element.hpp"
+#include "kernels/batch_norm/batch_norm_by_elements.hpp"
+#include "kernels/batch_norm/batch_norm_element.hpp"
 
-namespace xtasc::model {
+namespace xtasc::kernels {
 namespace {
 
 constexpr std::array kTypes = {at::kDouble, at::kFloat, at::kBFloat16};
@@ -369,4 +369,4 @@ TEST(NormPass, RefusesWhatHasNoElements) {
 }
 
 }  // namespace
-}  // namespace xtasc::model
+}  // namespace xtasc::kernels

@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "kernels/winograd/winograd_avx512.hpp"
 #include "launch/bench/executed_work.hpp"
 #include "launch/bench/peer_config.hpp"
-#include "model/winograd_kernels.hpp"
 #include "support/nets.hpp"
 #include "sweep/work.hpp"
 #include "train/setup.hpp"
@@ -34,7 +34,7 @@ ExecutedWork work_of(const config::RunConfig& config, std::int64_t images) {
 }
 
 bool has_kernels() {
-  return model::winograd::is_supported(model::winograd::Element::float32);
+  return kernels::winograd::is_supported(kernels::winograd::Element::float32);
 }
 
 TEST(ExecutedWork, IsThePlainFormsWithoutRewrites) {

@@ -1,11 +1,11 @@
-#include "metric/consistency.hpp"
+#include "analysis/consistency.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-namespace xtasc::metric {
+namespace xtasc::analysis {
 namespace {
 
 /// (N, C, H, W) and (N, 1, H, W) predictions with gaps in the truth.
@@ -59,7 +59,7 @@ TEST(ConsistencyEnergy, EqualsAPlainLoop) {
   }
   ConsistencyEnergy energy(at::kCPU);
   energy.add(batch);
-  const Values values = energy.report();
+  const metric::Values values = energy.report();
   ASSERT_EQ(values.size(), 3U);
   EXPECT_NEAR(values.at("seg"), kl_labelled / labelled, 1e-12);
   EXPECT_NEAR(values.at("depth"), l1_valid / valid, 1e-12);
@@ -81,8 +81,8 @@ TEST(ConsistencyEnergy, DependsOnNeitherBatchesNorRanks) {
   at::Tensor of_second;
   second.sum_over_ranks([&](const at::Tensor& tensor) { of_second = tensor; });
   first.sum_over_ranks([&](const at::Tensor& tensor) { tensor.add_(of_second); });
-  const Values expected = all.report();
-  const Values found = first.report();
+  const metric::Values expected = all.report();
+  const metric::Values found = first.report();
   ASSERT_EQ(found.size(), expected.size());
   for (const auto& [name, value] : expected) {
     EXPECT_NEAR(found.at(name), value, 1e-12) << name;
@@ -96,7 +96,7 @@ TEST(ConsistencyEnergy, WithoutTruthOnlyTheUnmaskedNumberIsThere) {
   ConsistencyEnergy energy(at::kCPU);
   EXPECT_TRUE(energy.report().empty());
   energy.add(batch);
-  const Values values = energy.report();
+  const metric::Values values = energy.report();
   EXPECT_EQ(values.size(), 1U);
   EXPECT_TRUE(values.contains("energy_2021"));
 }
@@ -113,4 +113,4 @@ TEST(ConsistencyEnergy, OfEqualPredictionsIsZero) {
 }
 
 }  // namespace
-}  // namespace xtasc::metric
+}  // namespace xtasc::analysis

@@ -1,5 +1,5 @@
 // What follows a convolution, as CUDA's blocks and threads do it, against ATen's passes.
-#include "model/epilogue.hpp"
+#include "kernels/epilogue/epilogue.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -10,7 +10,7 @@
 
 #include "core/error.hpp"
 
-namespace xtasc::model {
+namespace xtasc::kernels {
 namespace {
 
 constexpr std::array kTypes = {at::kDouble, at::kFloat, at::kBFloat16};
@@ -188,4 +188,4 @@ TEST(Epilogue, WhatDoesNotFitIsRefused) {
 }
 
 }  // namespace
-}  // namespace xtasc::model
+}  // namespace xtasc::kernels

@@ -8,17 +8,15 @@
 
 #include "core/error.hpp"
 #include "dist/gpu_assignment.hpp"
-#include "dist/gpu_presence.hpp"
-#include "dist/nccl_environment.hpp"
+#include "dist/nccl/nccl_environment.hpp"
 #include "dist/numa.hpp"
+#include "gpu/presence.hpp"
 
 namespace xtasc {
 namespace {
 
 namespace fs = std::filesystem;
 using dist::assign_gpus;
-using dist::GpuAnswer;
-using dist::GpuPresence;
 using dist::GpuSharing;
 using dist::RankGpus;
 using dist::VisibleGpu;
@@ -141,12 +139,12 @@ class MadeUpMachine : public testing::Test {
     fs::create_directories((root / path).parent_path());
     std::ofstream(root / path) << text << '\n';
   }
-  GpuPresence presence(GpuAnswer answer, const std::map<std::string, std::string>& variables) const {
-    GpuPresence found;
+  gpu::Presence presence(gpu::Answer answer, const std::map<std::string, std::string>& variables) const {
+    gpu::Presence found;
     found.answer = answer;
     found.cuda_words = "system not yet initialized";
     found.runtime_cuda = 13000;
-    dist::look_for_signs(found, root, [&](const char* name) -> const char* {
+    gpu::look_for_signs(found, root, [&](const char* name) -> const char* {
       const auto value = variables.find(name);
       return value == variables.end() ? nullptr : value->second.c_str();
     });
@@ -171,49 +169,49 @@ TEST_F(MadeUpMachine, WithATooOldDriverIsAFaultWithTheVersions) {
   write("dev/nvidia0", "");
   write("proc/driver/nvidia/version",
         "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023");
-  GpuPresence old = presence(GpuAnswer::driver_too_old, {});
+  gpu::Presence old = presence(gpu::Answer::driver_too_old, {});
   old.driver_cuda = 12020;
-  EXPECT_TRUE(dist::is_a_fault(old));
-  EXPECT_THAT(dist::why_no_gpu(old), AllOf(HasSubstr("driver 535.104.05 is too old"), HasSubstr("up to 12.2"),
-                                           HasSubstr("built for CUDA 13.0"), HasSubstr("580 or newer")));
+  EXPECT_TRUE(gpu::is_a_fault(old));
+  EXPECT_THAT(gpu::why_no_gpu(old), AllOf(HasSubstr("driver 535.104.05 is too old"), HasSubstr("up to 12.2"),
+                                          HasSubstr("built for CUDA 13.0"), HasSubstr("580 or newer")));
 }
 
 TEST_F(MadeUpMachine, ThatPromisesAGpuMustHaveOne) {
   for (const char* name : {"SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES"}) {
-    for (const GpuAnswer answer : {GpuAnswer::none, GpuAnswer::driver_too_old, GpuAnswer::failure}) {
-      EXPECT_TRUE(dist::is_a_fault(presence(answer, {{name, "3"}}))) << name;
+    for (const gpu::Answer answer : {gpu::Answer::none, gpu::Answer::driver_too_old, gpu::Answer::failure}) {
+      EXPECT_TRUE(gpu::is_a_fault(presence(answer, {{name, "3"}}))) << name;
     }
   }
-  EXPECT_THAT(dist::why_no_gpu(presence(GpuAnswer::none, {{"SLURM_JOB_GPUS", "0"}})),
+  EXPECT_THAT(gpu::why_no_gpu(presence(gpu::Answer::none, {{"SLURM_JOB_GPUS", "0"}})),
               HasSubstr("although SLURM_JOB_GPUS=0"));
-  EXPECT_FALSE(dist::is_a_fault(presence(GpuAnswer::none, {{"SLURM_GPUS_ON_NODE", "0"}}))) << "none were asked for";
+  EXPECT_FALSE(gpu::is_a_fault(presence(gpu::Answer::none, {{"SLURM_GPUS_ON_NODE", "0"}}))) << "none were asked for";
 }
 
 TEST_F(MadeUpMachine, WithADeviceFileMayBelongToOthers) {
   write("dev/nvidia0", "");
-  const GpuPresence others = presence(GpuAnswer::none, {});
-  EXPECT_FALSE(dist::is_a_fault(others)) << "a job without GPUs on a node with some";
-  EXPECT_THAT(dist::note_on_cpu(others), Optional(HasSubstr("CUDA sees no GPU")));
-  const GpuPresence broken = presence(GpuAnswer::failure, {});
-  EXPECT_TRUE(dist::is_a_fault(broken)) << "such as a fabric manager that is not running";
-  EXPECT_THAT(dist::why_no_gpu(broken), HasSubstr("system not yet initialized"));
+  const gpu::Presence others = presence(gpu::Answer::none, {});
+  EXPECT_FALSE(gpu::is_a_fault(others)) << "a job without GPUs on a node with some";
+  EXPECT_THAT(gpu::note_on_cpu(others), Optional(HasSubstr("CUDA sees no GPU")));
+  const gpu::Presence broken = presence(gpu::Answer::failure, {});
+  EXPECT_TRUE(gpu::is_a_fault(broken)) << "such as a fabric manager that is not running";
+  EXPECT_THAT(gpu::why_no_gpu(broken), HasSubstr("system not yet initialized"));
 }
 
 TEST_F(MadeUpMachine, WithHiddenGpusComputesOnTheCpu) {
   write("dev/nvidia0", "");
   for (const char* list : {"", "-1"}) {
-    const GpuPresence hidden =
-        presence(GpuAnswer::driver_too_old, {{"CUDA_VISIBLE_DEVICES", list}, {"SLURM_JOB_GPUS", "0"}});
-    EXPECT_FALSE(dist::is_a_fault(hidden));
-    EXPECT_THAT(dist::why_no_gpu(hidden), HasSubstr("CUDA_VISIBLE_DEVICES"));
+    const gpu::Presence hidden =
+        presence(gpu::Answer::driver_too_old, {{"CUDA_VISIBLE_DEVICES", list}, {"SLURM_JOB_GPUS", "0"}});
+    EXPECT_FALSE(gpu::is_a_fault(hidden));
+    EXPECT_THAT(gpu::why_no_gpu(hidden), HasSubstr("CUDA_VISIBLE_DEVICES"));
   }
 }
 
 TEST_F(MadeUpMachine, WithoutAnythingSaysNothing) {
-  const GpuPresence bare = presence(GpuAnswer::driver_too_old, {});
-  EXPECT_FALSE(dist::is_a_fault(bare));
-  EXPECT_THAT(dist::note_on_cpu(bare), Eq(std::nullopt));
-  EXPECT_THAT(dist::why_no_gpu(bare), HasSubstr("no library here (libcuda.so.1)"));
+  const gpu::Presence bare = presence(gpu::Answer::driver_too_old, {});
+  EXPECT_FALSE(gpu::is_a_fault(bare));
+  EXPECT_THAT(gpu::note_on_cpu(bare), Eq(std::nullopt));
+  EXPECT_THAT(gpu::why_no_gpu(bare), HasSubstr("no library here (libcuda.so.1)"));
 }
 
 TEST(NcclAlgorithms, OfADeterministicRunAreWithoutNvls) {

@@ -9,8 +9,8 @@
 #include <limits>
 
 #include "core/error.hpp"
+#include "kernels/finite/finite_element.hpp"
 #include "optim/finite.hpp"
-#include "optim/finite_element.hpp"
 #include "support/nets.hpp"
 
 namespace xtasc::train {
@@ -21,7 +21,7 @@ using testing::HasSubstr;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 std::int64_t first_bad(const optim::FiniteCheck& check) {
-  return check.state()[optim::kFirstBad].item<std::int64_t>();
+  return check.state()[kernels::kFirstBad].item<std::int64_t>();
 }
 
 template <typename Call>
@@ -114,7 +114,7 @@ TEST(StepHealth, RemembersTheFirstStepThatWasNotFinite) {
       static_cast<void>(step.compute(*batch));
     }
     EXPECT_EQ(first_bad(step.losses_check()), 1) << method;
-    EXPECT_EQ(step.losses_check().state()[optim::kNumSteps].item<std::int64_t>(), 3) << method;
+    EXPECT_EQ(step.losses_check().state()[kernels::kNumSteps].item<std::int64_t>(), 3) << method;
   }
 }
 

@@ -5,9 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "core/error.hpp"
+#include "kernels/upsample/upsample.hpp"
 #include "launch/bench/executed_work.hpp"
 #include "model/batch_norm.hpp"
-#include "model/upsample.hpp"
 #include "support/nets.hpp"
 #include "train/step.hpp"
 
@@ -91,10 +91,10 @@ TEST(CudaForms, AreTakenWhileTheyAreWantedOnly) {
     EXPECT_TRUE(takes_cuda_form(x));
     EXPECT_FALSE(takes_cuda_form(x.to(at::kMeta)));
     EXPECT_THROW(CudaForms(), Error);
-    std::ignore = model::upsample_twice(x);
+    std::ignore = kernels::upsample_twice(x);
   }
   EXPECT_FALSE(takes_cuda_form(x));
-  std::ignore = model::upsample_twice(x);
+  std::ignore = kernels::upsample_twice(x);
   EXPECT_EQ(counter.tallies().at({"upsample", "forward"}).launches, 1);
 }
 

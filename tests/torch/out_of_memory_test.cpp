@@ -73,7 +73,7 @@ TEST(OutOfMemory, OfOtherLibraries) {
   }
 }
 
-/// Our own error with NCCL's words in it, as src/dist/nccl_protocol.cpp throws it.
+/// Our own error with NCCL's words in it, as src/dist/nccl/nccl_protocol.cpp throws it.
 TEST(OutOfMemory, OfNccl) {
   const auto end_of = [](const std::string& words) {
     return run([&] { fail("NCCL, making a communicator: unhandled cuda error ({})", words); });

@@ -1,13 +1,13 @@
-#include "metric/proposition.hpp"
+#include "analysis/proposition.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "metric/bootstrap.hpp"
+#include "analysis/bootstrap.hpp"
 
-namespace xtasc::metric {
+namespace xtasc::analysis {
 namespace {
 
 constexpr std::int64_t kDraws = 50;
@@ -189,4 +189,4 @@ TEST(Bootstrap, VerdictsAreOfTheWholeInterval) {
 }
 
 }  // namespace
-}  // namespace xtasc::metric
+}  // namespace xtasc::analysis

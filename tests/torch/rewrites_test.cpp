@@ -5,10 +5,10 @@
 #include <optional>
 
 #include "core/cuda_forms.hpp"
-#include "model/fused_convolution.hpp"
+#include "kernels/epilogue/fused_convolution.hpp"
+#include "kernels/upsample/upsampled_convolution.hpp"
+#include "kernels/winograd/winograd.hpp"
 #include "model/layers.hpp"
-#include "model/upsampled.hpp"
-#include "model/winograd.hpp"
 #include "support/nets.hpp"
 #include "train/step.hpp"
 
@@ -99,7 +99,7 @@ TEST(CudaFormsInBfloat16, ReadTheFlatCopyOfTheWeights) {
   shift_biases(learner);
   const at::Tensor flat = learner.net.parameters().flat_values().detach().to(at::kBFloat16);
   for (const auto& [name, tensor] : learner.net.parameters().parameters()) {
-    const at::Tensor read = model::in_compute_type(tensor, {.compute = at::kBFloat16, .flat_weights = flat});
+    const at::Tensor read = kernels::in_compute_type(tensor, {.compute = at::kBFloat16, .flat_weights = flat});
     EXPECT_TRUE(at::equal(read, tensor.detach().to(at::kBFloat16))) << name;
   }
 }
@@ -221,7 +221,7 @@ class RewrittenLayer : public testing::TestWithParam<LayerCase> {
     model::ParameterSet set(1, at::kCPU, type == at::kDouble ? at::kDouble : at::kFloat);
     const auto layer = model::make_convolution(set, {.name = "layer", .in = 16, .out = 16});
     set.flatten();
-    if (!model::suits_winograd({at::zeros({4, 16, 64, 64}), {}}, layer, {.compute = type})) {
+    if (!kernels::suits_winograd({at::zeros({4, 16, 64, 64}), {}}, layer, type)) {
       GTEST_SKIP() << "this processor has not the AVX-512 that is needed for " << c10::toString(type);
     }
   }
@@ -260,12 +260,12 @@ TEST_P(RewrittenLayer, ForwardAndBackwardAreThePlainOnes) {
     const at::Tensor b = leaf(second);
     at::Tensor y;
     if (!c.upsampled) {
-      EXPECT_TRUE(!rewrites || model::suits_winograd({a, b}, convolution, mode));
+      EXPECT_TRUE(!rewrites || kernels::suits_winograd({a, b}, convolution, type));
       y = model::convolve({a, b}, convolution, mode, activation);
     } else {
       const model::Joined low = {a, c.skip ? at::Tensor() : b};
       const at::Tensor skip = c.skip ? b : at::Tensor();
-      EXPECT_TRUE(!rewrites || model::suits_low_size(low, skip, convolution, mode));
+      EXPECT_TRUE(!rewrites || kernels::suits_low_size(low, skip, convolution, type));
       y = model::convolve_upsampled(low, skip, convolution, mode, activation);
     }
     y.backward(grad_y.to(type));

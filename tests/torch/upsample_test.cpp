@@ -1,4 +1,4 @@
-#include "model/upsample.hpp"
+#include "kernels/upsample/upsample.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/upsample/upsample_element.hpp"
 #include "model/layers.hpp"
-#include "model/upsample_element.hpp"
 
-namespace xtasc::model {
+namespace xtasc::kernels {
 namespace {
 
 at::Tensor random(at::IntArrayRef shape, std::uint64_t seed) {
@@ -203,7 +203,7 @@ TEST(Upsample, NothingIsJoinedByCopiesWhereKernelsJoin) {
       at::Tensor y;
       torch::autograd::variable_list gradients;
       const auto names = operations_of([&] {
-        y = convolve_upsampled({low, second}, skip, convolution, {.rewrites = rewrites});
+        y = model::convolve_upsampled({low, second}, skip, convolution, {.rewrites = rewrites});
         gradients = torch::autograd::grad({y}, {low, has_skip ? skip : second}, {at::empty_like(y)});
       });
       EXPECT_EQ(y.sizes(), (std::vector<std::int64_t>{2, 8, 8, 12}));
@@ -230,4 +230,4 @@ TEST(Upsample, AnEmptyBatchStaysEmpty) {
 }
 
 }  // namespace
-}  // namespace xtasc::model
+}  // namespace xtasc::kernels

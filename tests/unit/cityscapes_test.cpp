@@ -7,7 +7,7 @@
 #include <map>
 
 #include "exif_fixture.hpp"
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
 #include "pack_fixture.hpp"

@@ -1,11 +1,11 @@
-#include "io/exif.hpp"
+#include "io/image/exif.hpp"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
 #include "exif_fixture.hpp"
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 #include "pack_fixture.hpp"
 #include "support/jpeg_file.hpp"
 

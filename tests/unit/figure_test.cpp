@@ -8,7 +8,7 @@
 #include "core/error.hpp"
 #include "figure/panel.hpp"
 #include "figure/panel_layout.hpp"
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 
 namespace xtasc::figure {
 namespace {

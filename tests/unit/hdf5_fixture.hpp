@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string>
 
-#include "io/hdf5.hpp"
+#include "io/hdf5/hdf5.hpp"
 
 namespace xtasc::test {
 

@@ -1,4 +1,4 @@
-#include "io/hdf5_frames.hpp"
+#include "io/hdf5/hdf5_frames.hpp"
 
 #include <gtest/gtest.h>
 

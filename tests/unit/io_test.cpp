@@ -6,8 +6,8 @@
 
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
-#include "io/hdf5.hpp"
-#include "io/image.hpp"
+#include "io/hdf5/hdf5.hpp"
+#include "io/image/image.hpp"
 #include "io/npy.hpp"
 #include "pack_fixture.hpp"
 #include "support/jpeg_file.hpp"

@@ -1,4 +1,4 @@
-#include "io/jpeg.hpp"
+#include "io/image/jpeg.hpp"
 
 #include <gtest/gtest.h>
 

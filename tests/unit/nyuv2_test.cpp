@@ -5,7 +5,7 @@
 #include <cmath>
 #include <map>
 
-#include "io/hdf5.hpp"
+#include "io/hdf5/hdf5.hpp"
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
 #include "pack_fixture.hpp"

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "io/hdf5.hpp"
+#include "io/hdf5/hdf5.hpp"
 #include "pack/schema.hpp"
 #include "pack/writer.hpp"
 #include "support/temp_folder.hpp"

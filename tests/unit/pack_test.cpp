@@ -10,7 +10,7 @@
 
 #include "hdf5_fixture.hpp"
 #include "io/checksum.hpp"
-#include "io/hdf5.hpp"
+#include "io/hdf5/hdf5.hpp"
 #include "pack/digest.hpp"
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"

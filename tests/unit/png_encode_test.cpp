@@ -1,10 +1,10 @@
-#include "io/png_encode.hpp"
+#include "io/image/png_encode.hpp"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "io/png.hpp"
+#include "io/image/png.hpp"
 #include "pack_fixture.hpp"
 
 namespace xtasc::io {

@@ -8,8 +8,8 @@
 #include <random>
 #include <span>
 
-#include "io/png.hpp"
-#include "io/png_filter.hpp"
+#include "io/image/png.hpp"
+#include "io/image/png_filter.hpp"
 
 namespace xtasc::io {
 namespace {

@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "figure/panel_layout.hpp"
-#include "io/image.hpp"
+#include "io/image/image.hpp"
 #include "pack_fixture.hpp"
 #include "preprocess/show.hpp"
 

@@ -1,0 +1,247 @@
+#include "io/image/image.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <utility>
+
+#include "core/error.hpp"
+#include "io/atomic_file.hpp"
+#include "io/image/exif.hpp"
+#include "io/image/jpeg.hpp"
+#include "io/image/png.hpp"
+#include "io/image/png_encode.hpp"
+#include "io/image/png_general.hpp"
+
+namespace xtasc::io {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kHeadBytes = 64 * 1024;
+
+/// \param is_whole  whether `file` is all of the file, or its beginning only.
+std::optional<ImageHeader> parse_header(std::string_view file, bool is_whole, const fs::path& path) {
+  std::optional<ImageHeader> header;
+  if (is_png(file)) {
+    header = parse_png_header(file, path);
+  } else if (file.starts_with(kJpegMagic)) {
+    header = parse_jpeg_header(file, path);
+    if (!header && !is_whole) {
+      return std::nullopt;
+    }
+    check(header.has_value(), "cannot read '{}': truncated within its JPEG header", path.string());
+  } else {
+    fail("cannot read '{}': found {}, a PNG or JPEG image is expected", path.string(), describe_content(file));
+  }
+  check(header->height > 0 && header->width > 0, "cannot read '{}': its header says {} x {} pixels", path.string(),
+        header->height, header->width);
+  return header;
+}
+
+ImageHeader checked_header(std::string_view file, const ImageRules& rules, const fs::path& path) {
+  check(file.size() < (std::size_t{1} << 30), "cannot read '{}': {} bytes are too many for one image", path.string(),
+        file.size());
+  const ImageHeader header = *parse_header(file, true, path);
+  check_image_rules(header, rules, path);
+  return header;
+}
+
+/// \throws Error  when `path` is a folder, or a link that leads nowhere.
+void check_is_file(const fs::path& path) {
+  std::error_code error;
+  const fs::file_type type = fs::status(path, error).type();
+  check(type != fs::file_type::directory, "cannot read '{}': it is a folder, a PNG or JPEG image is expected",
+        path.string());
+  if (type == fs::file_type::not_found && fs::is_symlink(path, error)) {
+    fail("cannot read '{}': it is a link that leads nowhere ({})", path.string(),
+         fs::read_symlink(path, error).string());
+  }
+}
+
+std::string read_image_file(const fs::path& path) {
+  try {
+    return read_file(path);
+  } catch (const Error&) {
+    check_is_file(path);  // says it more clearly
+    throw;
+  }
+}
+
+/// The selected pixels of an image that was decoded whole.
+template <typename T>
+Image<T> pick(Image<T> image, const Selection& selection) {
+  if (selection.rows.empty() && selection.columns.empty()) {
+    return image;
+  }
+  Image<T> picked;
+  picked.height = selection.rows.empty() ? image.height : static_cast<std::int64_t>(selection.rows.size());
+  picked.width = selection.columns.empty() ? image.width : static_cast<std::int64_t>(selection.columns.size());
+  picked.channels = image.channels;
+  picked.pixels.reserve(static_cast<std::size_t>(picked.height * picked.width * picked.channels));
+  for (std::int64_t row = 0; row < picked.height; ++row) {
+    const std::int64_t from_row = selection.rows.empty() ? row : selection.rows[static_cast<std::size_t>(row)];
+    for (std::int64_t column = 0; column < picked.width; ++column) {
+      const std::int64_t from_column =
+          selection.columns.empty() ? column : selection.columns[static_cast<std::size_t>(column)];
+      const auto* pixel = image.pixels.data() + (from_row * image.width + from_column) * image.channels;
+      picked.pixels.insert(picked.pixels.end(), pixel, pixel + image.channels);
+    }
+  }
+  return picked;
+}
+
+/// The selected pixels of an image as `rules` use it.
+/// \param decode  gives the image of a Selection, in which no pixel lies elsewhere than it is stored
+template <typename T>
+Image<T> decode_selected(const ImageHeader& header, const ImageRules& rules, const Selection& selection,
+                         const auto& decode) {
+  Image<T> image;
+  if (header.orientation != 1 && rules.orientation == Orientation::apply) {
+    image = pick(oriented<T>(decode(Selection{}), header.orientation), selection);
+  } else {
+    image = decode(selection);
+  }
+  image.orientation = header.orientation;
+  return image;
+}
+
+template <typename T>
+Image<T> read_grey_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
+  const std::string file = read_image_file(path);
+  const ImageHeader header = checked_header(file, rules, path);
+  check_grey_png(header, static_cast<int>(sizeof(T) * 8), path);
+  const PngContent png = read_png_chunks(file, path);
+  check(!png.has_transparency, "cannot read '{}': a transparent colour makes its values ambiguous", path.string());
+  return decode_selected<T>(header, rules, selection, [&](const Selection& wanted) {
+    return is_plain_png(png) ? decode_png<T>(png, 1, wanted, path)
+                             : pick(decode_general_png<T>(file, header, 1, path), wanted);
+  });
+}
+
+void check_pixel_count(const fs::path& path, std::size_t found, std::int64_t height, std::int64_t width,
+                       std::int64_t channels) {
+  check(height > 0 && width > 0 && height < (1 << 20) && width < (1 << 20) && (channels == 1 || channels == 3) &&
+            found == static_cast<std::size_t>(height * width * channels),
+        "cannot write '{}': {} values do not make {} x {} pixels of {} channels", path.string(), found, height, width,
+        channels);
+}
+
+}  // namespace
+
+std::string describe_content(std::string_view first_bytes) {
+  if (first_bytes.empty()) {
+    return "an empty file";
+  }
+  if (first_bytes.starts_with("version https://git-lfs")) {
+    return "a Git LFS pointer instead of the file (run `git lfs pull`)";
+  }
+  if (is_png(first_bytes)) {
+    return "a PNG image";
+  }
+  if (first_bytes.starts_with(kJpegMagic)) {
+    return "a JPEG image";
+  }
+  const auto head = first_bytes.substr(0, 32);
+  const bool is_text = std::all_of(head.begin(), head.end(), [](unsigned char c) {
+    return std::isprint(c) != 0 || c == '\n' || c == '\r' || c == '\t';
+  });
+  return is_text ? fmt::format("text (\"{}\")", head.substr(0, head.find_first_of("\r\n"))) : "unknown bytes";
+}
+
+ImageHeader read_image_header(const fs::path& path) {
+  check_is_file(path);
+  std::ifstream stream(path, std::ios::binary);
+  std::string head(kHeadBytes, '\0');
+  if (!stream) {
+    return *parse_header(read_file(path), true, path);  // says why it cannot be read
+  }
+  stream.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<std::size_t>(stream.gcount()));
+  if (const auto header = parse_header(head, head.size() < kHeadBytes, path)) {
+    return *header;
+  }
+  return *parse_header(read_file(path), true, path);
+}
+
+ImageHeader read_whole_image_header(const fs::path& path) {
+  return *parse_header(read_image_file(path), true, path);
+}
+
+void check_image_rules(const ImageHeader& header, const ImageRules& rules, const fs::path& path) {
+  const bool is_turned = header.orientation != 1;
+  check(!is_turned || rules.orientation != Orientation::refuse,
+        "cannot use '{}': its EXIF orientation {} says that the stored pixels are to be {}; {}", path.string(),
+        header.orientation, orientation_words(header.orientation), rules.turn_advice);
+  if (rules.height && rules.width) {
+    std::int64_t height = header.height, width = header.width;
+    if (rules.orientation == Orientation::apply && orientation_swaps(header.orientation)) {
+      std::swap(height, width);
+    }
+    std::string advice;
+    if (height == *rules.width && width == *rules.height && height != width) {
+      advice = orientation_swaps(header.orientation)
+                   ? fmt::format("; its EXIF orientation {} says that the stored pixels are to be {}, which {}",
+                                 header.orientation, orientation_words(header.orientation),
+                                 rules.orientation == Orientation::apply ? "was done" : "would make the sizes fit")
+                   : rules.swapped_advice;
+    }
+    check(height == *rules.height && width == *rules.width,
+          "cannot use '{}': {} x {} pixels (height x width), {} x {} are expected{}", path.string(), height, width,
+          *rules.height, *rules.width, advice);
+  }
+  check(header.height <= rules.max_pixels / header.width,
+        "cannot use '{}': its header says {} x {} pixels, more than the {} that are accepted", path.string(),
+        header.height, header.width, rules.max_pixels);
+}
+
+void check_grey_png(const ImageHeader& header, int bit_depth, const fs::path& path) {
+  const bool is_png = header.format == ImageHeader::Format::png;
+  check(is_png && header.channels == 1 && !header.palette && header.bit_depth == bit_depth,
+        "cannot use '{}': a {} of {} channel{} of {} bits{}, a grey PNG of {} bits is expected", path.string(),
+        is_png ? "PNG" : "JPEG", header.palette ? 1 : header.channels,
+        header.channels == 1 || header.palette ? "" : "s", header.bit_depth, header.palette ? " with a palette" : "",
+        bit_depth);
+}
+
+Image<std::uint8_t> read_rgb_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
+  const std::string file = read_image_file(path);
+  const ImageHeader header = checked_header(file, rules, path);
+  check(header.bit_depth <= 8, "cannot use '{}': {} bits a channel, 8 are expected", path.string(), header.bit_depth);
+  std::optional<PngContent> png;
+  if (header.format == ImageHeader::Format::png) {
+    png = read_png_chunks(file, path);
+  }
+  return decode_selected<std::uint8_t>(header, rules, selection, [&](const Selection& wanted) {
+    if (png && is_plain_png(*png)) {
+      return decode_png<std::uint8_t>(*png, 3, wanted, path);
+    }
+    return pick(png ? decode_general_png<std::uint8_t>(file, header, 3, path) : decode_jpeg(file, header, path),
+                wanted);
+  });
+}
+
+Image<std::uint8_t> read_grey8_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
+  return read_grey_image<std::uint8_t>(path, rules, selection);
+}
+
+Image<std::uint16_t> read_grey16_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
+  return read_grey_image<std::uint16_t>(path, rules, selection);
+}
+
+void write_png(const fs::path& path, std::span<const std::uint8_t> pixels, std::int64_t height, std::int64_t width,
+               std::int64_t channels, PngEffort effort) {
+  check_pixel_count(path, pixels.size(), height, width, channels);
+  write_file_atomically(path, encode_png(pixels, height, width, channels, effort, path));
+}
+
+void write_png(const fs::path& path, std::span<const std::uint16_t> pixels, std::int64_t height, std::int64_t width,
+               PngEffort effort) {
+  check_pixel_count(path, pixels.size(), height, width, 1);
+  write_file_atomically(path, encode_png(pixels, height, width, 1, effort, path));
+}
+
+}  // namespace xtasc::io
