@@ -45,8 +45,8 @@ struct Table {
 };
 
 /// Tables by pack (in the order of their names) and label set and, within them, by protocol. They point into `runs`. A
-/// net for depth alone, to which a label set says nothing, stands in the tables of all label sets that have none of
-/// their own.
+/// net that predicts no classes, to which a label set says nothing, stands in the tables of all label sets that have
+/// none of their own.
 ///
 /// Base ST-Net, against which Delta_m is taken, is the pair of base_st_seg and base_st_depth with the row's pack, label
 /// set, encoder, encoder weights, decoder width, number of epochs and seed. Of several, the one with the row's
