@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -68,7 +69,7 @@ std::vector<T> values_of(const at::Tensor& tensor) {
   return {data, data + flat.numel()};
 }
 
-/// How a kind of task is written and shown.
+/// How a kind of task is written, and drawn in the panel: class ids by the palette, numbers by the colour map.
 struct KindOutput {
   task::Kind kind;
   Map (*map_of)(const at::Tensor& prediction);    ///< (1, channels, H, W)
@@ -76,8 +77,8 @@ struct KindOutput {
   /// \param stem  of the file's name
   void (*write)(const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height,
                 std::int64_t width);
-  /// Adds the first task of the kind to a row of the panel. \param truth  null where it is not known
-  void (*show)(const Map& predicted, const Map* truth, figure::PanelRow& row);
+  bool has_classes;
+  std::string_view plural;  ///< behind Task::truth in the heads of the panel: "labels: truth"
 };
 
 constexpr std::array<KindOutput, 2> kKinds = {
@@ -92,13 +93,8 @@ constexpr std::array<KindOutput, 2> kKinds = {
           },
       .write = [](const Map& map, const std::string& stem, std::int64_t /*channels*/, std::int64_t height,
                   std::int64_t width) { io::write_png(stem + ".png", map.classes, height, width, 1); },
-      .show =
-          [](const Map& predicted, const Map* truth, figure::PanelRow& row) {
-            if (!row.predicted_label) {
-              row.predicted_label = predicted.classes;
-              row.true_label = truth == nullptr ? std::nullopt : std::optional(std::span(truth->classes));
-            }
-          }},
+      .has_classes = true,
+      .plural = "s"},
      {.kind = task::Kind::depth,
       .map_of =
           [](const at::Tensor& prediction) {
@@ -113,14 +109,8 @@ constexpr std::array<KindOutput, 2> kKinds = {
             const std::array<std::int64_t, 3> shape = {channels, height, width};
             io::write_npy(stem + ".npy", map.values, std::span(shape).subspan(channels == 1 ? 1 : 0));
           },
-      .show =
-          [](const Map& predicted, const Map* truth, figure::PanelRow& row) {
-            const bool is_one_channel = 3 * predicted.values.size() == row.image.size();
-            if (is_one_channel && !row.predicted_depth) {
-              row.predicted_depth = predicted.values;
-              row.true_depth = truth == nullptr ? std::nullopt : std::optional(std::span(truth->values));
-            }
-          }}}};
+      .has_classes = false,
+      .plural = ""}}};
 
 const KindOutput& output_of(const task::Task& task) {
   const auto found = std::ranges::find(kKinds, task.kind, &KindOutput::kind);
@@ -280,29 +270,59 @@ std::vector<Row> predict_images(const Options& options, const launch::LoadedMode
   return rows;
 }
 
-void write_picture(const std::vector<Row>& rows, const task::Tasks& tasks, const DataFacts& facts,
-                   const fs::path& path) {
+/// The columns of the tasks that can be drawn: all but those of several numbers a pixel.
+figure::PanelOptions panel_options(const task::Tasks& tasks, const DataFacts& facts) {
+  figure::PanelOptions options{
+      .height = facts.height,
+      .width = facts.width,
+      .columns = {},
+      .palettes = {{facts.class_names, facts.class_colors}},
+      .scales = {},
+  };
+  for (const task::Task& task : tasks) {
+    const KindOutput& output = output_of(task);
+    if (!output.has_classes) {
+      const bool is_depth = std::ranges::count(task.metrics, task::kDepthUnit, &task::Metric::unit) > 0;
+      options.scales.push_back({!is_depth                 ? std::string(task.name)
+                                : facts.depth_unit == "m" ? "depth [m]"
+                                                          : facts.depth_unit});
+    }
+    for (const bool is_truth : {true, false}) {
+      options.columns.push_back(
+          {.head = fmt::format("{}{}: {}", task.truth, output.plural, is_truth ? "truth" : "predicted"),
+           .part = fmt::format("the {} {}", is_truth ? "true" : "predicted", task.truth),
+           .has_classes = output.has_classes,
+           .paint = output.has_classes ? 0 : options.scales.size() - 1,
+           .has_invalid = is_truth && !output.has_classes});
+    }
+  }
+  return options;
+}
+
+void write_picture(const std::vector<Row>& rows, const task::Tasks& all, const DataFacts& facts, const fs::path& path) {
+  task::Tasks tasks;
+  std::ranges::copy_if(all, std::back_inserter(tasks), [](const task::Task& task) { return task.channels < 2; });
+  const auto drawn = [](const MapByTask& maps, const task::Task& task) -> std::optional<figure::Map> {
+    const auto found = maps.find(task.key);
+    if (found == maps.end()) {
+      return std::nullopt;
+    }
+    return output_of(task).has_classes ? figure::Map(found->second.classes) : figure::Map(found->second.values);
+  };
   std::vector<figure::PanelRow> panel;
   for (const Row& row : rows) {
-    figure::PanelRow shown;
+    figure::PanelRow& shown = panel.emplace_back();
     shown.caption = row.name;
     shown.image = row.image;
     for (const task::Task& task : tasks) {
-      const auto truth = row.truth.find(task.key);
-      output_of(task).show(row.predicted.at(task.key), truth == row.truth.end() ? nullptr : &truth->second, shown);
+      shown.maps.push_back(drawn(row.truth, task));
+      shown.maps.push_back(drawn(row.predicted, task));
     }
-    panel.push_back(shown);
     if (panel.size() == kMaxPanelRows) {
       break;
     }
   }
-  figure::write_panel(path, panel,
-                      {.height = facts.height,
-                       .width = facts.width,
-                       .class_names = facts.class_names,
-                       .class_colors = facts.class_colors,
-                       .depth_unit = facts.depth_unit,
-                       .title = ""});
+  figure::write_panel(path, panel, panel_options(tasks, facts));
 }
 
 void predict_all(const dist::MpiSession& session, const Options& options) {
