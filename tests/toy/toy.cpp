@@ -9,6 +9,7 @@
 #include "model/nets/xtasc.hpp"
 #include "model/network.hpp"
 #include "support/nets.hpp"
+#include "toy/toy_rows.hpp"
 #include "weighting/task_weighting.hpp"
 
 namespace xtasc::test {
@@ -21,6 +22,7 @@ class ToyNet final : public model::Network {
  public:
   explicit ToyNet(const model::NetworkOptions& options)
       : Network(options.tasks, options.num_classes, {options.seed, options.device, options.dtype}),
+        has_transfer_(config::system_of(options.section.system).has_transfer()),
         trunk_(convolution("trunk.conv", 3, kWidth)),
         norm_(make_batch_norm(parameters_, "trunk.norm", kWidth)) {
     for (const task::Task& task : tasks_) {  // the shared layer in the middle of what is not
@@ -66,7 +68,7 @@ class ToyNet final : public model::Network {
     std::vector<model::Transfer> all;
     for (const task::Task& from : tasks_) {
       for (const task::Task& to : tasks_) {
-        if (from.key != to.key) {
+        if (has_transfer_ && from.key != to.key) {
           all.push_back({std::string(from.key), std::string(to.key)});
         }
       }
@@ -82,6 +84,7 @@ class ToyNet final : public model::Network {
     return model::convolve({x, {}}, layer, mode).to(layer.weight.scalar_type());
   }
 
+  bool has_transfer_;
   model::Convolution trunk_;
   model::BatchNorm norm_;
   model::Convolution mixer_;
@@ -102,29 +105,14 @@ class ToyHalves final : public weighting::TaskWeighting {
   at::Tensor weights_;
 };
 
-void add_rows() {
-  static constexpr std::array<task::Metric, 1> kFlowMetrics = {
-      {{.key = "flow_err", .header = "FlowErr", .factor = 1.0, .decimals = 4, .higher_is_better = false}}};
-  task::add({.name = "flow",
-             .key = "flow",
-             .kind = task::Kind::depth,
-             .channels = 2,
-             .truth = "flow",
-             .metrics = kFlowMetrics});
-  const std::vector<std::string_view> tasks = {"seg", "depth", "flow"};
-  config::add_system(
-      {.word = "toy", .label = "Toy", .place = 9, .tasks = tasks, .consistency = config::Consistency::xtc, .keys = {}});
-  config::add_system({.word = "xtasc_of_three",
-                      .label = "XTasC-Net of three",
-                      .place = 9,
-                      .tasks = tasks,
-                      .consistency = config::Consistency::xtc,
-                      .keys = config::system_of("xtasc").keys});
-  config::add_method({.word = "toy_halves", .keys = {}});
-  model::add_network("toy", [](const model::NetworkOptions& options) -> std::unique_ptr<model::Network> {
-    return std::make_unique<ToyNet>(options);
-  });
+void add_makers() {
+  for (const char* system : {"toy", "toy_st_scene", "toy_st_flow"}) {
+    model::add_network(system, [](const model::NetworkOptions& options) -> std::unique_ptr<model::Network> {
+      return std::make_unique<ToyNet>(options);
+    });
+  }
   model::add_network("xtasc_of_three", model::make_xtasc_net);
+  metric::add_task_metrics("flow", make_flow_metrics);
   weighting::add_method("toy_halves",
                         [](const weighting::MethodOptions& options) -> std::unique_ptr<weighting::TaskWeighting> {
                           return std::make_unique<ToyHalves>(options);
@@ -134,7 +122,8 @@ void add_rows() {
 }  // namespace
 
 void add_toys() {
-  [[maybe_unused]] static const bool are_added = (add_rows(), true);
+  add_toy_rows();
+  [[maybe_unused]] static const bool are_added = (add_makers(), true);
 }
 
 data::Batch toy_batch(std::uint64_t seed, std::int64_t num_samples, std::int64_t num_classes, std::int64_t height,
