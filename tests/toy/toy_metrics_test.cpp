@@ -13,7 +13,9 @@
 #include "tensorfile/tensor_file.hpp"
 #include "toy/toy.hpp"
 #include "train/evaluate.hpp"
+#include "train/health.hpp"
 #include "train/weights.hpp"
+#include "unit/pack_fixture.hpp"
 
 // What is measured of a third task, and of systems that have it.
 namespace xtasc::train {
@@ -134,14 +136,24 @@ TEST(ToyMetrics, ATaskWithoutTruthIsOneClearError) {
   const auto config = config_of("toy");
   const Learner learner(config, kClasses, at::kCPU);
   const data::Batch batch = test::rows(test::random_batch(1, 3, kClasses, 32, 32), {0, 3}, at::kDouble);
-  try {
-    static_cast<void>(evaluation_of(config, learner, {batch}));
-    FAIL() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(),
-                 "the samples hold no truth of task \"flow\", only of depth, seg: another pack is needed, or a system "
-                 "without that task");
-  }
+  EXPECT_EQ(
+      test::error_of([&] { static_cast<void>(evaluation_of(config, learner, {batch})); }),
+      "the samples hold no truth of task \"flow\", only of depth, seg: another pack is needed, or a system without "
+      "that task");
+}
+
+/// Before anything is trained: the pack knows labels and depth alone.
+TEST(ToyMetrics, APackWithoutATasksTruthIsRefusedBeforeTraining) {
+  test::add_toys();
+  const test::TempFolder folder;
+  test::write_small_pack(folder.path() / "a.h5");
+  const data::Splits splits = data::read_splits(pack::Reader(folder.path() / "a.h5"), 0, at::kCPU);
+  EXPECT_TRUE(splits.train.has_truth_of("seg") && splits.val.has_truth_of("depth"));
+  check_targets(config_of("toy_st_scene"), splits, "a.h5");
+  EXPECT_EQ(
+      test::error_of([&] { check_targets(config_of("toy"), splits, "a.h5"); }),
+      "a.h5: no pixel of /train has a flow (all are 0, invalid), and toy trains a flow prediction: nothing can be "
+      "learnt");
 }
 
 TEST(ToyMetrics, TwoTasksDoNotMeasureByOneName) {

@@ -14,6 +14,9 @@
 #include "report/plot/figures.hpp"
 #include "report/table_csv.hpp"
 #include "report/table_markdown.hpp"
+#include "sweep/collect.hpp"
+#include "sweep/state.hpp"
+#include "sweep/sweep.hpp"
 #include "task/task.hpp"
 #include "toy/toy_rows.hpp"
 #include "unit/results_fixture.hpp"
@@ -205,6 +208,46 @@ TEST(ToyTables, FiguresHaveTheirPanels) {
               ElementsAre("mIoU (%), higher is better", "PixAcc (%), higher is better", "\u0394m (%), higher is better",
                           "AbsErr (m), lower is better", "RelErr (ratio), lower is better",
                           "FlowErr (px), lower is better", "FlowNear (%), higher is better"));
+}
+
+TEST(ToyTables, ASweepsRowsAreTestedByEveryMetric) {
+  test::add_toy_rows();
+  const TempFolder folder;
+  test::write_text(folder.path() / "base.toml",
+                   fmt::format("[run]\noutput = \"{}\"\n[data]\npack = \"scenes.h5\"\n[model]\nencoder = "
+                               "\"resnet18\"\n[train]\nepochs = 3\n",
+                               (folder.path() / "runs").string()));
+  std::string text = "title = \"Toys\"\nbase = \"base.toml\"\nseeds = [1, 2, 3]\nbaseline = \"Halves\"\n";
+  for (const auto& [row, system] : {std::pair{"Halves", "toy_st_scene"}, {"Halves", "toy_st_flow"}, {"Whole", "toy"}}) {
+    text += fmt::format("[[point]]\nname = \"{}\"\nmodel.system = \"{}\"\n", row, system);
+  }
+  test::write_text(folder.path() / "toys.toml", text);
+  const sweep::Sweep sweep =
+      sweep::read_sweep(folder.path() / "toys.toml", {"data.pack_digest=" + test::SyntheticRun{}.pack_digest});
+  for (const sweep::PlannedRun& run : sweep.runs) {
+    const double seed = static_cast<double>(run.config.run.seed);
+    test::SyntheticRun synthetic{.name = run.id,
+                                 .settings = run.assignments,
+                                 .quality = run.row == "Whole" ? 0.03 + 0.002 * seed : 0.001 * seed};
+    synthetic.settings.push_back("run.output=" + sweep.folder.string());
+    write_run(sweep.folder, synthetic);
+  }
+  const std::vector<Protocol> protocols = {Protocol::paper};
+  const sweep::Collected all = sweep::collect(sweep, sweep::statuses(sweep), protocols, Checkpoint::best);
+  ASSERT_EQ(all.sheets.size(), 1U);
+  const std::vector<std::string> found = headers(all.sheets.front());
+  ASSERT_GE(found.size(), 8U);
+  EXPECT_THAT(
+      std::vector(found.end() - 8, found.end()),
+      ElementsAre("Pairs", "p mIoU", "p PixAcc", "p AbsErr", "p RelErr", "p FlowErr", "p FlowNear", "p Delta_m"));
+  // Differences 0.031, 0.032, 0.033 of every metric.
+  const std::string p = p_text(paired_t_test(std::vector{0.031, 0.032, 0.033}, std::vector{0.0, 0.0, 0.0})->p);
+  const SheetRow& whole = all.sheets.front().rows.back();
+  EXPECT_EQ(whole.cells.front().text, "Whole");
+  EXPECT_EQ(whole.cells.at(found.size() - 8).text, "3");
+  for (std::size_t i = found.size() - 7; i + 1 < found.size(); ++i) {
+    EXPECT_EQ(whole.cells.at(i).text, p) << found[i];
+  }
 }
 
 TEST(ToyTables, ARunWhoseFlowBecameNoNumberIsInNone) {

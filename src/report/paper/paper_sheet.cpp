@@ -24,7 +24,16 @@ std::vector<task::Metric> printed_metrics(const PublishedTable& table) {
   return metrics;
 }
 
-/// "mIoU and PixAcc in %, AbsErr in m, RelErr a ratio": neighbours of one unit together.
+/// "mIoU and PixAcc in %", "RelErr a ratio": metrics of one unit.
+std::string unit_text(const std::vector<std::string_view>& headers, std::string_view unit) {
+  const std::string names = fmt::format("{}", fmt::join(headers, " and "));
+  if (unit == "ratio") {
+    return names + (headers.size() == 1 ? " a ratio" : " ratios");
+  }
+  return unit.empty() ? names : fmt::format("{} in {}", names, unit);
+}
+
+/// All metrics and their units, neighbours of one unit together.
 std::string units_text(const PublishedTable& table) {
   std::vector<std::string> texts;
   std::vector<std::string_view> headers;
@@ -33,14 +42,7 @@ std::string units_text(const PublishedTable& table) {
     const std::string_view unit = metrics[i].unit;
     headers.push_back(metrics[i].header);
     if (i + 1 == metrics.size() || metrics[i + 1].unit != unit) {
-      const bool is_ratio = unit == "ratio";
-      texts.push_back(fmt::format("{}{}{}", fmt::join(headers, " and "),
-                                  is_ratio       ? headers.size() > 1 ? " " : " a "
-                                  : unit.empty() ? ""
-                                                 : " in ",
-                                  is_ratio && headers.size() > 1 ? "ratios"
-                                  : unit == task::kDepthUnit     ? table.data->depth_unit
-                                                                 : unit));
+      texts.push_back(unit_text(headers, unit == task::kDepthUnit ? table.data->depth_unit : unit));
       headers.clear();
     }
   }
