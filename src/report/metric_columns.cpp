@@ -105,7 +105,7 @@ std::string protocol_text(Protocol protocol, const task::Tasks& tasks) {
     return by_image.empty() ? "Errors by batch, then averaged over images."
                             : fmt::format("{} by image, then averaged over images.", fmt::join(by_image, " and "));
   }
-  return fmt::format("{}{} over all pixels of the validation set.", fmt::join(by_image, ", "),
+  return fmt::format("{}{} over all pixels of the validation set.", fmt::join(by_image, has_errors ? ", " : " and "),
                      !has_errors        ? ""
                      : by_image.empty() ? "Errors"
                                         : " and errors");
