@@ -3,6 +3,9 @@
 #include <c10/core/GradMode.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iterator>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -18,6 +21,7 @@
 #include "pack/reader.hpp"
 #include "run/provenance.hpp"
 #include "run/run_folder.hpp"
+#include "task/task.hpp"
 #include "train/out_of_memory.hpp"
 
 namespace {
@@ -44,11 +48,18 @@ struct DataFacts {
   std::array<double, 3> mean = {0.485, 0.456, 0.406}, deviation = {0.229, 0.224, 0.225};
 };
 
+/// A task's prediction or truth for one picture, as its kind has it: class ids, or values of all channels.
+struct Map {
+  std::vector<std::uint8_t> classes;
+  std::vector<float> values;
+};
+using MapByTask = std::map<std::string_view, Map>;
+
 /// One picture of the panel; owns what PanelRow borrows. All at the net's size.
 struct Row {
   std::string name;
-  std::vector<std::uint8_t> image, true_label, label;
-  std::vector<float> true_depth, depth;
+  std::vector<std::uint8_t> image;
+  MapByTask predicted, truth;  ///< by the task's key
 };
 
 template <typename T>
@@ -56,6 +67,55 @@ std::vector<T> values_of(const at::Tensor& tensor) {
   const at::Tensor flat = tensor.to(at::kCPU, c10::CppTypeToScalarType<T>::value).contiguous();
   const T* data = flat.const_data_ptr<T>();
   return {data, data + flat.numel()};
+}
+
+/// How a kind of task is written, and drawn in the panel: class ids by the palette, numbers by the colour map.
+struct KindOutput {
+  task::Kind kind;
+  Map (*map_of)(const at::Tensor& prediction);    ///< (1, channels, H, W)
+  Map (*map_of_truth)(const at::Tensor& target);  ///< as data::Batch::targets has it
+  /// \param stem  of the file's name
+  void (*write)(const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height,
+                std::int64_t width);
+  bool has_classes;
+  std::string_view plural;  ///< behind Task::truth in the heads of the panel: "labels: truth"
+};
+
+constexpr std::array<KindOutput, 2> kKinds = {
+    {{.kind = task::Kind::classes,
+      .map_of =
+          [](const at::Tensor& logits) {
+            return Map{values_of<std::uint8_t>(logits.argmax(1)), {}};
+          },
+      .map_of_truth =
+          [](const at::Tensor& labels) {
+            return Map{values_of<std::uint8_t>(labels), {}};
+          },
+      .write = [](const Map& map, const std::string& stem, std::int64_t /*channels*/, std::int64_t height,
+                  std::int64_t width) { io::write_png(stem + ".png", map.classes, height, width, 1); },
+      .has_classes = true,
+      .plural = "s"},
+     {.kind = task::Kind::depth,
+      .map_of =
+          [](const at::Tensor& prediction) {
+            return Map{{}, values_of<float>(prediction)};
+          },
+      .map_of_truth =
+          [](const at::Tensor& target) {
+            return Map{{}, values_of<float>(target)};
+          },
+      .write =
+          [](const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height, std::int64_t width) {
+            const std::array<std::int64_t, 3> shape = {channels, height, width};
+            io::write_npy(stem + ".npy", map.values, std::span(shape).subspan(channels == 1 ? 1 : 0));
+          },
+      .has_classes = false,
+      .plural = ""}}};
+
+const KindOutput& output_of(const task::Task& task) {
+  const auto found = std::ranges::find(kKinds, task.kind, &KindOutput::kind);
+  check(found != kKinds.end(), "predictions of task \"{}\" cannot be written: its kind is in no row here", task.key);
+  return *found;
 }
 
 DataFacts facts_of(const pack::Reader& reader, const std::string& label_set_name) {
@@ -120,22 +180,17 @@ DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
   return facts;
 }
 
-/// Writes NAME_label.png and NAME_depth.npy at the given size and fills the row at the net's own.
-void keep(const model::Predictions& predictions, std::int64_t height, std::int64_t width, const fs::path& stem,
-          Row& row) {
-  const auto resized = [&](const at::Tensor& tensor) {
-    return tensor.size(2) == height && tensor.size(3) == width ? tensor
-                                                               : at::upsample_bilinear2d(tensor, {height, width}, true);
-  };
-  if (const at::Tensor seg = predictions.of("seg"); seg.defined()) {
-    const auto label = values_of<std::uint8_t>(resized(seg).argmax(1));
-    io::write_png(stem.string() + "_label.png", label, height, width, 1);
-    row.label = values_of<std::uint8_t>(seg.argmax(1));
-  }
-  if (const at::Tensor depth = predictions.of("depth"); depth.defined()) {
-    const std::array<std::int64_t, 2> shape = {height, width};
-    io::write_npy(stem.string() + "_depth.npy", values_of<float>(resized(depth)), shape);
-    row.depth = values_of<float>(depth);
+/// Writes each task's prediction at the given size, NAME_label.png and NAME_depth.npy, and fills the row at the net's
+/// own.
+void keep(const model::Predictions& predictions, const task::Tasks& tasks, std::int64_t height, std::int64_t width,
+          const fs::path& stem, Row& row) {
+  for (const task::Task& task : tasks) {
+    const KindOutput& output = output_of(task);
+    const at::Tensor own = predictions.of(task.key);
+    const bool fits = own.size(2) == height && own.size(3) == width;
+    const at::Tensor resized = fits ? own : at::upsample_bilinear2d(own, {height, width}, true);
+    output.write(output.map_of(resized), fmt::format("{}_{}", stem.string(), task.truth), own.size(1), height, width);
+    row.predicted[task.key] = output.map_of(own);
   }
 }
 
@@ -163,9 +218,10 @@ std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel&
     row.name = fmt::format("{} {}: {}", options.split, sample, names[static_cast<std::size_t>(sample)]);
     row.image.resize(static_cast<std::size_t>(facts.height * facts.width * 3));
     reader.read_images(split, sample, 1, row.image);
-    row.true_label = values_of<std::uint8_t>(batch.targets.at("seg"));
-    row.true_depth = values_of<float>(batch.targets.at("depth"));
-    keep(predict(model, batch.image_n3hw), facts.height, facts.width,
+    for (const task::Task& task : model.learner->net.tasks()) {
+      row.truth[task.key] = output_of(task).map_of_truth(batch.truth_of(task.key));
+    }
+    keep(predict(model, batch.image_n3hw), model.learner->net.tasks(), facts.height, facts.width,
          fs::path(options.output) / fmt::format("{}_{:05}", options.split, sample), row);
     rows.push_back(std::move(row));
   }
@@ -200,7 +256,7 @@ std::vector<Row> predict_images(const Options& options, const launch::LoadedMode
     Row row;
     row.name = fs::path(path).filename().string();
     row.image = values_of<std::uint8_t>(small.round().clamp(0, 255).permute({0, 2, 3, 1}));
-    keep(predict(model, (small / 255.0 - mean) / deviation), image.height, image.width,
+    keep(predict(model, (small / 255.0 - mean) / deviation), model.learner->net.tasks(), image.height, image.width,
          fs::path(options.output) / fs::path(path).stem(), row);
     rows.push_back(std::move(row));
     progress.update(static_cast<std::int64_t>(rows.size()), "images");
@@ -214,36 +270,59 @@ std::vector<Row> predict_images(const Options& options, const launch::LoadedMode
   return rows;
 }
 
-void write_picture(const std::vector<Row>& rows, const DataFacts& facts, const fs::path& path) {
+/// The columns of the tasks that can be drawn: all but those of several numbers a pixel.
+figure::PanelOptions panel_options(const task::Tasks& tasks, const DataFacts& facts) {
+  figure::PanelOptions options{
+      .height = facts.height,
+      .width = facts.width,
+      .columns = {},
+      .palettes = {{facts.class_names, facts.class_colors}},
+      .scales = {},
+  };
+  for (const task::Task& task : tasks) {
+    const KindOutput& output = output_of(task);
+    if (!output.has_classes) {
+      const bool is_depth = std::ranges::count(task.metrics, task::kDepthUnit, &task::Metric::unit) > 0;
+      options.scales.push_back({!is_depth                 ? std::string(task.name)
+                                : facts.depth_unit == "m" ? "depth [m]"
+                                                          : facts.depth_unit});
+    }
+    for (const bool is_truth : {true, false}) {
+      options.columns.push_back(
+          {.head = fmt::format("{}{}: {}", task.truth, output.plural, is_truth ? "truth" : "predicted"),
+           .part = fmt::format("the {} {}", is_truth ? "true" : "predicted", task.truth),
+           .has_classes = output.has_classes,
+           .paint = output.has_classes ? 0 : options.scales.size() - 1,
+           .has_invalid = is_truth && !output.has_classes});
+    }
+  }
+  return options;
+}
+
+void write_picture(const std::vector<Row>& rows, const task::Tasks& all, const DataFacts& facts, const fs::path& path) {
+  task::Tasks tasks;
+  std::ranges::copy_if(all, std::back_inserter(tasks), [](const task::Task& task) { return task.channels < 2; });
+  const auto drawn = [](const MapByTask& maps, const task::Task& task) -> std::optional<figure::Map> {
+    const auto found = maps.find(task.key);
+    if (found == maps.end()) {
+      return std::nullopt;
+    }
+    return output_of(task).has_classes ? figure::Map(found->second.classes) : figure::Map(found->second.values);
+  };
   std::vector<figure::PanelRow> panel;
   for (const Row& row : rows) {
-    figure::PanelRow shown;
+    figure::PanelRow& shown = panel.emplace_back();
     shown.caption = row.name;
     shown.image = row.image;
-    if (!row.label.empty()) {
-      shown.predicted_label = row.label;
-      if (!row.true_label.empty()) {
-        shown.true_label = row.true_label;
-      }
+    for (const task::Task& task : tasks) {
+      shown.maps.push_back(drawn(row.truth, task));
+      shown.maps.push_back(drawn(row.predicted, task));
     }
-    if (!row.depth.empty()) {
-      shown.predicted_depth = row.depth;
-      if (!row.true_depth.empty()) {
-        shown.true_depth = row.true_depth;
-      }
-    }
-    panel.push_back(shown);
     if (panel.size() == kMaxPanelRows) {
       break;
     }
   }
-  figure::write_panel(path, panel,
-                      {.height = facts.height,
-                       .width = facts.width,
-                       .class_names = facts.class_names,
-                       .class_colors = facts.class_colors,
-                       .depth_unit = facts.depth_unit,
-                       .title = ""});
+  figure::write_panel(path, panel, panel_options(tasks, facts));
 }
 
 void predict_all(const dist::MpiSession& session, const Options& options) {
@@ -261,7 +340,7 @@ void predict_all(const dist::MpiSession& session, const Options& options) {
   const std::vector<Row> rows =
       options.images.empty() ? predict_pack(options, model, facts) : predict_images(options, model, facts);
   const fs::path picture = fs::path(options.output) / "panel.png";
-  write_picture(rows, facts, picture);
+  write_picture(rows, model.learner->net.tasks(), facts, picture);
   fmt::print("{} image{} predicted with {} into {}\n{}\n", rows.size(), rows.size() == 1 ? "" : "s",
              model.weights_path.string(), options.output, picture.string());
 }

@@ -81,28 +81,24 @@ std::int64_t show_samples(const std::filesystem::path& pack, pack::Split split, 
   figure::PanelOptions options;
   options.height = schema.height;
   options.width = schema.width;
-  options.class_names = schema.label_sets[0].class_names;
-  options.class_colors = schema.label_sets[0].class_colors;
-  options.depth_unit = schema.depth_kind == pack::DepthKind::metres ? "m" : "inverse depth";
   options.title = fmt::format("{} ({})", pack.filename().string(), schema.dataset);
-  options.heads = {schema.label_sets[0].name, "depth", ""};
   options.invalid = figure::InvalidPixels::black;
-  const bool has_second = schema.label_sets.size() == 2;
-  if (has_second) {
-    options.second_class_names = schema.label_sets[1].class_names;
-    options.second_class_colors = schema.label_sets[1].class_colors;
-    options.heads.second_label = schema.label_sets[1].name;
+  for (std::size_t set = 0; set < schema.label_sets.size(); ++set) {
+    const pack::LabelSet& labels = schema.label_sets[set];
+    options.columns.push_back({.head = labels.name, .part = labels.name, .has_classes = true, .paint = set});
+    options.palettes.push_back({labels.class_names, {labels.class_colors.begin(), labels.class_colors.end()}});
   }
+  options.columns.push_back({.head = "depth", .part = "the depth", .has_invalid = true});
+  options.scales = {{schema.depth_kind == pack::DepthKind::metres ? "depth [m]" : "inverse depth"}};
   std::vector<figure::PanelRow> panel;
   for (const Row& row : rows) {
     figure::PanelRow& shown = panel.emplace_back();
     shown.caption = row.caption;
     shown.image = row.image;
-    shown.true_label = row.labels[0];
-    shown.true_depth = row.depth;
-    if (has_second) {
-      shown.second_label = row.labels[1];
+    for (const std::vector<std::uint8_t>& labels : row.labels) {
+      shown.maps.emplace_back(labels);
     }
+    shown.maps.emplace_back(row.depth);
   }
   figure::write_panel(output, panel, options);
   return static_cast<std::int64_t>(rows.size());

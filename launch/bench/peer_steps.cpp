@@ -29,8 +29,8 @@ std::vector<std::string> arguments_of(const StepBench& options, const config::Ru
   const auto samples_path = folder / "S.pt";
   tensorfile::write_tensor_dict(weights_path, weights);
   tensorfile::write_tensor_dict(samples_path, {{"image", batch.image_n3hw.cpu()},
-                                               {"label", batch.targets.at("seg").cpu()},
-                                               {"depth", batch.targets.at("depth").cpu()}});
+                                               {"label", batch.truth_of("seg").cpu()},
+                                               {"depth", batch.truth_of("depth").cpu()}});
   return {"--weights", weights_path.string(),
           "--samples", samples_path.string(),
           "--options", peer_options(config).dump(),

@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "optim/finite.hpp"
@@ -77,13 +76,7 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
   model.config.weighting = {};
   std::erase_if(tensors, [](const auto& named) { return named.first.starts_with("weighting."); });
 
-  std::int64_t num_classes = 0;
-  if (config::system_of(model.config.model.system).has("seg")) {
-    const auto head = tensors.find("seg_decoder.head.weight");
-    check(head != tensors.end() && head->second.dim() == 4, "{}: seg_decoder.head.weight is missing: not weights of {}",
-          model.weights_path.string(), model.config.model.system);
-    num_classes = head->second.size(0);
-  }
+  const std::int64_t num_classes = train::num_classes_of(model.config.model, model.weights_path.string(), tensors);
   model.device = train::choose_device(model.config.run, session);
   train::configure_torch(model.config, session);
   model.learner = std::make_unique<train::Learner>(model.config, num_classes, model.device);

@@ -29,10 +29,10 @@ struct BothSides {
 
 LoadedModel load_with_transfer_nets(const ModelSource& source, const dist::MpiSession& session) {
   LoadedModel model = load_model(source, session);
-  const std::string& system = model.config.model.system;
-  if (!config::system_of(system).has_transfer()) {
+  const config::System& system = config::system_of(model.config.model.system);
+  if (!system.has_transfer() || !system.has("seg") || !system.has("depth")) {
     fail_usage("{}: {} has no task-transfer nets, of which the Proposition speaks; xtasc or align is needed",
-               model.weights_path.string(), system);
+               model.weights_path.string(), system.word);
   }
   return model;
 }
@@ -63,8 +63,8 @@ BothSides measure(const LoadedModel& model, const data::Dataset& dataset, dist::
     const data::Batch batch = dataset.batch(samples);
     const model::Predictions predictions = learner.net.forward(batch.image_n3hw, mode);
     const analysis::ConsistencyBatch both = {predictions.of("seg"),   predictions.of("depth", "seg"),
-                                             predictions.of("depth"), predictions.of("seg", "depth"),
-                                             batch.targets.at("seg"), batch.targets.at("depth")};
+                                           predictions.of("depth"), predictions.of("seg", "depth"),
+                                           batch.truth_of("seg"),   batch.truth_of("depth")};
     sides.depth.add(range.begin, analysis::depth_side(both));
     sides.segmentation.add(range.begin, analysis::segmentation_side(both));
     progress.update(range.end, "images");

@@ -1,6 +1,5 @@
 #include <ATen/ATen.h>
 
-#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "data/sampler.hpp"
@@ -55,16 +54,6 @@ Samples read_samples(const std::filesystem::path& path) {
   return samples;
 }
 
-std::int64_t classes_in(const TensorDict& weights, const std::string& path, const config::System& system) {
-  if (!system.has("seg")) {
-    return 0;
-  }
-  const auto head = weights.find("seg_decoder.head.weight");
-  check(head != weights.end() && head->second.dim() == 4,
-        "{}: seg_decoder.head.weight (classes x width x 1 x 1) is missing, so the number of classes is unknown", path);
-  return head->second.size(0);
-}
-
 /// All ranks' parts of a prediction in order, on every rank: each adds its own rows to zeros.
 at::Tensor all_rows(const at::Tensor& part, const data::Range& mine, std::int64_t num_samples,
                     dist::Communicator& communicator) {
@@ -87,7 +76,7 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   const auto communicator = dist::make_communicator(session, device.type(), train::sharing_of(config.run));
   const TensorDict weights = tensorfile::read_tensor_dict(files.weights);
   const Samples samples = read_samples(files.samples);
-  const std::int64_t num_classes = classes_in(weights, files.weights.string(), config::system_of(config.model.system));
+  const std::int64_t num_classes = train::num_classes_of(config.model, files.weights.string(), weights);
   train::Learner learner(config, num_classes, device);
   train::load_weights(learner, files.weights.string(), weights);
   if (num_classes > 0) {

@@ -167,8 +167,8 @@ Finding upsample_is_right(const Machine& machine, at::ScalarType type, double bo
 Finding fused_losses_are_right(const Machine& machine, at::ScalarType type, double bound) {
   const data::Batch batch = trial_batch(8, 3);
   const at::Generator generator = at::detail::createCPUGenerator(8);
-  const at::Tensor& labels = batch.targets.at("seg");
-  const at::Tensor& depth = batch.targets.at("depth");
+  const at::Tensor& labels = batch.truth_of("seg");
+  const at::Tensor& depth = batch.truth_of("depth");
   const std::int64_t n = labels.size(0), height = labels.size(1), width = labels.size(2);
   const config::System& system = config::system_of("xtasc");
   const auto objective =

@@ -79,9 +79,13 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
     digest->add(split, 1 + label_set, bytes_of(label));
     digest->add(split, 1 + schema.label_sets.size(), bytes_of(depth));
   }
-  has_labels_ = std::ranges::any_of(elements<std::uint8_t>(label),
-                                    [](std::uint8_t value) { return value != pack::kIgnoreLabel; });
-  has_depth_ = depth_is_uint16 ? any_positive<std::uint16_t>(depth) : any_positive<float>(depth);
+  if (std::ranges::any_of(elements<std::uint8_t>(label),
+                          [](std::uint8_t value) { return value != pack::kIgnoreLabel; })) {
+    tasks_with_truth_.insert("seg");
+  }
+  if (depth_is_uint16 ? any_positive<std::uint16_t>(depth) : any_positive<float>(depth)) {
+    tasks_with_truth_.insert("depth");
+  }
   image_ = image.to(device);
   label_ = label.to(device);
   depth_ = depth.to(device);
@@ -141,6 +145,19 @@ Batch Dataset::gather(const std::vector<kernels::SampleView>& views) const {
   const KernelMark mark("augmentation: augment");
   kernels::augment(store_, views, memory, image_.device());
   return out;
+}
+
+const at::Tensor& Batch::truth_of(std::string_view task) const {
+  const auto found = targets.find(task);
+  if (found != targets.end()) {
+    return found->second;
+  }
+  std::vector<std::string> held;
+  for (const auto& [key, target] : targets) {
+    held.push_back(key);
+  }
+  fail("the samples hold no truth of task \"{}\", only of {}: another pack is needed, or a system without that task",
+       task, fmt::join(held, ", "));
 }
 
 Batch Batch::changed(const std::function<at::Tensor(const at::Tensor&)>& change) const {

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/sampler.hpp"
@@ -23,6 +25,8 @@ struct Batch {
   /// invalid.
   std::map<std::string, at::Tensor, std::less<>> targets;
 
+  /// A task's target. \throws Error when there is none: the pack holds no truth of that task
+  [[nodiscard]] const at::Tensor& truth_of(std::string_view task) const;
   /// The same, every tensor (an image's or a target's) as `change` makes it.
   [[nodiscard]] Batch changed(const std::function<at::Tensor(const at::Tensor&)>& change) const;
 };
@@ -41,9 +45,8 @@ class Dataset {
   [[nodiscard]] std::int64_t height() const { return store_.height; }
   [[nodiscard]] std::int64_t width() const { return store_.width; }
   [[nodiscard]] at::Device device() const { return image_.device(); }
-  /// Whether any pixel has a label, any pixel a depth.
-  [[nodiscard]] bool has_labels() const { return has_labels_; }
-  [[nodiscard]] bool has_depth() const { return has_depth_; }
+  /// Whether any pixel has a truth of the task.
+  [[nodiscard]] bool has_truth_of(std::string_view task) const { return tasks_with_truth_.contains(task); }
 
   /// The samples with their augmentations; as many of one as of the other.
   [[nodiscard]] Batch batch(std::span<const std::int64_t> samples, std::span<const Augmentation> augmentations) const;
@@ -54,7 +57,7 @@ class Dataset {
   [[nodiscard]] Batch gather(const std::vector<kernels::SampleView>& views) const;
 
   std::int64_t size_ = 0;
-  bool has_labels_ = false, has_depth_ = false;
+  std::set<std::string, std::less<>> tasks_with_truth_;  ///< by their keys: those of which any pixel has one
   bool depth_is_metric_ = false;
   double depth_scale_ = 1.0;
   at::Tensor image_, label_, depth_;

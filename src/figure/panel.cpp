@@ -17,62 +17,71 @@ namespace {
 constexpr std::uint8_t kIgnoredLabel = 255;
 constexpr std::int64_t kMaxPictureSide = 60000;  // of a PNG that common viewers open
 
-/// Depths shown by the two ends of the colour map; what lies outside takes the colour of the nearer end.
-struct DepthRange {
+/// Numbers shown by the two ends of the colour map; what lies outside takes the colour of the nearer end.
+struct ValueRange {
   float low = 0, high = 1;
 };
 
-void check_size(const std::string& caption, const char* part, std::size_t found, std::size_t expected) {
+void check_size(const std::string& caption, const std::string& part, std::size_t found, std::size_t expected) {
   check(found == expected, "panel row '{}': {} has {} values, expected {} for the panel's height and width", caption,
         part, found, expected);
 }
 
-void check_labels(const PanelRow& row, const char* part, std::span<const std::uint8_t> labels, std::size_t classes) {
+void check_labels(const PanelRow& row, const std::string& part, std::span<const std::uint8_t> labels,
+                  std::size_t classes) {
   for (const std::uint8_t label : labels) {
     check(label < classes || label == kIgnoredLabel, "panel row '{}': {} holds class {}, expected 0 .. {} or {}",
           row.caption, part, label, static_cast<std::int64_t>(classes) - 1, kIgnoredLabel);
   }
 }
 
+using Classes = std::span<const std::uint8_t>;
+using Numbers = std::span<const float>;
+
 void check_input(const std::vector<PanelRow>& rows, const PanelOptions& options) {
   check(!rows.empty(), "a panel needs at least one row");
   check(
       options.height > 0 && options.width > 0 && options.height <= kMaxPictureSide && options.width <= kMaxPictureSide,
       "panel rows of {} x {} pixels: height and width must be 1 .. {}", options.height, options.width, kMaxPictureSide);
-  for (const auto& [names, colors] : {std::pair{&options.class_names, &options.class_colors},
-                                      {&options.second_class_names, &options.second_class_colors}}) {
-    check(names->size() == colors->size(), "panel: {} class names but {} class colours", names->size(), colors->size());
+  for (const Palette& palette : options.palettes) {
+    check(palette.names.size() == palette.colors.size(), "panel: {} class names but {} class colours",
+          palette.names.size(), palette.colors.size());
+  }
+  for (const PanelColumn& column : options.columns) {
+    check(column.paint < (column.has_classes ? options.palettes.size() : options.scales.size()),
+          "panel: {} has no palette or scale", column.part);
   }
   const std::size_t pixels = static_cast<std::size_t>(options.height) * static_cast<std::size_t>(options.width);
-  const auto check_label_part = [&](const PanelRow& row, const char* part, const auto& labels, const auto& classes) {
-    if (labels) {
-      check_size(row.caption, part, labels->size(), pixels);
-      check_labels(row, part, *labels, classes.size());
-    }
-  };
-  const auto check_depth_part = [&](const PanelRow& row, const char* part, const auto& depth) {
-    if (depth) {
-      check_size(row.caption, part, depth->size(), pixels);
-    }
-  };
   for (const PanelRow& row : rows) {
     check_size(row.caption, "the image", row.image.size(), 3 * pixels);
-    check_label_part(row, "the true label", row.true_label, options.class_names);
-    check_label_part(row, "the predicted label", row.predicted_label, options.class_names);
-    check_label_part(row, "the second label", row.second_label, options.second_class_names);
-    check_depth_part(row, "the true depth", row.true_depth);
-    check_depth_part(row, "the predicted depth", row.predicted_depth);
+    for (std::size_t i = 0; i < options.columns.size(); ++i) {
+      const PanelColumn& column = options.columns[i];
+      if (const Map* map = map_of(row, i)) {
+        check(std::holds_alternative<Classes>(*map) == column.has_classes, "panel row '{}': {} must hold {}",
+              row.caption, column.part, column.has_classes ? "class ids" : "numbers");
+        check_size(row.caption, column.part, std::visit([](const auto& values) { return values.size(); }, *map),
+                   pixels);
+        if (column.has_classes) {
+          check_labels(row, column.part, std::get<Classes>(*map), options.palettes[column.paint].names.size());
+        }
+      }
+    }
   }
 }
 
-/// The finite values of one part of all rows, above `floor`.
-std::vector<float> collect_depths(const std::vector<PanelRow>& rows,
-                                  std::optional<std::span<const float>> PanelRow::*part, float floor) {
+/// The finite values, above `floor`, of a scale's columns in all rows. \param has_invalid  of which columns
+std::vector<float> collect_values(const std::vector<PanelRow>& rows, const PanelOptions& options, std::size_t scale,
+                                  bool has_invalid, float floor) {
   std::vector<float> values;
   for (const PanelRow& row : rows) {
-    if (row.*part) {
-      std::copy_if((row.*part)->begin(), (row.*part)->end(), std::back_inserter(values),
-                   [floor](float d) { return std::isfinite(d) && d > floor; });
+    for (std::size_t i = 0; i < options.columns.size(); ++i) {
+      const PanelColumn& column = options.columns[i];
+      const Map* map = map_of(row, i);
+      if (map != nullptr && !column.has_classes && column.paint == scale && column.has_invalid == has_invalid) {
+        const Numbers numbers = std::get<Numbers>(*map);
+        std::copy_if(numbers.begin(), numbers.end(), std::back_inserter(values),
+                     [floor](float value) { return std::isfinite(value) && value > floor; });
+      }
     }
   }
   return values;
@@ -80,17 +89,17 @@ std::vector<float> collect_depths(const std::vector<PanelRow>& rows,
 
 /// The 1st to 99th percentile of what is true, or where nothing is, of what was predicted: a few wild pixels would
 /// leave all others in one colour.
-DepthRange find_depth_range(const std::vector<PanelRow>& rows) {
-  std::vector<float> values = collect_depths(rows, &PanelRow::true_depth, 0.0F);
+ValueRange find_range(const std::vector<PanelRow>& rows, const PanelOptions& options, std::size_t scale) {
+  std::vector<float> values = collect_values(rows, options, scale, /*has_invalid=*/true, 0.0F);
   if (values.empty()) {
-    values = collect_depths(rows, &PanelRow::predicted_depth, std::numeric_limits<float>::lowest());
+    values = collect_values(rows, options, scale, /*has_invalid=*/false, std::numeric_limits<float>::lowest());
   }
   if (values.empty()) {
     return {};
   }
   std::sort(values.begin(), values.end());
   const std::size_t last = values.size() - 1;
-  DepthRange range{values[last / 100], values[last - last / 100]};
+  ValueRange range{values[last / 100], values[last - last / 100]};
   if (range.high <= range.low) {
     range.high = range.low + std::max(1e-6F, 0.01F * std::abs(range.low));
   }
@@ -121,10 +130,11 @@ cv::Mat viridis() {
 /// Draws the parts of one panel.
 class Painter {
  public:
-  Painter(const PanelLayout& layout, const PanelOptions& options, DepthRange range)
+  /// \param ranges  by scale
+  Painter(const PanelLayout& layout, const PanelOptions& options, std::vector<ValueRange> ranges)
       : layout_(layout),
         options_(options),
-        range_(range),
+        ranges_(std::move(ranges)),
         viridis_(viridis()),
         canvas_(layout.height, layout.width, CV_8UC3, cv::Scalar(255, 255, 255)) {}
 
@@ -134,22 +144,20 @@ class Painter {
                 cv::Scalar(40, 40, 40), 1, cv::LINE_AA);
   }
 
-  void draw_cell(const PanelRow& row, PanelColumn column, const Area& area) {
-    switch (column) {
-      case PanelColumn::image:
-        return draw_pixels(area, [&](std::size_t p) {
-          return cv::Vec3b(row.image[3 * p + 2], row.image[3 * p + 1], row.image[3 * p]);
-        });
-      case PanelColumn::true_label:
-        return draw_labels(row.true_label, options_.class_colors, area);
-      case PanelColumn::second_label:
-        return draw_labels(row.second_label, options_.second_class_colors, area);
-      case PanelColumn::predicted_label:
-        return draw_labels(row.predicted_label, options_.class_colors, area);
-      case PanelColumn::true_depth:
-        return draw_depth(row.true_depth, area, true);
-      case PanelColumn::predicted_depth:
-        return draw_depth(row.predicted_depth, area, false);
+  void draw_image(const PanelRow& row, const Area& area) {
+    draw_pixels(area,
+                [&](std::size_t p) { return cv::Vec3b(row.image[3 * p + 2], row.image[3 * p + 1], row.image[3 * p]); });
+  }
+
+  void draw_map(const PanelRow& row, std::size_t index, const Area& area) {
+    const PanelColumn& column = options_.columns[index];
+    const Map* map = map_of(row, index);
+    if (map == nullptr) {
+      draw_missing(area);
+    } else if (column.has_classes) {
+      draw_labels(std::get<Classes>(*map), options_.palettes[column.paint].colors, area);
+    } else {
+      draw_numbers(std::get<Numbers>(*map), ranges_[column.paint], area, column.has_invalid);
     }
   }
 
@@ -162,17 +170,18 @@ class Painter {
     }
   }
 
-  void draw_color_bar() {
-    const Area bar = layout_.color_bar;
+  void draw_color_bar(const ColorBar& color_bar) {
+    const Area bar = color_bar.area;
+    const ValueRange& range = ranges_[color_bar.scale];
     for (int x = 0; x < bar.width; ++x) {
       const cv::Vec3b color = viridis_.at<cv::Vec3b>(0, x * 255 / std::max(1, bar.width - 1));
       canvas_(cv::Rect(bar.x + x, bar.y, 1, bar.height)).setTo(cv::Scalar(color[0], color[1], color[2]));
     }
-    const std::string unit = options_.depth_unit == "m" ? "depth [m]" : options_.depth_unit;
     const std::string none = options_.invalid == InvalidPixels::grey ? " (grey: none)" : " (black: none)";
-    draw_text(unit + none, {bar.x, bar.y - 20, bar.width, 20}, PanelLayout::kTextScale);
+    draw_text(options_.scales[color_bar.scale].text + none, {bar.x, bar.y - 20, bar.width, 20},
+              PanelLayout::kTextScale);
     for (int tick = 0; tick <= 2; ++tick) {
-      const float value = range_.low + (range_.high - range_.low) * static_cast<float>(tick) / 2;
+      const float value = range.low + (range.high - range.low) * static_cast<float>(tick) / 2;
       const std::string text = fmt::format("{:.3g}", value);
       const int shift = text_width(text, PanelLayout::kTextScale) * tick / 2;
       draw_text(text, {bar.x + bar.width * tick / 2 - shift, bar.y + bar.height, bar.width, 20},
@@ -202,55 +211,30 @@ class Painter {
     draw_text("none", {area.x + 8, area.y, area.width - 8, 22}, PanelLayout::kTextScale);
   }
 
-  void draw_labels(const std::optional<std::span<const std::uint8_t>>& labels, const std::vector<Rgb>& colors,
-                   const Area& area) {
-    if (!labels) {
-      return draw_missing(area);
-    }
+  void draw_labels(Classes labels, const std::vector<Rgb>& colors, const Area& area) {
     draw_pixels(area, [&](std::size_t p) {
-      const std::uint8_t label = (*labels)[p];
+      const std::uint8_t label = labels[p];
       return bgr_pixel(label == kIgnoredLabel ? color_of(options_.invalid) : colors[label]);
     });
   }
 
-  void draw_depth(const std::optional<std::span<const float>>& depth, const Area& area, bool zero_is_invalid) {
-    if (!depth) {
-      return draw_missing(area);
-    }
+  void draw_numbers(Numbers numbers, const ValueRange& range, const Area& area, bool zero_is_invalid) {
     draw_pixels(area, [&](std::size_t p) {
-      const float value = (*depth)[p];
+      const float value = numbers[p];
       if (!std::isfinite(value) || (zero_is_invalid && value <= 0)) {
         return bgr_pixel(color_of(options_.invalid));
       }
-      const float place = std::clamp((value - range_.low) / (range_.high - range_.low), 0.0F, 1.0F);
+      const float place = std::clamp((value - range.low) / (range.high - range.low), 0.0F, 1.0F);
       return viridis_.at<cv::Vec3b>(0, static_cast<int>(std::lround(place * 255)));
     });
   }
 
   const PanelLayout& layout_;
   const PanelOptions& options_;
-  DepthRange range_;
+  std::vector<ValueRange> ranges_;
   cv::Mat viridis_;
   cv::Mat canvas_;
 };
-
-std::string head_text(PanelColumn column, const ColumnHeads& heads) {
-  switch (column) {
-    case PanelColumn::image:
-      return "image";
-    case PanelColumn::true_label:
-      return heads.true_label;
-    case PanelColumn::second_label:
-      return heads.second_label;
-    case PanelColumn::predicted_label:
-      return "labels: predicted";
-    case PanelColumn::true_depth:
-      return heads.true_depth;
-    case PanelColumn::predicted_depth:
-      return "depth: predicted";
-  }
-  return "";
-}
 
 }  // namespace
 
@@ -260,22 +244,28 @@ void write_panel(const std::filesystem::path& path, const std::vector<PanelRow>&
   check(layout.width <= kMaxPictureSide && layout.height <= kMaxPictureSide,
         "panel {}: {} rows make a picture of {} x {} pixels, at most {} are possible on a side; use fewer rows",
         path.string(), rows.size(), layout.width, layout.height, kMaxPictureSide);
-  Painter painter(layout, options, find_depth_range(rows));
+  std::vector<ValueRange> ranges;
+  for (std::size_t scale = 0; scale < options.scales.size(); ++scale) {
+    ranges.push_back(find_range(rows, options, scale));
+  }
+  Painter painter(layout, options, std::move(ranges));
   if (layout.title.height > 0) {
     painter.draw_text(options.title, layout.title, PanelLayout::kTitleScale);
   }
-  for (std::size_t column = 0; column < layout.columns.size(); ++column) {
-    painter.draw_text(head_text(layout.columns[column], options.heads), layout.heads[column], PanelLayout::kTextScale);
+  painter.draw_text("image", layout.heads.front(), PanelLayout::kTextScale);
+  for (std::size_t i = 0; i < layout.columns.size(); ++i) {
+    painter.draw_text(options.columns[layout.columns[i]].head, layout.heads[i + 1], PanelLayout::kTextScale);
   }
   for (std::size_t row = 0; row < rows.size(); ++row) {
     painter.draw_text(rows[row].caption, layout.captions[row], PanelLayout::kTextScale);
-    for (std::size_t column = 0; column < layout.columns.size(); ++column) {
-      painter.draw_cell(rows[row], layout.columns[column], layout.cells[row][column]);
+    painter.draw_image(rows[row], layout.cells[row].front());
+    for (std::size_t i = 0; i < layout.columns.size(); ++i) {
+      painter.draw_map(rows[row], layout.columns[i], layout.cells[row][i + 1]);
     }
   }
   painter.draw_legend();
-  if (layout.color_bar.width > 0) {
-    painter.draw_color_bar();
+  for (const ColorBar& bar : layout.color_bars) {
+    painter.draw_color_bar(bar);
   }
   cv::Mat rgb;
   cv::cvtColor(painter.canvas(), rgb, cv::COLOR_BGR2RGB);

@@ -1,33 +1,50 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace xtasc::figure {
 
 using Rgb = std::array<std::uint8_t, 3>;
 
-/// One row of a panel. All spans are height x width, row-major; absent parts leave their column out when no row has it.
+/// Class ids, 255 = ignored, painted by a palette; or numbers, painted by the colour map. Height x width, row-major.
+using Map = std::variant<std::span<const std::uint8_t>, std::span<const float>>;
+
+/// One row of a panel.
 struct PanelRow {
-  std::string caption;                                                       ///< e.g. the sample's name
-  std::span<const std::uint8_t> image;                                       ///< height x width x 3 RGB
-  std::optional<std::span<const std::uint8_t>> true_label, predicted_label;  ///< class id, 255 = ignored
-  std::optional<std::span<const float>> true_depth, predicted_depth;         ///< 0 (or less) = invalid in true_depth
-  /// Ground truth of a second label set, with classes of its own.
-  std::optional<std::span<const std::uint8_t>> second_label = std::nullopt;
+  std::string caption;                   ///< e.g. the sample's name
+  std::span<const std::uint8_t> image;   ///< height x width x 3 RGB
+  std::vector<std::optional<Map>> maps;  ///< by PanelOptions::columns; fewer: those at the end are absent
 };
 
-/// What stands above the columns of the ground truth.
-struct ColumnHeads {
-  std::string true_label = "labels: truth", true_depth = "depth: truth", second_label = "labels: truth (second set)";
+/// The names and colours of some classes: as many of one as of the other.
+struct Palette {
+  std::vector<std::string> names;
+  std::vector<Rgb> colors;
 };
 
-/// How ignored labels and pixels without depth are drawn.
+/// What numbers that share a range are: the text above their colour bar, "depth [m]".
+struct Scale {
+  std::string text;
+};
+
+/// A column of maps.
+struct PanelColumn {
+  std::string head;          ///< what stands above it
+  std::string part = {};     ///< what it is, for messages: "the true label"
+  bool has_classes = false;  ///< of class ids; else of numbers
+  std::size_t paint = 0;     ///< index of its palette, or of its scale
+  bool has_invalid = false;  ///< numbers: 0 or less is invalid, and the scale's range is that of such columns
+};
+
+/// How ignored labels and pixels without a valid number are drawn.
 enum class InvalidPixels { grey, black };
 
 inline constexpr Rgb kInvalidColor{128, 128, 128};
@@ -38,21 +55,17 @@ inline constexpr Rgb kInvalidColor{128, 128, 128};
 
 struct PanelOptions {
   std::int64_t height = 0, width = 0;  ///< of every row
-  std::vector<std::string> class_names;
-  std::vector<Rgb> class_colors;
-  std::string depth_unit;  ///< "m" or "inverse depth": legend text of the colour bar
-  std::string title;       ///< may be empty
-  /// Classes of second_label; empty without one.
-  std::vector<std::string> second_class_names = {};
-  std::vector<Rgb> second_class_colors = {};
-  ColumnHeads heads = {};
+  std::vector<PanelColumn> columns;    ///< right of the image, from left to right; left out where no row has the map
+  std::vector<Palette> palettes;
+  std::vector<Scale> scales;
+  std::string title = {};  ///< may be empty
   InvalidPixels invalid = InvalidPixels::grey;
 };
 
-/// A picture: a row per sample (image | labels true | second label set | labels predicted | depth true | depth
-/// predicted), column heads, class legends with colour patches, and a colour bar with the depth range, common to all
-/// rows; depth in a perceptual colour map (viridis), invalid depth and ignored labels in a neutral grey, or black.
-/// Written atomically as PNG. \throws Error when sizes disagree or the file cannot be written.
+/// A picture: a row per sample, the image and its maps; column heads, a legend with colour patches a palette, and a
+/// colour bar a scale with its range, common to all rows; numbers in a perceptual colour map (viridis), invalid ones
+/// and ignored labels in a neutral grey, or black. Written atomically as PNG. \throws Error when sizes disagree or the
+/// file cannot be written.
 void write_panel(const std::filesystem::path& path, const std::vector<PanelRow>& rows, const PanelOptions& options);
 
 }  // namespace xtasc::figure

@@ -15,31 +15,8 @@ constexpr int kMinCellWidth = 256;
 constexpr int kBarWidth = 260;
 constexpr int kBarHeight = 14;
 
-bool has_part(const PanelRow& row, PanelColumn column) {
-  switch (column) {
-    case PanelColumn::image:
-      return true;
-    case PanelColumn::true_label:
-      return row.true_label.has_value();
-    case PanelColumn::second_label:
-      return row.second_label.has_value();
-    case PanelColumn::predicted_label:
-      return row.predicted_label.has_value();
-    case PanelColumn::true_depth:
-      return row.true_depth.has_value();
-    case PanelColumn::predicted_depth:
-      return row.predicted_depth.has_value();
-  }
-  return false;
-}
-
-bool any_has(const std::vector<PanelRow>& rows, PanelColumn column) {
-  return std::any_of(rows.begin(), rows.end(), [&](const PanelRow& row) { return has_part(row, column); });
-}
-
 /// Class patches from left to right, wrapped at the content's right edge. \returns the y below them.
-int lay_out_legend(PanelLayout& layout, const std::vector<std::string>& names, const std::vector<Rgb>& colors,
-                   InvalidPixels invalid, int y) {
+int lay_out_legend(PanelLayout& layout, const Palette& palette, InvalidPixels invalid, int y) {
   const int right = layout.width - kMargin;
   int x = kMargin;
   const auto place = [&](const std::string& name, const Rgb& color) {
@@ -53,14 +30,18 @@ int lay_out_legend(PanelLayout& layout, const std::vector<std::string>& names, c
     layout.legend.push_back({{x, y + (kLine - kPatch) / 2, kPatch, kPatch}, text, color});
     x += width + 3 * kGap;
   };
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    place(names[i], colors[i]);
+  for (std::size_t i = 0; i < palette.names.size(); ++i) {
+    place(palette.names[i], palette.colors[i]);
   }
   place("ignored", color_of(invalid));
   return y + kLine;
 }
 
 }  // namespace
+
+const Map* map_of(const PanelRow& row, std::size_t column) {
+  return column < row.maps.size() && row.maps[column] ? &*row.maps[column] : nullptr;
+}
 
 int text_width(const std::string& text, double scale) {
   int baseline = 0;
@@ -95,14 +76,12 @@ PanelLayout lay_out_panel(const std::vector<PanelRow>& rows, const PanelOptions&
   PanelLayout layout;
   const int image_width = static_cast<int>(options.width);
   layout.magnification = (kMinCellWidth + image_width - 1) / image_width;
-  for (const PanelColumn column :
-       {PanelColumn::image, PanelColumn::true_label, PanelColumn::second_label, PanelColumn::predicted_label,
-        PanelColumn::true_depth, PanelColumn::predicted_depth}) {
-    if (any_has(rows, column)) {
+  for (std::size_t column = 0; column < options.columns.size(); ++column) {
+    if (std::ranges::any_of(rows, [&](const PanelRow& row) { return map_of(row, column) != nullptr; })) {
       layout.columns.push_back(column);
     }
   }
-  const int num_columns = static_cast<int>(layout.columns.size());
+  const int num_columns = 1 + static_cast<int>(layout.columns.size());
   const int cell_width = image_width * layout.magnification;
   const int cell_height = static_cast<int>(options.height) * layout.magnification;
   const int content_width = num_columns * cell_width + (num_columns - 1) * kGap;
@@ -125,19 +104,23 @@ PanelLayout lay_out_panel(const std::vector<PanelRow>& rows, const PanelOptions&
     layout.cells.push_back(std::move(cells));
     y += cell_height + kGap;
   }
-  const auto shows = [&](PanelColumn column) {
-    return std::find(layout.columns.begin(), layout.columns.end(), column) != layout.columns.end();
+  const auto shows = [&](bool has_classes, std::size_t paint) {
+    return std::ranges::any_of(layout.columns, [&](std::size_t index) {
+      const PanelColumn& column = options.columns[index];
+      return column.has_classes == has_classes && column.paint == paint;
+    });
   };
-  if (shows(PanelColumn::true_label) || shows(PanelColumn::predicted_label)) {
-    y = lay_out_legend(layout, options.class_names, options.class_colors, options.invalid, y + kGap);
+  for (std::size_t palette = 0; palette < options.palettes.size(); ++palette) {
+    if (shows(true, palette)) {
+      y = lay_out_legend(layout, options.palettes[palette], options.invalid, y + kGap);
+    }
   }
-  if (shows(PanelColumn::second_label)) {
-    y = lay_out_legend(layout, options.second_class_names, options.second_class_colors, options.invalid, y + kGap);
-  }
-  if (shows(PanelColumn::true_depth) || shows(PanelColumn::predicted_depth)) {
-    y += kGap + kLine;  // the bar's unit stands above it, its range below
-    layout.color_bar = {kMargin, y, std::min(kBarWidth, content_width), kBarHeight};
-    y += kBarHeight + kLine;
+  for (std::size_t scale = 0; scale < options.scales.size(); ++scale) {
+    if (shows(false, scale)) {
+      y += kGap + kLine;  // the bar's text stands above it, its range below
+      layout.color_bars.push_back({{kMargin, y, std::min(kBarWidth, content_width), kBarHeight}, scale});
+      y += kBarHeight + kLine;
+    }
   }
   layout.height = y + kMargin;
   return layout;

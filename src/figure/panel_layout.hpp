@@ -1,13 +1,12 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
 #include "figure/panel.hpp"
 
 namespace xtasc::figure {
-
-enum class PanelColumn { image, true_label, second_label, predicted_label, true_depth, predicted_depth };
 
 /// A rectangle of the picture, in pixels.
 struct Area {
@@ -20,17 +19,25 @@ struct LegendEntry {
   Rgb color{};
 };
 
+struct ColorBar {
+  Area area;
+  std::size_t scale = 0;  ///< index of PanelOptions::scales
+};
+
+/// The row's map in a column; null where it has none.
+[[nodiscard]] const Map* map_of(const PanelRow& row, std::size_t column);
+
 /// Where everything of a panel lies; pixels from the top left corner.
 struct PanelLayout {
   int width = 0, height = 0;
   int magnification = 1;                 ///< each pixel of a sample becomes a square of this side
-  std::vector<PanelColumn> columns;      ///< those that at least one row has
+  std::vector<std::size_t> columns;      ///< indices of PanelOptions::columns: those that at least one row has
   Area title;                            ///< height 0 without a title
-  std::vector<Area> heads;               ///< by column
+  std::vector<Area> heads;               ///< the image's, then by column
   std::vector<Area> captions;            ///< by row
-  std::vector<std::vector<Area>> cells;  ///< by row, then column
-  std::vector<LegendEntry> legend;       ///< of all label sets, one below the other; empty when there are no labels
-  Area color_bar;                        ///< width 0 when there is no depth
+  std::vector<std::vector<Area>> cells;  ///< by row; within it as `heads`
+  std::vector<LegendEntry> legend;       ///< of the palettes shown, one below the other
+  std::vector<ColorBar> color_bars;      ///< of the scales shown, one below the other
 
   static constexpr double kTextScale = 0.45, kTitleScale = 0.6;
 };

@@ -11,6 +11,7 @@
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "report/delta_m.hpp"
+#include "report/metric_columns.hpp"
 
 namespace xtasc::report {
 
@@ -60,12 +61,12 @@ void set_moments(SeedGroup& group) {
   }
 }
 
-Scores mean_scores(const SeedGroup& group) {
+run::MetricValues means_of(const SeedGroup& group) {
   run::MetricValues means;
   for (const auto& [key, of_seeds] : group.metrics) {
     means[key] = of_seeds.mean;
   }
-  return scores(means);
+  return means;
 }
 
 /// The one Base ST-Net whose numbers may be set against the group's; of several, the one that is most like it.
@@ -75,10 +76,18 @@ const SeedGroup* baseline_of(const SeedGroup& group, const std::vector<SeedGroup
     return std::tuple(model.encoder, run::weights_of(model), model.decoder_width, of.first().last.epoch);
   };
   std::vector<const SeedGroup*> candidates;
+  std::size_t fewest = task::all().size();  // tasks of them: one that has more is further off
   for (const SeedGroup& other : groups) {
-    if (other.is_baseline() && terms(other) == terms(group)) {
-      candidates.push_back(&other);
+    const task::Tasks tasks = tasks_of(other);
+    if (!other.is_baseline() || terms(other) != terms(group) || !covers(tasks, tasks_of(group)) ||
+        tasks.size() > fewest) {
+      continue;
     }
+    if (tasks.size() < fewest) {
+      candidates.clear();
+      fewest = tasks.size();
+    }
+    candidates.push_back(&other);
   }
   using Alike = std::function<bool(const run::RunSummary&, const run::RunSummary&)>;
   const std::vector<Alike> preferences = {
@@ -131,10 +140,30 @@ std::vector<SeedGroup> aggregate(const Table& table) {
   std::ranges::for_each(groups, set_moments);
   for (SeedGroup& group : groups) {
     if (const SeedGroup* baseline = baseline_of(group, groups)) {
-      group.delta_m_of_means = delta_m(mean_scores(group), mean_scores(*baseline));
+      group.delta_m_of_means = delta_m(means_of(group), means_of(*baseline), tasks_of(group));
     }
   }
   return groups;
+}
+
+std::optional<Moments> moments_of(const SeedGroup& group, std::string_view metric) {
+  if (metric == "delta_m") {
+    return group.delta_m;
+  }
+  const auto found = group.metrics.find(std::string(metric));
+  return found == group.metrics.end() ? std::nullopt : std::optional(found->second);
+}
+
+task::Tasks tasks_of(const SeedGroup& group) {
+  return tasks_of(group.seeds.front().runs);
+}
+
+task::Tasks tasks_of(std::span<const SeedGroup> groups) {
+  std::vector<const run::RunSummary*> runs;
+  for (const SeedGroup& group : groups) {
+    runs.insert(runs.end(), group.seeds.front().runs.begin(), group.seeds.front().runs.end());
+  }
+  return tasks_of(runs);
 }
 
 std::string value_of(const SeedGroup& group, const std::string& key) {

@@ -5,11 +5,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "report/statistics.hpp"
 #include "report/table.hpp"
 #include "run/config_values.hpp"
+#include "task/task.hpp"
 
 namespace xtasc::report {
 
@@ -39,6 +41,13 @@ struct SeedGroup {
 /// Groups the rows of a table over their seeds, in the order of the table's rows. Points into the table's runs.
 /// Where a seed is there twice, the first folder counts and a note names the other.
 [[nodiscard]] std::vector<SeedGroup> aggregate(const Table& table);
+
+/// A metric, or "delta_m", of the group over its seeds; absent where no seed has it.
+[[nodiscard]] std::optional<Moments> moments_of(const SeedGroup& group, std::string_view metric);
+
+/// The tasks of the group, of the groups: as tasks_of their runs has them (metric_columns.hpp).
+[[nodiscard]] task::Tasks tasks_of(const SeedGroup& group);
+[[nodiscard]] task::Tasks tasks_of(std::span<const SeedGroup> groups);
 
 /// The values of a config key in the group's runs, told once where they agree: "xtasc", "base_st_seg + base_st_depth".
 /// Empty where no run has the key.

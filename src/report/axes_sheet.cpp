@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "report/metric_columns.hpp"
 #include "report/table_markdown.hpp"
 
 namespace xtasc::report {
@@ -56,7 +57,7 @@ void sort_rows(std::vector<LabelledRow>& rows) {
 
 std::string caption_of(std::span<const SeedGroup> groups, Protocol protocol) {
   const bool has_spread = std::ranges::any_of(groups, [](const SeedGroup& group) { return group.seeds.size() > 1; });
-  std::string text(protocol_text(protocol));
+  std::string text = protocol_text(protocol, tasks_of(groups));
   if (has_spread) {
     text += " Mean +- sample standard deviation over seeds. ";
     text += kBestRule;
@@ -128,9 +129,8 @@ std::vector<LabelColumn> model_columns() {
           {.key = "weighting", .header = "Weighting", .text = [](const SeedGroup& group) { return group.weighting; }}};
 }
 
-Cell metric_cell(const SeedGroup& group, const std::string& metric, int decimals, double factor) {
-  const auto found = group.metrics.find(metric);
-  return moments_cell(found == group.metrics.end() ? std::nullopt : std::optional(found->second), decimals, factor);
+Cell metric_cell(const SeedGroup& group, const task::Metric& metric) {
+  return moments_cell(moments_of(group, metric.key), metric.decimals, metric.factor);
 }
 
 Cell delta_m_cell(const SeedGroup& group, Sheet& sheet) {
@@ -167,15 +167,14 @@ Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> lab
   for (const LabelColumn& label : labels) {
     sheet.columns.push_back({.key = label.key, .header = label.header, .is_text = true});
   }
-  const std::size_t first_number = sheet.columns.size();
-  for (Column column : {Column{.key = "seeds", .header = "Seeds"}, Column{.key = "params", .header = "#P (1e7)"},
-                        Column{.key = "miou", .header = "mIoU (%)", .has_deviation = true},
-                        Column{.key = "pix_acc", .header = "PixAcc (%)", .has_deviation = true},
-                        Column{.key = "abs_err", .header = abs_err_header(from), .has_deviation = true},
-                        Column{.key = "rel_err", .header = "RelErr (ratio)", .has_deviation = true},
-                        Column{.key = "delta_m", .header = "Delta_m (%)", .has_deviation = true}}) {
-    sheet.columns.push_back(std::move(column));
+  const std::vector<task::Metric> metrics = metrics_of(tasks_of(groups));
+  sheet.columns.push_back({.key = "seeds", .header = "Seeds"});
+  sheet.columns.push_back({.key = "params", .header = "#P (1e7)"});
+  const std::size_t first_metric = sheet.columns.size();
+  for (const task::Metric& metric : metrics) {
+    sheet.columns.push_back({.key = std::string(metric.key), .header = header_of(metric, from), .has_deviation = true});
   }
+  sheet.columns.push_back({.key = "delta_m", .header = "Delta_m (%)", .has_deviation = true});
   std::ranges::transform(extra, std::back_inserter(sheet.columns), &ExtraColumn::column);
   for (const LabelledRow& row : rows) {
     SheetRow line;
@@ -184,22 +183,21 @@ Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> lab
       line.cells.front().footnotes.push_back(sheet.add_footnote(note));
     }
     const SeedGroup& group = *row.group;
-    for (Cell cell : {number_cell(static_cast<double>(group.seeds.size()), 0), parameters_cell(group.num_parameters),
-                      metric_cell(group, "miou", 2, 100.0), metric_cell(group, "pix_acc", 2, 100.0),
-                      metric_cell(group, "abs_err", 4), metric_cell(group, "rel_err", 4), delta_m_cell(group, sheet)}) {
-      line.cells.push_back(std::move(cell));
+    line.cells.push_back(number_cell(static_cast<double>(group.seeds.size()), 0));
+    line.cells.push_back(parameters_cell(group.num_parameters));
+    for (const task::Metric& metric : metrics) {
+      line.cells.push_back(metric_cell(group, metric));
     }
+    line.cells.push_back(delta_m_cell(group, sheet));
     for (const ExtraColumn& column : extra) {
       line.cells.push_back(column.cell(group, sheet));
     }
     sheet.rows.push_back(std::move(line));
   }
-  for (const std::size_t column : {2, 3, 6}) {
-    mark_best(sheet, first_number + column, Better::higher);
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    mark_best(sheet, first_metric + i, better(metrics[i]));
   }
-  for (const std::size_t column : {4, 5}) {
-    mark_best(sheet, first_number + column, Better::lower);
-  }
+  mark_best(sheet, first_metric + metrics.size(), Better::higher);
   return sheet;
 }
 

@@ -33,14 +33,14 @@ struct ExtraColumn {
 [[nodiscard]] std::set<std::string> keys_that_tell_apart(std::span<const SeedGroup> groups,
                                                          const std::vector<LabelColumn>& labels);
 
-/// Rows of groups (one pack's): labels, number of seeds, parameters, the four metrics as mean +- deviation, Delta_m.
-/// Where rows have the same labels, the config keys in which they differ become columns too. Rows are sorted by their
-/// labels, numbers by size, words as they first come in `groups`. The best in bold, by mark_best.
+/// Rows of groups (one pack's): labels, number of seeds, parameters, their tasks' metrics as mean +- deviation,
+/// Delta_m. Where rows have the same labels, the config keys in which they differ become columns too. Rows are sorted
+/// by their labels, numbers by size, words as they first come in `groups`. The best in bold, by mark_best.
 [[nodiscard]] Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> labels, Protocol protocol,
                                Checkpoint checkpoint, const std::vector<ExtraColumn>& extra = {});
 
 /// "33.02 +- 0.15": a metric of the group over its seeds.
-[[nodiscard]] Cell metric_cell(const SeedGroup& group, const std::string& metric, int decimals, double factor = 1.0);
+[[nodiscard]] Cell metric_cell(const SeedGroup& group, const task::Metric& metric);
 /// Delta_m over the seeds; of the means where no seed has its own baseline; footnotes tell what a reader should know.
 [[nodiscard]] Cell delta_m_cell(const SeedGroup& group, Sheet& sheet);
 

@@ -1,36 +1,30 @@
 #include "report/delta_m.hpp"
 
-#include <array>
 #include <cmath>
 #include <string>
 
 namespace xtasc::report {
 
-Scores scores(const run::MetricValues& values) {
-  const auto find = [&values](const std::string& key) {
-    const auto found = values.find(key);
-    return found == values.end() ? std::nullopt : std::optional(found->second);
-  };
-  return {.miou = find("miou"), .pix_acc = find("pix_acc"), .abs_err = find("abs_err"), .rel_err = find("rel_err")};
-}
-
-std::optional<double> delta_m(const Scores& model, const Scores& baseline) {
-  struct Metric {
-    std::optional<double> Scores::*value;
-    double sign;
-  };
-  constexpr std::array<Metric, 4> kMetrics = {
-      {{&Scores::miou, 1.0}, {&Scores::pix_acc, 1.0}, {&Scores::abs_err, -1.0}, {&Scores::rel_err, -1.0}}};
+std::optional<double> delta_m(const run::MetricValues& model, const run::MetricValues& baseline,
+                              const task::Tasks& tasks) {
   double sum = 0.0;
-  for (const Metric& metric : kMetrics) {
-    const std::optional<double>& of_model = model.*metric.value;
-    const std::optional<double>& of_baseline = baseline.*metric.value;
-    if (!of_model || !of_baseline || *of_baseline == 0.0) {
-      return std::nullopt;
+  int num_metrics = 0;
+  for (const task::Task& task : tasks) {
+    for (const task::Metric& metric : task.metrics) {
+      if (!metric.in_delta_m) {
+        continue;
+      }
+      const auto of_model = model.find(std::string(metric.key));
+      const auto of_baseline = baseline.find(std::string(metric.key));
+      if (of_model == model.end() || of_baseline == baseline.end() || of_baseline->second == 0.0) {
+        return std::nullopt;
+      }
+      const double sign = metric.higher_is_better ? 1.0 : -1.0;
+      sum += sign * (of_model->second - of_baseline->second) / of_baseline->second;
+      ++num_metrics;
     }
-    sum += metric.sign * (*of_model - *of_baseline) / *of_baseline;
   }
-  const double percent = 100.0 * sum / static_cast<double>(kMetrics.size());
+  const double percent = 100.0 * sum / static_cast<double>(num_metrics);
   return std::isfinite(percent) ? std::optional(percent) : std::nullopt;
 }
 

@@ -1,6 +1,7 @@
 #include "report/table.hpp"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <map>
 #include <set>
@@ -10,6 +11,7 @@
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "report/delta_m.hpp"
+#include "report/metric_columns.hpp"
 #include "run/config_values.hpp"
 
 namespace xtasc::report {
@@ -156,15 +158,30 @@ std::size_t add_footnote(Table& table, const std::string& text) {
   return index;
 }
 
+/// "four".
+std::string number_word(std::size_t number) {
+  constexpr std::array<std::string_view, 13> kWords = {"no",    "one",   "two",  "three", "four",   "five",  "six",
+                                                       "seven", "eight", "nine", "ten",   "eleven", "twelve"};
+  return number < kWords.size() ? std::string(kWords[number]) : fmt::format("{}", number);
+}
+
 /// Sets the row's Delta_m; returns why it is absent, or an empty text. \param pairs  the rows of whole Base ST-Net
 /// pairs
 std::string set_delta_m(Row& row, const std::vector<Row>& pairs) {
   const run::RunSummary& run = *row.runs.front();
+  const task::Tasks tasks = tasks_of(row.runs);
   Runs candidates;
+  std::size_t fewest = task::all().size();  // a pair that has more tasks is further off
   for (const Row& pair : pairs) {
-    if (comparable(*pair.runs.front(), run)) {
-      candidates.push_back(pair.runs.front());
+    const task::Tasks of_pair = tasks_of(pair.runs);
+    if (!comparable(*pair.runs.front(), run) || !covers(of_pair, tasks) || of_pair.size() > fewest) {
+      continue;
     }
+    if (of_pair.size() < fewest) {
+      candidates.clear();
+      fewest = of_pair.size();
+    }
+    candidates.push_back(pair.runs.front());
   }
   candidates = nearest_of(std::move(candidates), run);
   if (candidates.size() != 1) {
@@ -177,8 +194,10 @@ std::string set_delta_m(Row& row, const std::vector<Row>& pairs) {
   }
   const auto baseline =
       std::ranges::find_if(pairs, [&candidates](const Row& pair) { return pair.runs.front() == candidates.front(); });
-  row.delta_m = delta_m(scores(row.metrics), scores(baseline->metrics));
-  return row.delta_m ? "" : "No Delta_m: one of the four metrics could not be measured here or for Base ST-Net";
+  row.delta_m = delta_m(row.metrics, baseline->metrics, tasks);
+  return row.delta_m ? ""
+                     : fmt::format("No Delta_m: one of the {} metrics could not be measured here or for {}",
+                                   number_word(num_in_delta_m(tasks)), baseline->model);
 }
 
 Table make_table(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
@@ -209,24 +228,29 @@ PackKey key_of(const run::RunSummary& run, const std::string& label_set) {
   return {from.pack_dataset, from.pack_height, from.pack_width, label_set, from.pack_digest};
 }
 
-/// A net that predicts depth alone is the same run whatever label set its config names: where a table has none of its
+/// Whether the run's net predicts classes, and so depends on the label set.
+bool reads_labels(const run::RunSummary& run) {
+  return std::ranges::count(config::tasks_of(system_of(run)), task::Kind::classes, &task::Task::kind) > 0;
+}
+
+/// A net that predicts no classes is the same run whatever label set its config names: where a table has none of its
 /// own, it shows that of another label set.
-void share_depth_nets(std::map<PackKey, Runs>& by_pack, const Runs& depth_only) {
+void share_unlabelled_nets(std::map<PackKey, Runs>& by_pack, const Runs& unlabelled) {
   std::map<PackKey, Runs> shared;
   for (const auto& [key, of_pack] : by_pack) {
     const std::string& label_set = std::get<3>(key);
     const auto lies_here = [&, &key = key](const run::RunSummary* run) { return key_of(*run, label_set) == key; };
-    if (std::ranges::none_of(depth_only, [&](const run::RunSummary* run) {
+    if (std::ranges::none_of(unlabelled, [&](const run::RunSummary* run) {
           return lies_here(run) && run->config.data.label_set == label_set;
         })) {
-      std::ranges::copy_if(depth_only, std::back_inserter(shared[key]), lies_here);
+      std::ranges::copy_if(unlabelled, std::back_inserter(shared[key]), lies_here);
     }
   }
   for (const auto& [key, runs] : shared) {
     std::ranges::copy(runs, std::back_inserter(by_pack[key]));
   }
   std::erase_if(by_pack, [&](const auto& entry) {
-    return std::ranges::all_of(entry.second, [](const run::RunSummary* run) { return !system_of(*run).has("seg"); }) &&
+    return std::ranges::none_of(entry.second, [](const run::RunSummary* run) { return reads_labels(*run); }) &&
            std::ranges::all_of(entry.second, [&](const run::RunSummary* run) {
              return std::ranges::any_of(shared,
                                         [&](const auto& other) { return std::ranges::count(other.second, run) > 0; });
@@ -256,14 +280,14 @@ std::string joined(const Row& row, const std::function<std::string(const run::Ru
 std::vector<Table> make_tables(std::span<const run::RunSummary> runs, std::span<const Protocol> protocols,
                                Checkpoint checkpoint) {
   std::map<PackKey, Runs> by_pack;
-  Runs depth_only;
+  Runs unlabelled;
   for (const run::RunSummary& run : runs) {
     by_pack[key_of(run, run.config.data.label_set)].push_back(&run);
-    if (!system_of(run).has("seg")) {
-      depth_only.push_back(&run);
+    if (!reads_labels(run)) {
+      unlabelled.push_back(&run);
     }
   }
-  share_depth_nets(by_pack, depth_only);
+  share_unlabelled_nets(by_pack, unlabelled);
   std::vector<Table> tables;
   for (const auto& [key, of_pack] : by_pack) {
     for (const Protocol protocol : protocols) {

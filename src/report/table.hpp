@@ -45,13 +45,13 @@ struct Table {
 };
 
 /// Tables by pack (in the order of their names) and label set and, within them, by protocol. They point into `runs`. A
-/// net for depth alone, to which a label set says nothing, stands in the tables of all label sets that have none of
-/// their own.
+/// net that predicts no classes, to which a label set says nothing, stands in the tables of all label sets that have
+/// none of their own.
 ///
-/// Base ST-Net, against which Delta_m is taken, is the pair of base_st_seg and base_st_depth with the row's pack, label
-/// set, encoder, encoder weights, decoder width, number of epochs and seed. Of several, the one with the row's
-/// precision, then batch size, then parent folder is meant; where that leaves none or several, Delta_m is absent and a
-/// footnote says why.
+/// Base ST-Net, against which Delta_m is taken, is the pair of base_st_seg and base_st_depth (or another pair of halves
+/// that has all of the row's tasks, and no more than need be) with the row's pack, label set, encoder, encoder weights,
+/// decoder width, number of epochs and seed. Of several, the one with the row's precision, then batch size, then parent
+/// folder is meant; where that leaves none or several, Delta_m is absent and a footnote says why.
 [[nodiscard]] std::vector<Table> make_tables(std::span<const run::RunSummary> runs, std::span<const Protocol> protocols,
                                              Checkpoint checkpoint);
 

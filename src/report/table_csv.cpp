@@ -1,18 +1,34 @@
 #include "report/table_csv.hpp"
 
-#include <array>
+#include <algorithm>
 #include <functional>
+#include <iterator>
+#include <optional>
 #include <vector>
 
 #include "core/error.hpp"
+#include "report/metric_columns.hpp"
 
 namespace xtasc::report {
 
 namespace {
 
-/// Everything measured, in the CSV's order.
-constexpr std::array<const char*, 11> kMetricKeys = {"miou",      "pix_acc", "abs_err", "rel_err", "rmse",   "irmse",
-                                                     "log_irmse", "sq_rel",  "delta_1", "delta_2", "delta_3"};
+/// Everything measured of the rows' tasks: what other tables show as well, then the rest. Without rows, of every task.
+std::vector<std::string_view> metric_keys(std::span<const Table> tables) {
+  std::vector<const run::RunSummary*> runs;
+  for (const Table& table : tables) {
+    for (const Row& row : table.rows) {
+      runs.insert(runs.end(), row.runs.begin(), row.runs.end());
+    }
+  }
+  const task::Tasks tasks = runs.empty() ? task::Tasks(task::all().begin(), task::all().end()) : tasks_of(runs);
+  std::vector<std::string_view> keys;
+  std::ranges::transform(metrics_of(tasks), std::back_inserter(keys), &task::Metric::key);
+  for (const task::Task& task : tasks) {
+    keys.insert(keys.end(), task.further.begin(), task.further.end());
+  }
+  return keys;
+}
 
 /// Columns of the CSV before the metrics, and how to fill them.
 struct CsvColumn {
@@ -74,19 +90,20 @@ std::string csv_field(std::string_view text) {
 
 std::string to_csv(std::span<const Table> tables) {
   const std::vector<CsvColumn> columns = csv_columns();
+  const std::vector<std::string_view> metrics = metric_keys(tables);
   std::string text;
   for (const CsvColumn& column : columns) {
     text += std::string(column.header) + ',';
   }
-  text += fmt::format("{},delta_m_percent,runs,note\n", fmt::join(kMetricKeys, ","));
+  text += fmt::format("{},delta_m_percent,runs,note\n", fmt::join(metrics, ","));
   for (const Table& table : tables) {
     for (const Row& row : table.rows) {
       for (const CsvColumn& column : columns) {
         text += csv_field(column.value(table, row)) + ',';
       }
-      for (const char* key : kMetricKeys) {
-        const auto found = row.metrics.find(key);
-        text += (found == row.metrics.end() ? "" : fmt::format("{}", found->second)) + ',';
+      for (const std::string_view key : metrics) {
+        const std::optional<double> value = value_of(row.metrics, key);
+        text += (value ? fmt::format("{}", *value) : "") + ',';
       }
       const std::string folders = joined(row, [](const run::RunSummary& run) { return run.folder.string(); });
       text += fmt::format("{},{},{}\n", row.delta_m ? fmt::format("{}", *row.delta_m) : "", csv_field(folders),

@@ -8,7 +8,7 @@
 #include "config/run_config.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
-#include "report/delta_m.hpp"
+#include "report/metric_columns.hpp"
 
 namespace xtasc::report {
 
@@ -74,7 +74,7 @@ Cell delta_m_cell(const Row& row) {
 }
 
 std::string caption(const Table& table) {
-  std::string text(protocol_text(table.protocol));
+  std::string text = protocol_text(table.protocol, tasks_of(table));
   std::string shared;
   for (const Choice& choice : choices()) {
     if (const auto values = values_of(choice, table); values.size() == 1) {
@@ -84,12 +84,6 @@ std::string caption(const Table& table) {
   text += shared.empty() ? "" : " Settings: " + shared + ".";
   const std::string& digest = table.rows.front().runs.front()->provenance.pack_digest;
   return text + (digest.empty() ? "" : fmt::format(" Pack {}.", digest.substr(0, 12)));
-}
-
-Cell rel_err_cell(const std::optional<double>& value) {
-  Cell cell = number_cell(value, 4);
-  cell.text = value ? fmt::format("{:#.4g}", *value) : cell.text;
-  return cell;
 }
 
 }  // namespace
@@ -107,16 +101,6 @@ std::string data_text(const run::Provenance& from) {
 
 std::string heading(const run::Provenance& from, Protocol protocol, Checkpoint checkpoint) {
   return data_text(from) + fmt::format(": `{}` protocol, {} checkpoint", name(protocol), name(checkpoint));
-}
-
-std::string_view protocol_text(Protocol protocol) {
-  return protocol == Protocol::paper ? "mIoU and PixAcc by image, then averaged over images."
-                                     : "mIoU, PixAcc and errors over all pixels of the validation set.";
-}
-
-std::string abs_err_header(const run::Provenance& from) {
-  const std::string& kind = from.pack_depth_kind;
-  return kind == "metres" ? "AbsErr (m)" : kind == "inverse_depth" ? "AbsErr (inverse depth)" : "AbsErr";
 }
 
 Cell parameters_cell(std::int64_t num_parameters) {
@@ -143,23 +127,22 @@ Sheet to_sheet(const Table& table) {
       sheet.columns.push_back({.key = choice.header, .header = choice.header});
     }
   }
-  for (Column column :
-       {Column{.key = "params", .header = "#P (1e7)"}, Column{.key = "miou", .header = "mIoU (%)"},
-        Column{.key = "pix_acc", .header = "PixAcc (%)"}, Column{.key = "abs_err", .header = abs_err_header(from)},
-        Column{.key = "rel_err", .header = "RelErr (ratio)"}, Column{.key = "delta_m", .header = "Delta_m (%)"}}) {
-    sheet.columns.push_back(std::move(column));
+  const std::vector<task::Metric> metrics = metrics_of(tasks_of(table));
+  sheet.columns.push_back({.key = "params", .header = "#P (1e7)"});
+  for (const task::Metric& metric : metrics) {
+    sheet.columns.push_back({.key = std::string(metric.key), .header = header_of(metric, from)});
   }
+  sheet.columns.push_back({.key = "delta_m", .header = "Delta_m (%)"});
   for (const Row& row : table.rows) {
     SheetRow line{.cells = {text_cell(row.model), text_cell(row.encoder), text_cell(row.weighting)}};
     for (const Choice* choice : own_columns) {
       line.cells.push_back(text_cell(joined(row, choice->cell)));
     }
-    const Scores shown = scores(row.metrics);
-    for (Cell cell :
-         {parameters_cell(row.num_parameters), number_cell(shown.miou, 2, 100.0), number_cell(shown.pix_acc, 2, 100.0),
-          number_cell(shown.abs_err, 4), rel_err_cell(shown.rel_err), delta_m_cell(row)}) {
-      line.cells.push_back(std::move(cell));
+    line.cells.push_back(parameters_cell(row.num_parameters));
+    for (const task::Metric& metric : metrics) {
+      line.cells.push_back(value_cell(metric, value_of(row.metrics, metric.key)));
     }
+    line.cells.push_back(delta_m_cell(row));
     sheet.rows.push_back(std::move(line));
   }
   return sheet;

@@ -9,8 +9,8 @@
 
 namespace xtasc::report {
 
-/// A table of single seeds as it is printed: mIoU and PixAcc in percent, what all rows share in the caption, what
-/// differs (seed, epochs, precision, ...) in columns of its own, footnotes below.
+/// A table of single seeds as it is printed: a column a metric of the rows' tasks, what all rows share in the caption,
+/// what differs (seed, epochs, precision, ...) in columns of its own, footnotes below.
 [[nodiscard]] Sheet to_sheet(const Table& table);
 
 /// The tables as Markdown; last the runs that are in no table, with the reasons.
@@ -21,10 +21,6 @@ namespace xtasc::report {
 [[nodiscard]] std::string data_text(const run::Provenance& from);
 /// "nyuv2, 96 x 128, 13 classes: `paper` protocol, best checkpoint".
 [[nodiscard]] std::string heading(const run::Provenance& from, Protocol protocol, Checkpoint checkpoint);
-/// What the protocol does with the metrics: a sentence for a caption.
-[[nodiscard]] std::string_view protocol_text(Protocol protocol);
-/// "AbsErr (m)": with the unit of the pack's depth.
-[[nodiscard]] std::string abs_err_header(const run::Provenance& from);
 /// Parameters in units of 1e7, with two decimals, or two digits where there are few.
 [[nodiscard]] Cell parameters_cell(std::int64_t num_parameters);
 

@@ -1,16 +1,18 @@
 #include "run/run_summary.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <set>
 #include <system_error>
 #include <utility>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "run/run_folder.hpp"
 #include "run/run_id.hpp"
+#include "task/task.hpp"
 
 namespace fs = std::filesystem;
 
@@ -34,8 +36,12 @@ void require_whole_history(const std::vector<EpochRecord>& epochs, const config:
 
 /// Refuses numbers of a run whose weights were no numbers any more; versions before wrote DONE all the same. The file
 /// holds no NaN: what was one is absent, which is told from what a system lacks by the epochs that have it.
-void require_finite(const std::vector<EpochRecord>& epochs) {
-  constexpr std::array<const char*, 4> kShown = {"miou", "pix_acc", "abs_err", "rel_err"};
+void require_finite(const std::vector<EpochRecord>& epochs, const task::Tasks& tasks) {
+  std::vector<std::string> shown;
+  for (const task::Task& task : tasks) {
+    std::ranges::transform(task.metrics, std::back_inserter(shown),
+                           [](const task::Metric& metric) { return std::string(metric.key); });
+  }
   const auto is_finite = [](const MetricValues& values, const std::string& key) {
     const auto found = values.find(key);
     return found != values.end() && std::isfinite(found->second);
@@ -50,7 +56,7 @@ void require_finite(const std::vector<EpochRecord>& epochs) {
   }
   for (const auto& [protocol, values_of] :
        {std::pair{"paper", &EpochRecord::paper}, {"dataset", &EpochRecord::dataset}}) {
-    for (const char* key : kShown) {
+    for (const std::string& key : shown) {
       const bool is_measured = std::ranges::any_of(
           epochs, [&, values_of = values_of](const EpochRecord& record) { return (record.*values_of).contains(key); });
       for (const EpochRecord& record : epochs) {
@@ -69,7 +75,7 @@ RunSummary load_run(const RunFolder& run) {
   const std::vector<EpochRecord> epochs =
       has_metrics ? read_metrics(run.metrics(), digests_of(summary.config)) : std::vector<EpochRecord>{};
   require_whole_history(epochs, summary.config.train, run.is_done());
-  require_finite(epochs);
+  require_finite(epochs, config::tasks_of(config::system_of(summary.config.model.system)));
   summary.provenance = read_provenance(run.provenance());
   const std::string& wanted = summary.config.data.pack_digest;
   const std::string& found = summary.provenance.pack_digest;

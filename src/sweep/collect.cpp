@@ -1,16 +1,17 @@
 #include "sweep/collect.hpp"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <string>
 #include <utility>
 
 #include "core/error.hpp"
 #include "report/axes_sheet.hpp"
+#include "report/metric_columns.hpp"
 #include "report/statistics.hpp"
 #include "run/pack_now.hpp"
 #include "sweep/folder.hpp"
+#include "task/task.hpp"
 
 namespace fs = std::filesystem;
 
@@ -20,15 +21,19 @@ namespace {
 
 using report::SeedGroup;
 
+/// What a table's rows are compared by: their metrics, and Delta_m.
 struct TestedMetric {
-  const char* key;
-  const char* header;
+  std::string key, header;
 };
-constexpr std::array<TestedMetric, 5> kTested = {{{"miou", "p mIoU"},
-                                                  {"pix_acc", "p PixAcc"},
-                                                  {"abs_err", "p AbsErr"},
-                                                  {"rel_err", "p RelErr"},
-                                                  {"delta_m", "p Delta_m"}}};
+
+std::vector<TestedMetric> tested_metrics(const task::Tasks& tasks) {
+  std::vector<TestedMetric> tested;
+  for (const task::Metric& metric : report::metrics_of(tasks)) {
+    tested.push_back({std::string(metric.key), std::string(metric.header)});
+  }
+  tested.push_back({"delta_m", "Delta_m"});
+  return tested;
+}
 
 /// The place of each run's row in the sweep, and its name, by the run's folder.
 using Rows = std::map<fs::path, std::pair<std::size_t, std::string>>;
@@ -80,15 +85,16 @@ report::Cell p_cell(const SeedGroup& group, const SeedGroup& baseline, const std
 }
 
 /// Number of seeds compared, and a p for each metric.
-std::vector<report::ExtraColumn> test_columns(const SeedGroup& baseline) {
+std::vector<report::ExtraColumn> test_columns(const SeedGroup& baseline, const std::vector<TestedMetric>& tested) {
   std::vector<report::ExtraColumn> columns;
-  columns.push_back({{.key = "pairs", .header = "Pairs"}, [&baseline](const SeedGroup& group, report::Sheet&) {
-                       const report::SeedPairs pairs = report::paired_values(group, baseline, "miou");
+  columns.push_back({{.key = "pairs", .header = "Pairs"},
+                     [&baseline, first = tested.front().key](const SeedGroup& group, report::Sheet&) {
+                       const report::SeedPairs pairs = report::paired_values(group, baseline, first);
                        return &group == &baseline ? report::Cell{}
                                                   : report::number_cell(static_cast<double>(pairs.seeds.size()), 0);
                      }});
-  for (const TestedMetric& metric : kTested) {
-    columns.push_back({{.key = fmt::format("p_{}", metric.key), .header = metric.header},
+  for (const TestedMetric& metric : tested) {
+    columns.push_back({{.key = fmt::format("p_{}", metric.key), .header = fmt::format("p {}", metric.header)},
                        [&baseline, metric](const SeedGroup& group, report::Sheet&) {
                          return &group == &baseline ? report::Cell{} : p_cell(group, baseline, metric.key);
                        }});
@@ -96,15 +102,16 @@ std::vector<report::ExtraColumn> test_columns(const SeedGroup& baseline) {
   return columns;
 }
 
-std::string test_remark(const Sweep& sweep, const SeedGroup* baseline, const std::vector<SeedGroup>& groups) {
+std::string test_remark(const Sweep& sweep, const SeedGroup* baseline, const std::vector<SeedGroup>& groups,
+                        const TestedMetric& first) {
   if (sweep.baseline.empty()) {
     return "No t-test: the sweep file names no `baseline`";
   }
   if (baseline == nullptr) {
     return fmt::format("No t-test: no run of the baseline row \"{}\" is done, or only half of a pair", sweep.baseline);
   }
-  const bool has_pairs = std::ranges::any_of(groups, [baseline](const SeedGroup& group) {
-    return &group != baseline && report::paired_values(group, *baseline, "miou").seeds.size() >= 2;
+  const bool has_pairs = std::ranges::any_of(groups, [&](const SeedGroup& group) {
+    return &group != baseline && report::paired_values(group, *baseline, first.key).seeds.size() >= 2;
   });
   return fmt::format(
       "p: two-sided paired t-test against \"{}\" over the seeds that both rows have (Pairs); not corrected for several "
@@ -121,11 +128,12 @@ report::Sheet sheet_of(const Sweep& sweep, const report::Table& table, const Row
   const SeedGroup* baseline_group = baseline == groups.end() ? nullptr : &*baseline;
   const report::LabelColumn label = {
       .key = "row", .header = "Row", .text = [&rows](const SeedGroup& group) { return row_of(group, rows).second; }};
+  const std::vector<TestedMetric> tested = tested_metrics(report::tasks_of(groups));
   report::Sheet sheet = report::axes_sheet(
       groups, {label}, table.protocol, table.checkpoint,
-      baseline_group == nullptr ? std::vector<report::ExtraColumn>{} : test_columns(*baseline_group));
+      baseline_group == nullptr ? std::vector<report::ExtraColumn>{} : test_columns(*baseline_group, tested));
   sheet.label = sweep.name;
-  sheet.remarks.push_back(test_remark(sweep, baseline_group, groups));
+  sheet.remarks.push_back(test_remark(sweep, baseline_group, groups, tested.front()));
   return sheet;
 }
 

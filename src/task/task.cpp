@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "core/error.hpp"
 
@@ -10,13 +11,21 @@ namespace xtasc::task {
 namespace {
 
 constexpr std::array<Metric, 2> kClassMetrics = {{
-    {.key = "miou", .header = "mIoU", .factor = 100.0, .decimals = 2, .higher_is_better = true},
-    {.key = "pix_acc", .header = "PixAcc", .factor = 100.0, .decimals = 2, .higher_is_better = true},
+    {.key = "miou", .header = "mIoU", .unit = "%", .factor = 100.0, .higher_is_better = true},
+    {.key = "pix_acc", .header = "PixAcc", .print = "Pix Acc", .unit = "%", .factor = 100.0, .higher_is_better = true},
 }};
 constexpr std::array<Metric, 2> kDepthMetrics = {{
-    {.key = "abs_err", .header = "AbsErr", .factor = 1.0, .decimals = 4, .higher_is_better = false},
-    {.key = "rel_err", .header = "RelErr", .factor = 1.0, .decimals = 4, .higher_is_better = false},
+    {.key = "abs_err", .header = "AbsErr", .print = "Abs Err", .unit = kDepthUnit, .decimals = 4},
+    {.key = "rel_err", .header = "RelErr", .print = "Rel Err", .unit = "ratio", .decimals = 4, .digits = 4},
 }};
+constexpr std::array<std::string_view, 7> kFurtherOfDepth = {"rmse",    "irmse",   "log_irmse", "sq_rel",
+                                                             "delta_1", "delta_2", "delta_3"};
+
+std::vector<std::string_view> keys_of(const Task& task) {
+  std::vector<std::string_view> keys(task.further.begin(), task.further.end());
+  std::ranges::transform(task.metrics, std::back_inserter(keys), &Metric::key);
+  return keys;
+}
 
 std::vector<Task>& rows() {
   static std::vector<Task> rows = {
@@ -26,7 +35,13 @@ std::vector<Task>& rows() {
        .channels = 0,
        .truth = "label",
        .metrics = kClassMetrics},
-      {.name = "depth", .key = "depth", .kind = Kind::depth, .channels = 1, .truth = "depth", .metrics = kDepthMetrics},
+      {.name = "depth",
+       .key = "depth",
+       .kind = Kind::depth,
+       .channels = 1,
+       .truth = "depth",
+       .metrics = kDepthMetrics,
+       .further = kFurtherOfDepth},
   };
   return rows;
 }
@@ -45,6 +60,12 @@ const Task& of_key(std::string_view key) {
 
 void add(const Task& task) {
   check(std::ranges::find(rows(), task.key, &Task::key) == rows().end(), "there is a task \"{}\" already", task.key);
+  for (const std::string_view key : keys_of(task)) {
+    for (const Task& other : rows()) {
+      check(std::ranges::count(keys_of(other), key) == 0, "task \"{}\": \"{}\" is a metric of task \"{}\" already",
+            task.key, key, other.key);
+    }
+  }
   rows().push_back(task);
 }
 

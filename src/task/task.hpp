@@ -15,13 +15,21 @@ enum class Kind {
   depth,    ///< a positive number a channel; the truth is 0 where unknown
 };
 
-/// One measure of a task, and how people read it.
+/// Metric::unit of what is in the unit of the pack's depth, which may be metres, inverse depth, or not known.
+inline constexpr std::string_view kDepthUnit = "depth";
+
+/// One measure of a task, and how people read it. Each has columns in the tables, panels in the figures, a p in a
+/// sweep's table and a place in the log.
 struct Metric {
-  std::string_view key;     ///< in metrics.jsonl and CSV files: "miou"
-  std::string_view header;  ///< in tables: "mIoU"
-  double factor;            ///< of the stored value for the eye: 100 for a share in percent
-  int decimals;             ///< for the eye
-  bool higher_is_better;
+  std::string_view key;         ///< in metrics.jsonl and CSV files: "miou"
+  std::string_view header;      ///< in tables: "mIoU"
+  std::string_view print = {};  ///< as the paper spells it: "Pix Acc"; empty: as the header
+  std::string_view unit = {};   ///< behind the header: "%"; kDepthUnit; empty: none
+  double factor = 1.0;          ///< of the stored value for the eye: 100 for a share in percent
+  int decimals = 2;             ///< for the eye
+  int digits = 0;               ///< of a value alone, without a deviation: those that count; 0: `decimals`
+  bool higher_is_better = false;
+  bool in_delta_m = true;  ///< one of those that Delta_m (eq. 17) is the mean over
 };
 
 struct Task {
@@ -29,8 +37,9 @@ struct Task {
   std::string_view key;   ///< in parameters' names, losses and files: "seg"
   Kind kind;
   std::int64_t channels;            ///< of the prediction; 0: one a class of the labels
-  std::string_view truth;           ///< what a pixel of the truth is called: "label"
-  std::span<const Metric> metrics;  ///< those that Delta_m (eq. 17) is made of, in the tables' order
+  std::string_view truth;           ///< what a pixel of the truth is called, and a file of predictions: "label"
+  std::span<const Metric> metrics;  ///< those that are shown, in the tables' order
+  std::span<const std::string_view> further = {};  ///< keys of what is measured too, for metrics.jsonl and CSV files
 
   /// \param num_classes  of the labels
   [[nodiscard]] std::int64_t num_channels(std::int64_t num_classes) const {
@@ -45,6 +54,7 @@ struct Task {
 [[nodiscard]] const Task& of_key(std::string_view key);
 
 /// One row more, for tasks that live outside of this source tree. Before anything is read.
+/// \throws Error when there is one of that key already, or a metric of one of its keys
 void add(const Task& task);
 
 /// The tasks of one net, in their order.

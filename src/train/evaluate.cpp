@@ -5,7 +5,6 @@
 
 #include <numeric>
 
-#include "config/systems.hpp"
 #include "train/step.hpp"
 
 namespace xtasc::train {
@@ -16,8 +15,7 @@ EvaluationSums::EvaluationSums(const config::RunConfig& config, const Learner& l
       net_(folded_ ? *folded_ : learner.net),
       mode_({.training = false, .compute = learner.types.compute, .rewrites = config.train.rewrites}),
       storage_(learner.types.storage),
-      metrics_(config::system_of(config.model.system).has("seg") ? learner.net.num_classes() : 0,
-               config::system_of(config.model.system).has("depth"), learner.net.parameters().device()),
+      metrics_(learner.net.tasks(), learner.net.num_classes(), learner.net.parameters().device()),
       consistency_(learner.net.parameters().device()),
       summed_(at::zeros({2 * static_cast<std::int64_t>(objective_.terms().size())},
                         at::TensorOptions().dtype(at::kDouble).device(learner.net.parameters().device()))) {}
@@ -26,13 +24,12 @@ void EvaluationSums::add(const data::Batch& batch) {
   const model::Predictions predictions = net_.forward(batch.image_n3hw, mode_);
   summed_ += sums_and_counts(objective_.losses(predictions, targets_of(batch, net_.tasks(), storage_),
                                                mode_.rewrites ? loss::LossForm::fused : loss::LossForm::plain));
-  const at::Tensor seg = predictions.of("seg");
-  const at::Tensor& labels = batch.targets.at("seg");
-  const at::Tensor& depth = batch.targets.at("depth");
-  metrics_.add(seg.defined() ? seg.argmax(1) : at::Tensor(), labels, predictions.of("depth"), depth);
-  if (!predictions.transferred.empty()) {
-    consistency_.add(
-        {seg, predictions.of("depth", "seg"), predictions.of("depth"), predictions.of("seg", "depth"), labels, depth});
+  metrics_.add(predictions.direct, batch.targets);
+  const at::Tensor depth_to_seg = predictions.of("depth", "seg");
+  const at::Tensor seg_to_depth = predictions.of("seg", "depth");
+  if (depth_to_seg.defined() && seg_to_depth.defined()) {
+    consistency_.add({predictions.of("seg"), depth_to_seg, predictions.of("depth"), seg_to_depth, batch.truth_of("seg"),
+                      batch.truth_of("depth")});
   }
 }
 

@@ -23,7 +23,8 @@ struct Evaluation {
   /// the best checkpoint is chosen (a weighted total would move with the weights).
   std::map<std::string, double> losses;
   metric::Report report;
-  metric::Values consistency;  ///< analysis::ConsistencyEnergy; empty for a system without task-transfer nets
+  /// analysis::ConsistencyEnergy; empty for a system that does not predict segmentation and depth from each other.
+  metric::Values consistency;
 };
 
 /// What evaluate() adds up over batches on the device, without a host wait until result().

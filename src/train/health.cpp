@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <set>
 #include <utility>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "dist/communicator.hpp"
 #include "kernels/finite/finite_element.hpp"
 #include "optim/finite.hpp"
+#include "task/task.hpp"
 
 namespace xtasc::train {
 
@@ -148,29 +151,32 @@ void check_batch_norm(std::int64_t num_images, std::int64_t batch_size, std::int
 
 void check_targets(const config::RunConfig& config, const data::Splits& splits, const std::string& pack) {
   const config::System& system = config::system_of(config.model.system);
-  const bool wants_labels = system.has("seg");
-  const bool wants_depth = system.has("depth");
-  check(
-      !wants_labels || splits.train.has_labels(),
-      "{}: no pixel of /train has a label (all are 255, ignored), and {} trains a segmentation: nothing can be learnt",
-      pack, system.word);
-  check(!wants_depth || splits.train.has_depth(),
-        "{}: no pixel of /train has a depth (all are 0, invalid), and {} trains a depth prediction: nothing can be "
-        "learnt",
-        pack, system.word);
-  const bool lacks_labels = wants_labels && !splits.val.has_labels();
-  const bool lacks_depth = wants_depth && !splits.val.has_depth();
-  check((wants_labels && !lacks_labels) || (wants_depth && !lacks_depth),
-        "{}: /val has nothing that {} predicts, neither labels nor depth: no epoch could be called the best", pack,
-        system.word);
-  if (lacks_labels) {
-    log_warning("{}: no pixel of /val has a label: the best epoch is chosen by depth alone, mIoU stays unknown", pack);
+  const task::Tasks tasks = config::tasks_of(system);
+  std::vector<std::string> truths;
+  std::vector<task::Task> judged;
+  for (const task::Task& task : tasks) {
+    const bool has_classes = task.kind == task::Kind::classes;
+    check(splits.train.has_truth_of(task.key),
+          "{}: no pixel of /train has a {} ({}), and {} trains a {}{}: nothing can be learnt", pack, task.truth,
+          has_classes ? "all are 255, ignored" : "all are 0, invalid", system.word, task.name,
+          has_classes ? "" : " prediction");
+    truths.push_back(has_classes ? fmt::format("{}s", task.truth) : std::string(task.truth));
+    if (splits.val.has_truth_of(task.key)) {
+      judged.push_back(task);
+    }
   }
-  if (lacks_depth) {
-    log_warning(
-        "{}: no pixel of /val has a depth: the best epoch is chosen by segmentation alone, depth errors stay "
-        "unknown",
-        pack);
+  check(!judged.empty(), "{}: /val has nothing that {} predicts, {} {}: no epoch could be called the best", pack,
+        system.word, truths.size() > 1 ? "neither" : "no", fmt::join(truths, " nor "));
+  const auto joined = [](const auto& rows, auto member) {
+    std::vector<std::string_view> texts;
+    std::ranges::transform(rows, std::back_inserter(texts), member);
+    return fmt::format("{}", fmt::join(texts, " and "));
+  };
+  for (const task::Task& task : tasks) {
+    if (!splits.val.has_truth_of(task.key)) {
+      log_warning("{}: no pixel of /val has a {}: the best epoch is chosen by {} alone, {} stay unknown", pack,
+                  task.truth, joined(judged, &task::Task::name), joined(task.metrics, &task::Metric::header));
+    }
   }
 }
 

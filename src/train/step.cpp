@@ -30,7 +30,7 @@ Phase phase_of(model::Part part) {
 loss::Targets targets_of(const data::Batch& batch, const task::Tasks& tasks, at::ScalarType storage) {
   loss::Targets targets;
   for (const task::Task& task : tasks) {
-    const at::Tensor& target = batch.targets.at(std::string(task.key));
+    const at::Tensor& target = batch.truth_of(task.key);
     targets.emplace(task.key, task.kind == task::Kind::classes ? target : target.to(storage));
   }
   return targets;

@@ -9,9 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "model/network.hpp"
 #include "model/resnet.hpp"
+#include "task/task.hpp"
 
 namespace xtasc::train {
 
@@ -112,6 +115,32 @@ bool strip_module(TensorDict& tensors) {
 }
 
 }  // namespace
+
+std::int64_t num_classes_of(const config::ModelSection& model, const std::string& source, const TensorDict& tensors) {
+  if (std::ranges::count(config::tasks_of(config::system_of(model.system)), task::Kind::classes, &task::Task::kind) ==
+      0) {
+    return 0;
+  }
+  constexpr std::int64_t kFew = 2;
+  const auto of_few = model::make_network(model, kFew, 1, at::kMeta, at::kFloat);
+  const auto of_more = model::make_network(model, kFew + 1, 1, at::kMeta, at::kFloat);
+  const auto& few = of_few->parameters().parameters();
+  const auto& more = of_more->parameters().parameters();
+  for (std::size_t i = 0; i < few.size(); ++i) {
+    const at::Tensor& wanted = few[i].tensor;
+    for (std::int64_t d = 0; d < wanted.dim(); ++d) {
+      if (wanted.size(d) == more.at(i).tensor.size(d)) {
+        continue;
+      }
+      const auto found = tensors.find(few[i].name);
+      check(found != tensors.end() && found->second.dim() == wanted.dim(),
+            "{}: {} is missing, by which the number of classes is known: not weights of {}", source, few[i].name,
+            model.system);
+      return found->second.size(d) - (wanted.size(d) - kFew);
+    }
+  }
+  fail("no parameter of system \"{}\" depends on the number of classes", model.system);
+}
 
 void load_weights(const Learner& learner, const std::string& source, const TensorDict& tensors) {
   const Targets targets = learner.weights();

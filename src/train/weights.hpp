@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "config/run_config.hpp"
@@ -14,6 +15,13 @@ namespace xtasc::train {
 /// \throws Error with a line for each tensor that is missing, left over (num_batches_tracked aside) or of another shape
 /// or type.
 void load_weights(const Learner& learner, const std::string& source, const tensorfile::TensorDict& tensors);
+
+/// How many classes the weights are for: by the shape of the first of the network's parameters that depends on it. 0
+/// for a system without a task of classes.
+/// \param source  where they come from, for the message
+/// \throws Error when there is no such parameter among them, or not of its dimensions
+[[nodiscard]] std::int64_t num_classes_of(const config::ModelSection& model, const std::string& source,
+                                          const tensorfile::TensorDict& tensors);
 
 /// Weights for an encoder, as a file gave them.
 struct EncoderWeights {

@@ -1,11 +1,16 @@
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
 
 #include "core/error.hpp"
 #include "dist/communicator.hpp"
 #include "mpi/world.hpp"
 #include "support/nets.hpp"
 #include "toy/toy.hpp"
+#include "train/evaluate.hpp"
 #include "train/step.hpp"
 
 namespace xtasc {
@@ -43,6 +48,41 @@ TEST(ThreeTasks, OnRanksEqualOne) {
       EXPECT_LT(((together - expected).norm() / expected.norm()).item<double>(), 1e-8) << method << ", step " << i;
     }
   }
+}
+
+/// Batches dealt out to the ranks in turn, as evaluate() does it, and all of them by each rank alone.
+TEST(ThreeTasks, AreMeasuredByAllRanksAsByOne) {
+  test::add_toys();
+  const c10::InferenceMode inference;
+  const auto shared_comm = dist::make_communicator(*world, at::kCPU);
+  const auto solo = dist::make_solo_communicator();
+  const auto config = test::step_config({"model.system=toy", "model.decoder_width=8", "model.ttnet_widths=[4,4,4]"});
+  const train::Learner learner(config, 5, at::kCPU);
+  train::EvaluationSums shared(config, learner);
+  train::EvaluationSums alone(config, learner);
+  for (int b = 0; b < 3; ++b) {
+    const data::Batch batch =
+        test::rows(test::toy_batch(static_cast<std::uint64_t>(b), 2 + b, 5, 32, 32), {0, 2 + b}, at::kDouble);
+    alone.add(batch);
+    if (b % world->size() == world->rank()) {
+      shared.add(batch);
+    }
+  }
+  shared.sum_over_ranks(*shared_comm);
+  alone.sum_over_ranks(*solo);
+  const train::Evaluation found = shared.result();
+  const train::Evaluation expected = alone.result();
+  for (const auto& [a, b] : {std::pair{&found.losses, &expected.losses},
+                             {&found.report.paper, &expected.report.paper},
+                             {&found.report.dataset, &expected.report.dataset},
+                             {&found.consistency, &expected.consistency}}) {
+    ASSERT_EQ(a->size(), b->size());
+    for (const auto& [name, value] : *b) {
+      EXPECT_NEAR(a->at(name), value, 1e-12 * std::max(1.0, std::abs(value))) << name;
+    }
+  }
+  EXPECT_EQ(found.report.class_iou, expected.report.class_iou);
+  EXPECT_TRUE(found.report.paper.contains("flow_err") && found.report.dataset.contains("flow_rmse"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <memory>
 #include <random>
+#include <set>
 #include <string_view>
 
 #include "core/error.hpp"
@@ -130,7 +131,17 @@ Report plain_report(const Images& images, int classes, std::size_t batch) {
   return report;
 }
 
-void add_batch(Metrics& metrics, const Images& images, std::size_t begin, std::size_t end) {
+const task::Tasks& both_tasks() {
+  static const task::Tasks tasks = {task::of_key("seg"), task::of_key("depth")};
+  return tasks;
+}
+
+/// Logits whose largest is that of the class.
+at::Tensor logits_of(const at::Tensor& predicted_nhw, int classes) {
+  return at::one_hot(predicted_nhw, classes).permute({0, 3, 1, 2}).to(at::kFloat);
+}
+
+void add_batch(Metrics& metrics, const Images& images, int classes, std::size_t begin, std::size_t end) {
   const auto n = static_cast<std::int64_t>(end - begin);
   const at::Tensor predicted = at::empty({n, kHeight, kWidth}, at::kLong);
   const at::Tensor label = at::empty({n, kHeight, kWidth}, at::kLong);
@@ -143,17 +154,17 @@ void add_batch(Metrics& metrics, const Images& images, std::size_t begin, std::s
     std::copy(images[i].depth.begin(), images[i].depth.end(), depth.data_ptr<float>() + offset);
     std::copy(images[i].target.begin(), images[i].target.end(), target.data_ptr<float>() + offset);
   }
-  metrics.add(predicted, label, depth, target);
+  metrics.add({{"seg", logits_of(predicted, classes)}, {"depth", depth}}, {{"seg", label}, {"depth", target}});
 }
 
 /// As the evaluation does it: batches dealt out to the ranks in turn, then summed.
 Report measure(const Images& images, int classes, std::size_t batch, std::size_t num_ranks = 1) {
   std::vector<Metrics> ranks;
   for (std::size_t i = 0; i < num_ranks; ++i) {
-    ranks.emplace_back(classes, true, at::kCPU);
+    ranks.emplace_back(both_tasks(), classes, at::kCPU);
   }
   for (std::size_t begin = 0; begin < images.size(); begin += batch) {
-    add_batch(ranks[begin / batch % num_ranks], images, begin, std::min(images.size(), begin + batch));
+    add_batch(ranks[begin / batch % num_ranks], images, classes, begin, std::min(images.size(), begin + batch));
   }
   std::vector<at::Tensor> totals;
   for (std::size_t i = 1; i < num_ranks; ++i) {
@@ -319,6 +330,58 @@ TEST(Metrics, PerfectIsPerfect) {
   }
 }
 
+/// What a row says is measured, no more and no less, is what its accumulator reports.
+TEST(Metrics, AreThoseOfTheTasksRows) {
+  const Report report = measure(random_images(3, 4, 7), 4, 2);
+  std::set<std::string> named;
+  for (const task::Task& task : both_tasks()) {
+    for (const task::Metric& metric : task.metrics) {
+      named.emplace(metric.key);
+    }
+    named.insert(task.further.begin(), task.further.end());
+  }
+  for (const Values* values : {&report.paper, &report.dataset}) {
+    std::set<std::string> found;
+    for (const auto& [name, value] : *values) {
+      found.insert(name);
+    }
+    EXPECT_EQ(found, named);
+  }
+}
+
+TEST(Metrics, LookAtTheirTasksAlone) {
+  const Images images = random_images(3, 4, 8);
+  const Report both = measure(images, 4, 3);
+  for (const task::Task& task : both_tasks()) {
+    Metrics metrics({task}, 4, at::kCPU);
+    add_batch(metrics, images, 4, 0, 3);
+    Values expected;
+    for (const auto& [name, value] : both.dataset) {
+      if ((name == "miou" || name == "pix_acc") == (task.kind == task::Kind::classes)) {
+        expected[name] = value;
+      }
+    }
+    EXPECT_EQ(metrics.report().dataset, expected) << task.key;
+    EXPECT_EQ(metrics.report().class_iou.empty(), task.kind != task::Kind::classes) << task.key;
+  }
+}
+
+TEST(Metrics, NameTheTaskThatLacksAPredictionOrItsTruth) {
+  Metrics metrics(both_tasks(), 3, at::kCPU);
+  const ByTask seg = {{"seg", at::zeros({1, 3, 2, 2})}};
+  const ByTask truth = {{"seg", at::zeros({1, 2, 2}, at::kLong)}, {"depth", at::ones({1, 1, 2, 2})}};
+  const auto message = [&](const ByTask& predictions, const ByTask& of_batch) {
+    try {
+      metrics.add(predictions, of_batch);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(message(seg, truth), "the metrics of task \"depth\" need its prediction in every batch");
+  EXPECT_EQ(message(seg, {}), "the metrics of task \"seg\" need its truth in every batch");
+}
+
 /// Integer sums need no fixed order; asking for one would cost CUDA a sort and two host waits a batch.
 TEST(Metrics, CountsInAnyOrderAndLeavesTheSettingAsItWas) {
   static bool asked_for_order = true;
@@ -332,8 +395,8 @@ TEST(Metrics, CountsInAnyOrderAndLeavesTheSettingAsItWas) {
         return nullptr;
       }));
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
-  Metrics metrics(3, false, at::kCPU);
-  metrics.add(at::ones({1, 2, 2}, at::kLong), at::ones({1, 2, 2}, at::kLong), {}, {});
+  Metrics metrics({task::of_key("seg")}, 3, at::kCPU);
+  metrics.add({{"seg", logits_of(at::ones({1, 2, 2}, at::kLong), 3)}}, {{"seg", at::ones({1, 2, 2}, at::kLong)}});
   at::removeCallback(handle);
   EXPECT_TRUE(at::globalContext().deterministicAlgorithms());
   EXPECT_TRUE(at::globalContext().deterministicAlgorithmsWarnOnly());

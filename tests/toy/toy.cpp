@@ -9,6 +9,7 @@
 #include "model/network.hpp"
 #include "net/networks.hpp"
 #include "support/nets.hpp"
+#include "toy/toy_rows.hpp"
 #include "weighting/task_weighting.hpp"
 
 namespace xtasc::test {
@@ -45,6 +46,9 @@ struct ToyLayers {
       heads.push_back({.name = fmt::format("{}_head", task.key), .in = kWidth, .out = choice.channels(task)});
       heads.back().part = net::Part::decoders;
     }
+    if (!config::system_of(choice.section.system).has_transfer()) {
+      return;
+    }
     for (const auto& [from, to] : pairs_of(choice.tasks.size())) {
       transfer_nets.push_back({.name = fmt::format("{}_to_{}", choice.tasks[from].key, choice.tasks[to].key),
                                .in = choice.channels(choice.tasks[from]),
@@ -67,6 +71,7 @@ class ToyNet final : public model::Network {
  public:
   ToyNet(const model::NetworkOptions& options, const ToyLayers& layers)
       : Network(options.choice, {options.seed, options.device, options.dtype}),
+        has_transfer_(!layers.transfer_nets.empty()),
         trunk_(model::make_convolution(parameters_, layers.trunk)),
         norm_(make_batch_norm(parameters_, layers.trunk.norm, kWidth)) {
     for (const net::Convolution& branch : layers.branches) {  // the shared layer in the middle of what is not
@@ -109,8 +114,10 @@ class ToyNet final : public model::Network {
   [[nodiscard]] at::Tensor last_shared_layer() const override { return mixer_.weight; }
   [[nodiscard]] std::vector<model::Transfer> transfers() const override {
     std::vector<model::Transfer> all;
-    for (const auto& [from, to] : pairs_of(tasks_.size())) {
-      all.push_back({std::string(tasks_[from].key), std::string(tasks_[to].key)});
+    if (has_transfer_) {
+      for (const auto& [from, to] : pairs_of(tasks_.size())) {
+        all.push_back({std::string(tasks_[from].key), std::string(tasks_[to].key)});
+      }
     }
     return all;
   }
@@ -120,6 +127,7 @@ class ToyNet final : public model::Network {
     return model::convolve({x, {}}, layer, mode).to(layer.weight.scalar_type());
   }
 
+  bool has_transfer_;
   model::Convolution trunk_;
   model::BatchNorm norm_;
   model::Convolution mixer_;
@@ -140,34 +148,12 @@ class ToyHalves final : public weighting::TaskWeighting {
   at::Tensor weights_;
 };
 
-void add_rows() {
-  static constexpr std::array<task::Metric, 1> kFlowMetrics = {
-      {{.key = "flow_err", .header = "FlowErr", .factor = 1.0, .decimals = 4, .higher_is_better = false}}};
-  task::add({.name = "flow",
-             .key = "flow",
-             .kind = task::Kind::depth,
-             .channels = 2,
-             .truth = "flow",
-             .metrics = kFlowMetrics});
-  const std::vector<std::string_view> tasks = {"seg", "depth", "flow"};
-  config::add_system({.word = "toy",
-                      .label = "Toy",
-                      .network = "toy",
-                      .place = 9,
-                      .tasks = tasks,
-                      .consistency = config::Consistency::xtc,
-                      .keys = {}});
-  config::add_system({.word = "xtasc_of_three",
-                      .label = "XTasC-Net of three",
-                      .place = 9,
-                      .tasks = tasks,
-                      .consistency = config::Consistency::xtc,
-                      .keys = config::system_of("xtasc").keys});
-  config::add_method({.word = "toy_halves", .keys = {}});
+void add_makers() {
   model::add_network("toy", [](const model::NetworkOptions& options) -> std::unique_ptr<model::Network> {
     return std::make_unique<ToyNet>(options, ToyLayers(options.choice));
   });
   net::add("toy", ToyLayers::all);
+  metric::add_task_metrics("flow", make_flow_metrics);
   weighting::add_method("toy_halves",
                         [](const weighting::MethodOptions& options) -> std::unique_ptr<weighting::TaskWeighting> {
                           return std::make_unique<ToyHalves>(options);
@@ -177,7 +163,8 @@ void add_rows() {
 }  // namespace
 
 void add_toys() {
-  [[maybe_unused]] static const bool are_added = (add_rows(), true);
+  add_toy_rows();
+  [[maybe_unused]] static const bool are_added = (add_makers(), true);
 }
 
 data::Batch toy_batch(std::uint64_t seed, std::int64_t num_samples, std::int64_t num_classes, std::int64_t height,

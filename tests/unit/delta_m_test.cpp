@@ -1,26 +1,40 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 #include <string>
+#include <vector>
 
+#include "core/error.hpp"
 #include "core/toml.hpp"
 #include "io/atomic_file.hpp"
 #include "report/delta_m.hpp"
+#include "task/task.hpp"
 
 namespace xtasc::report {
 
 namespace {
+
+using run::MetricValues;
 
 std::optional<double> number(const TomlValue& row, const char* key) {
   const TomlValue* value = row.find(key);
   return value == nullptr ? std::nullopt : std::optional(value->real);
 }
 
-Scores printed_scores(const TomlValue& row) {
-  return {.miou = number(row, "miou"),
-          .pix_acc = number(row, "pix_acc"),
-          .abs_err = number(row, "abs_err"),
-          .rel_err = number(row, "rel_err")};
+MetricValues printed_metrics(const TomlValue& row) {
+  MetricValues metrics;
+  for (const char* key : {"miou", "pix_acc", "abs_err", "rel_err"}) {
+    if (const auto value = number(row, key)) {
+      metrics[key] = *value;
+    }
+  }
+  return metrics;
+}
+
+const task::Tasks& both_tasks() {
+  static const task::Tasks tasks = {task::of_key("seg"), task::of_key("depth")};
+  return tasks;
 }
 
 const std::vector<TomlValue>& rows_of(const std::string& table) {
@@ -38,31 +52,82 @@ std::string label_of(const TomlValue& row) {
 double recomputed(const TomlValue& row, const std::string& baseline_table) {
   const TomlValue& baseline = rows_of(baseline_table)[0];
   EXPECT_EQ(baseline.find("model")->text, "Base ST-Net");
-  const auto value = delta_m(printed_scores(row), printed_scores(baseline));
+  const auto value = delta_m(printed_metrics(row), printed_metrics(baseline), both_tasks());
   EXPECT_TRUE(value.has_value());
   return std::round(value.value_or(NAN) * 100.0) / 100.0;
 }
 
 TEST(DeltaM, IsAbsentRatherThanWrong) {
-  const Scores whole{.miou = 0.5, .pix_acc = 0.5, .abs_err = 0.5, .rel_err = 0.5};
-  EXPECT_EQ(delta_m(whole, whole), 0.0);
-  Scores partial = whole;
-  partial.rel_err.reset();
-  EXPECT_FALSE(delta_m(partial, whole));
-  EXPECT_FALSE(delta_m(whole, partial));
-  partial.rel_err = 0.0;
-  EXPECT_TRUE(delta_m(partial, whole));
-  EXPECT_FALSE(delta_m(whole, partial));
-  partial.rel_err = std::nan("");
-  EXPECT_FALSE(delta_m(partial, whole));
+  const MetricValues whole = {{"miou", 0.5}, {"pix_acc", 0.5}, {"abs_err", 0.5}, {"rel_err", 0.5}};
+  EXPECT_EQ(delta_m(whole, whole, both_tasks()), 0.0);
+  EXPECT_FALSE(delta_m(whole, whole, {}));
+  for (const auto& [key, value] : whole) {
+    MetricValues partial = whole;
+    partial.erase(key);
+    EXPECT_FALSE(delta_m(partial, whole, both_tasks())) << key;
+    EXPECT_FALSE(delta_m(whole, partial, both_tasks())) << key;
+    partial[key] = 0.0;
+    EXPECT_TRUE(delta_m(partial, whole, both_tasks())) << key;
+    EXPECT_FALSE(delta_m(whole, partial, both_tasks())) << key;
+    partial[key] = std::nan("");
+    EXPECT_FALSE(delta_m(partial, whole, both_tasks())) << key;
+  }
 }
 
 TEST(DeltaM, TurnsTheSignWhereLowerIsBetter) {
-  const Scores base{.miou = 0.5, .pix_acc = 0.8, .abs_err = 0.4, .rel_err = 2.0};
-  EXPECT_NEAR(*delta_m({.miou = 0.55, .pix_acc = 0.8, .abs_err = 0.4, .rel_err = 2.0}, base), 2.5, 1e-12);
-  EXPECT_NEAR(*delta_m({.miou = 0.5, .pix_acc = 0.84, .abs_err = 0.4, .rel_err = 2.0}, base), 1.25, 1e-12);
-  EXPECT_NEAR(*delta_m({.miou = 0.5, .pix_acc = 0.8, .abs_err = 0.36, .rel_err = 2.0}, base), 2.5, 1e-12);
-  EXPECT_NEAR(*delta_m({.miou = 0.5, .pix_acc = 0.8, .abs_err = 0.4, .rel_err = 2.2}, base), -2.5, 1e-12);
+  const MetricValues base = {{"miou", 0.5}, {"pix_acc", 0.8}, {"abs_err", 0.4}, {"rel_err", 2.0}};
+  const auto with = [&base](const std::string& key, double value) {
+    MetricValues changed = base;
+    changed[key] = value;
+    return *delta_m(changed, base, both_tasks());
+  };
+  EXPECT_NEAR(with("miou", 0.55), 2.5, 1e-12);
+  EXPECT_NEAR(with("pix_acc", 0.84), 1.25, 1e-12);
+  EXPECT_NEAR(with("abs_err", 0.36), 2.5, 1e-12);
+  EXPECT_NEAR(with("rel_err", 2.2), -2.5, 1e-12);
+}
+
+/// Tasks of 0 to 4 metrics each, by a plain loop over them.
+TEST(DeltaM, IsTheMeanOverHoweverManyMetricsTheTasksHave) {
+  std::vector<std::string> keys;
+  for (int i = 0; i < 10; ++i) {
+    keys.push_back(fmt::format("m{}", i));
+  }
+  std::vector<std::vector<task::Metric>> of_task(5);
+  MetricValues model;
+  MetricValues baseline;
+  std::vector<double> changes;  // of those that count
+  std::size_t next = 0;
+  for (std::size_t t = 0; t < of_task.size(); ++t) {
+    for (std::size_t i = 0; i < t; ++i, ++next) {
+      const bool is_shown_alone = next == 4;
+      of_task[t].push_back({.key = keys[next],
+                            .header = keys[next],
+                            .factor = 100.0,
+                            .higher_is_better = next % 3 == 0,
+                            .in_delta_m = !is_shown_alone});
+      const double b = 0.5 + static_cast<double>(next);
+      const double m = b * (1.0 + 0.01 * static_cast<double>(next * next) - 0.2);
+      model[keys[next]] = m;
+      baseline[keys[next]] = b;
+      if (!is_shown_alone) {
+        changes.push_back((next % 3 == 0 ? 1.0 : -1.0) * (m / b - 1.0));
+      }
+    }
+    task::Tasks tasks;
+    for (std::size_t s = 0; s <= t; ++s) {
+      tasks.push_back(
+          {.name = "t", .key = "t", .kind = task::Kind::depth, .channels = 1, .truth = "t", .metrics = of_task[s]});
+    }
+    const auto found = delta_m(model, baseline, tasks);
+    ASSERT_EQ(found.has_value(), !changes.empty());
+    if (found) {
+      const double sum = std::accumulate(changes.begin(), changes.end(), 0.0);
+      EXPECT_NEAR(*found, 100.0 * sum / static_cast<double>(changes.size()), 1e-10) << t;
+      model.erase(keys[4]);  // what does not count may be absent
+    }
+  }
+  EXPECT_EQ(changes.size(), 9U);
 }
 
 TEST(PublishedTables, OnNyuv2EquationSeventeenGivesThePrintedDelta) {
@@ -71,10 +136,10 @@ TEST(PublishedTables, OnNyuv2EquationSeventeenGivesThePrintedDelta) {
       const double printed = *number(row, "delta_m");
       if (table == "table_VIII" && number(row, "pix_acc") == 64.58) {
         EXPECT_NEAR(recomputed(row, "table_III"), 4.22, 1e-9);
-        Scores corrected = printed_scores(row);
-        corrected.pix_acc = 63.58;  // as Table III prints it for the same net
-        const Scores baseline = printed_scores(rows_of("table_III")[0]);
-        EXPECT_NEAR(*delta_m(corrected, baseline), printed, 0.005);
+        MetricValues corrected = printed_metrics(row);
+        corrected["pix_acc"] = 63.58;  // as Table III prints it for the same net
+        const MetricValues baseline = printed_metrics(rows_of("table_III")[0]);
+        EXPECT_NEAR(*delta_m(corrected, baseline, both_tasks()), printed, 0.005);
         continue;
       }
       EXPECT_NEAR(recomputed(row, "table_III"), printed, 1e-9) << table << " " << label_of(row);

@@ -33,12 +33,21 @@ struct Sample {
   }
 
   [[nodiscard]] PanelRow full_row(const std::string& caption = "sample") const {
-    return {caption, image, label, label, depth, depth};
+    return {caption, image, {label, label, depth, depth}};
   }
 };
 
+/// Columns: true and predicted labels, true and predicted depth.
 PanelOptions options() {
-  return {Sample::kHeight, Sample::kWidth, {"floor", "wall"}, {{10, 200, 30}, {40, 50, 220}}, "m", "A panel"};
+  return {.height = Sample::kHeight,
+          .width = Sample::kWidth,
+          .columns = {{.head = "labels: truth", .part = "the true label", .has_classes = true},
+                      {.head = "labels: predicted", .part = "the predicted label", .has_classes = true},
+                      {.head = "depth: truth", .part = "the true depth", .has_invalid = true},
+                      {.head = "depth: predicted", .part = "the predicted depth"}},
+          .palettes = {{{"floor", "wall"}, {{10, 200, 30}, {40, 50, 220}}}},
+          .scales = {{"depth [m]"}},
+          .title = "A panel"};
 }
 
 class Panel : public testing::Test {
@@ -73,7 +82,8 @@ TEST_F(Panel, HoldsEveryPartInItsCell) {
   const PanelLayout layout = lay_out_panel(rows, options());
   ASSERT_EQ(picture.width, layout.width);
   ASSERT_EQ(picture.height, layout.height);
-  ASSERT_EQ(layout.columns.size(), 5U);
+  ASSERT_EQ(layout.columns.size(), 4U);
+  ASSERT_EQ(layout.heads.size(), 5U);
   EXPECT_EQ(layout.magnification, 16);
   for (const std::vector<Area>& cells : layout.cells) {
     EXPECT_GE(cells[0].width, 256);
@@ -96,11 +106,12 @@ TEST_F(Panel, LeavesOutColumnsThatNoRowHas) {
   PanelRow row;
   row.caption = "user image";
   row.image = sample.image;
-  row.predicted_depth = sample.depth;
+  row.maps = {std::nullopt, std::nullopt, std::nullopt, sample.depth};
   const PanelLayout layout = lay_out_panel({row}, options());
-  EXPECT_THAT(layout.columns, testing::ElementsAre(PanelColumn::image, PanelColumn::predicted_depth));
+  EXPECT_THAT(layout.columns, testing::ElementsAre(3U));
   EXPECT_TRUE(layout.legend.empty());
-  EXPECT_GT(layout.color_bar.width, 0);
+  ASSERT_EQ(layout.color_bars.size(), 1U);
+  EXPECT_GT(layout.color_bars.front().area.width, 0);
   EXPECT_EQ(draw({row}, options()).width, layout.width);
 }
 
@@ -111,7 +122,7 @@ TEST_F(Panel, ShowsWildDepthsAsInvalidOrClamped) {
   predicted[0] = std::numeric_limits<float>::quiet_NaN();
   predicted[1] = -5.0F;
   predicted[2] = 1000.0F;
-  row.predicted_depth = predicted;
+  row.maps[3] = predicted;
   const Picture picture = draw({row}, options());
   const PanelLayout layout = lay_out_panel({row}, options());
   const Area cell = layout.cells[0][4];
@@ -120,18 +131,46 @@ TEST_F(Panel, ShowsWildDepthsAsInvalidOrClamped) {
   EXPECT_EQ(at(picture, cell, layout.magnification, 0, 2), (Rgb{253, 231, 37}));
 }
 
+/// Two scales in one picture: each has the range of its own truth.
+TEST_F(Panel, EachScaleHasItsOwnRange) {
+  const Sample sample;
+  std::vector<float> flow(Sample::kPixels, 100.0F);
+  flow[0] = 200.0F;
+  flow[1] = 0.0F;
+  PanelOptions two = options();
+  two.columns.push_back({.head = "flow", .part = "the flow", .paint = 1, .has_invalid = true});
+  two.scales.push_back({"flow"});
+  PanelRow row = sample.full_row();
+  row.maps.emplace_back(flow);
+  const Picture picture = draw({row}, two);
+  const PanelLayout layout = lay_out_panel({row}, two);
+  const int m = layout.magnification;
+  EXPECT_EQ(at(picture, layout.cells[0][3], m, 0, 0), (Rgb{68, 1, 84}));
+  EXPECT_EQ(at(picture, layout.cells[0][3], m, 7, 0), (Rgb{253, 231, 37}));
+  EXPECT_EQ(at(picture, layout.cells[0][5], m, 0, 0), (Rgb{253, 231, 37}));
+  EXPECT_EQ(at(picture, layout.cells[0][5], m, 0, 1), kInvalidColor);
+  EXPECT_EQ(at(picture, layout.cells[0][5], m, 4, 4), (Rgb{68, 1, 84}));
+}
+
 TEST_F(Panel, NothingOverlapsOrLeavesThePicture) {
   const Sample sample;
   PanelOptions many = options();
-  many.class_colors.assign(40, Rgb{1, 2, 3});
-  many.class_names.clear();
+  many.palettes[0].colors.assign(40, Rgb{1, 2, 3});
+  many.palettes[0].names.clear();
   for (int i = 0; i < 40; ++i) {
-    many.class_names.push_back("class number " + std::to_string(i));
+    many.palettes[0].names.push_back("class number " + std::to_string(i));
   }
+  many.columns.push_back({.head = "again", .part = "the second label", .has_classes = true, .paint = 1});
+  many.columns.push_back({.head = "flow", .part = "the flow", .paint = 1});
+  many.palettes.push_back(options().palettes[0]);
+  many.scales.push_back({"flow"});
   PanelRow narrow;
   narrow.image = sample.image;
-  narrow.predicted_label = sample.label;
-  for (const PanelRow& row : {sample.full_row(), narrow}) {
+  narrow.maps = {std::nullopt, sample.label};
+  PanelRow wide = sample.full_row();
+  wide.maps.insert(wide.maps.end(), {sample.label, sample.depth});
+  EXPECT_EQ(lay_out_panel({wide}, many).color_bars.size(), 2U);
+  for (const PanelRow& row : {sample.full_row(), narrow, wide}) {
     const PanelLayout layout = lay_out_panel({row, row}, many);
     std::vector<Area> areas = layout.heads;
     areas.insert(areas.end(), layout.captions.begin(), layout.captions.end());
@@ -143,9 +182,8 @@ TEST_F(Panel, NothingOverlapsOrLeavesThePicture) {
       areas.push_back({entry.patch.x, entry.patch.y, end, entry.patch.height});
     }
     areas.push_back(layout.title);
-    if (layout.color_bar.width > 0) {
-      areas.push_back(
-          {layout.color_bar.x, layout.color_bar.y - 20, layout.color_bar.width, layout.color_bar.height + 40});
+    for (const auto& [bar, scale] : layout.color_bars) {
+      areas.push_back({bar.x, bar.y - 20, bar.width, bar.height + 40});
     }
     for (std::size_t i = 0; i < areas.size(); ++i) {
       const Area& a = areas[i];
@@ -164,17 +202,23 @@ TEST_F(Panel, RefusesWhatDoesNotFit) {
   PanelRow short_image = sample.full_row();
   short_image.image = short_image.image.first(12);
   PanelRow short_depth = sample.full_row();
-  short_depth.true_depth = std::span(sample.depth).first(5);
+  short_depth.maps[2] = std::span(sample.depth).first(5);
+  PanelRow numbers_for_classes = sample.full_row();
+  numbers_for_classes.maps[0] = sample.depth;
   PanelOptions one_name = options();
-  one_name.class_names.pop_back();
+  one_name.palettes[0].names.pop_back();
   PanelOptions one_class = one_name;
-  one_class.class_colors.pop_back();
+  one_class.palettes[0].colors.pop_back();
+  PanelOptions no_scale = options();
+  no_scale.scales.clear();
   const std::filesystem::path path = folder_ / "refused.png";
   EXPECT_THROW(write_panel(path, {short_image}, options()), Error);
   EXPECT_THROW(write_panel(path, {short_depth}, options()), Error);
   EXPECT_THROW(write_panel(path, {sample.full_row()}, one_name), Error);
   EXPECT_THROW(write_panel(path, {sample.full_row()}, one_class), Error) << "class 1 has no colour";
   EXPECT_THROW(write_panel(path, {}, options()), Error);
+  EXPECT_THROW(write_panel(path, {numbers_for_classes}, options()), Error);
+  EXPECT_THROW(write_panel(path, {sample.full_row()}, no_scale), Error);
   EXPECT_FALSE(std::filesystem::exists(path));
   EXPECT_THROW(write_panel(folder_ / "no_such_folder" / "panel.png", {sample.full_row()}, options()), Error);
 }

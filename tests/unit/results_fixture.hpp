@@ -18,6 +18,7 @@
 #include "run/provenance.hpp"
 #include "run/run_folder.hpp"
 #include "support/temp_folder.hpp"
+#include "task/task.hpp"
 
 namespace xtasc::test {
 
@@ -98,13 +99,20 @@ inline run::RunFolder write_run(const std::filesystem::path& root, const Synthet
   provenance.num_parameters = run.num_parameters;
   run::write_provenance(folder.provenance(), provenance);
 
+  const config::System& system = config::system_of(config.model.system);
   std::string lines;
   for (std::int64_t epoch = 1; epoch <= run.num_epochs; ++epoch) {
     const double gain = epoch == 1 ? -0.02 : epoch == 2 ? 0.0 : -0.01;
-    lines += run::to_json_line(synthetic_epoch(epoch, epoch <= 2, run.quality + gain,
-                                               config::system_of(config.model.system).has("seg"),
-                                               config::system_of(config.model.system).has("depth"))) +
-             '\n';
+    run::EpochRecord record =
+        synthetic_epoch(epoch, epoch <= 2, run.quality + gain, system.has("seg"), system.has("depth"));
+    for (const task::Task& task : config::tasks_of(system)) {
+      for (const task::Metric& metric : task.metrics) {  // of other tasks: a half, `quality` better
+        const double value = 0.5 + (metric.higher_is_better ? 1.0 : -1.0) * (run.quality + gain);
+        record.paper.emplace(metric.key, value);
+        record.dataset.emplace(metric.key, value);
+      }
+    }
+    lines += run::to_json_line(record) + '\n';
   }
   if (run.num_epochs > 0) {
     write_text(folder.metrics(), lines);

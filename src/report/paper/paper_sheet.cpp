@@ -7,31 +7,46 @@
 
 #include "core/error.hpp"
 #include "report/axes_sheet.hpp"
+#include "report/metric_columns.hpp"
 #include "report/table_markdown.hpp"
 
 namespace xtasc::report {
 
 namespace {
 
-/// A metric's column pair: as published, and ours.
-struct MetricColumns {
-  const char* key;
-  const char* header;  ///< in Markdown, where "paper" or "ours" follows
-  const char* print;   ///< as the paper spells it
-  const char* group;
-  std::optional<double> Scores::*value;
-  double factor;  ///< from our share to the paper's percent
-  Better better;
-};
-constexpr std::array<MetricColumns, 4> kMetricColumns = {
-    {{"miou", "mIoU", "mIoU", "Segmentation (higher better)", &Scores::miou, 100.0, Better::higher},
-     {"pix_acc", "PixAcc", "Pix Acc", "Segmentation (higher better)", &Scores::pix_acc, 100.0, Better::higher},
-     {"abs_err", "AbsErr", "Abs Err", "Depth (lower better)", &Scores::abs_err, 1.0, Better::lower},
-     {"rel_err", "RelErr", "Rel Err", "Depth (lower better)", &Scores::rel_err, 1.0, Better::lower}}};
+/// The table's metrics, with the decimals that the paper prints.
+std::vector<task::Metric> printed_metrics(const PublishedTable& table) {
+  std::vector<task::Metric> metrics = metrics_of(tasks_of(table));
+  for (task::Metric& metric : metrics) {
+    const auto other = std::ranges::find(table.data->decimals, metric.key, &PrintedDecimals::metric);
+    metric.decimals = other == table.data->decimals.end() ? metric.decimals : other->decimals;
+  }
+  return metrics;
+}
 
-int decimals_of(const MetricColumns& metric, const PaperData& data) {
-  const std::string_view key = metric.key;
-  return key == "rel_err" ? data.rel_err_decimals : key == "abs_err" ? 4 : 2;
+/// "mIoU and PixAcc in %", "RelErr a ratio": metrics of one unit.
+std::string unit_text(const std::vector<std::string_view>& headers, std::string_view unit) {
+  const std::string names = fmt::format("{}", fmt::join(headers, " and "));
+  if (unit == "ratio") {
+    return names + (headers.size() == 1 ? " a ratio" : " ratios");
+  }
+  return unit.empty() ? names : fmt::format("{} in {}", names, unit);
+}
+
+/// All metrics and their units, neighbours of one unit together.
+std::string units_text(const PublishedTable& table) {
+  std::vector<std::string> texts;
+  std::vector<std::string_view> headers;
+  const std::vector<task::Metric> metrics = metrics_of(tasks_of(table));
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    const std::string_view unit = metrics[i].unit;
+    headers.push_back(metrics[i].header);
+    if (i + 1 == metrics.size() || metrics[i + 1].unit != unit) {
+      texts.push_back(unit_text(headers, unit == task::kDepthUnit ? table.data->depth_unit : unit));
+      headers.clear();
+    }
+  }
+  return fmt::format("{}", fmt::join(texts, ", "));
 }
 
 bool has_delta_m(const PublishedTable& table) {
@@ -59,14 +74,19 @@ void add_columns(Sheet& sheet, const PublishedTable& table) {
     columns.push_back({.key = "params_paper", .header = "#P paper", .levels = {"#P (1e7)", "paper"}});
     columns.push_back({.key = "params", .header = "#P ours", .levels = {"#P (1e7)", "ours"}});
   }
-  for (const MetricColumns& metric : kMetricColumns) {
-    columns.push_back({.key = fmt::format("{}_paper", metric.key),
-                       .header = fmt::format("{} paper", metric.header),
-                       .levels = {metric.group, metric.print, "paper"}});
-    columns.push_back({.key = metric.key,
-                       .header = fmt::format("{} ours", metric.header),
-                       .levels = {metric.group, metric.print, "ours"},
-                       .has_deviation = true});
+  for (const task::Task& task : tasks_of(table)) {
+    for (const task::Metric& metric : task.metrics) {
+      const std::string group =
+          fmt::format("{} ({} better)", title_of(task), metric.higher_is_better ? "higher" : "lower");
+      const std::string print(metric.print.empty() ? metric.header : metric.print);
+      columns.push_back({.key = fmt::format("{}_paper", metric.key),
+                         .header = fmt::format("{} paper", metric.header),
+                         .levels = {group, print, "paper"}});
+      columns.push_back({.key = std::string(metric.key),
+                         .header = fmt::format("{} ours", metric.header),
+                         .levels = {group, print, "ours"},
+                         .has_deviation = true});
+    }
   }
   if (has_delta_m(table)) {
     const std::string group = "Performance (higher)";
@@ -106,7 +126,7 @@ void add_labels(SheetRow& line, Sheet& sheet, const PublishedTable& table, const
 
 void add_metrics(SheetRow& line, Sheet& sheet, const PublishedTable& table, const PublishedRow& row,
                  const SeedGroup* group, const std::vector<Misprint>& wrong) {
-  const auto marked = [&](Cell cell, const char* metric) {
+  const auto marked = [&](Cell cell, std::string_view metric) {
     for (const Misprint& misprint : wrong) {
       if (misprint.metric == metric) {
         cell.footnotes.push_back(sheet.add_footnote(misprint.text));
@@ -118,10 +138,9 @@ void add_metrics(SheetRow& line, Sheet& sheet, const PublishedTable& table, cons
     line.cells.push_back(number_cell(row.params, 2));
     line.cells.push_back(group == nullptr ? Cell{} : parameters_cell(group->num_parameters));
   }
-  for (const MetricColumns& metric : kMetricColumns) {
-    const int decimals = decimals_of(metric, *table.data);
-    line.cells.push_back(marked(number_cell(row.scores.*metric.value, decimals), metric.key));
-    line.cells.push_back(group == nullptr ? Cell{} : metric_cell(*group, metric.key, decimals, metric.factor));
+  for (const task::Metric& metric : printed_metrics(table)) {
+    line.cells.push_back(marked(number_cell(value_of(row.metrics, metric.key), metric.decimals), metric.key));
+    line.cells.push_back(group == nullptr ? Cell{} : metric_cell(*group, metric));
   }
 }
 
@@ -148,9 +167,9 @@ void add_delta_m(SheetRow& line, Sheet& sheet, const PublishedTable& table, cons
 
 std::string caption_of(const PublishedTable& table, const PaperMatch& match, Protocol protocol, Checkpoint checkpoint) {
   std::string text = fmt::format(
-      "`{}` protocol, {} checkpoint. {} Ours: mean +- sample standard deviation over seeds; paper: as published. mIoU "
-      "and PixAcc in %, AbsErr in {}, RelErr a ratio.{} {}",
-      name(protocol), name(checkpoint), protocol_text(protocol), table.data->abs_err_unit,
+      "`{}` protocol, {} checkpoint. {} Ours: mean +- sample standard deviation over seeds; paper: as published. "
+      "{}.{} {}",
+      name(protocol), name(checkpoint), protocol_text(protocol, tasks_of(table)), units_text(table),
       has_delta_m(table) ? " Delta_m in %; eq. 17: recomputed from the published figures by the paper's eq. 17." : "",
       kBestRule);
   const auto shown = std::ranges::find_if(match.groups, [](const SeedGroup* group) { return group != nullptr; });
@@ -241,12 +260,12 @@ Sheet paper_sheet(const PublishedTable& table, const std::vector<PublishedTable>
     }
     sheet.rows.push_back(std::move(line));
   }
-  const auto column = [&sheet](const std::string& key) {
+  const auto column = [&sheet](std::string_view key) {
     return static_cast<std::size_t>(
         std::distance(sheet.columns.begin(), std::ranges::find(sheet.columns, key, &Column::key)));
   };
-  for (const MetricColumns& metric : kMetricColumns) {
-    mark_best(sheet, column(metric.key), metric.better);
+  for (const task::Metric& metric : printed_metrics(table)) {
+    mark_best(sheet, column(metric.key), better(metric));
   }
   if (has_delta_m(table)) {
     mark_best(sheet, column("delta_m"), Better::higher);

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <set>
 
 #include "core/error.hpp"
 #include "core/toml.hpp"
 #include "io/atomic_file.hpp"
+#include "report/delta_m.hpp"
+#include "report/metric_columns.hpp"
 
 namespace xtasc::report {
 
@@ -19,12 +22,14 @@ constexpr std::string_view kPublishedText =
 #include "paper_tables.inc"
     ;
 
+constexpr std::array<PrintedDecimals, 1> kTwoOfRelErr = {{{"rel_err", 2}}};
 constexpr PaperData kCityscapes = {.dataset = "cityscapes",
                                    .num_classes = 7,
                                    .height = 128,
                                    .width = 256,
-                                   .abs_err_unit = "inverse depth",
-                                   .rel_err_decimals = 2,
+                                   .tasks = {"seg", "depth"},
+                                   .depth_unit = "inverse depth",
+                                   .decimals = kTwoOfRelErr,
                                    .assignments = {"loss.lambda_1=0.01", "loss.lambda_2=0.01", "train.epochs=250",
                                                    "train.batch_size=8", "train.lr_step=80"},
                                    .baseline_table = "I"};
@@ -32,8 +37,9 @@ constexpr PaperData kNyuv2 = {.dataset = "nyuv2",
                               .num_classes = 13,
                               .height = 288,
                               .width = 384,
-                              .abs_err_unit = "m",
-                              .rel_err_decimals = 4,
+                              .tasks = {"seg", "depth"},
+                              .depth_unit = "m",
+                              .decimals = {},
                               .assignments = {"loss.lambda_1=0.0001", "loss.lambda_2=0.0001", "train.epochs=100",
                                               "train.batch_size=6", "train.lr_step=60"},
                               .baseline_table = "III"};
@@ -53,10 +59,14 @@ constexpr std::array<TableKind, 8> kTables = {{{"I", PaperLayout::models, &kCity
                                                {"VII", PaperLayout::weightings, &kCityscapes, "sweeps/table_VII.toml"},
                                                {"VIII", PaperLayout::weightings, &kNyuv2, "sweeps/table_VIII.toml"}}};
 
-constexpr std::array<std::string_view, 10> kRowKeys = {"model", "weighting", "encoder", "pretrained", "params",
-                                                       "miou",  "pix_acc",   "abs_err", "rel_err",    "delta_m"};
+std::vector<std::string_view> row_keys(const std::vector<task::Metric>& metrics) {
+  std::vector<std::string_view> keys = {"model", "weighting", "encoder", "pretrained", "params"};
+  std::ranges::transform(metrics, std::back_inserter(keys), &task::Metric::key);
+  keys.emplace_back("delta_m");
+  return keys;
+}
 
-std::optional<double> number(const TomlValue& row, const char* key, const std::string& where, bool is_needed) {
+std::optional<double> number(const TomlValue& row, std::string_view key, const std::string& where, bool is_needed) {
   const TomlValue* value = row.find(key);
   if (value == nullptr && !is_needed) {
     return std::nullopt;
@@ -75,10 +85,13 @@ std::string text(const TomlValue& row, const char* key, const std::string& where
   return value == nullptr ? "" : value->text;
 }
 
-PublishedRow read_row(const TomlValue& row, const std::string& where, PaperLayout layout) {
+PublishedRow read_row(const TomlValue& row, const std::string& where, const PublishedTable& table) {
+  const PaperLayout layout = table.layout;
+  const std::vector<task::Metric> metrics = metrics_of(tasks_of(table));
+  const std::vector<std::string_view> known = row_keys(metrics);
   for (const TomlValue& entry : row.table) {
-    if (std::ranges::find(kRowKeys, entry.key) == kRowKeys.end()) {
-      fail_usage("{}: unknown key \"{}\"; known are {}", where, entry.key, fmt::join(kRowKeys, ", "));
+    if (std::ranges::find(known, entry.key) == known.end()) {
+      fail_usage("{}: unknown key \"{}\"; known are {}", where, entry.key, fmt::join(known, ", "));
     }
   }
   PublishedRow result;
@@ -98,10 +111,9 @@ PublishedRow read_row(const TomlValue& row, const std::string& where, PaperLayou
     result.is_pretrained = pretrained->boolean;
   }
   result.params = number(row, "params", where, false);
-  result.scores = {.miou = number(row, "miou", where, true),
-                   .pix_acc = number(row, "pix_acc", where, true),
-                   .abs_err = number(row, "abs_err", where, true),
-                   .rel_err = number(row, "rel_err", where, true)};
+  for (const task::Metric& metric : metrics) {
+    result.metrics.emplace(metric.key, *number(row, metric.key, where, true));
+  }
   result.delta_m = number(row, "delta_m", where, false);
   return result;
 }
@@ -123,7 +135,7 @@ PublishedTable read_table(const TableKind& kind, const TomlValue& table, const s
     if (!row.is(Kind::table)) {
       fail_usage("{}: must be a table {{...}}, found {}", at, row.type_name);
     }
-    result.rows.push_back(read_row(row, at, kind.layout));
+    result.rows.push_back(read_row(row, at, result));
   }
   return result;
 }
@@ -143,15 +155,6 @@ const PublishedRow* same_net(const PublishedTable& table, const PublishedTable& 
   });
   return found == other.rows.end() ? nullptr : &*found;
 }
-
-struct MetricName {
-  const char* key;
-  std::optional<double> Scores::*value;
-};
-constexpr std::array<MetricName, 4> kMetrics = {{{"miou", &Scores::miou},
-                                                 {"pix_acc", &Scores::pix_acc},
-                                                 {"abs_err", &Scores::abs_err},
-                                                 {"rel_err", &Scores::rel_err}}};
 
 /// By how much the printed Delta_m is above eq. 17's; absent where there is none, or for the baseline itself.
 std::optional<double> excess(const PublishedTable& table, const PublishedRow& row,
@@ -187,6 +190,12 @@ std::vector<PublishedTable> published_tables(const std::optional<std::filesystem
   return tables;
 }
 
+task::Tasks tasks_of(const PublishedTable& table) {
+  task::Tasks tasks;
+  std::ranges::transform(table.data->tasks, std::back_inserter(tasks), task::of_key);
+  return tasks;
+}
+
 std::string weighting_of(const PublishedTable& table, const PublishedRow& row) {
   if (row.model == "Base ST-Net") {
     return "equal";  // there is nothing to weigh
@@ -217,7 +226,7 @@ std::optional<double> recomputed_delta_m(const PublishedTable& table, const Publ
   for (const PublishedTable& other : all) {
     if (other.number == table.data->baseline_table) {
       const auto baseline = std::ranges::find(other.rows, "Base ST-Net", &PublishedRow::model);
-      return baseline == other.rows.end() ? std::nullopt : delta_m(row.scores, baseline->scores);
+      return baseline == other.rows.end() ? std::nullopt : delta_m(row.metrics, baseline->metrics, tasks_of(table));
     }
   }
   return std::nullopt;
@@ -231,17 +240,18 @@ std::vector<Misprint> misprints(const PublishedTable& table, const PublishedRow&
   std::vector<Misprint> found;
   for (const PublishedTable& other : all) {
     const PublishedRow* twin = other.data == table.data ? same_net(table, other, row) : nullptr;
-    for (const MetricName& metric : kMetrics) {
-      if (twin != nullptr && row.scores.*metric.value != twin->scores.*metric.value) {
+    for (const task::Metric& metric : metrics_of(tasks_of(table))) {
+      const std::string key(metric.key);
+      if (twin != nullptr && row.metrics.at(key) != twin->metrics.at(key)) {
         PublishedRow corrected = row;
-        corrected.scores.*metric.value = twin->scores.*metric.value;
+        corrected.metrics[key] = twin->metrics.at(key);
         const bool explains = !differs(excess(table, corrected, all));
         found.push_back(
-            {.metric = metric.key,
-             .text = fmt::format("Table {} prints {} for the same net{}", other.number, *(twin->scores.*metric.value),
+            {.metric = key,
+             .text = fmt::format("Table {} prints {} for the same net{}", other.number, twin->metrics.at(key),
                                  explains ? fmt::format("; with it eq. 17 gives the printed Delta_m of "
                                                         "{:.2f}, so {} looks like a misprint",
-                                                        *row.delta_m, *(row.scores.*metric.value))
+                                                        *row.delta_m, row.metrics.at(key))
                                           : "")});
       }
     }

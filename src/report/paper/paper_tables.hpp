@@ -3,11 +3,13 @@
 #include <array>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "report/delta_m.hpp"
+#include "run/metrics_log.hpp"
+#include "task/task.hpp"
 
 namespace xtasc::report {
 
@@ -19,24 +21,31 @@ enum class PaperLayout {
   weightings  ///< VII, VIII: models and ways to weigh the two tasks
 };
 
+/// Decimals that the paper prints a metric with.
+struct PrintedDecimals {
+  std::string_view metric;
+  int decimals;
+};
+
 /// A data set as the paper uses it, and the settings that it trains with there (SPEC section 4).
 struct PaperData {
   std::string_view dataset;  ///< the pack's attribute
   int num_classes, height, width;
-  std::string_view abs_err_unit;
-  int rel_err_decimals;                         ///< as the paper prints it
+  std::array<std::string_view, 2> tasks;        ///< by their keys: those whose metrics the tables print
+  std::string_view depth_unit;                  ///< of metrics in task::kDepthUnit
+  std::span<const PrintedDecimals> decimals;    ///< where the paper prints others than task::Metric::decimals
   std::array<std::string_view, 5> assignments;  ///< over the defaults: "section.key=value"
   std::string_view baseline_table;              ///< number of the table that prints its Base ST-Net
 };
 
-/// One line as printed. mIoU, PixAcc in percent.
+/// One line as printed.
 struct PublishedRow {
   std::string model;      ///< "XTasC-Net" in V and VI, which name none
   std::string weighting;  ///< config's word where it is one of ours; empty where none is printed
   std::string encoder;    ///< config's word; empty where none is printed (resnet34)
   bool is_pretrained = false;
-  std::optional<double> params;  ///< in units of 1e7
-  Scores scores;
+  std::optional<double> params;   ///< in units of 1e7
+  run::MetricValues metrics;      ///< as printed: times task::Metric::factor
   std::optional<double> delta_m;  ///< percent
 };
 
@@ -52,6 +61,9 @@ struct PublishedTable {
 /// The paper's tables in their order. \param file  in the format of results/paper_tables.toml; absent: that file, as it
 /// was when the program was built. \throws Error (exit code 2) with the table and row of whatever is wrong in it.
 [[nodiscard]] std::vector<PublishedTable> published_tables(const std::optional<std::filesystem::path>& file = {});
+
+/// The tasks whose metrics the table prints.
+[[nodiscard]] task::Tasks tasks_of(const PublishedTable& table);
 
 /// The row's weighting in our runs: I to IV and the encoders' tables use uncertainty weights but for Base ST-Net.
 [[nodiscard]] std::string weighting_of(const PublishedTable& table, const PublishedRow& row);

@@ -1,7 +1,6 @@
 #include "report/plot/figures.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -11,6 +10,7 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "report/axis_groups.hpp"
+#include "report/metric_columns.hpp"
 #include "report/series_names.hpp"
 #include "report/table_markdown.hpp"
 
@@ -19,26 +19,29 @@ namespace xtasc::report {
 namespace {
 
 struct MetricPanel {
-  const char* key;
+  std::string key;
   std::string y_label;
-  double factor;
-  std::optional<double> Scores::*published;  ///< in the unit of the axis
+  double factor = 1.0;
+
+  [[nodiscard]] bool is_delta_m() const { return key == "delta_m"; }
+  /// In the unit of the axis.
+  [[nodiscard]] std::optional<double> published(const PublishedRow& row) const {
+    return is_delta_m() ? row.delta_m : value_of(row.metrics, key);
+  }
 };
 
-std::vector<MetricPanel> metric_panels(const run::Provenance& from) {
-  return {{"miou", "mIoU (%), higher is better", 100.0, &Scores::miou},
-          {"pix_acc", "PixAcc (%), higher is better", 100.0, &Scores::pix_acc},
-          {"delta_m", "\u0394m (%), higher is better", 1.0, nullptr},
-          {"abs_err", abs_err_header(from) + ", lower is better", 1.0, &Scores::abs_err},
-          {"rel_err", "RelErr (ratio), lower is better", 1.0, &Scores::rel_err}};
-}
-
-std::optional<Moments> moments_of(const SeedGroup& group, const std::string& key) {
-  if (key == "delta_m") {
-    return group.delta_m;
+/// The first task's metrics, Delta_m, the other tasks' metrics.
+std::vector<MetricPanel> metric_panels(const task::Tasks& tasks, const run::Provenance& from) {
+  std::vector<MetricPanel> panels;
+  for (const task::Task& task : tasks) {
+    for (const task::Metric& metric : task.metrics) {
+      panels.push_back({std::string(metric.key), axis_label(metric, from), metric.factor});
+    }
+    if (task.key == tasks.front().key) {
+      panels.push_back({"delta_m", "\u0394m (%), higher is better"});
+    }
   }
-  const auto found = group.metrics.find(key);
-  return found == group.metrics.end() ? std::nullopt : std::optional(found->second);
+  return panels;
 }
 
 /// Where a group stands in a figure.
@@ -82,11 +85,11 @@ Series series_of(const Line& line, const MetricPanel& panel, double x_min, doubl
   return series;
 }
 
-/// The four metrics, and Delta_m where a group has one; all over the same axis.
+/// The metrics of the groups' tasks, and Delta_m where a group has one; all over the same axis.
 std::vector<Panel> panels_of(const Panel& axis, const std::vector<Line>& lines,
-                             const std::vector<PublishedPoint>& published, const run::Provenance& from) {
+                             const std::vector<PublishedPoint>& published, std::span<const SeedGroup> groups) {
   std::vector<Panel> panels;
-  for (const MetricPanel& metric : metric_panels(from)) {
+  for (const MetricPanel& metric : metric_panels(tasks_of(groups), groups.front().first().provenance)) {
     Panel panel = axis;
     panel.y_label = metric.y_label;
     bool has_any = false;
@@ -95,15 +98,14 @@ std::vector<Panel> panels_of(const Panel& axis, const std::vector<Line>& lines,
       has_any = has_any || (line.kind != SeriesKind::reference && !panel.series.back().points.empty());
     }
     for (const PublishedPoint& point : published) {
-      const std::optional<double> y =
-          metric.published == nullptr ? point.row->delta_m : point.row->scores.*metric.published;
+      const std::optional<double> y = metric.published(*point.row);
       Series series{.name = point.name, .kind = SeriesKind::published, .style = point.style, .points = {}};
       if (y) {
         series.points.push_back({.x = point.x, .y = *y, .deviation = {}});
       }
       panel.series.push_back(std::move(series));
     }
-    if (has_any || metric.published != nullptr) {
+    if (has_any || !metric.is_delta_m()) {
       panels.push_back(std::move(panel));
     }
   }
@@ -276,7 +278,7 @@ Plot lambda_plot(std::span<const SeedGroup> all, const std::vector<PublishedTabl
       }
     }
   }
-  std::vector<Panel> panels = panels_of(axis.panel(), lines, points, groups.front().first().provenance);
+  std::vector<Panel> panels = panels_of(axis.panel(), lines, points, groups);
   return {.title = "Metrics over \u03bb",
           .subtitle = fmt::format("{}; {} checkpoint", shown_text(groups, protocol, "bars"), name(checkpoint)),
           .num_columns = panels.size() > 4 ? 3UL : 2UL,
@@ -320,7 +322,7 @@ Plot encoders_plot(std::span<const SeedGroup> all, const std::vector<PublishedTa
     axis.x_tics.push_back({.at = static_cast<double>(encoder),
                            .text = std::string(config::name(encoder).substr(6)) + parameters_text(groups, encoder)});
   }
-  std::vector<Panel> panels = panels_of(axis, lines, points, groups.front().first().provenance);
+  std::vector<Panel> panels = panels_of(axis, lines, points, groups);
   return {.title = "Metrics over the encoder's size",
           .subtitle = fmt::format("{}; {} checkpoint", shown_text(groups, protocol, "bars"), name(checkpoint)),
           .num_columns = panels.size() > 4 ? 3UL : 2UL,

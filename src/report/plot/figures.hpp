@@ -10,9 +10,9 @@
 
 namespace xtasc::report {
 
-/// Losses of both tasks in training and validation, and the four metrics, over epochs; a curve a group, as mean with a
-/// band of one standard deviation over its seeds. Reads the runs' metrics.jsonl.
-/// \param groups  one pack's \throws Error with more than kNumStyles groups
+/// A row of panels a task: its loss in training and validation, and its metrics, over epochs; a curve a group, as mean
+/// with a band of one standard deviation over its seeds. Reads the runs' metrics.jsonl. \param groups  one pack's
+/// \throws Error with more than kNumStyles groups
 [[nodiscard]] Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol);
 
 /// The metrics over lambda: lambda_1 = lambda_2, and each alone; Base MT-Net stands at 0, Base ST-Net is a line across.

@@ -1,22 +1,22 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <optional>
+#include <string_view>
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
+#include "report/metric_columns.hpp"
 #include "report/plot/figures.hpp"
 #include "report/series_names.hpp"
-#include "report/table_markdown.hpp"
 #include "run/run_folder.hpp"
 
 namespace xtasc::report {
 
 namespace {
 
-/// The histories of a group's runs: one list a seed, for Base ST-Net of both halves.
-struct Histories {
-  std::vector<std::vector<run::EpochRecord>> segmentation, depth;  ///< by seed: of the run that has the task
-};
+/// By the task's key, and by seed: the history of the run that has the task.
+using Histories = std::map<std::string_view, std::vector<std::vector<run::EpochRecord>>>;
 
 Histories read_histories(const SeedGroup& group) {
   Histories histories;
@@ -24,11 +24,8 @@ Histories read_histories(const SeedGroup& group) {
     for (const run::RunSummary* run : seed.runs) {
       const std::vector<run::EpochRecord> records =
           run::read_metrics(run::RunFolder{run->folder}.metrics(), run::digests_of(run->config));
-      if (config::system_of(run->config.model.system).has("seg")) {
-        histories.segmentation.push_back(records);
-      }
-      if (config::system_of(run->config.model.system).has("depth")) {
-        histories.depth.push_back(records);
+      for (const std::string_view task : config::system_of(run->config.model.system).tasks) {
+        histories[task].push_back(records);
       }
     }
   }
@@ -39,13 +36,12 @@ using Values = std::function<const std::map<std::string, double>&(const run::Epo
 
 /// Mean and deviation over the seeds, epoch by epoch.
 std::vector<PlotPoint> mean_curve(const std::vector<std::vector<run::EpochRecord>>& seeds, const Values& values,
-                                  const std::string& key, double factor) {
+                                  std::string_view key, double factor) {
   std::map<std::int64_t, std::vector<double>> by_epoch;
   for (const std::vector<run::EpochRecord>& records : seeds) {
     for (const run::EpochRecord& record : records) {
-      const auto& of_record = values(record);
-      if (const auto found = of_record.find(key); found != of_record.end()) {
-        by_epoch[record.epoch].push_back(found->second * factor);
+      if (const std::optional<double> value = value_of(values(record), key)) {
+        by_epoch[record.epoch].push_back(*value * factor);
       }
     }
   }
@@ -59,11 +55,26 @@ std::vector<PlotPoint> mean_curve(const std::vector<std::vector<run::EpochRecord
 
 struct CurvePanel {
   std::string y_label;
-  bool is_depth;
-  bool is_loss;
-  const char* key;
-  double factor;
+  std::string_view task;
+  bool is_loss = true;
+  std::string_view key;
+  double factor = 1.0;
 };
+
+std::vector<CurvePanel> curve_panels(const task::Tasks& tasks, const run::Provenance& from) {
+  std::vector<CurvePanel> panels;
+  for (const task::Task& task : tasks) {
+    panels.push_back({.y_label = fmt::format("{} loss", title_of(task)), .task = task.key, .key = task.key});
+    for (const task::Metric& metric : task.metrics) {
+      panels.push_back({.y_label = axis_label(metric, from),
+                        .task = task.key,
+                        .is_loss = false,
+                        .key = metric.key,
+                        .factor = metric.factor});
+    }
+  }
+  return panels;
+}
 
 /// Ten tics at most, on whole epochs.
 std::vector<Tic> epoch_tics(std::int64_t num_epochs) {
@@ -85,13 +96,6 @@ Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol) {
   check(groups.size() <= kNumStyles, "{} nets, and a figure can tell {} apart: give fewer run folders", groups.size(),
         kNumStyles);
   const std::vector<std::string> names = series_names(groups, {});
-  const std::vector<CurvePanel> panels = {
-      {"Segmentation loss", false, true, "seg", 1.0},
-      {"mIoU (%), higher is better", false, false, "miou", 100.0},
-      {"PixAcc (%), higher is better", false, false, "pix_acc", 100.0},
-      {"Depth loss", true, true, "depth", 1.0},
-      {abs_err_header(groups.front().first().provenance) + ", lower is better", true, false, "abs_err", 1.0},
-      {"RelErr (ratio), lower is better", true, false, "rel_err", 1.0}};
   Plot plot{.title = "Training curves",
             .subtitle = shown_text(groups, protocol, "bands") + "; losses: solid validation, dashed training",
             .num_columns = 3,
@@ -111,7 +115,7 @@ Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol) {
   const Values metrics = [protocol](const run::EpochRecord& record) -> const auto& {
     return protocol == Protocol::paper ? record.paper : record.dataset;
   };
-  for (const CurvePanel& of : panels) {
+  for (const CurvePanel& of : curve_panels(tasks_of(groups), groups.front().first().provenance)) {
     Panel panel{.x_label = "Epoch",
                 .y_label = of.y_label,
                 .x_tics = epoch_tics(num_epochs),
@@ -119,7 +123,7 @@ Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol) {
                 .x_max = {},
                 .series = {}};
     for (std::size_t i = 0; i < groups.size(); ++i) {
-      const auto& seeds = of.is_depth ? histories[i].depth : histories[i].segmentation;
+      const auto& seeds = histories[i][of.task];
       if (of.is_loss) {
         panel.series.push_back({.name = "",
                                 .kind = SeriesKind::faint,

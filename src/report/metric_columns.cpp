@@ -1,0 +1,114 @@
+#include "report/metric_columns.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <iterator>
+
+#include "config/systems.hpp"
+#include "core/error.hpp"
+
+namespace xtasc::report {
+
+namespace {
+
+/// Headers of the metrics of classes, which the paper protocol takes by image.
+std::vector<std::string_view> class_headers(const task::Tasks& tasks) {
+  std::vector<std::string_view> headers;
+  for (const task::Task& task : tasks) {
+    if (task.kind == task::Kind::classes) {
+      std::ranges::transform(task.metrics, std::back_inserter(headers), &task::Metric::header);
+    }
+  }
+  return headers;
+}
+
+}  // namespace
+
+task::Tasks tasks_of(std::span<const run::RunSummary* const> runs) {
+  std::vector<const config::System*> systems;
+  for (const run::RunSummary* run : runs) {
+    systems.push_back(&config::system_of(run->config.model.system));
+    if (const config::System* half = config::other_half(*systems.back())) {
+      systems.push_back(half);
+    }
+  }
+  task::Tasks tasks;
+  std::ranges::copy_if(task::all(), std::back_inserter(tasks), [&systems](const task::Task& task) {
+    return std::ranges::any_of(systems, [&task](const config::System* system) { return system->has(task.key); });
+  });
+  return tasks;
+}
+
+task::Tasks tasks_of(const Table& table) {
+  std::vector<const run::RunSummary*> runs;
+  for (const Row& row : table.rows) {
+    runs.insert(runs.end(), row.runs.begin(), row.runs.end());
+  }
+  return tasks_of(runs);
+}
+
+bool covers(const task::Tasks& tasks, const task::Tasks& wanted) {
+  return std::ranges::all_of(
+      wanted, [&tasks](const task::Task& task) { return std::ranges::count(tasks, task.key, &task::Task::key) > 0; });
+}
+
+std::vector<task::Metric> metrics_of(const task::Tasks& tasks) {
+  std::vector<task::Metric> metrics;
+  for (const task::Task& task : tasks) {
+    metrics.insert(metrics.end(), task.metrics.begin(), task.metrics.end());
+  }
+  return metrics;
+}
+
+std::size_t num_in_delta_m(const task::Tasks& tasks) {
+  return static_cast<std::size_t>(std::ranges::count(metrics_of(tasks), true, &task::Metric::in_delta_m));
+}
+
+std::optional<double> value_of(const run::MetricValues& values, std::string_view key) {
+  const auto found = values.find(std::string(key));
+  return found == values.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::string header_of(const task::Metric& metric, const run::Provenance& from) {
+  std::string unit(metric.unit);
+  if (metric.unit == task::kDepthUnit) {
+    const std::string& kind = from.pack_depth_kind;
+    unit = kind == "metres" ? "m" : kind == "inverse_depth" ? "inverse depth" : "";
+  }
+  return unit.empty() ? std::string(metric.header) : fmt::format("{} ({})", metric.header, unit);
+}
+
+std::string axis_label(const task::Metric& metric, const run::Provenance& from) {
+  return fmt::format("{}, {} is better", header_of(metric, from), metric.higher_is_better ? "higher" : "lower");
+}
+
+Cell value_cell(const task::Metric& metric, const std::optional<double>& value) {
+  Cell cell = number_cell(value, metric.decimals, metric.factor);
+  cell.text = value && metric.digits > 0 ? fmt::format("{:#.{}g}", *cell.value, metric.digits) : cell.text;
+  return cell;
+}
+
+Better better(const task::Metric& metric) {
+  return metric.higher_is_better ? Better::higher : Better::lower;
+}
+
+std::string title_of(const task::Task& task) {
+  std::string title(task.name);
+  title.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(title.front())));
+  return title;
+}
+
+std::string protocol_text(Protocol protocol, const task::Tasks& tasks) {
+  const std::vector<std::string_view> by_image = class_headers(tasks);
+  const bool has_errors = by_image.size() < metrics_of(tasks).size();
+  if (protocol == Protocol::paper) {
+    return by_image.empty() ? "Errors by batch, then averaged over images."
+                            : fmt::format("{} by image, then averaged over images.", fmt::join(by_image, " and "));
+  }
+  return fmt::format("{}{} over all pixels of the validation set.", fmt::join(by_image, has_errors ? ", " : " and "),
+                     !has_errors        ? ""
+                     : by_image.empty() ? "Errors"
+                                        : " and errors");
+}
+
+}  // namespace xtasc::report

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "report/sheet.hpp"
+#include "report/table.hpp"
+#include "task/task.hpp"
+
+// What tables and figures show of some tasks: their rows of task::all() as columns.
+namespace xtasc::report {
+
+/// The tasks of some runs, in the order of task::all(); of half a row its other half's too.
+[[nodiscard]] task::Tasks tasks_of(std::span<const run::RunSummary* const> runs);
+/// The tasks that a table's rows have.
+[[nodiscard]] task::Tasks tasks_of(const Table& table);
+
+/// Whether all of `wanted` are among `tasks`.
+[[nodiscard]] bool covers(const task::Tasks& tasks, const task::Tasks& wanted);
+
+/// All metrics of the tasks, in their order.
+[[nodiscard]] std::vector<task::Metric> metrics_of(const task::Tasks& tasks);
+
+/// How many of them Delta_m is the mean over.
+[[nodiscard]] std::size_t num_in_delta_m(const task::Tasks& tasks);
+
+/// A metric out of all that were measured; absent where it was not.
+[[nodiscard]] std::optional<double> value_of(const run::MetricValues& values, std::string_view key);
+
+/// "mIoU (%)", "AbsErr (m)": with the unit. \param from  tells the unit of the pack's depth
+[[nodiscard]] std::string header_of(const task::Metric& metric, const run::Provenance& from);
+/// "mIoU (%), higher is better": what stands beside an axis.
+[[nodiscard]] std::string axis_label(const task::Metric& metric, const run::Provenance& from);
+/// One measurement of it, as it is shown.
+[[nodiscard]] Cell value_cell(const task::Metric& metric, const std::optional<double>& value);
+[[nodiscard]] Better better(const task::Metric& metric);
+
+/// "Segmentation": a task's name at the beginning of a text.
+[[nodiscard]] std::string title_of(const task::Task& task);
+
+/// What the protocol does with the metrics of these tasks: a sentence for a caption.
+[[nodiscard]] std::string protocol_text(Protocol protocol, const task::Tasks& tasks);
+
+}  // namespace xtasc::report
