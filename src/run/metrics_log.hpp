@@ -13,8 +13,8 @@
 namespace xtasc::run {
 
 /// The numbers of one protocol (SPEC section 5) on one split. Absent when the system has no such task, or when nothing
-/// could be counted (no valid pixel). Keys: those that the tasks' rows name (task::Task::metrics, further), each before its factor
-/// for the eye; abs_err, rmse in the pack's depth unit.
+/// could be counted (no valid pixel). Keys: those that the tasks' rows name (task::Task::metrics, further), each before
+/// its factor for the eye; abs_err, rmse in the pack's depth unit.
 using MetricValues = std::map<std::string, double>;
 
 /// One epoch, one line of metrics.jsonl.

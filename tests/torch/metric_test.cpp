@@ -8,7 +8,6 @@
 #include <cmath>
 #include <memory>
 #include <random>
-#include <set>
 #include <string_view>
 
 #include "core/error.hpp"
@@ -327,25 +326,6 @@ TEST(Metrics, PerfectIsPerfect) {
     EXPECT_DOUBLE_EQ(values->at("abs_err"), 0.0);
     EXPECT_DOUBLE_EQ(values->at("log_irmse"), 0.0);
     EXPECT_DOUBLE_EQ(values->at("delta_1"), 1.0);
-  }
-}
-
-/// What a row says is measured, no more and no less, is what its accumulator reports.
-TEST(Metrics, AreThoseOfTheTasksRows) {
-  const Report report = measure(random_images(3, 4, 7), 4, 2);
-  std::set<std::string> named;
-  for (const task::Task& task : both_tasks()) {
-    for (const task::Metric& metric : task.metrics) {
-      named.emplace(metric.key);
-    }
-    named.insert(task.further.begin(), task.further.end());
-  }
-  for (const Values* values : {&report.paper, &report.dataset}) {
-    std::set<std::string> found;
-    for (const auto& [name, value] : *values) {
-      found.insert(name);
-    }
-    EXPECT_EQ(found, named);
   }
 }
 
