@@ -231,6 +231,7 @@ void Checkpoint::prepare(const LearnerTensors& tensors, const Progress& progress
                   {"progress", to_json(progress)}, {"config", identity.config}, {"pack_digest", identity.pack_digest}};
     index[kDigest] = digest_of(index);
     before_write();
+    io::write_file_atomically(fresh / kStep, fmt::format("{}\n", progress.step));
     io::write_file_atomically(fresh / kIndex, index.dump(2) + "\n");
   });
 }

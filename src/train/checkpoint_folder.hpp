@@ -20,6 +20,8 @@ inline constexpr const char* kIndex = "checkpoint.json";
 inline constexpr const char* kWeights = "weights.pt";
 inline constexpr const char* kState = "state.pt";
 inline constexpr const char* kMetrics = "metrics.jsonl";
+/// The number of optimizer steps as a line by itself: for shell scripts, which read no JSON. Nothing else reads it.
+inline constexpr const char* kStep = "step";
 inline constexpr const char* kDigest = "xxh3_128";
 
 inline std::filesystem::path beside(const std::filesystem::path& folder, const char* suffix) {

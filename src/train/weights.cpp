@@ -13,7 +13,7 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "model/network.hpp"
-#include "model/resnet.hpp"
+#include "net/resnet.hpp"
 #include "task/task.hpp"
 
 namespace xtasc::train {
