@@ -16,6 +16,8 @@
 
 namespace xtasc::launch {
 
+inline constexpr double kGiga = 1e9;
+
 /// Seconds of several rounds of the same work.
 struct Timing {
   std::vector<double> seconds;

@@ -37,13 +37,13 @@ class Forms {
       return {Form::plain, layer.upsampled[0] > 0 ? plain / 4 : plain};
     }
     const kernels::Convolution convolution = {.weight = at::empty({layer.out, layer.in, layer.kernel, layer.kernel},
-                                                                options_, at::MemoryFormat::ChannelsLast),
-                                            .bias = {},
-                                            .stride = layer.stride,
-                                            .padding = layer.kernel / 2};
+                                                                  options_, at::MemoryFormat::ChannelsLast),
+                                              .bias = {},
+                                              .stride = layer.stride,
+                                              .padding = layer.kernel / 2};
     if (layer.upsampled[0] > 0) {
       const kernels::Joined low = {maps(layer.upsampled[0], height / 2, width / 2),
-                                 maps(layer.upsampled[1], height / 2, width / 2)};
+                                   maps(layer.upsampled[1], height / 2, width / 2)};
       const std::int64_t direct = layer.in_as_it_is();
       if (kernels::suits_low_size(low, maps(direct, height, width), convolution, mode_.compute)) {
         return {Form::at_low_size, products(layer, 9, layer.in - direct, height / 2 * (width / 2)) +

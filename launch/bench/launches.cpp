@@ -21,8 +21,6 @@ namespace xtasc::launch {
 
 namespace {
 
-constexpr double kGiga = 1e9;
-
 /// Sums over the ranks in a step.
 struct Messages {
   std::int64_t small = 0, large = 0, bytes = 0;

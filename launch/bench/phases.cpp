@@ -14,8 +14,6 @@ namespace xtasc::launch {
 
 namespace {
 
-constexpr double kGiga = 1e9;
-
 /// FLOP/s of what does `flop` operations a call: the best of several. Collective.
 double best_rate(const dist::MpiSession& session, at::Device device, double flop, const std::function<void()>& work) {
   double best = 0.0;

@@ -122,7 +122,7 @@ std::vector<Group> group_runs(const Runs& runs) {
   return groups;
 }
 
-run::MetricValues metrics_of(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
+run::MetricValues values_of(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
   run::MetricValues all;
   for (const run::RunSummary* run : runs) {
     const run::EpochRecord* record = checkpoint == Checkpoint::last ? &run->last : run->best ? &*run->best : nullptr;
@@ -145,7 +145,7 @@ Row make_row(const Group& group, Protocol protocol, Checkpoint checkpoint) {
   for (const run::RunSummary* run : group.runs) {
     row.num_parameters += run->provenance.num_parameters;
   }
-  row.metrics = metrics_of(group.runs, protocol, checkpoint);
+  row.metrics = values_of(group.runs, protocol, checkpoint);
   return row;
 }
 
