@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,7 @@ METHODS = ("equal", "uncertainty", "gradnorm", "dwa", "rlw", "pcgrad", "cagrad",
 # Beyond the grid, with XTasC-Net on resnet18 in fp32: what else decides which code computes.
 OTHERS = {"plain forms": ["train.rewrites=false"], "norms in transfer nets": ["model.ttnet_batch_norm=true"],
           "recomputed": ["train.activation_checkpointing=true"], "kl": ["loss.transferred_segmentation=kl"],
-          "ssim": ["loss.transferred_depth=ssim"], "mse": ["loss.depth=mse"]}
+          "ssim": ["loss.transferred_depth=ssim"], "mse": ["loss.depth=MSE"]}
 CLOCKS = ("seconds", "images_per_second", "digest")  # the last is over the others
 
 
@@ -76,8 +77,9 @@ class Build:
         return done.stdout
 
     def pack_text(self) -> str:
-        """What `info` says of the pack, its digest among it."""
-        return self.run(["xtasc-preprocess", "info", str(self.pack)]).replace(str(self.scratch), "")
+        """What `info` says of the pack, its digest among it, but for when it was packed."""
+        text = self.run(["xtasc-preprocess", "info", str(self.pack)]).replace(str(self.scratch), "")
+        return re.sub(r"packed \S+ by", "packed by", text)
 
     def trained(self, name: str, ranks: int, assignments: list[str]) -> dict[str, object]:
         """What a case ends with, by name: numbers, and digests of tensors."""

@@ -4,7 +4,7 @@
 
 namespace xtasc::kernels {
 
-// FiniteCheck's work on a CUDA device, without torch's headers, which nvcc does not see. Not run on a GPU yet.
+// finite.hpp's work on a CUDA device, without torch's headers, which nvcc does not see. Not run on a GPU yet.
 
 /// state[kIsBad] := 1 if a value is not finite. \param stream  a cudaStream_t
 template <typename T>
