@@ -63,8 +63,8 @@ BothSides measure(const LoadedModel& model, const data::Dataset& dataset, dist::
     const data::Batch batch = dataset.batch(samples);
     const model::Predictions predictions = learner.net.forward(batch.image_n3hw, mode);
     const analysis::ConsistencyBatch both = {predictions.of("seg"),   predictions.of("depth", "seg"),
-                                           predictions.of("depth"), predictions.of("seg", "depth"),
-                                           batch.truth_of("seg"),   batch.truth_of("depth")};
+                                             predictions.of("depth"), predictions.of("seg", "depth"),
+                                             batch.truth_of("seg"),   batch.truth_of("depth")};
     sides.depth.add(range.begin, analysis::depth_side(both));
     sides.segmentation.add(range.begin, analysis::segmentation_side(both));
     progress.update(range.end, "images");
