@@ -11,7 +11,7 @@ target_compile_options(xtasc_warnings INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -Wpedantic -Werror>)
 if(XTASC_UNITY)
   # A source that is included is no header: its anonymous types are nobody else's.
-  target_compile_options(xtasc_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
+  target_compile_options(xtasc_warnings INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
 endif()
 if(XTASC_SANITIZE)
   add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fsanitize=address,undefined> $<$<COMPILE_LANGUAGE:CXX>:-fno-omit-frame-pointer>)
@@ -96,7 +96,7 @@ function(xtasc_test name)
 endfunction()
 
 function(xtasc_test_binary name)
-  cmake_parse_arguments(T "" "" "SOURCES;USES;LIBRARIES;HEADERS" ${ARGN})
+  cmake_parse_arguments(T "" "" "SOURCES;USES;LIBRARIES;HEADERS;OPTIONS" ${ARGN})
   get_property(sources GLOBAL PROPERTY xtasc_sources_${name})
   add_executable(test_${name} ${sources} ${T_SOURCES})
   _xtasc_common(test_${name})
@@ -106,9 +106,9 @@ function(xtasc_test_binary name)
   set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   if(XTASC_UNITY)
     target_precompile_headers(test_${name} PRIVATE <gmock/gmock.h> <gtest/gtest.h> ${T_HEADERS})
-    # What is tested is in libraries. GCC 12 takes what it precompiled for code of ours, and its guesses about std::string
+    # GCC 12 takes what it precompiled for code of ours, and its guesses about std::string
     # for errors of ours.
-    target_compile_options(test_${name} PRIVATE -O1 -Wno-array-bounds -Wno-maybe-uninitialized -Wno-restrict
+    target_compile_options(test_${name} PRIVATE ${T_OPTIONS} -Wno-array-bounds -Wno-maybe-uninitialized -Wno-restrict
       -Wno-stringop-overflow -Wno-stringop-overread)
   endif()
 endfunction()

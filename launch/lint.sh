@@ -110,11 +110,17 @@ check_changed() {
   fi
 }
 
-# What clang-tidy says of headers that are not ours is a count of warnings: dropped. GCC's precompiled headers are nothing to
-# it, and in the way.
+# A value of the build's cache.
+# shellcheck disable=SC2317  # called by tidy
+cached() { sed -n "s/^$1:[A-Z]*=//p" "$BUILD/CMakeCache.txt"; }
+
+# What clang-tidy says of headers that are not ours is a count of warnings: dropped. It wants the flags of each source, which
+# a build that joins them does not have: those of one that does not, configured for that alone.
 # shellcheck disable=SC2317  # called by run
 tidy() {
-  sed 's/ -Winvalid-pch -include [^ ]*cmake_pch.hxx//' "$BUILD/compile_commands.json" >"$COMMANDS/compile_commands.json"
+  cmake -S . -B "$COMMANDS" -G Ninja -DXTASC_UNITY=OFF "-DXTASC_CUDA=$(cached XTASC_CUDA)" -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "-DLIBTORCH_ROOT=$(cached LibTorch_ROOT)" >/dev/null
+  cmake --build "$COMMANDS" --target xtasc_source_version >/dev/null
   xargs -0 -r -a "$LIST" -n 1 -P "$(nproc)" clang-tidy -p "$COMMANDS" --quiet 2> >(grep -v 'warnings\? generated' >&2)
 }
 

@@ -85,7 +85,7 @@ ExitCode run_pack(const RawDataset& raw, const Options& options) {
 
 pack::Report verified(const std::string& path) {
   std::unique_ptr<Progress> progress;
-  const pack::Report report = pack::verify(path, [&](std::int64_t done, std::int64_t total) {
+  pack::Report report = pack::verify(path, [&](std::int64_t done, std::int64_t total) {
     if (!progress) {
       progress = std::make_unique<Progress>("verifying", total);
     }

@@ -5,8 +5,8 @@
     python tests/same_bits.py OLD/bin NEW/bin --list          their names
 
 Each build packs the same generated scenes and trains every system, with every weighting method that it takes, with two
-encoders, in three precisions, on one and on two ranks: two epochs of three steps, with all their losses, measures and,
-at the end, weights, buffers and the optimizer's state. Compared are the lines of metrics.jsonl without the clock's, every
+encoders, in three precisions, on one and on two ranks, and some with nets wide enough for every fast form: two epochs of
+two or three steps, with all their losses, measures and, at the end, weights, buffers and the optimizer's state. Compared are the lines of metrics.jsonl without the clock's, every
 tensor of the last checkpoint, the packs' digests, and the run's id. Bits are a processor's own: both builds run here.
 
 Exit code 1 where a case differs; 0 otherwise. Python with torch.
@@ -40,6 +40,8 @@ METHODS = ("equal", "uncertainty", "gradnorm", "dwa", "rlw", "pcgrad", "cagrad",
 OTHERS = {"plain forms": ["train.rewrites=false"], "norms in transfer nets": ["model.ttnet_batch_norm=true"],
           "recomputed": ["train.activation_checkpointing=true"], "kl": ["loss.transferred_segmentation=kl"],
           "ssim": ["loss.transferred_depth=ssim"], "mse": ["loss.depth=MSE"]}
+# The fast forms want channels in lines of a register and a few hundred tiles: what the narrow nets above never meet.
+WIDE = ["model.encoder=resnet18", "model.decoder_width=64", "model.ttnet_widths=[32,64,128]", "train.batch_size=8"]
 CLOCKS = ("seconds", "images_per_second", "digest")  # the last is over the others
 
 
@@ -53,6 +55,10 @@ def cases() -> dict[str, tuple[int, list[str]]]:
                     f"run.precision={precision}"])
     for name, assignments in OTHERS.items():
         found[f"xtasc resnet18 equal fp32 on 1, {name}"] = (1, ["model.encoder=resnet18", *assignments])
+    for (system, method), precision, ranks in itertools.product(
+        (("xtasc", "uncertainty"), ("align", "pcgrad"), ("base_mt", "gradnorm")), PRECISIONS, (1, 2)):
+        found[f"wide {system} {method} {precision} on {ranks}"] = (
+            ranks, [f"model.system={system}", f"weighting.method={method}", f"run.precision={precision}", *WIDE])
     return found
 
 
@@ -64,10 +70,12 @@ class Build:
         self.scratch = scratch
         scratch.mkdir()
         self.pack = scratch / "scenes.h5"
+        self.wide_pack = scratch / "wide.h5"
         self.config = scratch / "config.toml"
         self.config.touch()
-        self.run(["xtasc-preprocess", "scenes", "--train", "12", "--val", "5", "--seed", "3", "--size", "32x64", "--output",
-                  str(self.pack)])
+        for pack, size in ((self.pack, "32x64"), (self.wide_pack, "64x128")):
+            self.run(["xtasc-preprocess", "scenes", "--train", "12", "--val", "5", "--seed", "3", "--size", size,
+                      "--output", str(pack)])
 
     def run(self, command: list[str], launcher: tuple[str, ...] = ()) -> str:
         done = subprocess.run([*launcher, str(self.programs / command[0]), *command[1:]], capture_output=True, text=True,
@@ -84,7 +92,8 @@ class Build:
     def trained(self, name: str, ranks: int, assignments: list[str]) -> dict[str, object]:
         """What a case ends with, by name: numbers, and digests of tensors."""
         output = self.scratch / hashlib.sha1(name.encode()).hexdigest()[:12]
-        words = [*SMALL, *assignments, f"data.pack={self.pack}", f"run.output={output}"]
+        pack = self.wide_pack if name.startswith("wide") else self.pack
+        words = [*SMALL, *assignments, f"data.pack={pack}", f"run.output={output}"]
         launcher = ("mpirun", "--quiet", "-np", str(ranks), "--oversubscribe", "--bind-to", "none") if ranks > 1 else ()
         self.run(["xtasc-train", "--config", str(self.config), *[word for one in words for word in ("--set", one)]], launcher)
         folder = next(output.rglob("metrics.jsonl")).parent

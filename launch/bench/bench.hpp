@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "config/run_config.hpp"
+#include "core/temp_folder.hpp"
 #include "dist/mpi_session.hpp"
-#include "launch/common/scratch.hpp"
 
 namespace xtasc::launch {
 

@@ -5,10 +5,10 @@
 #include <chrono>
 #include <utility>
 
+#include "core/temp_folder.hpp"
 #include "data/sampler.hpp"
 #include "gpu/gpu.hpp"
 #include "launch/common/noise_pack.hpp"
-#include "launch/common/scratch.hpp"
 #include "pack/reader.hpp"
 
 namespace xtasc::launch {
@@ -26,7 +26,7 @@ void wait_for(at::Device device) {
 }
 
 data::Dataset make_noise_samples(const StepBench& options, std::int64_t count, at::Device device) {
-  const Scratch scratch({}, "xtasc-bench");
+  const TempFolder scratch({}, "xtasc-bench");
   const auto path = scratch.path() / "noise.h5";
   write_noise_pack(
       path,

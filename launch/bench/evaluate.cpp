@@ -4,6 +4,7 @@
 
 #include "config/enums.hpp"
 #include "core/log.hpp"
+#include "core/temp_folder.hpp"
 #include "data/dataset.hpp"
 #include "launch/bench/bench.hpp"
 #include "launch/common/noise_pack.hpp"
@@ -17,7 +18,7 @@ nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSessi
                               const config::RunConfig& config) {
   const at::Device device = train::choose_device(config.run, session);
   train::configure_torch(config, session);
-  std::optional<Scratch> scratch;
+  std::optional<TempFolder> scratch;
   std::string path = options.pack;
   if (path.empty()) {
     if (session.rank() == 0) {

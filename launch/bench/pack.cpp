@@ -8,6 +8,7 @@
 #include "core/error.hpp"
 #include "core/huge_pages.hpp"
 #include "core/log.hpp"
+#include "core/temp_folder.hpp"
 #include "data/dataset.hpp"
 #include "launch/bench/bench.hpp"
 #include "launch/common/noise_pack.hpp"
@@ -31,7 +32,7 @@ at::Device bench_device(const std::string& name) {
 
 nlohmann::json bench_pack(const PackBench& options) {
   const at::Device device = bench_device(options.device);
-  const Scratch scratch(options.scratch, "xtasc-bench");
+  const TempFolder scratch(options.scratch, "xtasc-bench");
   fs::path path = options.pack;
   if (options.pack.empty()) {
     path = scratch.path() / "bench.h5";

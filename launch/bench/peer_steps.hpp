@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "config/run_config.hpp"
+#include "core/temp_folder.hpp"
 #include "launch/bench/bench.hpp"
 #include "launch/bench/contestant.hpp"
 #include "launch/bench/peer_process.hpp"
-#include "launch/common/scratch.hpp"
 
 namespace xtasc::launch {
 
@@ -42,7 +42,7 @@ class PeerSteps {
     double idle_cpu_seconds = 0.0;          ///< the most that it took while others had their turn
   };
 
-  Scratch scratch_;
+  TempFolder scratch_;
   std::vector<Form> forms_;
 };
 

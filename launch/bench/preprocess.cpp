@@ -10,6 +10,7 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "core/random.hpp"
+#include "core/temp_folder.hpp"
 #include "io/atomic_file.hpp"
 #include "io/image/image.hpp"
 #include "io/image/png.hpp"
@@ -91,7 +92,7 @@ void link_frames(const fs::path& from, const fs::path& root, std::int64_t frames
 }  // namespace
 
 nlohmann::json bench_preprocess(const PreprocessBench& options) {
-  const Scratch scratch(options.scratch, "xtasc-bench");
+  const TempFolder scratch(options.scratch, "xtasc-bench");
   const fs::path root = scratch.path() / "raw";
   if (options.root.empty()) {
     log_info("making {} frames of 1024 x 2048", options.frames);

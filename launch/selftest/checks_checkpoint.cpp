@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "core/error.hpp"
+#include "core/temp_folder.hpp"
 #include "io/atomic_file.hpp"
-#include "launch/common/scratch.hpp"
 #include "launch/selftest/checks.hpp"
 #include "launch/selftest/trial.hpp"
 #include "train/checkpoint.hpp"
@@ -66,7 +66,7 @@ class SharedCheckpoint {
   }
 
   const Machine& machine_;
-  std::optional<Scratch> scratch_;
+  std::optional<TempFolder> scratch_;
   bool is_open_ = false;
 };
 

@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "core/error.hpp"
+#include "core/temp_folder.hpp"
 #include "gpu/gpu.hpp"
 #include "launch/common/noise_pack.hpp"
-#include "launch/common/scratch.hpp"
 #include "launch/selftest/checks.hpp"
 #include "launch/selftest/trial.hpp"
 #include "pack/reader.hpp"
@@ -22,7 +22,7 @@ using config::Precision;
 
 /// Steps of all ranks over the device's own communicator, with a smaller last batch and a rate that falls, as in
 /// training. Collective.
-Finding recorded_steps_are_right(const Machine& machine, Precision precision) {
+Finding captured_steps_are_right(const Machine& machine, Precision precision) {
   if (!machine.device.is_cuda() || !machine.world) {
     return skipped(machine.world ? "device is cpu" : "the device's communicator did not start");
   }
@@ -91,7 +91,7 @@ Finding host_does_not_wait(const Machine& machine, Precision precision) {
   const data::Batch batch = trial.share(trial_batch(1, 3));
   static_cast<void>(trial.step.compute(batch));  // sets up cuDNN and cuBLAS
   trial.step.update(1e-4);
-  const Scratch scratch(machine.scratch, "xtasc-selftest");
+  const TempFolder scratch(machine.scratch, "xtasc-selftest");
   write_noise_pack(scratch.path() / "noise.h5", {.train = 3, .val = 1, .height = 64, .width = 64});
   const data::Dataset samples(pack::Reader(scratch.path() / "noise.h5"), pack::Split::train, 0, machine.device);
   {
@@ -110,7 +110,7 @@ void check_recording(CheckRunner& runner, const Machine& machine) {
   for (const Precision precision : {Precision::fp32, Precision::bf16}) {
     runner.run(kRecordingGroup,
                fmt::format("all ranks' steps as CUDA graphs against plain ones, {}", config::name(precision)),
-               [&] { return recorded_steps_are_right(machine, precision); });
+               [&] { return captured_steps_are_right(machine, precision); });
     runner.run(kRecordingGroup, fmt::format("the host does not wait for the device, {}", config::name(precision)),
                [&] { return host_does_not_wait(machine, precision); });
   }

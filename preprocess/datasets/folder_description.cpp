@@ -251,7 +251,7 @@ FolderDescription read_table(const TomlValue& table, const std::string& file) {
 FolderDescription read_folder_description(const std::filesystem::path& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
-    fail_usage("there is no description '{}': write one (see the README), or name another with --description",
+    fail_usage("there is no description '{}': write one (docs/data.md), or name another with --description",
                path.string());
   }
   return read_table(parse_toml(io::read_file(path), path.string()), path.string());

@@ -2,107 +2,173 @@
 
 #include <array>
 #include <cstddef>
-#include <utility>
 
 namespace xtasc::config {
 
 namespace {
 
-/// The words alone. Does not compile unless the values stand in the order of their declaration.
-template <typename Enum, std::size_t count>
-consteval std::array<std::string_view, count> words(const std::pair<Enum, std::string_view> (&rows)[count]) {
-  std::array<std::string_view, count> words;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (static_cast<std::size_t>(rows[i].first) != i) {
-      throw "a value is missing, or stands in another place";
-    }
-    words[i] = rows[i].second;
+// The compiler names a value that has no word.
+
+constexpr std::string_view word(Device value) {
+  switch (value) {
+    case Device::automatic:
+      return "auto";
+    case Device::cpu:
+      return "cpu";
+    case Device::cuda:
+      return "cuda";
   }
-  return words;
+  return "";
 }
+
+constexpr std::string_view word(Precision value) {
+  switch (value) {
+    case Precision::fp32:
+      return "fp32";
+    case Precision::tf32:
+      return "tf32";
+    case Precision::bf16:
+      return "bf16";
+    case Precision::fp64:
+      return "fp64";
+  }
+  return "";
+}
+
+constexpr std::string_view word(Encoder value) {
+  switch (value) {
+    case Encoder::resnet18:
+      return "resnet18";
+    case Encoder::resnet34:
+      return "resnet34";
+    case Encoder::resnet50:
+      return "resnet50";
+    case Encoder::resnet101:
+      return "resnet101";
+    case Encoder::resnet152:
+      return "resnet152";
+  }
+  return "";
+}
+
+constexpr std::string_view word(DepthLoss value) {
+  switch (value) {
+    case DepthLoss::l1:
+      return "L1";
+    case DepthLoss::mse:
+      return "MSE";
+    case DepthLoss::log_l1:
+      return "logL1";
+    case DepthLoss::smooth_l1:
+      return "smoothL1";
+  }
+  return "";
+}
+
+constexpr std::string_view word(TransferredDepthLoss value) {
+  switch (value) {
+    case TransferredDepthLoss::l1:
+      return "L1";
+    case TransferredDepthLoss::ssim:
+      return "ssim";
+  }
+  return "";
+}
+
+constexpr std::string_view word(TransferredSegmentationLoss value) {
+  switch (value) {
+    case TransferredSegmentationLoss::cross:
+      return "cross";
+    case TransferredSegmentationLoss::kl:
+      return "kl";
+  }
+  return "";
+}
+
+constexpr std::string_view word(WeightedParameters value) {
+  switch (value) {
+    case WeightedParameters::shared:
+      return "shared";
+    case WeightedParameters::all:
+      return "all";
+  }
+  return "";
+}
+
+constexpr std::string_view word(GradientNormalisation value) {
+  switch (value) {
+    case GradientNormalisation::none:
+      return "none";
+    case GradientNormalisation::l2:
+      return "l2";
+    case GradientNormalisation::loss:
+      return "loss";
+    case GradientNormalisation::loss_and_l2:
+      return "loss+";
+  }
+  return "";
+}
+
+/// The words of the values 0, 1, ..., up to the first that is none.
+template <typename Enum>
+constexpr auto words() {
+  constexpr std::size_t kCount = [] {
+    std::size_t count = 0;
+    while (!word(static_cast<Enum>(count)).empty()) {
+      ++count;
+    }
+    return count;
+  }();
+  std::array<std::string_view, kCount> all;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    all[i] = word(static_cast<Enum>(i));
+  }
+  return all;
+}
+
+template <typename Enum>
+constexpr auto kWords = words<Enum>();
 
 }  // namespace
 
 template <>
 std::span<const std::string_view> names<Device>() {
-  static constexpr auto kWords = words<Device>({
-      {Device::automatic, "auto"},
-      {Device::cpu, "cpu"},
-      {Device::cuda, "cuda"},
-  });
-  return kWords;
+  return kWords<Device>;
 }
 
 template <>
 std::span<const std::string_view> names<Precision>() {
-  static constexpr auto kWords = words<Precision>({
-      {Precision::fp32, "fp32"},
-      {Precision::tf32, "tf32"},
-      {Precision::bf16, "bf16"},
-      {Precision::fp64, "fp64"},
-  });
-  return kWords;
+  return kWords<Precision>;
 }
 
 template <>
 std::span<const std::string_view> names<Encoder>() {
-  static constexpr auto kWords = words<Encoder>({
-      {Encoder::resnet18, "resnet18"},
-      {Encoder::resnet34, "resnet34"},
-      {Encoder::resnet50, "resnet50"},
-      {Encoder::resnet101, "resnet101"},
-      {Encoder::resnet152, "resnet152"},
-  });
-  return kWords;
+  return kWords<Encoder>;
 }
 
 template <>
 std::span<const std::string_view> names<DepthLoss>() {
-  static constexpr auto kWords = words<DepthLoss>({
-      {DepthLoss::l1, "L1"},
-      {DepthLoss::mse, "MSE"},
-      {DepthLoss::log_l1, "logL1"},
-      {DepthLoss::smooth_l1, "smoothL1"},
-  });
-  return kWords;
+  return kWords<DepthLoss>;
 }
 
 template <>
 std::span<const std::string_view> names<TransferredDepthLoss>() {
-  static constexpr auto kWords = words<TransferredDepthLoss>({
-      {TransferredDepthLoss::l1, "L1"},
-      {TransferredDepthLoss::ssim, "ssim"},
-  });
-  return kWords;
+  return kWords<TransferredDepthLoss>;
 }
 
 template <>
 std::span<const std::string_view> names<TransferredSegmentationLoss>() {
-  static constexpr auto kWords = words<TransferredSegmentationLoss>({
-      {TransferredSegmentationLoss::cross, "cross"},
-      {TransferredSegmentationLoss::kl, "kl"},
-  });
-  return kWords;
+  return kWords<TransferredSegmentationLoss>;
 }
 
 template <>
 std::span<const std::string_view> names<WeightedParameters>() {
-  static constexpr auto kWords = words<WeightedParameters>({
-      {WeightedParameters::shared, "shared"},
-      {WeightedParameters::all, "all"},
-  });
-  return kWords;
+  return kWords<WeightedParameters>;
 }
 
 template <>
 std::span<const std::string_view> names<GradientNormalisation>() {
-  static constexpr auto kWords = words<GradientNormalisation>({
-      {GradientNormalisation::none, "none"},
-      {GradientNormalisation::l2, "l2"},
-      {GradientNormalisation::loss, "loss"},
-      {GradientNormalisation::loss_and_l2, "loss+"},
-  });
-  return kWords;
+  return kWords<GradientNormalisation>;
 }
 
 }  // namespace xtasc::config

@@ -125,6 +125,9 @@ task::Tasks tasks_of(const System& system) {
 }
 
 void add_system(System system) {
+  const auto is_of_row = [&system](const System& other) { return other.half_of == system.half_of; };
+  check(system.half_of.empty() || std::ranges::count_if(system_rows(), is_of_row) < 2,
+        "system \"{}\": \"{}\" has two halves already", system.word, system.half_of);
   add_row(system_rows(), std::move(system), "system");
 }
 

@@ -83,6 +83,7 @@ class Converter {
       return std::pair(a.first.line, a.first.column) < std::pair(b.first.line, b.first.column);
     });
     std::vector<TomlValue> in_order;
+    in_order.reserve(placed.size());
     for (auto& [position, entry] : placed) {
       in_order.push_back(std::move(entry));
     }

@@ -35,7 +35,7 @@ class Communicator {
   /// Whether a started sum proceeds beside the caller's own work.
   [[nodiscard]] virtual bool overlaps() const { return false; }
   /// The device's work is being written down instead of done: no other call may touch the communicator's stream.
-  virtual void set_recording(bool /*is_recording*/) {}
+  virtual void set_capturing(bool /*is_capturing*/) {}
   /// tensor := rank 0's.
   virtual void broadcast(const at::Tensor& tensor) = 0;
 

@@ -15,8 +15,6 @@ namespace fs = std::filesystem;
 
 namespace xtasc::sweep {
 
-namespace {}  // namespace
-
 std::vector<const PlannedRun*> select(const Sweep& sweep, const std::vector<std::string>& only) {
   std::set<const PlannedRun*> wanted;
   std::vector<std::string> rows;

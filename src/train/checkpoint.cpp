@@ -282,8 +282,10 @@ void Checkpoint::save_as(const Checkpoint& other, const BeforeWrite& before_writ
   const fs::path fresh = new_folder(folder_);
   before_write();
   fill_folder(fresh, [&] {
-    for (const char* name : {kWeights, kState, kMetrics, kIndex}) {  // the index last, as ever
-      link_file(from / name, fresh / name);
+    for (const std::string_view name : {kWeights, kState, kMetrics, kStep, kIndex}) {  // the index last, as ever
+      if (name != kStep || fs::exists(from / kStep)) {                                 // earlier versions wrote none
+        link_file(from / name, fresh / name);
+      }
     }
     io::sync_folder(fresh);
   });

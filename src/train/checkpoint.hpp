@@ -64,6 +64,7 @@ struct Resumed {
 ///     weights.pt       the model's tensors by name (torch.load opens it)
 ///     state.pt         the optimizer's moments and the weighting method's state
 ///     metrics.jsonl    the epochs so far
+///     step             the number of optimizer steps, a line for the batch script
 ///     checkpoint.json  Progress, RunIdentity, size and XXH3-128 of the other files, and of itself; written last
 ///
 /// Saved beside, every file flushed to the disk and read back against its checksum, then put in the old one's place by

@@ -17,9 +17,9 @@ namespace {
 class Recording {
  public:
   explicit Recording(dist::Communicator& communicator) : communicator_(communicator) {
-    communicator_.set_recording(true);
+    communicator_.set_capturing(true);
   }
-  ~Recording() { communicator_.set_recording(false); }
+  ~Recording() { communicator_.set_capturing(false); }
   Recording(const Recording&) = delete;
   Recording& operator=(const Recording&) = delete;
 

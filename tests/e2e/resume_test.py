@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,15 @@ KILL_STRIDE = int(os.environ.get("XTASC_KILL_STRIDE", "8"))
 
 def weights(run: pathlib.Path) -> bytes:
     return (run / "checkpoint/last/weights.pt").read_bytes()
+
+
+def steps_in_batch_script(run: pathlib.Path) -> int:
+    """What slurm/job.sbatch.in finds of a run's progress."""
+    template = (common.SOURCE / "slurm/job.sbatch.in").read_text()
+    function = re.search(r"^steps_of\(\) \{.*?^\}$", template, re.MULTILINE | re.DOTALL)
+    assert function
+    script = f'set -u; SWEEP="$1"\n{function[0]}\nsteps_of "$2"'
+    return int(subprocess.run(["bash", "-c", script, "-", run.parent, run.name], capture_output=True, check=True).stdout)
 
 
 class Resume(unittest.TestCase):
@@ -57,7 +67,9 @@ class Resume(unittest.TestCase):
                 break  # it was faster than the signal
             self.assertEqual(process.returncode, 85, rest)
             self.assertIn("the same command resumes", rest)
-            index = json.loads((programs.run_folder("stopped") / "checkpoint/last/checkpoint.json").read_text())
+            run = programs.run_folder("stopped")
+            index = json.loads((run / "checkpoint/last/checkpoint.json").read_text())
+            self.assertEqual(steps_in_batch_script(run), index["progress"]["step"])
             stopped_mid_epoch |= index["progress"]["step_in_epoch"] > 0
             longest *= 1.5 if index["progress"]["step"] == steps else 1.0  # it came before the first step: a slow machine
             steps = index["progress"]["step"]

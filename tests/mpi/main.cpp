@@ -1,4 +1,4 @@
-// One binary for all MPI tests, run under mpirun -np 1, 2 and 3: every rank runs every test in the same order, and the
+// One binary for all MPI tests, run under mpirun -np 2 and 3: every rank runs every test in the same order, and the
 // job fails when any rank saw a failure.
 #include <gtest/gtest.h>
 

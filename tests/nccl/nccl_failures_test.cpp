@@ -189,11 +189,11 @@ TEST_F(Nccl, WhileTheStreamIsRecordedTheWatchdogDoesNotTouchIt) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     return fake::num_calls_of_others() - before;
   };
-  nccl->set_recording(true);
+  nccl->set_capturing(true);
   std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a look that had begun is over
   nccl->sum(std::vector<NcclBuffer>{buffer_of(values, NcclElement::float32)}, caller);
   EXPECT_EQ(calls_of_watchdog(), 0);
-  nccl->set_recording(false);
+  nccl->set_capturing(false);
   EXPECT_GT(calls_of_watchdog(), 0) << "it looks again";
   cudaStreamSynchronize(caller);
   EXPECT_THAT(fake::faults(), IsEmpty());

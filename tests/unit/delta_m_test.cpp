@@ -90,6 +90,7 @@ TEST(DeltaM, TurnsTheSignWhereLowerIsBetter) {
 /// Tasks of 0 to 4 metrics each, by a plain loop over them.
 TEST(DeltaM, IsTheMeanOverHoweverManyMetricsTheTasksHave) {
   std::vector<std::string> keys;
+  keys.reserve(10);
   for (int i = 0; i < 10; ++i) {
     keys.push_back(fmt::format("m{}", i));
   }

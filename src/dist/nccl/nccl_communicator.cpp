@@ -114,7 +114,7 @@ class NcclCommunicator final : public Communicator {
   }
   void join() override { protocol_.join(caller()); }
   [[nodiscard]] bool overlaps() const override { return true; }
-  void set_recording(bool is_recording) override { protocol_.set_recording(is_recording); }
+  void set_capturing(bool is_capturing) override { protocol_.set_capturing(is_capturing); }
 
   void broadcast(const at::Tensor& tensor) override { protocol_.broadcast(nccl_buffer(tensor), caller()); }
 

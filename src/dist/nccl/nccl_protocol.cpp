@@ -263,9 +263,9 @@ void NcclProtocol::join(CUstream_st* caller) {
   bulk_.after.order(bulk_.stream, caller);
 }
 
-void NcclProtocol::set_recording(bool is_recording) {
+void NcclProtocol::set_capturing(bool is_capturing) {
   const std::lock_guard lock(mutex_);
-  is_recording_ = is_recording;
+  is_capturing_ = is_capturing;
 }
 
 void NcclProtocol::sum(NcclLane& lane, std::span<const NcclBuffer> buffers, CUstream_st* caller, Then then) {
@@ -309,7 +309,7 @@ std::optional<Error> NcclProtocol::look() {
   if (closing_) {
     return is_late(closing_since_) ? std::optional(fault("teardown: " + timeout_text())) : std::nullopt;
   }
-  if (is_recording_) {
+  if (is_capturing_) {
     return std::nullopt;
   }
   for (NcclLane* lane : {&bulk_, &prompt_}) {

@@ -89,7 +89,7 @@ class NcclProtocol {
   /// What `caller` gets from now on happens after everything that was started.
   void join(CUstream_st* caller);
   /// While recording, the watchdog leaves the streams alone. What a graph replays later it does not see: only errors.
-  void set_recording(bool is_recording);
+  void set_capturing(bool is_capturing);
   /// buffer := rank 0's, enqueued likewise.
   void broadcast(const NcclBuffer& buffer, CUstream_st* caller);
 
@@ -128,7 +128,7 @@ class NcclProtocol {
   std::atomic<std::chrono::steady_clock::rep> calling_since_ = 0;
   std::chrono::steady_clock::time_point closing_since_;
   bool closing_ = false;
-  bool is_recording_ = false;
+  bool is_capturing_ = false;
   std::optional<Lookout> watchdog_;
 };
 
