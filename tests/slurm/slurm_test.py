@@ -73,6 +73,9 @@ class Slurm(unittest.TestCase):
         self.assertEqual(len(plain.arrays()), 1)
         for run in plain.ids():
             self.assertEqual(json.loads((plain.folder / run / "attempt.json").read_text())["attempt"], 1)
+        collected = plain.run("collect", "--format", "csv")
+        self.assertEqual(collected.returncode, 0, collected.stderr)
+        self.assertIn(",XTasC-Net,3,", collected.stdout)
 
     @long_tier
     def test_two_nodes_and_both_launchers_give_the_same_weights(self) -> None:

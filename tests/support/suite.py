@@ -8,7 +8,8 @@ import time
 import unittest
 
 # What is slow and shows again a claim that a quicker test holds already, or waits for a fault to strike.
-long_tier = unittest.skipUnless(os.environ.get("XTASC_TESTS") == "long", "long tier: launch/test.sh --long")
+IS_LONG = os.environ.get("XTASC_TESTS") == "long"
+long_tier = unittest.skipUnless(IS_LONG, "long tier: launch/test.sh --long")
 
 
 class TimedResult(unittest.TextTestResult):

@@ -23,7 +23,7 @@ struct Layout {
   std::vector<hsize_t> chunk;  ///< empty: contiguous
   bool shuffle = false, deflate = false, fletcher = false;
   bool inflates_outside_lock = false;
-  hid_t file_type = H5T_NATIVE_UINT16;
+  bool is_big_endian = false;
 };
 
 constexpr std::size_t kFrames = 7, kFrameValues = std::size_t{2} * 10 * 12;
@@ -56,8 +56,9 @@ void write_file(const std::filesystem::path& path, const Layout& layout, std::si
     H5Pset_fletcher32(creation.get());
   }
   const Hdf5Handle space(H5Screate_simple(4, kShape.data(), nullptr), H5Sclose);
-  const Hdf5Handle set(
-      H5Dcreate2(file.get(), "v", layout.file_type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), H5Dclose);
+  const Hdf5Handle set(H5Dcreate2(file.get(), "v", (layout.is_big_endian ? H5T_STD_U16BE : H5T_STD_U16LE), space.get(),
+                                  H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+                       H5Dclose);
   for (std::size_t frame = 0; frame < num_written; ++frame) {
     const std::array<hsize_t, 4> start = {frame, 0, 0, 0}, count = {1, 2, 10, 12};
     ASSERT_EQ(write_block(set.get(), H5T_NATIVE_UINT16, start, count, frame_values(frame).data()), std::nullopt);
@@ -81,7 +82,7 @@ const std::vector<Layout> kLayouts = {
     {"every frame", {7, 1, 1, 1}, false, true, false, true},
     {"with a checksum", {3, 1, 4, 5}, true, true, true, false},
     {"shuffled only", {3, 1, 4, 5}, true, false, false, false},
-    {"of the other byte order", {3, 1, 4, 5}, true, true, false, false, H5T_STD_U16BE},
+    {"of the other byte order", {3, 1, 4, 5}, true, true, false, false, true},
 };
 
 TEST(Hdf5Frames, EveryLayoutGivesTheSameValuesToManyThreads) {
