@@ -15,11 +15,11 @@ import unittest
 
 import common
 from common import Programs, metrics
-from suite import long_tier
+from suite import IS_LONG, long_tier
 
 programs: Programs
 EPOCHS = ["train.epochs=3", "train.batch_size=5", "train.learning_rate=1e-3"]
-KILL_STRIDE = int(os.environ.get("XTASC_KILL_STRIDE", "8"))
+KILL_STRIDE = int(os.environ.get("XTASC_KILL_STRIDE", "8" if IS_LONG else "24"))
 
 
 def weights(run: pathlib.Path) -> bytes:
