@@ -106,9 +106,8 @@ function(xtasc_test_binary name)
   set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   if(XTASC_UNITY)
     target_precompile_headers(test_${name} PRIVATE <gmock/gmock.h> <gtest/gtest.h> ${T_HEADERS})
-    # GCC 12 takes what it precompiled for code of ours, and its guesses about std::string
-    # for errors of ours.
-    target_compile_options(test_${name} PRIVATE ${T_OPTIONS} -Wno-array-bounds -Wno-maybe-uninitialized -Wno-restrict
-      -Wno-stringop-overflow -Wno-stringop-overread)
+    # GCC 12 takes what it precompiled for code of ours, and its guesses about std::string for errors of ours.
+    set(guesses -Wno-array-bounds -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
+    target_compile_options(test_${name} PRIVATE ${T_OPTIONS} "$<$<COMPILE_LANG_AND_ID:CXX,GNU>:${guesses}>")
   endif()
 endfunction()
