@@ -80,7 +80,9 @@ void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
 
 void inspect_layers(const config::RunConfig& config, std::int64_t num_classes, std::int64_t height,
                     std::int64_t width) {
-  check(height % 32 == 0 && width % 32 == 0, "--layers {} {}: height and width must be multiples of 32", height, width);
+  if (height % 32 != 0 || width % 32 != 0) {
+    fail_usage("--layers {} {}: height and width must be multiples of 32", height, width);
+  }
   std::vector<std::vector<std::string>> cells = {
       {"layer", "in", "out", "kernel", "stride", "output", "parameters", "multiply-adds"}};
   std::int64_t parameters = 0;
