@@ -17,4 +17,4 @@ install(FILES results/paper_tables.toml DESTINATION share/xtasc/results COMPONEN
 # launch/gpu_check.sh is for the machine that has the GPU, and xtasc-bench --peer for the one that has PyTorch.
 install(PROGRAMS launch/gpu_check.sh DESTINATION share/xtasc/launch COMPONENT programs)
 install(FILES launch/common.sh DESTINATION share/xtasc/launch COMPONENT programs)
-install(DIRECTORY tests/peer DESTINATION share/xtasc/tests COMPONENT programs FILES_MATCHING PATTERN *.py)
+install(DIRECTORY launch/bench/peer DESTINATION share/xtasc/launch/bench COMPONENT programs FILES_MATCHING PATTERN *.py)

@@ -39,10 +39,10 @@ struct Timing {
 /// $XTASC_PYTHON, the Python of the project's .venv, or python3.
 [[nodiscard]] std::string project_python();
 
-/// A script of tests/peer: beside this program where it was installed, else in the source.
+/// A script of launch/bench/peer: beside this program where it was installed, else in the source.
 [[nodiscard]] std::filesystem::path peer_script(const std::string& name);
 
-/// Runs tests/peer/`script` with the project's Python and returns the JSON that it prints.
+/// Runs launch/bench/peer/`script` with the project's Python and returns the JSON that it prints.
 /// \throws Error  with the script's last line when it fails, and what to install when a package is missing.
 [[nodiscard]] nlohmann::json run_peer(const std::string& script, const std::vector<std::string>& arguments);
 

@@ -39,8 +39,10 @@ std::string processor_name() {
 
 std::filesystem::path peer_script(const std::string& name) {
   std::error_code error;
-  const fs::path beside = fs::read_symlink("/proc/self/exe", error).parent_path() / "../share/xtasc/tests/peer" / name;
-  return fs::exists(beside, error) ? beside.lexically_normal() : fs::path(XTASC_SOURCE_DIR) / "tests/peer" / name;
+  const fs::path beside =
+      fs::read_symlink("/proc/self/exe", error).parent_path() / "../share/xtasc/launch/bench/peer" / name;
+  return fs::exists(beside, error) ? beside.lexically_normal()
+                                   : fs::path(XTASC_SOURCE_DIR) / "launch/bench/peer" / name;
 }
 
 std::string project_python() {

@@ -89,19 +89,12 @@ ExecutedWork executed_work(const config::RunConfig& config, const StepShape& sha
     const auto [form, forward] = forms.pass(layer);
     ++(form == Form::plain ? work.plain : form == Form::winograd ? work.winograd : work.at_low_size);
     work.backward += extra.backward(layer, forward);
-    switch (layer.part) {
-      case net::Part::encoder:
-        work.encoder += forward;
-        break;
-      case net::Part::decoders:
-        work.decoders += forward;
-        break;
-      case net::Part::transfer_nets:
-        work.transfer_nets += forward;
-        work.backward += config.train.activation_checkpointing ? forward : 0.0;
+    work.parts.of(layer.part) += forward;
+    if (config.train.activation_checkpointing && layer.part == net::Part::transfer_nets) {
+      work.backward += forward;
     }
   }
-  work.after = extra.forward * (work.encoder + work.decoders + work.transfer_nets);
+  work.after = extra.forward * work.parts.sum();
   return work;
 }
 

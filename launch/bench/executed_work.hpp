@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "config/run_config.hpp"
+#include "net/layers.hpp"
 
 namespace xtasc::launch {
 
@@ -14,13 +15,13 @@ namespace xtasc::launch {
 /// channels in the form of Winograd; a quarter of the pixels where channels are contracted before an upsample, and in
 /// the heads in front of one. The transforms between, the interpolation, and all that is no convolution are not.
 struct ExecutedWork {
-  double encoder = 0.0, decoders = 0.0, transfer_nets = 0.0;  ///< forward
+  net::PartWork parts;    ///< forward
   double backward = 0.0;  ///< with what is computed a second time (train.activation_checkpointing)
   double after = 0.0;     ///< the forward pass after the update that some weighting methods ask for
   /// Convolutions by the form that they take.
   int winograd = 0, at_low_size = 0, plain = 0;
 
-  [[nodiscard]] double total() const { return encoder + decoders + transfer_nets + backward + after; }
+  [[nodiscard]] double total() const { return parts.sum() + backward + after; }
 };
 
 struct StepShape {

@@ -8,7 +8,7 @@
 
 namespace xtasc::launch {
 
-/// The keys of a config that tests/peer/bench_step.py follows, by name, with their values: what it is told.
+/// The keys of a config that launch/bench/peer/bench_step.py follows, by name, with their values: what it is told.
 [[nodiscard]] nlohmann::json peer_options(const config::RunConfig& config);
 
 /// "section.key = value" of every key that decides a run's numbers, is not at its default, and is none that the peer

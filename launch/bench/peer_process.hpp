@@ -8,7 +8,7 @@
 
 namespace xtasc::launch {
 
-/// A script of tests/peer in the project's Python that answers line by line, so that it can take turns with us.
+/// A script of launch/bench/peer in the project's Python that answers line by line, so that it can take turns with us.
 class PeerProcess {
  public:
   /// Starts it and waits for its first line. \throws Error  with the last line that it said when it ends instead

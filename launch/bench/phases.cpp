@@ -63,11 +63,7 @@ PhaseTable::PhaseTable(Contestant& contestant, const StepBench& options, const d
   const sweep::ImageWork work = sweep::work_of_image(config, options.height, options.width, options.num_classes);
   const double after = sweep::extra_passes(config).forward * work.forward;
   add_flop(plain_, static_cast<double>(config.train.batch_size),
-           {.encoder = work.encoder,
-            .decoders = work.decoders,
-            .transfer_nets = work.transfer_nets,
-            .backward = work.step - work.forward - after,
-            .after = after});
+           {.parts = work.parts, .backward = work.step - work.forward - after, .after = after});
   const train::Types types = contestant.learner().types;
   for (int rank = 0; rank < session.size(); ++rank) {
     const StepShape shape = {.images = data::share_of({0, config.train.batch_size}, rank, session.size()).size(),
@@ -87,9 +83,9 @@ void PhaseTable::add_flop(PerPhase& flop, double times, const ExecutedWork& work
   const auto add = [&](train::Phase phase, double multiply_adds) {
     flop[static_cast<std::size_t>(phase)] += 2.0 * times * multiply_adds;
   };
-  add(train::Phase::encoder, work.encoder);
-  add(train::Phase::decoders, work.decoders);
-  add(train::Phase::transfer_nets, work.transfer_nets);
+  add(train::Phase::encoder, work.parts.encoder);
+  add(train::Phase::decoders, work.parts.decoders);
+  add(train::Phase::transfer_nets, work.parts.transfer_nets);
   add(train::Phase::backward, work.backward);
   add(train::Phase::optimizer, work.after);
 }

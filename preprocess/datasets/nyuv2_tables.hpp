@@ -6,7 +6,7 @@
 
 namespace xtasc::preprocess {
 
-// What NYU Depth v2's users share beside nyu_depth_v2_labeled.mat, as numbers. tests/unit/nyuv2_test.cpp holds each
+// What NYU Depth v2's users share beside nyu_depth_v2_labeled.mat, as numbers. tests/preprocess/nyuv2_test.cpp holds each
 // table to the SHA-256 of its numbers in decimal, with a space between and a newline behind.
 
 inline constexpr std::size_t kNyuv2Frames = 1449;

@@ -22,11 +22,12 @@ namespace {
 std::vector<Field> run_fields(RunConfig& c) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   FieldList list;
-  const auto predicts_segmentation = [&c] { return system_of(c.model.system).has("seg"); };
-  const auto predicts_depth = [&c] {  // or another task of its kind, whose losses and metrics are the same
+  const auto predicts = [&c](task::Kind kind) {
     return std::ranges::any_of(tasks_of(system_of(c.model.system)),
-                               [](const task::Task& task) { return task.kind == task::Kind::depth; });
+                               [kind](const task::Task& task) { return task.kind == kind; });
   };
+  const auto predicts_classes = [predicts] { return predicts(task::Kind::classes); };
+  const auto predicts_depth = [predicts] { return predicts(task::Kind::depth); };
   const auto transfers = [&c] { return system_of(c.model.system).has_transfer(); };
   const auto is_xtc = [&c] { return system_of(c.model.system).consistency == Consistency::xtc; };
 
@@ -57,7 +58,7 @@ std::vector<Field> run_fields(RunConfig& c) {
       "What the pack must hold: the digest that xtasc-preprocess prints. Empty: that of the pack as it is, which "
       "is then written here.");
   list.text("label_set", c.data.label_set, "Which labels of the pack, e.g. label_19; empty: its first.").counts =
-      predicts_segmentation;
+      predicts_classes;
   list.boolean("flip", c.data.flip, "Mirror training images left to right, with probability 0.5.");
   list.boolean("scale_crop", c.data.scale_crop,
                "Cut a window of 1/s of the size, s from {1.0, 1.2, 1.5}, at a random place and enlarge it again.");

@@ -2,6 +2,18 @@
 
 namespace xtasc::net {
 
+double& PartWork::of(Part part) {
+  switch (part) {
+    case Part::encoder:
+      return encoder;
+    case Part::decoders:
+      return decoders;
+    case Part::transfer_nets:
+      break;
+  }
+  return transfer_nets;
+}
+
 std::int64_t Convolution::num_parameters() const {
   return in * out * kernel * kernel + (has_bias ? out : 0) + (norm.empty() ? 0 : 2 * out);
 }

@@ -11,6 +11,14 @@ namespace xtasc::net {
 /// The parts of a forward pass, for who measures them.
 enum class Part { encoder, decoders, transfer_nets };
 
+/// An amount of work for each part of a forward pass.
+struct PartWork {
+  double encoder = 0.0, decoders = 0.0, transfer_nets = 0.0;
+
+  [[nodiscard]] double& of(Part part);
+  [[nodiscard]] double sum() const { return encoder + decoders + transfer_nets; }
+};
+
 /// How a new parameter gets its values.
 enum class Init {
   zeros,

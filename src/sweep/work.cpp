@@ -26,10 +26,10 @@ ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, st
   double backward = 0.0;
   for (const net::Convolution& layer : net::convolutions_of(config.model, classes)) {
     const double forward = layer.multiply_adds(height, width);
-    work.forward_of(layer.part) += forward;
+    work.parts.of(layer.part) += forward;
     backward += extra.backward(layer, forward);
   }
-  work.forward = work.encoder + work.decoders + work.transfer_nets;
+  work.forward = work.parts.sum();
   work.step = work.forward + backward + extra.forward * work.forward;
   return work;
 }

@@ -21,13 +21,9 @@ struct ExtraPasses {
 
 /// Multiply-adds of convolutions for one image, from the layers' shapes; everything else is small beside them.
 struct ImageWork {
-  double encoder = 0.0, decoders = 0.0, transfer_nets = 0.0;  ///< forward
-  double forward = 0.0;                                       ///< their sum
-  double step = 0.0;  ///< forward and backward, as the weighting method needs them
-
-  [[nodiscard]] double& forward_of(net::Part part) {
-    return part == net::Part::encoder ? encoder : part == net::Part::decoders ? decoders : transfer_nets;
-  }
+  net::PartWork parts;   ///< forward
+  double forward = 0.0;  ///< their sum
+  double step = 0.0;     ///< forward and backward, as the weighting method needs them
 };
 
 /// \param classes  of the segmentation; height and width are multiples of 32

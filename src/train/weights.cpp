@@ -12,7 +12,7 @@
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "model/network.hpp"
+#include "net/networks.hpp"
 #include "net/resnet.hpp"
 #include "task/task.hpp"
 
@@ -122,24 +122,20 @@ std::int64_t num_classes_of(const config::ModelSection& model, const std::string
     return 0;
   }
   constexpr std::int64_t kFew = 2;
-  const auto of_few = model::make_network(model, kFew, 1, at::kMeta, at::kFloat);
-  const auto of_more = model::make_network(model, kFew + 1, 1, at::kMeta, at::kFloat);
-  const auto& few = of_few->parameters().parameters();
-  const auto& more = of_more->parameters().parameters();
+  const std::vector<net::Convolution> few = net::convolutions_of(model, kFew);
+  const std::vector<net::Convolution> more = net::convolutions_of(model, kFew + 1);
   for (std::size_t i = 0; i < few.size(); ++i) {
-    const at::Tensor& wanted = few[i].tensor;
-    for (std::int64_t d = 0; d < wanted.dim(); ++d) {
-      if (wanted.size(d) == more.at(i).tensor.size(d)) {
-        continue;
-      }
-      const auto found = tensors.find(few[i].name);
-      check(found != tensors.end() && found->second.dim() == wanted.dim(),
-            "{}: {} is missing, by which the number of classes is known: not weights of {}", source, few[i].name,
+    const bool by_out = few[i].out != more.at(i).out;
+    if (by_out || few[i].in != more.at(i).in) {
+      const std::string name = few[i].name + ".weight";
+      const auto found = tensors.find(name);
+      check(found != tensors.end() && found->second.dim() == 4,
+            "{}: {} is missing, by which the number of classes is known: not weights of {}", source, name,
             model.system);
-      return found->second.size(d) - (wanted.size(d) - kFew);
+      return by_out ? found->second.size(0) - (few[i].out - kFew) : found->second.size(1) - (few[i].in - kFew);
     }
   }
-  fail("no parameter of system \"{}\" depends on the number of classes", model.system);
+  fail("no layer of system \"{}\" depends on the number of classes", model.system);
 }
 
 void load_weights(const Learner& learner, const std::string& source, const TensorDict& tensors) {

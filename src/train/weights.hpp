@@ -16,7 +16,7 @@ namespace xtasc::train {
 /// or type.
 void load_weights(const Learner& learner, const std::string& source, const tensorfile::TensorDict& tensors);
 
-/// How many classes the weights are for: by the shape of the first of the network's parameters that depends on it. 0
+/// How many classes the weights are for: by the shape of the first of the network's layers that depends on it. 0
 /// for a system without a task of classes.
 /// \param source  where they come from, for the message
 /// \throws Error when there is no such parameter among them, or not of its dimensions

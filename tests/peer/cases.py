@@ -7,8 +7,11 @@ the weights and buffers after K Adam steps.
 from __future__ import annotations
 
 import itertools
+import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "launch/bench/peer"))
 from xtasc_peer import ENCODERS, SYSTEMS, Options
 
 STEPS = 6  # of the two daily cases that hold a training to the peer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 try:
     import torch
@@ -10,6 +11,7 @@ except ImportError:
     print("skipped: this Python has no torch")
     sys.exit(77)
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "launch/bench/peer"))
 from xtasc_peer import Net, Options, num_parameters
 
 # encoder, classes: encoder alone, seg decoder, depth decoder, TTNet s->d, TTNet d->s, XTasC-Net, direct only

@@ -16,6 +16,7 @@ except ImportError as error:
     print(error)
     sys.exit(77)
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "launch/bench/peer"))
 import peer_device
 from bench_step import Contestant
 from xtasc_peer import Net, Options

@@ -15,7 +15,7 @@
 #include "train/evaluate.hpp"
 #include "train/health.hpp"
 #include "train/weights.hpp"
-#include "unit/pack_fixture.hpp"
+#include "pack/pack_fixture.hpp"
 
 // What is measured of a third task, and of systems that have it.
 namespace xtasc::train {

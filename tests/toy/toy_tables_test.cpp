@@ -19,7 +19,7 @@
 #include "sweep/sweep.hpp"
 #include "task/task.hpp"
 #include "toy/toy_rows.hpp"
-#include "unit/results_fixture.hpp"
+#include "report/results_fixture.hpp"
 
 // Tables and figures of a third task, which they know by its row alone.
 namespace xtasc::report {

@@ -1,0 +1,79 @@
+"""What the end-to-end tests share: running the programs as a user does, on a small real pack."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(SOURCE / "tests/support"))
+from suite import run_tests  # noqa: E402
+
+# A net that is small, not simple: every part of it is there.
+SMALL = ["model.encoder=resnet18", "model.decoder_width=8", "model.ttnet_widths=[8,8,8]", "weighting.method=uncertainty"]
+
+
+def sets(assignments: list[str]) -> list[str]:
+    return [word for assignment in assignments for word in ("--set", assignment)]
+
+
+class Programs:
+    """The programs of one build, and a scratch folder with a pack of generated scenes."""
+
+    def __init__(self, bin_folder: pathlib.Path, preload: pathlib.Path | None) -> None:
+        self.bin = bin_folder
+        self.preload = preload
+        self._scratch = tempfile.TemporaryDirectory(prefix="xtasc-programs-")
+        self.scratch = pathlib.Path(self._scratch.name)
+        self.pack = self.scratch / "scenes.h5"
+        self.config = self.scratch / "config.toml"
+        self.config.write_text(f'[data]\npack = "{self.pack}"\n[evaluate]\nbatch_size = 3\n')
+        done = self.run("xtasc-preprocess", "scenes", "--train", "48", "--val", "7", "--seed", "3", "--size", "32x64",
+                        "--output", str(self.pack))
+        assert done.returncode == 0, done.stderr
+
+    def command(self, program: str, *arguments: str, ranks: int = 0) -> list[str]:
+        launcher = []
+        if ranks > 0:
+            launcher = ["mpirun", "--quiet", "-np", str(ranks), "--oversubscribe", "--bind-to", "none"]
+        return [*launcher, str(self.bin / program), *arguments]
+
+    def run(self, program: str, *arguments: str, ranks: int = 0) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command(program, *arguments, ranks=ranks), capture_output=True, text=True,
+                              timeout=600, cwd=self.scratch, check=False)
+
+    def train_arguments(self, output: str, *assignments: str) -> list[str]:
+        return ["--config", str(self.config), *sets([*SMALL, f"run.output={self.scratch / output}", *assignments])]
+
+    def run_folder(self, output: str) -> pathlib.Path:
+        folders = [config.parent for config in (self.scratch / output).rglob("config.toml")]
+        assert len(folders) == 1, folders
+        return folders[0]
+
+
+def metrics(run: pathlib.Path) -> list[dict]:
+    """The epochs of a run without what may differ between two equal runs: the clock's."""
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for record in records:
+        record.pop("seconds")
+        record.pop("images_per_second")
+        record.pop("digest")  # over these as well
+    return records
+
+
+def main() -> None:
+    """Runs the calling script's tests on the programs in --bin."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bin", type=pathlib.Path, required=True, help="folder of the programs")
+    parser.add_argument("--preload", type=pathlib.Path, help="a library of tests/support to put before others")
+    options, rest = parser.parse_known_args()
+    # As launch/common.sh: one thread a rank, and Open MPI may run as root, as in a container.
+    os.environ.update(OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    module = sys.modules["__main__"]
+    module.programs = Programs(options.bin.resolve(), options.preload and options.preload.resolve())
+    run_tests(rest)

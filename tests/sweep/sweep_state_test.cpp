@@ -1,0 +1,147 @@
+// What became of a sweep's runs, and what a driver does about each.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "core/file_lock.hpp"
+#include "sweep/select.hpp"
+#include "sweep/sweep_fixture.hpp"
+
+namespace xtasc::sweep {
+namespace {
+
+using testing::ElementsAre;
+
+TEST_F(SweepRuns, StatesFollowTheFolder) {
+  const PlannedRun& run = sweep_.runs[0];
+  EXPECT_EQ(status(run).state, State::waiting);
+  write_run(run, 2, false);
+  EXPECT_EQ(status(run).state, State::interrupted);
+  EXPECT_EQ(status(run).epoch, 2);
+  EXPECT_EQ(status(run).epochs, 4);
+
+  write_end(files_, run.id, {.code = 85, .by = "me"});
+  EXPECT_EQ(status(run).state, State::interrupted);
+  write_end(files_, run.id, {.code = 0, .by = "me"});
+  EXPECT_EQ(status(run).state, State::incomplete);
+  EXPECT_EQ(status(run).detail, "ended with exit code 0, but wrote no DONE");
+  write_end(files_, run.id, {.code = 137, .by = "me"});
+  EXPECT_EQ(status(run).state, State::failed);
+  EXPECT_EQ(status(run).detail, "exit code 137");
+  write_end(files_, run.id, {.code = static_cast<int>(ExitCode::out_of_memory), .by = "me"});
+  EXPECT_EQ(status(run).state, State::failed) << "which is not started again";
+  write_end(files_, run.id, {.code = 137, .by = "me"});
+  std::ofstream(files_.log(run.id)) << "---- first attempt\nxtasc-train: error: an old one\n"
+                                    << "---- second attempt\n12:00:00 epoch 1/4\rxtasc-train: error: the disk is full\n"
+                                    << "  a detail\nMPI_ABORT was invoked\n";
+  EXPECT_EQ(status(run).detail, "xtasc-train: error: the disk is full");
+
+  write_run(run, 0, true);
+  EXPECT_EQ(status(run).state, State::failed);
+  EXPECT_EQ(status(run).detail, "DONE, but it ended with exit code 137");
+  write_end(files_, run.id, {.code = 0, .by = "me"});
+  EXPECT_EQ(status(run).state, State::done);
+  EXPECT_EQ(status(run).detail, "");
+  write_end(files_, run.id, {.code = 85, .by = "me"});
+  EXPECT_EQ(status(run).state, State::done) << "its driver was killed before it saw the end";
+}
+
+TEST_F(SweepRuns, ARunThatWasGivenUpSaysWhy) {
+  const PlannedRun& run = sweep_.runs[0];
+  write_run(run, 1, false);
+  std::ofstream(files_.end(run.id)) << R"({"code": 1, "by": "job 7_0", "why": "given up after 3 starts"})";
+  EXPECT_EQ(status(run).state, State::failed);
+  EXPECT_EQ(status(run).detail, "given up after 3 starts");
+  std::ofstream(files_.log(run.id)) << "xtasc-train: error: out of memory\n";
+  EXPECT_EQ(status(run).detail, "given up after 3 starts: xtasc-train: error: out of memory");
+}
+
+TEST_F(SweepRuns, StatesFollowTheQueueAndClaims) {
+  const PlannedRun& run = sweep_.runs[0];
+  const auto with = [&](QueueState::Kind kind, const char* text, int code = 0) {
+    return status(run, {{run.id, {.kind = kind, .job = "12_3", .text = text, .code = code}}});
+  };
+  EXPECT_EQ(with(QueueState::Kind::queued, "Priority").state, State::queued);
+  EXPECT_EQ(with(QueueState::Kind::queued, "Priority").detail, "job 12_3, Priority");
+  EXPECT_EQ(with(QueueState::Kind::running, "n1").state, State::running);
+  EXPECT_EQ(with(QueueState::Kind::ended, "NODE_FAIL", 1).state, State::failed);
+  EXPECT_EQ(with(QueueState::Kind::ended, "NODE_FAIL", 1).detail, "NODE_FAIL");
+  EXPECT_EQ(with(QueueState::Kind::ended, "stopped", 85).state, State::interrupted);
+  {
+    const auto claim = FileLock::try_take(files_.claim(run.id), "host, process 5");
+    EXPECT_EQ(status(run).state, State::running);
+    EXPECT_EQ(status(run).detail, "host, process 5");
+    EXPECT_EQ(status_of(files_, run, {}, Claims::ignore).state, State::waiting);
+  }
+  EXPECT_EQ(status(run).state, State::waiting);
+}
+
+TEST(Verdicts, AFailureIsLeftAloneAsWhatIsUnderWayOrDone) {
+  EXPECT_EQ(verdict_on(State::waiting), Verdict::start);
+  EXPECT_EQ(verdict_on(State::interrupted), Verdict::start);
+  EXPECT_EQ(verdict_on(State::queued), Verdict::is_under_way);
+  EXPECT_EQ(verdict_on(State::running), Verdict::is_under_way);
+  EXPECT_EQ(verdict_on(State::failed), Verdict::has_failed);
+  EXPECT_EQ(verdict_on(State::incomplete), Verdict::has_failed);
+  EXPECT_EQ(verdict_on(State::done), Verdict::is_done);
+}
+
+TEST_F(SweepRuns, TheWayOutOfAFailureIsNamed) {
+  Sweep sweep = sweep_;
+  sweep.file = "sweeps/table_I.toml";
+  EXPECT_EQ(left_alone_text(sweep, 1),
+            "1 failed run is left alone: `xtasc-sweep retry sweeps/table_I.toml --failed` lets it start again, "
+            "`xtasc-sweep logs sweeps/table_I.toml RUN` shows what a run said");
+  sweep.file = "my sweeps/it's.toml";
+  sweep.overrides = {"train.epochs=3", "model.ttnet_widths=[8, 8, 8]"};
+  EXPECT_THAT(left_alone_text(sweep, 2),
+              testing::StartsWith("2 failed runs are left alone: `xtasc-sweep retry 'my sweeps/it'\\''s.toml' --set "
+                                  "train.epochs=3 --set 'model.ttnet_widths=[8, 8, 8]' --failed` lets them start"));
+}
+
+TEST_F(SweepRuns, FailuresAreClearedOnlyWhereThereAreAny) {
+  write_run(sweep_.runs[0], 1, false);
+  write_end(files_, sweep_.runs[0].id, {.code = 1, .by = {}});
+  write_end(files_, sweep_.runs[1].id, {.code = 85, .by = {}});
+  const Queue queue = {{sweep_.runs[2].id, {.kind = QueueState::Kind::ended, .job = "1_2", .text = "bad", .code = 1}}};
+  EXPECT_EQ(clear_failures(sweep_, {"Base MT-Net"}, {}), 0);
+  EXPECT_EQ(clear_failures(sweep_, {}, queue), 2);
+  EXPECT_EQ(status(sweep_.runs[0]).state, State::interrupted);
+  EXPECT_EQ(status(sweep_.runs[1]).state, State::interrupted);
+  EXPECT_EQ(status(sweep_.runs[2], queue).state, State::interrupted);
+  EXPECT_EQ(clear_failures(sweep_, {}, queue), 0);
+  // DONE, but with an error after it: whoever clears that takes the run as it is.
+  write_run(sweep_.runs[3], 4, true);
+  write_end(files_, sweep_.runs[3].id, {.code = 1, .by = {}});
+  EXPECT_EQ(clear_failures(sweep_, {}, queue), 1);
+  EXPECT_EQ(status(sweep_.runs[3]).state, State::done);
+}
+
+TEST_F(SweepRuns, AFinishedRunOfAnotherSweepIsDoneAndLinked) {
+  fs::copy_file(folder_.path() / "trial.toml", folder_.path() / "other.toml");
+  write_run(sweep_.runs[0], 4, true);
+  write_run(sweep_.runs[1], 2, false);
+  const Sweep other = read_sweep(folder_.path() / "other.toml");
+  const auto check_status = [&] {
+    const RunStatus done = status_of({other.folder}, other.runs[0]);
+    EXPECT_EQ(done.state, State::done);
+    EXPECT_EQ(done.detail, "in trial");
+    EXPECT_EQ(done.epoch, 4);
+    EXPECT_TRUE(fs::equivalent(done.folder, files_.run(other.runs[0].id).root));
+    EXPECT_EQ(status_of({other.folder}, other.runs[1]).state, State::waiting);
+  };
+  check_status();
+  EXPECT_FALSE(fs::exists(other.folder)) << "who looks changes nothing";
+  // Nothing elsewhere counts for a run that is under way here.
+  const Queue queue = {{other.runs[0].id, {.kind = QueueState::Kind::running, .job = "1_0", .text = "n1"}}};
+  EXPECT_EQ(status_of({other.folder}, other.runs[0], queue).state, State::running);
+  prepare_sweep_folder({other.folder});
+  EXPECT_THAT(link_finished_runs(other), ElementsAre(&other.runs[0]));
+  check_status();
+  EXPECT_TRUE(link_finished_runs(other).empty());
+  EXPECT_TRUE(link_finished_runs(sweep_).empty());
+}
+
+}  // namespace
+}  // namespace xtasc::sweep
