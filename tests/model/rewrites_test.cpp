@@ -10,6 +10,7 @@
 #include "kernels/winograd/winograd.hpp"
 #include "model/layers.hpp"
 #include "support/nets.hpp"
+#include "support/tier.hpp"
 #include "train/step.hpp"
 
 namespace xtasc {
@@ -82,15 +83,21 @@ TEST_P(RewrittenStep, AgreesWithThePlainFormInFloat64) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Forms, RewrittenStep,
-    testing::Values(std::vector<std::string>{}, std::vector<std::string>{"model.ttnet_batch_norm=true"},
-                    std::vector<std::string>{"train.activation_checkpointing=true", "model.ttnet_batch_norm=true"},
-                    std::vector<std::string>{"train.pad_channels=true"},
-                    std::vector<std::string>{"weighting.method=pcgrad"},
-                    std::vector<std::string>{"weighting.method=gradnorm"},
-                    std::vector<std::string>{"weighting.method=famo"},
-                    std::vector<std::string>{"model.decoder_width=32", "model.ttnet_widths=[16, 24, 40]"}));
+std::vector<std::vector<std::string>> rewritten_cases() {
+  std::vector<std::vector<std::string>> cases = {
+      {},
+      {"train.activation_checkpointing=true", "model.ttnet_batch_norm=true"},
+      {"train.pad_channels=true"},
+      {"weighting.method=pcgrad", "model.decoder_width=32", "model.ttnet_widths=[16, 24, 40]"}};
+  if (test::is_long_tier()) {
+    cases.push_back({"model.ttnet_batch_norm=true"});
+    cases.push_back({"weighting.method=gradnorm"});
+    cases.push_back({"weighting.method=famo"});
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, RewrittenStep, testing::ValuesIn(rewritten_cases()));
 
 /// The forms on CUDA read one flat copy of the weights in bfloat16, and add gradients of that type where they lie.
 TEST(CudaFormsInBfloat16, ReadTheFlatCopyOfTheWeights) {

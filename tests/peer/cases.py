@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2] / "launch/bench/peer"))
 from xtasc_peer import ENCODERS, SYSTEMS, Options
 
-STEPS = 6  # of the two daily cases that hold a training to the peer
+STEPS = 6  # of the daily case that holds a training to the peer
 LONG_STEPS = 50
 DEPTH_LOSSES = ("L1", "MSE", "logL1", "smoothL1")
 TRANSFERRED_DEPTH_LOSSES = ("L1", "ssim")
@@ -52,6 +52,7 @@ def settings(case: Case) -> list[str]:
     result = [
         f"run.precision={case.precision}",
         "run.device=cpu",
+        "run.threads=1",  # and the peer's are --threads
         f"model.system={o.system}",
         f"model.encoder={o.encoder}",
         f"loss.lambda_1={o.lambda_1}",
@@ -77,13 +78,13 @@ def default_cases() -> list[Case]:
     """Each system, loss, precision and form of weights, and both kinds of block, at least once."""
     return [
         Case(f"xtasc_{STEPS}_steps_fp64", NARROW, steps=STEPS),
-        Case(f"base_mt_{STEPS}_steps_fp64", replace(NARROW, system="base_mt"), steps=STEPS),
+        Case("base_mt_fp64", replace(NARROW, system="base_mt"), steps=2),
         Case("paper_widths_xtasc_fp64", WIDE, steps=1, weights_form="views"),
         Case("resnet50_fp64", replace(NARROW, encoder="resnet50")),
         Case("align_fp64", replace(NARROW, system="align", depth="smoothL1"), steps=2),
         Case("base_st_seg_fp64", replace(NARROW, system="base_st_seg"), steps=2),
         Case("base_st_depth_fp64", replace(NARROW, system="base_st_depth", depth="logL1"), steps=2),
-        Case("uncertainty_xtasc_fp64", replace(NARROW, weighting="uncertainty"), steps=5, weights_form="state_dict"),
+        Case("uncertainty_xtasc_fp64", replace(NARROW, weighting="uncertainty"), steps=3, weights_form="state_dict"),
         Case("ttnet_batch_norm_fp64", replace(NARROW, ttnet_batch_norm=True), steps=3),
         loss_case("mse_ssim_kl", steps=3, depth="MSE", transferred_depth="ssim", transferred_segmentation="kl"),
         loss_case("kl_soft_smooth", num_classes=19, transferred_segmentation="kl", soft_target=True,

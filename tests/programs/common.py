@@ -14,8 +14,10 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(SOURCE / "tests/support"))
 from suite import run_tests  # noqa: E402
 
-# A net that is small, not simple: every part of it is there.
-SMALL = ["model.encoder=resnet18", "model.decoder_width=8", "model.ttnet_widths=[8,8,8]", "weighting.method=uncertainty"]
+# A net that is small, not simple: every part of it is there. One thread: tests run side by side, and OpenMP's threads
+# wait for each other by spinning, which makes a crowded machine several times as slow.
+SMALL = ["model.encoder=resnet18", "model.decoder_width=8", "model.ttnet_widths=[8,8,8]", "weighting.method=uncertainty",
+         "run.threads=1"]
 
 
 def sets(assignments: list[str]) -> list[str]:
@@ -72,8 +74,9 @@ def main() -> None:
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="folder of the programs")
     parser.add_argument("--preload", type=pathlib.Path, help="a library of tests/support to put before others")
     options, rest = parser.parse_known_args()
-    # As launch/common.sh: one thread a rank, and Open MPI may run as root, as in a container.
-    os.environ.update(OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    # As launch/common.sh: one thread a rank, and Open MPI may run as root, as in a container; who waits yields.
+    os.environ.update(OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+                      OMPI_MCA_mpi_yield_when_idle="1")
     module = sys.modules["__main__"]
     module.programs = Programs(options.bin.resolve(), options.preload and options.preload.resolve())
     run_tests(rest)

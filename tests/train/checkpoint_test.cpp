@@ -17,6 +17,7 @@
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
 #include "support/nets.hpp"
+#include "support/tier.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "train/generations.hpp"
 #include "train/step.hpp"
@@ -252,7 +253,7 @@ TEST_F(CheckpointTest, AReaderSeesOneGenerationWhole) {
       }
     }
   });
-  for (std::int64_t epoch = 2; epoch <= 12; ++epoch) {
+  for (std::int64_t epoch = 2; epoch <= (test::is_long_tier() ? 12 : 5); ++epoch) {
     checkpoint_.prepare(tensors_of(*learner), {.epoch = epoch}, identity_);
     checkpoint_.commit(root_ / "previous");
   }
@@ -363,7 +364,8 @@ TEST_F(GenerationsTest, WithoutTheBestOneARunDoesNotEndWell) {
 /// of the epochs which the resumed run has, or of the one that it will do again.
 TEST_F(GenerationsTest, AreWholeWhereverASaveStops) {
   struct Killed {};
-  for (int kill_at = 0;; ++kill_at) {
+  const int stride = test::is_long_tier() ? 1 : 4;
+  for (int kill_at = 0;; kill_at += stride) {
     fs::remove_all(run_.checkpoints());
     generations_.save(tensors_of(after(1)), at(1, 1), identity_, "one\n", true);
     generations_.save(tensors_of(after(2)), at(2, 1), identity_, "one\ntwo\n", false);
