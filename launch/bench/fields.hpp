@@ -17,7 +17,7 @@ inline constexpr const char* kJsonFields =
   peak_bytes                  most resident memory of a rank until the last step that was timed
   device_peak_allocated_bytes, device_peak_reserved_bytes
                               on a GPU: most of its memory held by tensors, by torch's allocator (not run on a GPU yet)
-  cuda_graph                  whether the steps were replayed from a recording
+  cuda_graph                  whether the steps were replayed from a CUDA graph
   phases.peak_GFLOP_per_s     all ranks at once: the better of torch's own matrix product and 3x3 convolution
   phases.phases[], phases.all seconds of each phase of a step (the slowest rank's), and of all
     GFLOP, GFLOP_per_s, of_peak

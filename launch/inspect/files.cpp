@@ -67,8 +67,8 @@ void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
     fmt::print("{:<38} {:>14}\n", part, set.num_parameters(part + "."));
   }
   std::int64_t transfer = 0;
-  for (const model::Transfer& one : net->transfers()) {
-    transfer += set.num_parameters(one.name() + ".");
+  for (const net::Convolution& layer : net::convolutions_of(config.model, num_classes)) {
+    transfer += layer.part == net::Part::transfer_nets ? layer.num_parameters() : 0;
   }
   fmt::print("{:<38} {:>14}\n{:<38} {:>14}\n", "all, trainable", set.num_parameters(), "direct only (inference)",
              set.num_parameters() - transfer);

@@ -86,7 +86,7 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   }
 
   const std::int64_t num_samples = samples.image.size(0);
-  train::check_batch_norm(num_samples, num_samples, 0, samples.image.size(2), samples.image.size(3));
+  train::check_batch_norm(config.model, num_samples, num_samples, 0, samples.image.size(2), samples.image.size(3));
   const data::Range mine = data::share_of({0, num_samples}, session.rank(), session.size());
   const auto rows = [&](const at::Tensor& tensor, at::ScalarType type) {
     return tensor.narrow(0, mine.begin, mine.size()).to(device, type);

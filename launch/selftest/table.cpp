@@ -18,6 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array<const char*, 3> kWords = {"PASS", "SKIP", "FAIL"};
+static_assert(kWords.size() == static_cast<std::size_t>(Outcome::fail) + 1);
 
 std::int64_t count_of(const std::vector<Row>& rows, Outcome outcome) {
   return std::count_if(rows.begin(), rows.end(), [&](const Row& row) { return row.finding.outcome == outcome; });
@@ -139,12 +140,13 @@ std::string recording_advice(const std::vector<Row>& rows) {
   std::ranges::copy_if(rows, std::back_inserter(recording),
                        [](const Row& row) { return row.group == kRecordingGroup; });
   if (any_failed(recording)) {
-    return "recording fails here: leave train.cuda_graph = false";
+    return "CUDA graphs fail here: leave train.cuda_graph = false";
   }
   if (recording.empty() || count_of(recording, Outcome::skip) > 0) {
     return {};
   }
-  return "recording works here: set train.cuda_graph = true, and a step costs the host one launch instead of thousands";
+  return "CUDA graphs work here: set train.cuda_graph = true, and a step costs the host one launch instead of "
+         "thousands";
 }
 
 bool any_failed(const std::vector<Row>& rows) {

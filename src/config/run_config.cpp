@@ -69,14 +69,16 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.section = "model";
   list.row("system", c.model.system, systems(),
            "xtasc: cross-task consistency; align: alignment loss; base_mt: two decoders; base_st_*: a single task.");
-  list.word("encoder", c.model.encoder, "Size of the ResNet.");
+  list.word("encoder", c.model.encoder, "Size of the ResNet.").is_of_systems = true;
   list.text("encoder_weights", c.model.encoder_weights,
             "A file with torchvision's ResNet weights to start from (.pth or .safetensors; fc.* is not used); empty: "
             "random.")
       .decides_numbers = false;
   list.digest("encoder_weights_digest", c.model.encoder_weights_digest,
-              "XXH3-128 of that file; empty: that of the file as it is, which is then written here.");
-  list.integer("decoder_width", c.model.decoder_width, 1, "Channels of the decoders' convolutions.");
+              "XXH3-128 of that file; empty: that of the file as it is, which is then written here.")
+      .is_of_systems = true;
+  list.integer("decoder_width", c.model.decoder_width, 1, "Channels of the decoders' convolutions.").is_of_systems =
+      true;
   list.integers("ttnet_widths", c.model.ttnet_widths, 3,
                 "Channels of the task-transfer nets' three levels; [128, 256, 512] is the 2021 code's wider_ttnet.")
       .is_of_systems = true;
@@ -200,8 +202,8 @@ void resolve_weighting(RunConfig& c) {
   if (c.weighting.rescale > 2) {
     fail_usage("weighting.rescale must be 0, 1 or 2, found {}", c.weighting.rescale);
   }
-  if (c.weighting.method == "famo" && c.weighting.learning_rate == 0.0) {
-    c.weighting.learning_rate = 0.025;
+  if (c.weighting.learning_rate == 0.0) {
+    c.weighting.learning_rate = method_of(c.weighting.method).learning_rate;
   }
 }
 

@@ -10,34 +10,40 @@ namespace xtasc::config {
 namespace {
 
 std::vector<System>& system_rows() {
+  // Keys of what is made of a ResNet and decoders; of what has task-transfer nets, too.
+  static const std::vector<std::string_view> decoded = {"model.encoder", "model.encoder_weights_digest",
+                                                        "model.decoder_width"};
+  static const std::vector<std::string_view> transferred = {"model.encoder", "model.encoder_weights_digest",
+                                                            "model.decoder_width", "model.ttnet_widths",
+                                                            "model.ttnet_batch_norm"};
   static std::vector<System> rows = {
       {.word = "xtasc",
        .label = "XTasC-Net",
        .place = 3,
        .tasks = {"seg", "depth"},
        .consistency = Consistency::xtc,
-       .keys = {"model.ttnet_widths", "model.ttnet_batch_norm"}},
+       .keys = transferred},
       {.word = "align",
        .label = "Align-Net",
        .place = 2,
        .tasks = {"seg", "depth"},
        .consistency = Consistency::align,
-       .keys = {"model.ttnet_widths", "model.ttnet_batch_norm"}},
-      {.word = "base_mt", .label = "Base MT-Net", .place = 1, .tasks = {"seg", "depth"}, .keys = {}},
+       .keys = transferred},
+      {.word = "base_mt", .label = "Base MT-Net", .place = 1, .tasks = {"seg", "depth"}, .keys = decoded},
       {.word = "base_st_seg",
        .label = "Base ST-Net",
        .place = 0,
        .tasks = {"seg"},
        .half_of = "base_st",
        .beta_2 = 0.999,
-       .keys = {}},
+       .keys = decoded},
       {.word = "base_st_depth",
        .label = "Base ST-Net",
        .place = 0,
        .tasks = {"depth"},
        .half_of = "base_st",
        .beta_2 = 0.999,
-       .keys = {}},
+       .keys = decoded},
   };
   return rows;
 }
@@ -55,7 +61,10 @@ std::vector<Method>& method_rows() {
       {.word = "imtl_l", .keys = {"learning_rate"}},
       {.word = "imtl_g", .needs = Needs::gram, .keys = {"parameters"}},
       {.word = "imtl", .needs = Needs::gram, .keys = {"parameters", "learning_rate"}},
-      {.word = "famo", .needs = Needs::losses_after_step, .keys = {"learning_rate", "weight_decay", "max_norm"}},
+      {.word = "famo",
+       .needs = Needs::losses_after_step,
+       .learning_rate = 0.025,
+       .keys = {"learning_rate", "weight_decay", "max_norm"}},
   };
   return rows;
 }

@@ -47,6 +47,7 @@ enum class Needs {
 struct Method {
   std::string_view word;
   Needs needs = Needs::losses;
+  double learning_rate = 0.0;          ///< what weighting.learning_rate = 0 resolves to; 0: train.learning_rate
   std::vector<std::string_view> keys;  ///< of [weighting], that say something to it
 
   [[nodiscard]] bool uses(std::string_view key) const;

@@ -40,7 +40,7 @@ struct Mode {
   /// layer.
   bool rewrites = true;
   /// Task-transfer nets keep their input only and are computed a second time in backward.
-  bool recomputes_transfer = false;
+  bool checkpoints_transfer = false;
   /// CUDA's convolutions compute with channels up to the next multiple of eight.
   bool pads_channels = false;
   /// All parameters in `compute`, laid out as ParameterSet::flat_values(), where CUDA's forms read them: one cast a

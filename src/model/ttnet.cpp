@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "model/recompute.hpp"
+#include "model/activation_checkpointing.hpp"
 
 namespace xtasc::model {
 
@@ -65,7 +65,7 @@ at::Tensor TransferNet::forward(const Double& pair, const Joined& x, const Mode&
 }
 
 at::Tensor TransferNet::forward(const at::Tensor& x_nchw, const Mode& mode) const {
-  if (!mode.recomputes_transfer) {
+  if (!mode.checkpoints_transfer) {
     return compute(x_nchw, mode);
   }
   Mode again = mode;

@@ -16,7 +16,7 @@ class TransferNet {
   TransferNet(ParameterSet& set, const net::TransferNet& layers);
 
   /// (N, in, H, W) -> (N, out, H, W) float32 (float64 in fp64). H and W multiples of 8. With
-  /// mode.recomputes_transfer this net must stay where it is until backward is through.
+  /// mode.checkpoints_transfer this net must stay where it is until backward is through.
   [[nodiscard]] at::Tensor forward(const at::Tensor& x_nchw, const Mode& mode) const;
   /// From now on for evaluation only: see fold().
   void fold_norms();

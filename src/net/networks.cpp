@@ -1,5 +1,6 @@
 #include "net/networks.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <string>
@@ -28,6 +29,14 @@ std::vector<Convolution> convolutions_of(const config::ModelSection& section, st
   const auto found = descriptions().find(config::system_of(section.system).network);
   check(found != descriptions().end(), "nothing describes the layers of system \"{}\"", section.system);
   return found->second(choice_of(section, num_classes));
+}
+
+std::int64_t deepest_norm(const config::ModelSection& section) {
+  std::int64_t deepest = 1;
+  for (const Convolution& layer : convolutions_of(section, /*num_classes=*/2)) {
+    deepest = layer.norm.empty() ? deepest : std::max(deepest, layer.shrunk);
+  }
+  return deepest;
 }
 
 void add(std::string_view network, Describe describe) {

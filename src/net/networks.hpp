@@ -27,6 +27,9 @@ using Describe = std::vector<Convolution> (*)(const Choice& choice);
 /// Every convolution of a system's network, in the order of its tensors. \throws Error when nothing describes it
 [[nodiscard]] std::vector<Convolution> convolutions_of(const config::ModelSection& section, std::int64_t num_classes);
 
+/// How many times smaller than the image's sides the smallest maps with a batch norm are; 1 where there is none.
+[[nodiscard]] std::int64_t deepest_norm(const config::ModelSection& section);
+
 /// One description more, for a network that lives outside of this source tree.
 void add(std::string_view network, Describe describe);
 

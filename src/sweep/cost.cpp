@@ -84,8 +84,17 @@ std::optional<DataShape> shape_of_pack(const std::string& path, const std::strin
 }  // namespace
 
 std::string_view name(CostSource source) {
-  constexpr std::array<std::string_view, 4> kNames = {"measured", "similar run", "modelled", "unknown"};
-  return kNames[static_cast<std::size_t>(source)];
+  switch (source) {
+    case CostSource::measured:
+      return "measured";
+    case CostSource::similar:
+      return "similar run";
+    case CostSource::modelled:
+      return "modelled";
+    case CostSource::unknown:
+      return "unknown";
+  }
+  return "";
 }
 
 CostModel::CostModel(const fs::path& results, double flops_per_rank) : flops_per_rank_(flops_per_rank) {

@@ -121,9 +121,23 @@ std::string job_text(const QueueState& job) {
 }  // namespace
 
 std::string_view name(State state) {
-  constexpr std::array<std::string_view, 7> kNames = {"waiting",    "queued", "running", "interrupted",
-                                                      "incomplete", "failed", "done"};
-  return kNames[static_cast<std::size_t>(state)];
+  switch (state) {
+    case State::waiting:
+      return "waiting";
+    case State::queued:
+      return "queued";
+    case State::running:
+      return "running";
+    case State::interrupted:
+      return "interrupted";
+    case State::incomplete:
+      return "incomplete";
+    case State::failed:
+      return "failed";
+    case State::done:
+      return "done";
+  }
+  return "";
 }
 
 RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queue& queue, Claims claims) {

@@ -4,14 +4,22 @@
 #include <cmath>
 
 #include "config/systems.hpp"
+#include "core/error.hpp"
 #include "net/networks.hpp"
 
 namespace xtasc::sweep {
 
 ExtraPasses extra_passes(const config::RunConfig& config) {
-  const config::Needs needs = config::method_of(config.weighting.method).needs;
-  return {.backward_by_task = needs == config::Needs::gram,
-          .forward = needs == config::Needs::losses_after_step ? 1 : 0};
+  switch (config::method_of(config.weighting.method).needs) {
+    case config::Needs::losses:
+    case config::Needs::norms:  // a layer's gradients, which are small beside a pass
+      return {};
+    case config::Needs::gram:
+      return {.backward_by_task = true};
+    case config::Needs::losses_after_step:
+      return {.forward = 1};
+  }
+  fail("no work is known for weighting.method = \"{}\"", config.weighting.method);
 }
 
 double ExtraPasses::backward(const net::Convolution& layer, double work) const {

@@ -46,8 +46,8 @@ void require_finite(const Evaluation& evaluation, const RunMoment& moment);
 /// Batch norm needs two values a channel in each batch of all ranks together.
 /// \param max_steps  train.max_steps: a run that ends before an epoch's last batch never sees it; 0: no limit
 /// \throws Error (exit code 2) naming the smallest batch that an epoch will have, and what would be right
-void check_batch_norm(std::int64_t num_images, std::int64_t batch_size, std::int64_t max_steps, std::int64_t height,
-                      std::int64_t width);
+void check_batch_norm(const config::ModelSection& model, std::int64_t num_images, std::int64_t batch_size,
+                      std::int64_t max_steps, std::int64_t height, std::int64_t width);
 
 /// \throws Error when a task has nothing to learn from, or no task of the system anything to be judged by; warns where
 /// the validation split lacks one task's.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string_view>
@@ -22,6 +23,7 @@ enum class Phase : std::uint8_t {
 inline constexpr std::array<std::string_view, 8> kPhaseNames = {
     "data",   "forward: encoder", "forward: decoders", "forward: transfer nets",
     "losses", "backward",         "all-reduce",        "optimizer"};
+static_assert(kPhaseNames.size() == static_cast<std::size_t>(Phase::optimizer) + 1);
 
 /// Told which part of a step begins. What the step asked of a device before may still be under way.
 using PhaseObserver = std::function<void(Phase)>;

@@ -276,8 +276,8 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   // The data first: what they hold names the run.
   data::Splits splits = data::read_splits(pack, label_set, device);
   check_targets(config, splits, config.data.pack);
-  check_batch_norm(splits.train.size(), config.train.batch_size, config.train.max_steps, splits.train.height(),
-                   splits.train.width());
+  check_batch_norm(config.model, splits.train.size(), config.train.batch_size, config.train.max_steps,
+                   splits.train.height(), splits.train.width());
   const run::RunFolder folder{fs::path(config.run.output) / run::run_id(config)};
   std::optional<run::RunClaim> claim;
   if (prepare_folder(session, config, folder, options, claim)) {

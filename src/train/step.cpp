@@ -84,7 +84,7 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
       mode_{.training = true,
             .compute = learner.types.compute,
             .rewrites = config.train.rewrites,
-            .recomputes_transfer = config.train.activation_checkpointing,
+            .checkpoints_transfer = config.train.activation_checkpointing,
             .pads_channels = config.train.pad_channels} {
   if (communicator.size() > 1) {
     mode_.sum_over_ranks = [this](const at::Tensor& tensor) { communicator_.sum(tensor); };

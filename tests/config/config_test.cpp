@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <sstream>
 
 #include "config/run_config.hpp"
 #include "core/error.hpp"
@@ -273,8 +274,13 @@ TEST(Configs, EveryFileOfTheProjectReads) {
 }
 
 TEST(Configs, BaseHoldsTheDefaults) {
-  EXPECT_EQ(to_toml(read_run_config(fs::path(XTASC_SOURCE_DIR) / "configs/base.toml"), false),
-            to_toml(run_config_of({}), false));
+  const fs::path base = fs::path(XTASC_SOURCE_DIR) / "configs/base.toml";
+  EXPECT_EQ(to_toml(read_run_config(base), false), to_toml(run_config_of({}), false));
+  // And it says of each key what the program says.
+  std::stringstream text;
+  text << std::ifstream(base).rdbuf();
+  const auto keys = [](const std::string& whole) { return whole.substr(whole.find("[run]")); };
+  EXPECT_EQ(keys(text.str()), keys(to_toml(RunConfig{}, true)));
 }
 
 }  // namespace

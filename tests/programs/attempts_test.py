@@ -12,6 +12,7 @@ import unittest
 
 import common
 from common import Programs
+from suite import long_tier
 
 programs: Programs
 EPOCHS = ["train.epochs=200", "train.batch_size=5"]
@@ -81,6 +82,7 @@ class Attempts(unittest.TestCase):
         attempt = json.loads((programs.run_folder("fenced") / "attempt.json").read_text())
         self.assertEqual(attempt["attempt"], 2)
 
+    @long_tier
     def test_a_rank_that_hangs_ends_the_run_within_the_limit(self) -> None:
         process = self.start("hanging", "run.stall_seconds=25")
         self.wait_for_epoch(process)

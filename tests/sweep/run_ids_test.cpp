@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "io/checksum.hpp"
 #include "report/results_fixture.hpp"
@@ -90,12 +91,16 @@ Lines ids_of_sweeps() {
 Lines defaults() {
   std::map<std::string, std::string> found;
   const run::ConfigValues all = run::config_values(config::RunConfig{});
-  for (const char* method : {"equal", "uncertainty", "gradnorm", "dwa", "rlw", "pcgrad", "cagrad", "mgda", "imtl_l",
-                             "imtl_g", "imtl", "famo"}) {
-    for (const auto& [key, value] :
-         config::deciding_keys(config::run_config_of({fmt::format("weighting.method={}", method)}))) {
+  const auto add = [&](const std::string& assignment) {
+    for (const auto& [key, value] : config::deciding_keys(config::run_config_of({assignment}))) {
       found["default of " + key] = all.at(key);
     }
+  };
+  for (const config::Method& method : config::methods()) {
+    add(fmt::format("weighting.method={}", method.word));
+  }
+  for (const config::System& system : config::systems()) {
+    add(fmt::format("model.system={}", system.word));
   }
   return {found.begin(), found.end()};
 }

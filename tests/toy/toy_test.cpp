@@ -76,7 +76,19 @@ TEST(Tables, AKeyOfTheToyRenamesNoOtherRun) {
   };
   EXPECT_NE(id("toy", {}), id("toy", {"loss.lambda_1=0.3"}));
   EXPECT_NE(id("toy", {}), id("toy", {"loss.transferred_depth=ssim"}));
-  EXPECT_NE(id("toy", {}), id("toy", {"model.decoder_width=64"}));  // a key of every system
+  for (const char* says_nothing : {"model.decoder_width=64", "model.encoder=resnet50"}) {  // to a net without them
+    EXPECT_EQ(id("toy", {}), id("toy", {says_nothing})) << says_nothing;
+    EXPECT_NE(id("base_st_seg", {}), id("base_st_seg", {says_nothing})) << says_nothing;
+  }
+  // A system with a key more: its default is the same run, another value another one, and nobody else is renamed.
+  const std::string before = id("base_mt", {}) + id("toy", {}) + id("xtasc_of_three", {"run.seed=3"});
+  config::System wide = config::system_of("toy");
+  wide.word = "toy_wide";
+  wide.keys = {"model.decoder_width"};
+  config::add_system(wide);
+  EXPECT_EQ(id("toy_wide", {}), id("toy_wide", {"model.decoder_width=128"}));
+  EXPECT_NE(id("toy_wide", {}), id("toy_wide", {"model.decoder_width=64"}));
+  EXPECT_EQ(id("base_mt", {}) + id("toy", {}) + id("xtasc_of_three", {"run.seed=3"}), before);
   EXPECT_NE(id("xtasc", {}), id("xtasc", {"model.ttnet_batch_norm=true"}));
   EXPECT_EQ(id("toy", {}), id("toy", {"model.ttnet_batch_norm=true"}));  // which its row does not name
   EXPECT_EQ(id("base_mt", {}), id("base_mt", {"loss.lambda_1=0.3"}));

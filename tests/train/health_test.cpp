@@ -91,7 +91,7 @@ TEST(Evaluation, EveryNumberIsLookedAt) {
 TEST(BatchNormHealth, TheSmallestBatchOfAnEpochNeedsTwoValues) {
   const auto refusal = [](std::int64_t images, std::int64_t batch, std::int64_t height, std::int64_t width,
                           std::int64_t max_steps = 0) {
-    return message_of([&] { check_batch_norm(images, batch, max_steps, height, width); });
+    return message_of([&] { check_batch_norm({}, images, batch, max_steps, height, width); });
   };
   EXPECT_EQ(refusal(17, 16, 32, 32, 1), "accepted");  // the last batch never comes
   EXPECT_THAT(refusal(17, 16, 32, 32, 2), HasSubstr("the last batch of an epoch has 1 image"));

@@ -1,4 +1,4 @@
-#include "model/recompute.hpp"
+#include "model/activation_checkpointing.hpp"
 
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>

@@ -1,4 +1,4 @@
-#include "model/recompute.hpp"
+#include "model/activation_checkpointing.hpp"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
