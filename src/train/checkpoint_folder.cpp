@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <nlohmann/json.hpp>
 
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"

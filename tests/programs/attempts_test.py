@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import time
@@ -16,19 +15,6 @@ from suite import long_tier
 
 programs: Programs
 EPOCHS = ["train.epochs=200", "train.batch_size=5"]
-
-
-def ranks_of(output: str) -> list[int]:
-    """Process ids of xtasc-train itself, not of mpirun."""
-    found = []
-    for entry in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[0].endswith(b"xtasc-train") and any(f"/{output}".encode() in word for word in words):
-            found.append(int(entry.name))
-    return sorted(found)
 
 
 class Attempts(unittest.TestCase):
@@ -86,7 +72,7 @@ class Attempts(unittest.TestCase):
     def test_a_rank_that_hangs_ends_the_run_within_the_limit(self) -> None:
         process = self.start("hanging", "run.stall_seconds=25")
         self.wait_for_epoch(process)
-        ranks = ranks_of("hanging")
+        ranks = programs.ranks_of("hanging")
         self.assertEqual(len(ranks), 2)
         os.kill(ranks[1], signal.SIGSTOP)
         begin = time.monotonic()
@@ -94,7 +80,7 @@ class Attempts(unittest.TestCase):
         self.assertEqual(process.returncode, 85, errors)
         self.assertLess(time.monotonic() - begin, 60)
         self.assertRegex(errors, r"rank \d on .*: nothing got done for 25 s in (training step|evaluation|checkpoint)")
-        self.assertEqual(ranks_of("hanging"), [])
+        self.assertEqual(programs.ranks_of("hanging"), [])
 
     def test_the_file_stop_stops_all_ranks_after_a_checkpoint(self) -> None:
         process = self.start("stopped")

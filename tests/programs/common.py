@@ -52,6 +52,19 @@ class Programs:
     def train_arguments(self, output: str, *assignments: str) -> list[str]:
         return ["--config", str(self.config), *sets([*SMALL, f"run.output={self.scratch / output}", *assignments])]
 
+    def ranks_of(self, output: str) -> list[int]:
+        """Process ids of the trainers that write there: xtasc-train itself, not mpirun."""
+        found = []
+        for entry in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            place = str(self.scratch / output).encode()
+            if words[0].endswith(b"xtasc-train") and any(word.endswith(place) for word in words):
+                found.append(int(entry.name))
+        return sorted(found)
+
     def run_folder(self, output: str) -> pathlib.Path:
         folders = [config.parent for config in (self.scratch / output).rglob("config.toml")]
         assert len(folders) == 1, folders

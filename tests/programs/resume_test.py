@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -87,7 +88,9 @@ class Resume(unittest.TestCase):
             time.sleep(random.uniform(1.0, 4.0))
             process.kill()  # mpirun dies, and its ranks with it
             process.communicate(timeout=300)
-            subprocess.run(["pkill", "-9", "-f", str(programs.scratch / "killed")], check=False)
+            for rank in programs.ranks_of("killed"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(rank, signal.SIGKILL)
         done = programs.run("xtasc-train", *programs.train_arguments("killed", *EPOCHS), ranks=2)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.check_equal("killed")
