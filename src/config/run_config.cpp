@@ -118,7 +118,8 @@ std::vector<Field> run_fields(RunConfig& c) {
             "Share of the transferred depth loss in the segmentation task's loss (eq. 11); base_* resolve to 0.")
       .counts = transfers;
   list.real("lambda_2", c.loss.lambda_2, 0.0, true, 1.0,
-            "Share of the transferred segmentation loss in the depth task's loss (eq. 11).")
+            "Share of the transferred segmentation loss in the depth task's loss (eq. 11); that of every task but the "
+            "first.")
       .counts = transfers;
 
   list.section = "weighting";

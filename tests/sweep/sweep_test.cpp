@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <set>
 #include <tuple>
 
@@ -178,6 +179,8 @@ TEST_F(SweepTest, RanksAreANumberOrLeftToTheMachine) {
 }
 
 TEST_F(SweepTest, EveryFaultIsToldAtOnceWithItsPlace) {
+  std::vector<std::string_view> systems;
+  std::ranges::transform(config::systems(), std::back_inserter(systems), &config::System::word);
   EXPECT_THAT(
       faults("base = \"base.toml\"\nsedes = [1]\nranks = 0\n[set]\ntrain.epoch = 2\n[grid]\n"
              "model.encodr = [\"resnet18\"]\nloss.lambda_1 = [0.1, 2.0, \"x\"]\nloss.depth = \"MSE\"\n"
@@ -192,8 +195,9 @@ TEST_F(SweepTest, EveryFaultIsToldAtOnceWithItsPlace) {
           "trial.toml:8:28: loss.lambda_1 must be a number >= 0 and <= 1, found the string \"x\"",
           "trial.toml:9:14: loss.depth is an axis: a list of values is needed, loss.depth = [..., ...]",
           "trial.toml:10:1: a [[point]] needs a name, the row of its runs: name = \"XTasC-Net\"",
-          "trial.toml:11:16: model.system must be one of xtasc, align, base_mt, base_st_seg, base_st_depth (did you "
-          "mean \"xtasc\"?), found the string \"xtask\"",
+          fmt::format("trial.toml:11:16: model.system must be one of {} (did you mean \"xtasc\"?), found the string "
+                      "\"xtask\"",
+                      fmt::join(systems, ", ")),
           "trial.toml:12:1: \"epochs\" is no key of a config: section.key is needed, e.g. train.epochs",
           "trial.toml:13:16: train.epochs must be an integer >= 1, found the string \"3\"",
           "trial.toml:16:18: loss.lambda_2 has 2 values, loss.lambda_1 has 1: the axes of a [[zip]] move together",
