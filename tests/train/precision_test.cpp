@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::int64_t kSteps = test::is_long_tier() ? 50 : 20;
+constexpr std::int64_t kSteps = 50;
 constexpr std::int64_t kBatch = 4;
 
 /// The total losses of kSteps training steps on a pack, in the order of epoch 0 and on.
