@@ -6,8 +6,8 @@
 
 namespace xtasc::preprocess {
 
-// What NYU Depth v2's users share beside nyu_depth_v2_labeled.mat, as numbers. tests/preprocess/nyuv2_test.cpp holds each
-// table to the SHA-256 of its numbers in decimal, with a space between and a newline behind.
+// What NYU Depth v2's users share beside nyu_depth_v2_labeled.mat, as numbers. tests/preprocess/nyuv2_test.cpp holds
+// each table to the SHA-256 of its numbers in decimal, with a space between and a newline behind.
 
 inline constexpr std::size_t kNyuv2Frames = 1449;
 inline constexpr std::size_t kNyuv2Labels = 894;

@@ -6,8 +6,8 @@
 
 #include "io/exif_fixture.hpp"
 #include "io/image/image.hpp"
-#include "pack/pack_fixture.hpp"
 #include "io/jpeg_file.hpp"
+#include "pack/pack_fixture.hpp"
 
 namespace xtasc::io {
 namespace {

@@ -8,9 +8,9 @@
 #include "io/checksum.hpp"
 #include "io/hdf5/hdf5.hpp"
 #include "io/image/image.hpp"
+#include "io/jpeg_file.hpp"
 #include "io/npy.hpp"
 #include "pack/pack_fixture.hpp"
-#include "io/jpeg_file.hpp"
 
 namespace xtasc::io {
 namespace {

@@ -5,8 +5,8 @@
 #include <random>
 
 #include "io/checksum.hpp"
-#include "pack/pack_fixture.hpp"
 #include "io/jpeg_file.hpp"
+#include "pack/pack_fixture.hpp"
 
 namespace xtasc::io {
 namespace {

@@ -8,14 +8,14 @@
 #include <random>
 #include <set>
 
-#include "io/hdf5_fixture.hpp"
 #include "io/checksum.hpp"
 #include "io/hdf5/hdf5.hpp"
+#include "io/hdf5_fixture.hpp"
 #include "pack/digest.hpp"
+#include "pack/pack_fixture.hpp"
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
 #include "pack/writer.hpp"
-#include "pack/pack_fixture.hpp"
 
 /// HDF5 loses a few small blocks of its own when it meets a damaged file; address-sanitizer builds ask here.
 extern "C" const char* __lsan_default_suppressions();

@@ -8,9 +8,9 @@
 
 #include "io/exif_fixture.hpp"
 #include "io/image/image.hpp"
+#include "pack/pack_fixture.hpp"
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
-#include "pack/pack_fixture.hpp"
 #include "preprocess/datasets/cityscapes_classes.hpp"
 #include "preprocess/pack_builder.hpp"
 

@@ -6,9 +6,9 @@
 #include <cstring>
 #include <limits>
 
+#include "pack/pack_fixture.hpp"
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
-#include "pack/pack_fixture.hpp"
 #include "preprocess/datasets/mtan.hpp"
 #include "preprocess/pack_builder.hpp"
 

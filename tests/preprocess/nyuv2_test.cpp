@@ -6,9 +6,9 @@
 #include <map>
 
 #include "io/hdf5/hdf5.hpp"
+#include "pack/pack_fixture.hpp"
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
-#include "pack/pack_fixture.hpp"
 #include "preprocess/datasets/folder.hpp"
 #include "preprocess/datasets/nyuv2.hpp"
 #include "preprocess/datasets/nyuv2_tables.hpp"

@@ -6,9 +6,9 @@
 
 #include "io/exif_fixture.hpp"
 #include "io/image/image.hpp"
+#include "pack/pack_fixture.hpp"
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
-#include "pack/pack_fixture.hpp"
 #include "preprocess/datasets/folder.hpp"
 #include "preprocess/datasets/scenes_dataset.hpp"
 #include "preprocess/pack_builder.hpp"

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "report/results_fixture.hpp"
 #include "report/table.hpp"
 #include "run/run_summary.hpp"
-#include "report/results_fixture.hpp"
 
 namespace xtasc::report {
 

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "run/config_values.hpp"
-#include "run/run_summary.hpp"
 #include "report/latex_check.hpp"
 #include "report/results_fixture.hpp"
+#include "run/config_values.hpp"
+#include "run/run_summary.hpp"
 
 namespace xtasc::report {
 

@@ -11,8 +11,8 @@
 #include "core/error.hpp"
 #include "report/aggregate.hpp"
 #include "report/axes_sheet.hpp"
-#include "report/table.hpp"
 #include "report/results_fixture.hpp"
+#include "report/table.hpp"
 #include "run/run_id.hpp"
 
 namespace xtasc::run {

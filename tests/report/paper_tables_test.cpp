@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "report/latex_check.hpp"
 #include "report/paper/paper_match.hpp"
 #include "report/paper/paper_sheet.hpp"
-#include "report/latex_check.hpp"
 #include "report/results_fixture.hpp"
 
 namespace xtasc::report {

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "report/results_fixture.hpp"
 #include "report/table.hpp"
 #include "report/table_csv.hpp"
 #include "report/table_markdown.hpp"
 #include "run/run_summary.hpp"
-#include "report/results_fixture.hpp"
 
 namespace xtasc::report {
 

@@ -13,10 +13,10 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "report/results_fixture.hpp"
 #include "run/metrics_log.hpp"
 #include "run/provenance.hpp"
 #include "run/run_folder.hpp"
-#include "report/results_fixture.hpp"
 
 namespace xtasc::run {
 

@@ -14,8 +14,8 @@
 #include "core/command.hpp"
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
-#include "sweep/slurm/site.hpp"
 #include "report/results_fixture.hpp"
+#include "sweep/slurm/site.hpp"
 
 namespace xtasc::sweep {
 

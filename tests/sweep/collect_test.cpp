@@ -11,14 +11,14 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "report/latex_check.hpp"
 #include "report/paper/paper_match.hpp"
+#include "report/results_fixture.hpp"
 #include "report/statistics.hpp"
 #include "run/config_values.hpp"
 #include "sweep/folder.hpp"
 #include "sweep/select.hpp"
 #include "sweep/sweep.hpp"
-#include "report/latex_check.hpp"
-#include "report/results_fixture.hpp"
 
 namespace xtasc::sweep {
 

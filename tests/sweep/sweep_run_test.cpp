@@ -12,8 +12,8 @@
 #include "sweep/local/slots.hpp"
 #include "sweep/select.hpp"
 #include "sweep/state.hpp"
-#include "sweep/work.hpp"
 #include "sweep/sweep_fixture.hpp"
+#include "sweep/work.hpp"
 
 namespace xtasc::sweep {
 namespace {

@@ -9,13 +9,13 @@
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "metric/metrics.hpp"
+#include "pack/pack_fixture.hpp"
 #include "support/nets.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "toy/toy.hpp"
 #include "train/evaluate.hpp"
 #include "train/health.hpp"
 #include "train/weights.hpp"
-#include "pack/pack_fixture.hpp"
 
 // What is measured of a third task, and of systems that have it.
 namespace xtasc::train {

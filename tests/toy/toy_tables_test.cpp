@@ -12,6 +12,7 @@
 #include "report/delta_m.hpp"
 #include "report/metric_columns.hpp"
 #include "report/plot/figures.hpp"
+#include "report/results_fixture.hpp"
 #include "report/table_csv.hpp"
 #include "report/table_markdown.hpp"
 #include "sweep/collect.hpp"
@@ -19,7 +20,6 @@
 #include "sweep/sweep.hpp"
 #include "task/task.hpp"
 #include "toy/toy_rows.hpp"
-#include "report/results_fixture.hpp"
 
 // Tables and figures of a third task, which they know by its row alone.
 namespace xtasc::report {
