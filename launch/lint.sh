@@ -18,7 +18,7 @@ Usage: launch/lint.sh [--base REVISION] [--build DIR]
 
 A part whose tool is missing is skipped, and says so; launch/setup.sh --for-tests installs all on Debian.
 
-  --base REVISION  default: where this branch left main (or origin/main)
+  --base REVISION  default: where this branch left main (or origin/main); on main, HEAD~1
   --build DIR      a configured build folder, for clang-tidy (default build/release)
   --help           this text
 
@@ -70,12 +70,17 @@ check_format() {
   run "clang-format" xargs -0 -r -a "$LIST" "$tool" --dry-run -Werror
 }
 
-# The revision that changes are counted from; empty where nothing is known of main.
+# The revision that changes are counted from: where this branch left main; on main itself the one before, that its last
+# commit is looked at too. Empty where nothing is known of main.
 base_revision() {
-  local main
+  local main base
   for main in main origin/main; do
     if git rev-parse --verify --quiet "$main^{commit}" >/dev/null; then
-      git merge-base HEAD "$main" || true
+      base="$(git merge-base HEAD "$main" || true)"
+      if [[ "$base" == "$(git rev-parse HEAD)" ]]; then
+        base="$(git rev-parse --verify --quiet HEAD~1 || true)"
+      fi
+      printf '%s\n' "$base"
       return
     fi
   done

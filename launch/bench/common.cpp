@@ -134,7 +134,7 @@ nlohmann::json describe_work(const config::RunConfig& config, const WorkSize& si
                              at::Device device) {
   nlohmann::json result = describe_ranks(session, device);
   result.update({{"system", config.model.system},
-                 {"encoder", config::name(config.model.encoder)},
+                 {"encoder", config::encoder_of(config.model)},
                  {"precision", config::name(config.run.precision)},
                  {"weighting", config.weighting.method},
                  {"classes", size.num_classes},

@@ -49,7 +49,7 @@ nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSessi
   const double images = static_cast<double>(val.size()) / timing.median();
   if (session.rank() == 0) {
     fmt::print("{} {} {}: {} images of {} x {} in {:.3f} s ({:.3f} to {:.3f}), {:.2f} images/s, {} rank{}\n",
-               config.model.system, config::name(config.model.encoder), config::name(config.run.precision), val.size(),
+               config.model.system, config::encoder_of(config.model), config::name(config.run.precision), val.size(),
                val.height(), val.width(), timing.median(), timing.min(), timing.max(), images, session.size(),
                session.size() == 1 ? "" : "s");
   }

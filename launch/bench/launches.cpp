@@ -155,7 +155,7 @@ nlohmann::json bench_launches(const StepBench& options, const dist::MpiSession& 
   result["launches"].update(details_of(alone));
   result["launches_of_two_ranks"] = to_json(of_two);
   fmt::print("{} {} {}, {} classes, {} x {}, batch {}: one step in CUDA's forms, counted on the CPU\n\n{}\n",
-             config.model.system, config::name(config.model.encoder), config::name(config.run.precision),
+             config.model.system, config::encoder_of(config.model), config::name(config.run.precision),
              options.num_classes, options.height, options.width, config.train.batch_size, table_of(alone, of_two));
   fmt::print(
       "Nothing here ran on a GPU. A convolution counts as one kernel a direction; cuDNN may launch more for one.\n"

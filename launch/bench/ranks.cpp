@@ -132,7 +132,7 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
   result["images_a_rank"] = mine;
 
   say(fmt::format("{} {} {}, {} x {}; {} rank{} at work at once\n", config.model.system,
-                  config::name(config.model.encoder), config::name(config.run.precision), options.step.height,
+                  config::encoder_of(config.model), config::name(config.run.precision), options.step.height,
                   options.step.width, session.size(), session.size() == 1 ? "" : "s"));
   say("Each rank alone (no sums), measured:");
   say(fmt::format("{:>12} {:>12} {:>22}", "batch a rank", "s a step", "images/s a rank"));

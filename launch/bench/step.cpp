@@ -98,7 +98,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
   result["phases"] = phases.json();
   if (session.rank() == 0) {
     fmt::print("{} {} {}, {} classes, {} x {}, batch {}, {} rank{}, {}\n", config.model.system,
-               config::name(config.model.encoder), config::name(config.run.precision), options.num_classes,
+               config::encoder_of(config.model), config::name(config.run.precision), options.num_classes,
                options.height, options.width, config.train.batch_size, session.size(), session.size() == 1 ? "" : "s",
                train::describe_device(device));
     fmt::print("{:.3f} s a step ({:.3f} to {:.3f} in {} steps), {:.2f} images/s\n", timing.median(), timing.min(),

@@ -41,7 +41,7 @@ void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
   // The meta device has shapes and no memory: the largest net is there at once.
   const auto net = model::make_network(config.model, num_classes, 0, at::kMeta, at::kFloat);
   const auto& set = net->parameters();
-  fmt::print("{} {}, {} classes\n\n{:<28} {:>9} {:>14}\n", config.model.system, config::name(config.model.encoder),
+  fmt::print("{} {}, {} classes\n\n{:<28} {:>9} {:>14}\n", config.model.system, config::encoder_of(config.model),
              num_classes, "part", "tensors", "parameters");
   std::vector<std::string> order;
   std::map<std::string, std::pair<std::int64_t, std::int64_t>> groups;

@@ -32,7 +32,8 @@ std::vector<Field> run_fields(RunConfig& c) {
   const auto is_xtc = [&c] { return system_of(c.model.system).consistency == Consistency::xtc; };
 
   list.section = "run";
-  list.text("name", c.run.name, "First part of the run folder's name; empty: SYSTEM_ENCODER.").decides_numbers = false;
+  list.text("name", c.run.name, "First part of the run folder's name; empty: SYSTEM_ENCODER (SYSTEM, without one).")
+      .decides_numbers = false;
   list.text("output", c.run.output, "Folder that the run's own folder is made in.").decides_numbers = false;
   list.integer("seed", c.run.seed, 0, "Seed of every random draw: weights, order, augmentation.");
   list.word("device", c.run.device, "Where to compute; auto: CUDA where there is a GPU, else the CPU.").counts = [&c] {
@@ -230,7 +231,8 @@ void resolve(RunConfig& c) {
     c.loss.label_smoothing = defaults.label_smoothing;
   }
   if (c.run.name.empty()) {
-    c.run.name = fmt::format("{}_{}", c.model.system, name(c.model.encoder));
+    const std::string encoder = encoder_of(c.model);
+    c.run.name = encoder == "-" ? c.model.system : c.model.system + "_" + encoder;
   }
   if (c.run.name.find_first_of("/\n") != std::string::npos || c.run.name.front() == '.') {
     fail_usage("run.name must be a plain file name, found \"{}\"", c.run.name);
@@ -358,6 +360,10 @@ std::string first_identity_text(const RunConfig& config) {
     }
   }
   return text;
+}
+
+std::string encoder_of(const ModelSection& model) {
+  return system_of(model.system).uses("model.encoder") ? std::string(name(model.encoder)) : "-";
 }
 
 void pin_digest(std::string& pinned, const std::string& found, const std::string& key, const std::string& path) {

@@ -106,6 +106,9 @@ struct RunConfig {
 /// As read_run_config, from the defaults and assignments alone.
 [[nodiscard]] RunConfig run_config_of(const std::vector<std::string>& assignments);
 
+/// The word of the encoder; "-" for a system that is not made with one.
+[[nodiscard]] std::string encoder_of(const ModelSection& model);
+
 /// \throws Error (exit code 2) unless a config has this "section.key". \param where  what the message begins with
 void check_key(const std::string& key, const std::string& where);
 

@@ -90,8 +90,8 @@ std::vector<SeedGroup> along_encoders(std::span<const SeedGroup> groups) {
   return along_axis(
       groups,
       [](const SeedGroup& group) {
-        return std::optional(Standing{family_of(group, {"run.", "model.encoder"}),
-                                      std::string(config::name(group.first().config.model.encoder))});
+        return std::optional(
+            Standing{family_of(group, {"run.", "model.encoder"}), config::encoder_of(group.first().config.model)});
       },
       [](const SeedGroup&, const SeedGroup&) { return false; });
 }

@@ -13,7 +13,7 @@ namespace {
 
 std::string encoder_of(const SeedGroup& group, const std::set<std::string>& ignored) {
   const config::ModelSection& model = group.first().config.model;
-  const std::string encoder = ignored.contains("model.encoder") ? "" : std::string(config::name(model.encoder));
+  const std::string encoder = ignored.contains("model.encoder") ? "" : config::encoder_of(model);
   const bool is_pretrained = !model.encoder_weights.empty() && !ignored.contains("model.encoder_weights");
   return encoder + (is_pretrained ? encoder.empty() ? "pretrained" : " pretrained" : "");
 }

@@ -62,9 +62,10 @@ Runs candidates_for(const run::RunSummary& run, const Runs& among, const System&
 
 /// "resnet18, 10 epochs and seed 1": what a baseline has to share with the run.
 std::string terms(const run::RunSummary& run) {
-  return fmt::format("{}{}, {} epochs and seed {}", config::name(run.config.model.encoder),
-                     run.config.model.encoder_weights.empty() ? "" : " (pretrained)", run.last.epoch,
-                     run.config.run.seed);
+  const std::string encoder = config::encoder_of(run.config.model);
+  return fmt::format("{}{}{} epochs and seed {}", encoder == "-" ? "" : encoder,
+                     run.config.model.encoder_weights.empty() ? "" : " (pretrained)", encoder == "-" ? "" : ", ",
+                     run.last.epoch, run.config.run.seed);
 }
 
 std::string absent_text(const Runs& candidates, const run::RunSummary& run, const System& system) {
@@ -139,7 +140,7 @@ Row make_row(const Group& group, Protocol protocol, Checkpoint checkpoint) {
   Row row;
   row.runs = group.runs;
   row.model = system_of(first).label;
-  row.encoder = config::name(first.config.model.encoder);
+  row.encoder = config::encoder_of(first.config.model);
   row.encoder += first.config.model.encoder_weights.empty() ? "" : ", pretrained";
   row.weighting = system_of(first).has_weights() ? first.config.weighting.method : "-";
   for (const run::RunSummary* run : group.runs) {

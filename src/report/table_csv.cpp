@@ -60,7 +60,7 @@ std::vector<CsvColumn> csv_columns() {
           {"checkpoint", [](const Table& table, const Row&) { return std::string(name(table.checkpoint)); }},
           {"model", [](const Table&, const Row& row) { return row.model; }},
           {"system", of_each([](const run::RunSummary& run) { return run.config.model.system; })},
-          {"encoder", of_first([](const run::RunSummary& run) { return config::name(run.config.model.encoder); })},
+          {"encoder", of_first([](const run::RunSummary& run) { return config::encoder_of(run.config.model); })},
           {"encoder_weights", of_first([](const run::RunSummary& run) { return run.config.model.encoder_weights; })},
           {"decoder_width", of_first([](const run::RunSummary& run) { return run.config.model.decoder_width; })},
           {"weighting", of_first([](const run::RunSummary& run) { return run.config.weighting.method; })},

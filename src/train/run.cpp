@@ -303,7 +303,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
         std::make_unique<CheckpointWriter>(folder, std::move(identity), [&] { claim->check_still_ours(); });
   }
   log_info("{} {} on {}: {} train, {} val, {} x {}, {} classes; {} parameters; {} rank{} ({}), {}, {}",
-           config.model.system, config::name(config.model.encoder), run.pack.schema().dataset, run.train.size(),
+           config.model.system, config::encoder_of(config.model), run.pack.schema().dataset, run.train.size(),
            run.val.size(), run.train.height(), run.train.width(), num_classes,
            run.learner.net.parameters().num_parameters(), session.size(), session.size() == 1 ? "" : "s",
            run.communicator->backend(), config::name(config.run.precision), describe_device(device));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "config/run_config.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "report/axes_sheet.hpp"
@@ -92,6 +93,21 @@ TEST(ToyTables, HaveTheColumnsOfTheTasksThatTheirRowsHave) {
               HasSubstr(",miou,pix_acc,abs_err,rel_err,flow_err,flow_near,rmse,irmse,log_irmse,sq_rel,delta_1,delta_2,"
                         "delta_3,flow_rmse,delta_m_percent,"));
   EXPECT_THAT(to_csv(tables_of(two)), Not(HasSubstr("flow")));
+}
+
+TEST(ToyTables, ASystemWithoutEncoderIsGivenNone) {
+  test::add_toy_rows();
+  const TempFolder folder;
+  write_system(folder.path(), "toy", 0.0);
+  write_system(folder.path(), "toy_st_flow", 0.0);
+  const run::LoadedRuns loaded = load(folder.path());
+  const Table table = tables_of(loaded).at(0);
+  EXPECT_EQ(row_of(table, "Toy").encoder, "-");
+  EXPECT_THAT(to_csv(tables_of(loaded)), Not(HasSubstr("resnet")));
+  EXPECT_THAT(table.footnotes.at(row_of(table, "Toy ST-Net").footnote.value()),
+              HasSubstr("no finished toy_st_scene run with 3 epochs and seed 1 on this pack"));
+  EXPECT_EQ(config::run_config_of({"model.system=toy"}).run.name, "toy");
+  EXPECT_EQ(config::run_config_of({"model.system=xtasc_of_three"}).run.name, "xtasc_of_three_resnet34");
 }
 
 TEST(ToyTables, CaptionsSayWhatTheProtocolDoesWithTheTasksThatThereAre) {
