@@ -108,7 +108,7 @@ bench() { # NAME PRECISION GRAPH OPTION...
   limited "$BIN/xtasc-bench" step --device "$DEVICE" --precision "$precision" --set train.cuda_graph="$graph" \
     --json "$json" "$@" "${BENCH_SIZE[@]}" || return
   if [[ "$DEVICE" == cuda && "$graph" == true ]] && ! grep -q '"cuda_graph": true' "$json"; then
-    echo "the steps were not recorded as a CUDA graph: the log above says why"
+    echo "the steps were not captured as a CUDA graph: the log above says why"
     return 1
   fi
 }
@@ -176,7 +176,7 @@ resume() { # GRAPH
     cmp "$folder"/unbroken/*/checkpoint/last/"$file" "$folder"/stopped/*/checkpoint/last/"$file" || return
   done
   if [[ "$DEVICE" == cuda && "$1" == true ]] && grep -q 'steps stay plain' "$REPORT/resume_graph.txt"; then
-    echo "the steps were not recorded as a CUDA graph: the log above says why"
+    echo "the steps were not captured as a CUDA graph: the log above says why"
     return 1
   fi
   echo "stopped and resumed: weights and optimizer have the bits of the unbroken run"

@@ -14,6 +14,7 @@
 #include "config/enums.hpp"
 #include "core/command.hpp"
 #include "core/error.hpp"
+#include "core/processor.hpp"
 #include "core/version.hpp"
 #include "launch/bench/bench.hpp"
 #include "train/setup.hpp"
@@ -23,17 +24,6 @@ namespace xtasc::launch {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string processor_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("model name")) {
-      const auto colon = line.find(':');
-      return colon + 2 < line.size() ? line.substr(colon + 2) : line;
-    }
-  }
-  return "unknown";
-}
 
 }  // namespace
 

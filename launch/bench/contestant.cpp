@@ -43,7 +43,7 @@ Contestant::Contestant(const data::Dataset& train, const StepBench& options, con
       communicator_(std::move(communicator)),
       learner_(config_, options.num_classes, device_),
       step_(config_, learner_, *communicator_),
-      captured_step_(step_, train::recorder_for(config_, device_, *communicator_),
+      captured_step_(step_, train::graph_capture_for(config_, device_, *communicator_),
                      [&session](const std::string& text) { return session.gather(text); }) {}
 
 data::Batch Contestant::draw() const {

@@ -29,7 +29,7 @@ class Contestant {
   Contestant(const data::Dataset& train, const StepBench& options, const dist::MpiSession& session,
              config::RunConfig config, std::unique_ptr<dist::Communicator> communicator);
 
-  /// The steps that a library's first calls, and the recording of `train.cuda_graph`, make slower than others.
+  /// The steps that a library's first calls, and the capture of `train.cuda_graph`, make slower than others.
   /// Collective.
   void warm_up();
   /// Seconds of one step, of the slowest rank of the session. Collective.
@@ -45,7 +45,7 @@ class Contestant {
   [[nodiscard]] const at::Tensor& first_losses() const { return first_losses_; }
   [[nodiscard]] const train::Learner& learner() const { return learner_; }
   /// Whether steps are replayed from a CUDA graph.
-  [[nodiscard]] bool is_recorded() const { return captured_step_.num_recorded() > 0; }
+  [[nodiscard]] bool is_captured() const { return captured_step_.num_captured() > 0; }
   /// Bytes of all gradients, which a step sums over the ranks.
   [[nodiscard]] std::size_t gradient_bytes() const;
 

@@ -17,7 +17,7 @@
 namespace xtasc::launch {
 
 /// Training steps of plain PyTorch from a contestant's weights and on its samples: one process for each form of it, so
-/// that its memory is its own, and one timing; on our device, where a recorded form is one of them on CUDA (not run on
+/// that its memory is its own, and one timing; on our device, where a captured form is one of them on CUDA (not run on
 /// a GPU yet). A process whose turn it is not waits for a line, and takes no processor.
 class PeerSteps {
  public:

@@ -94,7 +94,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
   const at::Tensor first_losses = contestant.first_losses().to(at::kDouble).contiguous();
   const auto* first = first_losses.const_data_ptr<double>();
   result["first_losses"] = std::vector<double>(first, first + first_losses.numel());
-  result["cuda_graph"] = contestant.is_recorded();
+  result["cuda_graph"] = contestant.is_captured();
   result["phases"] = phases.json();
   if (session.rank() == 0) {
     fmt::print("{} {} {}, {} classes, {} x {}, batch {}, {} rank{}, {}\n", config.model.system,

@@ -55,7 +55,8 @@ int main(int argc, char** argv) {
   launch::StepFiles files;
   add_config(step, true);
   step->add_option("--weights", files.weights, "W.pt: dictionary of the model's tensors")->required();
-  step->add_option("--samples", files.samples, "S.pt: dictionary of image, label and depth")->required();
+  step->add_option("--samples", files.samples, "S.pt: dictionary of image and of a truth a task: label, depth")
+      ->required();
   step->add_option("--output", files.output, "O.pt: predictions, losses, gradients; weights after the steps")
       ->required();
   step->add_option("--steps", files.num_steps, "Optimizer steps on the same samples")->check(CLI::Range(0, 1000000));

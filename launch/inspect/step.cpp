@@ -19,38 +19,61 @@ namespace {
 
 using tensorfile::TensorDict;
 
-/// The samples, checked against the contract, as this rank's batch in the net's type.
+/// The samples, checked against the contract: images, and a truth a task of the net by the task's key.
 struct Samples {
-  at::Tensor image, label, depth;
+  at::Tensor image;
+  loss::Targets truths;
 };
 
-const at::Tensor& sample_tensor(const TensorDict& samples, const std::string& path, const char* name,
-                                std::int64_t dims) {
+/// What a file calls the truth of a task: "label" where it is of classes, else the task's key.
+std::string name_of_truth(const task::Task& task) {
+  return task.kind == task::Kind::classes ? "label" : std::string(task.key);
+}
+
+const at::Tensor& sample_tensor(const TensorDict& samples, const std::string& path, const std::string& name,
+                                const task::Tasks& tasks) {
   const auto found = samples.find(name);
-  check(found != samples.end(), "{}: no tensor \"{}\"; image, label and depth are expected", path, name);
-  check(found->second.dim() == dims, "{}: {} is {}, {} dimensions expected", path, name,
-        fmt::join(found->second.sizes(), " x "), dims);
+  if (found == samples.end()) {
+    std::string expected = "image";
+    for (const task::Task& task : tasks) {
+      expected += (task.key == tasks.back().key ? " and " : ", ") + name_of_truth(task);
+    }
+    fail("{}: no tensor \"{}\"; {} are expected", path, name, expected);
+  }
   return found->second;
 }
 
-Samples read_samples(const std::filesystem::path& path) {
+Samples read_samples(const std::filesystem::path& path, const task::Tasks& tasks, std::int64_t num_classes) {
   const TensorDict dict = tensorfile::read_tensor_dict(path);
-  const std::string name = path.string();
-  Samples samples = {sample_tensor(dict, name, "image", 4), sample_tensor(dict, name, "label", 3),
-                     sample_tensor(dict, name, "depth", 4)};
-  const auto& [image, label, depth] = samples;
+  const std::string file = path.string();
+  const auto hold_to = [&file](const std::string& name, const at::Tensor& tensor, at::IntArrayRef shape,
+                               bool is_integer) {
+    const bool is_of_type = is_integer ? tensor.scalar_type() == at::kLong : tensor.is_floating_point();
+    check(is_of_type && tensor.sizes() == shape, "{}: {} must be {} {}, found {} {}", file, name,
+          is_integer ? "int64" : "floating point", fmt::join(shape, " x "), c10::toString(tensor.scalar_type()),
+          fmt::join(tensor.sizes(), " x "));
+  };
+  Samples samples = {.image = sample_tensor(dict, file, "image", tasks), .truths = {}};
+  const at::Tensor& image = samples.image;
+  check(image.dim() == 4 && image.size(1) == 3 && image.is_floating_point(),
+        "{}: image must be floating point N x 3 x H x W, found {} {}", file, c10::toString(image.scalar_type()),
+        fmt::join(image.sizes(), " x "));
   const auto n = image.size(0);
   const auto h = image.size(2);
   const auto w = image.size(3);
-  check(image.size(1) == 3 && image.is_floating_point(), "{}: image must be floating point N x 3 x H x W, found {} {}",
-        name, c10::toString(image.scalar_type()), fmt::join(image.sizes(), " x "));
-  check(label.sizes() == at::IntArrayRef({n, h, w}) && label.scalar_type() == at::kLong,
-        "{}: label must be int64 {} x {} x {}, found {} {}", name, n, h, w, c10::toString(label.scalar_type()),
-        fmt::join(label.sizes(), " x "));
-  check(depth.sizes() == at::IntArrayRef({n, 1, h, w}) && depth.is_floating_point(),
-        "{}: depth must be floating point {} x 1 x {} x {}, found {} {}", name, n, h, w,
-        c10::toString(depth.scalar_type()), fmt::join(depth.sizes(), " x "));
-  check(n > 0, "{}: no samples", name);
+  check(n > 0, "{}: no samples", file);
+  for (const task::Task& task : tasks) {
+    const std::string name = name_of_truth(task);
+    const at::Tensor& truth = sample_tensor(dict, file, name, tasks);
+    if (task.kind == task::Kind::classes) {
+      hold_to(name, truth, {n, h, w}, true);
+      const at::Tensor known = (truth >= 0) & ((truth < num_classes) | (truth == 255));
+      check(known.all().item<bool>(), "{}: labels must be 0 to {}, or 255 for ignored", file, num_classes - 1);
+    } else {
+      hold_to(name, truth, {n, task.channels, h, w}, false);
+    }
+    samples.truths.emplace(task.key, truth);
+  }
   return samples;
 }
 
@@ -75,15 +98,10 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   train::configure_torch(config, session);
   const auto communicator = dist::make_communicator(session, device.type(), train::sharing_of(config.run));
   const TensorDict weights = tensorfile::read_tensor_dict(files.weights);
-  const Samples samples = read_samples(files.samples);
   const std::int64_t num_classes = train::num_classes_of(config.model, files.weights.string(), weights);
   train::Learner learner(config, num_classes, device);
   train::load_weights(learner, files.weights.string(), weights);
-  if (num_classes > 0) {
-    const at::Tensor known = (samples.label >= 0) & ((samples.label < num_classes) | (samples.label == 255));
-    check(known.all().item<bool>(), "{}: labels must be 0 to {}, or 255 for ignored", files.samples.string(),
-          num_classes - 1);
-  }
+  const Samples samples = read_samples(files.samples, learner.net.tasks(), num_classes);
 
   const std::int64_t num_samples = samples.image.size(0);
   train::check_batch_norm(config.model, num_samples, num_samples, 0, samples.image.size(2), samples.image.size(3));
@@ -91,9 +109,10 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   const auto rows = [&](const at::Tensor& tensor, at::ScalarType type) {
     return tensor.narrow(0, mine.begin, mine.size()).to(device, type);
   };
-  const data::Batch batch = {
-      .image_n3hw = rows(samples.image, learner.types.storage),
-      .targets = {{"seg", rows(samples.label, at::kLong)}, {"depth", rows(samples.depth, learner.types.storage)}}};
+  data::Batch batch = {.image_n3hw = rows(samples.image, learner.types.storage), .targets = {}};
+  for (const auto& [task, truth] : samples.truths) {
+    batch.targets.emplace(task, rows(truth, truth.is_floating_point() ? learner.types.storage : at::kLong));
+  }
 
   const auto out_type = learner.types.storage == at::kDouble ? at::kDouble : at::kFloat;
   TensorDict output;

@@ -32,7 +32,7 @@ void check_ranks(CheckRunner& runner, const Machine& machine);
 /// The device against one thread of the CPU: whole steps, batch norm, augmentation; repeatability.
 void check_device(CheckRunner& runner, const Machine& machine);
 /// CUDA graphs of whole steps, and a host that runs ahead of the device; skipped where the device is no GPU.
-void check_recording(CheckRunner& runner, const Machine& machine);
+void check_cuda_graph(CheckRunner& runner, const Machine& machine);
 /// Batch norm's passes over memory, as CUDA's kernels make them: the device against one thread of the CPU.
 void check_norm_passes(CheckRunner& runner, const Machine& machine);
 /// What follows a convolution in one pass: the device against one thread of the CPU.

@@ -55,9 +55,12 @@ StepValues step_values(Precision precision, at::Device device) {
     values.predictions.emplace_back(name, tensor);
   }
   for (const auto& [name, tensor] : trial.learner.net.parameters().parameters()) {
-    values.gradients.emplace_back("the gradient of " + name, tensor.grad().clone());
+    values.gradients.emplace_back(name, tensor.grad().clone());
   }
-  values.gradients = with_influence(std::move(values.gradients));
+  values.gradients = with_influence(std::move(values.gradients), trial.config.model);
+  for (auto& [name, gradient] : values.gradients) {
+    name = "the gradient of " + name;
+  }
   return values;
 }
 

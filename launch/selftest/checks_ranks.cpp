@@ -28,8 +28,8 @@ Finding ranks_equal_one(config::Precision precision, at::Device device, dist::Co
   }
   // In fp32 Adam gives a gradient of rounding size the step of a large one: only losses of the first step say anything.
   if (precision == config::Precision::fp64) {
-    const Worst weights =
-        worst_deviation(with_influence(shared.learner.weights()), with_influence(alone.learner.weights()));
+    const Worst weights = worst_deviation(with_influence(shared.learner.weights(), shared.config.model),
+                                          with_influence(alone.learner.weights(), alone.config.model));
     worst.add(weights.value, weights.name);
   }
   return at_most(worst.value, bound, worst.name);

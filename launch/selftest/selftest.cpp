@@ -68,7 +68,7 @@ ExitCode selftest(const dist::MpiSession& session, const SelftestOptions& option
   check_communicator(runner, machine);
   check_ranks(runner, machine);
   check_device(runner, machine);
-  check_recording(runner, machine);
+  check_cuda_graph(runner, machine);
   check_checkpoint(runner, machine);
   check_bandwidth(runner, machine);
 
@@ -76,7 +76,7 @@ ExitCode selftest(const dist::MpiSession& session, const SelftestOptions& option
   if (session.rank() == 0) {
     fmt::print("\n{}, on {} rank{} in {:.1f} s\n", summary_line(runner.rows()), session.size(),
                session.size() == 1 ? "" : "s", seconds);
-    if (const std::string advice = recording_advice(runner.rows()); !advice.empty()) {
+    if (const std::string advice = cuda_graph_advice(runner.rows()); !advice.empty()) {
       fmt::print("{}\n", advice);
     }
     std::fflush(stdout);

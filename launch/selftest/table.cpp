@@ -135,14 +135,13 @@ std::string summary_line(const std::vector<Row>& rows) {
                      count_of(rows, Outcome::skip), count_of(rows, Outcome::fail));
 }
 
-std::string recording_advice(const std::vector<Row>& rows) {
-  std::vector<Row> recording;
-  std::ranges::copy_if(rows, std::back_inserter(recording),
-                       [](const Row& row) { return row.group == kRecordingGroup; });
-  if (any_failed(recording)) {
+std::string cuda_graph_advice(const std::vector<Row>& rows) {
+  std::vector<Row> capture;
+  std::ranges::copy_if(rows, std::back_inserter(capture), [](const Row& row) { return row.group == kCudaGraphGroup; });
+  if (any_failed(capture)) {
     return "CUDA graphs fail here: leave train.cuda_graph = false";
   }
-  if (recording.empty() || count_of(recording, Outcome::skip) > 0) {
+  if (capture.empty() || count_of(capture, Outcome::skip) > 0) {
     return {};
   }
   return "CUDA graphs work here: set train.cuda_graph = true, and a step costs the host one launch instead of "

@@ -57,9 +57,9 @@ struct Row {
 [[nodiscard]] bool any_failed(const std::vector<Row>& rows);
 
 /// The group of the checks that decide about train.cuda_graph.
-inline constexpr const char* kRecordingGroup = "recording";
+inline constexpr const char* kCudaGraphGroup = "CUDA graph";
 /// What to set train.cuda_graph to on this machine, by those checks: one line, empty where they were skipped.
-[[nodiscard]] std::string recording_advice(const std::vector<Row>& rows);
+[[nodiscard]] std::string cuda_graph_advice(const std::vector<Row>& rows);
 
 /// {"checks": [...], "passed": n, "skipped": n, "failed": n}.
 [[nodiscard]] nlohmann::json to_json(const std::vector<Row>& rows);

@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "core/error.hpp"
 #include "data/sampler.hpp"
+#include "net/networks.hpp"
 
 namespace xtasc::launch {
 
@@ -113,13 +115,9 @@ std::string first_difference(const NamedValues& a, const NamedValues& b) {
   return {};
 }
 
-bool is_without_influence(const std::string& parameter) {
-  return parameter.ends_with(".bias") && parameter.find(".conv") != std::string::npos &&
-         parameter.find("_decoder.") != std::string::npos;
-}
-
-NamedValues with_influence(NamedValues values) {
-  std::erase_if(values, [](const auto& named) { return is_without_influence(named.first); });
+NamedValues with_influence(NamedValues values, const config::ModelSection& section) {
+  const std::set<std::string> without = net::biases_before_norms(section);
+  std::erase_if(values, [&without](const auto& named) { return without.contains(named.first); });
   return values;
 }
 

@@ -63,11 +63,8 @@ using NamedValues = std::vector<std::pair<std::string, at::Tensor>>;
 /// Name of the first tensor whose bits differ; empty when none do.
 [[nodiscard]] std::string first_difference(const NamedValues& a, const NamedValues& b);
 
-/// A bias in front of a batch norm has no influence: its gradient is nothing but rounding, which Adam turns into moves.
-[[nodiscard]] bool is_without_influence(const std::string& parameter);
-
-/// The tensors but for those that have no influence.
-[[nodiscard]] NamedValues with_influence(NamedValues values);
+/// The tensors by parameters' names but for those that have no influence: net::biases_before_norms.
+[[nodiscard]] NamedValues with_influence(NamedValues values, const config::ModelSection& section);
 
 /// Sets the number of threads of this process until it is destroyed.
 class ThreadsFor {

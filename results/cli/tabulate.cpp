@@ -65,7 +65,7 @@ void add_options(CLI::App& app, tabulate::Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Tables and figures of finished runs: metrics, parameters, and Delta_m against the Base ST-Net pair",
+  CLI::App app("Tables and figures of finished runs: metrics, parameters, and Delta_m against the single-task nets",
                "xtasc-tabulate");
   tabulate::Options options;
   add_options(app, options);

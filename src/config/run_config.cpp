@@ -18,6 +18,35 @@ namespace xtasc::config {
 
 namespace {
 
+/// "xtasc: cross-task consistency; align: alignment loss; ...", of the rows that say something.
+std::string helps_of_systems() {
+  std::vector<std::string> helps;
+  for (const System& system : systems()) {
+    if (!system.help.empty()) {
+      helps.push_back(fmt::format("{}: {}", system.word, system.help));
+    }
+  }
+  return fmt::format("{}.", fmt::join(helps, "; "));
+}
+
+/// ", for famo 0.025": where a method's row has a rate of its own.
+std::string other_rates() {
+  std::string text;
+  for (const Method& method : methods()) {
+    text += method.learning_rate == 0.0 ? "" : fmt::format(", for {} {}", method.word, method.learning_rate);
+  }
+  return text;
+}
+
+/// ", for base_st_seg [0.9, 0.999]": where a system's row has another second decay rate than most.
+std::string other_betas() {
+  std::string text;
+  for (const System& system : systems()) {
+    text += system.beta_2 == System().beta_2 ? "" : fmt::format(", for {} [0.9, {}]", system.word, system.beta_2);
+  }
+  return text;
+}
+
 /// Every key of a run's config, in the order in which it is printed.
 std::vector<Field> run_fields(RunConfig& c) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -68,8 +97,7 @@ std::vector<Field> run_fields(RunConfig& c) {
       .decides_numbers = false;
 
   list.section = "model";
-  list.row("system", c.model.system, systems(),
-           "xtasc: cross-task consistency; align: alignment loss; base_mt: two decoders; base_st_*: a single task.");
+  list.row("system", c.model.system, systems(), helps_of_systems());
   list.word("encoder", c.model.encoder, "Size of the ResNet.").is_of_systems = true;
   list.text("encoder_weights", c.model.encoder_weights,
             "A file with torchvision's ResNet weights to start from (.pth or .safetensors; fc.* is not used); empty: "
@@ -116,22 +144,22 @@ std::vector<Field> run_fields(RunConfig& c) {
           "and s/(C-1) for each other class.")
       .counts = is_xtc;
   list.real("lambda_1", c.loss.lambda_1, 0.0, true, 1.0,
-            "Share of the transferred depth loss in the segmentation task's loss (eq. 11); base_* resolve to 0.")
+            "Share of the transferred losses in the first task's (eq. 11); 0 in systems that transfer nothing.")
       .counts = transfers;
   list.real("lambda_2", c.loss.lambda_2, 0.0, true, 1.0,
-            "Share of the transferred segmentation loss in the depth task's loss (eq. 11); that of every task but the "
-            "first.")
+            "Share of the transferred losses in every other task's (eq. 11); 0 in systems that transfer nothing.")
       .counts = transfers;
 
   list.section = "weighting";
   list.row("method", c.weighting.method, methods(),
-           "How the two tasks' losses are weighted; base_st_*, with one task, always resolve to equal.");
-  list.word("parameters", c.weighting.parameters,
-            "Whose gradients are compared and combined: the encoder's, each decoder keeping its own, or all.");
+           "How the tasks' losses are weighted; systems of one task always resolve to equal.");
+  list.word(
+      "parameters", c.weighting.parameters,
+      "Whose gradients are compared and combined: those of what all tasks share, each task keeping its own, or all.");
   list.real("regulariser", c.weighting.regulariser, 0.0, false, 1.0,
             "Factor of s_t in 0.5 exp(-s_t) L_t + regulariser s_t; 0.5 is Kendall et al.'s.");
   list.real("learning_rate", c.weighting.learning_rate, 0.0, true, kInfinity,
-            "Of the method's own values; 0: the model's, for famo 0.025.");
+            "Of the method's own values; 0: the model's" + other_rates() + ".");
   list.real("alpha", c.weighting.alpha, 0.0, true, kInfinity,
             "How strongly the task that learns more slowly is pulled ahead.");
   list.real("temperature", c.weighting.temperature, 0.0, false, kInfinity, "The larger, the more even the weights.");
@@ -149,7 +177,7 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.integer("batch_size", c.train.batch_size, 1, "Images a step over all ranks: the ranks split it.");
   list.integer("max_steps", c.train.max_steps, 0, "Stop after this many optimizer steps; 0: no limit.");
   list.real("learning_rate", c.train.learning_rate, 0.0, false, kInfinity, "Adam's learning rate at the start.");
-  list.betas("betas", c.train.betas, "Adam's decay rates; []: [0.9, 0.99], for base_st_* [0.9, 0.999].");
+  list.betas("betas", c.train.betas, "Adam's decay rates; []: [0.9, 0.99]" + other_betas() + ".");
   list.integer("lr_step", c.train.lr_step, 1, "The learning rate is multiplied by lr_gamma every so many epochs.");
   list.real("lr_gamma", c.train.lr_gamma, 0.0, false, 1.0, "See lr_step.");
   list.boolean("deterministic", c.train.deterministic,
@@ -170,7 +198,7 @@ std::vector<Field> run_fields(RunConfig& c) {
             "Gradients are summed over the ranks in pieces of this size, MiB.")
       .decides_numbers = false;  // like the number of ranks, it moves the order of a sum at most
   list.boolean("cuda_graph", c.train.cuda_graph,
-               "On a GPU: steps are recorded once for each batch size and then replayed as CUDA graphs; where that is "
+               "On a GPU: steps are captured once for each batch size and then replayed as CUDA graphs; where that is "
                "impossible the log says why. Not run on a GPU yet.")
       .decides_numbers = false;
 

@@ -19,29 +19,38 @@ std::vector<System>& system_rows() {
   static std::vector<System> rows = {
       {.word = "xtasc",
        .label = "XTasC-Net",
+       .help = "cross-task consistency",
        .place = 3,
        .tasks = {"seg", "depth"},
        .consistency = Consistency::xtc,
        .keys = transferred},
       {.word = "align",
        .label = "Align-Net",
+       .help = "alignment loss",
        .place = 2,
        .tasks = {"seg", "depth"},
        .consistency = Consistency::align,
        .keys = transferred},
-      {.word = "base_mt", .label = "Base MT-Net", .place = 1, .tasks = {"seg", "depth"}, .keys = decoded},
+      {.word = "base_mt",
+       .label = "Base MT-Net",
+       .help = "a decoder a task",
+       .place = 1,
+       .tasks = {"seg", "depth"},
+       .keys = decoded},
       {.word = "base_st_seg",
        .label = "Base ST-Net",
+       .help = "segmentation alone",
        .place = 0,
        .tasks = {"seg"},
-       .half_of = "base_st",
+       .part_of = "base_st",
        .beta_2 = 0.999,
        .keys = decoded},
       {.word = "base_st_depth",
        .label = "Base ST-Net",
+       .help = "depth alone",
        .place = 0,
        .tasks = {"depth"},
-       .half_of = "base_st",
+       .part_of = "base_st",
        .beta_2 = 0.999,
        .keys = decoded},
   };
@@ -116,13 +125,49 @@ std::size_t place_of_method(std::string_view word) {
   return static_cast<std::size_t>(&method_of(word) - methods().data());
 }
 
-const System* other_half(const System& system) {
+std::vector<const System*> parts_of_row(const System& system) {
+  std::vector<const System*> parts;
   for (const System& other : systems()) {
-    if (!system.half_of.empty() && other.half_of == system.half_of && other.word != system.word) {
-      return &other;
+    if (other.word == system.word || (!system.part_of.empty() && other.part_of == system.part_of)) {
+      parts.push_back(&other);
     }
   }
-  return nullptr;
+  return parts;
+}
+
+std::vector<std::vector<const System*>> rows_of_parts() {
+  std::vector<std::vector<const System*>> rows;
+  for (const System& system : systems()) {
+    if (auto parts = parts_of_row(system); parts.size() > 1 && parts.front()->word == system.word) {
+      rows.push_back(std::move(parts));
+    }
+  }
+  return rows;
+}
+
+std::vector<const System*> baseline_of(const task::Tasks& tasks) {
+  std::vector<const System*> best;
+  std::size_t fewest = 0;
+  for (const std::vector<const System*>& parts : rows_of_parts()) {
+    const auto has = [&parts](std::string_view task) {
+      return std::ranges::any_of(parts, [task](const System* part) { return part->has(task); });
+    };
+    const auto num_tasks = static_cast<std::size_t>(std::ranges::count_if(task::all(), has, &task::Task::key));
+    if (std::ranges::all_of(tasks, has, &task::Task::key) && (best.empty() || num_tasks < fewest)) {
+      best = parts;
+      fewest = num_tasks;
+    }
+  }
+  return best;
+}
+
+std::string words_of(const std::vector<const System*>& systems) {
+  std::string words;
+  for (std::size_t i = 0; i < systems.size(); ++i) {
+    words += i == 0 ? "" : i + 1 == systems.size() ? " and " : ", ";
+    words += systems[i]->word;
+  }
+  return words;
 }
 
 task::Tasks tasks_of(const System& system) {
@@ -134,9 +179,6 @@ task::Tasks tasks_of(const System& system) {
 }
 
 void add_system(System system) {
-  const auto is_of_row = [&system](const System& other) { return other.half_of == system.half_of; };
-  check(system.half_of.empty() || std::ranges::count_if(system_rows(), is_of_row) < 2,
-        "system \"{}\": \"{}\" has two halves already", system.word, system.half_of);
   add_row(system_rows(), std::move(system), "system");
 }
 

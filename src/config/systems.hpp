@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -10,21 +11,24 @@
 // a method. What computes them is found by the same word in model/ and weighting/.
 namespace xtasc::config {
 
-/// What a prediction made from another task's prediction is held to.
+/// What a prediction made from another task's prediction is held to; a new kind is a case of each `switch` over it,
+/// which the compiler names: its losses (loss/objective.cpp) and, for the proposition, its inequalities (analysis/).
 enum class Consistency {
   none,   ///< there is no such prediction
   xtc,    ///< the other task's direct prediction (cross-task consistency, eq. 3)
   align,  ///< the ground truth (alignment, eq. 8)
 };
 
+/// A row of the table of systems: a network, its tasks, and what is known of both without torch.
 struct System {
   std::string_view word;               ///< "base_st_seg"
   std::string_view label;              ///< in tables: "Base ST-Net"
+  std::string_view help = {};          ///< a few words for who chooses: "alignment loss"
   std::string_view network = "xtasc";  ///< the word of what computes it, in src/net and src/model
   int place = 0;                       ///< among the rows of a table: what is compared with comes first
   std::vector<std::string_view> tasks;
   Consistency consistency = Consistency::none;
-  std::string_view half_of = {};  ///< "base_st": with the other half, one row of a table
+  std::string_view part_of = {};  ///< "base_st": with the row's other parts, one row of a table
   double beta_2 = 0.99;           ///< default of Adam's second decay rate
   /// "section.key" of keys that say something to this system and not to every one.
   std::vector<std::string_view> keys;
@@ -44,6 +48,7 @@ enum class Needs {
   losses_after_step,  ///< the losses of the same batch after the net has moved
 };
 
+/// A row of the table of weighting methods.
 struct Method {
   std::string_view word;
   Needs needs = Needs::losses;
@@ -53,6 +58,7 @@ struct Method {
   [[nodiscard]] bool uses(std::string_view key) const;
 };
 
+/// All rows, those that were added last.
 [[nodiscard]] const std::vector<System>& systems();
 [[nodiscard]] const std::vector<Method>& methods();
 
@@ -63,10 +69,20 @@ struct Method {
 /// Where a word stands in its table, for what is sorted. \throws Error when there is no such word
 [[nodiscard]] std::size_t place_of_method(std::string_view word);
 
-/// The system that is the other half of the same row of a table; null for one that has a row of its own.
-[[nodiscard]] const System* other_half(const System& system);
+/// All systems that stand in one row of a table with this one, itself among them, in the order of systems().
+[[nodiscard]] std::vector<const System*> parts_of_row(const System& system);
 
-/// The tasks of a system, in the order of task::all().
+/// The parts of the row that networks of these tasks are set against: of those which have all of them the one with the
+/// fewest tasks, the first of equals. Empty where there is none.
+[[nodiscard]] std::vector<const System*> baseline_of(const task::Tasks& tasks);
+
+/// Every row of several parts, each as parts_of_row() gives it.
+[[nodiscard]] std::vector<std::vector<const System*>> rows_of_parts();
+
+/// "base_st_seg and base_st_depth".
+[[nodiscard]] std::string words_of(const std::vector<const System*>& systems);
+
+/// The tasks of a system, in the order of its row.
 [[nodiscard]] task::Tasks tasks_of(const System& system);
 
 /// One row more, for systems and methods that live outside of this source tree. Before anything is read.

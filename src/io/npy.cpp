@@ -23,32 +23,6 @@ namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 
-template <typename T>
-void write_array(const std::filesystem::path& path, std::span<const T> values, std::span<const std::int64_t> shape,
-                 std::string_view type) {
-  std::int64_t count = 1;
-  for (const std::int64_t extent : shape) {
-    count *= extent;
-  }
-  const std::string shape_text = fmt::format("{}{}", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
-  check(count == static_cast<std::int64_t>(values.size()), "cannot write '{}': {} values do not fill the shape ({})",
-        path.string(), values.size(), shape_text);
-  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", type, shape_text);
-  constexpr std::size_t kAlignment = 64;
-  const std::size_t prefix = kMagic.size() + 4;
-  header.append((kAlignment - (prefix + header.size() + 1) % kAlignment) % kAlignment, ' ');
-  header.push_back('\n');
-
-  std::string file(kMagic);
-  file += '\x01';
-  file += '\x00';
-  file += static_cast<char>(header.size() & 0xff);
-  file += static_cast<char>(header.size() >> 8);
-  file += header;
-  file.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
-  write_file_atomically(path, file);
-}
-
 /// The text after 'key': in the header's dictionary, without leading blanks; empty when the key is absent.
 std::string_view value_of(std::string_view header, std::string_view key) {
   const std::string quoted = fmt::format("'{}':", key);
@@ -159,22 +133,6 @@ std::size_t number_bytes(const NpyHeader& header, const std::filesystem::path& p
 }
 
 template <typename T>
-NpyArray<T> read_array(const std::filesystem::path& path, std::string_view type, std::string_view type_words) {
-  const std::string file = read_file(path);
-  auto [header, offset] = parse_header(file, file.size(), path).value();
-  check(header.type == type || (sizeof(T) == 1 && header.type == "u1"),
-        "cannot read '{}': elements are of type '{}', not '{}' ({})", path.string(), header.type, type, type_words);
-  check(!header.fortran_order, "cannot read '{}': Fortran order, C order is accepted", path.string());
-  NpyArray<T> array;
-  array.values.resize(check_data_size(header, sizeof(T), file.size() - offset, path));
-  array.shape = std::move(header.shape);
-  if (!array.values.empty()) {  // or data() may be null, which memcpy must not get
-    std::memcpy(array.values.data(), file.data() + offset, array.values.size() * sizeof(T));
-  }
-  return array;
-}
-
-template <typename T>
 std::vector<double> converted(std::string_view data) {
   std::vector<double> values(data.size() / sizeof(T));
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -227,20 +185,27 @@ std::vector<double> in_c_order(const std::vector<double>& in, const std::vector<
 }  // namespace
 
 void write_npy(const std::filesystem::path& path, std::span<const float> values, std::span<const std::int64_t> shape) {
-  write_array(path, values, shape, "<f4");
-}
+  std::int64_t count = 1;
+  for (const std::int64_t extent : shape) {
+    count *= extent;
+  }
+  const std::string shape_text = fmt::format("{}{}", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  check(count == static_cast<std::int64_t>(values.size()), "cannot write '{}': {} values do not fill the shape ({})",
+        path.string(), values.size(), shape_text);
+  std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", shape_text);
+  constexpr std::size_t kAlignment = 64;
+  const std::size_t prefix = kMagic.size() + 4;
+  header.append((kAlignment - (prefix + header.size() + 1) % kAlignment) % kAlignment, ' ');
+  header.push_back('\n');
 
-void write_npy(const std::filesystem::path& path, std::span<const std::uint8_t> values,
-               std::span<const std::int64_t> shape) {
-  write_array(path, values, shape, "|u1");
-}
-
-NpyArray<float> read_npy_float(const std::filesystem::path& path) {
-  return read_array<float>(path, "<f4", "float32");
-}
-
-NpyArray<std::uint8_t> read_npy_bytes(const std::filesystem::path& path) {
-  return read_array<std::uint8_t>(path, "|u1", "uint8");
+  std::string file(kMagic);
+  file += '\x01';
+  file += '\x00';
+  file += static_cast<char>(header.size() & 0xff);
+  file += static_cast<char>(header.size() >> 8);
+  file += header;
+  file.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
+  write_file_atomically(path, file);
 }
 
 NpyHeader read_npy_header(const std::filesystem::path& path) {

@@ -9,24 +9,9 @@
 
 namespace xtasc::io {
 
-/// An array read from a NumPy .npy file, C order.
-template <typename T>
-struct NpyArray {
-  std::vector<std::int64_t> shape;
-  std::vector<T> values;
-};
-
-/// Writes a .npy file of version 1.0 atomically, C order. \param values  as many as the product of `shape`.
+/// Writes a .npy file of float32, version 1.0, atomically, C order. \param values  as many as the product of `shape`.
 /// \throws Error  with the path and the reason.
 void write_npy(const std::filesystem::path& path, std::span<const float> values, std::span<const std::int64_t> shape);
-void write_npy(const std::filesystem::path& path, std::span<const std::uint8_t> values,
-               std::span<const std::int64_t> shape);
-
-/// Reads a .npy file of version 1.0 to 3.0, C order, little endian.
-/// \throws Error  naming the file: not .npy, another element type, Fortran order, or a length that does not fit the
-/// shape.
-[[nodiscard]] NpyArray<float> read_npy_float(const std::filesystem::path& path);
-[[nodiscard]] NpyArray<std::uint8_t> read_npy_bytes(const std::filesystem::path& path);
 
 /// What a .npy file says before its data.
 struct NpyHeader {
@@ -35,10 +20,10 @@ struct NpyHeader {
   std::vector<std::int64_t> shape;
 };
 
-/// Reads the header alone and holds the file's size against it. Element types that read_npy_numbers takes, either
-/// order.
-/// \throws Error  naming the file: it cannot be read, is not .npy (with what it is instead, e.g. a Git LFS pointer), is
-/// shorter or longer than its shape needs, or has elements that are no real numbers.
+/// Reads the header (versions 1.0 to 3.0) alone and holds the file's size against it. Element types that
+/// read_npy_numbers takes, either order. \throws Error  naming the file: it cannot be read, is not .npy (with what it
+/// is instead, e.g. a Git LFS pointer), is shorter or longer than its shape needs, or has elements that are no real
+/// numbers.
 [[nodiscard]] NpyHeader read_npy_header(const std::filesystem::path& path);
 
 /// A .npy file of real numbers of any type.

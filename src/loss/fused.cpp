@@ -42,7 +42,7 @@ std::vector<at::Tensor> in_order(const FusedTerms& fused, const model::Predictio
 FusedTerms fused_terms(const task::Tasks& tasks, config::Consistency consistency, const config::LossSection& options,
                        const model::Predictions& predictions) {
   FusedTerms fused{.are_plain = true, .tasks = tasks, .terms = {}};
-  const bool is_xtc = consistency == config::Consistency::xtc;
+  const bool is_xtc = holds_to_direct(consistency);
   const auto add = [&](std::size_t target, bool holds_to_direct) {
     const kernels::PointError error = tasks[target].kind == task::Kind::classes ? kernels::PointError::cross_entropy
                                       : holds_to_direct                         ? kernels::PointError::l1

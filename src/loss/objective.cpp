@@ -112,7 +112,7 @@ class ConsistencyObjective final : public Objective {
     for (const auto& [transfer, prediction] : predictions.transferred) {
       const task::Task& to = tasks()[index_of(tasks(), transfer.to)];
       const at::Tensor& truth = targets.find(to.key)->second;
-      losses.push_back(consistency_ == config::Consistency::xtc
+      losses.push_back(holds_to_direct(consistency_)
                            ? consistent_loss(to, options_, prediction, predictions.of(to.key), truth)
                            : direct_loss(to, options_, prediction, truth));
     }
@@ -150,6 +150,18 @@ class ConsistencyObjective final : public Objective {
 };
 
 }  // namespace
+
+bool holds_to_direct(config::Consistency consistency) {
+  switch (consistency) {
+    case config::Consistency::xtc:
+      return true;
+    case config::Consistency::align:
+      return false;
+    case config::Consistency::none:
+      return false;  // there is nothing to hold
+  }
+  fail("unknown kind of consistency {}", static_cast<int>(consistency));
+}
 
 std::unique_ptr<Objective> make_objective(config::Consistency consistency, const config::LossSection& options,
                                           const task::Tasks& tasks, const std::vector<model::Transfer>& transfers) {

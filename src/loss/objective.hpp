@@ -60,6 +60,9 @@ class Objective {
   std::vector<Term> terms_;
 };
 
+/// Whether a transferred prediction is held to the other task's direct one (detached); else to its truth.
+[[nodiscard]] bool holds_to_direct(config::Consistency consistency);
+
 /// The direct losses of all tasks, then the losses of the transferred predictions. With T tasks, of which i hands
 /// predictions on to n_i others,
 ///

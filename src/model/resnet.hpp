@@ -21,6 +21,8 @@ class ResNet {
   [[nodiscard]] Features forward(const at::Tensor& image_n3hw, const Mode& mode) const;
   /// From now on for evaluation only: see fold().
   void fold_norms();
+  /// Of the second convolution of stage 4's last block: the last 3x3 convolution there is.
+  [[nodiscard]] at::Tensor last_3x3_weight() const { return stages_.back().back().units[1].convolution.weight; }
 
  private:
   struct Unit {

@@ -39,6 +39,16 @@ std::int64_t deepest_norm(const config::ModelSection& section) {
   return deepest;
 }
 
+std::set<std::string> biases_before_norms(const config::ModelSection& section) {
+  std::set<std::string> names;
+  for (const Convolution& layer : convolutions_of(section, /*num_classes=*/2)) {
+    if (layer.has_bias && !layer.norm.empty()) {
+      names.insert(layer.name + ".bias");
+    }
+  }
+  return names;
+}
+
 void add(std::string_view network, Describe describe) {
   check(descriptions().emplace(network, describe).second, "the layers of network \"{}\" are described already",
         network);

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,6 +31,10 @@ using Describe = std::vector<Convolution> (*)(const Choice& choice);
 
 /// How many times smaller than the image's sides the smallest maps with a batch norm are; 1 where there is none.
 [[nodiscard]] std::int64_t deepest_norm(const config::ModelSection& section);
+
+/// Names of the biases behind whose convolution a batch norm stands, which takes them away again: in training their
+/// true gradient is zero, and Adam magnifies the rounding that is left of it.
+[[nodiscard]] std::set<std::string> biases_before_norms(const config::ModelSection& section);
 
 /// One description more, for a network that lives outside of this source tree.
 void add(std::string_view network, Describe describe);

@@ -26,7 +26,7 @@ class Adam {
 
   /// values := values - learning_rate * m / (sqrt(v) + eps), bias-corrected. No host wait on CUDA.
   void step(double learning_rate);
-  /// The two halves of step(): the rate lies on the device, where recorded work finds it.
+  /// The two halves of step(): the rate lies on the device, where captured work finds it.
   void set_learning_rate(double learning_rate);
   void step();
 

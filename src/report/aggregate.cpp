@@ -69,7 +69,8 @@ run::MetricValues means_of(const SeedGroup& group) {
   return means;
 }
 
-/// The one Base ST-Net whose numbers may be set against the group's; of several, the one that is most like it.
+/// The one row of single-task nets whose numbers may be set against the group's; of several, the one that is most like
+/// it.
 const SeedGroup* baseline_of(const SeedGroup& group, const std::vector<SeedGroup>& groups) {
   const auto terms = [](const SeedGroup& of) {
     const config::ModelSection& model = of.first().config.model;
@@ -128,9 +129,9 @@ std::vector<SeedGroup> aggregate(const Table& table) {
       group.encoder = row.encoder;
       group.weighting = row.weighting;
       group.num_parameters = row.num_parameters;
-      group.is_half = row.runs.size() == 1 &&
-                      config::other_half(config::system_of(row.runs.front()->config.model.system)) != nullptr;
-      if (group.is_half && row.footnote) {
+      group.is_lone_part = row.runs.size() == 1 &&
+                           config::parts_of_row(config::system_of(row.runs.front()->config.model.system)).size() > 1;
+      if (group.is_lone_part && row.footnote) {
         group.notes.push_back(table.footnotes[*row.footnote]);
       }
       groups.push_back(std::move(group));

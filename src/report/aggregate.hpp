@@ -18,24 +18,24 @@ namespace xtasc::report {
 /// One seed of a net: a row of a table of single seeds.
 struct SeedResult {
   std::int64_t seed = 0;
-  std::vector<const run::RunSummary*> runs;  ///< one; for Base ST-Net segmentation first, then depth
+  std::vector<const run::RunSummary*> runs;  ///< one; of a row of several parts one a part, in their order
   run::MetricValues metrics;                 ///< shares, not percent
-  std::optional<double> delta_m;             ///< percent, against the Base ST-Net of this seed
+  std::optional<double> delta_m;             ///< percent, against the single-task nets of this seed
 };
 
-/// What is the same but for the seed: same pack, same config (for Base ST-Net both halves' configs).
+/// What is the same but for the seed: same pack, same config (of a row of several parts those of all).
 struct SeedGroup {
   std::string model, encoder, weighting;  ///< as in Row
   std::int64_t num_parameters = 0;
-  bool is_half = false;                    ///< only one half of Base ST-Net is there
+  bool is_lone_part = false;               ///< of a row of several parts only one is there
   std::vector<SeedResult> seeds;           ///< by seed, each once
   std::map<std::string, Moments> metrics;  ///< over the seeds that have the metric
   std::optional<Moments> delta_m;          ///< of the seeds' own Delta_m, over the seeds that have one
-  std::optional<double> delta_m_of_means;  ///< of the means against the means of the Base ST-Net group
-  std::vector<std::string> notes;          ///< what a reader should know: a seed that was there twice, a missing half
+  std::optional<double> delta_m_of_means;  ///< of the means against those of the single-task nets
+  std::vector<std::string> notes;          ///< what a reader should know: a seed that was there twice, a missing part
 
   [[nodiscard]] const run::RunSummary& first() const { return *seeds.front().runs.front(); }
-  [[nodiscard]] bool is_baseline() const { return seeds.front().runs.size() == 2; }
+  [[nodiscard]] bool is_baseline() const { return seeds.front().runs.size() > 1; }
 };
 
 /// Groups the rows of a table over their seeds, in the order of the table's rows. Points into the table's runs.

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "report/metric_columns.hpp"
 #include "report/table_markdown.hpp"
@@ -133,6 +134,12 @@ Cell metric_cell(const SeedGroup& group, const task::Metric& metric) {
   return moments_cell(moments_of(group, metric.key), metric.decimals, metric.factor);
 }
 
+/// What the row's Delta_m is against.
+std::string_view baseline_label(const SeedGroup& group) {
+  const std::vector<const config::System*> baseline = config::baseline_of(tasks_of(group));
+  return baseline.empty() ? "row of single-task nets" : baseline.front()->label;
+}
+
 Cell delta_m_cell(const SeedGroup& group, Sheet& sheet) {
   if (!group.delta_m && !group.delta_m_of_means) {
     return {};
@@ -140,11 +147,12 @@ Cell delta_m_cell(const SeedGroup& group, Sheet& sheet) {
   Cell cell = group.delta_m ? moments_cell(group.delta_m, 2) : number_cell(group.delta_m_of_means, 2);
   const auto num_seeds = static_cast<std::int64_t>(group.seeds.size());
   if (!group.delta_m) {
-    cell.footnotes.push_back(
-        sheet.add_footnote("Delta_m of the means: no seed of this row has a Base ST-Net of its own seed"));
+    cell.footnotes.push_back(sheet.add_footnote(
+        fmt::format("Delta_m of the means: no seed of this row has a {} of its own seed", baseline_label(group))));
   } else if (group.delta_m->count < num_seeds) {
-    cell.footnotes.push_back(sheet.add_footnote(fmt::format(
-        "Delta_m over {} of {} seeds: the others have no Base ST-Net of their own", group.delta_m->count, num_seeds)));
+    cell.footnotes.push_back(
+        sheet.add_footnote(fmt::format("Delta_m over {} of {} seeds: the others have no {} of their own",
+                                       group.delta_m->count, num_seeds, baseline_label(group))));
   }
   return cell;
 }

@@ -27,9 +27,16 @@ std::vector<std::string_view> class_headers(const task::Tasks& tasks) {
 task::Tasks tasks_of(std::span<const run::RunSummary* const> runs) {
   std::vector<const config::System*> systems;
   for (const run::RunSummary* run : runs) {
-    systems.push_back(&config::system_of(run->config.model.system));
-    if (const config::System* half = config::other_half(*systems.back())) {
-      systems.push_back(half);
+    const config::System& system = config::system_of(run->config.model.system);
+    const std::vector<const config::System*> parts = config::parts_of_row(system);
+    const auto is_here = [&](const run::RunSummary* other) {
+      return other->config.model.system != system.word &&
+             std::ranges::find(parts, other->config.model.system, &config::System::word) != parts.end();
+    };
+    if (std::ranges::any_of(runs, is_here)) {
+      systems.push_back(&system);
+    } else {
+      std::ranges::copy(parts, std::back_inserter(systems));
     }
   }
   task::Tasks tasks;

@@ -14,7 +14,7 @@
 // What tables and figures show of some tasks: their rows of task::all() as columns.
 namespace xtasc::report {
 
-/// The tasks of some runs, in the order of task::all(); of half a row its other half's too.
+/// The tasks of some runs, in the order of task::all(); of a part of a row without any other its others' too.
 [[nodiscard]] task::Tasks tasks_of(std::span<const run::RunSummary* const> runs);
 /// The tasks that a table's rows have.
 [[nodiscard]] task::Tasks tasks_of(const Table& table);

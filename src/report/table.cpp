@@ -63,8 +63,8 @@ Runs candidates_for(const run::RunSummary& run, const Runs& among, const System&
 /// "resnet18, 10 epochs and seed 1": what a baseline has to share with the run.
 std::string terms(const run::RunSummary& run) {
   const std::string encoder = config::encoder_of(run.config.model);
-  return fmt::format("{}{}{} epochs and seed {}", encoder == "-" ? "" : encoder,
-                     run.config.model.encoder_weights.empty() ? "" : " (pretrained)", encoder == "-" ? "" : ", ",
+  const std::string_view pretrained = run.config.model.encoder_weights.empty() ? "" : " (pretrained)";
+  return fmt::format("{}{} epochs and seed {}", encoder == "-" ? "" : fmt::format("{}{}, ", encoder, pretrained),
                      run.last.epoch, run.config.run.seed);
 }
 
@@ -86,32 +86,53 @@ struct Group {
   std::string missing;
 };
 
-/// Every run once: pairs of single-task nets, the single-task nets left over, and the others one by one.
+/// "Half of a Base ST-Net pair: ", before what is missing.
+std::string lack_text(const System& part) {
+  return config::parts_of_row(part).size() == 2 ? fmt::format("Half of a {} pair: ", part.label)
+                                                : fmt::format("Part of a row of {}: ", part.label);
+}
+
+/// The one run of `part` that the run means and that means it; null where there is none. Both must mean each other, or
+/// one net would stand in two rows.
+const run::RunSummary* partner_of(const run::RunSummary& run, const Runs& runs, const System& part) {
+  const Runs others = candidates_for(run, runs, part);
+  const bool is_mutual = others.size() == 1 && candidates_for(*others.front(), runs, system_of(run)) == Runs{&run};
+  return is_mutual ? others.front() : nullptr;
+}
+
+/// Every run once: what stands together in a row of several parts, parts of such rows that are left over, and the
+/// others one by one.
 std::vector<Group> group_runs(const Runs& runs) {
   std::vector<Group> groups;
-  std::set<const run::RunSummary*> paired;
+  std::set<const run::RunSummary*> grouped;
   for (const run::RunSummary* run : runs) {
-    const System& system = system_of(*run);
-    const System* half = config::other_half(system);
-    if (half == nullptr || paired.contains(run)) {
+    const std::vector<const System*> parts = config::parts_of_row(system_of(*run));
+    if (parts.size() == 1 || grouped.contains(run)) {
       continue;
     }
-    const Runs others = candidates_for(*run, runs, *half);
-    // Both must mean each other, or one net would stand in two rows.
-    if (others.size() == 1 && candidates_for(*others.front(), runs, system) == Runs{run}) {
-      const bool is_first = &system < half;
-      groups.push_back({is_first ? Runs{run, others.front()} : Runs{others.front(), run}, ""});
-      paired.insert({run, others.front()});
+    Runs row;
+    for (const System* part : parts) {
+      const bool is_own = part->word == system_of(*run).word;
+      const run::RunSummary* partner = is_own ? run : partner_of(*run, runs, *part);
+      if (partner != nullptr && !grouped.contains(partner)) {
+        row.push_back(partner);
+      }
+    }
+    if (row.size() > 1) {
+      grouped.insert(row.begin(), row.end());
+      groups.push_back({std::move(row), ""});
     }
   }
   for (const run::RunSummary* run : runs) {
-    if (paired.contains(run)) {
+    if (grouped.contains(run)) {
       continue;
     }
     Group group{{run}, ""};
-    if (const System* half = config::other_half(system_of(*run))) {
-      group.missing = fmt::format("Half of a {} pair: {}", half->label,
-                                  absent_text(candidates_for(*run, runs, *half), *run, *half));
+    for (const System* part : config::parts_of_row(system_of(*run))) {
+      if (part->word != system_of(*run).word) {
+        group.missing += group.missing.empty() ? lack_text(*part) : "; ";
+        group.missing += absent_text(candidates_for(*run, runs, *part), *run, *part);
+      }
     }
     groups.push_back(std::move(group));
   }
@@ -166,35 +187,34 @@ std::string number_word(std::size_t number) {
   return number < kWords.size() ? std::string(kWords[number]) : fmt::format("{}", number);
 }
 
-/// Sets the row's Delta_m; returns why it is absent, or an empty text. \param pairs  the rows of whole Base ST-Net
-/// pairs
-std::string set_delta_m(Row& row, const std::vector<Row>& pairs) {
+/// Sets the row's Delta_m; returns why it is absent, or an empty text. \param baselines  the rows of several parts
+std::string set_delta_m(Row& row, const std::vector<Row>& baselines) {
   const run::RunSummary& run = *row.runs.front();
   const task::Tasks tasks = tasks_of(row.runs);
   Runs candidates;
-  std::size_t fewest = task::all().size();  // a pair that has more tasks is further off
-  for (const Row& pair : pairs) {
-    const task::Tasks of_pair = tasks_of(pair.runs);
-    if (!comparable(*pair.runs.front(), run) || !covers(of_pair, tasks) || of_pair.size() > fewest) {
+  std::size_t fewest = task::all().size();  // one that has more tasks is further off
+  for (const Row& baseline : baselines) {
+    const task::Tasks of_baseline = tasks_of(baseline.runs);
+    if (!comparable(*baseline.runs.front(), run) || !covers(of_baseline, tasks) || of_baseline.size() > fewest) {
       continue;
     }
-    if (of_pair.size() < fewest) {
+    if (of_baseline.size() < fewest) {
       candidates.clear();
-      fewest = of_pair.size();
+      fewest = of_baseline.size();
     }
-    candidates.push_back(pair.runs.front());
+    candidates.push_back(baseline.runs.front());
   }
   candidates = nearest_of(std::move(candidates), run);
   if (candidates.size() != 1) {
-    return candidates.empty()
-               ? fmt::format(
-                     "No Delta_m: no finished Base ST-Net pair (base_st_seg and base_st_depth) with {} on this "
-                     "pack",
-                     terms(run))
-               : "No Delta_m: " + absent_text(candidates, run, config::system_of("base_st_seg"));
+    const std::vector<const System*> baseline = config::baseline_of(tasks);
+    return baseline.empty() ? "No Delta_m: there are no single-task nets for these tasks"
+           : candidates.empty()
+               ? fmt::format("No Delta_m: no finished {}{} ({}) with {} on this pack", baseline.front()->label,
+                             baseline.size() == 2 ? " pair" : "", config::words_of(baseline), terms(run))
+               : "No Delta_m: " + absent_text(candidates, run, system_of(*candidates.front()));
   }
   const auto baseline =
-      std::ranges::find_if(pairs, [&candidates](const Row& pair) { return pair.runs.front() == candidates.front(); });
+      std::ranges::find_if(baselines, [&candidates](const Row& one) { return one.runs.front() == candidates.front(); });
   row.delta_m = delta_m(row.metrics, baseline->metrics, tasks);
   return row.delta_m ? ""
                      : fmt::format("No Delta_m: one of the {} metrics could not be measured here or for {}",
@@ -204,16 +224,16 @@ std::string set_delta_m(Row& row, const std::vector<Row>& pairs) {
 Table make_table(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
   Table table{.protocol = protocol, .checkpoint = checkpoint, .rows = {}, .footnotes = {}};
   std::vector<std::string> missing;
-  std::vector<Row> pairs;
+  std::vector<Row> baselines;
   for (const Group& group : group_runs(runs)) {
     table.rows.push_back(make_row(group, protocol, checkpoint));
     missing.push_back(group.missing);
-    if (group.runs.size() == 2) {
-      pairs.push_back(table.rows.back());
+    if (group.runs.size() > 1) {
+      baselines.push_back(table.rows.back());
     }
   }
   for (std::size_t i = 0; i < table.rows.size(); ++i) {
-    const std::string reason = missing[i].empty() ? set_delta_m(table.rows[i], pairs) : missing[i];
+    const std::string reason = missing[i].empty() ? set_delta_m(table.rows[i], baselines) : missing[i];
     if (!reason.empty()) {
       table.rows[i].footnote = add_footnote(table, reason);
     }

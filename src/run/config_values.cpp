@@ -1,7 +1,5 @@
 #include "run/config_values.hpp"
 
-#include <sstream>
-
 #include "config/fields.hpp"
 #include "core/error.hpp"
 #include "core/nearest.hpp"
@@ -10,14 +8,8 @@ namespace xtasc::run {
 
 ConfigValues config_values(const config::RunConfig& config) {
   ConfigValues values;
-  std::istringstream text(config::to_toml(config, false));
-  std::string section;
-  for (std::string line; std::getline(text, line);) {
-    if (line.starts_with('[')) {
-      section = line.substr(1, line.size() - 2);
-    } else if (const std::size_t equals = line.find(" = "); equals != std::string::npos) {
-      values[section + "." + line.substr(0, equals)] = line.substr(equals + 3);
-    }
+  for (const auto& [key, value] : config::all_keys(config)) {
+    values[key] = value;
   }
   return values;
 }

@@ -122,9 +122,10 @@ std::string test_remark(const Sweep& sweep, const SeedGroup* baseline, const std
 report::Sheet sheet_of(const Sweep& sweep, const report::Table& table, const Rows& rows) {
   std::vector<SeedGroup> groups = report::aggregate(table);
   std::ranges::stable_sort(
-      groups, {}, [&rows](const SeedGroup& group) { return std::pair(row_of(group, rows).first, group.is_half); });
-  const auto baseline = std::ranges::find_if(
-      groups, [&](const SeedGroup& group) { return !group.is_half && row_of(group, rows).second == sweep.baseline; });
+      groups, {}, [&rows](const SeedGroup& group) { return std::pair(row_of(group, rows).first, group.is_lone_part); });
+  const auto baseline = std::ranges::find_if(groups, [&](const SeedGroup& group) {
+    return !group.is_lone_part && row_of(group, rows).second == sweep.baseline;
+  });
   const SeedGroup* baseline_group = baseline == groups.end() ? nullptr : &*baseline;
   const report::LabelColumn label = {
       .key = "row", .header = "Row", .text = [&rows](const SeedGroup& group) { return row_of(group, rows).second; }};

@@ -95,7 +95,7 @@ PlannedRun planned(const Sweep& sweep, const SweepFile& file, const Candidate& c
   return run;
 }
 
-/// Rows may hold one run a seed, or Base ST-Net's two halves.
+/// Rows may hold one run a seed, or one of each part of a row of a table.
 void check_rows(const Sweep& sweep, const std::map<std::string, std::string>& places,
                 std::vector<std::string>& faults) {
   std::map<std::pair<std::string, std::int64_t>, std::multiset<std::string>> systems;
@@ -104,13 +104,16 @@ void check_rows(const Sweep& sweep, const std::map<std::string, std::string>& pl
   }
   std::set<std::string> told;
   for (const auto& [row_and_seed, found] : systems) {
-    const config::System* half = config::other_half(config::system_of(*found.begin()));
-    const bool are_halves =
-        half != nullptr && found == std::multiset<std::string>{*found.begin(), std::string(half->word)};
-    if (found.size() > 1 && !are_halves && told.insert(row_and_seed.first).second) {
-      faults.push_back(
-          fmt::format("{}: \"{}\" names {} different runs: only base_st_seg and base_st_depth may share a row",
-                      places.at(row_and_seed.first), row_and_seed.first, found.size()));
+    const std::vector<const config::System*> parts = config::parts_of_row(config::system_of(*found.begin()));
+    const bool are_parts = std::ranges::all_of(found, [&](const std::string& word) {
+      return found.count(word) == 1 && std::ranges::find(parts, word, &config::System::word) != parts.end();
+    });
+    if (found.size() > 1 && !are_parts && told.insert(row_and_seed.first).second) {
+      std::vector<std::string> may_share;
+      std::ranges::transform(config::rows_of_parts(), std::back_inserter(may_share), config::words_of);
+      faults.push_back(fmt::format("{}: \"{}\" names {} different runs: only {} may share a row",
+                                   places.at(row_and_seed.first), row_and_seed.first, found.size(),
+                                   fmt::join(may_share, ", or ")));
     }
   }
 }

@@ -20,23 +20,24 @@ void copy_into(const data::Batch& to, const data::Batch& from) {
 
 }  // namespace
 
-MakeRecorder recorder_for(const config::RunConfig& config, at::Device device, dist::Communicator& communicator) {
+MakeGraphCapture graph_capture_for(const config::RunConfig& config, at::Device device,
+                                   dist::Communicator& communicator) {
   if (!config.train.cuda_graph) {
     return {};
   }
   if (device.is_cuda()) {
-    return cuda_recorders(communicator);
+    return cuda_graph_captures(communicator);
   }
   log_info("train.cuda_graph: {} has no graphs; steps stay plain", device.str());
   return {};
 }
 
-CapturedStep::CapturedStep(Step& step, MakeRecorder make_recorder, Gather gather)
-    : step_(step), make_recorder_(std::move(make_recorder)), gather_(std::move(gather)) {
-  if (make_recorder_ && !step.is_the_same_each_time()) {
+CapturedStep::CapturedStep(Step& step, MakeGraphCapture make_capture, Gather gather)
+    : step_(step), make_capture_(std::move(make_capture)), gather_(std::move(gather)) {
+  if (make_capture_ && !step.is_the_same_each_time()) {
     log_warning(
         "train.cuda_graph: this weighting.method decides on the host or looks at a step twice; steps stay plain");
-    make_recorder_ = nullptr;
+    make_capture_ = nullptr;
   }
 }
 
@@ -46,14 +47,14 @@ StepResult CapturedStep::run_plainly(const data::Batch& batch, const weighting::
   return result;
 }
 
-bool CapturedStep::record(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment) {
+bool CapturedStep::capture(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment) {
   std::string fault;
   try {
-    Recording& recording = recordings_[global_size];
-    recording.batch = batch.changed([](const at::Tensor& tensor) { return at::empty_like(tensor); });
-    recording.recorder = make_recorder_();
-    recording.recorder->record([this, &recording, moment] {
-      recording.result = step_.compute(recording.batch, moment);
+    CapturedWork& captured = captures_[global_size];
+    captured.batch = batch.changed([](const at::Tensor& tensor) { return at::empty_like(tensor); });
+    captured.graph = make_capture_();
+    captured.graph->capture([this, &captured, moment] {
+      captured.result = step_.compute(captured.batch, moment);
       step_.update();
     });
   } catch (const std::exception& error) {
@@ -65,26 +66,26 @@ bool CapturedStep::record(const data::Batch& batch, std::int64_t global_size, co
   if (first == faults.end()) {
     return true;
   }
-  log_warning("train.cuda_graph: the step cannot be recorded (rank {}: {}); steps stay plain", first - faults.begin(),
+  log_warning("train.cuda_graph: the step cannot be captured (rank {}: {}); steps stay plain", first - faults.begin(),
               first->substr(0, first->find('\n')));
-  make_recorder_ = nullptr;
-  recordings_.clear();
+  make_capture_ = nullptr;
+  captures_.clear();
   return false;
 }
 
 StepResult CapturedStep::run(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment,
                              double learning_rate) {
-  if (!make_recorder_ || (!recordings_.contains(global_size) && num_plain_[global_size]++ < kPlainSteps)) {
+  if (!make_capture_ || (!captures_.contains(global_size) && num_plain_[global_size]++ < kPlainSteps)) {
     return run_plainly(batch, moment, learning_rate);
   }
   step_.set_learning_rate(learning_rate);
-  if (!recordings_.contains(global_size) && !record(batch, global_size, moment)) {
+  if (!captures_.contains(global_size) && !capture(batch, global_size, moment)) {
     return run_plainly(batch, moment, learning_rate);
   }
-  const Recording& recording = recordings_.at(global_size);
-  copy_into(recording.batch, batch);
-  recording.recorder->replay();
-  return recording.result;
+  const CapturedWork& captured = captures_.at(global_size);
+  copy_into(captured.batch, batch);
+  captured.graph->replay();
+  return captured.result;
 }
 
 }  // namespace xtasc::train

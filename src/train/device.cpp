@@ -9,6 +9,7 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "core/processor.hpp"
 #include "dist/communicator.hpp"
 #include "dist/numa.hpp"
 #include "gpu/gpu.hpp"
@@ -17,16 +18,6 @@
 namespace xtasc::train {
 
 namespace {
-
-std::string cpu_model() {
-  std::ifstream stream("/proc/cpuinfo");
-  for (std::string line; std::getline(stream, line);) {
-    if (line.starts_with("model name")) {
-      return line.substr(line.find(':') + 2);
-    }
-  }
-  return "unknown processor";
-}
 
 /// What each rank sees. Collective.
 std::vector<dist::RankGpus> visible_gpus(const dist::MpiSession& session, int num_gpus) {
@@ -133,7 +124,7 @@ std::string describe_device(at::Device device) {
   if (device.is_cuda()) {
     return fmt::format("{} ({})", device.str(), gpu::name(device.index()));
   }
-  return fmt::format("{} ({}, {} thread{})", device.str(), cpu_model(), at::get_num_threads(),
+  return fmt::format("{} ({}, {} thread{})", device.str(), processor_name(), at::get_num_threads(),
                      at::get_num_threads() == 1 ? "" : "s");
 }
 

@@ -208,7 +208,7 @@ void finish_epoch(Run& run, Progress& progress) {
 int train_epochs(Run& run, Progress& progress) {
   const auto& config = run.config;
   Step plain_step(config, run.learner, *run.communicator);
-  CapturedStep step(plain_step, recorder_for(config, run.device, *run.communicator),
+  CapturedStep step(plain_step, graph_capture_for(config, run.device, *run.communicator),
                     [&run](const std::string& text) { return run.session.gather(text); });
   while (progress.epoch < config.train.epochs && !reached_max_steps(config.train, progress)) {
     if (const int reason = train_epoch(run, step, plain_step, progress); reason != 0) {

@@ -83,25 +83,23 @@ TEST(Npy, RoundTripAndFaults) {
   const std::vector<float> values = {1.5F, -2.0F, 3.0F, 4.0F, 5.0F, 6.0F};
   const std::array<std::int64_t, 2> shape = {2, 3};
   write_npy(folder / "a.npy", values, shape);
-  const auto array = read_npy_float(folder / "a.npy");
-  EXPECT_EQ(array.values, values);
-  EXPECT_THAT(array.shape, ElementsAre(2, 3));
+  const auto array = read_npy_numbers(folder / "a.npy");
+  EXPECT_THAT(array.values, ElementsAre(1.5, -2.0, 3.0, 4.0, 5.0, 6.0));
+  EXPECT_THAT(array.header.shape, ElementsAre(2, 3));
   const std::string bytes = bytes_of(folder / "a.npy");
   EXPECT_THAT(bytes.substr(10), StartsWith("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"));
   EXPECT_EQ((bytes.size() - values.size() * 4) % 64, 0U);
 
   const std::array<std::int64_t, 1> one = {3};
-  write_npy(folder / "b.npy", std::vector<std::uint8_t>{7, 8, 9}, one);
-  EXPECT_THAT(read_npy_bytes(folder / "b.npy").values, ElementsAre(7, 8, 9));
+  write_npy(folder / "b.npy", std::span(values).first(3), one);
   EXPECT_THAT(bytes_of(folder / "b.npy"), HasSubstr("'shape': (3,)"));
 
-  EXPECT_THAT(error_of([&] { std::ignore = read_npy_float(folder / "b.npy"); }), HasSubstr("type '|u1', not '<f4'"));
   write_bytes(folder / "c.npy", bytes.substr(0, bytes.size() - 1));
-  EXPECT_THAT(error_of([&] { std::ignore = read_npy_float(folder / "c.npy"); }),
+  EXPECT_THAT(error_of([&] { std::ignore = read_npy_numbers(folder / "c.npy"); }),
               HasSubstr("needs 24 bytes of data, the file holds 23"));
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     write_bytes(folder / "c.npy", bytes.substr(0, size));
-    EXPECT_NE(error_of([&] { std::ignore = read_npy_float(folder / "c.npy"); }), "no error") << size;
+    EXPECT_NE(error_of([&] { std::ignore = read_npy_numbers(folder / "c.npy"); }), "no error") << size;
   }
   EXPECT_THAT(error_of([&] { write_npy(folder / "d.npy", values, one); }),
               HasSubstr("6 values do not fill the shape (3,"));

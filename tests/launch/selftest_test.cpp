@@ -73,14 +73,14 @@ Row row_in(const std::string& group, const Finding& finding) {
   return merged(group, "name", {finding}, 0.0);
 }
 
-TEST(RecordingAdvice, FollowsItsOwnChecksOnly) {
+TEST(CudaGraphAdvice, FollowsItsOwnChecksOnly) {
   const Row elsewhere = row_in("device", failed("out of luck"));
-  const Row good = row_in("recording", measured("2 graphs")), bad = row_in("recording", failed("differs"));
-  EXPECT_THAT(recording_advice({elsewhere, good, good}), HasSubstr("set train.cuda_graph = true"));
-  EXPECT_THAT(recording_advice({good, bad}), HasSubstr("leave train.cuda_graph = false"));
-  EXPECT_THAT(recording_advice({good, row_in("recording", skipped("device is cpu"))}), IsEmpty());
-  EXPECT_THAT(recording_advice({elsewhere}), IsEmpty());
-  EXPECT_THAT(recording_advice({}), IsEmpty());
+  const Row good = row_in(kCudaGraphGroup, measured("2 graphs")), bad = row_in(kCudaGraphGroup, failed("differs"));
+  EXPECT_THAT(cuda_graph_advice({elsewhere, good, good}), HasSubstr("set train.cuda_graph = true"));
+  EXPECT_THAT(cuda_graph_advice({good, bad}), HasSubstr("leave train.cuda_graph = false"));
+  EXPECT_THAT(cuda_graph_advice({good, row_in(kCudaGraphGroup, skipped("device is cpu"))}), IsEmpty());
+  EXPECT_THAT(cuda_graph_advice({elsewhere}), IsEmpty());
+  EXPECT_THAT(cuda_graph_advice({}), IsEmpty());
 }
 
 TEST(Merged, ASkipOfOneRankIsNoPass) {

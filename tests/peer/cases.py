@@ -77,30 +77,29 @@ def loss_case(name: str, options: Options = NARROW, steps: int = 0, precision: s
 def default_cases() -> list[Case]:
     """Each system, loss, precision and form of weights, and both kinds of block, at least once."""
     return [
-        Case(f"xtasc_{STEPS}_steps_fp64", NARROW, steps=STEPS),
-        Case("base_mt_fp64", replace(NARROW, system="base_mt")),
-        Case("paper_widths_xtasc_fp64", WIDE, steps=1, weights_form="views"),
-        Case("resnet50_fp64", replace(NARROW, encoder="resnet50")),
+        Case(f"xtasc_{STEPS}_steps_fp64", replace(NARROW, weighting="uncertainty"), steps=STEPS,
+             weights_form="state_dict"),
+        Case("resnet50_base_mt_fp64", replace(NARROW, system="base_mt", encoder="resnet50")),
+        Case("paper_widths_xtasc_fp64", replace(WIDE, depth="logL1", num_classes=13, soft_target=True), steps=1,
+             weights_form="views"),
         Case("align_fp64", replace(NARROW, system="align", depth="smoothL1"), steps=2),
         Case("base_st_seg_fp64", replace(NARROW, system="base_st_seg"), steps=2),
-        Case("base_st_depth_fp64", replace(NARROW, system="base_st_depth", depth="logL1"), steps=2),
-        Case("uncertainty_xtasc_fp64", replace(NARROW, weighting="uncertainty"), steps=2, weights_form="state_dict"),
-        Case("ttnet_batch_norm_fp64", replace(NARROW, ttnet_batch_norm=True), steps=1),
-        loss_case("mse_ssim_kl", steps=1, depth="MSE", transferred_depth="ssim", transferred_segmentation="kl"),
+        Case("base_st_depth_fp64", replace(NARROW, system="base_st_depth", depth="logL1")),
+        Case("ttnet_batch_norm_fp64", replace(NARROW, ttnet_batch_norm=True, depth="MSE", transferred_depth="ssim",
+                                              transferred_segmentation="kl"), steps=1),
         loss_case("kl_soft_smooth", num_classes=19, transferred_segmentation="kl", soft_target=True,
                   label_smoothing=0.2),
-        loss_case("cross_soft", depth="logL1", num_classes=13, soft_target=True),
         Case("no_truth_fp64", replace(NARROW, transferred_depth="ssim", transferred_segmentation="kl",
                                       label_smoothing=0.1), steps=2, gaps="no truth"),
         Case("xtasc_fp32", WIDE, "fp32", size=(64, 64)),
         Case("xtasc_bf16", WIDE, "bf16", size=(64, 64)),
-        Case("same_bits_bf16", replace(NARROW, transferred_depth="ssim", soft_target=True), "bf16", steps=2, twice=True),
     ]  # fmt: skip
 
 
 def long_cases() -> list[Case]:
     """The whole matrix: systems, encoders, TTNets and class counts at the paper's widths; the product of all losses."""
     cases = [
+        Case("same_bits_bf16", replace(NARROW, transferred_depth="ssim", soft_target=True), "bf16", steps=2, twice=True),
         Case("long_same_bits_fp32", replace(NARROW, transferred_depth="ssim", transferred_segmentation="kl",
                                             soft_target=True), "fp32", steps=3, twice=True),
         Case("long_same_bits_bf16", replace(NARROW, system="align"), "bf16", steps=3, twice=True),

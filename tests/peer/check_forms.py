@@ -88,7 +88,7 @@ class Cuda(unittest.TestCase):
             cuda.stream.side_effect = lambda _: contextlib.nullcontext()
             device = peer_device.open_device("cuda:1")
             cuda.set_device.assert_called_once_with(torch.device("cuda:1"))
-            device.warm_up_to_record(lambda: calls.append("plain"), 3)
+            device.warm_up_to_capture(lambda: calls.append("plain"), 3)
             replay = device.recorded(lambda: calls.append("work"))
             device.synchronize()
             replay()

@@ -190,11 +190,11 @@ class GpuCheck(Launch):
         self.assertEqual(done.returncode, 1)
         self.assertIn("ncu saw no epilogue_kernel", report["steps"][0]["reason"])
 
-    def test_graphs_that_were_not_recorded_are_a_failure(self) -> None:
+    def test_graphs_that_were_not_captured_are_a_failure(self) -> None:
         done, report = self.check("--steps resume", 1, SAYS="train.cuda_graph: no; steps stay plain")
         self.assertEqual(done.returncode, 1)
         self.assertEqual([step["outcome"] for step in report["steps"]], ["passed", "failed"])
-        self.assertIn("were not recorded", report["steps"][1]["reason"])
+        self.assertIn("were not captured", report["steps"][1]["reason"])
 
     def test_what_is_not_there_is_refused(self) -> None:
         self.assertIn("no GPU is to be seen here", self.check("", 0)[0].stderr)

@@ -54,6 +54,24 @@ class Resume(unittest.TestCase):
         self.assertEqual(metrics(run), metrics(self.unbroken))
 
     def test_stopped_in_the_middle_of_an_epoch(self) -> None:
+        process = self.start("stopped_once")
+        for line in process.stderr:
+            if "epoch 1/3:" in line:
+                break
+        process.send_signal(signal.SIGUSR2)  # mpirun passes it on to the ranks
+        _, rest = process.communicate(timeout=300)
+        self.assertEqual(process.returncode, 85, rest)
+        self.assertIn("the same command resumes", rest)
+        run = programs.run_folder("stopped_once")
+        progress = json.loads((run / "checkpoint/last/checkpoint.json").read_text())["progress"]
+        self.assertGreater(progress["step_in_epoch"], 0, "the stop fell between two epochs: the test did not test")
+        self.assertEqual(steps_in_batch_script(run), progress["step"])
+        done = programs.run("xtasc-train", *programs.train_arguments("stopped_once", *EPOCHS), ranks=2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.check_equal("stopped_once")
+
+    @long_tier
+    def test_stopped_again_and_again(self) -> None:
         stopped_mid_epoch = False
         steps, longest = 0, 0.6
         for _ in range(20):
@@ -168,6 +186,7 @@ class Resume(unittest.TestCase):
         self.assertIn("is DONE", done.stderr)
         self.assertEqual(metrics(self.unbroken), before)
 
+    @long_tier
     def test_restart_begins_anew(self) -> None:
         arguments = programs.train_arguments("restarted", *EPOCHS)
         for extra in ([], ["--restart"]):
@@ -177,6 +196,7 @@ class Resume(unittest.TestCase):
         self.assertEqual(len(metrics(programs.run_folder("restarted"))), 3)
         self.check_equal("restarted")
 
+    @long_tier
     def test_other_ranks_may_finish_a_run(self) -> None:
         limited = self.start("ranks")
         for line in limited.stderr:

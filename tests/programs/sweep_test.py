@@ -139,6 +139,7 @@ class RealRuns(SweepCase):
         log = self.sweep("logs", self.runs()[0].name).stdout
         self.assertIn("epoch 3/3: train loss", log)
 
+    @long_tier
     def test_interrupted_and_resumed(self) -> None:
         self.write_sweep(seeds=[1], rows=["base_mt", "xtasc"], settings=self.EPOCHS)
         driver = self.start("--jobs", "2")

@@ -135,7 +135,7 @@ TEST(Aggregate, SaysThatAHalfIsMissing) {
   write_seed(folder.path(), "base_st_seg", 1, 0.0);
   const Aggregated result = aggregated(folder.path());
   ASSERT_THAT(result.groups, SizeIs(1));
-  EXPECT_TRUE(result.groups[0].is_half);
+  EXPECT_TRUE(result.groups[0].is_lone_part);
   EXPECT_THAT(result.groups[0].notes, ElementsAre(HasSubstr("no finished base_st_depth run")));
   EXPECT_FALSE(result.groups[0].metrics.contains("abs_err"));
 }

@@ -41,15 +41,25 @@ void add_rows() {
                       .network = "toy",
                       .place = 8,
                       .tasks = {"seg", "depth"},
-                      .half_of = "toy_st",
+                      .part_of = "toy_st",
                       .keys = {}});
   config::add_system({.word = "toy_st_flow",
                       .label = "Toy ST-Net",
                       .network = "toy",
                       .place = 8,
                       .tasks = {"flow"},
-                      .half_of = "toy_st",
+                      .part_of = "toy_st",
                       .keys = {}});
+  for (const auto& [word, task] : std::array<std::array<std::string_view, 2>, 3>{
+           {{"toy_one_seg", "seg"}, {"toy_one_depth", "depth"}, {"toy_one_flow", "flow"}}}) {
+    config::add_system({.word = word,
+                        .label = "Toy of one",
+                        .network = "toy",
+                        .place = 7,
+                        .tasks = {task},
+                        .part_of = "toy_one",
+                        .keys = {}});
+  }
   config::add_system({.word = "xtasc_of_three",
                       .label = "XTasC-Net of three",
                       .place = 9,

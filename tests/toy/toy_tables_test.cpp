@@ -150,6 +150,52 @@ TEST(ToyTables, DeltaMIsTheMeanOverTheMetricsOfAllTasks) {
   }
 }
 
+TEST(ToyTables, ThreeSingleTaskNetsStandInOneRow) {
+  test::add_toy_rows();
+  const TempFolder folder;
+  for (const char* part : {"toy_one_flow", "toy_one_seg", "toy_one_depth"}) {
+    write_system(folder.path(), part, 0.0);
+  }
+  write_system(folder.path(), "toy", 0.05);
+  const run::LoadedRuns loaded = load(folder.path());
+  const Table table = tables_of(loaded).at(0);
+  ASSERT_EQ(table.rows.size(), 2U);
+  const Row& three = row_of(table, "Toy of one");
+  std::vector<std::string> systems;
+  std::ranges::transform(three.runs, std::back_inserter(systems),
+                         [](const run::RunSummary* run) { return run->config.model.system; });
+  EXPECT_THAT(systems, ElementsAre("toy_one_seg", "toy_one_depth", "toy_one_flow"));
+  EXPECT_EQ(three.delta_m, 0.0);
+  const Row& toy = row_of(table, "Toy");
+  const task::Tasks all(task::all().begin(), task::all().end());
+  EXPECT_EQ(toy.delta_m, delta_m(toy.metrics, three.metrics, all));
+  for (const SeedGroup& group : aggregate(table)) {
+    EXPECT_EQ(group.is_baseline(), group.model == "Toy of one");
+    EXPECT_TRUE(group.delta_m_of_means.has_value()) << group.model;
+  }
+}
+
+/// Two of three parts are what a net of these two tasks is set against; a lone one says what it lacks.
+TEST(ToyTables, PartsOfARowThatAreThereStandTogether) {
+  test::add_toy_rows();
+  const TempFolder two;
+  const TempFolder one;
+  for (const char* part : {"toy_one_seg", "toy_one_depth"}) {
+    write_system(two.path(), part, 0.0);
+  }
+  write_system(two.path(), "base_mt", 0.03);
+  write_system(one.path(), "toy_one_seg", 0.0);
+  const run::LoadedRuns of_two = load(two.path());
+  const Table table = tables_of(of_two).at(0);
+  EXPECT_EQ(row_of(table, "Toy of one").runs.size(), 2U);
+  EXPECT_TRUE(row_of(table, "Base MT-Net").delta_m.has_value());
+  const run::LoadedRuns of_one = load(one.path());
+  const Table lone = tables_of(of_one).at(0);
+  EXPECT_EQ(lone.footnotes.at(lone.rows.at(0).footnote.value()),
+            "Part of a row of Toy of one: no finished toy_one_depth run with 3 epochs and seed 1 on this pack; no "
+            "finished toy_one_flow run with 3 epochs and seed 1 on this pack");
+}
+
 TEST(ToyTables, ANetOfThreeTasksIsNotSetAgainstAPairOfTwo) {
   test::add_toy_rows();
   const TempFolder folder;
@@ -160,7 +206,8 @@ TEST(ToyTables, ANetOfThreeTasksIsNotSetAgainstAPairOfTwo) {
   const Table table = tables_of(loaded).at(0);
   const Row& toy = row_of(table, "Toy");
   EXPECT_FALSE(toy.delta_m);
-  EXPECT_THAT(table.footnotes.at(toy.footnote.value()), HasSubstr("No Delta_m: no finished Base ST-Net pair"));
+  EXPECT_THAT(table.footnotes.at(toy.footnote.value()),
+              HasSubstr("No Delta_m: no finished Toy ST-Net pair (toy_st_scene and toy_st_flow)"));
   EXPECT_FALSE(aggregate(table).back().delta_m_of_means);
 }
 

@@ -13,11 +13,11 @@
 namespace xtasc::train {
 namespace {
 
-/// A device that records by keeping the work, and replays by doing it.
-class Double final : public Recorder {
+/// A device that captures by keeping the work, and replays by doing it.
+class Double final : public GraphCapture {
  public:
   explicit Double(int& num_replays) : num_replays_(num_replays) {}
-  void record(const std::function<void()>& work) override { work_ = work; }
+  void capture(const std::function<void()>& work) override { work_ = work; }
   void replay() override {
     ++num_replays_;
     work_();
@@ -28,10 +28,10 @@ class Double final : public Recorder {
   std::function<void()> work_;
 };
 
-class Refusing final : public Recorder {
+class Refusing final : public GraphCapture {
  public:
-  void record(const std::function<void()>& /*work*/) override { fail("this device records nothing"); }
-  void replay() override { FAIL() << "nothing was recorded"; }
+  void capture(const std::function<void()>& /*work*/) override { fail("this device captures nothing"); }
+  void replay() override { FAIL() << "nothing was captured"; }
 };
 
 data::Batch batch_of(std::uint64_t seed, std::int64_t size, at::ScalarType type) {
@@ -44,7 +44,7 @@ std::vector<std::string> gather_alone(const std::string& text) {
 }
 
 struct Trial {
-  explicit Trial(const std::vector<std::string>& assignments, MakeRecorder make = {},
+  explicit Trial(const std::vector<std::string>& assignments, MakeGraphCapture make = {},
                  CapturedStep::Gather gather = gather_alone)
       : config(test::step_config(assignments)),
         communicator(dist::make_solo_communicator()),
@@ -71,70 +71,70 @@ struct Trial {
   CapturedStep step;
 };
 
-TEST(CapturedStep, OneRecordingABatchSizeWithTheBitsOfPlainSteps) {
-  const std::vector<std::string> config = {"model.system=base_mt", "weighting.method=uncertainty"};
+TEST(CapturedStep, OneCaptureABatchSizeWithTheBitsOfPlainSteps) {
+  const std::vector<std::string> config = {"model.system=toy_st_scene", "weighting.method=uncertainty"};
   int num_replays = 0;
-  Trial recorded(config, [&] { return std::make_unique<Double>(num_replays); });
+  Trial captured(config, [&] { return std::make_unique<Double>(num_replays); });
   Trial plain(config);
-  EXPECT_EQ(recorded.run(), plain.run());
-  EXPECT_TRUE(at::equal(recorded.learner.net.parameters().flat_values(), plain.learner.net.parameters().flat_values()));
-  EXPECT_EQ(recorded.step.num_recorded(), 1);  // the small batch came twice: not yet
+  EXPECT_EQ(captured.run(), plain.run());
+  EXPECT_TRUE(at::equal(captured.learner.net.parameters().flat_values(), plain.learner.net.parameters().flat_values()));
+  EXPECT_EQ(captured.step.num_captured(), 1);  // the small batch came twice: not yet
   EXPECT_EQ(num_replays, 3);                   // of six, three were plain
 }
 
-TEST(CapturedStep, StaysPlainWhereNothingCanBeRecorded) {
-  const std::vector<std::string> config = {"model.system=base_mt"};
+TEST(CapturedStep, StaysPlainWhereNothingCanBeCaptured) {
+  const std::vector<std::string> config = {"model.system=toy_st_scene"};
   Trial refused(config, [] { return std::make_unique<Refusing>(); });
   Trial plain(config);
   EXPECT_EQ(refused.run(), plain.run());
-  EXPECT_EQ(refused.step.num_recorded(), 0);
+  EXPECT_EQ(refused.step.num_captured(), 0);
 }
 
-TEST(CapturedStep, StaysPlainWhereAnotherRankCannotRecord) {
-  const std::vector<std::string> config = {"model.system=base_mt"};
+TEST(CapturedStep, StaysPlainWhereAnotherRankCannotCapture) {
+  const std::vector<std::string> config = {"model.system=toy_st_scene"};
   int num_replays = 0;
   int num_gathered = 0;
-  Trial recorded(
+  Trial captured(
       config, [&] { return std::make_unique<Double>(num_replays); },
       [&](const std::string& text) {
         ++num_gathered;
         return std::vector<std::string>{text, "out of memory"};
       });
   Trial plain(config);
-  EXPECT_EQ(recorded.run(), plain.run());
-  EXPECT_EQ(recorded.step.num_recorded(), 0);
+  EXPECT_EQ(captured.run(), plain.run());
+  EXPECT_EQ(captured.step.num_captured(), 0);
   EXPECT_EQ(num_replays, 0);
   EXPECT_EQ(num_gathered, 1);
 }
 
-/// Fails in the middle of the step, as a device does that runs out of memory while it records.
-class FailingLate final : public Recorder {
+/// Fails in the middle of the step, as a device does that runs out of memory while it captures.
+class FailingLate final : public GraphCapture {
  public:
-  void record(const std::function<void()>& work) override {
+  void capture(const std::function<void()>& work) override {
     work();
     fail("out of memory");
   }
-  void replay() override { FAIL() << "nothing was recorded"; }
+  void replay() override { FAIL() << "nothing was captured"; }
 };
 
-TEST(CapturedStep, AFailureLateInARecordingIsTold) {
+TEST(CapturedStep, AFailureLateInACaptureIsTold) {
   std::vector<std::string> told;
   Trial trial(
-      {"model.system=base_mt"}, [] { return std::make_unique<FailingLate>(); },
+      {"model.system=toy_st_scene"}, [] { return std::make_unique<FailingLate>(); },
       [&](const std::string& text) {
         told.push_back(text);
         return std::vector<std::string>{text};
       });
   trial.run();
   EXPECT_EQ(told, std::vector<std::string>{"out of memory"});
-  EXPECT_EQ(trial.step.num_recorded(), 0);
+  EXPECT_EQ(trial.step.num_captured(), 0);
 }
 
 TEST(CapturedStep, StaysPlainForMethodsThatDecideOnTheHost) {
   const std::vector<std::string> methods = {"rlw", "pcgrad", "dwa", "gradnorm", "famo"};
   for (const std::string& method : std::span(methods).first(test::is_long_tier() ? methods.size() : 2)) {
-    Trial trial({"model.system=base_mt", "weighting.method=" + method}, []() -> std::unique_ptr<Recorder> {
-      ADD_FAILURE() << "asked for a recorder";
+    Trial trial({"model.system=toy_st_scene", "weighting.method=" + method}, []() -> std::unique_ptr<GraphCapture> {
+      ADD_FAILURE() << "asked for a capture";
       return nullptr;
     });
     trial.run();

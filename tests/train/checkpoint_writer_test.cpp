@@ -15,6 +15,7 @@
 
 #include "core/error.hpp"
 #include "support/nets.hpp"
+#include "train/generations.hpp"
 #include "train/snapshot.hpp"
 
 namespace xtasc::train {
@@ -248,6 +249,31 @@ TEST_F(CheckpointWriterTest, WritesOnOneThread) {
   EXPECT_EQ(most, without + 1);
   EXPECT_EQ(at::get_num_threads(), 4);
   at::set_num_threads(before);
+}
+
+TEST_F(CheckpointWriterTest, SpaceIsAskedForBefore) {
+  const auto learner = made_learner(1);
+  {
+    CheckpointWriter writer(run_, identity_, [] {});
+    for (const std::int64_t epoch : {1, 2, 3}) {
+      Progress progress = at_end_of(epoch);
+      progress.best_epoch = 1;
+      run::EpochRecord line = line_of(epoch);
+      line.is_best = epoch == 1;
+      writer.save(*learner, progress, line);
+    }
+    writer.finish();
+  }
+  std::uintmax_t one = 0;
+  for (const char* file : {"weights.pt", "state.pt"}) {
+    one += fs::file_size(run_.checkpoints() / "last" / file);
+  }
+  const run::RunFolder fresh{run_.root / "fresh"};
+  fs::create_directories(fresh.root);
+  EXPECT_NEAR(static_cast<double>(bytes_still_needed(*learner, fresh)), 4.0 * static_cast<double>(one),
+              0.1 * static_cast<double>(one));
+  EXPECT_LT(bytes_still_needed(*learner, run_), 2 * one);  // three generations are there
+  EXPECT_NO_THROW(check_free_space(*learner, run_));
 }
 
 TEST(Snapshot, IsACopyInAsFewPiecesAsTheLearner) {

@@ -7,6 +7,7 @@
 
 #include "support/methods.hpp"
 #include "support/nets.hpp"
+#include "support/tier.hpp"
 #include "train/checkpoint.hpp"
 #include "train/step.hpp"
 
@@ -224,7 +225,9 @@ TEST_P(Resume, BitForBit) {
   check(resumed.state(), unbroken.state());
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryMethod, Resume, testing::ValuesIn(test::method_words()),
+/// Of every method the toy shows it in the default tier (tests/toy/toy_test.cpp).
+INSTANTIATE_TEST_SUITE_P(Methods, Resume,
+                         testing::ValuesIn(test::is_long_tier() ? test::method_words() : test::witness_methods()),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

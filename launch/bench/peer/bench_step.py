@@ -4,7 +4,7 @@ samples, on the same device, in one of four forms:
     eager     as the 2021 code: float32 whatever the precision, NCHW, one backward pass for each task, plain Adam
     best      the fastest form known: channels-last, one backward pass, fused Adam, the transferred-segmentation loss in
               one call where torch has it; autocast for bf16
-    graph     the same step recorded once and replayed: a CUDA graph; on the CPU the plain step
+    graph     the same step captured once and replayed: a CUDA graph; on the CPU the plain step
     compiled  the net and its losses under torch.compile; on CUDA with mode max-autotune, which has graphs of its own
 
 One process takes one form, so that its peak of memory is that form's. Prints one line of JSON when it is ready. Then it
@@ -35,8 +35,8 @@ from xtasc_peer import Net, Options, total_loss
 
 FORMS = ("eager", "best", "graph", "compiled")
 LOSSES = ("seg", "depth", "seg_to_depth", "depth_to_seg")
-STEPS_BEFORE_RECORDING = 3  # libraries make handles and workspaces, which cannot be recorded
-STEPS_OF_COMPILING = 3  # max-autotune compiles, then warms its graphs up, then records them
+STEPS_BEFORE_CAPTURE = 3  # libraries make handles and workspaces, which cannot be captured
+STEPS_OF_COMPILING = 3  # max-autotune compiles, then warms its graphs up, then captures them
 
 
 class Contestant:
@@ -46,7 +46,7 @@ class Contestant:
         self.options = options
         self.device = open_device(arguments.device)
         self.is_best = arguments.form != "eager"
-        self.is_recorded = arguments.form == "graph"
+        self.is_captured = arguments.form == "graph"
         self.is_compiled = arguments.form == "compiled"
         self.autocast = self.is_best and precision == "bf16"
         self.device.set_precision(precision, may_choose=self.is_best)
@@ -61,7 +61,7 @@ class Contestant:
         self.optimizer = torch.optim.Adam(
             self.net.parameters(), lr=options.learning_rate, betas=betas, eps=1e-8,
             fused=True if self.is_best else None,
-            capturable=self.is_recorded and self.device.device.type == "cuda",
+            capturable=self.is_captured and self.device.device.type == "cuda",
         )
         self.forward = self.parts
         if self.is_compiled:
@@ -103,10 +103,10 @@ class Contestant:
             self.first_losses = [parts[name].item() for name in LOSSES if name in parts]
 
     def warm_up(self):
-        """The steps that nobody times: libraries make their kernels, torch.compile ours, a graph is recorded."""
-        if self.is_recorded:
-            self.device.warm_up_to_record(self.plain_step, STEPS_BEFORE_RECORDING)
-            self.step = self.device.recorded(self.plain_step)
+        """The steps that nobody times: libraries make their kernels, torch.compile ours, a graph is captured."""
+        if self.is_captured:
+            self.device.warm_up_to_capture(self.plain_step, STEPS_BEFORE_CAPTURE)
+            self.step = self.device.captured(self.plain_step)
         else:
             for _ in range(STEPS_OF_COMPILING if self.is_compiled else 1):
                 self.plain_step()

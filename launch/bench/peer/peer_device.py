@@ -11,7 +11,7 @@ import torch
 
 
 class HostDevice:
-    """A CPU: nothing is under way when a call returns, and nothing can be recorded."""
+    """A CPU: nothing is under way when a call returns, and nothing can be captured."""
 
     compile_mode = "default"
 
@@ -28,7 +28,7 @@ class HostDevice:
         for _ in range(times):
             work()
 
-    def recorded(self, work: Callable[[], None]) -> Callable[[], None]:
+    def captured(self, work: Callable[[], None]) -> Callable[[], None]:
         """What does again, with one call of the host, what `work` asks of the device; here `work` itself."""
         return work
 
@@ -55,14 +55,14 @@ class CudaDevice(HostDevice):
         torch.cuda.synchronize(self.device)
 
     def warm_up_to_record(self, work: Callable[[], None], times: int) -> None:
-        """On a stream of its own, as what is to be recorded must be: docs.pytorch.org/docs/2.11/notes/cuda.html."""
+        """On a stream of its own, as what is to be captured must be: docs.pytorch.org/docs/2.11/notes/cuda.html."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             super().warm_up_to_record(work, times)
         torch.cuda.current_stream().wait_stream(stream)
 
-    def recorded(self, work: Callable[[], None]) -> Callable[[], None]:
+    def captured(self, work: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             work()

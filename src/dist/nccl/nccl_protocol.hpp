@@ -88,7 +88,7 @@ class NcclProtocol {
   void start_sum(std::span<const NcclBuffer> buffers, CUstream_st* caller);
   /// What `caller` gets from now on happens after everything that was started.
   void join(CUstream_st* caller);
-  /// While recording, the watchdog leaves the streams alone. What a graph replays later it does not see: only errors.
+  /// During a capture, the watchdog leaves the streams alone. What a graph replays later it does not see: only errors.
   void set_capturing(bool is_capturing);
   /// buffer := rank 0's, enqueued likewise.
   void broadcast(const NcclBuffer& buffer, CUstream_st* caller);

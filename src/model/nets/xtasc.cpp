@@ -93,17 +93,7 @@ class XtascNet final : public Network {
 
   [[nodiscard]] bool has_cut() const override { return true; }
 
-  /// The second convolution of the last block of the encoder's stage 4.
-  [[nodiscard]] at::Tensor last_shared_layer() const override {
-    at::Tensor layer;
-    for (const auto& [name, tensor] : parameters_.parameters()) {
-      if (name.starts_with("encoder.layer4.") && name.ends_with(".conv2.weight")) {
-        layer = tensor;
-      }
-    }
-    check(layer.defined(), "the encoder has no layer4.*.conv2.weight");
-    return layer;
-  }
+  [[nodiscard]] at::Tensor last_shared_layer() const override { return encoder_.last_3x3_weight(); }
 
  private:
   struct TransferNetOf {

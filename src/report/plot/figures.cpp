@@ -186,7 +186,7 @@ LambdaAxis lambda_axis(std::span<const SeedGroup> groups) {
   LambdaAxis axis;
   for (const SeedGroup& group : groups) {
     const config::LossSection& loss = group.first().config.loss;
-    if (!group.is_baseline() && !group.is_half) {
+    if (!group.is_baseline() && !group.is_lone_part) {
       axis.values.insert(std::max(loss.lambda_1, loss.lambda_2));
     }
   }
@@ -213,7 +213,7 @@ std::vector<Line> lambda_lines(std::span<const SeedGroup> groups, const LambdaAx
   for (std::size_t i = 0; i < groups.size(); ++i) {
     const config::LossSection& loss = groups[i].first().config.loss;
     const std::string kind = kind_of(loss);
-    if (groups[i].is_half || kind.empty()) {
+    if (groups[i].is_lone_part || kind.empty()) {
       ++num_left_out;
       continue;
     }
@@ -236,8 +236,8 @@ std::vector<Line> lambda_lines(std::span<const SeedGroup> groups, const LambdaAx
     }
   }
   if (num_left_out > 0) {
-    log_warning("in no series: {} of {} nets (half of a Base ST-Net, or two lambdas above 0 that differ)", num_left_out,
-                groups.size());
+    log_warning("in no series: {} of {} nets (a part of a row without the others, or two lambdas above 0 that differ)",
+                num_left_out, groups.size());
   }
   give_styles(lines);
   const double range = axis.most / (axis.values.contains(0.0) ? axis.zero : axis.least);
@@ -293,7 +293,7 @@ Plot encoders_plot(std::span<const SeedGroup> all, const std::vector<PublishedTa
   std::vector<Line> lines;
   std::set<config::Encoder> encoders;
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (!groups[i].is_half) {
+    if (!groups[i].is_lone_part) {
       const config::Encoder encoder = groups[i].first().config.model.encoder;
       encoders.insert(encoder);
       line_named(lines, names[i]).groups.push_back({&groups[i], static_cast<double>(encoder)});

@@ -13,30 +13,30 @@ namespace xtasc::train {
 
 namespace {
 
-/// While it lives the communicator leaves its stream to the recording.
-class Recording {
+/// While it lives the communicator leaves its stream to the capture.
+class Capture {
  public:
-  explicit Recording(dist::Communicator& communicator) : communicator_(communicator) {
+  explicit Capture(dist::Communicator& communicator) : communicator_(communicator) {
     communicator_.set_capturing(true);
   }
-  ~Recording() { communicator_.set_capturing(false); }
-  Recording(const Recording&) = delete;
-  Recording& operator=(const Recording&) = delete;
+  ~Capture() { communicator_.set_capturing(false); }
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
 
  private:
   dist::Communicator& communicator_;
 };
 
-class CudaRecorder final : public Recorder {
+class CudaRecorder final : public GraphCapture {
  public:
   CudaRecorder(dist::Communicator& communicator, c10::MempoolId_t pool) : communicator_(communicator), pool_(pool) {}
 
-  void record(const std::function<void()>& work) override {
+  void capture(const std::function<void()>& work) override {
     // Nothing else may be under way: the default stream cannot record, and no other work may slip in.
     c10::cuda::device_synchronize();
     // The graph keeps memory of its own: what plain steps left in the allocator would lie idle from now on.
     c10::cuda::CUDACachingAllocator::emptyCache();
-    const Recording recording(communicator_);
+    const Capture capture(communicator_);
     const c10::cuda::CUDAStreamGuard side(c10::cuda::getStreamFromPool());
     // Other threads (autograd's, the watchdogs') go on calling CUDA meanwhile.
     graph_.capture_begin(pool_, cudaStreamCaptureModeThreadLocal);
@@ -52,7 +52,7 @@ class CudaRecorder final : public Recorder {
   void replay() override { graph_.replay(); }
 
  private:
-  /// Leaves stream, allocators and CUDA's error state as if nothing had been recorded.
+  /// Leaves stream, allocators and CUDA's error state as if nothing had been captured.
   ///
   /// CUDAGraph::capture_end() throws before it hands the pool back when the stream's capture has become invalid, and
   /// ~CUDAGraph() releases only pools that were handed back; the allocator would take every allocation for one of the
@@ -86,9 +86,9 @@ class CudaRecorder final : public Recorder {
 
 }  // namespace
 
-MakeRecorder cuda_recorders(dist::Communicator& communicator) {
+MakeGraphCapture cuda_graph_captures(dist::Communicator& communicator) {
   // One pool for all batch sizes: one graph runs at a time, and what a graph returns stays allocated with its
-  // recording.
+  // capture.
   return [&communicator, pool = at::cuda::graph_pool_handle()] {
     return std::make_unique<CudaRecorder>(communicator, pool);
   };

@@ -28,17 +28,18 @@ Finding captured_steps_are_right(const Machine& machine, Precision precision) {
   }
   constexpr std::uint64_t kSteps = 14;
   const std::int64_t large = machine.session.size() + 2, small = machine.session.size();
-  std::size_t num_recorded = 0;
-  const auto trained = [&](bool records) {
+  std::size_t num_captured = 0;
+  const auto trained = [&](bool captures) {
     Trial trial(precision, machine.device, *machine.world);
-    train::CapturedStep step(trial.step, records ? train::cuda_recorders(*machine.world) : train::MakeRecorder(),
+    train::CapturedStep step(trial.step,
+                             captures ? train::cuda_graph_captures(*machine.world) : train::MakeGraphCapture(),
                              [&](const std::string& text) { return machine.session.gather(text); });
     for (std::uint64_t i = 0; i < kSteps; ++i) {
       const std::int64_t size = i % 2 == 0 ? large : small;
       static_cast<void>(step.run(trial.share(trial_batch(i, size)), size, {0, static_cast<std::int64_t>(i)},
                                  1e-4 / static_cast<double>(i + 1)));
     }
-    num_recorded = records ? step.num_recorded() : num_recorded;
+    num_captured = captures ? step.num_captured() : num_captured;
     NamedValues weights;
     for (const auto& [name, tensor] : trial.learner.weights()) {
       weights.emplace_back(name, tensor.cpu());
@@ -46,15 +47,15 @@ Finding captured_steps_are_right(const Machine& machine, Precision precision) {
     return weights;
   };
   const std::string difference = first_difference(trained(true), trained(false));
-  if (num_recorded != 2) {
-    return failed(fmt::format("{} of 2 batch sizes recorded: the log says why", num_recorded));
+  if (num_captured != 2) {
+    return failed(fmt::format("{} of 2 batch sizes captured: the log says why", num_captured));
   }
   return difference.empty() ? wanted(true, fmt::format("{} steps, 2 graphs", kSteps), "the same bits")
                             : failed(difference + " differs");
 }
 
-/// What a recording that fails leaves behind: its memory must come back, and steps must go on.
-Finding failed_recording_leaves_no_trace(const Machine& machine) {
+/// What a capture that fails leaves behind: its memory must come back, and steps must go on.
+Finding failed_capture_leaves_no_trace(const Machine& machine) {
   if (!machine.device.is_cuda()) {
     return skipped("device is cpu");
   }
@@ -68,13 +69,13 @@ Finding failed_recording_leaves_no_trace(const Machine& machine) {
   const std::int64_t before = reserved();
   bool has_failed = false;
   try {
-    train::cuda_recorders (*solo)()->record([&] {
-      static_cast<void>(trial.step.compute(batch).losses.sum().item<double>());  // waiting cannot be recorded
+    train::cuda_graph_captures (*solo)()->capture([&] {
+      static_cast<void>(trial.step.compute(batch).losses.sum().item<double>());  // waiting cannot be captured
     });
   } catch (const std::exception& /*expected*/) {
     has_failed = true;
   }
-  check(has_failed, "a host that waits was recorded");
+  check(has_failed, "a host that waits was captured");
   gpu::release_cached_memory();
   const std::int64_t left = reserved() - before;
   const double loss = trial.step.compute(batch).losses[-1].item<double>();
@@ -106,16 +107,16 @@ Finding host_does_not_wait(const Machine& machine, Precision precision) {
 
 }  // namespace
 
-void check_recording(CheckRunner& runner, const Machine& machine) {
+void check_cuda_graph(CheckRunner& runner, const Machine& machine) {
   for (const Precision precision : {Precision::fp32, Precision::bf16}) {
-    runner.run(kRecordingGroup,
+    runner.run(kCudaGraphGroup,
                fmt::format("all ranks' steps as CUDA graphs against plain ones, {}", config::name(precision)),
                [&] { return captured_steps_are_right(machine, precision); });
-    runner.run(kRecordingGroup, fmt::format("the host does not wait for the device, {}", config::name(precision)),
+    runner.run(kCudaGraphGroup, fmt::format("the host does not wait for the device, {}", config::name(precision)),
                [&] { return host_does_not_wait(machine, precision); });
   }
-  runner.run(kRecordingGroup, "one that fails leaves no trace",
-             [&] { return failed_recording_leaves_no_trace(machine); });
+  runner.run(kCudaGraphGroup, "one that fails leaves no trace",
+             [&] { return failed_capture_leaves_no_trace(machine); });
 }
 
 }  // namespace xtasc::launch

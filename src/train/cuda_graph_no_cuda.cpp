@@ -3,7 +3,7 @@
 
 namespace xtasc::train {
 
-MakeRecorder cuda_recorders(dist::Communicator& /*communicator*/) {
+MakeGraphCapture cuda_graph_captures(dist::Communicator& /*communicator*/) {
   fail("this build has no CUDA, and so no graphs of steps");
 }
 
