@@ -6,6 +6,7 @@
 #include "dist/communicator.hpp"
 #include "io/checksum.hpp"
 #include "launch/inspect/inspect.hpp"
+#include "task/task.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "train/agreement.hpp"
 #include "train/health.hpp"
@@ -25,18 +26,13 @@ struct Samples {
   loss::Targets truths;
 };
 
-/// What a file calls the truth of a task: "label" where it is of classes, else the task's key.
-std::string name_of_truth(const task::Task& task) {
-  return task.kind == task::Kind::classes ? "label" : std::string(task.key);
-}
-
 const at::Tensor& sample_tensor(const TensorDict& samples, const std::string& path, const std::string& name,
                                 const task::Tasks& tasks) {
   const auto found = samples.find(name);
   if (found == samples.end()) {
     std::string expected = "image";
     for (const task::Task& task : tasks) {
-      expected += (task.key == tasks.back().key ? " and " : ", ") + name_of_truth(task);
+      expected += (task.key == tasks.back().key ? " and " : ", ") + std::string(task.truth);
     }
     fail("{}: no tensor \"{}\"; {} are expected", path, name, expected);
   }
@@ -63,11 +59,11 @@ Samples read_samples(const std::filesystem::path& path, const task::Tasks& tasks
   const auto w = image.size(3);
   check(n > 0, "{}: no samples", file);
   for (const task::Task& task : tasks) {
-    const std::string name = name_of_truth(task);
+    const std::string name(task.truth);
     const at::Tensor& truth = sample_tensor(dict, file, name, tasks);
     if (task.kind == task::Kind::classes) {
       hold_to(name, truth, {n, h, w}, true);
-      const at::Tensor known = (truth >= 0) & ((truth < num_classes) | (truth == 255));
+      const at::Tensor known = (truth >= 0) & ((truth < num_classes) | (truth == task::kIgnoreLabel));
       check(known.all().item<bool>(), "{}: labels must be 0 to {}, or 255 for ignored", file, num_classes - 1);
     } else {
       hold_to(name, truth, {n, task.channels, h, w}, false);

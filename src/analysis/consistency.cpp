@@ -5,11 +5,11 @@
 
 #include <array>
 
+#include "task/task.hpp"
+
 namespace xtasc::analysis {
 
 namespace {
-
-constexpr std::int64_t kIgnoreLabel = 255;
 
 /// Sum of the values where `mask` holds, and their number.
 std::array<at::Tensor, 2> sum_and_count(const at::Tensor& values, const at::Tensor& mask) {
@@ -30,7 +30,7 @@ void ConsistencyEnergy::add(const ConsistencyBatch& batch) {
   const auto num_classes = static_cast<double>(batch.seg_nchw.size(1));
   const at::Tensor energy = 0.5 * divergence / num_classes + 0.5 * difference.squeeze(1);
 
-  const auto [seg, num_labelled] = sum_and_count(divergence, batch.labels_nhw != kIgnoreLabel);
+  const auto [seg, num_labelled] = sum_and_count(divergence, batch.labels_nhw != task::kIgnoreLabel);
   const auto [depth, num_valid] = sum_and_count(difference, batch.target_n1hw > 0);
   const at::Tensor num_pixels = at::full({}, static_cast<double>(energy.numel()), energy.options());
   sums_ += at::stack({seg, num_labelled, depth, num_valid, energy.sum(), num_pixels});

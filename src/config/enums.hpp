@@ -6,12 +6,17 @@
 
 namespace xtasc::config {
 
+/// Where to compute; automatic: CUDA where there is a GPU, else the CPU.
 enum class Device { automatic, cpu, cuda };
 /// fp32 is the exact mode; tf32 and bf16 trade digits for speed; fp64 (CPU) is for proofs.
 enum class Precision { fp32, tf32, bf16, fp64 };
+/// The size of the ResNet.
 enum class Encoder { resnet18, resnet34, resnet50, resnet101, resnet152 };
+/// Of a depth against the true one.
 enum class DepthLoss { l1, mse, log_l1, smooth_l1 };
+/// Of the depth made from the segmentation, against the direct one.
 enum class TransferredDepthLoss { l1, ssim };
+/// Of the segmentation made from the depth, against the direct one.
 enum class TransferredSegmentationLoss { cross, kl };
 /// Which parameters' gradients a method compares and combines: those that all tasks reach, or each task's own too.
 enum class WeightedParameters { shared, all };

@@ -12,6 +12,7 @@ namespace xtasc::config {
 // One run, every choice a value. The documentation of each key, its range and its default's reason stand in
 // run_config.cpp, where --print-config reads them too.
 
+/// [run]: name, place, seed, device and precision.
 struct RunSection {
   std::string name;
   std::string output = "results/runs";
@@ -23,6 +24,7 @@ struct RunSection {
   bool share_gpu = false;
 };
 
+/// [data]: the pack, and what is done to its samples.
 struct DataSection {
   std::string pack;
   std::string pack_digest;
@@ -32,6 +34,7 @@ struct DataSection {
   bool verify = false;
 };
 
+/// [model]: the system and its layers.
 struct ModelSection {
   std::string system = "xtasc";  ///< a word of systems()
   Encoder encoder = Encoder::resnet34;
@@ -42,6 +45,7 @@ struct ModelSection {
   bool ttnet_batch_norm = false;
 };
 
+/// [loss]: what predictions are held to.
 struct LossSection {
   DepthLoss depth = DepthLoss::l1;
   TransferredDepthLoss transferred_depth = TransferredDepthLoss::l1;
@@ -52,6 +56,7 @@ struct LossSection {
   double lambda_2 = 0.01;
 };
 
+/// [weighting]: how the tasks' losses become one gradient.
 struct WeightingSection {
   std::string method = "equal";  ///< a word of methods()
   WeightedParameters parameters = WeightedParameters::shared;
@@ -66,6 +71,7 @@ struct WeightingSection {
   double max_norm = 1.0;
 };
 
+/// [train]: length, optimizer, and the forms of a step.
 struct TrainSection {
   std::int64_t epochs = 250;
   std::int64_t batch_size = 8;
@@ -82,10 +88,12 @@ struct TrainSection {
   bool cuda_graph = false;
 };
 
+/// [evaluate].
 struct EvaluateSection {
   std::int64_t batch_size = 8;
 };
 
+/// One run.
 struct RunConfig {
   RunSection run;
   DataSection data;

@@ -11,6 +11,7 @@ namespace xtasc::data {
 /// Steps an epoch has: every sample once, the last batch smaller when the batch does not divide.
 [[nodiscard]] std::int64_t steps_per_epoch(std::int64_t num_samples, std::int64_t batch_size);
 
+/// Positions begin to, not with, end.
 struct Range {
   std::int64_t begin, end;
   [[nodiscard]] std::int64_t size() const { return end - begin; }
@@ -30,6 +31,7 @@ struct Augmentation {
   std::int64_t window_height = 0, window_width = 0;
 };
 
+/// What may be drawn.
 struct AugmentationOptions {
   bool flip = true;
   bool scale_crop = true;

@@ -6,8 +6,10 @@
 
 namespace xtasc::kernels {
 
+/// What is applied to a layer's output, in the same pass where there is one.
 enum class Activation { none, relu };
 
+/// The tensors of a convolution and how it moves.
 struct Convolution {
   at::Tensor weight;  ///< (out, in, k, k)
   at::Tensor bias;    ///< (out), or undefined

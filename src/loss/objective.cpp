@@ -12,8 +12,6 @@ namespace xtasc::loss {
 
 namespace {
 
-constexpr std::int64_t kIgnoreLabel = 255;
-
 /// A prediction held to the task's truth.
 SummedLoss direct_loss(const task::Task& task, const config::LossSection& options, const at::Tensor& prediction,
                        const at::Tensor& truth) {
@@ -41,11 +39,11 @@ SummedLoss consistent_depth(config::TransferredDepthLoss kind, const at::Tensor&
 /// Held to the direct segmentation on labelled pixels.
 SummedLoss consistent_segmentation(const config::LossSection& options, const at::Tensor& transferred,
                                    const at::Tensor& direct, const at::Tensor& labels_nhw) {
-  const at::Tensor is_ignored = labels_nhw == kIgnoreLabel;
+  const at::Tensor is_ignored = labels_nhw == task::kIgnoreLabel;
   if (options.transferred_segmentation == config::TransferredSegmentationLoss::cross && !options.soft_target &&
       options.label_smoothing == 0.0) {  // hard labels need no distribution in memory
     const at::Tensor best = direct.detach().argmax(1);
-    return cross_entropy(transferred, best.masked_fill(is_ignored, kIgnoreLabel));
+    return cross_entropy(transferred, best.masked_fill(is_ignored, task::kIgnoreLabel));
   }
   const at::Tensor target =
       target_distribution(direct, {.soft = options.soft_target, .smoothing = options.label_smoothing});

@@ -20,6 +20,7 @@ namespace xtasc::loss {
 [[nodiscard]] SummedLoss ssim_depth(const at::Tensor& prediction_n1hw, const at::Tensor& target_n1hw,
                                     const at::Tensor& valid_n1hw);
 
+/// What a transferred segmentation is held to, of the direct one.
 struct TargetOptions {
   bool soft = false;       ///< the softmax as it is, instead of its arg-max
   double smoothing = 0.0;  ///< s in [0, 1)

@@ -18,6 +18,7 @@ namespace xtasc::metric {
 /// (task::Task::metrics and further).
 using Values = std::map<std::string, double>;
 
+/// What was measured of a set.
 struct Report {
   Values paper, dataset;                         ///< by protocol, SPEC section 5
   std::vector<std::optional<double>> class_iou;  ///< dataset protocol; absent for a class with an empty union
@@ -42,6 +43,7 @@ class TaskMetrics {
   TaskMetrics() = default;
 };
 
+/// What a task's metrics are made from.
 struct TaskMetricsOptions {
   task::Task task;
   std::int64_t num_classes = 0;  ///< of the labels; not looked at by other kinds than classes

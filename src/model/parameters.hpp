@@ -11,6 +11,7 @@
 
 namespace xtasc::model {
 
+/// A tensor under the name that files have it by.
 struct NamedTensor {
   std::string name;
   at::Tensor tensor;

@@ -15,6 +15,9 @@ enum class Kind {
   depth,    ///< a positive number a channel; the truth is 0 where unknown
 };
 
+/// A label that counts nowhere.
+inline constexpr std::int64_t kIgnoreLabel = 255;
+
 /// Metric::unit of what is in the unit of the pack's depth, which may be metres, inverse depth, or not known.
 inline constexpr std::string_view kDepthUnit = "depth";
 
@@ -32,6 +35,7 @@ struct Metric {
   bool in_delta_m = true;  ///< one of those that Delta_m (eq. 17) is the mean over
 };
 
+/// A row of the table of tasks.
 struct Task {
   std::string_view name;  ///< "segmentation"
   std::string_view key;   ///< in parameters' names, losses and files: "seg"

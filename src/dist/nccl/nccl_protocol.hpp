@@ -29,6 +29,7 @@ struct NcclBuffer {
   NcclElement element;
 };
 
+/// Limits, and what a test may shorten.
 struct NcclOptions {
   /// How long start-up, teardown and any one operation may take.
   std::chrono::milliseconds timeout = std::chrono::minutes(10);

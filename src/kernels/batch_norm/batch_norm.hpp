@@ -7,6 +7,7 @@
 
 namespace xtasc::kernels {
 
+/// The tensors of a batch norm.
 struct BatchNorm {
   at::Tensor weight, bias, running_mean, running_var;  ///< (channels)
 };
@@ -18,6 +19,7 @@ struct NormSurroundings {
   at::Tensor residual = {};  ///< added before the activation, a ReLU; or undefined
 };
 
+/// How a norm is computed.
 struct NormOptions {
   SumOverRanks sum_over_ranks = {};      ///< empty for a world of one
   bool moves_running_statistics = true;  ///< by momentum 0.1, the variance unbiased
