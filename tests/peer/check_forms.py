@@ -53,10 +53,10 @@ class Forms(unittest.TestCase):
         for other in contestants[1:]:
             torch.testing.assert_close(other.first_losses, contestants[0].first_losses, rtol=1e-4, atol=0.0)
 
-    def test_a_recorded_step_is_a_plain_one(self):
-        recorded = self.weights_after(self.contestant("graph", "bf16"), 2)  # behind three plain ones
+    def test_a_captured_step_is_a_plain_one(self):
+        captured = self.weights_after(self.contestant("graph", "bf16"), 2)  # behind three plain ones
         plain = self.weights_after(self.contestant("best", "bf16"), 4)  # behind one
-        torch.testing.assert_close(recorded, plain, rtol=0.0, atol=1e-6)
+        torch.testing.assert_close(captured, plain, rtol=0.0, atol=1e-6)
 
     def test_every_loss_can_be_recorded(self):
         """Nothing in a step has a size that the host must ask the device for: the meta device throws there."""
@@ -89,7 +89,7 @@ class Cuda(unittest.TestCase):
             device = peer_device.open_device("cuda:1")
             cuda.set_device.assert_called_once_with(torch.device("cuda:1"))
             device.warm_up_to_capture(lambda: calls.append("plain"), 3)
-            replay = device.recorded(lambda: calls.append("work"))
+            replay = device.captured(lambda: calls.append("work"))
             device.synchronize()
             replay()
             device.synchronize()

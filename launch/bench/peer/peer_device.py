@@ -24,7 +24,7 @@ class HostDevice:
     def synchronize(self) -> None:
         """Returns when the device has done all that was asked of it."""
 
-    def warm_up_to_record(self, work: Callable[[], None], times: int) -> None:
+    def warm_up_to_capture(self, work: Callable[[], None], times: int) -> None:
         for _ in range(times):
             work()
 
@@ -54,12 +54,12 @@ class CudaDevice(HostDevice):
     def synchronize(self) -> None:
         torch.cuda.synchronize(self.device)
 
-    def warm_up_to_record(self, work: Callable[[], None], times: int) -> None:
+    def warm_up_to_capture(self, work: Callable[[], None], times: int) -> None:
         """On a stream of its own, as what is to be captured must be: docs.pytorch.org/docs/2.11/notes/cuda.html."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            super().warm_up_to_record(work, times)
+            super().warm_up_to_capture(work, times)
         torch.cuda.current_stream().wait_stream(stream)
 
     def captured(self, work: Callable[[], None]) -> Callable[[], None]:
