@@ -7,6 +7,7 @@
 #include "dist/communicator.hpp"
 #include "dist/gradient_sync.hpp"
 #include "mpi/world.hpp"
+#include "net/networks.hpp"
 #include "support/nets.hpp"
 #include "support/tier.hpp"
 #include "train/evaluate.hpp"
@@ -102,7 +103,7 @@ TEST(GradientSync, BackwardStartsBucketsInOneOrder) {
     leaves.push_back(at::full({10}, static_cast<double>(i + 1), at::kDouble).requires_grad_(true));
     leaves.back().mutable_grad() = flat.narrow(0, 10 * i, 10);
   }
-  dist::GradientSync sync(comm, {flat}, 15 * 8);  // buckets 25..39, 10..24, 0..9
+  dist::GradientSync sync(comm, {flat}, std::int64_t{15} * 8);  // buckets 25..39, 10..24, 0..9
   sync.watch(leaves);
   for (const bool reaches_first : {true, false, true}) {
     flat.zero_();
@@ -235,21 +236,18 @@ TEST_P(RanksEqualOne, SameLossesAndWeights) {
   }
   const auto expected = alone.weights();
   const auto found = shared.weights();
+  const auto without_influence = net::biases_before_norms(config.model);
   for (std::size_t i = 0; i < found.size(); ++i) {
     const std::string& name = found[i].first;
-    // Their true gradient is zero, and Adam magnifies the rounding that is left of it.
-    const bool before_batch_norm = name.ends_with(".bias") && name.find(".conv") != std::string::npos &&
-                                   name.find("_decoder.") != std::string::npos;
     const double scale = std::max(expected[i].second.norm().item<double>(), 1e-6);
-    if (!before_batch_norm) {
+    if (!without_influence.contains(name)) {
       EXPECT_LT((found[i].second - expected[i].second).norm().item<double>() / scale, 1e-8) << name;
     }
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RanksEqualOne,
-                         testing::Values(Case{"xtasc", "equal", "fp64"}, Case{"xtasc", "uncertainty", "fp64"},
-                                         Case{"xtasc", "equal", "fp32"}),
+                         testing::Values(Case{"xtasc", "uncertainty", "fp64"}, Case{"xtasc", "equal", "fp32"}),
                          [](const auto& test) {
                            return std::string(test.param.system) + "_" + test.param.weighting + "_" +
                                   test.param.precision;

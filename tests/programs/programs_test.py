@@ -186,8 +186,7 @@ class WholePath(unittest.TestCase):
     def test_consistency_wants_transfer_nets_of_two_systems(self) -> None:
         base = str(programs.run_folder("runs/base_mt"))
         run = str(self.run_folder)
-        for arguments, expected in ((["--run", base], "base_mt has no task-transfer nets"),
-                                    (["--run", run, "--against", base], "base_mt has no task-transfer nets"),
+        for arguments, expected in ((["--run", run, "--against", base], "base_mt has no task-transfer nets"),
                                     (["--run", run, "--against", run], "both runs are of xtasc")):
             done = programs.run("xtasc-inspect", "consistency", *arguments)
             self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
@@ -320,7 +319,7 @@ class Bench(unittest.TestCase):
              {**net, "classes": 7, "height": 128, "width": 256, "batch_size": 8, "images": 4}),
             ("allreduce", ["--mebibytes", "0.01", "--rounds", "1"], {}),
             ("step", size, {**net, "classes": 7, "height": 32, "width": 64, "batch_size": 2}),
-        ):
+        )[:4 if IS_LONG else 2]:
             with self.subTest(name):
                 done = programs.run("xtasc-bench", name, *arguments, "--json", str(path), *sets(SMALL_STEP), ranks=2)
                 self.assertEqual(done.returncode, 0, done.stderr)

@@ -20,7 +20,7 @@ from suite import IS_LONG, long_tier
 
 programs: Programs
 EPOCHS = ["train.epochs=3", "train.batch_size=5", "train.learning_rate=1e-3"]
-KILL_STRIDE = int(os.environ.get("XTASC_KILL_STRIDE", "8" if IS_LONG else "24"))
+KILL_STRIDE = int(os.environ.get("XTASC_KILL_STRIDE", "8" if IS_LONG else "40"))
 
 
 def weights(run: pathlib.Path) -> bytes:

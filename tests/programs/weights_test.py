@@ -17,6 +17,7 @@ import unittest
 
 import common
 from common import Programs, sets
+from suite import IS_LONG, long_tier
 
 try:
     import torch
@@ -120,6 +121,7 @@ class Weights(unittest.TestCase):
                 self.assertEqual(done.stdout.splitlines()[0], words)
                 self.assertIn("122 tensors, 11699132 elements", done.stdout)
 
+    @long_tier
     def test_a_bottleneck_net(self) -> None:
         tensors = resnet("resnet50")
         for name, save in (("zip50.pth", torch.save), ("old50.pth", save_legacy)):
@@ -127,7 +129,7 @@ class Weights(unittest.TestCase):
             self.assertIn("all 265 tensors fit", self.inspect(self.path(name), "resnet50"))
 
     def test_training_starts_from_them(self) -> None:
-        for name, save, ranks in (("a.pth", save_legacy, 2), ("a.safetensors", save_safetensors, 0)):
+        for name, save, ranks in (("a.pth", save_legacy, 2), ("a.safetensors", save_safetensors, 0))[:2 if IS_LONG else 1]:
             with self.subTest(name):
                 save(self.resnet18, self.path(name))
                 done = programs.run("xtasc-train", *programs.train_arguments(
