@@ -50,8 +50,9 @@ data::Batch Contestant::draw() const {
   const auto seed = static_cast<std::uint64_t>(config_.run.seed);
   const auto order = data::epoch_order(seed, kEpoch, train_.size());
   const data::Range mine = data::share_of({0, config_.train.batch_size}, communicator_->rank(), communicator_->size());
-  return data::draw_batch(train_, std::span(order).subspan(mine.begin, mine.size()),
-                          {.flip = config_.data.flip, .scale_crop = config_.data.scale_crop}, seed, kEpoch);
+  return data::draw_batch(
+      train_, std::span(order).subspan(static_cast<std::size_t>(mine.begin), static_cast<std::size_t>(mine.size())),
+      {.flip = config_.data.flip, .scale_crop = config_.data.scale_crop}, seed, kEpoch);
 }
 
 void Contestant::warm_up() {

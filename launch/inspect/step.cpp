@@ -78,7 +78,7 @@ at::Tensor all_rows(const at::Tensor& part, const data::Range& mine, std::int64_
                     dist::Communicator& communicator) {
   std::vector<std::int64_t> shape = part.sizes().vec();
   shape[0] = num_samples;
-  const at::Tensor whole = at::zeros(shape, part.options().memory_format(at::MemoryFormat::Contiguous));
+  at::Tensor whole = at::zeros(shape, part.options().memory_format(at::MemoryFormat::Contiguous));
   whole.narrow(0, mine.begin, mine.size()).copy_(part);
   communicator.sum(whole);
   return whole;

@@ -59,7 +59,7 @@ StepValues step_values(Precision precision, at::Device device) {
   }
   values.gradients = with_influence(std::move(values.gradients), trial.config.model);
   for (auto& [name, gradient] : values.gradients) {
-    name = "the gradient of " + name;
+    name.insert(0, "the gradient of ");
   }
   return values;
 }

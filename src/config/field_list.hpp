@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -148,7 +149,7 @@ struct FieldList {
     Field& field = add(std::move(key), fmt::format("{} One of: {}.", documentation, listed));
     field.takes_text = true;
     field.read = [words, listed, store = std::move(store)](const Value& value) -> std::string {
-      const std::string accepted = "one of " + listed;
+      std::string accepted = "one of " + listed;
       if (value.kind != Value::Kind::text) {
         return accepted;
       }
@@ -164,9 +165,9 @@ struct FieldList {
   }
 
   template <typename Enum>
-  Field& word(std::string key, Enum& target, const std::string& documentation) {
+  Field& word(const std::string& key, Enum& target, const std::string& documentation) {
     return one_of(
-        std::move(key), {names<Enum>().begin(), names<Enum>().end()},
+        key, {names<Enum>().begin(), names<Enum>().end()},
         [&target](const std::string& word) {
           target = static_cast<Enum>(std::ranges::find(names<Enum>(), word) - names<Enum>().begin());
         },
@@ -175,14 +176,12 @@ struct FieldList {
 
   /// The word of a row of a table: of systems(), of methods().
   template <typename Row>
-  Field& row(std::string key, std::string& target, const std::vector<Row>& rows, const std::string& documentation) {
+  Field& row(const std::string& key, std::string& target, const std::vector<Row>& rows,
+             const std::string& documentation) {
     std::vector<std::string> words;
-    for (const Row& one : rows) {
-      words.emplace_back(one.word);
-    }
+    std::ranges::transform(rows, std::back_inserter(words), [](const Row& one) { return std::string(one.word); });
     return one_of(
-        std::move(key), words, [&target](const std::string& word) { target = word; }, [&target] { return target; },
-        documentation);
+        key, words, [&target](const std::string& word) { target = word; }, [&target] { return target; }, documentation);
   }
 
   Field& integers(std::string key, std::vector<std::int64_t>& target, std::size_t count, std::string documentation) {

@@ -154,9 +154,8 @@ bool holds_to_direct(config::Consistency consistency) {
     case config::Consistency::xtc:
       return true;
     case config::Consistency::align:
+    case config::Consistency::none:  // there is nothing to hold
       return false;
-    case config::Consistency::none:
-      return false;  // there is nothing to hold
   }
   fail("unknown kind of consistency {}", static_cast<int>(consistency));
 }

@@ -104,9 +104,10 @@ void check_rows(const Sweep& sweep, const std::map<std::string, std::string>& pl
   }
   std::set<std::string> told;
   for (const auto& [row_and_seed, found] : systems) {
-    const std::vector<const config::System*> parts = config::parts_of_row(config::system_of(*found.begin()));
-    const bool are_parts = std::ranges::all_of(found, [&](const std::string& word) {
-      return found.count(word) == 1 && std::ranges::find(parts, word, &config::System::word) != parts.end();
+    const std::multiset<std::string>& words = found;
+    const std::vector<const config::System*> parts = config::parts_of_row(config::system_of(*words.begin()));
+    const bool are_parts = std::ranges::all_of(words, [&](const std::string& word) {
+      return words.count(word) == 1 && std::ranges::find(parts, word, &config::System::word) != parts.end();
     });
     if (found.size() > 1 && !are_parts && told.insert(row_and_seed.first).second) {
       std::vector<std::string> may_share;
@@ -141,7 +142,7 @@ void throw_if_any(const fs::path& file, const std::vector<std::string>& faults) 
 }
 
 std::string sweep_name(const fs::path& file) {
-  const std::string name = file.stem().string();
+  std::string name = file.stem().string();
   const bool is_plain = name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") ==
                             std::string::npos &&
                         !name.starts_with('.') && !name.starts_with('-');

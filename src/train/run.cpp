@@ -78,13 +78,15 @@ data::Batch next_batch(const Run& run, const Progress& progress, const std::vect
   const auto& config = run.config;
   const data::Range whole = data::global_batch(progress.step_in_epoch, config.train.batch_size, run.train.size());
   const data::Range mine = data::share_of(whole, run.session.rank(), run.session.size());
-  return data::draw_batch(run.train, std::span(order).subspan(mine.begin, mine.size()),
-                          {.flip = config.data.flip, .scale_crop = config.data.scale_crop},
-                          static_cast<std::uint64_t>(config.run.seed), progress.epoch);
+  return data::draw_batch(
+      run.train, std::span(order).subspan(static_cast<std::size_t>(mine.begin), static_cast<std::size_t>(mine.size())),
+      {.flip = config.data.flip, .scale_crop = config.data.scale_crop}, static_cast<std::uint64_t>(config.run.seed),
+      progress.epoch);
 }
 
 double learning_rate(const config::TrainSection& train, std::int64_t epoch) {
-  return train.learning_rate * std::pow(train.lr_gamma, static_cast<double>(epoch / train.lr_step));
+  const std::int64_t num_falls = epoch / train.lr_step;
+  return train.learning_rate * std::pow(train.lr_gamma, static_cast<double>(num_falls));
 }
 
 bool reached_max_steps(const config::TrainSection& train, const Progress& progress) {

@@ -48,6 +48,7 @@ inline std::string jpeg_file(std::span<const std::uint8_t> pixels, std::size_t h
   info.write_Adobe_marker = options.has_adobe_marker ? TRUE : info.write_Adobe_marker;
   jpeg_start_compress(&info, TRUE);
   while (info.next_scanline < info.image_height) {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): the library only reads
     JSAMPROW row = const_cast<std::uint8_t*>(pixels.data()) + info.next_scanline * width * channels;
     jpeg_write_scanlines(&info, &row, 1);
   }

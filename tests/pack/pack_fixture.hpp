@@ -96,7 +96,7 @@ inline pack::Schema small_schema() {
 
 /// Values that differ by sample and pixel; owns what a pack::Sample points to.
 struct SmallSample {
-  explicit SmallSample(std::uint32_t number, std::size_t pixels = 32 * 64)
+  explicit SmallSample(std::uint32_t number, std::size_t pixels = 2048)
       : name("raw/" + std::to_string(number) + ".png"),
         image(pixels * 3),
         label(pixels),
@@ -104,7 +104,7 @@ struct SmallSample {
         depth16(pixels) {
     for (std::size_t i = 0; i < pixels; ++i) {
       for (std::size_t c = 0; c < 3; ++c) {
-        image[3 * i + c] = static_cast<std::uint8_t>(number * 31 + i * 7 + c);
+        image[3 * i + c] = static_cast<std::uint8_t>(std::size_t{number} * 31 + i * 7 + c);
       }
       label[i] = i % 5 == 4 ? pack::kIgnoreLabel : static_cast<std::uint8_t>((i + number) % 3);
       depth[i] = i % 11 == 0 ? 0.0F : 0.25F * static_cast<float>(1 + (i + number) % 40);

@@ -18,7 +18,6 @@ namespace xtasc::report {
 namespace {
 
 namespace fs = std::filesystem;
-using test::SyntheticRun;
 using test::TempFolder;
 using test::write_run;
 using ::testing::ElementsAre;

@@ -79,7 +79,7 @@ struct SyntheticRun {
 
 /// Writes the folder `root`/name as xtasc-train would, through the config layer and the real writers.
 inline run::RunFolder write_run(const std::filesystem::path& root, const SyntheticRun& run) {
-  const run::RunFolder folder{root / run.name};
+  run::RunFolder folder{root / run.name};
   run::prepare_run_folder(folder);
   std::vector<std::string> settings = {"data.pack=scenes.h5", "model.encoder=resnet18", "train.epochs=3"};
   settings.insert(settings.end(), run.settings.begin(), run.settings.end());

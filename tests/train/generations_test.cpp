@@ -32,9 +32,10 @@ class GenerationsTest : public CheckpointTest {
   std::int64_t epoch_after_load() {
     auto learner = trained(0);
     const auto resumed = generations_.load(*learner, identity_);
-    EXPECT_EQ(resumed->metrics,
-              std::string("one\ntwo\nthree\n")
-                  .substr(0, std::array{4, 8, 14}.at(static_cast<std::size_t>(resumed->progress.epoch - 1))));
+    EXPECT_EQ(
+        resumed->metrics,
+        std::string("one\ntwo\nthree\n")
+            .substr(0, std::array<std::size_t, 3>{4, 8, 14}.at(static_cast<std::size_t>(resumed->progress.epoch - 1))));
     EXPECT_TRUE(same(*learner, after(static_cast<int>(resumed->progress.epoch))));
     return resumed->progress.epoch;
   }

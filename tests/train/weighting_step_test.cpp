@@ -191,7 +191,7 @@ TEST_P(Resume, BitForBit) {
   const auto communicator = dist::make_solo_communicator();
   const auto take_step = [&](Learner& learner, const weighting::Moment& moment) {
     Step step(config, learner, *communicator);
-    const StepResult result = step.compute(batch_of(static_cast<std::uint64_t>(moment.step), at::kFloat), moment);
+    StepResult result = step.compute(batch_of(static_cast<std::uint64_t>(moment.step), at::kFloat), moment);
     step.update(1e-3);
     return result;
   };

@@ -37,7 +37,7 @@ struct Settings {
   std::int64_t height = 0, width = 0;
   std::string pack_digest;
 
-  auto operator<=>(const Settings&) const = default;
+  auto operator<=>(const Settings&) const = default;  // NOLINT(modernize-use-nullptr): of the generated comparison
 };
 
 /// Is the group what the row stands for, whatever its other settings?
@@ -57,7 +57,7 @@ std::optional<config::RunConfig> expected_config(const PublishedTable& table, co
                                                  const std::string& system, const run::ConfigValues& departures) {
   std::vector<std::string> assignments;
   for (const auto& [key, value] : departures) {
-    assignments.push_back(key + "=" + value);
+    assignments.push_back(fmt::format("{}={}", key, value));
   }
   try {
     return paper_config(table, row, system, assignments);
