@@ -11,6 +11,9 @@ die() {
   exit 1
 }
 
+# Cores that this process may use. nproc alone says what OMP_NUM_THREADS says where that is set.
+num_cores() { env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc; }
+
 # The value of --preset NAME or --preset=NAME among the arguments, else "release".
 preset_of() {
   local preset="${XTASC_PRESET:-release}"
@@ -60,7 +63,7 @@ ranks_command() {
     RANKS_COMMAND+=(OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1)
   fi
   RANKS_COMMAND+=(mpirun -np "$ranks")
-  if (("$(num_gpus)" == 0 && "$(nproc)" >= ranks)); then
+  if (("$(num_gpus)" == 0 && "$(num_cores)" >= ranks)); then
     RANKS_COMMAND+=(--bind-to core --map-by core)
   else
     RANKS_COMMAND+=(--bind-to none --oversubscribe)

@@ -126,7 +126,7 @@ tidy() {
   cmake -S . -B "$COMMANDS" -G Ninja -DXTASC_UNITY=OFF "-DXTASC_CUDA=$(cached XTASC_CUDA)" -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "-DLIBTORCH_ROOT=$(cached LibTorch_ROOT)" >/dev/null
   cmake --build "$COMMANDS" --target xtasc_source_version >/dev/null
-  xargs -0 -r -a "$LIST" -n 1 -P "$(nproc)" clang-tidy -p "$COMMANDS" --quiet 2> >(grep -v 'warnings\? generated' >&2)
+  xargs -0 -r -a "$LIST" -n 1 -P "$(num_cores)" clang-tidy -p "$COMMANDS" --quiet 2> >(grep -v 'warnings\? generated' >&2)
 }
 
 check_scripts() {

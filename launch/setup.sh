@@ -203,7 +203,7 @@ $(tail -n 30 "$LOG")"
 # Compilers at once: one a core, but a source that includes torch takes 2 GB of memory.
 build_jobs() {
   local cores memory_gib
-  cores="$(nproc)"
+  cores="$(num_cores)"
   memory_gib=$(($(awk '/^MemAvailable:/ {print $2}' /proc/meminfo) / 1024 / 1024))
   local by_memory=$((memory_gib / 2 > 1 ? memory_gib / 2 : 1))
   echo $((cores < by_memory ? cores : by_memory))

@@ -32,4 +32,4 @@ done
 cd "$XTASC_ROOT"
 # Each test says how many cores it wants; the others share what is left, one thread each.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-exec ctest --preset "$preset" --parallel "$(nproc)" "${arguments[@]}"
+exec ctest --preset "$preset" --parallel "$(num_cores)" "${arguments[@]}"

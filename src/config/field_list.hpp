@@ -39,6 +39,35 @@ inline std::string real_text(double value) {
   return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
 }
 
+/// "xtasc: cross-task consistency; align: alignment loss; ...", of the rows that say something.
+inline std::string helps_of_systems() {
+  std::vector<std::string> helps;
+  for (const System& system : systems()) {
+    if (!system.help.empty()) {
+      helps.push_back(fmt::format("{}: {}", system.word, system.help));
+    }
+  }
+  return fmt::format("{}.", fmt::join(helps, "; "));
+}
+
+/// ", for famo 0.025": where a method's row has a rate of its own.
+inline std::string other_rates() {
+  std::string text;
+  for (const Method& method : methods()) {
+    text += method.learning_rate == 0.0 ? "" : fmt::format(", for {} {}", method.word, method.learning_rate);
+  }
+  return text;
+}
+
+/// ", for base_st_seg [0.9, 0.999]": where a system's row has another second decay rate than most.
+inline std::string other_betas() {
+  std::string text;
+  for (const System& system : systems()) {
+    text += system.beta_2 == System().beta_2 ? "" : fmt::format(", for {} [0.9, {}]", system.word, system.beta_2);
+  }
+  return text;
+}
+
 /// Appends one field a call: a text, a boolean, an integer of at least `minimum`, a number between its bounds, a share,
 /// a word of an enumeration, a list of `count` integers, Adam's two decay rates. Each refuses what its type or range
 /// does not hold, and says what it would accept.

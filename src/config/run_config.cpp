@@ -18,35 +18,6 @@ namespace xtasc::config {
 
 namespace {
 
-/// "xtasc: cross-task consistency; align: alignment loss; ...", of the rows that say something.
-std::string helps_of_systems() {
-  std::vector<std::string> helps;
-  for (const System& system : systems()) {
-    if (!system.help.empty()) {
-      helps.push_back(fmt::format("{}: {}", system.word, system.help));
-    }
-  }
-  return fmt::format("{}.", fmt::join(helps, "; "));
-}
-
-/// ", for famo 0.025": where a method's row has a rate of its own.
-std::string other_rates() {
-  std::string text;
-  for (const Method& method : methods()) {
-    text += method.learning_rate == 0.0 ? "" : fmt::format(", for {} {}", method.word, method.learning_rate);
-  }
-  return text;
-}
-
-/// ", for base_st_seg [0.9, 0.999]": where a system's row has another second decay rate than most.
-std::string other_betas() {
-  std::string text;
-  for (const System& system : systems()) {
-    text += system.beta_2 == System().beta_2 ? "" : fmt::format(", for {} [0.9, {}]", system.word, system.beta_2);
-  }
-  return text;
-}
-
 /// Every key of a run's config, in the order in which it is printed.
 std::vector<Field> run_fields(RunConfig& c) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
