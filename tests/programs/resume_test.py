@@ -53,22 +53,34 @@ class Resume(unittest.TestCase):
         self.assertEqual(weights(run), weights(self.unbroken), "weights differ from the unbroken run's")
         self.assertEqual(metrics(run), metrics(self.unbroken))
 
-    def test_stopped_in_the_middle_of_an_epoch(self) -> None:
-        process = self.start("stopped_once")
-        for line in process.stderr:
-            if "epoch 1/3:" in line:
-                break
+    def stop(self, process: subprocess.Popen[str], output: str) -> dict | None:
+        """Stops a trainer; its progress then, or None where it was done before the signal came."""
         process.send_signal(signal.SIGUSR2)  # mpirun passes it on to the ranks
         _, rest = process.communicate(timeout=300)
+        if process.returncode == 0:
+            return None
         self.assertEqual(process.returncode, 85, rest)
         self.assertIn("the same command resumes", rest)
-        run = programs.run_folder("stopped_once")
+        run = programs.run_folder(output)
         progress = json.loads((run / "checkpoint/last/checkpoint.json").read_text())["progress"]
-        self.assertGreater(progress["step_in_epoch"], 0, "the stop fell between two epochs: the test did not test")
         self.assertEqual(steps_in_batch_script(run), progress["step"])
-        done = programs.run("xtasc-train", *programs.train_arguments("stopped_once", *EPOCHS), ranks=2)
+        return progress
+
+    def test_stopped_in_the_middle_of_an_epoch(self) -> None:
+        for pause in (0.1, 0.2, 0.4, 0.8):  # after an epoch's line: the next epoch is under way, sooner or later
+            output = f"stopped_{pause}"
+            process = self.start(output)
+            for line in process.stderr:
+                if "epoch 1/3:" in line:
+                    break
+            time.sleep(pause)
+            progress = self.stop(process, output)
+            if progress is None or progress["step_in_epoch"] > 0:
+                break
+        self.assertTrue(progress and progress["step_in_epoch"] > 0, "no stop fell into an epoch: the test did not test")
+        done = programs.run("xtasc-train", *programs.train_arguments(output, *EPOCHS), ranks=2)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.check_equal("stopped_once")
+        self.check_equal(output)
 
     @long_tier
     def test_stopped_again_and_again(self) -> None:
@@ -80,18 +92,12 @@ class Resume(unittest.TestCase):
                 if "run folder" in line:
                     break
             time.sleep(random.uniform(0.2, longest))
-            process.send_signal(signal.SIGUSR2)  # mpirun passes it on to the ranks
-            _, rest = process.communicate(timeout=300)
-            if process.returncode == 0:
-                break  # it was faster than the signal
-            self.assertEqual(process.returncode, 85, rest)
-            self.assertIn("the same command resumes", rest)
-            run = programs.run_folder("stopped")
-            index = json.loads((run / "checkpoint/last/checkpoint.json").read_text())
-            self.assertEqual(steps_in_batch_script(run), index["progress"]["step"])
-            stopped_mid_epoch |= index["progress"]["step_in_epoch"] > 0
-            longest *= 1.5 if index["progress"]["step"] == steps else 1.0  # it came before the first step: a slow machine
-            steps = index["progress"]["step"]
+            progress = self.stop(process, "stopped")
+            if progress is None:
+                break
+            stopped_mid_epoch |= progress["step_in_epoch"] > 0
+            longest *= 1.5 if progress["step"] == steps else 1.0  # it came before the first step: a slow machine
+            steps = progress["step"]
             if stopped_mid_epoch and steps > 5:
                 break
         self.assertTrue(stopped_mid_epoch, "no stop fell into an epoch: the test did not test")
