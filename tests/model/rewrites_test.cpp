@@ -99,6 +99,14 @@ std::vector<std::vector<std::string>> rewritten_cases() {
 
 INSTANTIATE_TEST_SUITE_P(Forms, RewrittenStep, testing::ValuesIn(rewritten_cases()));
 
+/// Whether this processor has our own kernels' instructions for a type.
+bool has_avx512_for(at::ScalarType type) {
+  model::ParameterSet set(1, at::kCPU, type == at::kDouble ? at::kDouble : at::kFloat);
+  const auto layer = model::make_convolution(set, {.name = "layer", .in = 16, .out = 16});
+  set.flatten();
+  return kernels::suits_winograd({at::zeros({4, 16, 64, 64}), {}}, layer, type);
+}
+
 /// The forms on CUDA read one flat copy of the weights in bfloat16, and add gradients of that type where they lie.
 TEST(CudaFormsInBfloat16, ReadTheFlatCopyOfTheWeights) {
   const auto config = test::step_config({"run.precision=bf16"});
@@ -132,8 +140,12 @@ TEST(CudaFormsInBfloat16, TwoStepsAreCloseToThePlainForms) {
   const auto [plain_losses, plain_gradients] = outcome("bf16", "false", false);
   const auto [losses, gradients] = outcome("bf16", "true", true);
   EXPECT_LT(deviation(losses, exact_losses), 2e-2);
-  // How bf16 rounds is a processor's own: the plain form says how much.
-  EXPECT_LT(deviation(gradients, exact_gradients), 1.3 * deviation(plain_gradients, exact_gradients));
+  // How bf16 rounds is a processor's own: without AVX-512 the plain form says how much. (The first step's: 0.36.)
+  if (has_avx512_for(at::kBFloat16)) {
+    EXPECT_LT(deviation(gradients, plain_gradients), 0.2);
+  } else {
+    EXPECT_LT(deviation(gradients, exact_gradients), 1.1 * deviation(plain_gradients, exact_gradients));
+  }
 }
 
 // Evaluation with batch norm folded into the convolutions.
@@ -227,10 +239,7 @@ class RewrittenLayer : public testing::TestWithParam<LayerCase> {
  protected:
   void SetUp() override {
     const auto type = GetParam().type;
-    model::ParameterSet set(1, at::kCPU, type == at::kDouble ? at::kDouble : at::kFloat);
-    const auto layer = model::make_convolution(set, {.name = "layer", .in = 16, .out = 16});
-    set.flatten();
-    if (!kernels::suits_winograd({at::zeros({4, 16, 64, 64}), {}}, layer, type)) {
+    if (!has_avx512_for(type)) {
       GTEST_SKIP() << "this processor has not the AVX-512 that is needed for " << c10::toString(type);
     }
   }

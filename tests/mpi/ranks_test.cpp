@@ -247,7 +247,8 @@ TEST_P(RanksEqualOne, SameLossesAndWeights) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RanksEqualOne,
-                         testing::Values(Case{"xtasc", "uncertainty", "fp64"}, Case{"xtasc", "equal", "fp32"}),
+                         testing::Values(Case{"xtasc", "equal", "fp64"}, Case{"xtasc", "uncertainty", "fp64"},
+                                         Case{"xtasc", "equal", "fp32"}),
                          [](const auto& test) {
                            return std::string(test.param.system) + "_" + test.param.weighting + "_" +
                                   test.param.precision;

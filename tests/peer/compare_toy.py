@@ -269,8 +269,6 @@ def main() -> int:
         output = Path(name) / "O.pt"
         cases = [(m, over_all, int(ranks)) for m in arguments.methods for over_all in (False, True)
                  for ranks in arguments.ranks.split(",") if not over_all or (m in GRADIENT_METHODS and ranks == "1")]
-        if os.environ.get("XTASC_TESTS") != "long":  # on ranks a witness of each kind of need
-            cases = [case for case in cases if case[2] == 1 or case[0] in ("uncertainty", "gradnorm", "pcgrad", "famo")]
         for method, over_all, ranks in cases:
             command = ["mpirun", "--quiet", "-np", str(ranks), "--oversubscribe", "--bind-to", "none"] if ranks > 1 else []
             command += [arguments.program, str(output), str(STEPS), "model.system=toy", f"weighting.method={method}"]
