@@ -6,6 +6,7 @@
 #include "core/cli.hpp"
 #include "core/log.hpp"
 #include "core/progress.hpp"
+#include "core/text_table.hpp"
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
 #include "io/atomic_file.hpp"
@@ -40,27 +41,31 @@ nlohmann::json to_json(const train::Evaluation& evaluation, const std::vector<st
 }
 
 void print_report(const train::Evaluation& evaluation, const std::vector<std::string>& class_names) {
-  fmt::print("{:<12} {:>12} {:>12}\n", "metric", "paper", "dataset");
+  const auto digits = [](double value) { return fmt::format("{:.6f}", value); };
+  std::vector<std::vector<std::string>> cells = {{"metric", "paper", "dataset"}};
   for (const auto& [name, value] : evaluation.report.paper) {
-    fmt::print("{:<12} {:>12.6f} {:>12.6f}\n", name, value, evaluation.report.dataset.at(name));
+    cells.push_back({name, digits(value), digits(evaluation.report.dataset.at(name))});
   }
-  fmt::print("\n");
+  cells.emplace_back();
   for (const auto& [name, value] : evaluation.losses) {
-    fmt::print("loss.{:<16} {:.6f}\n", name, value);
+    cells.push_back({"loss." + name, digits(value)});
   }
   if (!evaluation.consistency.empty()) {
-    fmt::print("\n");
+    cells.emplace_back();
   }
   for (const auto& [name, value] : evaluation.consistency) {
-    fmt::print("consistency.{:<12} {:.6f}\n", name, value);
+    cells.push_back({"consistency." + name, digits(value)});
   }
-  if (!evaluation.report.class_iou.empty()) {
-    fmt::print("\nIoU by class (dataset protocol)\n");
+  fmt::print("{}", text_table(cells, 1));
+  if (evaluation.report.class_iou.empty()) {
+    return;
   }
+  cells = {{"class", "IoU, dataset protocol"}};
   for (std::size_t i = 0; i < evaluation.report.class_iou.size(); ++i) {
     const auto& iou = evaluation.report.class_iou[i];
-    fmt::print("  {:<16} {}\n", class_names[i], iou ? fmt::format("{:.4f}", *iou) : "never occurs");
+    cells.push_back({class_names[i], iou ? fmt::format("{:.4f}", *iou) : "never occurs"});
   }
+  fmt::print("\n{}", text_table(cells));
 }
 
 void evaluate(const dist::MpiSession& session, const Options& options) {

@@ -6,7 +6,7 @@
 Rules:
   order      a module USES only modules defined above it, and one without TORCH comes before all with TORCH
   include    a file in src/NAME includes only headers of NAME and of the modules that NAME USES by name
-  unused     a file in src/NAME includes a header of each module that NAME USES
+  unused     a file in src/NAME includes a header of each module that NAME USES, and a file of a program of each that it names
   torch      a module without TORCH, and the programs that link no LibTorch, include no torch header and no TORCH module
   listed     each source in src/ is in its module's SOURCES, CUDA_SOURCES or NO_CUDA_SOURCES, and each listed one exists
   cuda       no file asks whether its build has CUDA: what differs is a source in CUDA_SOURCES and one in NO_CUDA_SOURCES
@@ -27,6 +27,7 @@ SOURCES = {".cpp", ".cc", ".cu", ".c"}
 TORCH_HEADER = re.compile(r"^(torch|ATen|c10|caffe2)/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 TORCH_FREE_PROGRAMS = ("preprocess", "results", "sweeps")
+PROGRAM_FOLDERS = ("launch", *TORCH_FREE_PROGRAMS)
 ALL_FOLDERS = ("src", "launch", "preprocess", "results", "sweeps", "tests")
 SOURCE_KEYWORDS = ("SOURCES", "CUDA_SOURCES", "NO_CUDA_SOURCES")
 KEYWORDS = {"TORCH", *SOURCE_KEYWORDS, "USES", "LIBRARIES"}
@@ -123,6 +124,21 @@ def check_unused(root: Path, modules: list[Module]) -> list[str]:
     return faults
 
 
+def check_programs(root: Path, modules: list[Module]) -> list[str]:
+    """What the xtasc_program(...) calls say that they use; a list in a variable counts as one that wants no look."""
+    faults = []
+    names = {module.name for module in modules}
+    for cmake in (root / folder / "CMakeLists.txt" for folder in PROGRAM_FOLDERS):
+        text = re.sub(r"#.*", "", cmake.read_text()) if cmake.is_file() else ""
+        for program, sources, used in re.findall(r"\bxtasc_program\((\S+)\s+SOURCES([^)]*?)\bUSES([^)]*)\)", text):
+            files = [cmake.parent / source for source in sources.split()]
+            files += [header for header in (file.with_suffix(".hpp") for file in files) if header.is_file()]
+            included = {path.split("/")[0] for file in files for _, bracket, path in includes(file) if bracket == '"'}
+            faults += [f"unused: {program} uses '{name}', but none of its files includes it"
+                       for name in used.split() if name in names and name not in included]
+    return faults
+
+
 def check_listed(root: Path, modules: list[Module]) -> list[str]:
     listed = {root / "src" / module.name / source for module in modules for source in module.sources}
     found = set(files_below(root / "src", SOURCES))
@@ -155,7 +171,7 @@ def check(root: Path) -> list[str]:
     if not modules:
         return ["order: src/CMakeLists.txt has no xtasc_module(...)"]
     return (check_order(modules) + check_includes(root, modules) + check_unused(root, modules) +
-            check_listed(root, modules) + check_once(root) + check_cuda(root))
+            check_programs(root, modules) + check_listed(root, modules) + check_once(root) + check_cuda(root))
 
 
 # ---- self-test -------------------------------------------------------------------------------------------------------
@@ -179,7 +195,12 @@ GOOD_TREE = {
     "src/model/n.cpp": '#include "model/c.hpp"\n',
     "src/train/e.cpp": '#include "model/c.hpp"\n#include "core/a.hpp"\n',
     "preprocess/main.cpp": '#include "io/b.hpp"\n',
-    "launch/train.cpp": '#include "model/c.hpp"\n',
+    "launch/CMakeLists.txt": """
+        xtasc_program(trainer SOURCES train.cpp
+          USES ${torch_modules} model train)
+    """,
+    "launch/train.cpp": '#include "launch/train.hpp"\n#include "model/c.hpp"\n',
+    "launch/train.hpp": '#pragma once\n#include "train/e.hpp"\n',
 }
 
 
@@ -196,6 +217,7 @@ def self_test() -> int:
         ("include", "does not use 'io'", "src/train/e.cpp",
          '#include "model/c.hpp"\n#include "core/a.hpp"\n#include "io/b.hpp"\n'),
         ("unused", "'train' uses 'core'", "src/train/e.cpp", '#include "model/c.hpp"\n'),
+        ("unused", "trainer uses 'train'", "launch/train.hpp", "#pragma once\n"),
         ("unused", "'train' uses 'io'", "src/CMakeLists.txt", cmake.replace("core model)", "core io model)")),
         ("torch", "torch/torch.h", "src/core/a.cpp", "#include <torch/torch.h>\n"),
         ("torch", "ATen/ATen.h", "src/io/b.cpp", '#include "ATen/ATen.h"\n'),

@@ -11,6 +11,7 @@
 #include "config/enums.hpp"
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
+#include "core/text_table.hpp"
 #include "launch/bench/contestant.hpp"
 #include "launch/bench/counting_communicator.hpp"
 #include "launch/bench/executed_work.hpp"
@@ -110,18 +111,18 @@ std::string table_of(const Counted& alone, const Counted& of_two) {
     }
   }
   std::ranges::stable_sort(causes, std::ranges::greater(), [](const auto& one) { return one.second.launches; });
-  std::string text =
-      fmt::format("{:<24} {:>10} {:>12} {:>10} {:>12}\n", "cause", "launches", "of 2 ranks", "MB moved", "GFLOP");
-  const auto line = [&](std::string_view name, const LaunchTally& one, std::int64_t ranked) {
-    text += fmt::format("{:<24} {:>10} {:>12} {:>10.0f} {:>12.1f}\n", name, one.launches, ranked,
-                        static_cast<double>(one.bytes) / 1e6, one.flop / kGiga);
+  std::vector<std::vector<std::string>> cells = {{"cause", "launches", "of 2 ranks", "MB moved", "GFLOP"}};
+  const auto line = [&](const std::string& name, const LaunchTally& one, std::int64_t ranked) {
+    cells.push_back({name, std::to_string(one.launches), std::to_string(ranked),
+                     fmt::format("{:.0f}", static_cast<double>(one.bytes) / 1e6),
+                     fmt::format("{:.1f}", one.flop / kGiga)});
   };
   for (const auto& [cause, tally] : causes) {
     const auto ranked = of_two.by_cause.find(cause);
     line(cause, tally, ranked == of_two.by_cause.end() ? 0 : ranked->second.launches);
   }
   line("all", alone.total, of_two.total.launches);
-  return text;
+  return text_table(cells, 1);
 }
 
 nlohmann::json work_json(const StepBench& options, const config::RunConfig& config, const train::Types& types) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/text_table.hpp"
 #include "data/sampler.hpp"
 #include "sweep/work.hpp"
 
@@ -91,23 +92,24 @@ void PhaseTable::add_flop(PerPhase& flop, double times, const ExecutedWork& work
 }
 
 std::string PhaseTable::text() const {
-  std::string text = fmt::format("{:<24} {:>10} {:>8} {:>10} {:>8} {:>10} {:>8}\n", "phase", "ms", "share", "GFLOP/s",
-                                 "of peak", "executed", "of peak");
+  std::vector<std::vector<std::string>> cells = {{"phase", "ms", "share", "GFLOP/s", "of peak", "executed", "of peak"}};
   const Row all = total();
   const auto line = [&](std::string_view name, const Row& row) {
-    text += fmt::format("{:<24} {:>10.1f} {:>6.1f} %", name, 1e3 * row.seconds, 100.0 * row.seconds / all.seconds);
+    auto& shown = cells.emplace_back();
+    shown = {std::string(name), fmt::format("{:.1f}", 1e3 * row.seconds),
+             fmt::format("{:.1f} %", 100.0 * row.seconds / all.seconds)};
     if (row.plain > 0.0) {
       for (const double flop : {row.plain, row.executed}) {
-        text += fmt::format(" {:>10.0f} {:>6.0f} %", flop / row.seconds / kGiga, 100.0 * flop / row.seconds / peak_);
+        shown.push_back(fmt::format("{:.0f}", flop / row.seconds / kGiga));
+        shown.push_back(fmt::format("{:.0f} %", 100.0 * flop / row.seconds / peak_));
       }
     }
-    text += '\n';
   };
   for (std::size_t i = 0; i < kNumPhases; ++i) {
     line(train::kPhaseNames[i], row(i));
   }
   line("all", all);
-  return text +
+  return text_table(cells, 1) +
          fmt::format(
              "Peak: {:.0f} GFLOP/s, measured here by torch's own convolution and matrix product. GFLOP/s counts the\n"
              "arithmetic of the plain form, so what a rewrite saves counts as done; executed counts the products that\n"

@@ -9,6 +9,7 @@
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "core/text_table.hpp"
 #include "dist/communicator.hpp"
 #include "launch/bench/contestant.hpp"
 #include "launch/bench/memory.hpp"
@@ -134,16 +135,16 @@ nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession&
   }
   nlohmann::json result = describe_work(config, size_of(options, config), session, device);
   result.erase("weighting");  // all of them
-  if (session.rank() == 0) {
-    fmt::print("{:<14} {:>10} {:>21} {:>10}\n", "method", "s a step", "", "to equal");
-  }
+  std::vector<std::vector<std::string>> cells = {{"method", "s a step", "", "to equal"}};
   for (std::size_t i = 0; i < methods.size(); ++i) {
     const double ratio = timings[i].median() / timings.front().median();
     result["methods"][std::string(methods[i].word)] = {{"step", to_json(timings[i])}, {"ratio_to_equal", ratio}};
-    if (session.rank() == 0) {
-      fmt::print("{:<14} {:>10.3f} ({:>8.3f} to {:>8.3f}) {:>10.2f}\n", methods[i].word, timings[i].median(),
-                 timings[i].min(), timings[i].max(), ratio);
-    }
+    cells.push_back({std::string(methods[i].word), fmt::format("{:.3f}", timings[i].median()),
+                     fmt::format("({:.3f} to {:.3f})", timings[i].min(), timings[i].max()),
+                     fmt::format("{:.2f}", ratio)});
+  }
+  if (session.rank() == 0) {
+    fmt::print("{}", text_table(cells, 1));
   }
   return result;
 }

@@ -27,11 +27,12 @@ std::string group_of(const std::string& name) {
 /// A line for each tensor. \returns their number and that of their elements, in words
 std::string print_tensors(const tensorfile::TensorDict& tensors) {
   std::int64_t elements = 0;
+  std::vector<std::vector<std::string>> cells;
   for (const auto& [name, tensor] : tensors) {
-    fmt::print("{:<44} {:<20} {}\n", name, fmt::format("{}", fmt::join(tensor.sizes(), " x ")),
-               c10::toString(tensor.scalar_type()));
+    cells.push_back({name, fmt::format("{}", fmt::join(tensor.sizes(), " x ")), c10::toString(tensor.scalar_type())});
     elements += tensor.numel();
   }
+  fmt::print("{}", text_table(cells));
   return fmt::format("{} tensors, {} elements", tensors.size(), elements);
 }
 
@@ -41,8 +42,7 @@ void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
   // The meta device has shapes and no memory: the largest net is there at once.
   const auto net = model::make_network(config.model, num_classes, 0, at::kMeta, at::kFloat);
   const auto& set = net->parameters();
-  fmt::print("{} {}, {} classes\n\n{:<28} {:>9} {:>14}\n", config.model.system, config::encoder_of(config.model),
-             num_classes, "part", "tensors", "parameters");
+  fmt::print("{} {}, {} classes\n\n", config.model.system, config::encoder_of(config.model), num_classes);
   std::vector<std::string> order;
   std::map<std::string, std::pair<std::int64_t, std::int64_t>> groups;
   for (const auto& [name, tensor] : set.parameters()) {
@@ -53,10 +53,14 @@ void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
     groups[group].first += 1;
     groups[group].second += tensor.numel();
   }
+  std::vector<std::vector<std::string>> cells = {{"part", "tensors", "parameters"}};
   for (const std::string& group : order) {
-    fmt::print("{:<28} {:>9} {:>14}\n", group, groups[group].first, groups[group].second);
+    cells.push_back({group, std::to_string(groups[group].first), std::to_string(groups[group].second)});
   }
-  fmt::print("\n");
+  cells.emplace_back();
+  const auto add = [&](const std::string& what, std::int64_t count) {
+    cells.push_back({what, "", std::to_string(count)});
+  };
   std::vector<std::string> parts;  // up to the first dot, in order
   for (const auto& [name, tensor] : set.parameters()) {
     if (const std::string part = name.substr(0, name.find('.')); parts.empty() || parts.back() != part) {
@@ -64,14 +68,15 @@ void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
     }
   }
   for (const std::string& part : parts) {
-    fmt::print("{:<38} {:>14}\n", part, set.num_parameters(part + "."));
+    add(part, set.num_parameters(part + "."));
   }
   std::int64_t transfer = 0;
   for (const net::Convolution& layer : net::convolutions_of(config.model, num_classes)) {
     transfer += layer.part == net::Part::transfer_nets ? layer.num_parameters() : 0;
   }
-  fmt::print("{:<38} {:>14}\n{:<38} {:>14}\n", "all, trainable", set.num_parameters(), "direct only (inference)",
-             set.num_parameters() - transfer);
+  add("all, trainable", set.num_parameters());
+  add("direct only (inference)", set.num_parameters() - transfer);
+  fmt::print("{}", text_table(cells, 1));
   if (!config.model.encoder_weights.empty()) {
     const train::EncoderWeights weights = train::read_encoder_weights(set, config.model);
     fmt::print("\nencoder weights from {}: all {} tensors fit\n", weights.note, weights.tensors.size());

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
+#include "core/text_table.hpp"
 
 namespace xtasc::launch {
 
@@ -209,27 +210,31 @@ void print(const SideReport& report) {
   const bool is_depth = report.side == Side::depth;
   fmt::print("\nY = {}, Z = {}: {:.0f} pixels of {} images\n", is_depth ? "depth" : "segmentation",
              is_depth ? "segmentation" : "depth", report.num_pixels, report.num_images);
-  fmt::print("  {:<42} {:>10} {:>10}  {}\n", "mean square", "value", "error", "95 %");
+  const auto digits = [](double value) { return fmt::format("{:.4g}", value); };
+  std::vector<std::vector<std::string>> cells = {{"mean square", "value", "error", "95 %"}};
   for (const auto& [name, estimate] : report.mean_squares) {
-    fmt::print("  {:<42} {:>10.4g} {:>10.2g}  {}\n", name, estimate.value, estimate.error, interval_text(estimate));
+    cells.push_back({name, digits(estimate.value), fmt::format("{:.2g}", estimate.error), interval_text(estimate)});
   }
-  fmt::print("  {:<42} {:>10} {:>10}  {}\n", "claim", "left-right", "ratio", "left - right, 95 %");
+  fmt::print("{}", text_table(cells));
+  cells = {{"claim", "left-right", "ratio", "left - right, 95 %"}};
   for (const Inequality& i : report.inequalities) {
-    fmt::print("  {:<42} {:>10.4g} {:>10.4g}  {:<24} {}\n", i.claim, i.difference.value, i.ratio.value,
-               interval_text(i.difference), verdict_text(i.verdict));
+    cells.push_back({i.claim, digits(i.difference.value), digits(i.ratio.value), interval_text(i.difference),
+                     verdict_text(i.verdict)});
   }
-  int number = 0;
-  for (const Condition& c : report.conditions) {
-    if (c.number != number) {
-      number = c.number;
-      fmt::print("  ({}) {}\n", number, condition_text(number));
+  fmt::print("\n{}", text_table(cells));
+  for (std::size_t i = 0; i < report.conditions.size();) {
+    const int number = report.conditions[i].number;
+    cells.clear();
+    for (; i < report.conditions.size() && report.conditions[i].number == number; ++i) {
+      const Condition& c = report.conditions[i];
+      const auto figures = c.by_figure
+                               ? std::array{digits(c.figure.value), fmt::format("{:g}+-{:g}", c.ideal, c.tolerance),
+                                            interval_text(c.figure)}
+                               : std::array<std::string, 3>();
+      cells.push_back(
+          {fmt::format("{}: {}", c.system, c.what), figures[0], figures[1], figures[2], verdict_text(c.verdict)});
     }
-    if (c.by_figure) {
-      fmt::print("      {:<38} {:>10.4g} {:>10}  {:<24} {}\n", fmt::format("{}: {}", c.system, c.what), c.figure.value,
-                 fmt::format("{:g}+-{:g}", c.ideal, c.tolerance), interval_text(c.figure), verdict_text(c.verdict));
-    } else {
-      fmt::print("      {:<86} {}\n", fmt::format("{}: {}", c.system, c.what), verdict_text(c.verdict));
-    }
+    fmt::print("\n({}) {}\n{}", number, condition_text(number), text_table(cells));
   }
 }
 

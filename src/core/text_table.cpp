@@ -33,13 +33,14 @@ std::string escaped(const std::string& text) {
 
 }  // namespace
 
-std::string text_table(const Cells& cells) {
+std::string text_table(const Cells& cells, std::size_t num_text_columns) {
   const std::vector<std::size_t> widths = widths_of(cells, 0);
   std::string text;
   for (const auto& row : cells) {
     std::string line;
     for (std::size_t column = 0; column < row.size(); ++column) {
-      line += fmt::format("{:<{}}  ", row[column], widths[column]);
+      line += column < num_text_columns ? fmt::format("{:<{}}  ", row[column], widths[column])
+                                        : fmt::format("{:>{}}  ", row[column], widths[column]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";

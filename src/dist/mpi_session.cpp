@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
@@ -38,6 +39,16 @@ void check_world_size(int size) {
   }
 }
 
+/// A program that no launcher started is a world of one: Open MPI then needs no daemon beside it, nor a network to look
+/// for, which is half a second of each start. What the environment says already stands.
+void prepare_to_be_alone() {
+  constexpr std::array<const char*, 4> kOfLaunchers = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_FD"};
+  if (std::ranges::all_of(kOfLaunchers, [](const char* name) { return std::getenv(name) == nullptr; })) {
+    ::setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+    ::setenv("OMPI_MCA_pml", "ob1", 0);
+  }
+}
+
 }  // namespace
 
 void check(MpiCode code, std::string_view what) {
@@ -62,6 +73,7 @@ struct MpiSession::Control {
 
 MpiSession::MpiSession(int* argc, char*** argv) {
   choose_copy_mechanism();
+  prepare_to_be_alone();
   int provided = 0;
   check(MpiCode{MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided)}, "MPI_Init_thread");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);

@@ -8,6 +8,8 @@ namespace {
 TEST(TextTable, ColumnsAreAsWideAsTheirLongestCell) {
   EXPECT_EQ(text_table({{"run", "state"}, {"a long name", ""}, {"b", "done", "more"}}),
             "run          state\na long name\nb            done   more\n");
+  EXPECT_EQ(text_table({{"loss", "value"}, {"total", "1.5"}, {"seg", "10.25"}}, 1),
+            "loss   value\ntotal    1.5\nseg    10.25\n");
   EXPECT_EQ(text_table({}), "");
 }
 

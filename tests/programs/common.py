@@ -89,7 +89,7 @@ def main() -> None:
     options, rest = parser.parse_known_args()
     # As launch/common.sh: one thread a rank, and Open MPI may run as root, as in a container; who waits yields.
     os.environ.update(OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-                      OMPI_MCA_mpi_yield_when_idle="1")
+                      OMPI_MCA_mpi_yield_when_idle="1", OMPI_MCA_pml="ob1")
     module = sys.modules["__main__"]
     module.programs = Programs(options.bin.resolve(), options.preload and options.preload.resolve())
     run_tests(rest)
