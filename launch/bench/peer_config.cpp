@@ -12,7 +12,9 @@ namespace xtasc::launch {
 namespace {
 
 /// What the peer is told.
-constexpr std::array<std::string_view, 15> kFollowed = {"model.system",
+constexpr std::array<std::string_view, 17> kFollowed = {"model.system",
+                                                        "model.tasks",
+                                                        "model.cross_stitch",
                                                         "model.encoder",
                                                         "model.decoder_width",
                                                         "model.ttnet_widths",

@@ -29,7 +29,7 @@ struct BothSides {
 
 LoadedModel load_with_transfer_nets(const ModelSource& source, const dist::MpiSession& session) {
   LoadedModel model = load_model(source, session);
-  const config::System& system = config::system_of(model.config.model.system);
+  const config::System& system = config::system_of(model.config.model);
   if (!system.has_transfer() || !system.has("seg") || !system.has("depth")) {
     fail_usage("{}: {} has no task-transfer nets, of which the Proposition speaks; xtasc or align is needed",
                model.weights_path.string(), system.word);

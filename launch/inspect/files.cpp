@@ -89,18 +89,25 @@ void inspect_layers(const config::RunConfig& config, std::int64_t num_classes, s
     fail_usage("--layers {} {}: height and width must be multiples of 32", height, width);
   }
   std::vector<std::vector<std::string>> cells = {
-      {"layer", "in", "out", "kernel", "stride", "output", "parameters", "multiply-adds"}};
+      {"layer", "in", "out", "kernel", "stride", "output", "part", "tasks", "parameters", "multiply-adds"}};
   std::int64_t parameters = 0;
   double multiply_adds = 0.0;
   for (const net::Convolution& layer : net::convolutions_of(config.model, num_classes)) {
     cells.push_back(
         {layer.name, fmt::format("{}", layer.in), fmt::format("{}", layer.out), fmt::format("{0} x {0}", layer.kernel),
          fmt::format("{}", layer.stride), fmt::format("{} x {}", height / layer.shrunk, width / layer.shrunk),
+         std::string(net::name(layer.part)), layer.reached_by * layer.uses > 1 ? "all" : "one",
          fmt::format("{}", layer.num_parameters()), fmt::format("{:.0f}", layer.multiply_adds(height, width))});
     parameters += layer.num_parameters();
     multiply_adds += layer.multiply_adds(height, width);
   }
-  cells.push_back({"all", "", "", "", "", "", fmt::format("{}", parameters), fmt::format("{:.0f}", multiply_adds)});
+  const auto net = model::make_network(config.model, num_classes, 0, at::kMeta, at::kFloat);
+  if (const std::int64_t others = net->parameters().num_parameters() - parameters; others > 0) {
+    cells.push_back({"of no convolution", "", "", "", "", "", "", "", fmt::format("{}", others)});
+    parameters += others;
+  }
+  cells.push_back(
+      {"all", "", "", "", "", "", "", "", fmt::format("{}", parameters), fmt::format("{:.0f}", multiply_adds)});
   fmt::print("{}", text_table(cells));
 }
 

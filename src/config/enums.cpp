@@ -51,6 +51,16 @@ constexpr std::string_view word(Encoder value) {
   return "";
 }
 
+constexpr std::string_view word(CrossStitchForm value) {
+  switch (value) {
+    case CrossStitchForm::mtan:
+      return "mtan";
+    case CrossStitchForm::misra:
+      return "misra";
+  }
+  return "";
+}
+
 constexpr std::string_view word(DepthLoss value) {
   switch (value) {
     case DepthLoss::l1:
@@ -91,6 +101,16 @@ constexpr std::string_view word(WeightedParameters value) {
       return "shared";
     case WeightedParameters::all:
       return "all";
+  }
+  return "";
+}
+
+constexpr std::string_view word(CombinedLosses value) {
+  switch (value) {
+    case CombinedLosses::plain:
+      return "plain";
+    case CombinedLosses::uncertainty:
+      return "uncertainty";
   }
   return "";
 }
@@ -164,6 +184,16 @@ std::span<const std::string_view> names<TransferredSegmentationLoss>() {
 template <>
 std::span<const std::string_view> names<WeightedParameters>() {
   return kWords<WeightedParameters>;
+}
+
+template <>
+std::span<const std::string_view> names<CrossStitchForm>() {
+  return kWords<CrossStitchForm>;
+}
+
+template <>
+std::span<const std::string_view> names<CombinedLosses>() {
+  return kWords<CombinedLosses>;
 }
 
 template <>

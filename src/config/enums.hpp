@@ -12,6 +12,8 @@ enum class Device { automatic, cpu, cuda };
 enum class Precision { fp32, tf32, bf16, fp64 };
 /// The size of the ResNet.
 enum class Encoder { resnet18, resnet34, resnet50, resnet101, resnet152 };
+/// How a Cross-Stitch network mixes: one mixture for all tasks, as its public code; or one a task and channel.
+enum class CrossStitchForm { mtan, misra };
 /// Of a depth against the true one.
 enum class DepthLoss { l1, mse, log_l1, smooth_l1 };
 /// Of the depth made from the segmentation, against the direct one.
@@ -20,6 +22,8 @@ enum class TransferredDepthLoss { l1, ssim };
 enum class TransferredSegmentationLoss { cross, kl };
 /// Which parameters' gradients a method compares and combines: those that all tasks reach, or each task's own too.
 enum class WeightedParameters { shared, all };
+/// Whose gradients a method combines: of the tasks' losses as they are, or as `uncertainty` weighs them.
+enum class CombinedLosses { plain, uncertainty };
 /// What mgda divides a task's gradient by: nothing, its norm, the loss, both.
 enum class GradientNormalisation { none, l2, loss, loss_and_l2 };
 

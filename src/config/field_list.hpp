@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,14 @@ inline std::string helps_of_systems() {
   return fmt::format("{}.", fmt::join(helps, "; "));
 }
 
+/// "segmentation", "depth".
+inline std::vector<std::string> names_of_tasks() {
+  std::vector<std::string> names;
+  std::ranges::transform(task::all(), std::back_inserter(names),
+                         [](const task::Task& task) { return std::string(task.name); });
+  return names;
+}
+
 /// ", for famo 0.025": where a method's row has a rate of its own.
 inline std::string other_rates() {
   std::string text;
@@ -59,11 +68,17 @@ inline std::string other_rates() {
   return text;
 }
 
-/// ", for base_st_seg [0.9, 0.999]": where a system's row has another second decay rate than most.
+/// ", for base_st_seg, base_st_depth [0.9, 0.999]": where systems' rows have another second decay rate than most.
 inline std::string other_betas() {
-  std::string text;
+  std::map<double, std::vector<std::string_view>> others;
   for (const System& system : systems()) {
-    text += system.beta_2 == System().beta_2 ? "" : fmt::format(", for {} [0.9, {}]", system.word, system.beta_2);
+    if (system.beta_2 != System().beta_2) {
+      others[system.beta_2].push_back(system.word);
+    }
+  }
+  std::string text;
+  for (const auto& [beta_2, words] : others) {
+    text += fmt::format(", for {} [0.9, {}]", fmt::join(words, ", "), beta_2);
   }
   return text;
 }
@@ -232,13 +247,40 @@ struct FieldList {
     return field;
   }
 
+  /// Some of `words`, each once, at least one.
+  Field& words(std::string key, std::vector<std::string>& target, const std::vector<std::string>& words,
+               std::string documentation) {
+    Field& field = add(std::move(key), fmt::format("{} Some of: {}.", documentation, fmt::join(words, ", ")));
+    field.read = [&target, words](const Value& value) -> std::string {
+      std::vector<std::string> read;
+      for (const Value& element : value.list) {
+        const bool is_new = std::ranges::find(read, element.text) == read.end();
+        if (element.kind == Value::Kind::text && is_new && std::ranges::find(words, element.text) != words.end()) {
+          read.push_back(element.text);
+        }
+      }
+      if (value.kind != Value::Kind::list || read.empty() || read.size() != value.list.size()) {
+        return fmt::format("a list of some of {}, each once", fmt::join(words, ", "));
+      }
+      target = read;
+      return {};
+    };
+    field.print = [&target] {
+      std::vector<std::string> quoted;
+      std::ranges::transform(target, std::back_inserter(quoted), toml_string);
+      return fmt::format("[{}]", fmt::join(quoted, ", "));
+    };
+    return field;
+  }
+
   /// Keys that only some systems or weighting methods look at, as their rows say.
   /// \throws Error for a row that names a key which is none, or which is not of that kind
   void mark_keys_of_rows(const ModelSection& model, const WeightingSection& weighting) {
     for (const System& system : systems()) {
       for (const std::string_view key : system.keys) {
-        const bool is_known = std::ranges::any_of(
-            fields, [&](const Field& field) { return field.is_of_systems && field.section + "." + field.key == key; });
+        const bool is_known = std::ranges::any_of(fields, [&](const Field& field) {
+          return (field.is_of_systems || field.is_for_no_other) && field.section + "." + field.key == key;
+        });
         check(is_known, "the row of system {} names {}, which is no key of single systems", system.word, key);
       }
     }
@@ -251,7 +293,7 @@ struct FieldList {
       }
     }
     for (Field& field : fields) {
-      if (field.is_of_systems) {
+      if (field.is_of_systems || field.is_for_no_other) {
         field.counts = [&model, full_key = field.section + "." + field.key] {
           return system_of(model.system).uses(full_key);
         };

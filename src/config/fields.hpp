@@ -23,6 +23,7 @@ struct Field {
   std::function<bool()> counts = {};
   bool takes_text = false;                ///< a string or a word: `--set` may leave the quotes out
   bool is_of_systems = false;             ///< says something to the systems alone whose rows name it
+  bool is_for_no_other = false;           ///< the same, and refused where it is set and says nothing
   std::vector<std::string> methods = {};  ///< the values of weighting.method that use it; empty: not of that kind
   /// Stores the value; returns an empty text, or what would be accepted ("an integer >= 1").
   std::function<std::string(const Value&)> read;

@@ -23,13 +23,13 @@ std::vector<Field> run_fields(RunConfig& c) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   FieldList list;
   const auto predicts = [&c](task::Kind kind) {
-    return std::ranges::any_of(tasks_of(system_of(c.model.system)),
+    return std::ranges::any_of(tasks_of(system_of(c.model)),
                                [kind](const task::Task& task) { return task.kind == kind; });
   };
   const auto predicts_classes = [predicts] { return predicts(task::Kind::classes); };
   const auto predicts_depth = [predicts] { return predicts(task::Kind::depth); };
-  const auto transfers = [&c] { return system_of(c.model.system).has_transfer(); };
-  const auto is_xtc = [&c] { return system_of(c.model.system).consistency == Consistency::xtc; };
+  const auto transfers = [&c] { return system_of(c.model).has_transfer(); };
+  const auto is_xtc = [&c] { return system_of(c.model).consistency == Consistency::xtc; };
 
   list.section = "run";
   list.text("name", c.run.name, "First part of the run folder's name; empty: SYSTEM_ENCODER (SYSTEM, without one).")
@@ -69,6 +69,13 @@ std::vector<Field> run_fields(RunConfig& c) {
 
   list.section = "model";
   list.row("system", c.model.system, systems(), helps_of_systems());
+  list.words("tasks", c.model.tasks, names_of_tasks(), "What a system predicts that leaves it open, in this order.")
+      .is_for_no_other = true;
+  list.word(
+          "cross_stitch", c.model.cross_stitch,
+          "In front of each block: one mixture of the tasks' maps for all tasks, all factors 1 at first (mtan, as the "
+          "public code), or one a task and channel (misra, as the paper).")
+      .is_for_no_other = true;
   list.word("encoder", c.model.encoder, "Size of the ResNet.").is_of_systems = true;
   list.text("encoder_weights", c.model.encoder_weights,
             "A file with torchvision's ResNet weights to start from (.pth or .safetensors; fc.* is not used); empty: "
@@ -127,6 +134,8 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.word(
       "parameters", c.weighting.parameters,
       "Whose gradients are compared and combined: those of what all tasks share, each task keeping its own, or all.");
+  list.word("losses", c.weighting.losses,
+            "Whose gradients are combined: of the losses as they are, or as uncertainty weighs them.");
   list.real("regulariser", c.weighting.regulariser, 0.0, false, 1.0,
             "Factor of s_t in 0.5 exp(-s_t) L_t + regulariser s_t; 0.5 is Kendall et al.'s.");
   list.real("learning_rate", c.weighting.learning_rate, 0.0, true, kInfinity,
@@ -208,9 +217,35 @@ void resolve_weighting(RunConfig& c) {
   }
 }
 
+/// "segnet, stan": whose rows name the key.
+std::string systems_with(const std::string& full_key) {
+  std::vector<std::string_view> words;
+  for (const System& system : systems()) {
+    if (system.uses(full_key)) {
+      words.push_back(system.word);
+    }
+  }
+  return fmt::format("{}", fmt::join(words, ", "));
+}
+
+void refuse_keys_of_other_systems(RunConfig config) {
+  RunConfig defaults;
+  const auto fields = run_fields(config);
+  const auto default_fields = run_fields(defaults);
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const Field& field = fields[i];
+    if (field.is_for_no_other && !field.counts() && field.print() != default_fields[i].print()) {
+      const std::string full_key = field.section + "." + field.key;
+      fail_usage("{} = {} says nothing to model.system = \"{}\": it is for {}", full_key, field.print(),
+                 config.model.system, systems_with(full_key));
+    }
+  }
+}
+
 void resolve(RunConfig& c) {
   resolve_weighting(c);
-  const System& system = system_of(c.model.system);
+  refuse_keys_of_other_systems(c);
+  const System& system = system_of(c.model);
   if (c.train.betas.empty()) {
     c.train.betas = {0.9, system.beta_2};
   }
@@ -231,13 +266,20 @@ void resolve(RunConfig& c) {
   }
   if (c.run.name.empty()) {
     const std::string encoder = encoder_of(c.model);
-    c.run.name = encoder == "-" ? c.model.system : c.model.system + "_" + encoder;
+    c.run.name = c.model.system + (encoder == "-" ? "" : "_" + encoder);
+    if (system.uses("model.tasks") && system.tasks.size() == 1) {
+      c.run.name += fmt::format("_{}", system.tasks.front());
+    }
   }
   if (c.run.name.find_first_of("/\n") != std::string::npos || c.run.name.front() == '.') {
     fail_usage("run.name must be a plain file name, found \"{}\"", c.run.name);
   }
   if (c.model.encoder_weights.empty() && !c.model.encoder_weights_digest.empty()) {
     fail_usage("model.encoder_weights_digest is set, but model.encoder_weights names no file");
+  }
+  if (encoder_of(c.model) == "-" && !c.model.encoder_weights.empty()) {
+    fail_usage("model.encoder_weights says nothing to model.system = \"{}\", which has no ResNet: it is for {}",
+               c.model.system, systems_with("model.encoder"));
   }
   if (c.run.precision == Precision::fp64) {
     if (c.run.device == Device::cuda) {
@@ -346,7 +388,8 @@ bool is_of_first_ids(const RunConfig& config) {
 
 std::string first_identity_text(const RunConfig& config) {
   static const std::set<std::string> then_too = {"data.pack", "model.encoder_weights", "train.bucket_mib"};
-  static const std::set<std::string> not_yet = {"data.pack_digest", "model.encoder_weights_digest"};
+  static const std::set<std::string> not_yet = {"data.pack_digest", "model.encoder_weights_digest", "model.tasks",
+                                                "model.cross_stitch"};
   RunConfig copy = config;
   std::string text;
   std::set<std::string> changed;
@@ -363,6 +406,14 @@ std::string first_identity_text(const RunConfig& config) {
 
 std::string encoder_of(const ModelSection& model) {
   return system_of(model.system).uses("model.encoder") ? std::string(name(model.encoder)) : "-";
+}
+
+int encoder_place_of(const ModelSection& model) {
+  return system_of(model.system).uses("model.encoder") ? static_cast<int>(model.encoder) : -1;
+}
+
+std::int64_t decoder_width_of(const ModelSection& model) {
+  return system_of(model.system).uses("model.decoder_width") ? model.decoder_width : 0;
 }
 
 void pin_digest(std::string& pinned, const std::string& found, const std::string& key, const std::string& path) {

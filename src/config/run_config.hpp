@@ -37,6 +37,8 @@ struct DataSection {
 /// [model]: the system and its layers.
 struct ModelSection {
   std::string system = "xtasc";  ///< a word of systems()
+  std::vector<std::string> tasks = {"segmentation", "depth"};
+  CrossStitchForm cross_stitch = CrossStitchForm::mtan;
   Encoder encoder = Encoder::resnet34;
   std::string encoder_weights;
   std::string encoder_weights_digest;
@@ -60,6 +62,7 @@ struct LossSection {
 struct WeightingSection {
   std::string method = "equal";  ///< a word of methods()
   WeightedParameters parameters = WeightedParameters::shared;
+  CombinedLosses losses = CombinedLosses::plain;
   double regulariser = 1.0;
   double learning_rate = 0.0;
   double alpha = 0.16;
@@ -116,6 +119,10 @@ struct RunConfig {
 
 /// The word of the encoder; "-" for a system that is not made with one.
 [[nodiscard]] std::string encoder_of(const ModelSection& model);
+/// Where it stands among the encoders; before all for a system without one.
+[[nodiscard]] int encoder_place_of(const ModelSection& model);
+/// 0 for a system that has no such decoders.
+[[nodiscard]] std::int64_t decoder_width_of(const ModelSection& model);
 
 /// \throws Error (exit code 2) unless a config has this "section.key". \param where  what the message begins with
 void check_key(const std::string& key, const std::string& where);

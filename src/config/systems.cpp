@@ -2,7 +2,12 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
+#include <map>
+#include <mutex>
+#include <utility>
 
+#include "config/run_config.hpp"
 #include "core/error.hpp"
 
 namespace xtasc::config {
@@ -16,6 +21,8 @@ std::vector<System>& system_rows() {
   static const std::vector<std::string_view> transferred = {"model.encoder", "model.encoder_weights_digest",
                                                             "model.decoder_width", "model.ttnet_widths",
                                                             "model.ttnet_batch_norm"};
+  static const std::vector<std::string_view> tasks = {"model.tasks"};
+  static const std::vector<std::string_view> stitched = {"model.tasks", "model.cross_stitch"};
   static std::vector<System> rows = {
       {.word = "xtasc",
        .label = "XTasC-Net",
@@ -53,6 +60,56 @@ std::vector<System>& system_rows() {
        .part_of = "base_st",
        .beta_2 = 0.999,
        .keys = decoded},
+      {.word = "segnet",
+       .label = "SegNet",
+       .label_of_several = "SegNet Split",
+       .help = "one SegNet with a head a task",
+       .network = "segnet",
+       .place = 4,
+       .tasks = {},
+       .set_against = "segnet",
+       .beta_2 = 0.999,
+       .keys = tasks},
+      {.word = "stan",
+       .label = "STAN",
+       .help = "MTAN with a single task",
+       .network = "mtan",
+       .place = 5,
+       .tasks = {},
+       .num_tasks = {1, 1},
+       .set_against = "segnet",
+       .beta_2 = 0.999,
+       .keys = tasks},
+      {.word = "dense",
+       .label = "Dense",
+       .help = "a shared SegNet and one a task that reads it",
+       .network = "dense",
+       .place = 6,
+       .tasks = {},
+       .num_tasks = {2, 0},
+       .set_against = "segnet",
+       .beta_2 = 0.999,
+       .keys = tasks},
+      {.word = "cross_stitch",
+       .label = "Cross-Stitch",
+       .help = "a SegNet a task, with learned mixtures between them",
+       .network = "cross_stitch",
+       .place = 7,
+       .tasks = {},
+       .num_tasks = {2, 0},
+       .set_against = "segnet",
+       .beta_2 = 0.999,
+       .keys = stitched},
+      {.word = "mtan",
+       .label = "MTAN",
+       .help = "one SegNet and attention to its stages a task",
+       .network = "mtan",
+       .place = 8,
+       .tasks = {},
+       .num_tasks = {2, 0},
+       .set_against = "segnet",
+       .beta_2 = 0.999,
+       .keys = tasks},
   };
   return rows;
 }
@@ -64,7 +121,7 @@ std::vector<Method>& method_rows() {
       {.word = "gradnorm", .needs = Needs::norms, .keys = {"learning_rate", "alpha"}},
       {.word = "dwa", .keys = {"temperature"}},
       {.word = "rlw", .keys = {}},
-      {.word = "pcgrad", .needs = Needs::gram, .keys = {"parameters"}},
+      {.word = "pcgrad", .needs = Needs::gram, .keys = {"parameters", "losses"}},
       {.word = "cagrad", .needs = Needs::gram, .keys = {"parameters", "c", "rescale"}},
       {.word = "mgda", .needs = Needs::gram, .keys = {"parameters", "normalisation"}},
       {.word = "imtl_l", .keys = {"learning_rate"}},
@@ -91,6 +148,40 @@ void add_row(std::vector<Row>& rows, Row row, std::string_view what) {
   rows.push_back(std::move(row));
 }
 
+/// "segmentation", "depth".
+std::vector<std::string_view> names_of(const System& system) {
+  std::vector<std::string_view> names;
+  std::ranges::transform(tasks_of(system), std::back_inserter(names), &task::Task::name);
+  return names;
+}
+
+std::string number_of_tasks(const System& row) {
+  const auto [few, many] = row.num_tasks;
+  return few == many ? fmt::format("{} task{}", few, few == 1 ? "" : "s")
+                     : fmt::format("{} or more tasks{}", few, many == 0 ? "" : fmt::format(", at most {}", many));
+}
+
+/// The row with tasks by their names, always the same object for the same tasks in the same order.
+const System& with_tasks(const System& row, const std::vector<std::string>& names) {
+  const auto [few, many] = row.num_tasks;
+  if (names.size() < few || (many > 0 && names.size() > many)) {
+    fail_usage("model.system = \"{}\" takes {}, but model.tasks names {}: {}", row.word, number_of_tasks(row),
+               names.size(), fmt::join(names, ", "));
+  }
+  System system = row;
+  for (const std::string& name : names) {
+    const auto found = std::ranges::find(task::all(), name, &task::Task::name);
+    check(found != task::all().end(), "there is no task \"{}\"", name);
+    system.tasks.push_back(found->key);
+  }
+  system.part_of = names.size() == 1 ? row.word : std::string_view();
+  system.label = names.size() > 1 && !row.label_of_several.empty() ? row.label_of_several : row.label;
+  static std::map<std::pair<std::string_view, std::vector<std::string_view>>, System> resolved;
+  static std::mutex guard;
+  const std::lock_guard lock(guard);
+  return resolved.try_emplace({system.word, system.tasks}, system).first->second;
+}
+
 }  // namespace
 
 bool System::has(std::string_view task) const {
@@ -99,6 +190,10 @@ bool System::has(std::string_view task) const {
 
 bool System::uses(std::string_view full_key) const {
   return std::ranges::find(keys, full_key) != keys.end();
+}
+
+bool System::is_set_against(const System& single) const {
+  return set_against.empty() ? !single.uses("model.tasks") : single.part_of == set_against;
 }
 
 bool Method::uses(std::string_view key) const {
@@ -117,6 +212,11 @@ const System& system_of(std::string_view word) {
   return row_of(systems(), word, "system");
 }
 
+const System& system_of(const ModelSection& model) {
+  const System& row = system_of(model.system);
+  return row.tasks.empty() ? with_tasks(row, model.tasks) : row;
+}
+
 const Method& method_of(std::string_view word) {
   return row_of(methods(), word, "weighting method");
 }
@@ -127,6 +227,14 @@ std::size_t place_of_method(std::string_view word) {
 
 std::vector<const System*> parts_of_row(const System& system) {
   std::vector<const System*> parts;
+  if (system.uses("model.tasks")) {
+    for (const task::Task& task : task::all()) {
+      if (!system.part_of.empty()) {
+        parts.push_back(&with_tasks(system_of(system.word), {std::string(task.name)}));
+      }
+    }
+    return parts.empty() ? std::vector{&system} : parts;
+  }
   for (const System& other : systems()) {
     if (other.word == system.word || (!system.part_of.empty() && other.part_of == system.part_of)) {
       parts.push_back(&other);
@@ -138,22 +246,34 @@ std::vector<const System*> parts_of_row(const System& system) {
 std::vector<std::vector<const System*>> rows_of_parts() {
   std::vector<std::vector<const System*>> rows;
   for (const System& system : systems()) {
-    if (auto parts = parts_of_row(system); parts.size() > 1 && parts.front()->word == system.word) {
+    const bool is_open = system.uses("model.tasks");
+    if (is_open && system.num_tasks[0] > 1) {
+      continue;
+    }
+    auto parts = parts_of_row(is_open ? with_tasks(system, {std::string(task::all().front().name)}) : system);
+    if (parts.size() > 1 && parts.front()->word == system.word) {
       rows.push_back(std::move(parts));
     }
   }
   return rows;
 }
 
-std::vector<const System*> baseline_of(const task::Tasks& tasks) {
+std::vector<const System*> baseline_of(const System& system, const task::Tasks& tasks) {
   std::vector<const System*> best;
+  if (!system.set_against.empty()) {
+    for (const task::Task& task : tasks) {
+      best.push_back(&with_tasks(system_of(system.set_against), {std::string(task.name)}));
+    }
+    return best;
+  }
   std::size_t fewest = 0;
   for (const std::vector<const System*>& parts : rows_of_parts()) {
     const auto has = [&parts](std::string_view task) {
       return std::ranges::any_of(parts, [task](const System* part) { return part->has(task); });
     };
     const auto num_tasks = static_cast<std::size_t>(std::ranges::count_if(task::all(), has, &task::Task::key));
-    if (std::ranges::all_of(tasks, has, &task::Task::key) && (best.empty() || num_tasks < fewest)) {
+    if (system.is_set_against(*parts.front()) && std::ranges::all_of(tasks, has, &task::Task::key) &&
+        (best.empty() || num_tasks < fewest)) {
       best = parts;
       fewest = num_tasks;
     }
@@ -166,6 +286,7 @@ std::string words_of(const std::vector<const System*>& systems) {
   for (std::size_t i = 0; i < systems.size(); ++i) {
     words += i == 0 ? "" : i + 1 == systems.size() ? " and " : ", ";
     words += systems[i]->word;
+    words += systems[i]->uses("model.tasks") ? fmt::format(" ({})", fmt::join(names_of(*systems[i]), ", ")) : "";
   }
   return words;
 }

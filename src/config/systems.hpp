@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +13,8 @@
 // a method. What computes them is found by the same word in model/ and weighting/.
 namespace xtasc::config {
 
+struct ModelSection;
+
 /// What a prediction made from another task's prediction is held to; a new kind is a case of each `switch` over it,
 /// which the compiler names: its losses (loss/objective.cpp) and, for the proposition, its inequalities (analysis/).
 enum class Consistency {
@@ -21,15 +25,21 @@ enum class Consistency {
 
 /// A row of the table of systems: a network, its tasks, and what is known of both without torch.
 struct System {
-  std::string_view word;               ///< "base_st_seg"
-  std::string_view label;              ///< in tables: "Base ST-Net"
-  std::string_view help = {};          ///< a few words for who chooses: "alignment loss"
-  std::string_view network = "xtasc";  ///< the word of what computes it, in src/net and src/model
-  int place = 0;                       ///< among the rows of a table: what is compared with comes first
-  std::vector<std::string_view> tasks;
+  std::string_view word;                          ///< "base_st_seg"
+  std::string_view label;                         ///< in tables: "Base ST-Net"
+  std::string_view label_of_several = {};         ///< with more than one of model.tasks; empty: the same
+  std::string_view help = {};                     ///< a few words for who chooses: "alignment loss"
+  std::string_view network = "xtasc";             ///< the word of what computes it, in src/net and src/model
+  int place = 0;                                  ///< among the rows of a table: what is compared with comes first
+  std::vector<std::string_view> tasks;            ///< keys; none in the table: those of model.tasks
+  std::array<std::size_t, 2> num_tasks = {1, 0};  ///< how few and how many model.tasks may name; 0: no limit
   Consistency consistency = Consistency::none;
-  std::string_view part_of = {};  ///< "base_st": with the row's other parts, one row of a table
-  double beta_2 = 0.99;           ///< default of Adam's second decay rate
+  /// "base_st": with the row's other parts, one row of a table. A net of model.tasks that has a single one is a part of
+  /// the row of all such nets.
+  std::string_view part_of = {};
+  /// The part_of of the single-task nets that Delta_m is over; empty: of those whose tasks are nearest, by their rows.
+  std::string_view set_against = {};
+  double beta_2 = 0.99;  ///< default of Adam's second decay rate
   /// "section.key" of keys that say something to this system and not to every one.
   std::vector<std::string_view> keys;
 
@@ -38,6 +48,8 @@ struct System {
   /// Whether there are several tasks, whose losses can be weighed.
   [[nodiscard]] bool has_weights() const { return tasks.size() > 1; }
   [[nodiscard]] bool uses(std::string_view full_key) const;
+  /// Whether a row of these single-task nets is what this system's Delta_m is over.
+  [[nodiscard]] bool is_set_against(const System& single) const;
 };
 
 /// What a weighting method asks of a step beside its losses.
@@ -64,6 +76,9 @@ struct Method {
 
 /// \throws Error when there is no such word
 [[nodiscard]] const System& system_of(std::string_view word);
+/// The system with its tasks, those of model.tasks where the row leaves them open; equal systems are one object.
+/// \throws Error (exit code 2) when it cannot have them
+[[nodiscard]] const System& system_of(const ModelSection& model);
 [[nodiscard]] const Method& method_of(std::string_view word);
 
 /// Where a word stands in its table, for what is sorted. \throws Error when there is no such word
@@ -72,14 +87,14 @@ struct Method {
 /// All systems that stand in one row of a table with this one, itself among them, in the order of systems().
 [[nodiscard]] std::vector<const System*> parts_of_row(const System& system);
 
-/// The parts of the row that networks of these tasks are set against: of those which have all of them the one with the
-/// fewest tasks, the first of equals. Empty where there is none.
-[[nodiscard]] std::vector<const System*> baseline_of(const task::Tasks& tasks);
+/// The parts of the row that a system with these tasks is set against: where System::set_against names none, of those
+/// which have all of them the one with the fewest tasks, the first of equals. Empty where there is none.
+[[nodiscard]] std::vector<const System*> baseline_of(const System& system, const task::Tasks& tasks);
 
 /// Every row of several parts, each as parts_of_row() gives it.
 [[nodiscard]] std::vector<std::vector<const System*>> rows_of_parts();
 
-/// "base_st_seg and base_st_depth".
+/// "base_st_seg and base_st_depth"; "stan (segmentation) and stan (depth)".
 [[nodiscard]] std::string words_of(const std::vector<const System*>& systems);
 
 /// The tasks of a system, in the order of its row.

@@ -6,6 +6,10 @@
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
+#include "model/nets/cross_stitch.hpp"
+#include "model/nets/dense.hpp"
+#include "model/nets/mtan.hpp"
+#include "model/nets/segnet.hpp"
 #include "model/nets/xtasc.hpp"
 
 namespace xtasc::model {
@@ -14,7 +18,11 @@ namespace {
 
 /// What makes a network, by the word that the systems' rows have for it.
 std::map<std::string, MakeNetwork, std::less<>>& makers() {
-  static std::map<std::string, MakeNetwork, std::less<>> rows = {{"xtasc", make_xtasc_net}};
+  static std::map<std::string, MakeNetwork, std::less<>> rows = {{"xtasc", make_xtasc_net},
+                                                                 {"segnet", make_segnet},
+                                                                 {"mtan", make_mtan},
+                                                                 {"dense", make_dense},
+                                                                 {"cross_stitch", make_cross_stitch}};
   return rows;
 }
 
@@ -56,7 +64,10 @@ Predictions Predictions::detached() const {
 }
 
 Network::Network(const net::Choice& choice, ParameterSet parameters)
-    : tasks_(choice.tasks), num_classes_(choice.num_classes), parameters_(std::move(parameters)) {
+    : tasks_(choice.tasks),
+      num_classes_(choice.num_classes),
+      unread_(net::unread_in_files(choice.section)),
+      parameters_(std::move(parameters)) {
   const bool has_classes = std::ranges::any_of(tasks_, [](const task::Task& task) { return task.channels == 0; });
   check(!has_classes || num_classes_ >= 2, "segmentation needs at least 2 classes, found {}", num_classes_);
 }
@@ -69,7 +80,7 @@ void Network::check_image(const at::Tensor& image_n3hw) {
 
 std::unique_ptr<Network> make_network(const config::ModelSection& section, std::int64_t num_classes, std::uint64_t seed,
                                       at::Device device, at::ScalarType dtype) {
-  const auto found = makers().find(config::system_of(section.system).network);
+  const auto found = makers().find(config::system_of(section).network);
   check(found != makers().end(), "nothing makes the network of system \"{}\"", section.system);
   return found->second(
       {.choice = net::choice_of(section, num_classes), .seed = seed, .device = device, .dtype = dtype});

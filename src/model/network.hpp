@@ -70,6 +70,8 @@ class Network {
 
   [[nodiscard]] const ParameterSet& parameters() const { return parameters_; }
   [[nodiscard]] const task::Tasks& tasks() const { return tasks_; }
+  /// What a file of its weights may hold beside them, as names and beginnings of names.
+  [[nodiscard]] const std::vector<std::string>& unread_in_files() const { return unread_; }
   /// Of the labels, as given.
   [[nodiscard]] std::int64_t num_classes() const { return num_classes_; }
 
@@ -80,6 +82,7 @@ class Network {
 
   task::Tasks tasks_;
   std::int64_t num_classes_;
+  std::vector<std::string> unread_;
   ParameterSet parameters_;
 };
 

@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 
 #include <cmath>
+#include <numbers>
 
 #include "core/error.hpp"
 #include "core/random.hpp"
@@ -12,12 +13,13 @@ namespace xtasc::model {
 
 namespace {
 
+/// sqrt(3) deviations are the bound of a uniform draw.
 double standard_deviation(at::IntArrayRef shape, Init init) {
   // (out, in, kh, kw)
   const double receptive = static_cast<double>(shape[2] * shape[3]);
   const double fan_out = static_cast<double>(shape[0]) * receptive;
   const double fan_in = static_cast<double>(shape[1]) * receptive;
-  return init == Init::xavier_normal ? std::sqrt(2.0 / (fan_in + fan_out)) : std::sqrt(2.0 / fan_out);
+  return init == Init::kaiming_normal ? std::sqrt(2.0 / fan_out) : std::sqrt(2.0 / (fan_in + fan_out));
 }
 
 /// Drawn on the CPU in double for every device and dtype: the same seed gives the same net everywhere.
@@ -31,7 +33,8 @@ at::Tensor initial_values(std::uint64_t seed, const std::string& name, at::IntAr
   const double deviation = standard_deviation(shape, init);
   auto* data = values.mutable_data_ptr<double>();
   for (std::int64_t i = 0; i < values.numel(); ++i) {
-    data[i] = deviation * stream.normal();
+    data[i] = deviation *
+              (init == Init::xavier_uniform ? std::numbers::sqrt3 * (2.0 * stream.uniform() - 1.0) : stream.normal());
   }
   return values;
 }

@@ -2,6 +2,18 @@
 
 namespace xtasc::net {
 
+std::string_view name(Part part) {
+  switch (part) {
+    case Part::encoder:
+      return "encoder";
+    case Part::decoders:
+      return "decoders";
+    case Part::transfer_nets:
+      break;
+  }
+  return "transfer nets";
+}
+
 double& PartWork::of(Part part) {
   switch (part) {
     case Part::encoder:

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 // A network's layers by name and shape, without torch: src/model makes tensors of them, `xtasc-sweep plan` and
 // `xtasc-inspect model` count them. What is written here is written nowhere else.
@@ -10,6 +11,9 @@ namespace xtasc::net {
 
 /// The parts of a forward pass, for who measures them.
 enum class Part { encoder, decoders, transfer_nets };
+
+/// "transfer nets".
+[[nodiscard]] std::string_view name(Part part);
 
 /// An amount of work for each part of a forward pass.
 struct PartWork {
@@ -24,6 +28,7 @@ enum class Init {
   zeros,
   ones,
   xavier_normal,   ///< std = sqrt(2 / (fan_in + fan_out))
+  xavier_uniform,  ///< of the same deviation, between -sqrt(6 / (fan_in + fan_out)) and its negative
   kaiming_normal,  ///< fan-out, ReLU: std = sqrt(2 / fan_out)
 };
 

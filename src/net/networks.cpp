@@ -7,28 +7,51 @@
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
+#include "net/cross_stitch.hpp"
+#include "net/dense.hpp"
+#include "net/mtan.hpp"
+#include "net/segnet.hpp"
 #include "net/xtasc.hpp"
 
 namespace xtasc::net {
 
 namespace {
 
+struct Description {
+  Describe convolutions = nullptr;
+  Unread unread = nullptr;  ///< null: nothing
+};
+
 /// The layers of a network, by the word that the systems' rows have for it.
-std::map<std::string, Describe, std::less<>>& descriptions() {
-  static std::map<std::string, Describe, std::less<>> rows = {{"xtasc", xtasc_convolutions}};
+std::map<std::string, Description, std::less<>>& descriptions() {
+  static std::map<std::string, Description, std::less<>> rows = {
+      {"xtasc", {xtasc_convolutions}},
+      {"segnet", {segnet_convolutions, segnet_unread}},
+      {"mtan", {mtan_convolutions, mtan_unread}},
+      {"dense", {dense_convolutions, dense_unread}},
+      {"cross_stitch", {cross_stitch_convolutions, cross_stitch_unread}}};
   return rows;
+}
+
+const Description& description_of(const config::ModelSection& section) {
+  const auto found = descriptions().find(config::system_of(section).network);
+  check(found != descriptions().end(), "nothing describes the layers of system \"{}\"", section.system);
+  return found->second;
 }
 
 }  // namespace
 
 Choice choice_of(const config::ModelSection& section, std::int64_t num_classes) {
-  return {.section = section, .tasks = config::tasks_of(config::system_of(section.system)), .num_classes = num_classes};
+  return {.section = section, .tasks = config::tasks_of(config::system_of(section)), .num_classes = num_classes};
 }
 
 std::vector<Convolution> convolutions_of(const config::ModelSection& section, std::int64_t num_classes) {
-  const auto found = descriptions().find(config::system_of(section.system).network);
-  check(found != descriptions().end(), "nothing describes the layers of system \"{}\"", section.system);
-  return found->second(choice_of(section, num_classes));
+  return description_of(section).convolutions(choice_of(section, num_classes));
+}
+
+std::vector<std::string> unread_in_files(const config::ModelSection& section) {
+  const Unread unread = description_of(section).unread;
+  return unread == nullptr ? std::vector<std::string>() : unread(choice_of(section, /*num_classes=*/2));
 }
 
 std::int64_t deepest_norm(const config::ModelSection& section) {
@@ -50,8 +73,8 @@ std::set<std::string> biases_before_norms(const config::ModelSection& section) {
 }
 
 void add(std::string_view network, Describe describe) {
-  check(descriptions().emplace(network, describe).second, "the layers of network \"{}\" are described already",
-        network);
+  check(descriptions().try_emplace(std::string(network), Description{describe}).second,
+        "the layers of network \"{}\" are described already", network);
 }
 
 }  // namespace xtasc::net

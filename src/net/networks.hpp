@@ -25,9 +25,14 @@ struct Choice {
 [[nodiscard]] Choice choice_of(const config::ModelSection& section, std::int64_t num_classes);
 
 using Describe = std::vector<Convolution> (*)(const Choice& choice);
+/// Names of tensors, or what names begin with, that a network's public code saves and no prediction depends on.
+using Unread = std::vector<std::string> (*)(const Choice& choice);
 
 /// Every convolution of a system's network, in the order of its tensors. \throws Error when nothing describes it
 [[nodiscard]] std::vector<Convolution> convolutions_of(const config::ModelSection& section, std::int64_t num_classes);
+
+/// What a file of the network's weights may hold beside them, as names and beginnings of names.
+[[nodiscard]] std::vector<std::string> unread_in_files(const config::ModelSection& section);
 
 /// How many times smaller than the image's sides the smallest maps with a batch norm are; 1 where there is none.
 [[nodiscard]] std::int64_t deepest_norm(const config::ModelSection& section);

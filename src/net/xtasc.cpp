@@ -75,7 +75,7 @@ Xtasc xtasc(const Choice& choice) {
     net.decoders.push_back(decoder(fmt::format("{}_decoder.", task.key), net.encoder.channels(), section.decoder_width,
                                    choice.channels(task)));
   }
-  if (!config::system_of(section.system).has_transfer()) {
+  if (!config::system_of(section).has_transfer()) {
     return net;
   }
   for (std::size_t from = 0; from < num_tasks; ++from) {

@@ -4,7 +4,6 @@
 #include <functional>
 #include <iterator>
 #include <set>
-#include <tuple>
 #include <utility>
 
 #include "config/run_config.hpp"
@@ -72,16 +71,13 @@ run::MetricValues means_of(const SeedGroup& group) {
 /// The one row of single-task nets whose numbers may be set against the group's; of several, the one that is most like
 /// it.
 const SeedGroup* baseline_of(const SeedGroup& group, const std::vector<SeedGroup>& groups) {
-  const auto terms = [](const SeedGroup& of) {
-    const config::ModelSection& model = of.first().config.model;
-    return std::tuple(model.encoder, run::weights_of(model), model.decoder_width, of.first().last.epoch);
-  };
   std::vector<const SeedGroup*> candidates;
   std::size_t fewest = task::all().size();  // tasks of them: one that has more is further off
   for (const SeedGroup& other : groups) {
     const task::Tasks tasks = tasks_of(other);
-    if (!other.is_baseline() || terms(other) != terms(group) || !covers(tasks, tasks_of(group)) ||
-        tasks.size() > fewest) {
+    const auto& system = config::system_of(group.first().config.model);
+    if (!other.is_baseline() || !system.is_set_against(config::system_of(other.first().config.model)) ||
+        !are_alike(other.first(), group.first()) || !covers(tasks, tasks_of(group)) || tasks.size() > fewest) {
       continue;
     }
     if (tasks.size() < fewest) {
@@ -129,8 +125,8 @@ std::vector<SeedGroup> aggregate(const Table& table) {
       group.encoder = row.encoder;
       group.weighting = row.weighting;
       group.num_parameters = row.num_parameters;
-      group.is_lone_part = row.runs.size() == 1 &&
-                           config::parts_of_row(config::system_of(row.runs.front()->config.model.system)).size() > 1;
+      group.is_lone_part =
+          row.runs.size() == 1 && config::parts_of_row(config::system_of(row.runs.front()->config.model)).size() > 1;
       if (group.is_lone_part && row.footnote) {
         group.notes.push_back(table.footnotes[*row.footnote]);
       }
@@ -160,11 +156,15 @@ task::Tasks tasks_of(const SeedGroup& group) {
 }
 
 task::Tasks tasks_of(std::span<const SeedGroup> groups) {
+  return tasks_of(runs_of(groups));
+}
+
+std::vector<const run::RunSummary*> runs_of(std::span<const SeedGroup> groups) {
   std::vector<const run::RunSummary*> runs;
   for (const SeedGroup& group : groups) {
     runs.insert(runs.end(), group.seeds.front().runs.begin(), group.seeds.front().runs.end());
   }
-  return tasks_of(runs);
+  return runs;
 }
 
 std::string value_of(const SeedGroup& group, const std::string& key) {
@@ -189,6 +189,12 @@ SeedPairs paired_values(const SeedGroup& a, const SeedGroup& b, const std::strin
     return found == seed.metrics.end() ? std::nullopt : std::optional(found->second);
   };
   SeedPairs pairs;
+  const auto set_against = [](const SeedGroup& group) {
+    return config::system_of(group.first().config.model).set_against;
+  };
+  if (metric == "delta_m" && set_against(a) != set_against(b)) {
+    return pairs;  // over different nets
+  }
   for (const SeedResult& of_a : a.seeds) {
     const auto of_b = std::ranges::find(b.seeds, of_a.seed, &SeedResult::seed);
     if (of_b != b.seeds.end() && value(of_a) && value(*of_b)) {

@@ -48,6 +48,8 @@ struct SeedGroup {
 /// The tasks of the group, of the groups: as tasks_of their runs has them (metric_columns.hpp).
 [[nodiscard]] task::Tasks tasks_of(const SeedGroup& group);
 [[nodiscard]] task::Tasks tasks_of(std::span<const SeedGroup> groups);
+/// Of one seed a group.
+[[nodiscard]] std::vector<const run::RunSummary*> runs_of(std::span<const SeedGroup> groups);
 
 /// The values of a config key in the group's runs, told once where they agree: "xtasc", "base_st_seg + base_st_depth".
 /// Empty where no run has the key.

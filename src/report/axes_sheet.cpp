@@ -63,6 +63,8 @@ std::string caption_of(std::span<const SeedGroup> groups, Protocol protocol) {
     text += " Mean +- sample standard deviation over seeds. ";
     text += kBestRule;
   }
+  const std::string baselines = baselines_text(runs_of(groups));
+  text += baselines.empty() ? "" : " " + baselines;
   const std::string& digest = groups.front().first().provenance.pack_digest;
   return text + (digest.empty() ? "" : fmt::format(" Pack {}.", digest.substr(0, 12)));
 }
@@ -136,7 +138,8 @@ Cell metric_cell(const SeedGroup& group, const task::Metric& metric) {
 
 /// What the row's Delta_m is against.
 std::string_view baseline_label(const SeedGroup& group) {
-  const std::vector<const config::System*> baseline = config::baseline_of(tasks_of(group));
+  const std::vector<const config::System*> baseline =
+      config::baseline_of(config::system_of(group.first().config.model), tasks_of(group));
   return baseline.empty() ? "row of single-task nets" : baseline.front()->label;
 }
 
@@ -205,7 +208,9 @@ Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> lab
   for (std::size_t i = 0; i < metrics.size(); ++i) {
     mark_best(sheet, first_metric + i, better(metrics[i]));
   }
-  mark_best(sheet, first_metric + metrics.size(), Better::higher);
+  if (baselines_text(runs_of(groups)).empty()) {
+    mark_best(sheet, first_metric + metrics.size(), Better::higher);
+  }
   return sheet;
 }
 

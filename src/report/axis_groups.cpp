@@ -74,7 +74,7 @@ std::vector<SeedGroup> along_lambda(std::span<const SeedGroup> groups) {
       groups,
       [](const SeedGroup& group) -> std::optional<Standing> {
         const config::RunConfig& config = group.first().config;
-        return config::system_of(config.model.system).has_transfer()
+        return config::system_of(config.model).has_transfer()
                    ? std::optional(Standing{family_of(group, {"run.", "loss.lambda_"}),
                                             fmt::format("{} {}", config.loss.lambda_1, config.loss.lambda_2)})
                    : std::nullopt;
@@ -82,7 +82,8 @@ std::vector<SeedGroup> along_lambda(std::span<const SeedGroup> groups) {
       [](const SeedGroup& group, const SeedGroup& other) {
         const config::ModelSection& a = group.first().config.model;
         const config::ModelSection& b = other.first().config.model;
-        return a.encoder == b.encoder && run::weights_of(a) == run::weights_of(b) && a.decoder_width == b.decoder_width;
+        return config::encoder_of(a) == config::encoder_of(b) && run::weights_of(a) == run::weights_of(b) &&
+               a.decoder_width == b.decoder_width;
       });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <iterator>
+#include <map>
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
@@ -27,11 +28,11 @@ std::vector<std::string_view> class_headers(const task::Tasks& tasks) {
 task::Tasks tasks_of(std::span<const run::RunSummary* const> runs) {
   std::vector<const config::System*> systems;
   for (const run::RunSummary* run : runs) {
-    const config::System& system = config::system_of(run->config.model.system);
+    const config::System& system = config::system_of(run->config.model);
     const std::vector<const config::System*> parts = config::parts_of_row(system);
     const auto is_here = [&](const run::RunSummary* other) {
-      return other->config.model.system != system.word &&
-             std::ranges::find(parts, other->config.model.system, &config::System::word) != parts.end();
+      const config::System& of_other = config::system_of(other->config.model);
+      return &of_other != &system && std::ranges::find(parts, &of_other) != parts.end();
     };
     if (std::ranges::any_of(runs, is_here)) {
       systems.push_back(&system);
@@ -47,11 +48,41 @@ task::Tasks tasks_of(std::span<const run::RunSummary* const> runs) {
 }
 
 task::Tasks tasks_of(const Table& table) {
+  return tasks_of(runs_of(table));
+}
+
+std::vector<const run::RunSummary*> runs_of(const Table& table) {
   std::vector<const run::RunSummary*> runs;
   for (const Row& row : table.rows) {
     runs.insert(runs.end(), row.runs.begin(), row.runs.end());
   }
-  return tasks_of(runs);
+  return runs;
+}
+
+std::string baselines_text(std::span<const run::RunSummary* const> runs) {
+  std::map<std::string_view, std::vector<std::string_view>> labels;  // of the nets, by what they are set against
+  std::map<std::string_view, std::string_view> label_of_baseline;
+  for (const run::RunSummary* run : runs) {
+    const config::System& system = config::system_of(run->config.model);
+    auto& of_baseline = labels[system.set_against];
+    if (std::ranges::find(of_baseline, system.label) == of_baseline.end()) {
+      of_baseline.push_back(system.label);
+    }
+    const auto baseline = config::baseline_of(system, config::tasks_of(system));
+    label_of_baseline[system.set_against] = baseline.empty() ? "single-task nets" : baseline.front()->label;
+  }
+  if (labels.size() < 2) {
+    return {};
+  }
+  std::string text;
+  for (const auto& [set_against, of_baseline] : labels) {
+    if (!set_against.empty()) {
+      text += fmt::format("{}of {} is over {}", text.empty() ? "Delta_m " : ", ", fmt::join(of_baseline, ", "),
+                          label_of_baseline[set_against]);
+    }
+  }
+  const auto others = label_of_baseline.find("");
+  return text + (others == label_of_baseline.end() ? "." : fmt::format(", of the others over {}.", others->second));
 }
 
 bool covers(const task::Tasks& tasks, const task::Tasks& wanted) {

@@ -18,6 +18,11 @@ namespace xtasc::report {
 [[nodiscard]] task::Tasks tasks_of(std::span<const run::RunSummary* const> runs);
 /// The tasks that a table's rows have.
 [[nodiscard]] task::Tasks tasks_of(const Table& table);
+[[nodiscard]] std::vector<const run::RunSummary*> runs_of(const Table& table);
+
+/// "Delta_m of MTAN is over SegNet, of the others over Base ST-Net.": where the rows of these runs are set against
+/// different nets; else empty. Such numbers are not to be compared with each other.
+[[nodiscard]] std::string baselines_text(std::span<const run::RunSummary* const> runs);
 
 /// Whether all of `wanted` are among `tasks`.
 [[nodiscard]] bool covers(const task::Tasks& tasks, const task::Tasks& wanted);

@@ -22,16 +22,12 @@ using config::System;
 using Runs = std::vector<const run::RunSummary*>;
 
 const System& system_of(const run::RunSummary& run) {
-  return config::system_of(run.config.model.system);
+  return config::system_of(run.config.model);
 }
 
 /// May the numbers of the two be set against each other? (The pack is the table's: the same for all.)
 bool comparable(const run::RunSummary& a, const run::RunSummary& b) {
-  const auto key = [](const run::RunSummary& run) {
-    const config::ModelSection& model = run.config.model;
-    return std::tuple(model.encoder, run::weights_of(model), model.decoder_width, run.last.epoch, run.config.run.seed);
-  };
-  return key(a) == key(b);
+  return are_alike(a, b) && a.config.run.seed == b.config.run.seed;
 }
 
 /// Of several that could be meant, those that are most like `run`.
@@ -55,7 +51,7 @@ Runs nearest_of(Runs candidates, const run::RunSummary& run) {
 Runs candidates_for(const run::RunSummary& run, const Runs& among, const System& system) {
   Runs candidates;
   std::ranges::copy_if(among, std::back_inserter(candidates), [&](const run::RunSummary* other) {
-    return other->config.model.system == system.word && comparable(*other, run);
+    return &system_of(*other) == &system && comparable(*other, run);
   });
   return nearest_of(std::move(candidates), run);
 }
@@ -69,14 +65,15 @@ std::string terms(const run::RunSummary& run) {
 }
 
 std::string absent_text(const Runs& candidates, const run::RunSummary& run, const System& system) {
+  const std::string word = config::words_of({&system});
   if (candidates.empty()) {
-    return fmt::format("no finished {} run with {} on this pack", system.word, terms(run));
+    return fmt::format("no finished {} run with {} on this pack", word, terms(run));
   }
   std::string folders;
   for (const run::RunSummary* other : candidates) {
     folders += (folders.empty() ? "" : ", ") + other->folder.string();
   }
-  return fmt::format("{} {} runs with {} on this pack, one is needed: {}", candidates.size(), system.word, terms(run),
+  return fmt::format("{} {} runs with {} on this pack, one is needed: {}", candidates.size(), word, terms(run),
                      folders);
 }
 
@@ -112,7 +109,7 @@ std::vector<Group> group_runs(const Runs& runs) {
     }
     Runs row;
     for (const System* part : parts) {
-      const bool is_own = part->word == system_of(*run).word;
+      const bool is_own = part == &system_of(*run);
       const run::RunSummary* partner = is_own ? run : partner_of(*run, runs, *part);
       if (partner != nullptr && !grouped.contains(partner)) {
         row.push_back(partner);
@@ -129,7 +126,7 @@ std::vector<Group> group_runs(const Runs& runs) {
     }
     Group group{{run}, ""};
     for (const System* part : config::parts_of_row(system_of(*run))) {
-      if (part->word != system_of(*run).word) {
+      if (part != &system_of(*run)) {
         group.missing += group.missing.empty() ? lack_text(*part) : "; ";
         group.missing += absent_text(candidates_for(*run, runs, *part), *run, *part);
       }
@@ -138,8 +135,9 @@ std::vector<Group> group_runs(const Runs& runs) {
   }
   std::ranges::stable_sort(groups, {}, [](const Group& group) {
     const run::RunSummary& run = *group.runs.front();
-    return std::tuple(system_of(run).place, run.config.model.encoder, run::weights_of(run.config.model),
-                      config::place_of_method(run.config.weighting.method), run.config.run.seed, run.folder);
+    return std::tuple(system_of(run).place, config::encoder_place_of(run.config.model),
+                      run::weights_of(run.config.model), config::place_of_method(run.config.weighting.method),
+                      run.config.run.seed, run.folder);
   });
   return groups;
 }
@@ -195,7 +193,9 @@ std::string set_delta_m(Row& row, const std::vector<Row>& baselines) {
   std::size_t fewest = task::all().size();  // one that has more tasks is further off
   for (const Row& baseline : baselines) {
     const task::Tasks of_baseline = tasks_of(baseline.runs);
-    if (!comparable(*baseline.runs.front(), run) || !covers(of_baseline, tasks) || of_baseline.size() > fewest) {
+    const System& single = system_of(*baseline.runs.front());
+    if (!system_of(run).is_set_against(single) || !comparable(*baseline.runs.front(), run) ||
+        !covers(of_baseline, tasks) || of_baseline.size() > fewest) {
       continue;
     }
     if (of_baseline.size() < fewest) {
@@ -206,7 +206,7 @@ std::string set_delta_m(Row& row, const std::vector<Row>& baselines) {
   }
   candidates = nearest_of(std::move(candidates), run);
   if (candidates.size() != 1) {
-    const std::vector<const System*> baseline = config::baseline_of(tasks);
+    const std::vector<const System*> baseline = config::baseline_of(system_of(run), tasks);
     return baseline.empty() ? "No Delta_m: there are no single-task nets for these tasks"
            : candidates.empty()
                ? fmt::format("No Delta_m: no finished {}{} ({}) with {} on this pack", baseline.front()->label,
@@ -280,6 +280,16 @@ void share_unlabelled_nets(std::map<PackKey, Runs>& by_pack, const Runs& unlabel
 }
 
 }  // namespace
+
+bool are_alike(const run::RunSummary& a, const run::RunSummary& b) {
+  const config::ModelSection& first = a.config.model;
+  const config::ModelSection& second = b.config.model;
+  const bool have_encoders = config::encoder_of(first) != "-" && config::encoder_of(second) != "-";
+  const bool have_widths = config::decoder_width_of(first) > 0 && config::decoder_width_of(second) > 0;
+  return a.last.epoch == b.last.epoch &&
+         (!have_encoders || (first.encoder == second.encoder && run::weights_of(first) == run::weights_of(second))) &&
+         (!have_widths || first.decoder_width == second.decoder_width);
+}
 
 std::string_view name(Protocol protocol) {
   return protocol == Protocol::paper ? "paper" : "dataset";

@@ -20,23 +20,27 @@ enum class Checkpoint { best, last };
 [[nodiscard]] std::string_view name(Protocol protocol);
 [[nodiscard]] std::string_view name(Checkpoint checkpoint);
 
-/// One line of a table: one run, or the two runs that make up Base ST-Net.
+/// One line of a table: one run, or the single-task nets that stand in one row.
 struct Row {
-  std::vector<const run::RunSummary*> runs;  ///< one; for Base ST-Net segmentation first, then depth
+  std::vector<const run::RunSummary*> runs;  ///< in the order of config::parts_of_row()
   std::string model;                         ///< the paper's name: "XTasC-Net"
   std::string encoder;                       ///< "resnet18"; "resnet18, pretrained" where weights were given
-  std::string weighting;                     ///< "-" for Base ST-Net
-  std::int64_t num_parameters = 0;           ///< trainable; the sum of both nets for Base ST-Net
+  std::string weighting;                     ///< "-" for single-task nets
+  std::int64_t num_parameters = 0;           ///< trainable; the sum over the row's nets
   run::MetricValues metrics;                 ///< of the table's protocol and checkpoint; shares, not percent
   std::optional<double> delta_m;             ///< percent
   std::optional<std::size_t> footnote;       ///< index into Table::footnotes: why delta_m or a metric is absent
 };
 
+/// Whether two runs of one pack trained equally long, with one encoder, its weights and a decoder's width, as far as
+/// both nets have them.
+[[nodiscard]] bool are_alike(const run::RunSummary& a, const run::RunSummary& b);
+
 /// A text of each of the row's runs, told once where they agree: "fp32", or "runs/seg + runs/depth".
 [[nodiscard]] std::string joined(const Row& row, const std::function<std::string(const run::RunSummary&)>& text);
 
-/// The runs on one pack and label set, in one protocol. Rows: Base ST-Net, Base MT-Net, Align-Net, XTasC-Net; within
-/// them by encoder, weighting, seed and folder.
+/// The runs on one pack and label set, in one protocol. Rows by System::place; within it by encoder, weighting, seed
+/// and folder.
 struct Table {
   Protocol protocol = Protocol::paper;
   Checkpoint checkpoint = Checkpoint::best;
@@ -48,10 +52,10 @@ struct Table {
 /// net that predicts no classes, to which a label set says nothing, stands in the tables of all label sets that have
 /// none of their own.
 ///
-/// Base ST-Net, against which Delta_m is taken, is the pair of base_st_seg and base_st_depth (or another pair of halves
-/// that has all of the row's tasks, and no more than need be) with the row's pack, label set, encoder, encoder weights,
-/// decoder width, number of epochs and seed. Of several, the one with the row's precision, then batch size, then parent
-/// folder is meant; where that leaves none or several, Delta_m is absent and a footnote says why.
+/// Delta_m is over the row of single-task nets that the row's system is set against (System::is_set_against), that has
+/// all of the row's tasks, and no more than need be, and whose runs are_alike() and have the row's seed. Of several,
+/// the one with the row's precision, then batch size, then parent folder is meant; where that leaves none or several,
+/// Delta_m is absent and a footnote says why.
 [[nodiscard]] std::vector<Table> make_tables(std::span<const run::RunSummary> runs, std::span<const Protocol> protocols,
                                              Checkpoint checkpoint);
 

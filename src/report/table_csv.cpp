@@ -59,7 +59,9 @@ std::vector<CsvColumn> csv_columns() {
           {"protocol", [](const Table& table, const Row&) { return std::string(name(table.protocol)); }},
           {"checkpoint", [](const Table& table, const Row&) { return std::string(name(table.checkpoint)); }},
           {"model", [](const Table&, const Row& row) { return row.model; }},
-          {"system", of_each([](const run::RunSummary& run) { return run.config.model.system; })},
+          {"system", of_each([](const run::RunSummary& run) {
+             return config::words_of({&config::system_of(run.config.model)});
+           })},
           {"encoder", of_first([](const run::RunSummary& run) { return config::encoder_of(run.config.model); })},
           {"encoder_weights", of_first([](const run::RunSummary& run) { return run.config.model.encoder_weights; })},
           {"decoder_width", of_first([](const run::RunSummary& run) { return run.config.model.decoder_width; })},

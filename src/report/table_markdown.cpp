@@ -29,7 +29,7 @@ const std::vector<Choice>& choices() {
     return [word = std::move(word)](const std::string& value) { return word + value; };
   };
   static const auto lambda = [](const run::RunSummary& run, double value) {
-    return config::system_of(run.config.model.system).has_transfer() ? fmt::format("{}", value) : std::string();
+    return config::system_of(run.config.model).has_transfer() ? fmt::format("{}", value) : std::string();
   };
   static const std::vector<Choice> list = {
       {"Epochs", [](const run::RunSummary& run) { return fmt::format("{}", run.last.epoch); }, count(" epoch")},
@@ -82,6 +82,8 @@ std::string caption(const Table& table) {
     }
   }
   text += shared.empty() ? "" : " Settings: " + shared + ".";
+  const std::string baselines = baselines_text(runs_of(table));
+  text += baselines.empty() ? "" : " " + baselines;
   const std::string& digest = table.rows.front().runs.front()->provenance.pack_digest;
   return text + (digest.empty() ? "" : fmt::format(" Pack {}.", digest.substr(0, 12)));
 }

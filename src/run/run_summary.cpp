@@ -75,7 +75,7 @@ RunSummary load_run(const RunFolder& run) {
   const std::vector<EpochRecord> epochs =
       has_metrics ? read_metrics(run.metrics(), digests_of(summary.config)) : std::vector<EpochRecord>{};
   require_whole_history(epochs, summary.config.train, run.is_done());
-  require_finite(epochs, config::tasks_of(config::system_of(summary.config.model.system)));
+  require_finite(epochs, config::tasks_of(config::system_of(summary.config.model)));
   summary.provenance = read_provenance(run.provenance());
   const std::string& wanted = summary.config.data.pack_digest;
   const std::string& found = summary.provenance.pack_digest;

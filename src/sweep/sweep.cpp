@@ -98,16 +98,16 @@ PlannedRun planned(const Sweep& sweep, const SweepFile& file, const Candidate& c
 /// Rows may hold one run a seed, or one of each part of a row of a table.
 void check_rows(const Sweep& sweep, const std::map<std::string, std::string>& places,
                 std::vector<std::string>& faults) {
-  std::map<std::pair<std::string, std::int64_t>, std::multiset<std::string>> systems;
+  std::map<std::pair<std::string, std::int64_t>, std::multiset<const config::System*>> systems;
   for (const PlannedRun& run : sweep.runs) {
-    systems[{run.row, run.config.run.seed}].insert(run.config.model.system);
+    systems[{run.row, run.config.run.seed}].insert(&config::system_of(run.config.model));
   }
   std::set<std::string> told;
   for (const auto& [row_and_seed, found] : systems) {
-    const std::multiset<std::string>& words = found;
-    const std::vector<const config::System*> parts = config::parts_of_row(config::system_of(*words.begin()));
-    const bool are_parts = std::ranges::all_of(words, [&](const std::string& word) {
-      return words.count(word) == 1 && std::ranges::find(parts, word, &config::System::word) != parts.end();
+    const std::multiset<const config::System*>& of_row = found;
+    const std::vector<const config::System*> parts = config::parts_of_row(**of_row.begin());
+    const bool are_parts = std::ranges::all_of(of_row, [&](const config::System* system) {
+      return of_row.count(system) == 1 && std::ranges::find(parts, system) != parts.end();
     });
     if (found.size() > 1 && !are_parts && told.insert(row_and_seed.first).second) {
       std::vector<std::string> may_share;

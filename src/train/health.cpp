@@ -151,7 +151,7 @@ void check_batch_norm(const config::ModelSection& model, std::int64_t num_images
 }
 
 void check_targets(const config::RunConfig& config, const data::Splits& splits, const std::string& pack) {
-  const config::System& system = config::system_of(config.model.system);
+  const config::System& system = config::system_of(config.model);
   const task::Tasks tasks = config::tasks_of(system);
   std::vector<std::string> truths;
   std::vector<task::Task> judged;

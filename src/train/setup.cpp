@@ -105,8 +105,8 @@ Learner::Learner(const config::RunConfig& config, std::int64_t num_classes, at::
       network(model::make_network(config.model, num_classes, static_cast<std::uint64_t>(config.run.seed), device,
                                   types.storage)),
       net(*network),
-      objective(loss::make_objective(config::system_of(config.model.system).consistency, config.loss, net.tasks(),
-                                     net.transfers())),
+      objective(
+          loss::make_objective(config::system_of(config.model).consistency, config.loss, net.tasks(), net.transfers())),
       weighting(weighting::make_task_weighting({.section = config.weighting,
                                                 .num_tasks = static_cast<std::int64_t>(net.tasks().size()),
                                                 .seed = static_cast<std::uint64_t>(config.run.seed),

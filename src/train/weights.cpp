@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <set>
 #include <utility>
 #include <vector>
@@ -56,6 +57,29 @@ void check_fit(const Targets& targets, const TensorDict& tensors, const std::str
                             missing.size(), other.size(), left_over.size()),
                 ExitCode::failure, faults);
   }
+}
+
+/// Without what the network's public code saves and no prediction depends on, which is said in one line.
+TensorDict without_unread(const std::vector<std::string>& unread, const Targets& targets, TensorDict tensors,
+                          const std::string& source) {
+  std::set<std::string_view> wanted;
+  std::ranges::transform(targets, std::inserter(wanted, wanted.end()), &Targets::value_type::first);
+  std::set<std::string> left_out;
+  std::erase_if(tensors, [&](const auto& named) {
+    const std::string& name = named.first;
+    const auto found = std::ranges::find_if(unread, [&name](const std::string& beginning) {
+      return name == beginning || (beginning.ends_with('.') && name.starts_with(beginning));
+    });
+    if (wanted.contains(name) || found == unread.end()) {
+      return false;
+    }
+    left_out.insert(found->ends_with('.') ? *found + "*" : *found);
+    return true;
+  });
+  if (!left_out.empty()) {
+    log_info("{}: {} not used: no prediction depends on them", source, fmt::join(left_out, ", "));
+  }
+  return tensors;
 }
 
 void copy(const Targets& targets, const TensorDict& tensors) {
@@ -117,8 +141,7 @@ bool strip_module(TensorDict& tensors) {
 }  // namespace
 
 std::int64_t num_classes_of(const config::ModelSection& model, const std::string& source, const TensorDict& tensors) {
-  if (std::ranges::count(config::tasks_of(config::system_of(model.system)), task::Kind::classes, &task::Task::kind) ==
-      0) {
+  if (std::ranges::count(config::tasks_of(config::system_of(model)), task::Kind::classes, &task::Task::kind) == 0) {
     return 0;
   }
   constexpr std::int64_t kFew = 2;
@@ -140,7 +163,7 @@ std::int64_t num_classes_of(const config::ModelSection& model, const std::string
 
 void load_weights(const Learner& learner, const std::string& source, const TensorDict& tensors) {
   const Targets targets = learner.weights();
-  check_fit(targets, tensors, source, "the model");
+  check_fit(targets, without_unread(learner.net.unread_in_files(), targets, tensors, source), source, "the model");
   copy(targets, tensors);
 }
 

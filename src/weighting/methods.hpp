@@ -88,6 +88,10 @@ using GradientFactors =
 [[nodiscard]] std::unique_ptr<TaskWeighting> make_gradient_method(const MethodOptions& options,
                                                                   GradientFactors factors);
 
+/// Losses that `uncertainty` weighs, gradients of the weighted losses combined by `factors`.
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_uncertainty_with(const MethodOptions& options,
+                                                                   GradientFactors factors);
+
 /// IMTL-L: L = sum_t exp(s_t) L_t - s_t, with s_t trained from 0 as for uncertainty.
 /// Source: Liu et al. 2021, https://openreview.net/forum?id=IMPnRXEWpvr, section 3.2 and algorithm 1.
 [[nodiscard]] std::unique_ptr<TaskWeighting> make_imtl_l(const MethodOptions& options);

@@ -3,6 +3,7 @@
 #include <numeric>
 #include <vector>
 
+#include "core/error.hpp"
 #include "core/random.hpp"
 #include "weighting/methods.hpp"
 
@@ -54,10 +55,17 @@ at::Tensor pcgrad_factors(const at::Tensor& gram_tt, std::uint64_t seed, std::in
 }
 
 std::unique_ptr<TaskWeighting> make_pcgrad(const MethodOptions& options) {
-  return make_gradient_method(
-      options, [seed = options.seed](const at::Tensor& gram_tt, const at::Tensor&, const Moment& moment) {
-        return pcgrad_factors(gram_tt, seed, moment.step);
-      });
+  const GradientFactors factors = [seed = options.seed](const at::Tensor& gram_tt, const at::Tensor&,
+                                                        const Moment& moment) {
+    return pcgrad_factors(gram_tt, seed, moment.step);
+  };
+  switch (options.section.losses) {
+    case config::CombinedLosses::plain:
+      return make_gradient_method(options, factors);
+    case config::CombinedLosses::uncertainty:
+      return make_uncertainty_with(options, factors);
+  }
+  fail("unknown losses {}", static_cast<int>(options.section.losses));
 }
 
 }  // namespace xtasc::weighting

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include <optional>
+#include <utility>
 
 #include "weighting/methods.hpp"
 
@@ -10,8 +11,9 @@ namespace {
 
 class Uncertainty final : public TaskWeighting {
  public:
-  explicit Uncertainty(const MethodOptions& options)
+  Uncertainty(const MethodOptions& options, GradientFactors factors)
       : section_(options.section),
+        factors_(std::move(factors)),
         log_variance_(at::zeros({options.num_tasks}, options.tensors)),
         gradient_(at::zeros({options.num_tasks}, options.tensors)) {
     if (section_.learning_rate > 0.0) {
@@ -20,6 +22,12 @@ class Uncertainty final : public TaskWeighting {
   }
 
   [[nodiscard]] bool is_the_same_each_step() const override { return true; }
+  [[nodiscard]] Needs needs() const override { return factors_ ? Needs::gram : Needs::losses; }
+
+  [[nodiscard]] at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& losses_t,
+                                   const Moment& moment) const override {
+    return factors_(gram_tt, losses_t, moment);
+  }
 
   StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override {
     const at::Tensor weights = 0.5 * at::exp(-log_variance_);
@@ -41,6 +49,7 @@ class Uncertainty final : public TaskWeighting {
 
  private:
   config::WeightingSection section_;
+  GradientFactors factors_;
   at::Tensor log_variance_;  ///< (T): s_t
   at::Tensor gradient_;
   std::optional<optim::Adam> own_adam_;
@@ -49,7 +58,11 @@ class Uncertainty final : public TaskWeighting {
 }  // namespace
 
 std::unique_ptr<TaskWeighting> make_uncertainty(const MethodOptions& options) {
-  return std::make_unique<Uncertainty>(options);
+  return std::make_unique<Uncertainty>(options, GradientFactors());
+}
+
+std::unique_ptr<TaskWeighting> make_uncertainty_with(const MethodOptions& options, GradientFactors factors) {
+  return std::make_unique<Uncertainty>(options, std::move(factors));
 }
 
 }  // namespace xtasc::weighting

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "config/run_config.hpp"
+#include "config/systems.hpp"
 #include "core/error.hpp"
 
 namespace xtasc::config {
@@ -240,6 +241,36 @@ TEST_F(ConfigFile, KeysOfAnotherWeightingMethodAreRefused) {
             "accepted");
   EXPECT_EQ(refusal("", {"weighting.method=cagrad", "weighting.rescale=3"}),
             "weighting.rescale must be 0, 1 or 2, found 3");
+}
+
+TEST_F(ConfigFile, TasksAreThoseThatASystemCanHave) {
+  EXPECT_EQ(refusal("", {"model.system=mtan"}), "accepted");
+  EXPECT_EQ(refusal("", {"model.system=stan", "model.tasks=[\"depth\"]"}), "accepted");
+  EXPECT_EQ(refusal("", {"model.system=stan"}),
+            "model.system = \"stan\" takes 1 task, but model.tasks names 2: segmentation, depth");
+  EXPECT_EQ(refusal("", {"model.system=mtan", "model.tasks=[\"depth\"]"}),
+            "model.system = \"mtan\" takes 2 or more tasks, but model.tasks names 1: depth");
+  EXPECT_EQ(refusal("[model]\ntasks = [\"depth\"]\n"),
+            "model.tasks = [\"depth\"] says nothing to model.system = \"xtasc\": it is for segnet, stan, dense, "
+            "cross_stitch, mtan");
+  EXPECT_EQ(refusal("", {"model.system=mtan", "model.cross_stitch=misra"}),
+            "model.cross_stitch = \"misra\" says nothing to model.system = \"mtan\": it is for cross_stitch");
+  EXPECT_EQ(refusal("", {"model.system=mtan", "model.encoder_weights=w.pt"}),
+            "model.encoder_weights says nothing to model.system = \"mtan\", which has no ResNet: it is for xtasc, "
+            "align, base_mt, base_st_seg, base_st_depth");
+  for (const char* list : {"[]", "[\"depth\", \"depth\"]", "[\"normal\"]", "\"depth\"", "[1]"}) {
+    EXPECT_THAT(refusal("", {"model.system=segnet", std::string("model.tasks=") + list}),
+                testing::HasSubstr("a list of some of segmentation, depth, each once"))
+        << list;
+  }
+  // The order counts: it is that of the heads.
+  const auto id = [&](const std::string& tasks) {
+    return identity_text(read("", {"model.system=segnet", "model.tasks=" + tasks}));
+  };
+  EXPECT_NE(id("[\"segmentation\", \"depth\"]"), id("[\"depth\", \"segmentation\"]"));
+  EXPECT_EQ(read("", {"model.system=segnet", "model.tasks=[\"depth\"]"}).run.name, "segnet_depth");
+  EXPECT_EQ(read("", {"model.system=mtan"}).run.name, "mtan");
+  EXPECT_EQ(&system_of(read("", {"model.system=mtan"}).model), &system_of(read("", {"model.system=mtan"}).model));
 }
 
 TEST_F(ConfigFile, WeightingResolves) {

@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "launch/bench/peer"))
+import peer_segnet
 from xtasc_peer import ENCODERS, SYSTEMS, Options
 
 STEPS = 6  # of the daily case that holds a training to the peer
 LONG_STEPS = 50
+SEGNET_STEPS = 20
 DEPTH_LOSSES = ("L1", "MSE", "logL1", "smoothL1")
 TRANSFERRED_DEPTH_LOSSES = ("L1", "ssim")
 TRANSFERRED_SEGMENTATION_LOSSES = ("cross", "kl")
@@ -43,6 +45,7 @@ def settings(case: Case) -> list[str]:
     o, default = case.options, Options()
     names = {
         "model.ttnet_batch_norm": "ttnet_batch_norm",
+        "model.cross_stitch": "cross_stitch",
         "loss.depth": "depth",
         "loss.transferred_depth": "transferred_depth",
         "loss.transferred_segmentation": "transferred_segmentation",
@@ -59,6 +62,8 @@ def settings(case: Case) -> list[str]:
         f"loss.lambda_2={o.lambda_2}",
         f"weighting.method={o.weighting}",
     ]
+    if o.tasks != default.tasks:
+        result.append(f"model.tasks={list(o.tasks)}".replace("'", '"'))
     if o.decoder_width != default.decoder_width:
         result.append(f"model.decoder_width={o.decoder_width}")
     if o.ttnet_widths != default.ttnet_widths:
@@ -91,6 +96,9 @@ def default_cases() -> list[Case]:
                   label_smoothing=0.2),
         Case("no_truth_fp64", replace(NARROW, transferred_depth="ssim", transferred_segmentation="kl",
                                       label_smoothing=0.1), steps=2, gaps="no truth"),
+        # Of the networks of Tables II and IV, which are large: one with all that they are made of, and mixtures.
+        Case("mtan_fp64", replace(WIDE, system="mtan", tasks=("depth", "segmentation"), weighting="uncertainty")),
+        Case("cross_stitch_fp64", replace(WIDE, system="cross_stitch", cross_stitch="misra")),
         Case("xtasc_fp32", WIDE, "fp32", size=(64, 64)),
         Case("xtasc_bf16", WIDE, "bf16", size=(64, 64)),
     ]  # fmt: skip
@@ -109,6 +117,16 @@ def long_cases() -> list[Case]:
         cases.append(Case(f"long_{system}_{LONG_STEPS}_steps_fp64", options, steps=LONG_STEPS))
         cases.append(Case(f"long_{system}_fp32", options, "fp32", size=(64, 64)))
         cases.append(Case(f"long_{system}_bf16", options, "bf16", size=(64, 64)))
+    for system in peer_segnet.NETS:
+        tasks = ("segmentation",) if system == "stan" else ("segmentation", "depth")
+        options = replace(WIDE, system=system, tasks=tasks)
+        for form in ("mtan", "misra") if system == "cross_stitch" else ("mtan",):
+            of_form, name = replace(options, cross_stitch=form), system if form == "mtan" else f"{system}_{form}"
+            cases.append(Case(f"long_{name}_{SEGNET_STEPS}_steps_fp64", of_form, steps=SEGNET_STEPS))
+            cases.append(Case(f"long_{name}_fp32", of_form, "fp32", size=(64, 64)))
+            cases.append(Case(f"long_{name}_bf16", of_form, "bf16", size=(64, 64)))
+            cases.append(Case(f"long_no_truth_{name}_fp64", of_form, steps=2, gaps="no truth"))
+    cases.append(Case("long_segnet_alone_fp64", replace(WIDE, system="segnet", tasks=("depth",)), steps=2))
     for encoder, num_classes in itertools.product(ENCODERS, (7, 13, 19)):
         options = replace(WIDE, encoder=encoder, num_classes=num_classes)
         cases.append(Case(f"long_{encoder}_{num_classes}_fp64", options, steps=2))

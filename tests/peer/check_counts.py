@@ -12,7 +12,7 @@ except ImportError:
     sys.exit(77)
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "launch/bench/peer"))
-from xtasc_peer import Net, Options, num_parameters
+from xtasc_peer import Net, Options, make_net, num_parameters
 
 # encoder, classes: encoder alone, seg decoder, depth decoder, TTNet s->d, TTNet d->s, XTasC-Net, direct only
 TABLE = {
@@ -23,6 +23,18 @@ TABLE = {
     ("resnet50", 7): (23_508_032, 6_568_448, 6_567_680, 1_885_568, 1_882_496, 40_412_224, 36_644_160),
     ("resnet101", 7): (42_500_160, 6_568_448, 6_567_680, 1_885_568, 1_882_496, 59_404_352, 55_636_288),
     ("resnet152", 7): (58_143_808, 6_568_448, 6_567_680, 1_885_568, 1_882_496, 75_048_000, 71_279_936),
+}
+
+# system, tasks: of 7 and of 13 classes; those of the public code without what no prediction depends on
+OF_TASKS = {
+    ("segnet", ("segmentation",)): (24_980_679, 24_981_069),
+    ("segnet", ("depth",)): (24_980_289, 24_980_289),
+    ("segnet", ("segmentation", "depth")): (25_017_672, 25_018_062),
+    ("stan", ("segmentation",)): (38_185_415, 38_185_805),
+    ("stan", ("depth",)): (38_185_025, 38_185_025),
+    ("mtan", ("segmentation", "depth")): (41_206_984, 41_207_374),
+    ("dense", ("segmentation", "depth")): (90_796_893 - 41_109, 90_800_757 - 44_583),
+    ("cross_stitch", ("segmentation", "depth")): (49_960_986, 49_961_376),
 }
 
 
@@ -42,6 +54,12 @@ def main() -> int:
         wrong += found != expected
         verdict = "as expected" if found == expected else f"{found}, not {expected}"
         print(f"{encoder:9} {num_classes:2} classes: {verdict}")
+    for (system, tasks), expected in OF_TASKS.items():
+        with torch.device("meta"):
+            found = tuple(num_parameters(make_net(Options(system=system, tasks=tasks, num_classes=classes)))
+                          for classes in (7, 13))
+        wrong += found != expected
+        print(f"{system} ({', '.join(tasks)}): {'as expected' if found == expected else f'{found}, not {expected}'}")
     return 1 if wrong else 0
 
 

@@ -38,7 +38,7 @@ from torch import Tensor
 
 from cases import Case, default_cases, long_cases, settings
 from peer_losses import IGNORED
-from xtasc_peer import Net, Options, biases_before_batch_norm, run_steps
+from xtasc_peer import Net, Options, biases_before_batch_norm, make_net, run_steps
 
 BATCH = 3
 KINDS = ("prediction", "loss", "gradient", "zero gradient", "losses", "weight", "across ranks")
@@ -61,9 +61,12 @@ TOLERANCES = {
 def random_net(options: Options, seed: int = 1) -> Net:
     """A net in float32 whose biases, batch norms and task weights are away from their initial 0 and 1."""
     torch.manual_seed(seed)
-    net = Net(options)
+    net = make_net(options)
     with torch.no_grad():
         for name, value in net.state_dict().items():
+            if name.startswith("cs_unit"):  # unlike each other: a swapped factor must be seen
+                value.uniform_(0.3, 1.2)
+                continue
             if value.dim() != 1:
                 continue
             if name.endswith("running_var"):

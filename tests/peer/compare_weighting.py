@@ -109,16 +109,21 @@ def run_gradient_method(net: Net, samples: dict[str, Tensor], combine: Combine, 
     named = dict(net.named_parameters())
     parameters = list(named.values())
     shared = torch.cat([torch.full((p.numel(),), n.startswith("encoder.")) for n, p in named.items()])
+    own = torch.cat([torch.full((p.numel(),), n.startswith("weighting.")) for n, p in named.items()])
     optimizer = make_optimizer(net)
     outputs: dict[str, Tensor] = {}
     totals = []
     for step in range(STEPS):
         tasks = task_losses(net, samples)
+        if net.options.has_trained_weighting:
+            s = net.weighting.log_variance
+            tasks = 0.5 * torch.exp(-s) * tasks + s
         reached = (torch.autograd.grad(t, parameters, retain_graph=True, allow_unused=True) for t in tasks)
         g1, g2 = (flat(gradients, parameters) for gradients in reached)
-        a1, a2 = combine(g1, g2) if over_all else combine(g1[shared], g2[shared])
+        among = ~own if over_all else shared
+        a1, a2 = combine(g1[among], g2[among])
         combined = a1 * g1 + a2 * g2
-        set_gradient(parameters, combined if over_all else torch.where(shared, combined, g1 + g2))
+        set_gradient(parameters, torch.where(among, combined, g1 + g2))
         if step == 0:
             outputs = {f"grad.{name}": p.grad.clone() for name, p in named.items()}
         totals.append(tasks.detach().sum())
@@ -162,6 +167,7 @@ def cases() -> dict[str, tuple[list[str], Callable[[Net, dict[str, Tensor]], dic
     return {
         "pcgrad": (["weighting.method=pcgrad"], of(pcgrad)),
         "pcgrad_all": (["weighting.method=pcgrad", everywhere], of(pcgrad, True)),
+        "pcgrad_uncertainty": (["weighting.method=pcgrad", "weighting.losses=uncertainty", everywhere], of(pcgrad, True)),
         "cagrad": (["weighting.method=cagrad"], of(cagrad)),
         "mgda": (["weighting.method=mgda"], of(mgda)),
         "mgda_l2_all": (["weighting.method=mgda", "weighting.normalisation=l2", everywhere], of(mgda_l2, True)),
@@ -174,7 +180,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True, help="xtasc-inspect")
     # The toy's peer (compare_toy.py) has every method, for three tasks: here a witness of each closed form of two.
-    default = list(cases()) if os.environ.get("XTASC_TESTS") == "long" else ["cagrad", "mgda_l2_all", "imtl_g"]
+    default = list(cases()) if os.environ.get("XTASC_TESTS") == "long" else ["cagrad", "mgda_l2_all", "imtl_g", "pcgrad_uncertainty"]
     parser.add_argument("--methods", nargs="+", choices=list(cases()), default=default, help="these only")
     arguments = parser.parse_args()
     wrong = 0
@@ -185,7 +191,8 @@ def main() -> int:
         config.write_text('[run]\nname = "peer"\n')
         for method in arguments.methods:
             settings, run_peer = cases()[method]
-            net = random_net(OPTIONS)
+            options = replace(OPTIONS, weighting="uncertainty" if method.endswith("_uncertainty") else "equal")
+            net = random_net(options)
             samples = random_samples(OPTIONS.num_classes, (32, 64))
             save_weights(net, "dict", folder / "W.pt")
             torch.save(samples, folder / "S.pt")

@@ -99,7 +99,7 @@ inline run::RunFolder write_run(const std::filesystem::path& root, const Synthet
   provenance.num_parameters = run.num_parameters;
   run::write_provenance(folder.provenance(), provenance);
 
-  const config::System& system = config::system_of(config.model.system);
+  const config::System& system = config::system_of(config.model);
   std::string lines;
   for (std::int64_t epoch = 1; epoch <= run.num_epochs; ++epoch) {
     const double gain = epoch == 1 ? -0.02 : epoch == 2 ? 0.0 : -0.01;

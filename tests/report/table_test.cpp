@@ -50,6 +50,42 @@ std::string with_seed(const Row& row) {
   return row.model + " " + std::to_string(row.runs.front()->config.run.seed) + (row.delta_m ? "" : " no Delta_m");
 }
 
+/// Nets of model.tasks: those of a single task stand together, and SegNet's are what the others are set against.
+TEST(Tables, SingleTaskNetsOfModelTasksShareARow) {
+  const TempFolder folder;
+  const auto add = [&](const std::string& name, std::vector<std::string> settings, double quality) {
+    write_run(folder.path(), {.name = name, .settings = std::move(settings), .quality = quality});
+  };
+  const std::string seg = "model.tasks=[\"segmentation\"]";
+  const std::string depth = "model.tasks=[\"depth\"]";
+  add("mtan", {"model.system=mtan"}, 0.02);
+  add("stan_seg", {"model.system=stan", seg}, 0.01);
+  add("stan_depth", {"model.system=stan", depth}, 0.01);
+  add("segnet_seg", {"model.system=segnet", seg}, 0.0);
+  add("segnet_depth", {"model.system=segnet", depth}, 0.0);
+  add("xtasc", {"model.system=xtasc"}, 0.02);
+  write_run(folder.path(), base_seg());
+  write_run(folder.path(), base_depth());
+  const Table table = make_tables(load(folder.path()).runs, kPaper, Checkpoint::best).front();
+  std::vector<std::string> rows;
+  for (const Row& row : table.rows) {
+    rows.push_back(fmt::format("{}: {} of {}", row.model, row.delta_m ? "Delta_m" : "none", row.runs.size()));
+  }
+  EXPECT_THAT(rows, ElementsAre("Base ST-Net: Delta_m of 2", "XTasC-Net: Delta_m of 1", "SegNet: Delta_m of 2",
+                                "STAN: Delta_m of 2", "MTAN: Delta_m of 1"));
+  EXPECT_THAT(table.footnotes, IsEmpty());
+  EXPECT_DOUBLE_EQ(*table.rows[2].delta_m, 0.0);
+  EXPECT_GT(*table.rows[4].delta_m, *table.rows[3].delta_m);
+
+  fs::remove_all(folder.path() / "segnet_depth");
+  const Table without = make_tables(load(folder.path()).runs, kPaper, Checkpoint::best).front();
+  EXPECT_THAT(
+      without.footnotes,
+      ElementsAre("Half of a SegNet pair: no finished segnet (depth) run with 3 epochs and seed 1 on this pack",
+                  "No Delta_m: no finished SegNet pair (segnet (segmentation) and segnet (depth)) with 3 epochs "
+                  "and seed 1 on this pack"));
+}
+
 TEST(Tables, PrintAsTheGoldenText) {
   const TempFolder folder;
   const fs::path& root = folder.path();

@@ -14,6 +14,7 @@
 #include "report/results_fixture.hpp"
 #include "run/config_values.hpp"
 #include "run/run_id.hpp"
+#include "support/systems.hpp"
 #include "sweep/sweep.hpp"
 
 namespace xtasc::sweep {
@@ -91,16 +92,16 @@ Lines ids_of_sweeps() {
 Lines defaults() {
   std::map<std::string, std::string> found;
   const run::ConfigValues all = run::config_values(config::RunConfig{});
-  const auto add = [&](const std::string& assignment) {
-    for (const auto& [key, value] : config::deciding_keys(config::run_config_of({assignment}))) {
+  const auto add = [&](const std::vector<std::string>& assignments) {
+    for (const auto& [key, value] : config::deciding_keys(config::run_config_of(assignments))) {
       found["default of " + key] = all.at(key);
     }
   };
   for (const config::Method& method : config::methods()) {
-    add(fmt::format("weighting.method={}", method.word));
+    add({fmt::format("weighting.method={}", method.word)});
   }
   for (const config::System& system : config::systems()) {
-    add(fmt::format("model.system={}", system.word));
+    add(test::assignments_of(system));
   }
   return {found.begin(), found.end()};
 }

@@ -231,10 +231,11 @@ TEST_F(SweepTest, TwoPointsThatAreOneRunAreTold) {
       ElementsAre(testing::MatchesRegex(
           "trial.toml:4:17: \"system = base_mt, lambda_1 = 0.1\" and \"system = base_mt, lambda_1 = 0.2\" are the "
           "same run, base_mt_resnet18-[0-9a-f]+: keep one, by \\[\\[exclude\\]\\] or by hand")));
-  EXPECT_THAT(faults("base = \"base.toml\"\n[[point]]\nname = \"a\"\nmodel.system = \"xtasc\"\n"
-                     "[[point]]\nname = \"a\"\nmodel.system = \"align\"\n"),
-              ElementsAre("trial.toml:2:1: \"a\" names 2 different runs: only base_st_seg and base_st_depth may share "
-                          "a row"));
+  EXPECT_THAT(
+      faults("base = \"base.toml\"\n[[point]]\nname = \"a\"\nmodel.system = \"xtasc\"\n"
+             "[[point]]\nname = \"a\"\nmodel.system = \"align\"\n"),
+      ElementsAre("trial.toml:2:1: \"a\" names 2 different runs: only base_st_seg and base_st_depth, or segnet "
+                  "(segmentation) and segnet (depth), or stan (segmentation) and stan (depth) may share a row"));
 }
 
 TEST_F(SweepTest, WhatTheConfigRefusesIsToldWithTheRow) {
@@ -320,7 +321,7 @@ TEST(SweepFiles, HaveTheSettingsOfTheirDataSets) {
       EXPECT_EQ(c.train.batch_size, is_nyuv2 ? 6 : 8);
       EXPECT_EQ(c.train.lr_step, is_nyuv2 ? 60 : 80);
       EXPECT_EQ(c.train.learning_rate, 1e-4);
-      if (config::system_of(c.model.system).has_transfer() && sweep.axes.empty()) {
+      if (config::system_of(c.model).has_transfer() && sweep.axes.empty()) {
         EXPECT_EQ(c.loss.lambda_1, is_nyuv2 ? 0.0001 : 0.01);
         EXPECT_EQ(c.loss.lambda_2, is_nyuv2 ? 0.0001 : 0.01);
       }

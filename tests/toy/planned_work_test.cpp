@@ -6,6 +6,7 @@
 #include "core/error.hpp"
 #include "launch/bench/launch_counter.hpp"
 #include "support/nets.hpp"
+#include "support/systems.hpp"
 #include "sweep/work.hpp"
 #include "toy/toy.hpp"
 #include "train/setup.hpp"
@@ -20,7 +21,8 @@ TEST(PlannedWork, IsWhatAStepRunsOfEverySystem) {
   constexpr std::int64_t kClasses = 5;
   const data::Batch all = test::toy_batch(1, 2, kClasses, 64, 64);
   const auto communicator = dist::make_solo_communicator();
-  for (const config::System& system : config::systems()) {
+  for (const config::System& row : config::systems()) {
+    const config::System& system = config::system_of(config::run_config_of(test::assignments_of(row)).model);
     std::set<config::Needs> seen;  // a method of each kind: what it costs hangs on that alone
     for (const config::Method& method : config::methods()) {
       const bool is_first = seen.insert(method.needs).second;
@@ -28,9 +30,8 @@ TEST(PlannedWork, IsWhatAStepRunsOfEverySystem) {
       if (!is_first || !has_cost || (method.needs != config::Needs::losses && !system.has_weights())) {
         continue;
       }
-      const auto config = test::step_config({fmt::format("model.system={}", system.word),
-                                             fmt::format("weighting.method={}", method.word), "run.precision=fp32",
-                                             "train.rewrites=false"});
+      const auto config = test::step_config(test::assignments_of(
+          row.word, {fmt::format("weighting.method={}", method.word), "run.precision=fp32", "train.rewrites=false"}));
       train::Learner learner(config, kClasses, at::kCPU);
       train::Step step(config, learner, *communicator);
       data::Batch batch = all;

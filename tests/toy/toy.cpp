@@ -46,7 +46,7 @@ struct ToyLayers {
       heads.push_back({.name = fmt::format("{}_head", task.key), .in = kWidth, .out = choice.channels(task)});
       heads.back().part = net::Part::decoders;
     }
-    if (!config::system_of(choice.section.system).has_transfer()) {
+    if (!config::system_of(choice.section).has_transfer()) {
       return;
     }
     for (const auto& [from, to] : pairs_of(choice.tasks.size())) {

@@ -11,6 +11,7 @@
 #include "metric/metrics.hpp"
 #include "pack/pack_fixture.hpp"
 #include "support/nets.hpp"
+#include "support/systems.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "toy/toy.hpp"
 #include "train/evaluate.hpp"
@@ -171,8 +172,9 @@ TEST(ToyMetrics, TwoTasksDoNotMeasureByOneName) {
 /// By the parameters that depend on it, whatever the network calls them.
 TEST(ToyMetrics, TheNumberOfClassesIsReadOffTheWeightsOfAnyNetwork) {
   test::add_toys();
-  for (const config::System& system : config::systems()) {
-    const auto config = config_of(std::string(system.word));
+  for (const config::System& row : config::systems()) {
+    const auto config = config::run_config_of(test::assignments_of(row));
+    const config::System& system = config::system_of(config.model);
     for (const std::int64_t num_classes : {2, 5, 19}) {
       const auto net = model::make_network(config.model, num_classes, 1, at::kMeta, at::kFloat);
       tensorfile::TensorDict tensors;

@@ -1,4 +1,5 @@
 #include "toy/toy.hpp"
+#include "support/systems.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -45,9 +46,9 @@ std::vector<std::string_view> all_methods() {
 TEST(Tables, EveryRowIsMadeAndEveryMakerKeepsWhatItsRowSays) {
   test::add_toys();
   for (const config::System& system : config::systems()) {
-    const auto config = config::run_config_of({fmt::format("model.system={}", system.word)});
+    const auto config = config::run_config_of(test::assignments_of(system));
     const auto net = model::make_network(config.model, kClasses, 1, at::kMeta, at::kFloat);
-    EXPECT_EQ(net->tasks().size(), system.tasks.size()) << system.word;
+    EXPECT_EQ(net->tasks().size(), config::system_of(config.model).tasks.size()) << system.word;
     EXPECT_EQ(net->transfers().empty(), !system.has_transfer()) << system.word;
     const auto objective = loss::make_objective(system.consistency, config.loss, net->tasks(), net->transfers());
     std::vector<double> shares(net->tasks().size());

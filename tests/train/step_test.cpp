@@ -1,4 +1,5 @@
 #include "train/step.hpp"
+#include "support/systems.hpp"
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
@@ -24,9 +25,8 @@ class MetaStep : public testing::TestWithParam<Case> {};
 /// passes here has no hidden host synchronisation on a GPU either.
 TEST_P(MetaStep, NeverLooksAtAValue) {
   const auto [system, weighting, precision] = GetParam();
-  const auto config =
-      test::step_config({std::string("model.system=") + system, std::string("weighting.method=") + weighting,
-                         std::string("run.precision=") + precision});
+  const auto config = test::step_config(test::assignments_of(
+      system, {std::string("weighting.method=") + weighting, std::string("run.precision=") + precision}));
   const auto communicator = dist::make_solo_communicator();
   Learner learner(config, 7, at::kMeta);
   Step step(config, learner, *communicator);

@@ -31,10 +31,10 @@ except ImportError as error:
 
 from peer_device import open_device
 from peer_losses import losses
-from xtasc_peer import Net, Options, total_loss
+from xtasc_peer import Options, make_net, total_loss
 
 FORMS = ("eager", "best", "graph", "compiled")
-LOSSES = ("seg", "depth", "seg_to_depth", "depth_to_seg")
+TRANSFERRED = ("seg_to_depth", "depth_to_seg")
 STEPS_BEFORE_CAPTURE = 3  # libraries make handles and workspaces, which cannot be captured
 STEPS_OF_COMPILING = 3  # max-autotune compiles, then warms its graphs up, then captures them
 
@@ -51,7 +51,7 @@ class Contestant:
         self.autocast = self.is_best and precision == "bf16"
         self.device.set_precision(precision, may_choose=self.is_best)
         layout = torch.channels_last if self.is_best else torch.contiguous_format
-        self.net = Net(options)
+        self.net = make_net(options)
         weights = torch.load(arguments.weights)
         missing = self.net.load_state_dict(weights, strict=False).missing_keys
         missing = [name for name in missing if not name.endswith("num_batches_tracked")]
@@ -83,7 +83,7 @@ class Contestant:
         """Eq. 11 by task."""
         options = self.options
         if not options.has_transfer:
-            return [parts[name] for name in ("seg", "depth") if name in parts]
+            return [parts[name] for name in options.order if name in parts]
         return [
             (1 - options.lambda_1) * parts["seg"] + options.lambda_1 * parts["seg_to_depth"],
             (1 - options.lambda_2) * parts["depth"] + options.lambda_2 * parts["depth_to_seg"],
@@ -100,7 +100,7 @@ class Contestant:
                 task.backward(retain_graph=index + 1 < len(tasks))
         self.optimizer.step()
         if self.first_losses is None:
-            self.first_losses = [parts[name].item() for name in LOSSES if name in parts]
+            self.first_losses = [parts[name].item() for name in (*self.options.order, *TRANSFERRED) if name in parts]
 
     def warm_up(self):
         """The steps that nobody times: libraries make their kernels, torch.compile ours, a graph is captured."""

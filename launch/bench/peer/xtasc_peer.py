@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import peer_segnet
 from peer_losses import losses
 
 SYSTEMS = ("xtasc", "align", "base_mt", "base_st_seg", "base_st_depth")
@@ -33,6 +34,8 @@ class Options:
     """What decides the network, the loss and the optimizer."""
 
     system: str = "xtasc"
+    tasks: tuple[str, ...] = ("segmentation", "depth")  # of systems that leave them open
+    cross_stitch: str = "mtan"
     encoder: str = "resnet34"
     num_classes: int = 7
     decoder_width: int = 128
@@ -50,11 +53,20 @@ class Options:
 
     @property
     def has_seg(self) -> bool:
-        return self.system != "base_st_depth"
+        return self.system != "base_st_depth" and not (self.is_open and "segmentation" not in self.tasks)
 
     @property
     def has_depth(self) -> bool:
-        return self.system != "base_st_seg"
+        return self.system != "base_st_seg" and not (self.is_open and "depth" not in self.tasks)
+
+    @property
+    def is_open(self) -> bool:
+        return self.system in peer_segnet.NETS
+
+    @property
+    def order(self) -> list[str]:
+        """The tasks' keys."""
+        return [peer_segnet.KEYS[task] for task in self.tasks] if self.is_open else ["seg", "depth"]
 
     @property
     def has_transfer(self) -> bool:
@@ -231,9 +243,14 @@ class Net(nn.Module):
         return predictions
 
 
-def biases_before_batch_norm(net: Net) -> set[str]:
+def make_net(options: Options) -> nn.Module:
+    """The network of a system."""
+    return peer_segnet.NETS[options.system](options) if options.is_open else Net(options)
+
+
+def biases_before_batch_norm(net: nn.Module) -> set[str]:
     """Names of the convolution biases that a batch norm cancels: their true gradient is zero."""
-    names = set()
+    names = peer_segnet.biases_before_batch_norm(net)
     for name, module in net.named_modules():
         if isinstance(module, ConvChain):
             for k in range(1, module.count + 1):
@@ -245,7 +262,7 @@ def biases_before_batch_norm(net: Net) -> set[str]:
 # ---- objective -------------------------------------------------------------------------------------------------------
 def total_loss(options: Options, parts: dict[str, Tensor], log_variance: Tensor | None) -> Tensor:
     """Eq. 11 (each task with the prediction that it sends), then the weighting of the two tasks."""
-    tasks = [parts[name] for name in ("seg", "depth") if name in parts]
+    tasks = [parts[name] for name in options.order if name in parts]
     if options.has_transfer:
         tasks = [
             (1 - options.lambda_1) * parts["seg"] + options.lambda_1 * parts["seg_to_depth"],
@@ -258,8 +275,9 @@ def total_loss(options: Options, parts: dict[str, Tensor], log_variance: Tensor 
 
 # ---- training step ---------------------------------------------------------------------------------------------------
 def make_optimizer(net: Net) -> torch.optim.Adam:
-    """Adam without weight decay; single-task nets have the usual second beta."""
-    betas = (0.9, 0.999) if net.options.system.startswith("base_st") else (0.9, 0.99)
+    """Adam without weight decay; XTasC-Net and what it is compared with directly have a second beta of their own."""
+    own = not net.options.is_open and not net.options.system.startswith("base_st")
+    betas = (0.9, 0.99) if own else (0.9, 0.999)
     return torch.optim.Adam(net.parameters(), lr=net.options.learning_rate, betas=betas, eps=1e-8)
 
 

@@ -44,9 +44,9 @@ struct Settings {
 bool is_of_row(const SeedGroup& group, const PublishedTable& table, const PublishedRow& row) {
   const run::RunSummary& run = group.first();
   const config::RunConfig& config = run.config;
-  return !group.is_lone_part && run.provenance.pack_dataset == table.data->dataset &&
+  return is_ours(row) && !group.is_lone_part && run.provenance.pack_dataset == table.data->dataset &&
          run.provenance.pack_num_classes == table.data->num_classes &&
-         row.model == config::system_of(config.model.system).label &&
+         row.model == config::system_of(config.model).label &&
          config.model.encoder_weights.empty() != row.is_pretrained &&
          config.weighting.method == weighting_of(table, row) &&
          (row.encoder.empty() || config::name(config.model.encoder) == row.encoder);

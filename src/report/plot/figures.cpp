@@ -217,7 +217,7 @@ std::vector<Line> lambda_lines(std::span<const SeedGroup> groups, const LambdaAx
       ++num_left_out;
       continue;
     }
-    const bool has_transfer = config::system_of(groups[i].first().config.model.system).has_transfer();
+    const bool has_transfer = config::system_of(groups[i].first().config.model).has_transfer();
     Line& line = line_named(lines, has_transfer ? fmt::format("{}, {}", names[i], kind) : names[i]);
     line.kind = groups[i].is_baseline() ? SeriesKind::reference : SeriesKind::measured;
     line.groups.push_back({&groups[i], axis.place(std::max(loss.lambda_1, loss.lambda_2))});
@@ -226,7 +226,7 @@ std::vector<Line> lambda_lines(std::span<const SeedGroup> groups, const LambdaAx
   for (std::size_t i = 0; i < groups.size(); ++i) {
     const config::LossSection& loss = groups[i].first().config.loss;
     if (loss.lambda_1 == 0.0 && loss.lambda_2 == 0.0 &&
-        config::system_of(groups[i].first().config.model.system).has_transfer()) {
+        config::system_of(groups[i].first().config.model).has_transfer()) {
       for (const char* kind : {"\u03bb\u2081 alone", "\u03bb\u2082 alone"}) {
         const auto found = std::ranges::find(lines, fmt::format("{}, {}", names[i], kind), &Line::name);
         if (found != lines.end()) {
@@ -247,8 +247,7 @@ std::vector<Line> lambda_lines(std::span<const SeedGroup> groups, const LambdaAx
 
 std::string parameters_text(std::span<const SeedGroup> groups, config::Encoder encoder) {
   for (const SeedGroup& group : groups) {
-    if (group.first().config.model.encoder == encoder &&
-        config::system_of(group.first().config.model.system).has_transfer()) {
+    if (group.first().config.model.encoder == encoder && config::system_of(group.first().config.model).has_transfer()) {
       return fmt::format("\n{}", parameters_cell(group.num_parameters).text);
     }
   }
@@ -293,7 +292,7 @@ Plot encoders_plot(std::span<const SeedGroup> all, const std::vector<PublishedTa
   std::vector<Line> lines;
   std::set<config::Encoder> encoders;
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (!groups[i].is_lone_part) {
+    if (!groups[i].is_lone_part && config::encoder_of(groups[i].first().config.model) != "-") {
       const config::Encoder encoder = groups[i].first().config.model.encoder;
       encoders.insert(encoder);
       line_named(lines, names[i]).groups.push_back({&groups[i], static_cast<double>(encoder)});

@@ -24,7 +24,7 @@ Histories read_histories(const SeedGroup& group) {
     for (const run::RunSummary* run : seed.runs) {
       const std::vector<run::EpochRecord> records =
           run::read_metrics(run::RunFolder{run->folder}.metrics(), run::digests_of(run->config));
-      for (const std::string_view task : config::system_of(run->config.model.system).tasks) {
+      for (const std::string_view task : config::system_of(run->config.model).tasks) {
         histories[task].push_back(records);
       }
     }

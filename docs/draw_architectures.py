@@ -1,0 +1,151 @@
+"""Draws networks from their own descriptions: an SVG a system, of what `xtasc-inspect model --layers` prints.
+
+    python docs/draw_architectures.py --program build/release/bin/xtasc-inspect --output docs/architectures [SYSTEM ...]
+
+A box is a group of convolutions of one name and size, as wide as it is deep in layers and as high as it has channels;
+its place from left to right is its way down and up again. Blue: reached by the losses of all tasks; orange and green: of
+one. Sizes, channels and what is shared are read off the description; what stands here is which names lie in one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import math
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SYSTEMS = ("xtasc", "segnet", "stan", "mtan", "dense", "cross_stitch")
+SIZE = (128, 256)
+SHARED, OF_TASKS, TRANSFER = "#4477aa", ("#ee7733", "#228833", "#aa3377"), "#888888"
+COLUMN, LANE, MARGIN, TITLE = 74, 92, 150, 64
+
+
+@dataclass
+class Group:
+    """Convolutions that are drawn as one box."""
+
+    lane: str
+    name: str
+    part: str
+    is_shared: bool
+    shrunk: int
+    channels: int
+    kernels: set[str] = field(default_factory=set)
+    num_layers: int = 0
+    num_parameters: int = 0
+
+
+def layers_of(program: str, system: str) -> list[dict[str, str]]:
+    tasks = ["--set", 'model.tasks=["segmentation"]'] if system == "stan" else []
+    text = subprocess.run([program, "model", "--set", f"model.system={system}", *tasks, "--layers", *map(str, SIZE)],
+                          capture_output=True, text=True, check=True).stdout
+    header, *rows = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines() if line.strip()]
+    return [dict(zip(header, row)) for row in rows if row[0] not in ("all", "of no convolution")]
+
+
+def lane_of(name: str) -> str:
+    """Where a layer stands among the others: its name without its number and without which way it goes."""
+    first, *rest = name.split(".")
+    lane = re.sub(r"(encoder|decoder)_(?=block|att)|_(enc|dec)$", "", first)
+    is_of_task = lane in ("att", "block_t") and rest and rest[0].isdigit()
+    return f"{lane} {int(rest[0]) + 1}" if is_of_task else lane
+
+
+def groups_of(layers: list[dict[str, str]]) -> list[Group]:
+    groups: dict[tuple[str, str, int], Group] = {}
+    for layer in layers:
+        height = int(layer["output"].split(" x ")[0])
+        parts = layer["layer"].split(".")
+        name = ".".join(parts[:2] if len(parts) > 2 else parts[:1])
+        way = re.match("[a-z]*", parts[1])[0] if layer["part"] == "transfer nets" else ""  # "down", "up", "head"
+        key = (lane_of(layer["layer"]), layer["part"] + way, SIZE[0] // height)
+        group = groups.setdefault(key, Group(key[0], name, layer["part"], layer["tasks"] == "all", key[2], 0))
+        group.channels = max(group.channels, int(layer["out"]))
+        group.kernels.add(layer["kernel"])
+        group.num_layers += 1
+        group.num_parameters += int(layer["parameters"])
+    return list(groups.values())
+
+
+def column_of(group: Group, deepest: int) -> int:
+    down = int(math.log2(group.shrunk))
+    if group.part == "encoder":
+        return down
+    head = 1 if group.lane.startswith("pred_task") else 0
+    return 2 * deepest + 1 - down + head
+
+
+def color_of(group: Group, lanes: list[str]) -> str:
+    if group.part == "transfer nets":
+        return TRANSFER
+    if group.is_shared:
+        return SHARED
+    number = re.search(r"(\d+)$", group.lane)
+    own = [lane for lane in lanes if lane.split("_")[0] in ("seg", "depth", "normals")]
+    index = int(number[1]) - 1 if number else own.index(group.lane) if group.lane in own else 0
+    return OF_TASKS[index % len(OF_TASKS)]
+
+
+def drawing(system: str, groups: list[Group]) -> str:
+    lanes = list(dict.fromkeys(group.lane for group in groups))
+    deepest = max(int(math.log2(group.shrunk)) for group in groups)
+    columns = {id(group): column_of(group, deepest) for group in groups}
+    for lane in lanes:  # a transfer net reads what the decoders give, and goes down and up by itself
+        transfer = [group for group in groups if group.lane == lane and group.part == "transfer nets"]
+        columns |= {id(group): 2 * deepest + 3 + place for place, group in enumerate(transfer)}
+    width = MARGIN + (max(columns.values()) + 1) * COLUMN + 20
+    height = TITLE + len(lanes) * LANE + 50
+    total = sum(group.num_parameters for group in groups)
+    has_tasks = len({group.lane for group in groups if group.lane.startswith("pred_task")}) != 1 or "segnet" in system
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+           f'font-size="11">', f'<rect width="{width}" height="{height}" fill="white"/>',
+           f'<text x="16" y="26" font-size="17">{html.escape(system)}: {total:,} parameters of convolutions and norms, 7 '
+           "classes</text>"]
+    for row, lane in enumerate(lanes):
+        y = TITLE + row * LANE + LANE / 2
+        own = sorted((columns[id(group)], index, group) for index, group in enumerate(groups) if group.lane == lane)
+        out.append(f'<text x="16" y="{y + 4}">{html.escape(lane)}</text>')
+        first, last = own[0][0], own[-1][0]
+        out.append(f'<line x1="{MARGIN + first * COLUMN}" x2="{MARGIN + (last + 0.8) * COLUMN}" y1="{y}" y2="{y}" '
+                   'stroke="#bbb"/>')
+        for column, _, group in own:
+            box = 10 + 46 * math.log2(max(group.channels, 2)) / 10
+            x = MARGIN + column * COLUMN
+            kernels = ", ".join(sorted(kernel.replace(" ", "") for kernel in group.kernels))
+            out.append(f'<rect x="{x}" y="{y - box / 2}" width="{COLUMN - 14}" height="{box}" rx="3" '
+                       f'fill="{color_of(group, lanes)}"><title>{html.escape(group.name)}: {group.num_layers} '
+                       f"convolutions {kernels}, {group.num_parameters:,} parameters</title></rect>")
+            out.append(f'<text x="{x + (COLUMN - 14) / 2}" y="{y + 4}" fill="white" text-anchor="middle">'
+                       f"{group.num_layers} \u00d7 {group.channels}</text>")
+            size = "1/1" if group.shrunk == 1 else f"1/{group.shrunk}"
+            out.append(f'<text x="{x + (COLUMN - 14) / 2}" y="{y + 40}" fill="#666" text-anchor="middle">{size}</text>')
+    legend = [(SHARED, "reached by all tasks"), (OF_TASKS[0], "of one task"), (OF_TASKS[1], "of another")][0 if has_tasks else 1:]
+    legend = legend if has_tasks else legend[:1]
+    legend += [(TRANSFER, "task-transfer net")] if any(group.part == "transfer nets" for group in groups) else []
+    for index, (color, text) in enumerate(legend):
+        x = 16 + index * 150
+        out.append(f'<rect x="{x}" y="{height - 26}" width="12" height="12" fill="{color}"/>')
+        out.append(f'<text x="{x + 18}" y="{height - 16}">{text}</text>')
+    out.append(f'<text x="{16 + len(legend) * 150}" y="{height - 16}">a box: convolutions \u00d7 channels, below it the '
+               "size</text></svg>")
+    return "\n".join(out) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("systems", nargs="*", default=SYSTEMS, metavar="SYSTEM")
+    parser.add_argument("--program", default="build/release/bin/xtasc-inspect")
+    parser.add_argument("--output", type=Path, default=Path("docs/architectures"))
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for system in arguments.systems:
+        path = arguments.output / f"{system}.svg"
+        path.write_text(drawing(system, groups_of(layers_of(arguments.program, system))), encoding="utf-8")
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

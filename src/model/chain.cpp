@@ -1,0 +1,76 @@
+#include "model/chain.hpp"
+
+#include <ATen/ATen.h>
+
+namespace xtasc::model {
+
+Chain::Chain(ParameterSet& set, const net::Chain& layers) {
+  for (const net::Convolution& description : layers) {
+    Layer& layer = layers_.emplace_back();
+    layer.convolution = make_convolution(set, description);
+    layer.has_norm = !description.norm.empty();
+    if (layer.has_norm) {
+      layer.norm = make_batch_norm(set, description.norm, description.out);
+    }
+  }
+}
+
+at::Tensor Chain::finish(const Layer& layer, const at::Tensor& convolved, const Mode& mode,
+                         const at::Tensor& left_out) {
+  return layer.has_norm ? batch_norm(convolved, layer.norm, mode, Activation::relu, left_out) : convolved;
+}
+
+at::Tensor Chain::forward(const Joined& x, const Mode& mode) const {
+  at::Tensor y;
+  for (const Layer& layer : layers_) {
+    const Joined input = y.defined() ? Joined{y, {}} : x;
+    if (!layer.has_norm) {
+      y = convolve(input, layer.convolution, mode);
+      continue;
+    }
+    const auto [convolution, left_out] = unbiased(layer.convolution, layer.norm, mode);
+    y = finish(layer, convolve(input, convolution, mode, before_norm(layer.norm, Activation::relu)), mode, left_out);
+  }
+  return y;
+}
+
+at::Tensor Chain::forward_upsampled(const at::Tensor& low_nchw, const Mode& mode) const {
+  const Layer& layer = layers_.front();
+  const auto [convolution, left_out] = unbiased(layer.convolution, layer.norm, mode);
+  return finish(layer,
+                convolve_upsampled({low_nchw, {}}, {}, convolution, mode, before_norm(layer.norm, Activation::relu)),
+                mode, left_out);
+}
+
+void Chain::fold_norms() {
+  for (Layer& layer : layers_) {
+    if (layer.has_norm) {
+      fold(layer.convolution, layer.norm);
+    }
+  }
+}
+
+Attention::Attention(ParameterSet& set, const net::Mtan::Attention& layers) {
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    layers_[i] = {make_convolution(set, layers[i]), make_batch_norm(set, layers[i].norm, layers[i].out)};
+  }
+}
+
+at::Tensor Attention::forward(const Joined& x, const at::Tensor& attended, const Mode& mode) const {
+  at::Tensor y;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const Activation activation = i == 0 ? Activation::relu : Activation::none;
+    const auto [convolution, left_out] = unbiased(layers_[i].convolution, layers_[i].norm, mode);
+    y = convolve(i == 0 ? x : Joined{y, {}}, convolution, mode, before_norm(layers_[i].norm, activation));
+    y = batch_norm(y, layers_[i].norm, mode, activation, left_out);
+  }
+  return at::sigmoid(y) * attended;
+}
+
+void Attention::fold_norms() {
+  for (Layer& layer : layers_) {
+    fold(layer.convolution, layer.norm);
+  }
+}
+
+}  // namespace xtasc::model

@@ -1,0 +1,111 @@
+#include "model/nets/mtan.hpp"
+
+#include <ATen/ATen.h>
+
+#include "kernels/pool/pool.hpp"
+#include "model/segnet.hpp"
+#include "net/mtan.hpp"
+
+namespace xtasc::model {
+
+namespace {
+
+class MtanNet final : public Network {
+ public:
+  MtanNet(const NetworkOptions& options, const net::Mtan& layers)
+      : Network(options.choice, {options.seed, options.device, options.dtype}), trunk_(parameters_, layers.trunk) {
+    attention_.resize(layers.attention.size());
+    for (std::size_t t = 0; t < attention_.size(); ++t) {
+      for (const auto& of_stage : layers.attention[t].encoder) {
+        attention_[t].encoder.emplace_back(parameters_, of_stage);
+      }
+    }
+    for (std::size_t t = 0; t < attention_.size(); ++t) {
+      for (const auto& of_stage : layers.attention[t].decoder) {
+        attention_[t].decoder.emplace_back(parameters_, of_stage);
+      }
+    }
+    for (std::size_t i = 0; i < 5; ++i) {
+      encoder_block_att_[i] = Chain(parameters_, layers.encoder_block_att[i]);
+    }
+    for (std::size_t i = 0; i < 5; ++i) {
+      decoder_block_att_[i] = Chain(parameters_, layers.decoder_block_att[i]);
+    }
+    for (const net::Chain& head : layers.heads) {
+      heads_.emplace_back(parameters_, head);
+    }
+    parameters_.flatten();
+  }
+
+  [[nodiscard]] Predictions forward(const at::Tensor& image_n3hw, const Mode& mode) const override {
+    check_image(image_n3hw);
+    mode.enter(Part::encoder);
+    const SegNet::Down down = trunk_.down(image_n3hw, mode);
+    std::vector<at::Tensor> attended;
+    for (const OfTask& of_task : attention_) {
+      attended.push_back(attend_down(of_task, down, mode));
+    }
+    mode.enter(Part::decoders);
+    const SegNet::Up up = trunk_.up(down, mode);
+    Predictions predictions;
+    for (std::size_t t = 0; t < tasks_.size(); ++t) {
+      const at::Tensor last = attend_up(attention_[t], attended[t], up, mode);
+      predictions.direct.emplace(tasks_[t].key, heads_[t].forward({last, {}}, mode).to(parameters_.dtype()));
+    }
+    return predictions;
+  }
+
+  [[nodiscard]] std::unique_ptr<Network> folded() const override {
+    auto net = std::make_unique<MtanNet>(*this);
+    net->trunk_.fold_norms();
+    for (OfTask& of_task : net->attention_) {
+      for (auto* stages : {&of_task.encoder, &of_task.decoder}) {
+        std::ranges::for_each(*stages, &Attention::fold_norms);
+      }
+    }
+    std::ranges::for_each(net->encoder_block_att_, &Chain::fold_norms);
+    std::ranges::for_each(net->decoder_block_att_, &Chain::fold_norms);
+    return net;
+  }
+
+  [[nodiscard]] at::Tensor last_shared_layer() const override { return trunk_.last_weight(); }
+
+ private:
+  struct OfTask {
+    std::vector<Attention> encoder, decoder;  ///< one a stage
+  };
+
+  /// \returns (N, 512, H / 32, W / 32)
+  [[nodiscard]] at::Tensor attend_down(const OfTask& of_task, const SegNet::Down& down, const Mode& mode) const {
+    at::Tensor x;
+    for (std::size_t i = 0; i < 5; ++i) {
+      const at::Tensor attended = of_task.encoder[i].forward({down.first[i], x}, down.second[i], mode);
+      x = kernels::max_pool_2x2(encoder_block_att_[i].forward({attended, {}}, mode)).values;
+    }
+    return x;
+  }
+
+  /// \returns (N, 64, H, W)
+  [[nodiscard]] at::Tensor attend_up(const OfTask& of_task, const at::Tensor& bottom, const SegNet::Up& up,
+                                     const Mode& mode) const {
+    at::Tensor x = bottom;
+    for (std::size_t i = 5; i-- > 0;) {
+      x = decoder_block_att_[i].forward_upsampled(x, mode);
+      x = of_task.decoder[i].forward({up.unpooled[i], x}, up.second[i], mode);
+    }
+    return x;
+  }
+
+  SegNet trunk_;
+  std::vector<OfTask> attention_;  ///< one a task
+  std::array<Chain, 5> encoder_block_att_, decoder_block_att_;
+  std::vector<Chain> heads_;  ///< one a task
+};
+
+}  // namespace
+
+std::unique_ptr<Network> make_mtan(const NetworkOptions& options) {
+  return std::make_unique<MtanNet>(options, net::mtan(options.choice));
+}
+
+}  // namespace xtasc::model

@@ -1,0 +1,83 @@
+"""The networks that the paper compares with, as a user runs them: training on ranks, resuming, predicting, tables."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import signal
+import subprocess
+import unittest
+
+import common
+from common import Programs, metrics
+from suite import long_tier
+
+programs: Programs
+LENGTH = ["train.epochs=2", "train.batch_size=24", "weighting.method=equal"]
+ALONE = 'model.tasks=["depth"]'
+
+
+class Case(unittest.TestCase):
+    def train(self, output: str, *assignments: str, ranks: int = 0) -> pathlib.Path:
+        done = programs.run("xtasc-train", *programs.train_arguments(output, *LENGTH, *assignments), ranks=ranks)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return programs.run_folder(output)
+
+
+class OneOfThem(Case):
+    def test_mtan_trains_on_two_ranks_evaluates_and_predicts(self) -> None:
+        run = self.train("mtan", "model.system=mtan", "train.epochs=1", ranks=2)
+        self.assertTrue(run.name.startswith("mtan-"), run)
+        best = programs.scratch / "mtan.json"
+        done = programs.run("xtasc-evaluate", "--run", str(run), "--json", str(best))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        expected = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+        for name, value in expected["paper"].items():  # the trainer's own numbers, on another number of ranks
+            self.assertAlmostEqual(json.loads(best.read_text())["paper"][name], value, places=5, msg=name)
+        done = programs.run("xtasc-predict", "--run", str(run), "--pack", str(programs.pack), "--samples", "0", "--output",
+                            str(programs.scratch / "mtan_predicted"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue((programs.scratch / "mtan_predicted/val_00000_depth.npy").exists())
+
+    def test_wrong_choices_are_one_line(self) -> None:
+        for assignments, words in ((["model.system=stan"], "takes 1 task, but model.tasks names 2"),
+                                   (["model.system=mtan", ALONE], "takes 2 or more tasks, but model.tasks names 1"),
+                                   ([ALONE], "says nothing to model.system = \"xtasc\""),
+                                   (["model.system=dense", "model.cross_stitch=misra"], "it is for cross_stitch"),
+                                   (["model.system=mtan", "model.encoder_weights=w.pt"], "which has no ResNet")):
+            done = programs.run("xtasc-train", *programs.train_arguments("wrong", *assignments))
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+            self.assertIn(words, done.stderr)
+
+
+@long_tier
+class AllOfThem(Case):
+    def stopped(self, output: str, *assignments: str) -> None:
+        """As a signal ends a run after its first epoch."""
+        arguments = programs.train_arguments(output, *LENGTH, *assignments)
+        process = subprocess.Popen(programs.command("xtasc-train", *arguments), stderr=subprocess.PIPE, text=True,
+                                   cwd=programs.scratch)
+        for line in process.stderr:
+            if "epoch 1/2:" in line:
+                process.send_signal(signal.SIGUSR2)
+                break
+        _, rest = process.communicate(timeout=600)
+        self.assertEqual(process.returncode, 85, rest)
+
+    def test_resumed_runs_end_as_unbroken_ones(self) -> None:
+        for system, *more in (("segnet",), ("stan", ALONE), ("mtan",), ("dense",), ("cross_stitch",),
+                              ("cross_stitch", "model.cross_stitch=misra")):
+            with self.subTest(system=system, more=more):
+                assignments = (f"model.system={system}", "run.precision=bf16", *more)
+                name = "_".join([system, *(["misra"] if "misra" in "".join(more) else [])])
+                whole = self.train(f"{name}_whole", *assignments)
+                self.stopped(f"{name}_resumed", *assignments)
+                resumed = self.train(f"{name}_resumed", *assignments)
+                self.assertEqual(metrics(whole), metrics(resumed))
+                file = "checkpoint/last/weights.pt"
+                self.assertEqual((whole / file).read_bytes(), (resumed / file).read_bytes())
+
+
+if __name__ == "__main__":
+    common.main()
