@@ -81,7 +81,7 @@ Lines ids_of_sweeps() {
   for (const fs::path& file : files_of("sweeps")) {
     for (const PlannedRun& run : read_sweep(file).runs) {
       lines.emplace_back(fmt::format("sweeps/{} {} seed {} {}", file.filename().string(), run.row, run.config.run.seed,
-                                     run.config.model.system),
+                                     config::words_of({&config::system_of(run.config.model)})),
                          id_of(run.config));
     }
   }

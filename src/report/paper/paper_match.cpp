@@ -10,6 +10,7 @@
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
+#include "run/config_values.hpp"
 
 namespace xtasc::report {
 
@@ -44,34 +45,41 @@ struct Settings {
 bool is_of_row(const SeedGroup& group, const PublishedTable& table, const PublishedRow& row) {
   const run::RunSummary& run = group.first();
   const config::RunConfig& config = run.config;
-  return is_ours(row) && !group.is_lone_part && run.provenance.pack_dataset == table.data->dataset &&
+  return !group.is_lone_part && run.provenance.pack_dataset == table.data->dataset &&
          run.provenance.pack_num_classes == table.data->num_classes &&
-         row.model == config::system_of(config.model).label &&
+         label_of(row) == config::system_of(config.model).label &&
          config.model.encoder_weights.empty() != row.is_pretrained &&
          config.weighting.method == weighting_of(table, row) &&
          (row.encoder.empty() || config::name(config.model.encoder) == row.encoder);
 }
 
+/// Assignments of what a run predicts, where its system leaves that open.
+std::vector<std::string> tasks_of(const config::RunConfig& config) {
+  return config::system_of(config.model).uses("model.tasks")
+             ? std::vector{fmt::format("model.tasks={}", run::config_values(config).at("model.tasks"))}
+             : std::vector<std::string>();
+}
+
 /// \returns  absent when a departure says nothing to the row's own config (a key of another weighting method)
 std::optional<config::RunConfig> expected_config(const PublishedTable& table, const PublishedRow& row,
-                                                 const std::string& system, const run::ConfigValues& departures) {
-  std::vector<std::string> assignments;
+                                                 const config::RunConfig& of, const run::ConfigValues& departures) {
+  std::vector<std::string> assignments = tasks_of(of);
   for (const auto& [key, value] : departures) {
     assignments.push_back(fmt::format("{}={}", key, value));
   }
   try {
-    return paper_config(table, row, system, assignments);
+    return paper_config(table, row, of.model.system, assignments);
   } catch (const Error&) {
     return std::nullopt;
   }
 }
 
-Settings settings_of(const SeedGroup& group, const PublishedTable& table, const PublishedRow& row) {
+Settings found_settings_of(const SeedGroup& group, const PublishedTable& table, const PublishedRow& row) {
   const run::Provenance& from = group.first().provenance;
   Settings settings{
       .departures = {}, .height = from.pack_height, .width = from.pack_width, .pack_digest = from.pack_digest};
   for (const run::RunSummary* run : group.seeds.front().runs) {
-    const run::ConfigValues paper = compared(paper_config(table, row, run->config.model.system));
+    const run::ConfigValues paper = compared(paper_config(table, row, run->config.model.system, tasks_of(run->config)));
     for (const auto& [key, value] : compared(run->config)) {
       const auto found = paper.find(key);
       if (found == paper.end() || found->second != value) {
@@ -92,7 +100,7 @@ bool has_settings(const SeedGroup& group, const PublishedTable& table, const Pub
     return false;
   }
   return std::ranges::all_of(group.seeds.front().runs, [&](const run::RunSummary* run) {
-    const auto expected = expected_config(table, row, run->config.model.system, settings.departures);
+    const auto expected = expected_config(table, row, run->config, settings.departures);
     return expected && compared(*expected) == compared(run->config);
   });
 }
@@ -164,10 +172,8 @@ Filling fill(const PublishedTable& table, const std::vector<PublishedRow>& rows,
 
 config::RunConfig paper_config(const PublishedTable& table, const PublishedRow& row, const std::string& system,
                                const std::vector<std::string>& extra) {
-  std::vector<std::string> assignments(table.data->assignments.begin(), table.data->assignments.end());
+  std::vector<std::string> assignments = settings_of(table, row);
   assignments.push_back(fmt::format("model.system={}", system));
-  assignments.push_back(fmt::format("model.encoder={}", row.encoder.empty() ? "resnet34" : row.encoder));
-  assignments.push_back(fmt::format("weighting.method={}", weighting_of(table, row)));
   assignments.insert(assignments.end(), extra.begin(), extra.end());
   return config::run_config_of(assignments);
 }
@@ -183,7 +189,7 @@ PaperMatch match_paper(const PublishedTable& table, std::span<const SeedGroup> g
       if (is_ours(row) && is_of_row(group, table, row)) {
         candidates.back().push_back(&group);
         all_candidates.insert(&group);
-        all_settings.insert(settings_of(group, table, row));
+        all_settings.insert(found_settings_of(group, table, row));
       }
     }
   }

@@ -135,7 +135,7 @@ void add_metrics(SheetRow& line, Sheet& sheet, const PublishedTable& table, cons
     return cell;
   };
   if (has_params(table)) {
-    line.cells.push_back(number_cell(row.params, 2));
+    line.cells.push_back(marked(number_cell(row.params, 2), "params"));
     line.cells.push_back(group == nullptr ? Cell{} : parameters_cell(group->num_parameters));
   }
   for (const task::Metric& metric : printed_metrics(table)) {
@@ -205,14 +205,17 @@ void add_commands(Sheet& sheet, const PublishedTable& table, const PaperMatch& m
 
 void add_remarks(Sheet& sheet, const PublishedTable& table, const PaperMatch& match) {
   int num_missing = 0;
-  bool has_others = false;
+  std::vector<std::string> others;
   for (std::size_t i = 0; i < match.rows.size(); ++i) {
     const PublishedRow& row = match.rows[i];
-    has_others = has_others || !is_ours(row);
+    if (!is_ours(row)) {
+      others.push_back(row.model);
+    }
     num_missing += is_ours(row) && match.groups[i] == nullptr ? 1 : 0;
   }
-  if (has_others) {
-    sheet.remarks.push_back("Other authors' systems are not part of this software: their published figures only");
+  if (!others.empty()) {
+    sheet.remarks.push_back(
+        fmt::format("Not part of this software, their published figures only: {}", fmt::join(others, ", ")));
   }
   if (std::ranges::any_of(match.rows, &PublishedRow::is_pretrained)) {
     sheet.remarks.push_back("34 *: weights pretrained on ImageNet");

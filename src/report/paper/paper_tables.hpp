@@ -65,13 +65,20 @@ struct PublishedTable {
 /// The tasks whose metrics the table prints.
 [[nodiscard]] task::Tasks tasks_of(const PublishedTable& table);
 
-/// The row's weighting in our runs: I to IV and the encoders' tables use uncertainty weights but for Base ST-Net.
+/// The row's weighting in our runs: I to IV and the encoders' tables use uncertainty weights but for Base ST-Net and
+/// other authors' networks.
 [[nodiscard]] std::string weighting_of(const PublishedTable& table, const PublishedRow& row);
+
+/// config::System::label of the row's network: of PCGrad, which is a method, MTAN.
+[[nodiscard]] std::string_view label_of(const PublishedRow& row);
+
+/// What the row's runs have beside their system, as assignments over the defaults.
+[[nodiscard]] std::vector<std::string> settings_of(const PublishedTable& table, const PublishedRow& row);
 
 /// The name of the row in the table's sweep file, as `xtasc-sweep run --only` takes it.
 [[nodiscard]] std::string sweep_row_of(const PublishedTable& table, const PublishedRow& row);
 
-/// Is the row's system one of the four that this software trains?
+/// Is the row's system one that this software trains?
 [[nodiscard]] bool is_ours(const PublishedRow& row);
 
 /// Delta_m as eq. 17 gives it from the published figures; absent where the tables hold no Base ST-Net of the data set.
@@ -80,12 +87,13 @@ struct PublishedTable {
 
 /// What is wrong with a published figure.
 struct Misprint {
-  std::string metric;  ///< "pix_acc", or "delta_m"
+  std::string metric;  ///< "pix_acc", "delta_m", or "params"
   std::string text;    ///< a footnote
 };
 
-/// Whether eq. 17 gives the row's printed Delta_m from its printed figures; and where not, why: a figure that another
-/// table prints otherwise for the same net, or a baseline that is not the printed one. Empty where all agrees.
+/// Whether the size is one that is a misprint; whether eq. 17 gives the row's printed Delta_m from its printed figures;
+/// and where not, why: a figure that another table prints otherwise for the same net, or a baseline that is not the
+/// printed one. Empty where all agrees.
 [[nodiscard]] std::vector<Misprint> misprints(const PublishedTable& table, const PublishedRow& row,
                                               const std::vector<PublishedTable>& all);
 
