@@ -37,6 +37,8 @@ void check_cuda_graph(CheckRunner& runner, const Machine& machine);
 void check_norm_passes(CheckRunner& runner, const Machine& machine);
 /// What follows a convolution in one pass: the device against one thread of the CPU.
 void check_epilogues(CheckRunner& runner, const Machine& machine);
+/// The pool that unpools know the places of: the device against the CPU.
+void check_pool(CheckRunner& runner, const Machine& machine);
 /// Checkpoints: what was saved comes back, damage is refused, a run that stopped goes on to the same bits.
 void check_checkpoint(CheckRunner& runner, const Machine& machine);
 /// How fast sums are.

@@ -42,9 +42,9 @@ struct StepValues {
 };
 
 /// Of one world of one rank: nothing in here is collective.
-StepValues step_values(Precision precision, at::Device device) {
+StepValues step_values(Precision precision, at::Device device, const std::vector<std::string>& more = {}) {
   const auto solo = dist::make_solo_communicator();
-  Trial trial(precision, device, *solo);
+  Trial trial(precision, device, *solo, more);
   const train::StepResult result = trial.compute(trial_batch(7, 4));
   StepValues values;
   const std::vector<std::string> names = train::loss_names(*trial.learner.objective);
@@ -68,14 +68,14 @@ StepValues step_values(Precision precision, at::Device device) {
 struct BothWays {
   StepValues found, expected;
 };
-BothWays both_ways(const Machine& machine, Precision precision) {
+BothWays both_ways(const Machine& machine, Precision precision, const std::vector<std::string>& more = {}) {
   BothWays both;
   {
     const Subject subject(machine);
-    both.found = step_values(precision, subject.device);
+    both.found = step_values(precision, subject.device, more);
   }
   const Reference reference;
-  both.expected = step_values(precision, reference.device);
+  both.expected = step_values(precision, reference.device, more);
   return both;
 }
 
@@ -314,12 +314,18 @@ void check_device(CheckRunner& runner, const Machine& machine) {
     runner.run("device", name, check);
   };
   check_steps(runner, machine);
+  run("one step of STAN in fp32, losses and predictions", [&] {  // of a SegNet and its attention
+    const BothWays both = both_ways(machine, Precision::fp32, {"model.system=stan", "model.tasks=[\"depth\"]"});
+    const Finding losses = compare(both.found.losses, both.expected.losses, 1e-5);
+    return losses.outcome == Outcome::pass ? compare(both.found.predictions, both.expected.predictions, 1e-4) : losses;
+  });
   run("bf16's loss is near fp32's", [&] { return bf16_follows_fp32(machine); });
   run("batch norm with ReLU in fp64 against torch's",
       [&] { return batch_norm_is_right(machine, at::kDouble, true, 1e-10); });
   run("batch norm in fp32 against torch's", [&] { return batch_norm_is_right(machine, at::kFloat, false, 1e-5); });
   check_norm_passes(runner, machine);
   check_epilogues(runner, machine);
+  check_pool(runner, machine);
   run("upsample in fp64 against ATen's", [&] { return upsample_is_right(machine, at::kDouble, 1e-13); });
   run("upsample in fp32", [&] { return upsample_is_right(machine, at::kFloat, 1e-5); });
   run("upsample in bf16", [&] { return upsample_is_right(machine, at::kBFloat16, 1e-2); });

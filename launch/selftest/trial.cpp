@@ -21,13 +21,20 @@ constexpr std::int64_t kNumClasses = 7;
 constexpr std::int64_t kSize = 64;
 constexpr double kLearningRate = 1e-4;
 
+config::RunConfig small_config(config::Precision precision, const std::vector<std::string>& more) {
+  std::vector<std::string> assignments = {
+      "model.encoder=resnet18", "model.decoder_width=8", "model.ttnet_widths=[8, 8, 8]",
+      "loss.lambda_1=0.1",      "loss.lambda_2=0.2",     "weighting.method=uncertainty",
+      "train.bucket_mib=16",    "run.device=cpu",        fmt::format("run.precision={}", config::name(precision))};
+  assignments.insert(assignments.end(), more.begin(), more.end());
+  return config::run_config_of(assignments);
+}
+
 }  // namespace
 
-Trial::Trial(config::Precision precision, at::Device device_, dist::Communicator& communicator_)
-    : config(config::run_config_of({"model.encoder=resnet18", "model.decoder_width=8", "model.ttnet_widths=[8, 8, 8]",
-                                    "loss.lambda_1=0.1", "loss.lambda_2=0.2", "weighting.method=uncertainty",
-                                    "train.bucket_mib=16", "run.device=cpu",
-                                    fmt::format("run.precision={}", config::name(precision))})),
+Trial::Trial(config::Precision precision, at::Device device_, dist::Communicator& communicator_,
+             const std::vector<std::string>& more)
+    : config(small_config(precision, more)),
       device(device_),
       communicator(communicator_),
       learner(config, kNumClasses, device),

@@ -18,8 +18,9 @@ namespace xtasc::launch {
 /// A small net with every part of a large one, and its training, on any device and any ranks. Starts everywhere with
 /// the same weights. Not movable: parts refer to each other.
 struct Trial {
-  /// Collective over the communicator, which must outlive the trial.
-  Trial(config::Precision precision, at::Device device, dist::Communicator& communicator);
+  /// Collective over the communicator, which must outlive the trial. \param more  assignments over the small net's
+  Trial(config::Precision precision, at::Device device, dist::Communicator& communicator,
+        const std::vector<std::string>& more = {});
   Trial(const Trial&) = delete;
   Trial& operator=(const Trial&) = delete;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -21,7 +22,7 @@ inline std::vector<std::string> latex_faults(const std::string& text) {
   for (std::string line; std::getline(stream, line);) {
     ++number;
     const auto fault = [&](const std::string& what) {
-      faults.push_back(std::to_string(number) + ": " + what + ": " + line);
+      faults.push_back(fmt::format("{}: {}: {}", number, what, line));
     };
     if (line.starts_with('%')) {
       continue;

@@ -151,7 +151,7 @@ TEST(FirstRunIds, AreThoseOfFoldersOfBefore) {
 TEST(NamesOfRuns, AreReadByTheHashInTheirNames) {
   const TempFolder folder;
   const auto written = [&folder](const std::string& name, const config::RunConfig& config) {
-    const run::RunFolder run{folder.path() / name};
+    run::RunFolder run{folder.path() / name};
     fs::create_directories(run.root);
     write_text(run.config(), config::to_toml(config, false));
     return run;

@@ -123,7 +123,7 @@ at::Tensor scattered(const at::Tensor& small, const at::Tensor& which) {
   const auto n = small.size(0), c = small.size(1), h = small.size(2), w = small.size(3);
   if (takes_loops(small)) {
     const at::Tensor x = in_channels_last(small);
-    const at::Tensor large = empty_like_shape(x, {n, c, 2 * h, 2 * w}, x.scalar_type());
+    at::Tensor large = empty_like_shape(x, {n, c, 2 * h, 2 * w}, x.scalar_type());
     with_element_type(x, [&]<typename T>(T* /*type*/) {
       scatter(Windows(x), data_of<T>(x), data_of<std::uint8_t>(which), data_of<T>(large));
     });
@@ -139,7 +139,7 @@ at::Tensor scattered(const at::Tensor& small, const at::Tensor& which) {
 at::Tensor gathered(const at::Tensor& large, const at::Tensor& which) {
   if (takes_loops(large)) {
     const at::Tensor x = in_channels_last(large);
-    const at::Tensor small = empty_like_shape(x, which.sizes(), x.scalar_type());
+    at::Tensor small = empty_like_shape(x, which.sizes(), x.scalar_type());
     with_element_type(x, [&]<typename T>(T* /*type*/) {
       gather(Windows(small), data_of<T>(x), data_of<std::uint8_t>(which), data_of<T>(small));
     });
