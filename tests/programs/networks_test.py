@@ -69,7 +69,7 @@ class AllOfThem(Case):
         for system, *more in (("segnet",), ("stan", ALONE), ("mtan",), ("dense",), ("cross_stitch",),
                               ("cross_stitch", "model.cross_stitch=misra")):
             with self.subTest(system=system, more=more):
-                assignments = (f"model.system={system}", "run.precision=bf16", *more)
+                assignments = (f"model.system={system}", *more)
                 name = "_".join([system, *(["misra"] if "misra" in "".join(more) else [])])
                 whole = self.train(f"{name}_whole", *assignments)
                 self.stopped(f"{name}_resumed", *assignments)
