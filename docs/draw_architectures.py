@@ -99,7 +99,6 @@ def drawing(system: str, groups: list[Group]) -> str:
     width = MARGIN + (max(columns.values()) + 1) * COLUMN + 20
     height = TITLE + len(lanes) * LANE + 50
     total = sum(group.num_parameters for group in groups)
-    has_tasks = len({group.lane for group in groups if group.lane.startswith("pred_task")}) != 1 or "segnet" in system
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
            f'font-size="11">', f'<rect width="{width}" height="{height}" fill="white"/>',
            f'<text x="16" y="26" font-size="17">{html.escape(system)}: {total:,} parameters of convolutions and norms, 7 '
@@ -122,8 +121,10 @@ def drawing(system: str, groups: list[Group]) -> str:
                        f"{group.num_layers} \u00d7 {group.channels}</text>")
             size = "1/1" if group.shrunk == 1 else f"1/{group.shrunk}"
             out.append(f'<text x="{x + (COLUMN - 14) / 2}" y="{y + 40}" fill="#666" text-anchor="middle">{size}</text>')
-    legend = [(SHARED, "reached by all tasks"), (OF_TASKS[0], "of one task"), (OF_TASKS[1], "of another")][0 if has_tasks else 1:]
-    legend = legend if has_tasks else legend[:1]
+    if "pred_task" in lanes:  # a single task, which nothing is shared with
+        legend = [(OF_TASKS[0], "of one task")]
+    else:
+        legend = [(SHARED, "reached by all tasks"), (OF_TASKS[0], "of one task"), (OF_TASKS[1], "of another")]
     legend += [(TRANSFER, "task-transfer net")] if any(group.part == "transfer nets" for group in groups) else []
     for index, (color, text) in enumerate(legend):
         x = 16 + index * 150

@@ -15,9 +15,13 @@ Chain::Chain(ParameterSet& set, const net::Chain& layers) {
   }
 }
 
-at::Tensor Chain::finish(const Layer& layer, const at::Tensor& convolved, const Mode& mode,
-                         const at::Tensor& left_out) {
-  return layer.has_norm ? batch_norm(convolved, layer.norm, mode, Activation::relu, left_out) : convolved;
+std::vector<Chain> make_chains(ParameterSet& set, const std::vector<net::Chain>& layers) {
+  std::vector<Chain> chains;
+  chains.reserve(layers.size());
+  for (const net::Chain& chain : layers) {
+    chains.emplace_back(set, chain);
+  }
+  return chains;
 }
 
 at::Tensor Chain::forward(const Joined& x, const Mode& mode) const {
@@ -29,7 +33,8 @@ at::Tensor Chain::forward(const Joined& x, const Mode& mode) const {
       continue;
     }
     const auto [convolution, left_out] = unbiased(layer.convolution, layer.norm, mode);
-    y = finish(layer, convolve(input, convolution, mode, before_norm(layer.norm, Activation::relu)), mode, left_out);
+    y = convolve(input, convolution, mode, before_norm(layer.norm, Activation::relu));
+    y = batch_norm(y, layer.norm, mode, Activation::relu, left_out);
   }
   return y;
 }
@@ -37,9 +42,9 @@ at::Tensor Chain::forward(const Joined& x, const Mode& mode) const {
 at::Tensor Chain::forward_upsampled(const at::Tensor& low_nchw, const Mode& mode) const {
   const Layer& layer = layers_.front();
   const auto [convolution, left_out] = unbiased(layer.convolution, layer.norm, mode);
-  return finish(layer,
-                convolve_upsampled({low_nchw, {}}, {}, convolution, mode, before_norm(layer.norm, Activation::relu)),
-                mode, left_out);
+  const at::Tensor y =
+      convolve_upsampled({low_nchw, {}}, {}, convolution, mode, before_norm(layer.norm, Activation::relu));
+  return batch_norm(y, layer.norm, mode, Activation::relu, left_out);
 }
 
 void Chain::fold_norms() {

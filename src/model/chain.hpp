@@ -31,11 +31,12 @@ class Chain {
     BatchNorm norm;
     bool has_norm = false;
   };
-  [[nodiscard]] static at::Tensor finish(const Layer& layer, const at::Tensor& convolved, const Mode& mode,
-                                         const at::Tensor& left_out);
 
   std::vector<Layer> layers_;
 };
+
+/// One of each, in their order.
+[[nodiscard]] std::vector<Chain> make_chains(ParameterSet& set, const std::vector<net::Chain>& layers);
 
 /// A mask of values between 0 and 1 for each channel and pixel, and its product with what it is for:
 ///

@@ -105,9 +105,7 @@ class CrossStitchNet final : public Network {
     for (const net::Blocks& own : layers.of_tasks) {
       of_tasks_.emplace_back(parameters_, own);
     }
-    for (const net::Chain& head : layers.heads) {
-      heads_.emplace_back(parameters_, head);
-    }
+    heads_ = make_chains(parameters_, layers.heads);
     // Behind all convolutions: their few elements would leave every weight behind them unaligned.
     down_ =
         make_stitches(parameters_, form, "cs_unit_encoder", {kChannels.begin(), kChannels.end() - 1}, tasks_.size());

@@ -16,9 +16,7 @@ class DenseNet final : public Network {
     for (const net::Blocks& own : layers.of_tasks) {
       of_tasks_.emplace_back(parameters_, own);
     }
-    for (const net::Chain& head : layers.heads) {
-      heads_.emplace_back(parameters_, head);
-    }
+    heads_ = make_chains(parameters_, layers.heads);
     parameters_.flatten();
   }
 

@@ -31,9 +31,7 @@ class MtanNet final : public Network {
     for (std::size_t i = 0; i < 5; ++i) {
       decoder_block_att_[i] = Chain(parameters_, layers.decoder_block_att[i]);
     }
-    for (const net::Chain& head : layers.heads) {
-      heads_.emplace_back(parameters_, head);
-    }
+    heads_ = make_chains(parameters_, layers.heads);
     parameters_.flatten();
   }
 

@@ -13,9 +13,7 @@ class SegNetOfTasks final : public Network {
   explicit SegNetOfTasks(const NetworkOptions& options)
       : Network(options.choice, {options.seed, options.device, options.dtype}),
         trunk_(parameters_, net::segnet(static_cast<std::int64_t>(tasks_.size()))) {
-    for (const net::Chain& head : net::segnet_heads(options.choice, Init::xavier_normal)) {
-      heads_.emplace_back(parameters_, head);
-    }
+    heads_ = make_chains(parameters_, net::segnet_heads(options.choice, Init::xavier_normal));
     parameters_.flatten();
   }
 
