@@ -17,7 +17,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SYSTEMS = ("xtasc", "segnet", "stan", "mtan", "dense", "cross_stitch")
+SYSTEMS = ("xtasc", "segnet", "stan", "mtan", "kd4mtl", "dense", "cross_stitch", "adamt")
 SIZE = (128, 256)
 SHARED, OF_TASKS, TRANSFER = "#4477aa", ("#ee7733", "#228833", "#aa3377"), "#888888"
 COLUMN, LANE, MARGIN, TITLE = 74, 92, 150, 64
@@ -84,7 +84,7 @@ def color_of(group: Group, lanes: list[str]) -> str:
     if group.is_shared:
         return SHARED
     number = re.search(r"(\d+)$", group.lane)
-    own = [lane for lane in lanes if lane.split("_")[0] in ("seg", "depth", "normals")]
+    own = [lane for lane in lanes if lane.removeprefix("decoder_").startswith(("seg", "depth", "normals"))]
     index = int(number[1]) - 1 if number else own.index(group.lane) if group.lane in own else 0
     return OF_TASKS[index % len(OF_TASKS)]
 
@@ -125,7 +125,8 @@ def drawing(system: str, groups: list[Group]) -> str:
         legend = [(OF_TASKS[0], "of one task")]
     else:
         legend = [(SHARED, "reached by all tasks"), (OF_TASKS[0], "of one task"), (OF_TASKS[1], "of another")]
-    legend += [(TRANSFER, "task-transfer net")] if any(group.part == "transfer nets" for group in groups) else []
+    if any(group.part == "transfer nets" for group in groups):
+        legend.append((TRANSFER, "adaptor for a teacher" if "adaptor_seg" in lanes else "task-transfer net"))
     for index, (color, text) in enumerate(legend):
         x = 16 + index * 150
         out.append(f'<rect x="{x}" y="{height - 26}" width="12" height="12" fill="{color}"/>')

@@ -41,18 +41,29 @@ Contestant::Contestant(const data::Dataset& train, const StepBench& options, con
       session_(session),
       device_(train.device()),
       communicator_(std::move(communicator)),
-      learner_(config_, options.num_classes, device_),
-      step_(config_, learner_, *communicator_),
+      sizes_(options.num_classes, options.height, options.width, config_.train.batch_size),
+      learner_(config_, sizes_, device_),
+      step_(config_, with_teachers(), *communicator_),
       captured_step_(step_, train::graph_capture_for(config_, device_, *communicator_),
                      [&session](const std::string& text) { return session.gather(text); }) {}
+
+train::Learner& Contestant::with_teachers() {
+  if (learner_.net.num_adaptors() > 0) {
+    learner_.teachers = std::make_unique<train::Teachers>(config_, sizes_, device_, learner_.types.storage);
+  }
+  return learner_;
+}
 
 data::Batch Contestant::draw() const {
   const auto seed = static_cast<std::uint64_t>(config_.run.seed);
   const auto order = data::epoch_order(seed, kEpoch, train_.size());
   const data::Range mine = data::share_of({0, config_.train.batch_size}, communicator_->rank(), communicator_->size());
-  return data::draw_batch(
-      train_, std::span(order).subspan(static_cast<std::size_t>(mine.begin), static_cast<std::size_t>(mine.size())),
-      {.flip = config_.data.flip, .scale_crop = config_.data.scale_crop}, seed, kEpoch);
+  const auto samples =
+      std::span(order).subspan(static_cast<std::size_t>(mine.begin), static_cast<std::size_t>(mine.size()));
+  data::Batch batch = data::draw_batch(
+      train_, samples, {.flip = config_.data.flip, .scale_crop = config_.data.scale_crop}, seed, kEpoch);
+  train::give_place(batch, config_, learner_.net, {.first = mine.begin, .samples = samples, .step = num_steps_});
+  return batch;
 }
 
 void Contestant::warm_up() {

@@ -50,6 +50,8 @@ class Contestant {
   [[nodiscard]] std::size_t gradient_bytes() const;
 
  private:
+  /// Of random weights, which take as long as others.
+  train::Learner& with_teachers();
   void step();
   void plain_step();
   void keep_first(const at::Tensor& losses);
@@ -59,6 +61,7 @@ class Contestant {
   const dist::MpiSession& session_;
   at::Device device_;
   std::unique_ptr<dist::Communicator> communicator_;
+  net::Sizes sizes_;
   train::Learner learner_;
   train::Step step_;
   train::CapturedStep captured_step_;

@@ -12,8 +12,15 @@ namespace xtasc::launch {
 namespace {
 
 /// What the peer is told.
-constexpr std::array<std::string_view, 17> kFollowed = {"model.system",
+constexpr std::array<std::string_view, 24> kFollowed = {"model.system",
                                                         "model.tasks",
+                                                        "model.adamt_attention",
+                                                        "model.dropout",
+                                                        "distillation.weight_seg",
+                                                        "distillation.weight_depth",
+                                                        "distillation.adaptor_learning_rate",
+                                                        "distillation.adaptor_weight_decay",
+                                                        "distillation.teacher_batch_norm",
                                                         "model.cross_stitch",
                                                         "model.encoder",
                                                         "model.decoder_width",

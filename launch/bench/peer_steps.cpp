@@ -24,6 +24,17 @@ std::vector<std::string> arguments_of(const StepBench& options, const config::Ru
   for (const auto& [name, tensor] : ours.learner().weights()) {
     weights[name] = tensor.detach().cpu();
   }
+  if (ours.learner().teachers) {
+    for (const auto& [name, tensor] : ours.learner().teachers->weights()) {
+      weights["teachers." + name] = tensor.cpu();
+    }
+  }
+  nlohmann::json peer = peer_options(config);
+  if (!net::sized_by(config.model).empty()) {
+    peer["height"] = options.height;
+    peer["width"] = options.width;
+    peer["batch_size"] = config.train.batch_size;
+  }
   const data::Batch batch = ours.draw();
   const auto weights_path = folder / "W.pt";
   const auto samples_path = folder / "S.pt";
@@ -33,7 +44,7 @@ std::vector<std::string> arguments_of(const StepBench& options, const config::Ru
                                                {"depth", batch.truth_of("depth").cpu()}});
   return {"--weights", weights_path.string(),
           "--samples", samples_path.string(),
-          "--options", peer_options(config).dump(),
+          "--options", peer.dump(),
           "--classes", std::to_string(options.num_classes),
           "--threads", std::to_string(at::get_num_threads()),
           "--device",  device.str()};

@@ -76,10 +76,10 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
   model.config.weighting = {};
   std::erase_if(tensors, [](const auto& named) { return named.first.starts_with("weighting."); });
 
-  const std::int64_t num_classes = train::num_classes_of(model.config.model, model.weights_path.string(), tensors);
+  const net::Sizes sizes = train::sizes_of(model.config.model, model.weights_path.string(), tensors);
   model.device = train::choose_device(model.config.run, session);
   train::configure_torch(model.config, session);
-  model.learner = std::make_unique<train::Learner>(model.config, num_classes, model.device);
+  model.learner = std::make_unique<train::Learner>(model.config, sizes, model.device);
   train::load_weights(*model.learner, model.weights_path.string(), tensors);
   const std::string fault = optim::first_not_finite(model.learner->weights());
   check(fault.empty(), "{}: {} are not finite: the run that it is of diverged", model.weights_path.string(), fault);

@@ -39,10 +39,14 @@ std::string print_tensors(const tensorfile::TensorDict& tensors) {
 }  // namespace
 
 void inspect_model(const config::RunConfig& config, std::int64_t num_classes) {
+  constexpr std::int64_t kHeight = 128;  // the paper's, of Cityscapes: few networks depend on it
+  constexpr std::int64_t kWidth = 256;
   // The meta device has shapes and no memory: the largest net is there at once.
-  const auto net = model::make_network(config.model, num_classes, 0, at::kMeta, at::kFloat);
+  const net::Sizes sizes(num_classes, kHeight, kWidth, config.train.batch_size);
+  const auto net = model::make_network(config.model, sizes, 0, at::kMeta, at::kFloat);
   const auto& set = net->parameters();
-  fmt::print("{} {}, {} classes\n\n", config.model.system, config::encoder_of(config.model), num_classes);
+  fmt::print("{} {}, {} classes{}\n\n", config.model.system, config::encoder_of(config.model), num_classes,
+             net::sized_by(config.model).empty() ? "" : fmt::format(", images of {} x {}", kHeight, kWidth));
   std::vector<std::string> order;
   std::map<std::string, std::pair<std::int64_t, std::int64_t>> groups;
   for (const auto& [name, tensor] : set.parameters()) {
@@ -101,7 +105,8 @@ void inspect_layers(const config::RunConfig& config, std::int64_t num_classes, s
     parameters += layer.num_parameters();
     multiply_adds += layer.multiply_adds(height, width);
   }
-  const auto net = model::make_network(config.model, num_classes, 0, at::kMeta, at::kFloat);
+  const net::Sizes sizes(num_classes, height, width, config.train.batch_size);
+  const auto net = model::make_network(config.model, sizes, 0, at::kMeta, at::kFloat);
   if (const std::int64_t others = net->parameters().num_parameters() - parameters; others > 0) {
     cells.push_back({"of no convolution", "", "", "", "", "", "", "", fmt::format("{}", others)});
     parameters += others;

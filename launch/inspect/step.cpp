@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <numeric>
+
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "data/sampler.hpp"
@@ -94,10 +96,15 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   train::configure_torch(config, session);
   const auto communicator = dist::make_communicator(session, device.type(), train::sharing_of(config.run));
   const TensorDict weights = tensorfile::read_tensor_dict(files.weights);
-  const std::int64_t num_classes = train::num_classes_of(config.model, files.weights.string(), weights);
-  train::Learner learner(config, num_classes, device);
+  net::Sizes sizes = train::sizes_of(config.model, files.weights.string(), weights);
+  train::Learner learner(config, sizes, device);
   train::load_weights(learner, files.weights.string(), weights);
-  const Samples samples = read_samples(files.samples, learner.net.tasks(), num_classes);
+  const Samples samples = read_samples(files.samples, learner.net.tasks(), sizes.num_classes);
+  sizes.height = samples.image.size(2);
+  sizes.width = samples.image.size(3);
+  const train::TeacherWeights teachers =
+      session.rank() == 0 ? train::read_teachers(config, sizes) : train::TeacherWeights();
+  train::load_teachers(learner, config, sizes, teachers, *communicator);
 
   const std::int64_t num_samples = samples.image.size(0);
   train::check_batch_norm(config.model, num_samples, num_samples, 0, samples.image.size(2), samples.image.size(3));
@@ -114,7 +121,10 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   TensorDict output;
   std::vector<at::Tensor> totals;
   train::Step step(config, learner, *communicator);
+  std::vector<std::int64_t> places(static_cast<std::size_t>(mine.size()));
+  std::iota(places.begin(), places.end(), mine.begin);
   for (std::int64_t i = 0; i < std::max<std::int64_t>(files.num_steps, 1); ++i) {
+    train::give_place(batch, config, learner.net, {.first = mine.begin, .samples = places, .step = i});
     const train::StepResult result = step.compute(batch, {.epoch = 0, .step = i});
     totals.push_back(result.losses[-1]);
     if (i == 0) {

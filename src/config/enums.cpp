@@ -61,6 +61,26 @@ constexpr std::string_view word(CrossStitchForm value) {
   return "";
 }
 
+constexpr std::string_view word(AdamtAttention value) {
+  switch (value) {
+    case AdamtAttention::shared:
+      return "shared";
+    case AdamtAttention::per_slot:
+      return "per_slot";
+  }
+  return "";
+}
+
+constexpr std::string_view word(TeacherBatchNorm value) {
+  switch (value) {
+    case TeacherBatchNorm::evaluate:
+      return "evaluate";
+    case TeacherBatchNorm::train:
+      return "train";
+  }
+  return "";
+}
+
 constexpr std::string_view word(DepthLoss value) {
   switch (value) {
     case DepthLoss::l1:
@@ -189,6 +209,16 @@ std::span<const std::string_view> names<WeightedParameters>() {
 template <>
 std::span<const std::string_view> names<CrossStitchForm>() {
   return kWords<CrossStitchForm>;
+}
+
+template <>
+std::span<const std::string_view> names<AdamtAttention>() {
+  return kWords<AdamtAttention>;
+}
+
+template <>
+std::span<const std::string_view> names<TeacherBatchNorm>() {
+  return kWords<TeacherBatchNorm>;
 }
 
 template <>

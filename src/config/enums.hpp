@@ -14,6 +14,10 @@ enum class Precision { fp32, tf32, bf16, fp64 };
 enum class Encoder { resnet18, resnet34, resnet50, resnet101, resnet152 };
 /// How a Cross-Stitch network mixes: one mixture for all tasks, as its public code; or one a task and channel.
 enum class CrossStitchForm { mtan, misra };
+/// AdaMT-Net's learned factors: one for all images, or one for each place in the batch.
+enum class AdamtAttention { shared, per_slot };
+/// What a teacher's batch norms go by: their running statistics, or the batch's.
+enum class TeacherBatchNorm { evaluate, train };
 /// Of a depth against the true one.
 enum class DepthLoss { l1, mse, log_l1, smooth_l1 };
 /// Of the depth made from the segmentation, against the direct one.

@@ -279,7 +279,8 @@ struct FieldList {
     for (const System& system : systems()) {
       for (const std::string_view key : system.keys) {
         const bool is_known = std::ranges::any_of(fields, [&](const Field& field) {
-          return (field.is_of_systems || field.is_for_no_other) && field.section + "." + field.key == key;
+          const bool is_meant = field.section + "." + field.key == key || field.section + "." == key;
+          return (field.is_of_systems || field.is_for_no_other) && is_meant;
         });
         check(is_known, "the row of system {} names {}, which is no key of single systems", system.word, key);
       }

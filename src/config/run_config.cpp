@@ -1,206 +1,16 @@
 #include "config/run_config.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <fstream>
-#include <functional>
-#include <initializer_list>
-#include <limits>
-#include <map>
-#include <set>
 #include <sstream>
 
-#include "config/field_list.hpp"
-#include "config/fields.hpp"
+#include "config/run_fields.hpp"
+#include "config/systems.hpp"
 #include "core/error.hpp"
 
 namespace xtasc::config {
 
 namespace {
-
-/// Every key of a run's config, in the order in which it is printed.
-std::vector<Field> run_fields(RunConfig& c) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  FieldList list;
-  const auto predicts = [&c](task::Kind kind) {
-    return std::ranges::any_of(tasks_of(system_of(c.model)),
-                               [kind](const task::Task& task) { return task.kind == kind; });
-  };
-  const auto predicts_classes = [predicts] { return predicts(task::Kind::classes); };
-  const auto predicts_depth = [predicts] { return predicts(task::Kind::depth); };
-  const auto transfers = [&c] { return system_of(c.model).has_transfer(); };
-  const auto is_xtc = [&c] { return system_of(c.model).consistency == Consistency::xtc; };
-
-  list.section = "run";
-  list.text("name", c.run.name, "First part of the run folder's name; empty: SYSTEM_ENCODER (SYSTEM, without one).")
-      .decides_numbers = false;
-  list.text("output", c.run.output, "Folder that the run's own folder is made in.").decides_numbers = false;
-  list.integer("seed", c.run.seed, 0, "Seed of every random draw: weights, order, augmentation.");
-  list.word("device", c.run.device, "Where to compute; auto: CUDA where there is a GPU, else the CPU.").counts = [&c] {
-    return c.run.precision != Precision::fp64;  // which is for the CPU alone
-  };
-  list.word("precision", c.run.precision,
-            "fp32 is exact; tf32 (CUDA) and bf16 are faster and say so in every table; fp64 (CPU) is for proofs.");
-  list.integer("threads", c.run.threads, 0,
-               "Threads a rank on the CPU; 0: the cores of this host shared among its ranks.")
-      .decides_numbers = false;
-  list.integer("stall_seconds", c.run.stall_seconds, 0,
-               "A run in which no step, evaluation batch or checkpoint gets done for so long ends itself; 0: never.")
-      .decides_numbers = false;
-  list.boolean("share_gpu", c.run.share_gpu,
-               "Let ranks share a GPU where there are fewer GPUs than ranks: for tests of NCCL on one GPU, slow.")
-      .decides_numbers = false;
-
-  list.section = "data";
-  list.text("pack", c.data.pack, "The pack (.h5) that xtasc-preprocess made. Where it lies makes no other run.")
-      .decides_numbers = false;
-  list.digest(
-      "pack_digest", c.data.pack_digest,
-      "What the pack must hold: the digest that xtasc-preprocess prints. Empty: that of the pack as it is, which "
-      "is then written here.");
-  list.text("label_set", c.data.label_set, "Which labels of the pack, e.g. label_19; empty: its first.").counts =
-      predicts_classes;
-  list.boolean("flip", c.data.flip, "Mirror training images left to right, with probability 0.5.");
-  list.boolean("scale_crop", c.data.scale_crop,
-               "Cut a window of 1/s of the size, s from {1.0, 1.2, 1.5}, at a random place and enlarge it again.");
-  list.boolean("verify", c.data.verify,
-               "Read all of the pack at start and check every byte; without it, each sample is checked as it is read.")
-      .decides_numbers = false;
-
-  list.section = "model";
-  list.row("system", c.model.system, systems(), helps_of_systems());
-  list.words("tasks", c.model.tasks, names_of_tasks(), "What a system predicts that leaves it open, in this order.")
-      .is_for_no_other = true;
-  list.word(
-          "cross_stitch", c.model.cross_stitch,
-          "In front of each block: one mixture of the tasks' maps for all tasks, all factors 1 at first (mtan, as the "
-          "public code), or one a task and channel (misra, as the paper).")
-      .is_for_no_other = true;
-  list.word("encoder", c.model.encoder, "Size of the ResNet.").is_of_systems = true;
-  list.text("encoder_weights", c.model.encoder_weights,
-            "A file with torchvision's ResNet weights to start from (.pth or .safetensors; fc.* is not used); empty: "
-            "random.")
-      .decides_numbers = false;
-  list.digest("encoder_weights_digest", c.model.encoder_weights_digest,
-              "XXH3-128 of that file; empty: that of the file as it is, which is then written here.")
-      .is_of_systems = true;
-  list.integer("decoder_width", c.model.decoder_width, 1, "Channels of the decoders' convolutions.").is_of_systems =
-      true;
-  list.integers("ttnet_widths", c.model.ttnet_widths, 3,
-                "Channels of the task-transfer nets' three levels; [128, 256, 512] is the 2021 code's wider_ttnet.")
-      .is_of_systems = true;
-  list.boolean("ttnet_batch_norm", c.model.ttnet_batch_norm,
-               "Batch norm between the task-transfer nets' convolutions and their ReLUs.")
-      .is_of_systems = true;
-
-  list.section = "loss";
-  list.word("depth", c.loss.depth,
-            "Direct depth loss: mean over an image's valid pixels, then over the images that have one (the 2021 code: "
-            "NaN "
-            "where an image has none, and no mask at all for NYUv2).")
-      .counts = predicts_depth;
-  list.word(
-          "transferred_depth", c.loss.transferred_depth,
-          "xtasc's loss of the depth predicted from the segmentation, against the direct one. ssim: mean over 3 x 3 "
-          "windows of valid pixels (the 2021 code: over all, invalid pixels as 0, divided by the number of valid "
-          "pixels). align uses `depth` and cross entropy, against the truth: other systems than xtasc resolve this key "
-          "and the next three to their defaults.")
-      .counts = is_xtc;
-  list.word("transferred_segmentation", c.loss.transferred_segmentation,
-            "xtasc's loss of the segmentation predicted from the depth, against the direct one: mean over labelled "
-            "pixels "
-            "(the 2021 code: cross divided by all pixels; kl with pixels and classes mixed up, smoothed by s/(C-2)).")
-      .counts = is_xtc;
-  list.boolean(
-          "soft_target", c.loss.soft_target,
-          "true: transferred_segmentation's target is the direct softmax, eq. 13 as printed; false: its arg-max, as "
-          "in the 2021 code.")
-      .counts = is_xtc;
-  list.share(
-          "label_smoothing", c.loss.label_smoothing,
-          "s, by which transferred_segmentation's target q becomes (1 - s) q + s/(C-1) (1 - q): for the arg-max 1 - s, "
-          "and s/(C-1) for each other class.")
-      .counts = is_xtc;
-  list.real("lambda_1", c.loss.lambda_1, 0.0, true, 1.0,
-            "Share of the transferred losses in the first task's (eq. 11); 0 in systems that transfer nothing.")
-      .counts = transfers;
-  list.real("lambda_2", c.loss.lambda_2, 0.0, true, 1.0,
-            "Share of the transferred losses in every other task's (eq. 11); 0 in systems that transfer nothing.")
-      .counts = transfers;
-
-  list.section = "weighting";
-  list.row("method", c.weighting.method, methods(),
-           "How the tasks' losses are weighted; systems of one task always resolve to equal.");
-  list.word(
-      "parameters", c.weighting.parameters,
-      "Whose gradients are compared and combined: those of what all tasks share, each task keeping its own, or all.");
-  list.word("losses", c.weighting.losses,
-            "Whose gradients are combined: of the losses as they are, or as uncertainty weighs them.");
-  list.real("regulariser", c.weighting.regulariser, 0.0, false, 1.0,
-            "Factor of s_t in 0.5 exp(-s_t) L_t + regulariser s_t; 0.5 is Kendall et al.'s.");
-  list.real("learning_rate", c.weighting.learning_rate, 0.0, true, kInfinity,
-            "Of the method's own values; 0: the model's" + other_rates() + ".");
-  list.real("alpha", c.weighting.alpha, 0.0, true, kInfinity,
-            "How strongly the task that learns more slowly is pulled ahead.");
-  list.real("temperature", c.weighting.temperature, 0.0, false, kInfinity, "The larger, the more even the weights.");
-  list.real("c", c.weighting.c, 0.0, true, 1.0, "Radius around the mean gradient, in its norm; 0 is equal.");
-  list.integer("rescale", c.weighting.rescale, 0, "Divides the gradient by 1 (0), 1 + c^2 (1) or 1 + c (2).");
-  list.word("normalisation", c.weighting.normalisation,
-            "Gradients are first divided by nothing, their norm, the loss, or loss times norm.");
-  list.real("weight_decay", c.weighting.weight_decay, 0.0, true, kInfinity,
-            "Of the logits, towards even weights; the authors use 0.001 on NYUv2 and 0.01 on Cityscapes.");
-  list.real("max_norm", c.weighting.max_norm, 0.0, true, kInfinity,
-            "The net's gradient is shortened to this norm at most; 0: never.");
-
-  list.section = "train";
-  list.integer("epochs", c.train.epochs, 1, "Passes over the training set.");
-  list.integer("batch_size", c.train.batch_size, 1, "Images a step over all ranks: the ranks split it.");
-  list.integer("max_steps", c.train.max_steps, 0, "Stop after this many optimizer steps; 0: no limit.");
-  list.real("learning_rate", c.train.learning_rate, 0.0, false, kInfinity, "Adam's learning rate at the start.");
-  list.betas("betas", c.train.betas, "Adam's decay rates; []: [0.9, 0.99]" + other_betas() + ".");
-  list.integer("lr_step", c.train.lr_step, 1, "The learning rate is multiplied by lr_gamma every so many epochs.");
-  list.real("lr_gamma", c.train.lr_gamma, 0.0, false, 1.0, "See lr_step.");
-  list.boolean("deterministic", c.train.deterministic,
-               "The same bits from the same run; false lets CUDA choose faster kernels.");
-  list.boolean("rewrites", c.train.rewrites,
-               "Compute layers in forms that are equal in real arithmetic and cost less; false: the plain forms.")
-      .decides_numbers = false;
-  list.boolean("pad_channels", c.train.pad_channels,
-               "On a GPU: convolutions whose channels are no multiple of 8 (1, 3, 7, 13) compute with zeros in the "
-               "others, for the sake of tensor cores. Not run on a GPU yet.")
-      .decides_numbers = false;
-  list.boolean(
-          "activation_checkpointing", c.train.activation_checkpointing,
-          "Task-transfer nets keep their input only and are computed a second time in backward: less memory, longer "
-          "steps, the same numbers.")
-      .decides_numbers = false;
-  list.real("bucket_mib", c.train.bucket_mib, 0.0, false, kInfinity,
-            "Gradients are summed over the ranks in pieces of this size, MiB.")
-      .decides_numbers = false;  // like the number of ranks, it moves the order of a sum at most
-  list.boolean("cuda_graph", c.train.cuda_graph,
-               "On a GPU: steps are captured once for each batch size and then replayed as CUDA graphs; where that is "
-               "impossible the log says why. Not run on a GPU yet.")
-      .decides_numbers = false;
-
-  list.section = "evaluate";
-  list.integer("batch_size", c.evaluate.batch_size, 1,
-               "Batch of the `paper` protocol, whose depth errors depend on it; the same whatever the ranks.")
-      .counts = predicts_depth;
-  list.mark_keys_of_rows(c.model, c.weighting);
-  return std::move(list.fields);
-}
-
-/// Calls back with each key that is for some weighting methods only and differs from its default.
-void for_changed_keys_of_methods(RunConfig config, const std::function<void(const Field&)>& call) {
-  RunConfig defaults;
-  const auto fields = run_fields(config);
-  const auto default_fields = run_fields(defaults);
-  for (std::size_t i = 0; i < fields.size(); ++i) {
-    if (!fields[i].methods.empty() && fields[i].print() != default_fields[i].print()) {
-      call(fields[i]);
-    }
-  }
-}
 
 void resolve_weighting(RunConfig& c) {
   for_changed_keys_of_methods(c, [&](const Field& field) {
@@ -242,6 +52,15 @@ void refuse_keys_of_other_systems(RunConfig config) {
   }
 }
 
+/// The tasks of a student may have a teacher; no other may.
+void check_teachers(const RunConfig& c, const System& system) {
+  for (const auto& [task, teacher] : c.distillation.teachers) {
+    if (!teacher.weights.empty() && !system.has(task)) {
+      fail_usage("distillation.teacher_{} says nothing here: {} is none of model.tasks", task, task);
+    }
+  }
+}
+
 void resolve(RunConfig& c) {
   resolve_weighting(c);
   refuse_keys_of_other_systems(c);
@@ -274,9 +93,12 @@ void resolve(RunConfig& c) {
   if (c.run.name.find_first_of("/\n") != std::string::npos || c.run.name.front() == '.') {
     fail_usage("run.name must be a plain file name, found \"{}\"", c.run.name);
   }
-  if (c.model.encoder_weights.empty() && !c.model.encoder_weights_digest.empty()) {
-    fail_usage("model.encoder_weights_digest is set, but model.encoder_weights names no file");
+  for (const WeightsKey& weights : weights_keys(c)) {
+    if (weights.path.empty() && !weights.digest.empty()) {
+      fail_usage("{}_digest is set, but {} names no file", weights.key, weights.key);
+    }
   }
+  check_teachers(c, system);
   if (encoder_of(c.model) == "-" && !c.model.encoder_weights.empty()) {
     fail_usage("model.encoder_weights says nothing to model.system = \"{}\", which has no ResNet: it is for {}",
                c.model.system, systems_with("model.encoder"));
@@ -330,78 +152,19 @@ void check_assignment(const std::string& assignment, const std::string& where) {
   read_assignment(assignment, run_fields(scratch), where);
 }
 
-std::string to_toml(const RunConfig& config, bool documented) {
-  RunConfig copy = config;
-  std::string text;
-  std::string section;
-  for (const Field& field : run_fields(copy)) {
-    if (field.section != section) {
-      section = field.section;
-      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
-    }
-    if (documented) {
-      text += fmt::format("# {}\n", field.documentation);
-    }
-    text += fmt::format("{} = {}\n", field.key, field.print());
-  }
-  return text;
+DistillationSection::Teacher DistillationSection::of(std::string_view task) const {
+  const auto found = teachers.find(task);
+  return found == teachers.end() ? Teacher() : found->second;
 }
 
-std::vector<KeyValue> all_keys(const RunConfig& config) {
-  RunConfig copy = config;
-  std::vector<KeyValue> keys;
-  for (const Field& field : run_fields(copy)) {
-    keys.push_back({field.section + "." + field.key, field.print()});
+std::vector<WeightsKey> weights_keys(RunConfig& config) {
+  std::vector<WeightsKey> keys = {
+      {"model.encoder_weights", config.model.encoder_weights, config.model.encoder_weights_digest}};
+  for (const task::Task& task : task::all()) {
+    DistillationSection::Teacher& teacher = config.distillation.teachers[std::string(task.key)];
+    keys.push_back({fmt::format("distillation.teacher_{}", task.key), teacher.weights, teacher.digest});
   }
   return keys;
-}
-
-std::vector<KeyValue> deciding_keys(const RunConfig& config) {
-  RunConfig copy = config;
-  std::vector<KeyValue> keys;
-  for (const Field& field : run_fields(copy)) {
-    if (field.decides_numbers && (!field.counts || field.counts())) {
-      keys.push_back({field.section + "." + field.key, field.print()});
-    }
-  }
-  return keys;
-}
-
-std::string identity_text(const RunConfig& config) {
-  RunConfig defaults;
-  std::map<std::string, std::string> default_values;
-  for (const Field& field : run_fields(defaults)) {
-    default_values[field.section + "." + field.key] = field.print();
-  }
-  std::string text;
-  for (const auto& [key, value] : deciding_keys(config)) {
-    if (value != default_values.at(key)) {
-      text += fmt::format("{} = {}\n", key, value);
-    }
-  }
-  return text;
-}
-
-bool is_of_first_ids(const RunConfig& config) {
-  return config.data.pack_digest.empty();
-}
-
-std::string first_identity_text(const RunConfig& config) {
-  static const std::set<std::string> then_too = {"data.pack", "model.encoder_weights", "train.bucket_mib"};
-  static const std::set<std::string> not_yet = {"data.pack_digest", "model.encoder_weights_digest", "model.tasks",
-                                                "model.cross_stitch"};
-  RunConfig copy = config;
-  std::string text;
-  std::set<std::string> changed;
-  for_changed_keys_of_methods(config, [&](const Field& field) { changed.insert(field.key); });
-  for (const Field& field : run_fields(copy)) {
-    const std::string key = field.section + "." + field.key;
-    if ((field.decides_numbers || then_too.contains(key)) && !not_yet.contains(key) &&
-        (field.methods.empty() || changed.contains(field.key))) {
-      text += fmt::format("{} = {}\n", key, field.print());
-    }
-  }
-  return text;
 }
 
 std::string encoder_of(const ModelSection& model) {

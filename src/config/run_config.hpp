@@ -2,7 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/enums.hpp"
@@ -39,6 +42,8 @@ struct ModelSection {
   std::string system = "xtasc";  ///< a word of systems()
   std::vector<std::string> tasks = {"segmentation", "depth"};
   CrossStitchForm cross_stitch = CrossStitchForm::mtan;
+  AdamtAttention adamt_attention = AdamtAttention::shared;
+  double dropout = 0.5;
   Encoder encoder = Encoder::resnet34;
   std::string encoder_weights;
   std::string encoder_weights_digest;
@@ -56,6 +61,22 @@ struct LossSection {
   double label_smoothing = 0.0;
   double lambda_1 = 0.01;
   double lambda_2 = 0.01;
+};
+
+/// [distillation]: what a student learns from, beside the truth.
+struct DistillationSection {
+  /// Of one task: a net that has only that one.
+  struct Teacher {
+    std::string weights, digest;  ///< teacher_KEY, teacher_KEY_digest
+    double weight = 1.0;          ///< weight_KEY
+  };
+  std::map<std::string, Teacher, std::less<>> teachers;  ///< by the task's key; every task's after reading
+  TeacherBatchNorm teacher_batch_norm = TeacherBatchNorm::evaluate;
+  double adaptor_learning_rate = 0.1;
+  double adaptor_weight_decay = 5e-4;
+
+  /// That of the defaults for a task that was never read.
+  [[nodiscard]] Teacher of(std::string_view task) const;
 };
 
 /// [weighting]: how the tasks' losses become one gradient.
@@ -102,6 +123,7 @@ struct RunConfig {
   DataSection data;
   ModelSection model;
   LossSection loss;
+  DistillationSection distillation;
   WeightingSection weighting;
   TrainSection train;
   EvaluateSection evaluate;
@@ -156,6 +178,15 @@ struct KeyValue {
 [[nodiscard]] bool is_of_first_ids(const RunConfig& config);
 /// What such a run was known by: every key, and its files by their paths.
 [[nodiscard]] std::string first_identity_text(const RunConfig& config);
+
+/// A key that names weights to start or to learn from, and the one that says what they must be.
+struct WeightsKey {
+  std::string key;      ///< "model.encoder_weights"; the digest's is key + "_digest"
+  std::string& path;    ///< empty: none
+  std::string& digest;  ///< see pin_digest(); empty: as they are
+};
+/// Of a config, in the order in which they are printed; they refer into it.
+[[nodiscard]] std::vector<WeightsKey> weights_keys(RunConfig& config);
 
 /// Writes the digest of a file's content into a config, or compares it with the one that stands there already.
 /// \param key  of the digest, for the message: "data.pack_digest" \param path  of the file \throws Error naming both

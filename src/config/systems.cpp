@@ -23,6 +23,8 @@ std::vector<System>& system_rows() {
                                                             "model.ttnet_batch_norm"};
   static const std::vector<std::string_view> tasks = {"model.tasks"};
   static const std::vector<std::string_view> stitched = {"model.tasks", "model.cross_stitch"};
+  static const std::vector<std::string_view> taught = {"model.tasks", "distillation."};
+  static const std::vector<std::string_view> adaptive = {"model.tasks", "model.adamt_attention", "model.dropout"};
   static std::vector<System> rows = {
       {.word = "xtasc",
        .label = "XTasC-Net",
@@ -110,6 +112,26 @@ std::vector<System>& system_rows() {
        .set_against = "segnet",
        .beta_2 = 0.999,
        .keys = tasks},
+      {.word = "kd4mtl",
+       .label = "KD4MTL",
+       .help = "MTAN that learns from a STAN a task, too",
+       .network = "kd4mtl",
+       .place = 9,
+       .tasks = {},
+       .num_tasks = {2, 0},
+       .set_against = "segnet",
+       .beta_2 = 0.999,
+       .keys = taught},
+      {.word = "adamt",
+       .label = "AdaMT-Net",
+       .help = "a dense encoder, and decoders with learned factors",
+       .network = "adamt",
+       .place = 10,
+       .tasks = {},
+       .num_tasks = {2, 0},
+       .set_against = "segnet",
+       .beta_2 = 0.999,
+       .keys = adaptive},
   };
   return rows;
 }
@@ -131,6 +153,7 @@ std::vector<Method>& method_rows() {
        .needs = Needs::losses_after_step,
        .learning_rate = 0.025,
        .keys = {"learning_rate", "weight_decay", "max_norm"}},
+      {.word = "alsw", .needs = Needs::own_magnitudes, .keys = {}},
   };
   return rows;
 }
@@ -189,7 +212,9 @@ bool System::has(std::string_view task) const {
 }
 
 bool System::uses(std::string_view full_key) const {
-  return std::ranges::find(keys, full_key) != keys.end();
+  return std::ranges::any_of(keys, [full_key](std::string_view key) {
+    return key == full_key || (key.ends_with('.') && full_key.starts_with(key));
+  });
 }
 
 bool System::is_set_against(const System& single) const {

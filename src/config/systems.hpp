@@ -40,7 +40,7 @@ struct System {
   /// The part_of of the single-task nets that Delta_m is over; empty: of those whose tasks are nearest, by their rows.
   std::string_view set_against = {};
   double beta_2 = 0.99;  ///< default of Adam's second decay rate
-  /// "section.key" of keys that say something to this system and not to every one.
+  /// "section.key" of keys that say something to this system and not to every one; "section.": all of it.
   std::vector<std::string_view> keys;
 
   [[nodiscard]] bool has(std::string_view task) const;
@@ -57,6 +57,7 @@ enum class Needs {
   losses,             ///< nothing more: one backward pass
   gram,               ///< the dot products of the tasks' gradients
   norms,              ///< the norms of the tasks' gradients at one layer
+  own_magnitudes,     ///< the mean absolute gradient of each task at the first layer of its own
   losses_after_step,  ///< the losses of the same batch after the net has moved
 };
 

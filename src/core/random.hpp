@@ -17,6 +17,7 @@ enum class Purpose : std::uint64_t {
   task_weights = 7,
   bootstrap = 8,
   task_order = 9,
+  dropout = 10,
 };
 
 /// A random stream that is a pure function of (seed, purpose, epoch, index), never of a rank, a thread or the order of

@@ -161,7 +161,8 @@ const at::Tensor& Batch::truth_of(std::string_view task) const {
 }
 
 Batch Batch::changed(const std::function<at::Tensor(const at::Tensor&)>& change) const {
-  Batch result{.image_n3hw = change(image_n3hw), .targets = {}};
+  Batch result{.image_n3hw = change(image_n3hw), .targets = {}, .first = first};
+  result.draws_nk = draws_nk.defined() ? change(draws_nk) : draws_nk;
   for (const auto& [task, target] : targets) {
     result.targets.emplace(task, change(target));
   }
@@ -187,6 +188,17 @@ Dataset read_split(const pack::Reader& reader, pack::Split split, std::size_t la
   }
   check_unchanged(digest, reader);
   return dataset;
+}
+
+at::Tensor draws_of(std::span<const std::int64_t> samples, std::int64_t count, std::uint64_t seed, std::int64_t step,
+                    at::Device device) {
+  const at::Tensor draws = at::empty({static_cast<std::int64_t>(samples.size()), count}, at::kFloat);
+  auto* next = draws.mutable_data_ptr<float>();
+  for (const std::int64_t sample : samples) {
+    RandomStream stream(seed, Purpose::dropout, static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(sample));
+    next = std::generate_n(next, count, [&stream] { return static_cast<float>(stream.uniform()); });
+  }
+  return draws.to(device);
 }
 
 Batch draw_batch(const Dataset& train, std::span<const std::int64_t> samples, const AugmentationOptions& options,

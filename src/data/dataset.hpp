@@ -24,6 +24,8 @@ struct Batch {
   /// By the task's key. seg: (N, H, W) int64, 255 = ignored. depth: (N, 1, H, W) float32 in the pack's unit, 0 =
   /// invalid.
   std::map<std::string, at::Tensor, std::less<>> targets;
+  std::int64_t first = 0;    ///< the place of the first image in the global batch
+  at::Tensor draws_nk = {};  ///< see draws_of(), for networks with dropout; undefined for others
 
   /// A task's target. \throws Error when there is none: the pack holds no truth of that task
   [[nodiscard]] const at::Tensor& truth_of(std::string_view task) const;
@@ -76,6 +78,11 @@ struct Splits {
 /// Reads one split; of the other no more than the digest needs. \throws Error as read_splits does
 [[nodiscard]] Dataset read_split(const pack::Reader& reader, pack::Split split, std::size_t label_set,
                                  at::Device device);
+
+/// (samples, count) float32 on `device`: draws from [0, 1) for a step, each sample's a function of (seed, step,
+/// sample).
+[[nodiscard]] at::Tensor draws_of(std::span<const std::int64_t> samples, std::int64_t count, std::uint64_t seed,
+                                  std::int64_t step, at::Device device);
 
 /// The samples as an epoch augments them: a function of (seed, epoch, sample).
 [[nodiscard]] Batch draw_batch(const Dataset& train, std::span<const std::int64_t> samples,

@@ -17,14 +17,15 @@
 namespace xtasc::loss {
 
 /// The truth of a batch, by the task's key: of classes (N, H, W) int64, 255 = ignored; of depth (N, channels, H, W), in
-/// the predictions' type, 0 = invalid.
+/// the predictions' type, 0 = invalid. Beside it what teachers say of it, see distillation.hpp.
 using Targets = std::map<std::string, at::Tensor, std::less<>>;
 
 /// One summand of the objective: what is known of it before any batch.
 struct Term {
-  std::string name;       ///< "seg", "seg_to_depth": in metrics.jsonl and files
-  std::size_t counts_to;  ///< index of the task whose loss L_i (eq. 11) it is part of
-  double share;           ///< its factor there
+  std::string name;        ///< "seg", "seg_to_depth": in metrics.jsonl and files
+  std::size_t counts_to;   ///< index of the task whose loss L_i (eq. 11) it is part of
+  double share;            ///< its factor there
+  bool is_weighed = true;  ///< false: no part of L_i, added with this factor behind what a method makes of the L_i
 };
 
 enum class LossForm {

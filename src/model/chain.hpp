@@ -22,7 +22,8 @@ class Chain {
   [[nodiscard]] at::Tensor forward_upsampled(const at::Tensor& low_nchw, const Mode& mode) const;
   /// From now on for evaluation only: see fold().
   void fold_norms();
-  /// Of the last convolution.
+  /// Of the first convolution, and of the last.
+  [[nodiscard]] at::Tensor first_weight() const { return layers_.front().convolution.weight; }
   [[nodiscard]] at::Tensor last_weight() const { return layers_.back().convolution.weight; }
 
  private:
@@ -50,6 +51,8 @@ class Attention {
   /// \param x  joined, (N, in, H, W) \param attended  (N, out, H, W)
   [[nodiscard]] at::Tensor forward(const Joined& x, const at::Tensor& attended, const Mode& mode) const;
   void fold_norms();
+  /// Of the first convolution.
+  [[nodiscard]] at::Tensor first_weight() const { return layers_.front().convolution.weight; }
 
  private:
   struct Layer {

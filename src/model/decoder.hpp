@@ -18,6 +18,8 @@ class Decoder {
   [[nodiscard]] at::Tensor forward(const Features& features, const Mode& mode) const;
   /// From now on for evaluation only: see fold().
   void fold_norms();
+  /// Of the first convolution.
+  [[nodiscard]] at::Tensor first_weight() const { return blocks_[0].convolutions[0].weight; }
 
  private:
   struct Block {

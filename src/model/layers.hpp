@@ -49,6 +49,12 @@ struct Mode {
   /// Backward adds the gradients of parameters where they lie and hands none to autograd, which would take a launch for
   /// each. Only for walks that accumulate (Tensor::backward), not for those that ask for gradients.
   bool gradients_in_place = false;
+  /// Draws from [0, 1) for dropout, Network::num_draws() for each image; not looked at unless in training.
+  at::Tensor draws_nk = {};
+  /// The place of the first image in the global batch, for networks that tell places apart.
+  std::int64_t first_in_batch = 0;
+  /// A network that learns from teachers, or is one, says what it compares: Predictions::features.
+  bool wants_features = false;
   /// Called by a network that has a cut (Network::has_cut) with what all tasks share, the last output last; what it
   /// leaves there is what goes on. Empty: nothing is cut.
   std::function<void(std::span<at::Tensor>)> at_cut = {};

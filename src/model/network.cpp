@@ -6,8 +6,10 @@
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
+#include "model/nets/adamt.hpp"
 #include "model/nets/cross_stitch.hpp"
 #include "model/nets/dense.hpp"
+#include "model/nets/kd4mtl.hpp"
 #include "model/nets/mtan.hpp"
 #include "model/nets/segnet.hpp"
 #include "model/nets/xtasc.hpp"
@@ -18,11 +20,14 @@ namespace {
 
 /// What makes a network, by the word that the systems' rows have for it.
 std::map<std::string, MakeNetwork, std::less<>>& makers() {
-  static std::map<std::string, MakeNetwork, std::less<>> rows = {{"xtasc", make_xtasc_net},
-                                                                 {"segnet", make_segnet},
-                                                                 {"mtan", make_mtan},
-                                                                 {"dense", make_dense},
-                                                                 {"cross_stitch", make_cross_stitch}};
+  static std::map<std::string, MakeNetwork, std::less<>> rows = {
+      {"xtasc", make_xtasc_net},
+      {"segnet", make_segnet},
+      {"mtan", [](const NetworkOptions& options) { return make_mtan(options); }},
+      {"kd4mtl", make_kd4mtl},
+      {"adamt", make_adamt},
+      {"dense", make_dense},
+      {"cross_stitch", make_cross_stitch}};
   return rows;
 }
 
@@ -60,12 +65,13 @@ Predictions Predictions::detached() const {
   for (Transferred& one : result.transferred) {
     one.tensor = one.tensor.detach();
   }
+  result.features.clear();
   return result;
 }
 
 Network::Network(const net::Choice& choice, ParameterSet parameters)
     : tasks_(choice.tasks),
-      num_classes_(choice.num_classes),
+      num_classes_(choice.sizes.num_classes),
       unread_(net::unread_in_files(choice.section)),
       parameters_(std::move(parameters)) {
   const bool has_classes = std::ranges::any_of(tasks_, [](const task::Task& task) { return task.channels == 0; });
@@ -78,12 +84,11 @@ void Network::check_image(const at::Tensor& image_n3hw) {
       "images must be N x 3 x H x W with H and W multiples of 32, found {}", fmt::join(image_n3hw.sizes(), " x "));
 }
 
-std::unique_ptr<Network> make_network(const config::ModelSection& section, std::int64_t num_classes, std::uint64_t seed,
+std::unique_ptr<Network> make_network(const config::ModelSection& section, const net::Sizes& sizes, std::uint64_t seed,
                                       at::Device device, at::ScalarType dtype) {
   const auto found = makers().find(config::system_of(section).network);
   check(found != makers().end(), "nothing makes the network of system \"{}\"", section.system);
-  return found->second(
-      {.choice = net::choice_of(section, num_classes), .seed = seed, .device = device, .dtype = dtype});
+  return found->second({.choice = net::choice_of(section, sizes), .seed = seed, .device = device, .dtype = dtype});
 }
 
 void add_network(std::string_view network, MakeNetwork make) {

@@ -32,6 +32,9 @@ struct Predictions {
 
   std::map<std::string, at::Tensor, std::less<>> direct;  ///< (N, channels, H, W), by the task's key
   std::vector<Transferred> transferred;                   ///< in the order of Network::transfers()
+  /// Maps inside of the network (N, C, h, w), by the task's key, where Mode::wants_features: what a student is compared
+  /// by with a teacher, in one order for both.
+  std::map<std::string, std::vector<at::Tensor>, std::less<>> features = {};
 
   /// Undefined where the network has none.
   [[nodiscard]] at::Tensor of(std::string_view task) const;
@@ -67,6 +70,12 @@ class Network {
   /// The weight of a layer that all tasks share, as near to their branches as can be: GradNorm's W. Where the network
   /// has a cut, it lies in front of the cut's last output.
   [[nodiscard]] virtual at::Tensor last_shared_layer() const = 0;
+  /// The weight of the first layer that a task has for itself: ALSW's.
+  [[nodiscard]] virtual at::Tensor first_own_layer(std::size_t task) const = 0;
+  /// How many of the last parameters are a student's adaptors, which have an optimizer of their own.
+  [[nodiscard]] virtual std::size_t num_adaptors() const { return 0; }
+  /// Mode::draws_nk: so many for each image of a step of training.
+  [[nodiscard]] virtual std::int64_t num_draws() const { return 0; }
 
   [[nodiscard]] const ParameterSet& parameters() const { return parameters_; }
   [[nodiscard]] const task::Tasks& tasks() const { return tasks_; }
@@ -96,9 +105,9 @@ struct NetworkOptions {
 
 using MakeNetwork = std::unique_ptr<Network> (*)(const NetworkOptions& options);
 
-/// The network of a system, with the tasks that its row has. \param num_classes  of the labels
+/// The network of a system, with the tasks that its row has.
 /// \throws Error when nothing makes the system
-[[nodiscard]] std::unique_ptr<Network> make_network(const config::ModelSection& section, std::int64_t num_classes,
+[[nodiscard]] std::unique_ptr<Network> make_network(const config::ModelSection& section, const net::Sizes& sizes,
                                                     std::uint64_t seed, at::Device device, at::ScalarType dtype);
 
 /// One maker more, for a network that lives outside of this source tree.

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -13,13 +14,20 @@ namespace xtasc::model {
 
 namespace {
 
-/// sqrt(3) deviations are the bound of a uniform draw.
+/// Of the weights of a convolution. sqrt(3) deviations are the bound of a uniform draw.
 double standard_deviation(at::IntArrayRef shape, Init init) {
   // (out, in, kh, kw)
   const double receptive = static_cast<double>(shape[2] * shape[3]);
   const double fan_out = static_cast<double>(shape[0]) * receptive;
   const double fan_in = static_cast<double>(shape[1]) * receptive;
-  return init == Init::kaiming_normal ? std::sqrt(2.0 / fan_out) : std::sqrt(2.0 / (fan_in + fan_out));
+  switch (init) {
+    case Init::kaiming_normal:
+      return std::sqrt(2.0 / fan_out);
+    case Init::fan_in_uniform:
+      return 1.0 / std::sqrt(3.0 * fan_in);
+    default:
+      return std::sqrt(2.0 / (fan_in + fan_out));
+  }
 }
 
 /// Drawn on the CPU in double for every device and dtype: the same seed gives the same net everywhere.
@@ -30,11 +38,15 @@ at::Tensor initial_values(std::uint64_t seed, const std::string& name, at::IntAr
   }
   at::Tensor values = at::empty(shape, options);
   RandomStream stream(seed, Purpose::initial_weights, 0, hash_name(name));
-  const double deviation = standard_deviation(shape, init);
   auto* data = values.mutable_data_ptr<double>();
+  if (init == Init::unit_uniform) {
+    std::generate_n(data, values.numel(), [&stream] { return stream.uniform(); });
+    return values;
+  }
+  const double deviation = standard_deviation(shape, init);
+  const bool is_uniform = init == Init::xavier_uniform || init == Init::fan_in_uniform;
   for (std::int64_t i = 0; i < values.numel(); ++i) {
-    data[i] = deviation *
-              (init == Init::xavier_uniform ? std::numbers::sqrt3 * (2.0 * stream.uniform() - 1.0) : stream.normal());
+    data[i] = deviation * (is_uniform ? std::numbers::sqrt3 * (2.0 * stream.uniform() - 1.0) : stream.normal());
   }
   return values;
 }
@@ -85,13 +97,13 @@ void ParameterSet::flatten() {
   }
 }
 
-at::Tensor ParameterSet::flat_gradients(std::size_t first, std::size_t last) const {
+at::Tensor ParameterSet::part_of(const at::Tensor& flat, std::size_t first, std::size_t last) const {
   std::int64_t begin = 0;
   std::int64_t size = 0;
   for (std::size_t i = 0; i < last; ++i) {
     (i < first ? begin : size) += parameters_[i].tensor.numel();
   }
-  return flat_gradients_.narrow(0, begin, size);
+  return flat.narrow(0, begin, size);
 }
 
 std::int64_t ParameterSet::num_parameters(std::string_view prefix) const {

@@ -41,8 +41,13 @@ class ParameterSet {
 
   [[nodiscard]] const std::vector<NamedTensor>& parameters() const { return parameters_; }
   [[nodiscard]] const std::vector<NamedTensor>& buffers() const { return buffers_; }
-  /// The gradients of parameters()[first] to, not with, parameters()[last]: a view of flat_gradients().
-  [[nodiscard]] at::Tensor flat_gradients(std::size_t first, std::size_t last) const;
+  /// The values, and the gradients, of parameters()[first] to, not with, parameters()[last]: views of the flat ones.
+  [[nodiscard]] at::Tensor flat_values(std::size_t first, std::size_t last) const {
+    return part_of(flat_values_, first, last);
+  }
+  [[nodiscard]] at::Tensor flat_gradients(std::size_t first, std::size_t last) const {
+    return part_of(flat_gradients_, first, last);
+  }
   /// Number of trainable scalars whose name starts with `prefix`.
   [[nodiscard]] std::int64_t num_parameters(std::string_view prefix = "") const;
 
@@ -52,6 +57,8 @@ class ParameterSet {
   [[nodiscard]] at::ScalarType dtype() const { return dtype_; }
 
  private:
+  [[nodiscard]] at::Tensor part_of(const at::Tensor& flat, std::size_t first, std::size_t last) const;
+
   std::uint64_t seed_;
   at::Device device_;
   at::ScalarType dtype_;

@@ -29,6 +29,8 @@ enum class Init {
   ones,
   xavier_normal,   ///< std = sqrt(2 / (fan_in + fan_out))
   xavier_uniform,  ///< of the same deviation, between -sqrt(6 / (fan_in + fan_out)) and its negative
+  fan_in_uniform,  ///< between -1 / sqrt(fan_in) and its negative: what PyTorch's convolutions have by default
+  unit_uniform,    ///< between 0 and 1
   kaiming_normal,  ///< fan-out, ReLU: std = sqrt(2 / fan_out)
 };
 

@@ -50,8 +50,7 @@ Mtan mtan(const Choice& choice) {
   return net;
 }
 
-Chain mtan_convolutions(const Choice& choice) {
-  const Mtan net = mtan(choice);
+Chain convolutions_of(const Mtan& net) {
   Chain all;
   const SegNet& trunk = net.trunk;
   for (const auto* chains :
@@ -68,7 +67,12 @@ Chain mtan_convolutions(const Choice& choice) {
   append(all, net.encoder_block_att);
   append(all, net.decoder_block_att);
   append(all, net.heads);
+  append(all, net.adaptors);
   return all;
+}
+
+Chain mtan_convolutions(const Choice& choice) {
+  return convolutions_of(mtan(choice));
 }
 
 std::vector<std::string> mtan_unread(const Choice& choice) {

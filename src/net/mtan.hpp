@@ -19,9 +19,13 @@ struct Mtan {
   /// What brings an attended stage to the next one's channels: the same for all tasks.
   std::array<Chain, 5> encoder_block_att, decoder_block_att;
   std::vector<Chain> heads;
+  std::vector<Chain> adaptors = {};  ///< of a student, see net::kd4mtl: one a task, its layers by themselves
 };
 
 [[nodiscard]] Mtan mtan(const Choice& choice);
+
+/// In the order of the tensors.
+[[nodiscard]] Chain convolutions_of(const Mtan& net);
 
 [[nodiscard]] Chain mtan_convolutions(const Choice& choice);
 [[nodiscard]] std::vector<std::string> mtan_unread(const Choice& choice);

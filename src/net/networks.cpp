@@ -7,8 +7,10 @@
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
+#include "net/adamt.hpp"
 #include "net/cross_stitch.hpp"
 #include "net/dense.hpp"
+#include "net/kd4mtl.hpp"
 #include "net/mtan.hpp"
 #include "net/segnet.hpp"
 #include "net/xtasc.hpp"
@@ -19,7 +21,8 @@ namespace {
 
 struct Description {
   Describe convolutions = nullptr;
-  Unread unread = nullptr;  ///< null: nothing
+  Unread unread = nullptr;     ///< null: nothing
+  SizedBy sized_by = nullptr;  ///< null: images of any size
 };
 
 /// The layers of a network, by the word that the systems' rows have for it.
@@ -28,6 +31,8 @@ std::map<std::string, Description, std::less<>>& descriptions() {
       {"xtasc", {xtasc_convolutions}},
       {"segnet", {segnet_convolutions, segnet_unread}},
       {"mtan", {mtan_convolutions, mtan_unread}},
+      {"kd4mtl", {kd4mtl_convolutions, mtan_unread}},
+      {"adamt", {adamt_convolutions, nullptr, adamt_sized_by}},
       {"dense", {dense_convolutions, dense_unread}},
       {"cross_stitch", {cross_stitch_convolutions, cross_stitch_unread}}};
   return rows;
@@ -41,8 +46,8 @@ const Description& description_of(const config::ModelSection& section) {
 
 }  // namespace
 
-Choice choice_of(const config::ModelSection& section, std::int64_t num_classes) {
-  return {.section = section, .tasks = config::tasks_of(config::system_of(section)), .num_classes = num_classes};
+Choice choice_of(const config::ModelSection& section, const Sizes& sizes) {
+  return {.section = section, .tasks = config::tasks_of(config::system_of(section)), .sizes = sizes};
 }
 
 std::vector<Convolution> convolutions_of(const config::ModelSection& section, std::int64_t num_classes) {
@@ -51,7 +56,12 @@ std::vector<Convolution> convolutions_of(const config::ModelSection& section, st
 
 std::vector<std::string> unread_in_files(const config::ModelSection& section) {
   const Unread unread = description_of(section).unread;
-  return unread == nullptr ? std::vector<std::string>() : unread(choice_of(section, /*num_classes=*/2));
+  return unread == nullptr ? std::vector<std::string>() : unread(choice_of(section, /*sizes=*/2));
+}
+
+std::string sized_by(const config::ModelSection& section) {
+  const SizedBy by = description_of(section).sized_by;
+  return by == nullptr ? std::string() : by(choice_of(section, /*sizes=*/2));
 }
 
 std::int64_t deepest_norm(const config::ModelSection& section) {

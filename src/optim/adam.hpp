@@ -15,11 +15,12 @@ class Adam {
   struct Group {
     std::string name;              ///< names the moments in a checkpoint
     at::Tensor values, gradients;  ///< 1-D, dense, float32 or float64
+    double weight_decay = 0.0;     ///< so much of the values is added to the gradients
+    double learning_rate = 0.0;    ///< its own, which set_learning_rate() leaves alone; 0: none
   };
   struct Options {
     double beta1 = 0.9;
     double beta2 = 0.999;
-    double weight_decay = 0.0;  ///< weight_decay * values is added to the gradients
   };
 
   Adam(std::vector<Group> groups, const Options& options);
@@ -37,7 +38,7 @@ class Adam {
   std::vector<Group> groups_;
   Options options_;
   std::vector<at::Tensor> first_moments_, second_moments_, steps_;
-  at::Tensor learning_rate_;
+  std::vector<at::Tensor> learning_rates_;
 };
 
 }  // namespace xtasc::optim

@@ -109,7 +109,8 @@ const SeedGroup* baseline_of(const SeedGroup& group, const std::vector<SeedGroup
 run::ConfigValues group_identity(const run::RunSummary& run) {
   run::ConfigValues identity = run::identity_values(run.config);
   identity.erase("run.seed");
-  identity.erase(std::string(run::kPackDigestKey));  // rows of one table are of one pack
+  // Rows of one table are of one pack, and each seed has teachers of its own.
+  std::erase_if(identity, [](const auto& entry) { return run::is_digest_key(entry.first); });
   identity[std::string(run::kWeightsDigestKey)] = run::weights_of(run.config.model);
   return identity;
 }

@@ -22,6 +22,10 @@ ConfigValues identity_values(const config::RunConfig& config) {
   return values;
 }
 
+bool is_digest_key(std::string_view key) {
+  return key.ends_with("_digest");
+}
+
 const std::string& weights_of(const config::ModelSection& model) {
   return model.encoder_weights_digest.empty() ? model.encoder_weights : model.encoder_weights_digest;
 }

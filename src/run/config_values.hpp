@@ -21,6 +21,9 @@ using ConfigValues = std::map<std::string, std::string>;
 inline constexpr std::string_view kPackDigestKey = "data.pack_digest";
 inline constexpr std::string_view kWeightsDigestKey = "model.encoder_weights_digest";
 
+/// Whether a key says what a file or a run must hold: "data.pack_digest".
+[[nodiscard]] bool is_digest_key(std::string_view key);
+
 /// What the encoder started from, to be compared: the file's digest, where nobody wrote that down its path; empty:
 /// random.
 [[nodiscard]] const std::string& weights_of(const config::ModelSection& model);

@@ -23,7 +23,7 @@ namespace {
 std::string exact_key(const config::RunConfig& config) {
   std::string text;
   for (const auto& [key, value] : config::deciding_keys(config)) {
-    if (key != "run.seed" && key != run::kPackDigestKey && key != run::kWeightsDigestKey) {
+    if (key != "run.seed" && !run::is_digest_key(key)) {
       text += fmt::format("{} = {}\n", key, value);
     }
   }
@@ -36,7 +36,7 @@ std::string similar_key(const config::RunConfig& config) {
   for (const auto& [key, value] : config::deciding_keys(config)) {
     const bool decides = key.starts_with("data.") || key.starts_with("model.") || key == "run.device" ||
                          key == "run.precision" || key == "train.batch_size";
-    if (decides && key != run::kPackDigestKey && key != run::kWeightsDigestKey) {
+    if (decides && !run::is_digest_key(key)) {
       text += fmt::format("{} = {}\n", key, value);
     }
   }

@@ -5,10 +5,10 @@
 
 #include "config/run_config.hpp"
 #include "core/error.hpp"
-#include "io/checksum.hpp"
 #include "pack/reader.hpp"
 #include "run/provenance.hpp"
 #include "run/run_id.hpp"
+#include "run/weights_digest.hpp"
 
 namespace fs = std::filesystem;
 
@@ -22,7 +22,7 @@ const std::optional<std::string>& once(std::map<std::string, std::optional<std::
                                        const std::string& path, const Read& read) {
   const auto [entry, is_new] = known.emplace(path, std::nullopt);
   std::error_code ignored;
-  if (is_new && !path.empty() && fs::is_regular_file(path, ignored)) {
+  if (is_new && !path.empty() && fs::exists(path, ignored)) {
     try {
       entry->second = read();
     } catch (const Error&) {
@@ -61,7 +61,7 @@ const std::optional<std::string>& FileDigests::pack(const std::string& path) {
 }
 
 const std::optional<std::string>& FileDigests::weights(const std::string& path) {
-  return once(weights_, path, [&path] { return io::file_digest(path); });
+  return once(weights_, path, [&path] { return run::digest_of_weights(path); });
 }
 
 std::set<std::string> RecordedDigests::pack(const std::string& path) {
@@ -79,12 +79,14 @@ void RecordedDigests::read() {
     return;
   }
   is_read_ = true;
-  const auto note = [this](const config::RunConfig& config, const std::string& pack_digest) {
+  const auto note = [this](config::RunConfig config, const std::string& pack_digest) {
     if (!pack_digest.empty()) {
       packs_[plain(config.data.pack)].insert(pack_digest);
     }
-    if (!config.model.encoder_weights_digest.empty()) {
-      weights_[plain(config.model.encoder_weights)].insert(config.model.encoder_weights_digest);
+    for (const config::WeightsKey& weights : config::weights_keys(config)) {
+      if (!weights.digest.empty()) {
+        weights_[plain(weights.path)].insert(weights.digest);
+      }
     }
   };
   std::error_code error;

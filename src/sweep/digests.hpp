@@ -14,7 +14,7 @@ class FileDigests {
  public:
   /// Of a pack, as its header says. nullopt: it is not there, or no pack (check_inputs says what is wrong with it)
   [[nodiscard]] const std::optional<std::string>& pack(const std::string& path);
-  /// Of a file's bytes. nullopt: it cannot be read
+  /// Of weights, as run::digest_of_weights() says. nullopt: they cannot be read
   [[nodiscard]] const std::optional<std::string>& weights(const std::string& path);
 
  private:

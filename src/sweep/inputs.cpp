@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "core/error.hpp"
-#include "io/checksum.hpp"
 #include "pack/reader.hpp"
 #include "run/pack_now.hpp"
+#include "run/weights_digest.hpp"
 #include "sweep/folder.hpp"
 
 namespace fs = std::filesystem;
@@ -62,16 +62,18 @@ InputFaults check_inputs(const std::vector<const PlannedRun*>& runs) {
         }
       }
     }
-    const std::string& file = config.model.encoder_weights;
-    if (!file.empty() && weights.emplace(file, config.model.encoder_weights_digest).second) {
-      if (is_absent(file)) {
-        faults.absent.push_back(fmt::format("model.encoder_weights: there is no file {}", file));
-      } else if (!run->weights_were_read) {
+    config::RunConfig copy = config;
+    for (const auto& [key, path, digest] : config::weights_keys(copy)) {
+      if (path.empty() || !weights.emplace(path, digest).second) {
+        continue;
+      }
+      if (is_absent(path)) {
+        faults.absent.push_back(fmt::format("{}: there is no file {}", key, path));
+      } else if (!run->were_read.contains(key)) {
         try {
-          std::string digest = config.model.encoder_weights_digest;
-          config::pin_digest(digest, io::file_digest(file), "model.encoder_weights_digest", file);
+          config::pin_digest(digest, run::digest_of_weights(path), key + "_digest", path);
         } catch (const Error& error) {
-          faults.wrong.push_back(fmt::format("model.encoder_weights: {}", error.what()));
+          faults.wrong.push_back(fmt::format("{}: {}", key, error.what()));
         }
       }
     }
@@ -119,7 +121,11 @@ std::vector<std::string> reasons_without_id(const std::vector<const PlannedRun*>
       continue;
     }
     const bool is_pack = run->lacks == "data.pack";
-    const std::string& path = is_pack ? run->config.data.pack : run->config.model.encoder_weights;
+    config::RunConfig config = run->config;
+    std::string path = config.data.pack;
+    for (const config::WeightsKey& weights : config::weights_keys(config)) {
+      path = weights.key == run->lacks ? weights.path : path;
+    }
     std::string reason;
     if (path.empty()) {
       reason = fmt::format("{} is not set, and a run's folder is named by what it holds", run->lacks);

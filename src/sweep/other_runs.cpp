@@ -18,8 +18,7 @@ namespace {
 /// What decides a run's numbers, but for the content of its files.
 run::ConfigValues choices_of(const config::RunConfig& config) {
   run::ConfigValues values = run::identity_values(config);
-  values.erase(std::string(run::kPackDigestKey));
-  values.erase(std::string(run::kWeightsDigestKey));
+  std::erase_if(values, [](const auto& entry) { return run::is_digest_key(entry.first); });
   return values;
 }
 

@@ -35,10 +35,11 @@ struct KnownDigests {
 /// Writes the digests of the run's files into its config, and names what is not known.
 void pin_files(PlannedRun& run, KnownDigests& known) {
   config::DataSection& data = run.config.data;
-  config::ModelSection& model = run.config.model;
-  const auto pin = [&](const char* key, std::string& digest, bool& was_read, const std::optional<std::string>& here,
+  const auto pin = [&](const std::string& key, std::string& digest, const std::optional<std::string>& here,
                        const auto& recorded) {
-    was_read = here.has_value();
+    if (here) {
+      run.were_read.insert(key);
+    }
     const std::set<std::string> digests = here ? std::set<std::string>{*here} : recorded();
     if (digests.size() != 1) {
       if (run.lacks.empty()) {
@@ -52,19 +53,21 @@ void pin_files(PlannedRun& run, KnownDigests& known) {
   };
   RecordedDigests& recorded = known.recorded_in(run.config.run.output);
   if (data.pack_digest.empty()) {
-    pin("data.pack", data.pack_digest, run.pack_was_read, known.here.pack(data.pack),
-        [&] { return recorded.pack(data.pack); });
+    pin("data.pack", data.pack_digest, known.here.pack(data.pack), [&] { return recorded.pack(data.pack); });
   }
-  if (!model.encoder_weights.empty() && model.encoder_weights_digest.empty()) {
-    pin("model.encoder_weights", model.encoder_weights_digest, run.weights_were_read,
-        known.here.weights(model.encoder_weights), [&] { return recorded.weights(model.encoder_weights); });
+  for (const auto& [key, path, digest] : config::weights_keys(run.config)) {
+    if (!path.empty() && digest.empty()) {
+      pin(key, digest, known.here.weights(path), [&, &path = path] { return recorded.weights(path); });
+    }
   }
 }
 
 /// A name for a run without an id, its own among all runs of the same files' paths.
-std::string name_without_id(const config::RunConfig& config) {
-  const std::string text =
-      fmt::format("{}\n{}\n{}", config::identity_text(config), config.data.pack, config.model.encoder_weights);
+std::string name_without_id(config::RunConfig config) {
+  std::string text = fmt::format("{}\n{}", config::identity_text(config), config.data.pack);
+  for (const config::WeightsKey& weights : config::weights_keys(config)) {
+    text += "\n" + weights.path;
+  }
   return fmt::format("{}-?{}", config.run.name, io::digest_hex(text).substr(0, 8));
 }
 

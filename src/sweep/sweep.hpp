@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,11 +17,11 @@ namespace xtasc::sweep {
 struct PlannedRun {
   config::RunConfig config;  ///< resolved; run.output is the sweep's folder
   std::string id;            ///< run::run_id(config): the name of its folder; NAME-?... where lacks is set
-  /// The key of a file that decides the id and whose content nobody knows here: "data.pack" or "model.encoder_weights".
+  /// The key of a file that decides the id and whose content nobody knows here: "data.pack", "model.encoder_weights".
   /// Empty: the config's digests are those of its files.
   std::string lacks = {};
   std::vector<std::string> recorded = {};  ///< where lacks is set: the digests that runs of the folder had, if several
-  bool pack_was_read = false, weights_were_read = false;  ///< the digest is that of the file here, no key gave it
+  std::set<std::string> were_read = {};    ///< keys of files whose digest is that of the file here: no key gave it
   std::filesystem::path done_before = {};  ///< where a version that knew files by their paths did this run; or empty
   /// Its table row: the point's `name`, or the axes' values ("XTasC-Net", "lambda_1 = 0.01"). The same for all seeds,
   /// and for both halves of Base ST-Net.

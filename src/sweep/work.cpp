@@ -5,6 +5,7 @@
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
+#include "net/kd4mtl.hpp"
 #include "net/networks.hpp"
 
 namespace xtasc::sweep {
@@ -13,6 +14,7 @@ ExtraPasses extra_passes(const config::RunConfig& config) {
   switch (config::method_of(config.weighting.method).needs) {
     case config::Needs::losses:
     case config::Needs::norms:  // a layer's gradients, which are small beside a pass
+    case config::Needs::own_magnitudes:
       return {};
     case config::Needs::gram:
       return {.backward_by_task = true};
@@ -39,6 +41,11 @@ ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, st
   }
   work.forward = work.parts.sum();
   work.step = work.forward + backward + extra.forward * work.forward;
+  for (const config::ModelSection& teacher : net::teachers_of(config.model)) {
+    for (const net::Convolution& layer : net::convolutions_of(teacher, classes)) {
+      work.step += layer.multiply_adds(height, width);
+    }
+  }
   return work;
 }
 

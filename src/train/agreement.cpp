@@ -124,10 +124,14 @@ std::vector<Claim> program_claims() {
 
 std::vector<Claim> config_claims(const config::RunConfig& config) {
   static constexpr std::array<std::string_view, 3> kOfHost = {"run.threads", "run.stall_seconds", "run.output"};
-  static constexpr std::array<std::string_view, 2> kPaths = {"data.pack", "model.encoder_weights"};
+  config::RunConfig copy = config;
+  std::set<std::string> paths = {"data.pack"};
+  for (const config::WeightsKey& weights : config::weights_keys(copy)) {
+    paths.insert(weights.key);
+  }
   std::vector<Claim> claims;
   for (const auto& [key, value] : config::all_keys(config)) {
-    if (std::ranges::find(kPaths, key) != kPaths.end()) {
+    if (paths.contains(key)) {
       claims.push_back({key, value == "\"\"" ? "not set" : "set"});  // where a file lies may differ
     } else if (std::ranges::find(kOfHost, key) == kOfHost.end()) {
       claims.push_back({key, value});

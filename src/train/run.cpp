@@ -78,10 +78,13 @@ data::Batch next_batch(const Run& run, const Progress& progress, const std::vect
   const auto& config = run.config;
   const data::Range whole = data::global_batch(progress.step_in_epoch, config.train.batch_size, run.train.size());
   const data::Range mine = data::share_of(whole, run.session.rank(), run.session.size());
-  return data::draw_batch(
-      run.train, std::span(order).subspan(static_cast<std::size_t>(mine.begin), static_cast<std::size_t>(mine.size())),
-      {.flip = config.data.flip, .scale_crop = config.data.scale_crop}, static_cast<std::uint64_t>(config.run.seed),
-      progress.epoch);
+  const auto samples =
+      std::span(order).subspan(static_cast<std::size_t>(mine.begin), static_cast<std::size_t>(mine.size()));
+  data::Batch batch =
+      data::draw_batch(run.train, samples, {.flip = config.data.flip, .scale_crop = config.data.scale_crop},
+                       static_cast<std::uint64_t>(config.run.seed), progress.epoch);
+  give_place(batch, config, run.learner.net, {mine.begin - whole.begin, samples, progress.step});
+  return batch;
 }
 
 double learning_rate(const config::TrainSection& train, std::int64_t epoch) {
@@ -281,6 +284,9 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   check_batch_norm(config.model, splits.train.size(), config.train.batch_size, config.train.max_steps,
                    splits.train.height(), splits.train.width());
   const run::RunFolder folder{fs::path(config.run.output) / run::run_id(config)};
+  const net::Sizes sizes(num_classes, splits.train.height(), splits.train.width(), config.train.batch_size);
+  const bool is_done = folder.is_done() && !options.restart;
+  const TeacherWeights teachers = session.rank() == 0 && !is_done ? read_teachers(config, sizes) : TeacherWeights();
   std::optional<run::RunClaim> claim;
   if (prepare_folder(session, config, folder, options, claim)) {
     log_info("{} is DONE; --restart would train it again", folder.root.string());
@@ -298,8 +304,9 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
           .pack = std::move(pack),
           .train = std::move(splits.train),
           .val = std::move(splits.val),
-          .learner = {config, num_classes, device},
+          .learner = {config, sizes, device},
           .checkpoints = nullptr};
+  load_teachers(run.learner, config, sizes, teachers, *run.communicator);
   if (run.is_first()) {
     run.checkpoints =
         std::make_unique<CheckpointWriter>(folder, std::move(identity), [&] { claim->check_still_ours(); });

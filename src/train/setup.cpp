@@ -15,6 +15,7 @@
 #include "core/log.hpp"
 #include "gpu/gpu.hpp"
 #include "io/hdf5/hdf5.hpp"
+#include "loss/distillation.hpp"
 #include "pack/verify.hpp"
 #include "train/memory.hpp"
 
@@ -36,12 +37,30 @@ int threads_of_this_rank(const dist::MpiSession& session) {
   return std::max(1, CPU_COUNT(&allowed) / static_cast<int>(std::count(all.begin(), all.end(), mine)));
 }
 
-std::vector<optim::Adam::Group> groups_of(const model::Network& net, const weighting::TaskWeighting& weighting) {
-  std::vector<optim::Adam::Group> groups = {{"net", net.parameters().flat_values(), net.parameters().flat_gradients()}};
+std::vector<optim::Adam::Group> groups_of(const model::Network& net, const config::DistillationSection& distillation,
+                                          const weighting::TaskWeighting& weighting) {
+  const model::ParameterSet& set = net.parameters();
+  const std::size_t all = set.parameters().size();
+  const std::size_t first_adaptor = all - net.num_adaptors();
+  std::vector<optim::Adam::Group> groups = {
+      {.name = "net", .values = set.flat_values(0, first_adaptor), .gradients = set.flat_gradients(0, first_adaptor)}};
+  if (first_adaptor < all) {
+    groups.push_back({.name = "adaptors",
+                      .values = set.flat_values(first_adaptor, all),
+                      .gradients = set.flat_gradients(first_adaptor, all),
+                      .weight_decay = distillation.adaptor_weight_decay,
+                      .learning_rate = distillation.adaptor_learning_rate});
+  }
   if (weighting.flat_values().defined()) {
-    groups.push_back({"weighting", weighting.flat_values(), weighting.flat_gradients()});
+    groups.push_back({.name = "weighting", .values = weighting.flat_values(), .gradients = weighting.flat_gradients()});
   }
   return groups;
+}
+
+std::unique_ptr<loss::Objective> objective_of(const config::RunConfig& config, const model::Network& net) {
+  const config::System& system = config::system_of(config.model);
+  auto plain = loss::make_objective(system.consistency, config.loss, net.tasks(), net.transfers());
+  return net.num_adaptors() == 0 ? std::move(plain) : loss::with_distillation(std::move(plain), config.distillation);
 }
 
 }  // namespace
@@ -100,18 +119,18 @@ void verify_pack(const dist::MpiSession& session, const std::string& path) {
   session.barrier();
 }
 
-Learner::Learner(const config::RunConfig& config, std::int64_t num_classes, at::Device device)
+Learner::Learner(const config::RunConfig& config, const net::Sizes& sizes, at::Device device)
     : types(types_of(config.run.precision)),
-      network(model::make_network(config.model, num_classes, static_cast<std::uint64_t>(config.run.seed), device,
-                                  types.storage)),
+      network(
+          model::make_network(config.model, sizes, static_cast<std::uint64_t>(config.run.seed), device, types.storage)),
       net(*network),
-      objective(
-          loss::make_objective(config::system_of(config.model).consistency, config.loss, net.tasks(), net.transfers())),
+      objective(objective_of(config, net)),
       weighting(weighting::make_task_weighting({.section = config.weighting,
                                                 .num_tasks = static_cast<std::int64_t>(net.tasks().size()),
                                                 .seed = static_cast<std::uint64_t>(config.run.seed),
                                                 .tensors = at::TensorOptions().dtype(types.storage).device(device)})),
-      adam(groups_of(net, *weighting), {.beta1 = config.train.betas[0], .beta2 = config.train.betas[1]}) {}
+      adam(groups_of(net, config.distillation, *weighting),
+           {.beta1 = config.train.betas[0], .beta2 = config.train.betas[1]}) {}
 
 std::vector<std::pair<std::string, at::Tensor>> Learner::weights() const {
   std::vector<std::pair<std::string, at::Tensor>> all;
@@ -133,6 +152,15 @@ std::vector<std::pair<std::string, at::Tensor>> Learner::state() const {
     all.push_back(named);
   }
   return all;
+}
+
+void load_teachers(Learner& learner, const config::RunConfig& config, const net::Sizes& sizes,
+                   const TeacherWeights& weights, dist::Communicator& communicator) {
+  if (config::system_of(config.model).uses("distillation.")) {
+    learner.teachers =
+        std::make_unique<Teachers>(config, sizes, learner.net.parameters().device(), learner.types.storage);
+    learner.teachers->load(weights, communicator);
+  }
 }
 
 void broadcast_state(const Learner& learner, dist::Communicator& communicator) {

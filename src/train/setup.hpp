@@ -13,9 +13,11 @@
 #include "dist/communicator.hpp"
 #include "loss/objective.hpp"
 #include "model/network.hpp"
+#include "net/networks.hpp"
 #include "optim/adam.hpp"
 #include "run/provenance.hpp"
 #include "train/device.hpp"
+#include "train/teachers.hpp"
 #include "weighting/task_weighting.hpp"
 
 namespace xtasc::train {
@@ -38,9 +40,8 @@ void verify_pack(const dist::MpiSession& session, const std::string& path);
 
 /// Everything that learns, and the optimizer that moves it. Not movable: parts refer to each other.
 struct Learner {
-  /// \param num_classes  of the labels
   /// \throws Error when nothing makes the config's system or method
-  Learner(const config::RunConfig& config, std::int64_t num_classes, at::Device device);
+  Learner(const config::RunConfig& config, const net::Sizes& sizes, at::Device device);
   Learner(const Learner&) = delete;
   Learner& operator=(const Learner&) = delete;
 
@@ -50,12 +51,17 @@ struct Learner {
   std::unique_ptr<loss::Objective> objective;
   std::unique_ptr<weighting::TaskWeighting> weighting;
   optim::Adam adam;
+  std::unique_ptr<Teachers> teachers = nullptr;  ///< of a student, once somebody needs them: for training
 
   /// Parameters, buffers and the weighting's published values by name: what weights.pt holds.
   [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> weights() const;
   /// All else that the next step depends on, by name: the optimizer's moments and the weighting's state.
   [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> state() const;
 };
+
+/// Gives a student its teachers. \param weights  rank 0's; does nothing for a system that learns from none. Collective.
+void load_teachers(Learner& learner, const config::RunConfig& config, const net::Sizes& sizes,
+                   const TeacherWeights& weights, dist::Communicator& communicator);
 
 /// Rank 0's weights and optimizer state on every rank. Collective.
 void broadcast_state(const Learner& learner, dist::Communicator& communicator);

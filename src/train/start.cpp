@@ -7,9 +7,9 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "io/checksum.hpp"
 #include "run/provenance.hpp"
 #include "run/run_id.hpp"
+#include "run/weights_digest.hpp"
 
 namespace xtasc::train {
 
@@ -55,6 +55,16 @@ void check_done(const run::RunFolder& folder, const config::RunConfig& config) {
   }
 }
 
+/// \throws Error naming the key that the path stands in
+std::string digest_of(const std::string& key, const std::string& path) {
+  try {
+    return run::digest_of_weights(path);
+  } catch (const Error& error) {
+    const bool is_teacher = key.starts_with("distillation.");
+    throw Error(fmt::format("{} = \"{}\": {}", key, path, error.what()), is_teacher ? ExitCode::usage : error.code());
+  }
+}
+
 /// Sets a file aside that fails its check; one that is missing is none.
 void set_aside_if_wrong(const fs::path& path, const std::function<void()>& check_it) {
   if (!fs::exists(path)) {
@@ -71,13 +81,13 @@ void set_aside_if_wrong(const fs::path& path, const std::function<void()>& check
 
 config::RunConfig with_digests(const dist::MpiSession& session, config::RunConfig config, const pack::Reader& pack) {
   config::pin_digest(config.data.pack_digest, pack.schema().content_digest, "data.pack_digest", config.data.pack);
-  const std::string& weights = config.model.encoder_weights;
-  std::string& digest = config.model.encoder_weights_digest;
-  // A run that is resumed needs the file no more: with the digest in its config it may be gone.
-  const bool is_read = session.rank() == 0 && !weights.empty() && (digest.empty() || fs::exists(weights));
-  const std::string found = session.broadcast(is_read ? io::file_digest(weights) : digest);  // by all ranks, always
-  if (!weights.empty()) {
-    config::pin_digest(digest, found, "model.encoder_weights_digest", weights);
+  for (const auto& [key, path, digest] : config::weights_keys(config)) {
+    // A run that is resumed needs the encoder's file no more: with the digest in its config it may be gone.
+    const bool is_read = session.rank() == 0 && !path.empty() && (digest.empty() || fs::exists(path));
+    const std::string found = session.broadcast(is_read ? digest_of(key, path) : digest);  // by all ranks
+    if (!path.empty()) {
+      config::pin_digest(digest, found, key + "_digest", path);
+    }
   }
   return config;
 }

@@ -36,6 +36,14 @@ loss::Targets targets_of(const data::Batch& batch, const task::Tasks& tasks, at:
   return targets;
 }
 
+void give_place(data::Batch& batch, const config::RunConfig& config, const model::Network& net, const Place& place) {
+  batch.first = place.first;
+  if (const std::int64_t num_draws = net.num_draws(); num_draws > 0) {
+    batch.draws_nk = data::draws_of(place.samples, num_draws, static_cast<std::uint64_t>(config.run.seed), place.step,
+                                    batch.image_n3hw.device());
+  }
+}
+
 at::Tensor sums_and_counts(const std::vector<loss::SummedLoss>& losses) {
   std::vector<at::Tensor> values;
   for (const loss::SummedLoss& one : losses) {
@@ -56,6 +64,9 @@ at::Tensor task_losses(const at::Tensor& means, const loss::Objective& objective
   std::vector<at::Tensor> losses(objective.tasks().size());
   const auto& terms = objective.terms();
   for (std::size_t k = 0; k < terms.size(); ++k) {
+    if (!terms[k].is_weighed) {
+      continue;
+    }
     const at::Tensor term = terms[k].share * means[static_cast<std::int64_t>(k)];
     at::Tensor& loss = losses[terms[k].counts_to];
     loss = loss.defined() ? loss + term : term;
@@ -85,13 +96,16 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
             .compute = learner.types.compute,
             .rewrites = config.train.rewrites,
             .checkpoints_transfer = config.train.activation_checkpointing,
-            .pads_channels = config.train.pad_channels} {
+            .pads_channels = config.train.pad_channels,
+            .wants_features = learner.teachers != nullptr} {
+  check(learner.teachers != nullptr || learner.net.num_adaptors() == 0, "a student trains without its teachers");
   if (communicator.size() > 1) {
     mode_.sum_over_ranks = [this](const at::Tensor& tensor) { communicator_.sum(tensor); };
   }
   const weighting::Needs needs = learner.weighting->needs();
-  mode_.gradients_in_place = needs != weighting::Needs::norms;  // which asks for one layer's gradient by itself
-  if (needs == weighting::Needs::gram || needs == weighting::Needs::norms) {
+  const bool asks_one_layer = needs == weighting::Needs::norms || needs == weighting::Needs::own_magnitudes;
+  mode_.gradients_in_place = !asks_one_layer;  // which takes its gradient by itself
+  if (needs == weighting::Needs::gram || asks_one_layer) {
     task_gradients_.emplace(config, learner, communicator, gradient_sync_,
                             [this](const at::Tensor& gradients) { gradients_check_.add(gradients); });
     if (learner.net.has_cut()) {
@@ -111,10 +125,27 @@ void Step::observe(PhaseObserver observer) {
   mode_.on_part = [this](model::Part part) { enter(phase_of(part)); };
 }
 
-std::vector<loss::SummedLoss> Step::losses_of(const model::Predictions& predictions, const data::Batch& batch) const {
+std::vector<loss::SummedLoss> Step::losses_of(const model::Predictions& predictions, const data::Batch& batch,
+                                              bool learns_from_teachers) const {
   const loss::Objective& objective = *learner_.objective;
-  return objective.losses(predictions, targets_of(batch, objective.tasks(), learner_.types.storage),
+  loss::Targets targets = targets_of(batch, objective.tasks(), learner_.types.storage);
+  if (learns_from_teachers) {
+    learner_.teachers->teach(batch.image_n3hw, mode_, targets);
+  }
+  return objective.losses(predictions, targets,
                           mode_.rewrites && !task_gradients_ ? loss::LossForm::fused : loss::LossForm::plain);
+}
+
+at::Tensor Step::unweighed(const at::Tensor& means) const {
+  at::Tensor sum;
+  const auto& terms = learner_.objective->terms();
+  for (std::size_t k = 0; k < terms.size(); ++k) {
+    if (!terms[k].is_weighed) {
+      const at::Tensor term = terms[k].share * means[static_cast<std::int64_t>(k)];
+      sum = sum.defined() ? sum + term : term;
+    }
+  }
+  return sum;
 }
 
 at::Tensor Step::share_of_objective(const std::vector<loss::SummedLoss>& losses, const at::Tensor& counts,
@@ -125,8 +156,10 @@ at::Tensor Step::share_of_objective(const std::vector<loss::SummedLoss>& losses,
   for (std::size_t k = 0; k < terms.size(); ++k) {
     const std::size_t task = terms[k].counts_to;
     if (!only || *only == task) {
-      const at::Tensor term = losses[k].sum * (terms[k].share * weights_t[static_cast<std::int64_t>(task)] /
-                                               counts[static_cast<std::int64_t>(k)]);
+      const at::Tensor& count = counts[static_cast<std::int64_t>(k)];
+      const at::Tensor term =
+          losses[k].sum * (terms[k].is_weighed ? terms[k].share * weights_t[static_cast<std::int64_t>(task)] / count
+                                               : terms[k].share / count);
       objective = objective.defined() ? objective + term : term;
     }
   }
@@ -143,9 +176,11 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   const model::ParameterSet& parameters = learner_.net.parameters();
   parameters.flat_gradients().zero_();
   mode_.flat_weights = flat_weights();
+  mode_.draws_nk = batch.draws_nk;
+  mode_.first_in_batch = batch.first;
   const model::Predictions predictions = learner_.net.forward(batch.image_n3hw, mode_);
   enter(Phase::losses);
-  const std::vector<loss::SummedLoss> losses = losses_of(predictions, batch);
+  const std::vector<loss::SummedLoss> losses = losses_of(predictions, batch, mode_.wants_features);
   const at::Tensor summed = sums_and_counts(losses);
   losses_check_.add(summed);
   communicator_.sum(summed);
@@ -156,6 +191,7 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   const auto num_terms = static_cast<std::int64_t>(losses.size());
   const at::Tensor counts = summed.narrow(0, num_terms, num_terms).clamp_min(1.0).to(storage);
   at::Tensor task_weights = weights.weights;
+  at::Tensor total = weights.total.to(at::kDouble);
   enter(Phase::backward);
   if (task_gradients_) {
     std::vector<at::Tensor> shares;
@@ -163,6 +199,9 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
       shares.push_back(share_of_objective(losses, counts, weights.weights, task));
     }
     task_weights = task_weights * task_gradients_->backward(shares, losses_t, moment);
+    if (learner_.weighting->needs() == weighting::Needs::own_magnitudes) {
+      total = (task_weights * losses_t).sum().to(at::kDouble);
+    }
   } else {
     if (communicator_.overlaps()) {
       gradient_sync_.expect_backward();
@@ -181,9 +220,11 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   losses_check_.end_step();
   gradients_check_.end_step();
 
-  return {.predictions = predictions.detached(),
-          .losses = at::cat({means, weights.total.to(at::kDouble).view({1})}),
-          .task_weights = task_weights};
+  if (const at::Tensor others = unweighed(means); others.defined()) {
+    total = total + others;
+  }
+  return {
+      .predictions = predictions.detached(), .losses = at::cat({means, total.view({1})}), .task_weights = task_weights};
 }
 
 at::Tensor Step::flat_weights() const {
@@ -198,7 +239,9 @@ at::Tensor Step::losses_after_step() const {
   mode.moves_running_statistics = false;
   mode.on_part = {};
   mode.flat_weights = flat_weights();
-  const at::Tensor summed = sums_and_counts(losses_of(learner_.net.forward(batch_->image_n3hw, mode), *batch_));
+  mode.wants_features = false;
+  const at::Tensor summed = sums_and_counts(
+      losses_of(learner_.net.forward(batch_->image_n3hw, mode), *batch_, /*learns_from_teachers=*/false));
   communicator_.sum(summed);
   return task_losses(mean_losses(summed), *learner_.objective).to(learner_.types.storage);
 }

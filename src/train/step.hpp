@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,15 @@ namespace xtasc::train {
 
 /// The truth that these tasks' losses look at. \param storage  type of what is no class
 [[nodiscard]] loss::Targets targets_of(const data::Batch& batch, const task::Tasks& tasks, at::ScalarType storage);
+
+/// Where a rank's images stand in a training.
+struct Place {
+  std::int64_t first = 0;                 ///< of the first image in the global batch
+  std::span<const std::int64_t> samples;  ///< the images', in the pack's split
+  std::int64_t step = 0;                  ///< optimizer steps completed
+};
+/// Says so in the batch, and draws what the network's dropout needs, where it has some.
+void give_place(data::Batch& batch, const config::RunConfig& config, const model::Network& net, const Place& place);
 
 /// The terms of this rank's images as one float64 vector: a sum a term, then a count a term. What all ranks add up
 /// before anything is divided. \param losses  of Objective::losses
@@ -72,8 +82,11 @@ class Step {
   [[nodiscard]] bool is_the_same_each_time() const;
 
  private:
-  [[nodiscard]] std::vector<loss::SummedLoss> losses_of(const model::Predictions& predictions,
-                                                        const data::Batch& batch) const;
+  /// \param learns_from_teachers  whether they are asked about the batch
+  [[nodiscard]] std::vector<loss::SummedLoss> losses_of(const model::Predictions& predictions, const data::Batch& batch,
+                                                        bool learns_from_teachers) const;
+  /// What is no part of the tasks' losses, as it enters the objective; undefined where all is.
+  [[nodiscard]] at::Tensor unweighed(const at::Tensor& means) const;
   /// This rank's share of the objective: its sums over everybody's counts. The shares' gradients add up to the
   /// gradient. \param only  the terms of one task; all when absent
   [[nodiscard]] at::Tensor share_of_objective(const std::vector<loss::SummedLoss>& losses, const at::Tensor& counts,

@@ -36,6 +36,11 @@ TaskGradients::TaskGradients(const config::RunConfig& config, Learner& learner, 
   if (learner.weighting->needs() == weighting::Needs::norms) {
     layer_ = learner.net.last_shared_layer();
   }
+  if (learner.weighting->needs() == weighting::Needs::own_magnitudes) {
+    for (std::size_t task = 0; task < num_tasks_; ++task) {
+      own_layers_.push_back(learner.net.first_own_layer(task));
+    }
+  }
 }
 
 void TaskGradients::prepare(const Tensors& objectives) {
@@ -43,8 +48,8 @@ void TaskGradients::prepare(const Tensors& objectives) {
   const TaskSet everyone = (TaskSet{1} << num_tasks_) - 1;
   const bool has_shared = std::ranges::any_of(runs, [&](const ReachedRun& run) { return run.tasks == everyone; });
   const bool wants_all = config_.weighting.parameters == config::WeightedParameters::all;
-  const bool combines_all = wants_all || !has_shared;
-  if (combines_all && !wants_all) {
+  const bool combines_all = wants_all || !has_shared || !own_layers_.empty();
+  if (combines_all && !wants_all && own_layers_.empty()) {
     log_info("no parameter of {} is reached by all tasks: weighting.parameters counts as \"all\"",
              config_.model.system);
   }
@@ -55,6 +60,9 @@ void TaskGradients::prepare(const Tensors& objectives) {
     } else if (combines_all && run.tasks != 0) {
       own_[static_cast<std::size_t>(std::countr_zero(run.tasks))].push_back(gradients);
     }
+  }
+  if (!own_layers_.empty()) {
+    return;
   }
   check(!apart_.empty(), "no two tasks of {} share a parameter: there is nothing to combine", config_.model.system);
   for (std::size_t task = 0; task + 1 < num_tasks_; ++task) {
@@ -78,8 +86,9 @@ void TaskGradients::cut(std::span<at::Tensor> outputs) {
 
 at::Tensor TaskGradients::backward(const Tensors& objectives, const at::Tensor& losses_t,
                                    const weighting::Moment& moment) {
-  if (!layer_.defined() && apart_.empty()) {
+  if (!layer_.defined() && !is_prepared_) {
     prepare(objectives);
+    is_prepared_ = true;
   }
   if (!cut_.leaves.empty()) {
     back_to_cut(objectives);
@@ -87,6 +96,8 @@ at::Tensor TaskGradients::backward(const Tensors& objectives, const at::Tensor& 
   at::Tensor factors = at::ones_like(losses_t);
   if (layer_.defined()) {
     show_norms(objectives, losses_t);
+  } else if (!own_layers_.empty()) {
+    factors = weigh_by_magnitudes(objectives).to(losses_t.scalar_type());
   } else {
     factors = combine(objectives, losses_t, moment).to(losses_t.scalar_type());
   }
@@ -184,10 +195,47 @@ void TaskGradients::show_norms(const Tensors& objectives, const at::Tensor& loss
     squares.push_back(dot_64(one, one));
   }
   learner_.weighting->see_norms(at::stack(squares).sqrt(), losses_t);
+  backward_of_sum(objectives, {});
+}
+
+at::Tensor TaskGradients::weigh_by_magnitudes(const Tensors& objectives) {
+  Tensors at_layers;
+  std::vector<std::int64_t> sizes;
+  for (std::size_t task = 0; task < num_tasks_; ++task) {
+    const at::Tensor& layer = own_layers_[task];
+    const at::Tensor gradient =
+        at_cut_.empty() ? torch::autograd::grad({objectives[task]}, {layer}, {}, /*retain_graph=*/true).front()
+                        : layer.grad();
+    at_layers.push_back(gradient.flatten());
+    sizes.push_back(layer.numel());
+  }
+  const at::Tensor all = at::cat(at_layers).to(at::kDouble);
+  communicator_.sum(all);
+  Tensors magnitudes;
+  for (const at::Tensor& one : all.split_with_sizes(sizes)) {
+    magnitudes.push_back(one.abs().mean());
+  }
+  const at::Tensor factors = learner_.weighting->weigh_by_magnitudes(at::stack(magnitudes));
+  if (!at_cut_.empty()) {
+    for (std::size_t task = 0; task < num_tasks_; ++task) {
+      for (const at::Tensor& own : own_[task]) {
+        own.mul_(factors[static_cast<std::int64_t>(task)].to(own.scalar_type()));
+      }
+    }
+  }
+  backward_of_sum(objectives, factors.to(objectives.front().scalar_type()));
+  return factors;
+}
+
+void TaskGradients::backward_of_sum(const Tensors& objectives, const at::Tensor& factors_t) {
   const auto sum_of = [&](const auto& one_of) {
-    at::Tensor sum = one_of(0);
+    const auto scaled = [&](std::size_t task) {
+      const at::Tensor one = one_of(task);
+      return factors_t.defined() ? one * factors_t[static_cast<std::int64_t>(task)].to(one.scalar_type()) : one;
+    };
+    at::Tensor sum = scaled(0);
     for (std::size_t task = 1; task < num_tasks_; ++task) {
-      sum = sum + one_of(task);
+      sum = sum + scaled(task);
     }
     return sum;
   };

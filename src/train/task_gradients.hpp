@@ -21,6 +21,9 @@ namespace xtasc::train {
 ///   each task's own parameters are part with "all", the method gives a_t, and the gradient becomes sum_t a_t g_t. All
 ///   other parameters keep the sum of their tasks' gradients unless "all". Where no parameter is reached by all tasks,
 ///   "all" is what is left, and the log says so.
+/// - Needs::own_magnitudes: one backward pass, for all; each task's loss gets a factor by its gradient at the first
+/// layer
+///   of its own (Network::first_own_layer), which without a cut is asked for before it.
 /// - Needs::norms: one backward pass for all, and the gradient of each task at one layer (Network::last_shared_layer)
 ///   before it.
 ///
@@ -52,6 +55,9 @@ class TaskGradients {
   void backward_of(std::size_t task, const Tensors& objectives, bool again) const;
   at::Tensor combine(const Tensors& objectives, const at::Tensor& losses_t, const weighting::Moment& moment);
   void show_norms(const Tensors& objectives, const at::Tensor& losses_t);
+  at::Tensor weigh_by_magnitudes(const Tensors& objectives);
+  /// Backward of the sum of the tasks' objectives, each times its factor.
+  void backward_of_sum(const Tensors& objectives, const at::Tensor& factors_t);
   [[nodiscard]] at::Tensor gram() const;
   void mix(const at::Tensor& factors_t);
 
@@ -61,11 +67,13 @@ class TaskGradients {
   dist::GradientSync& sync_;
   dist::GradientSync::Inspect inspect_;
   std::size_t num_tasks_;
+  bool is_prepared_ = false;
   Tensors apart_;                ///< gradients that are combined: views of the flat ones, at last the last task's
   std::vector<Tensors> others_;  ///< theirs of all tasks but the last
   std::vector<Tensors> own_;     ///< by task: gradients that it alone reaches and that are scaled by its factor
   std::vector<std::unique_ptr<dist::GradientSync>> others_sync_;
   at::Tensor layer_;             ///< for Needs::norms
+  Tensors own_layers_;           ///< for Needs::own_magnitudes, one a task
   Cut cut_;                      ///< of the step under way; empty without one
   std::vector<Tensors> at_cut_;  ///< by task: the gradients of the leaves
 };

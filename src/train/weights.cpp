@@ -161,6 +161,44 @@ std::int64_t num_classes_of(const config::ModelSection& model, const std::string
   fail("no layer of system \"{}\" depends on the number of classes", model.system);
 }
 
+net::Sizes sizes_of(const config::ModelSection& model, const std::string& source, const TensorDict& tensors) {
+  net::Sizes sizes = num_classes_of(model, source, tensors);
+  if (const std::string name = net::sized_by(model); !name.empty()) {
+    const auto found = tensors.find(name);
+    check(found != tensors.end() && found->second.dim() == 4,
+          "{}: {} is missing, by which the size of the images is known: not weights of {}", source, name, model.system);
+    sizes.slots = found->second.size(0);
+    sizes.height = found->second.size(2);
+    sizes.width = found->second.size(3);
+  }
+  return sizes;
+}
+
+namespace {
+
+Targets tensors_of(const model::Network& net) {
+  Targets targets;
+  for (const auto* tensors : {&net.parameters().parameters(), &net.parameters().buffers()}) {
+    for (const auto& [name, tensor] : *tensors) {
+      targets.emplace_back(name, tensor);
+    }
+  }
+  return targets;
+}
+
+}  // namespace
+
+void check_network_weights(const model::Network& net, const std::string& source, const TensorDict& tensors,
+                           const std::string& name) {
+  const Targets targets = tensors_of(net);
+  check_fit(targets, without_unread(net.unread_in_files(), targets, tensors, source), source, name);
+}
+
+void load_network_weights(const model::Network& net, const std::string& source, const TensorDict& tensors) {
+  check_network_weights(net, source, tensors, "the model");
+  copy(tensors_of(net), tensors);
+}
+
 void load_weights(const Learner& learner, const std::string& source, const TensorDict& tensors) {
   const Targets targets = learner.weights();
   check_fit(targets, without_unread(learner.net.unread_in_files(), targets, tensors, source), source, "the model");

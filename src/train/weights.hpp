@@ -4,7 +4,8 @@
 #include <string>
 
 #include "config/run_config.hpp"
-#include "model/parameters.hpp"
+#include "model/network.hpp"
+#include "net/networks.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "train/setup.hpp"
 
@@ -15,6 +16,18 @@ namespace xtasc::train {
 /// \throws Error with a line for each tensor that is missing, left over (num_batches_tracked aside) or of another shape
 /// or type.
 void load_weights(const Learner& learner, const std::string& source, const tensorfile::TensorDict& tensors);
+
+/// The same for a network by itself: its parameters and buffers.
+void load_network_weights(const model::Network& net, const std::string& source, const tensorfile::TensorDict& tensors);
+/// \throws Error as load_network_weights does, and copies nothing. \param net  on any device \param name  for the
+/// message
+void check_network_weights(const model::Network& net, const std::string& source, const tensorfile::TensorDict& tensors,
+                           const std::string& name);
+
+/// The size of the images and the number of slots that the weights are for, where the network depends on them; and
+/// num_classes_of(). \throws Error as num_classes_of does
+[[nodiscard]] net::Sizes sizes_of(const config::ModelSection& model, const std::string& source,
+                                  const tensorfile::TensorDict& tensors);
 
 /// How many classes the weights are for: by the shape of the first of the network's layers that depends on it. 0
 /// for a system without a task of classes.

@@ -108,6 +108,11 @@ using GradientFactors =
 /// Source: Liu et al. 2023, https://arxiv.org/abs/2306.03792, algorithm 1.
 [[nodiscard]] std::unique_ptr<TaskWeighting> make_famo(const MethodOptions& options);
 
+/// ALSW, as AdaMT-Net's paper means it: L = sum_t w_t L_t, w_t = m_t / sum_k m_k held constant, m_t the mean absolute
+/// gradient of L_t at the first layer of task t's decoder. The 2021 code scales both decoders by the first task's w,
+/// and its encoder gets g_1 + w_2 g_2.
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_alsw(const MethodOptions& options);
+
 /// Adam (0.9, 0.999) over the values of a method alone.
 [[nodiscard]] optim::Adam own_adam(const at::Tensor& values, const at::Tensor& gradients, double weight_decay = 0.0);
 

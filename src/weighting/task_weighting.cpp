@@ -15,6 +15,7 @@ std::map<std::string, MakeMethod, std::less<>>& makers() {
       {"equal", make_equal},   {"uncertainty", make_uncertainty}, {"gradnorm", make_gradnorm}, {"dwa", make_dwa},
       {"rlw", make_rlw},       {"pcgrad", make_pcgrad},           {"cagrad", make_cagrad},     {"mgda", make_mgda},
       {"imtl_l", make_imtl_l}, {"imtl_g", make_imtl_g},           {"imtl", make_imtl},         {"famo", make_famo},
+      {"alsw", make_alsw},
   };
   return rows;
 }
@@ -26,8 +27,13 @@ at::Tensor TaskWeighting::combine(const at::Tensor& /*gram_tt*/, const at::Tenso
   fail("this weighting method combines no gradients");
 }
 
+at::Tensor TaskWeighting::weigh_by_magnitudes(const at::Tensor& /*magnitudes_t*/) const {
+  fail("this weighting method looks at no magnitudes");
+}
+
 optim::Adam own_adam(const at::Tensor& values, const at::Tensor& gradients, double weight_decay) {
-  return {{{"weighting", values, gradients}}, {.beta1 = 0.9, .beta2 = 0.999, .weight_decay = weight_decay}};
+  return {{{.name = "weighting", .values = values, .gradients = gradients, .weight_decay = weight_decay}},
+          {.beta1 = 0.9, .beta2 = 0.999}};
 }
 
 std::unique_ptr<TaskWeighting> make_task_weighting(const MethodOptions& options) {

@@ -55,6 +55,10 @@ class TaskWeighting {
   /// For Needs::norms: the gradients of the method's own values. \param norms_t  (T) float64, of the weighted losses
   virtual void see_norms(const at::Tensor& /*norms_t*/, const at::Tensor& /*losses_t*/) {}
 
+  /// For Needs::own_magnitudes: factors (T), float64, of the tasks' losses. \param magnitudes_t  (T) float64: the mean
+  /// absolute global gradient of each task's loss at the first layer of its own
+  [[nodiscard]] virtual at::Tensor weigh_by_magnitudes(const at::Tensor& magnitudes_t) const;
+
   /// The main optimizer has moved the net at this rate: values with an optimizer of their own move now.
   /// \param losses_after_t  (T) for Needs::losses_after_step, undefined for others
   virtual void update(double /*learning_rate*/, const at::Tensor& /*losses_after_t*/) {}

@@ -79,8 +79,8 @@ TEST_F(ConfigFile, RefusalsSayWhereAndWhat) {
   EXPECT_EQ(refusal("[model]\nttnet_widths = [1, 2]\n"),
             ":2:16: model.ttnet_widths must be a list of 3 integers >= 1, found a list");
   EXPECT_EQ(refusal("epochs = 3\n"),
-            ":1:1: key \"epochs\" stands outside of any section; sections are run, data, model, loss, weighting, "
-            "train, evaluate");
+            ":1:1: key \"epochs\" stands outside of any section; sections are run, data, model, loss, distillation, "
+            "weighting, train, evaluate");
   EXPECT_NE(refusal("[train]\nepochs = 3\nepochs = 4\n").find(":3:"), std::string::npos);
   EXPECT_NE(refusal("[train\n").find(":1:"), std::string::npos);
 }
@@ -252,7 +252,7 @@ TEST_F(ConfigFile, TasksAreThoseThatASystemCanHave) {
             "model.system = \"mtan\" takes 2 or more tasks, but model.tasks names 1: depth");
   EXPECT_EQ(refusal("[model]\ntasks = [\"depth\"]\n"),
             "model.tasks = [\"depth\"] says nothing to model.system = \"xtasc\": it is for segnet, stan, dense, "
-            "cross_stitch, mtan");
+            "cross_stitch, mtan, kd4mtl, adamt");
   EXPECT_EQ(refusal("", {"model.system=mtan", "model.cross_stitch=misra"}),
             "model.cross_stitch = \"misra\" says nothing to model.system = \"mtan\": it is for cross_stitch");
   EXPECT_EQ(refusal("", {"model.system=mtan", "model.encoder_weights=w.pt"}),
@@ -271,6 +271,36 @@ TEST_F(ConfigFile, TasksAreThoseThatASystemCanHave) {
   EXPECT_EQ(read("", {"model.system=segnet", "model.tasks=[\"depth\"]"}).run.name, "segnet_depth");
   EXPECT_EQ(read("", {"model.system=mtan"}).run.name, "mtan");
   EXPECT_EQ(&system_of(read("", {"model.system=mtan"}).model), &system_of(read("", {"model.system=mtan"}).model));
+}
+
+TEST_F(ConfigFile, KeysOfAStudentAreRefusedElsewhere) {
+  const std::string student = "model.system=kd4mtl";
+  EXPECT_EQ(refusal("", {student, "distillation.teacher_seg=runs/stan_seg-1", "distillation.weight_depth=2"}),
+            "accepted");
+  EXPECT_EQ(refusal("[distillation]\nteacher_seg = \"w.pt\"\n"),
+            "distillation.teacher_seg = \"w.pt\" says nothing to model.system = \"xtasc\": it is for kd4mtl");
+  EXPECT_EQ(refusal("", {"model.system=mtan", "distillation.adaptor_learning_rate=0.01"}),
+            "distillation.adaptor_learning_rate = 0.01 says nothing to model.system = \"mtan\": it is for kd4mtl");
+  EXPECT_EQ(refusal("", {student, "distillation.teacher_seg_digest=0123456789abcdef0123456789abcdef"}),
+            "distillation.teacher_seg_digest is set, but distillation.teacher_seg names no file");
+  EXPECT_EQ(refusal("", {student, "model.dropout=0.1"}),
+            "model.dropout = 0.1 says nothing to model.system = \"kd4mtl\": it is for adamt");
+  // Where a teacher lies makes no other run, what it is does.
+  const auto id = [&](const std::string& path, const std::string& digits) {
+    return identity_text(read("", {student, "distillation.teacher_seg=" + path,
+                                   "distillation.teacher_seg_digest=" + std::string(32, digits.front())}));
+  };
+  EXPECT_EQ(id("a", "1"), id("b", "1"));
+  EXPECT_NE(id("a", "1"), id("a", "2"));
+  RunConfig config = read("", {student, "distillation.teacher_depth=d.pt"});
+  const std::vector<WeightsKey> keys = weights_keys(config);
+  ASSERT_EQ(keys.size(), 3U);
+  EXPECT_EQ(keys[2].key, "distillation.teacher_depth");
+  EXPECT_EQ(keys[2].path, "d.pt");
+  keys[2].digest = "x";
+  EXPECT_EQ(config.distillation.of("depth").digest, "x");
+  EXPECT_EQ(to_toml(read(to_toml(read("", {student, "distillation.weight_seg=0.7"}), true)), false),
+            to_toml(read("", {student, "distillation.weight_seg=0.7"}), false));
 }
 
 TEST_F(ConfigFile, WeightingResolves) {

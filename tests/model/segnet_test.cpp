@@ -46,12 +46,13 @@ INSTANTIATE_TEST_SUITE_P(Public, CountsOfTables,
                                          Counts{"stan", "[\"segmentation\"]", 38185415, 38185805},
                                          Counts{"stan", "[\"depth\"]", 38185025, 38185025},
                                          Counts{"mtan", kBoth, 41206984, 41207374},
+                                         Counts{"kd4mtl", kBoth, 41206984 + 2 * 266240, 41207374 + 2 * 266240},
                                          Counts{"dense", kBoth, 90796893 - 41109, 90800757 - 44583},
                                          Counts{"cross_stitch", kBoth, 49960986, 49961376}),
                          [](const auto& test) { return fmt::format("{}{}", test.param.system, test.index); });
 
 TEST(SegNets, EachParameterIsDescribedOnce) {
-  for (const char* system : {"segnet", "mtan", "dense"}) {
+  for (const char* system : {"segnet", "mtan", "kd4mtl", "dense"}) {
     const auto config = config_of(system, kBoth);
     std::int64_t described = 0;
     for (const net::Convolution& layer : net::convolutions_of(config.model, 7)) {
@@ -104,6 +105,7 @@ TEST(SegNets, FilesOfThePublicCodeOpen) {
   const std::vector<std::pair<const char*, std::vector<std::string>>> saved = {
       {"segnet", {"logsigma", "pred_task3.1.weight"}},
       {"mtan", {"logsigma", "encoder_att.2.0.0.weight", "decoder_att.2.0.4.running_mean"}},
+      {"kd4mtl", {"logsigma", "encoder_att.2.0.0.weight"}},
       {"dense", {"logsigma", "decoder_block.0.3.weight", "decoder_block.0.4.running_var"}},
       {"cross_stitch", {"logsigma"}}};
   for (const auto& [system, names] : saved) {
@@ -130,9 +132,9 @@ TEST(SegNets, FilesOfThePublicCodeOpen) {
 
 /// In evaluation mode with running statistics that are none of the initial ones.
 TEST(SegNets, FoldedNetsPredictTheSame) {
-  for (const char* system : {"segnet", "mtan", "dense", "cross_stitch"}) {
+  for (const char* system : {"segnet", "mtan", "dense", "cross_stitch", "adamt"}) {
     const auto config = config_of(system, kBoth);
-    const auto net = make_network(config.model, 3, 1, at::kCPU, at::kDouble);
+    const auto net = make_network(config.model, {3, 32, 32}, 1, at::kCPU, at::kDouble);
     const c10::NoGradGuard no_grad;
     at::manual_seed(2);
     for (const auto* tensors : {&net->parameters().parameters(), &net->parameters().buffers()}) {

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "launch/bench/peer"))
-import peer_segnet
-from xtasc_peer import ENCODERS, SYSTEMS, Options
+from xtasc_peer import ENCODERS, NETS, SYSTEMS, Options
 
+BATCH = 3  # images of a case
 STEPS = 6  # of the daily case that holds a training to the peer
 LONG_STEPS = 50
 SEGNET_STEPS = 20
@@ -39,6 +39,10 @@ class Case:
     weights_form: str = "dict"  # how W.pt is saved, see save_weights()
     twice: bool = False  # run it again: the same bits
 
+    def __post_init__(self) -> None:
+        height, width = self.size
+        object.__setattr__(self, "options", replace(self.options, height=height, width=width, batch_size=BATCH))
+
 
 def settings(case: Case) -> list[str]:
     """The case as `--set` assignments; what is at its default is left to the program: that is under test too."""
@@ -46,11 +50,19 @@ def settings(case: Case) -> list[str]:
     names = {
         "model.ttnet_batch_norm": "ttnet_batch_norm",
         "model.cross_stitch": "cross_stitch",
+        "model.adamt_attention": "adamt_attention",
+        "model.dropout": "dropout",
         "loss.depth": "depth",
         "loss.transferred_depth": "transferred_depth",
         "loss.transferred_segmentation": "transferred_segmentation",
         "loss.soft_target": "soft_target",
         "loss.label_smoothing": "label_smoothing",
+        "distillation.weight_seg": "weight_seg",
+        "distillation.weight_depth": "weight_depth",
+        "distillation.adaptor_learning_rate": "adaptor_learning_rate",
+        "distillation.adaptor_weight_decay": "adaptor_weight_decay",
+        "distillation.teacher_batch_norm": "teacher_batch_norm",
+        "run.seed": "seed",
     }
     result = [
         f"run.precision={case.precision}",
@@ -99,6 +111,9 @@ def default_cases() -> list[Case]:
         # Of the networks of Tables II and IV, which are large: one with all that they are made of, and mixtures.
         Case("mtan_fp64", replace(WIDE, system="mtan", tasks=("depth", "segmentation"), weighting="uncertainty")),
         Case("cross_stitch_fp64", replace(WIDE, system="cross_stitch", cross_stitch="misra")),
+        Case("kd4mtl_fp64", replace(WIDE, system="kd4mtl", weighting="uncertainty", weight_seg=0.7, weight_depth=1.3),
+             steps=2),
+        Case("adamt_fp64", replace(WIDE, system="adamt"), steps=1),
         Case("xtasc_fp32", WIDE, "fp32", size=(64, 64)),
         Case("xtasc_bf16", WIDE, "bf16", size=(64, 64)),
     ]  # fmt: skip
@@ -117,7 +132,7 @@ def long_cases() -> list[Case]:
         cases.append(Case(f"long_{system}_{LONG_STEPS}_steps_fp64", options, steps=LONG_STEPS))
         cases.append(Case(f"long_{system}_fp32", options, "fp32", size=(64, 64)))
         cases.append(Case(f"long_{system}_bf16", options, "bf16", size=(64, 64)))
-    for system in peer_segnet.NETS:
+    for system in NETS:
         tasks = ("segmentation",) if system == "stan" else ("segmentation", "depth")
         options = replace(WIDE, system=system, tasks=tasks)
         for form in ("mtan", "misra") if system == "cross_stitch" else ("mtan",):
@@ -127,6 +142,13 @@ def long_cases() -> list[Case]:
             cases.append(Case(f"long_{name}_bf16", of_form, "bf16", size=(64, 64)))
             cases.append(Case(f"long_no_truth_{name}_fp64", of_form, steps=2, gaps="no truth"))
     cases.append(Case("long_segnet_alone_fp64", replace(WIDE, system="segnet", tasks=("depth",)), steps=2))
+    adamt = replace(WIDE, system="adamt")
+    cases += [
+        Case("long_kd4mtl_teacher_train_fp64", replace(WIDE, system="kd4mtl", teacher_batch_norm="train"), steps=2),
+        Case("long_adamt_per_slot_fp64", replace(adamt, adamt_attention="per_slot", seed=7), steps=2),
+        Case("long_adamt_alsw_fp64", replace(adamt, weighting="alsw"), steps=2),
+        Case("long_adamt_no_dropout_fp64", replace(adamt, dropout=0.0), steps=2),
+    ]
     for encoder, num_classes in itertools.product(ENCODERS, (7, 13, 19)):
         options = replace(WIDE, encoder=encoder, num_classes=num_classes)
         cases.append(Case(f"long_{encoder}_{num_classes}_fp64", options, steps=2))

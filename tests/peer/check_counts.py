@@ -33,8 +33,15 @@ OF_TASKS = {
     ("stan", ("segmentation",)): (38_185_415, 38_185_805),
     ("stan", ("depth",)): (38_185_025, 38_185_025),
     ("mtan", ("segmentation", "depth")): (41_206_984, 41_207_374),
+    ("kd4mtl", ("segmentation", "depth")): (41_206_984 + 2 * 266_240, 41_207_374 + 2 * 266_240),  # and its adaptors
     ("dense", ("segmentation", "depth")): (90_796_893 - 41_109, 90_800_757 - 44_583),
     ("cross_stitch", ("segmentation", "depth")): (49_960_986, 49_961_376),
+}
+
+# AdaMT-Net per_slot, by classes: batch size, height, width; encoder, seg decoder, depth decoder without attention; all
+ADAMT = {
+    7: ((8, 128, 256), (6_705_472, 5_486_848, 5_486_464, 49_136_064)),
+    13: ((4, 288, 384), (6_705_472, 5_487_232, 5_486_464, 70_763_328)),
 }
 
 
@@ -45,6 +52,14 @@ def counts(encoder: str, num_classes: int) -> tuple[int, ...]:
         direct = Net(Options(system="base_mt", encoder=encoder, num_classes=num_classes))
     parts = (net.encoder, net.seg_decoder, net.depth_decoder, net.seg_to_depth, net.depth_to_seg, net, direct)
     return tuple(num_parameters(part) for part in parts)
+
+
+def adamt_counts(options: Options) -> tuple[int, ...]:
+    with torch.device("meta"):
+        net = make_net(options)
+    attention = {part: sum(p.numel() for name, p in part.named_parameters() if name.endswith(".W"))
+                 for part in (net.encoder, net.decoder_segmt, net.decoder_depth)}
+    return *(num_parameters(part) - size for part, size in attention.items()), num_parameters(net)
 
 
 def main() -> int:
@@ -60,6 +75,11 @@ def main() -> int:
                           for classes in (7, 13))
         wrong += found != expected
         print(f"{system} ({', '.join(tasks)}): {'as expected' if found == expected else f'{found}, not {expected}'}")
+    for num_classes, ((batch_size, height, width), expected) in ADAMT.items():
+        found = adamt_counts(Options(system="adamt", adamt_attention="per_slot", num_classes=num_classes,
+                                     batch_size=batch_size, height=height, width=width))
+        wrong += found != expected
+        print(f"adamt     {num_classes:2} classes: {'as expected' if found == expected else f'{found}, not {expected}'}")
     return 1 if wrong else 0
 
 

@@ -36,11 +36,10 @@ except ImportError:
 
 from torch import Tensor
 
-from cases import Case, default_cases, long_cases, settings
+from cases import BATCH, Case, default_cases, long_cases, settings
 from peer_losses import IGNORED
 from xtasc_peer import Net, Options, biases_before_batch_norm, make_net, run_steps
 
-BATCH = 3
 KINDS = ("prediction", "loss", "gradient", "zero gradient", "losses", "weight", "across ranks")
 TOLERANCES = {
     "fp64": {
@@ -76,6 +75,20 @@ def random_net(options: Options, seed: int = 1) -> Net:
             else:
                 value.normal_(std=0.1)
     return net
+
+
+def net_of(options: Options) -> Net:
+    """random_net(); with random teachers, if it has any."""
+    net = random_net(options)
+    if options.system == "kd4mtl":
+        alone = [replace(options, system="stan", tasks=(task,)) for task in options.tasks]
+        teachers = [random_net(one, seed) for seed, one in enumerate(alone, start=3)]
+        net.set_teachers({key: teacher.state_dict() for key, teacher in zip(options.order, teachers)})
+    return net
+
+
+def teacher_files(options: Options, folder: Path) -> dict[str, Path]:
+    return {key: folder / f"TEACHER_{key}.pt" for key in options.order} if options.system == "kd4mtl" else {}
 
 
 def random_samples(num_classes: int, size: tuple[int, int], gaps: str = "some", seed: int = 2) -> dict[str, Tensor]:
@@ -128,6 +141,8 @@ def command_line(program: str, config: Path, case: Case, folder: Path, ranks: in
     command = [program, "step", "--config", str(config)]
     for setting in settings(case):
         command += ["--set", setting]
+    for key, path in teacher_files(case.options, folder).items():
+        command += ["--set", f"distillation.teacher_{key}={path}"]
     for name, file in (("weights", "W.pt"), ("samples", "S.pt"), ("output", "O.pt")):
         command += [f"--{name}", str(folder / file)]
     command += ["--steps", str(case.steps)]
@@ -218,9 +233,11 @@ def run_case(
     case: Case, program: str, config: Path, folder: Path, ranks: list[int]
 ) -> tuple[dict[str, float], list[str]]:
     """Worst deviation by kind, and all that broke."""
-    net = random_net(case.options)
+    net = net_of(case.options)
     samples = random_samples(case.options.num_classes, case.size, case.gaps)
     save_weights(net, case.weights_form, folder / "W.pt")
+    for key, path in teacher_files(case.options, folder).items():
+        save_weights(net.teachers[key], "dict", path)
     torch.save(samples, folder / "S.pt")
     cancelled = biases_before_batch_norm(net)
     expected = peer_outputs(case, net, samples)
@@ -244,7 +261,7 @@ def run_case(
             found = torch.load(folder / "O.pt", weights_only=False)
         deviations, faults = compare(case, found, expected, cancelled)
         if case.precision == "fp32" and any(d.value > d.tolerance for d in deviations):
-            exact = peer_outputs(replace(case, precision="fp64"), random_net(case.options), samples)
+            exact = peer_outputs(replace(case, precision="fp64"), net_of(case.options), samples)
             own = {d.name: relative(expected[d.name], exact[d.name]) for d in deviations}
             deviations = [replace(d, tolerance=max(d.tolerance, 3 * own[d.name])) for d in deviations]
         if first is None:

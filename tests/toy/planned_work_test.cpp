@@ -5,12 +5,11 @@
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "launch/bench/launch_counter.hpp"
+#include "support/learners.hpp"
 #include "support/nets.hpp"
 #include "support/systems.hpp"
 #include "sweep/work.hpp"
 #include "toy/toy.hpp"
-#include "train/setup.hpp"
-#include "train/step.hpp"
 
 namespace xtasc::launch {
 namespace {
@@ -26,15 +25,16 @@ TEST(PlannedWork, IsWhatAStepRunsOfEverySystem) {
     std::set<config::Needs> seen;  // a method of each kind: what it costs hangs on that alone
     for (const config::Method& method : config::methods()) {
       const bool is_first = seen.insert(method.needs).second;
-      const bool has_cost = method.needs != config::Needs::norms;  // one layer's gradient a task, which is left out
+      // One layer's gradient a task is left out.
+      const bool has_cost = method.needs != config::Needs::norms && method.needs != config::Needs::own_magnitudes;
       if (!is_first || !has_cost || (method.needs != config::Needs::losses && !system.has_weights())) {
         continue;
       }
       const auto config = test::step_config(test::assignments_of(
           row.word, {fmt::format("weighting.method={}", method.word), "run.precision=fp32", "train.rewrites=false"}));
-      train::Learner learner(config, kClasses, at::kCPU);
-      train::Step step(config, learner, *communicator);
-      data::Batch batch = all;
+      const auto learner = test::learner_for(config, kClasses, all, at::kCPU);
+      train::Step step(config, *learner, *communicator);
+      data::Batch batch = test::in_place(all, config, *learner);
       std::erase_if(batch.targets, [&](const auto& target) { return !system.has(target.first); });
       LaunchCounter counter;
       std::ignore = step.compute(batch, {});

@@ -112,6 +112,7 @@ class ToyNet final : public model::Network {
 
   [[nodiscard]] std::unique_ptr<Network> folded() const override { return std::make_unique<ToyNet>(*this); }
   [[nodiscard]] at::Tensor last_shared_layer() const override { return mixer_.weight; }
+  [[nodiscard]] at::Tensor first_own_layer(std::size_t task) const override { return branches_[task].weight; }
   [[nodiscard]] std::vector<model::Transfer> transfers() const override {
     std::vector<model::Transfer> all;
     if (has_transfer_) {

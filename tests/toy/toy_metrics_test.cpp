@@ -176,7 +176,7 @@ TEST(ToyMetrics, TheNumberOfClassesIsReadOffTheWeightsOfAnyNetwork) {
     const auto config = config::run_config_of(test::assignments_of(row));
     const config::System& system = config::system_of(config.model);
     for (const std::int64_t num_classes : {2, 5, 19}) {
-      const auto net = model::make_network(config.model, num_classes, 1, at::kMeta, at::kFloat);
+      const auto net = model::make_network(config.model, {num_classes, 64, 64}, 1, at::kMeta, at::kFloat);
       tensorfile::TensorDict tensors;
       for (const auto& [name, tensor] : net->parameters().parameters()) {
         tensors[name] = tensor;

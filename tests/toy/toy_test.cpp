@@ -47,7 +47,7 @@ TEST(Tables, EveryRowIsMadeAndEveryMakerKeepsWhatItsRowSays) {
   test::add_toys();
   for (const config::System& system : config::systems()) {
     const auto config = config::run_config_of(test::assignments_of(system));
-    const auto net = model::make_network(config.model, kClasses, 1, at::kMeta, at::kFloat);
+    const auto net = model::make_network(config.model, {kClasses, 64, 64}, 1, at::kMeta, at::kFloat);
     EXPECT_EQ(net->tasks().size(), config::system_of(config.model).tasks.size()) << system.word;
     EXPECT_EQ(net->transfers().empty(), !system.has_transfer()) << system.word;
     const auto objective = loss::make_objective(system.consistency, config.loss, net->tasks(), net->transfers());

@@ -7,6 +7,7 @@
 
 #include <cmath>
 
+#include "support/learners.hpp"
 #include "support/nets.hpp"
 #include "train/evaluate.hpp"
 
@@ -28,10 +29,12 @@ TEST_P(MetaStep, NeverLooksAtAValue) {
   const auto config = test::step_config(test::assignments_of(
       system, {std::string("weighting.method=") + weighting, std::string("run.precision=") + precision}));
   const auto communicator = dist::make_solo_communicator();
-  Learner learner(config, 7, at::kMeta);
+  const data::Batch batch = test::on_meta(test::random_batch(1, 4, 7, 64, 64));
+  const auto owned = test::learner_for(config, 7, batch, at::kMeta);
+  Learner& learner = *owned;
   Step step(config, learner, *communicator);
   // In the third epoch every method is at work.
-  const StepResult result = step.compute(test::on_meta(test::random_batch(1, 4, 7, 64, 64)), {.epoch = 2, .step = 20});
+  const StepResult result = step.compute(test::in_place(batch, config, learner), {.epoch = 2, .step = 20});
   step.update(1e-4);
   learner.weighting->end_epoch(2, task_losses(result.losses, *learner.objective));
   EXPECT_TRUE(result.losses.is_meta());

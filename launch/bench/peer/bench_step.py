@@ -31,9 +31,10 @@ except ImportError as error:
 
 from peer_device import open_device
 from peer_losses import losses
-from xtasc_peer import Options, make_net, total_loss
+from xtasc_peer import Options, distillation_losses, make_net, parameter_groups, total_loss
 
 FORMS = ("eager", "best", "graph", "compiled")
+TEACHERS = "teachers."
 TRANSFERRED = ("seg_to_depth", "depth_to_seg")
 STEPS_BEFORE_CAPTURE = 3  # libraries make handles and workspaces, which cannot be captured
 STEPS_OF_COMPILING = 3  # max-autotune compiles, then warms its graphs up, then captures them
@@ -53,13 +54,18 @@ class Contestant:
         layout = torch.channels_last if self.is_best else torch.contiguous_format
         self.net = make_net(options)
         weights = torch.load(arguments.weights)
-        missing = self.net.load_state_dict(weights, strict=False).missing_keys
+        own = {name: value for name, value in weights.items() if not name.startswith(TEACHERS)}
+        missing = self.net.load_state_dict(own, strict=False).missing_keys
         missing = [name for name in missing if not name.endswith("num_batches_tracked")]
         if missing:
             sys.exit(f"{arguments.weights}: no {missing[0]}")
+        if options.system == "kd4mtl":
+            prefixes = {key: f"{TEACHERS}{key}." for key in options.order}
+            self.net.set_teachers({key: {name.removeprefix(prefix): value for name, value in weights.items()
+                                         if name.startswith(prefix)} for key, prefix in prefixes.items()})
         self.net = self.net.to(self.device.device, memory_format=layout).train()
         self.optimizer = torch.optim.Adam(
-            self.net.parameters(), lr=options.learning_rate, betas=betas, eps=1e-8,
+            parameter_groups(self.net), lr=options.learning_rate, betas=betas, eps=1e-8,
             fused=True if self.is_best else None,
             capturable=self.is_captured and self.device.device.type == "cuda",
         )
@@ -76,14 +82,17 @@ class Contestant:
         """The plain losses."""
         with torch.autocast(self.device.device.type, dtype=torch.bfloat16, enabled=self.autocast):
             predictions = self.net(image)
+            distilled = self.net.distillation_losses(image) if self.options.system == "kd4mtl" else {}
         predictions = {name: value.float() for name, value in predictions.items()}
-        return losses(self.options, predictions, label, depth, quick=self.is_best)
+        return losses(self.options, predictions, label, depth, quick=self.is_best) | distilled
 
     def task_losses(self, parts):
-        """Eq. 11 by task."""
+        """Eq. 11 by task, and what its teacher adds."""
         options = self.options
         if not options.has_transfer:
-            return [parts[name] for name in options.order if name in parts]
+            tasks = [parts[name] for name in options.order if name in parts]
+            taught = distillation_losses(options, parts)
+            return [task + more for task, more in zip(tasks, taught)] if taught else tasks
         return [
             (1 - options.lambda_1) * parts["seg"] + options.lambda_1 * parts["seg_to_depth"],
             (1 - options.lambda_2) * parts["depth"] + options.lambda_2 * parts["depth_to_seg"],
@@ -123,7 +132,7 @@ class Contestant:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--form", required=True, choices=FORMS)
-    parser.add_argument("--weights", required=True, help="the net's tensors by name")
+    parser.add_argument("--weights", required=True, help="the net's tensors by name; its teachers': teachers.KEY.NAME")
     parser.add_argument("--samples", required=True, help="image, label and depth")
     parser.add_argument("--options", type=json.loads, default={}, help="the config's keys that this follows, as JSON")
     parser.add_argument("--classes", type=int, default=7)

@@ -1,12 +1,16 @@
-"""SegNet and the networks that are made of it, in plain PyTorch: SegNet, STAN, MTAN, Dense, Cross-Stitch.
+"""SegNet and the networks that are made of it, in plain PyTorch: SegNet, STAN, MTAN, KD4MTL, Dense, Cross-Stitch.
 
 Written from the project's specification alone, never from the C++. Notation as in xtasc_peer.py; T tasks, f the
 channels of the five stages. Parameter names are those of https://github.com/lorenmt/mtan.
 
-Sources: Badrinarayanan et al. 2017 (SegNet), Liu et al. 2019 (MTAN, STAN, Dense), Misra et al. 2016 (Cross-Stitch).
+Sources: Badrinarayanan et al. 2017 (SegNet), Liu et al. 2019 (MTAN, STAN, Dense), Misra et al. 2016 (Cross-Stitch),
+Li and Bilen 2020 (KD4MTL).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -121,7 +125,8 @@ class Mtan(SegNet):
         self.decoder_block_att = nn.ModuleList(conv_norm_relu(CHANNELS[i], narrow_of(i)) for i in range(5))
         self.finish()
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def attend(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Of each task: the map between its ways down and up (N, 512, H/32, W/32), and what its head reads."""
         first, second, unpooled, last = self.trunk(image)
         features = []
         for t in range(len(self.keys)):
@@ -129,11 +134,79 @@ class Mtan(SegNet):
             for i in range(5):
                 mask = self.encoder_att[t][i](first[i] if x is None else torch.cat([first[i], x], dim=1))
                 x = F.max_pool2d(self.encoder_block_att[i](mask * second[i]), 2)
+            deepest = x
             for i in reversed(range(5)):
                 x = self.decoder_block_att[i](F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True))
                 x = self.decoder_att[t][i](torch.cat([unpooled[i], x], dim=1)) * last[i]
-            features.append(x)
-        return self.predict(features)
+            features.append((deepest, x))
+        return features
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        return self.predict([x for _, x in self.attend(image)])
+
+
+def unit(x: Tensor) -> Tensor:
+    """(N, K, H, W) over the norm of its K channels."""
+    return x / torch.sqrt((x * x).sum(dim=1, keepdim=True) + 1e-6)
+
+
+class Adaptor(nn.Module):
+    """A student's two maps into its teacher's channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(512, 512, 1, bias=False)
+        self.conv2 = nn.Conv2d(64, 64, 1, bias=False)
+
+
+class Kd4mtl(Mtan):
+    """MTAN whose maps learn to resemble those of a frozen STAN a task: its teachers, no part of its state."""
+
+    def __init__(self, options) -> None:
+        super().__init__(options)
+        for key in self.keys:
+            self.add_module(f"adaptor_{key}", Adaptor())
+        self.teachers: dict[str, Mtan] = {}  # nn.Module registers nothing that is in a dict
+        self.features: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def set_teachers(self, states: dict[str, dict[str, Tensor]]) -> None:
+        """states: a task's key -> its STAN's tensors by name."""
+        own = next(self.parameters())
+        for key, task in zip(self.keys, self.options.tasks):
+            teacher = Mtan(replace(self.options, system="stan", tasks=(task,)))
+            missing = teacher.load_state_dict(states[key], strict=False).missing_keys
+            missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+            if missing:
+                raise ValueError(f"the teacher of '{key}' lacks {missing[0]}")
+            teacher.train(self.options.teacher_batch_norm == "train")
+            for module in teacher.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.momentum = 0.0  # in either mode the running statistics stay
+            self.teachers[key] = teacher.to(own).requires_grad_(False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Kd4mtl:
+        for teacher in self.teachers.values():
+            teacher._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        features = self.attend(image)
+        self.features = dict(zip(self.keys, features))
+        return self.predict([x for _, x in features])
+
+    def distillation_losses(self, image: Tensor) -> dict[str, Tensor]:
+        """distillation_seg, distillation_depth, of the maps that forward() kept of this image: it lets them go."""
+        kept, self.features = self.features, {}
+        result = {}
+        for key, student in kept.items():
+            with torch.no_grad():
+                teacher = self.teachers[key].attend(image)[0]
+            adaptor = getattr(self, f"adaptor_{key}")
+            adapted = (adaptor.conv1(student[0]), adaptor.conv2(student[1]))
+            result[f"distillation_{key}"] = sum(
+                ((unit(a.to(image.dtype)) - unit(b.to(image.dtype))) ** 2).sum(dim=1).mean()
+                for a, b in zip(adapted, teacher))
+        return result
 
 
 def encoder_blocks(joined: int = 1) -> nn.ModuleList:
@@ -224,7 +297,7 @@ class CrossStitch(SegNets):
         return self.predict(maps)
 
 
-NETS = {"segnet": SegNet, "stan": Mtan, "mtan": Mtan, "dense": Dense, "cross_stitch": CrossStitch}
+NETS = {"segnet": SegNet, "stan": Mtan, "mtan": Mtan, "kd4mtl": Kd4mtl, "dense": Dense, "cross_stitch": CrossStitch}
 
 
 def biases_before_batch_norm(net: nn.Module) -> set[str]:

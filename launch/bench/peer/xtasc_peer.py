@@ -16,9 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import peer_segnet
+from peer_adamt import AdaMt, alsw_weights, draw_noise
 from peer_losses import losses
 
 SYSTEMS = ("xtasc", "align", "base_mt", "base_st_seg", "base_st_depth")
+NETS = {**peer_segnet.NETS, "adamt": AdaMt}  # systems that leave their tasks open
 # name: (bottleneck blocks?, blocks in each of the four stages)
 ENCODERS = {
     "resnet18": (False, (2, 2, 2, 2)),
@@ -34,8 +36,13 @@ class Options:
     """What decides the network, the loss and the optimizer."""
 
     system: str = "xtasc"
-    tasks: tuple[str, ...] = ("segmentation", "depth")  # of systems that leave them open
+    tasks: tuple[str, ...] = ("segmentation", "depth")  # of NETS
     cross_stitch: str = "mtan"
+    adamt_attention: str = "shared"  # or per_slot
+    dropout: float = 0.5
+    height: int = 32  # of the images, for AdaMT-Net's attention
+    width: int = 64
+    batch_size: int = 3  # slots of per_slot
     encoder: str = "resnet34"
     num_classes: int = 7
     decoder_width: int = 128
@@ -50,6 +57,12 @@ class Options:
     lambda_2: float = 0.01
     weighting: str = "equal"
     learning_rate: float = 1e-4
+    weight_seg: float = 1.0  # of the distillation
+    weight_depth: float = 1.0
+    adaptor_learning_rate: float = 0.1
+    adaptor_weight_decay: float = 5e-4
+    teacher_batch_norm: str = "evaluate"  # or train
+    seed: int = 1
 
     @property
     def has_seg(self) -> bool:
@@ -61,7 +74,7 @@ class Options:
 
     @property
     def is_open(self) -> bool:
-        return self.system in peer_segnet.NETS
+        return self.system in NETS
 
     @property
     def order(self) -> list[str]:
@@ -245,7 +258,7 @@ class Net(nn.Module):
 
 def make_net(options: Options) -> nn.Module:
     """The network of a system."""
-    return peer_segnet.NETS[options.system](options) if options.is_open else Net(options)
+    return NETS[options.system](options) if options.is_open else Net(options)
 
 
 def biases_before_batch_norm(net: nn.Module) -> set[str]:
@@ -261,7 +274,7 @@ def biases_before_batch_norm(net: nn.Module) -> set[str]:
 
 # ---- objective -------------------------------------------------------------------------------------------------------
 def total_loss(options: Options, parts: dict[str, Tensor], log_variance: Tensor | None) -> Tensor:
-    """Eq. 11 (each task with the prediction that it sends), then the weighting of the two tasks."""
+    """Eq. 11 (each task with the prediction that it sends), the weighting of the two tasks, then the distillation."""
     tasks = [parts[name] for name in options.order if name in parts]
     if options.has_transfer:
         tasks = [
@@ -270,20 +283,38 @@ def total_loss(options: Options, parts: dict[str, Tensor], log_variance: Tensor 
         ]
     if log_variance is not None:  # Kendall et al. 2018, with s added whole as in the authors' code
         tasks = [0.5 * torch.exp(-s) * task + s for s, task in zip(log_variance, tasks)]
+    tasks += distillation_losses(options, parts)
     return sum(tasks[1:], start=tasks[0])
 
 
+def distillation_losses(options: Options, parts: dict[str, Tensor]) -> list[Tensor]:
+    """What each task's teacher adds to the total; nothing where there are no teachers."""
+    return [getattr(options, f"weight_{name}") * parts[f"distillation_{name}"]
+            for name in options.order if f"distillation_{name}" in parts]
+
+
 # ---- training step ---------------------------------------------------------------------------------------------------
+def parameter_groups(net: nn.Module) -> list[dict[str, object]]:
+    """All but KD4MTL's adaptors, and these with a rate and a weight decay of their own."""
+    named = list(net.named_parameters())
+    groups: list[dict[str, object]] = [{"params": [p for name, p in named if not name.startswith("adaptor_")]}]
+    if net.options.system == "kd4mtl":
+        groups.append({"params": [p for name, p in named if name.startswith("adaptor_")],
+                       "lr": net.options.adaptor_learning_rate, "weight_decay": net.options.adaptor_weight_decay})
+    return groups
+
+
 def make_optimizer(net: Net) -> torch.optim.Adam:
-    """Adam without weight decay; XTasC-Net and what it is compared with directly have a second beta of their own."""
+    """Adam; XTasC-Net and what it is compared with directly have a second beta of their own."""
     own = not net.options.is_open and not net.options.system.startswith("base_st")
     betas = (0.9, 0.99) if own else (0.9, 0.999)
-    return torch.optim.Adam(net.parameters(), lr=net.options.learning_rate, betas=betas, eps=1e-8)
+    return torch.optim.Adam(parameter_groups(net), lr=net.options.learning_rate, betas=betas, eps=1e-8)
 
 
 def run_steps(net: Net, samples: dict[str, Tensor], steps: int, autocast: bool = False) -> dict[str, Tensor]:
     """The outputs that `xtasc-inspect step` promises: of the first step, and after `steps` Adam steps.
 
+    net: KD4MTL has its teachers already.
     samples: image (N, 3, H, W) and depth (N, 1, H, W) of the net's dtype, label (N, H, W) int64.
     autocast: bfloat16 by torch's rules, losses in float32.
     """
@@ -291,13 +322,21 @@ def run_steps(net: Net, samples: dict[str, Tensor], steps: int, autocast: bool =
     net.train()
     outputs: dict[str, Tensor] = {}
     totals = []
-    log_variance = net.weighting.log_variance if net.options.has_trained_weighting else None
+    options, image = net.options, samples["image"]
+    log_variance = net.weighting.log_variance if options.has_trained_weighting else None
     for step in range(max(steps, 1)):
-        with torch.autocast(samples["image"].device.type, dtype=torch.bfloat16, enabled=autocast):
-            predictions = net(samples["image"])
-        predictions = {name: value.to(samples["image"].dtype) for name, value in predictions.items()}
-        parts = losses(net.options, predictions, samples["label"], samples["depth"])
-        total = total_loss(net.options, parts, log_variance)
+        if options.system == "adamt":
+            net.noise = draw_noise(options.seed, step, range(len(image)), net.num_draws).to(image.device)
+        with torch.autocast(image.device.type, dtype=torch.bfloat16, enabled=autocast):
+            predictions = net(image)
+            distilled = net.distillation_losses(image) if options.system == "kd4mtl" else {}
+        predictions = {name: value.to(image.dtype) for name, value in predictions.items()}
+        parts = losses(options, predictions, samples["label"], samples["depth"]) | distilled
+        if options.weighting == "alsw":
+            tasks = [parts[name] for name in options.order]
+            total = torch.dot(alsw_weights(net, tasks), torch.stack(tasks))
+        else:
+            total = total_loss(options, parts, log_variance)
         optimizer.zero_grad()
         total.backward()
         if step == 0:

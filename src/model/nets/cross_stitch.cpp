@@ -148,6 +148,9 @@ class CrossStitchNet final : public Network {
   }
 
   [[nodiscard]] at::Tensor last_shared_layer() const override { return of_tasks_[0].decoder[1].last_weight(); }
+  [[nodiscard]] at::Tensor first_own_layer(std::size_t task) const override {
+    return of_tasks_[task].decoder[0].first_weight();
+  }
 
  private:
   std::shared_ptr<const Stitches> down_, up_;

@@ -61,6 +61,9 @@ class DenseNet final : public Network {
   }
 
   [[nodiscard]] at::Tensor last_shared_layer() const override { return shared_.decoder[1].last_weight(); }
+  [[nodiscard]] at::Tensor first_own_layer(std::size_t task) const override {
+    return of_tasks_[task].encoder[0].first_weight();
+  }
 
  private:
   BlocksOfNet shared_;

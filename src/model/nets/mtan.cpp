@@ -32,6 +32,12 @@ class MtanNet final : public Network {
       decoder_block_att_[i] = Chain(parameters_, layers.decoder_block_att[i]);
     }
     heads_ = make_chains(parameters_, layers.heads);
+    for (const net::Chain& of_task : layers.adaptors) {
+      std::vector<Convolution>& adaptors = adaptors_.emplace_back();
+      for (const net::Convolution& layer : of_task) {
+        adaptors.push_back(make_convolution(parameters_, layer));
+      }
+    }
     parameters_.flatten();
   }
 
@@ -46,9 +52,16 @@ class MtanNet final : public Network {
     mode.enter(Part::decoders);
     const SegNet::Up up = trunk_.up(down, mode);
     Predictions predictions;
+    std::vector<at::Tensor> last;
     for (std::size_t t = 0; t < tasks_.size(); ++t) {
-      const at::Tensor last = attend_up(attention_[t], attended[t], up, mode);
-      predictions.direct.emplace(tasks_[t].key, heads_[t].forward({last, {}}, mode).to(parameters_.dtype()));
+      last.push_back(attend_up(attention_[t], attended[t], up, mode));
+      predictions.direct.emplace(tasks_[t].key, heads_[t].forward({last[t], {}}, mode).to(parameters_.dtype()));
+    }
+    if (mode.wants_features) {
+      mode.enter(Part::transfer_nets);
+      for (std::size_t t = 0; t < tasks_.size(); ++t) {
+        predictions.features.emplace(tasks_[t].key, features_of(t, {attended[t], last[t]}, mode));
+      }
     }
     return predictions;
   }
@@ -67,11 +80,26 @@ class MtanNet final : public Network {
   }
 
   [[nodiscard]] at::Tensor last_shared_layer() const override { return trunk_.last_weight(); }
+  [[nodiscard]] at::Tensor first_own_layer(std::size_t task) const override {
+    return attention_[task].encoder.front().first_weight();
+  }
+  [[nodiscard]] std::size_t num_adaptors() const override {
+    return adaptors_.empty() ? 0 : adaptors_.size() * adaptors_.front().size();  // which have no bias
+  }
 
  private:
   struct OfTask {
     std::vector<Attention> encoder, decoder;  ///< one a stage
   };
+
+  [[nodiscard]] std::vector<at::Tensor> features_of(std::size_t task, const std::array<at::Tensor, 2>& maps,
+                                                    const Mode& mode) const {
+    std::vector<at::Tensor> features;
+    for (std::size_t k = 0; k < maps.size(); ++k) {
+      features.push_back(adaptors_.empty() ? maps[k] : convolve({maps[k], {}}, adaptors_[task][k], mode));
+    }
+    return features;
+  }
 
   /// \returns (N, 512, H / 32, W / 32)
   [[nodiscard]] at::Tensor attend_down(const OfTask& of_task, const SegNet::Down& down, const Mode& mode) const {
@@ -97,13 +125,18 @@ class MtanNet final : public Network {
   SegNet trunk_;
   std::vector<OfTask> attention_;  ///< one a task
   std::array<Chain, 5> encoder_block_att_, decoder_block_att_;
-  std::vector<Chain> heads_;  ///< one a task
+  std::vector<Chain> heads_;                        ///< one a task
+  std::vector<std::vector<Convolution>> adaptors_;  ///< one a task and map, or none
 };
 
 }  // namespace
 
 std::unique_ptr<Network> make_mtan(const NetworkOptions& options) {
-  return std::make_unique<MtanNet>(options, net::mtan(options.choice));
+  return make_mtan(options, net::mtan(options.choice));
+}
+
+std::unique_ptr<Network> make_mtan(const NetworkOptions& options, const net::Mtan& layers) {
+  return std::make_unique<MtanNet>(options, layers);
 }
 
 }  // namespace xtasc::model

@@ -42,6 +42,7 @@ class SegNetOfTasks final : public Network {
 
   [[nodiscard]] bool has_cut() const override { return true; }
   [[nodiscard]] at::Tensor last_shared_layer() const override { return trunk_.last_weight(); }
+  [[nodiscard]] at::Tensor first_own_layer(std::size_t task) const override { return heads_[task].first_weight(); }
 
  private:
   SegNet trunk_;

@@ -94,6 +94,7 @@ class XtascNet final : public Network {
   [[nodiscard]] bool has_cut() const override { return true; }
 
   [[nodiscard]] at::Tensor last_shared_layer() const override { return encoder_.last_3x3_weight(); }
+  [[nodiscard]] at::Tensor first_own_layer(std::size_t task) const override { return decoders_[task].first_weight(); }
 
  private:
   struct TransferNetOf {

@@ -17,9 +17,7 @@ namespace xtasc::report {
 namespace {
 
 /// Keys that say where and how a run computed, or that a row looks at by itself.
-constexpr std::array<const char*, 6> kNotCompared = {
-    "run.seed",       "run.device",          "data.pack_digest",
-    "data.label_set", "train.deterministic", "model.encoder_weights_digest"};
+constexpr std::array<const char*, 4> kNotCompared = {"run.seed", "run.device", "data.label_set", "train.deterministic"};
 
 /// The paper does not name it, and runs of one row share it.
 constexpr std::string_view kUnsaid = "run.precision";
@@ -29,6 +27,7 @@ run::ConfigValues compared(const config::RunConfig& config) {
   for (const char* key : kNotCompared) {
     values.erase(key);
   }
+  std::erase_if(values, [](const auto& entry) { return run::is_digest_key(entry.first); });
   return values;
 }
 

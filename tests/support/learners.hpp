@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+#include <numeric>
+#include <vector>
+
+#include "train/setup.hpp"
+#include "train/step.hpp"
+
+namespace xtasc::test {
+
+/// A learner that can be trained on batches like this one, whatever its system: a student has teachers of random
+/// weights.
+inline std::unique_ptr<train::Learner> learner_for(const config::RunConfig& config, std::int64_t num_classes,
+                                                   const data::Batch& batch, at::Device device) {
+  const at::Tensor& image = batch.image_n3hw;
+  const net::Sizes sizes(num_classes, image.size(2), image.size(3), image.size(0));
+  auto learner = std::make_unique<train::Learner>(config, sizes, device);
+  if (learner->net.num_adaptors() > 0) {
+    learner->teachers = std::make_unique<train::Teachers>(config, sizes, device, learner->types.storage);
+  }
+  return learner;
+}
+
+/// The batch as the first of its epoch: samples 0, 1, ...
+inline data::Batch in_place(data::Batch batch, const config::RunConfig& config, const train::Learner& learner) {
+  std::vector<std::int64_t> samples(static_cast<std::size_t>(batch.image_n3hw.size(0)));
+  std::iota(samples.begin(), samples.end(), 0);
+  train::give_place(batch, config, learner.net, {.first = 0, .samples = samples, .step = 0});
+  return batch;
+}
+
+}  // namespace xtasc::test
