@@ -43,16 +43,9 @@ Contestant::Contestant(const data::Dataset& train, const StepBench& options, con
       communicator_(std::move(communicator)),
       sizes_(options.num_classes, options.height, options.width, config_.train.batch_size),
       learner_(config_, sizes_, device_),
-      step_(config_, with_teachers(), *communicator_),
+      step_(config_, train::with_random_teachers(learner_, config_, sizes_), *communicator_),
       captured_step_(step_, train::graph_capture_for(config_, device_, *communicator_),
                      [&session](const std::string& text) { return session.gather(text); }) {}
-
-train::Learner& Contestant::with_teachers() {
-  if (learner_.net.num_adaptors() > 0) {
-    learner_.teachers = std::make_unique<train::Teachers>(config_, sizes_, device_, learner_.types.storage);
-  }
-  return learner_;
-}
 
 data::Batch Contestant::draw() const {
   const auto seed = static_cast<std::uint64_t>(config_.run.seed);

@@ -50,8 +50,6 @@ class Contestant {
   [[nodiscard]] std::size_t gradient_bytes() const;
 
  private:
-  /// Of random weights, which take as long as others.
-  train::Learner& with_teachers();
   void step();
   void plain_step();
   void keep_first(const at::Tensor& losses);

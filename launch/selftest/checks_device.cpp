@@ -314,11 +314,18 @@ void check_device(CheckRunner& runner, const Machine& machine) {
     runner.run("device", name, check);
   };
   check_steps(runner, machine);
-  run("one step of STAN in fp32, losses and predictions", [&] {  // of a SegNet and its attention
-    const BothWays both = both_ways(machine, Precision::fp32, {"model.system=stan", "model.tasks=[\"depth\"]"});
-    const Finding losses = compare(both.found.losses, both.expected.losses, 1e-5);
-    return losses.outcome == Outcome::pass ? compare(both.found.predictions, both.expected.predictions, 1e-4) : losses;
-  });
+  // A SegNet and its attention; that, adaptors and two teachers; sigmoids, factors, dropout and the gradients of ALSW.
+  for (const auto& [name, assignments] :
+       {std::pair{"STAN", std::vector<std::string>{"model.system=stan", "model.tasks=[\"depth\"]"}},
+        {"KD4MTL", {"model.system=kd4mtl"}},
+        {"AdaMT-Net with ALSW", {"model.system=adamt", "weighting.method=alsw", "model.adamt_attention=per_slot"}}}) {
+    run(fmt::format("one step of {} in fp32, losses and predictions", name), [&, &assignments = assignments] {
+      const BothWays both = both_ways(machine, Precision::fp32, assignments);
+      const Finding losses = compare(both.found.losses, both.expected.losses, 1e-5);
+      return losses.outcome == Outcome::pass ? compare(both.found.predictions, both.expected.predictions, 1e-4)
+                                             : losses;
+    });
+  }
   run("bf16's loss is near fp32's", [&] { return bf16_follows_fp32(machine); });
   run("batch norm with ReLU in fp64 against torch's",
       [&] { return batch_norm_is_right(machine, at::kDouble, true, 1e-10); });

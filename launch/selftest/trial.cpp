@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "core/error.hpp"
@@ -20,6 +21,7 @@ namespace {
 constexpr std::int64_t kNumClasses = 7;
 constexpr std::int64_t kSize = 64;
 constexpr double kLearningRate = 1e-4;
+const net::Sizes kSizes(kNumClasses, kSize, kSize, /*batch_size=*/4);
 
 config::RunConfig small_config(config::Precision precision, const std::vector<std::string>& more) {
   std::vector<std::string> assignments = {
@@ -37,8 +39,8 @@ Trial::Trial(config::Precision precision, at::Device device_, dist::Communicator
     : config(small_config(precision, more)),
       device(device_),
       communicator(communicator_),
-      learner(config, kNumClasses, device),
-      step(config, learner, communicator) {
+      learner(config, kSizes, device),
+      step(config, train::with_random_teachers(learner, config, kSizes), communicator) {
   train::broadcast_state(learner, communicator);
 }
 
@@ -47,9 +49,13 @@ data::Batch Trial::share(const data::Batch& whole) const {
   const auto rows = [&](const at::Tensor& tensor, at::ScalarType type) {
     return tensor.narrow(0, mine.begin, mine.size()).to(device, type);
   };
-  return whole.changed([&](const at::Tensor& tensor) {
+  data::Batch part = whole.changed([&](const at::Tensor& tensor) {
     return rows(tensor, tensor.is_floating_point() ? learner.types.storage : at::kLong);
   });
+  std::vector<std::int64_t> samples(static_cast<std::size_t>(mine.size()));
+  std::iota(samples.begin(), samples.end(), mine.begin);
+  train::give_place(part, config, learner.net, {.first = mine.begin, .samples = samples, .step = 0});
+  return part;
 }
 
 train::StepResult Trial::compute(const data::Batch& whole) {

@@ -156,11 +156,17 @@ std::vector<std::pair<std::string, at::Tensor>> Learner::state() const {
 
 void load_teachers(Learner& learner, const config::RunConfig& config, const net::Sizes& sizes,
                    const TeacherWeights& weights, dist::Communicator& communicator) {
+  if (with_random_teachers(learner, config, sizes).teachers) {
+    learner.teachers->load(weights, communicator);
+  }
+}
+
+Learner& with_random_teachers(Learner& learner, const config::RunConfig& config, const net::Sizes& sizes) {
   if (config::system_of(config.model).uses("distillation.")) {
     learner.teachers =
         std::make_unique<Teachers>(config, sizes, learner.net.parameters().device(), learner.types.storage);
-    learner.teachers->load(weights, communicator);
   }
+  return learner;
 }
 
 void broadcast_state(const Learner& learner, dist::Communicator& communicator) {

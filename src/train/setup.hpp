@@ -63,6 +63,10 @@ struct Learner {
 void load_teachers(Learner& learner, const config::RunConfig& config, const net::Sizes& sizes,
                    const TeacherWeights& weights, dist::Communicator& communicator);
 
+/// The same with random weights, which the same config makes everywhere: for measurements, which any weights do for.
+/// \returns the learner
+Learner& with_random_teachers(Learner& learner, const config::RunConfig& config, const net::Sizes& sizes);
+
 /// Rank 0's weights and optimizer state on every rank. Collective.
 void broadcast_state(const Learner& learner, dist::Communicator& communicator);
 

@@ -44,11 +44,44 @@ class OneOfThem(Case):
                                    (["model.system=mtan", ALONE], "takes 2 or more tasks, but model.tasks names 1"),
                                    ([ALONE], "says nothing to model.system = \"xtasc\""),
                                    (["model.system=dense", "model.cross_stitch=misra"], "it is for cross_stitch"),
-                                   (["model.system=mtan", "model.encoder_weights=w.pt"], "which has no ResNet")):
+                                   (["model.system=mtan", "model.encoder_weights=w.pt"], "which has no ResNet"),
+                                   (["model.system=kd4mtl"], "set distillation.teacher_seg to a run of stan (seg"),
+                                   (["model.system=kd4mtl", "distillation.teacher_seg=none"], "teacher_seg = \"none\""),
+                                   (["distillation.weight_seg=2"], "it is for kd4mtl"),
+                                   (["model.system=mtan", "model.dropout=0"], "it is for adamt")):
             done = programs.run("xtasc-train", *programs.train_arguments("wrong", *assignments))
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
             self.assertIn(words, done.stderr)
+
+
+@long_tier
+class Students(Case):
+    def test_teachers_are_done_runs_of_the_task_and_size(self) -> None:
+        teacher = self.train("of_depth", "model.system=stan", ALONE, "train.epochs=1")
+        other = self.train("of_both", "model.system=mtan", "train.epochs=1")
+        larger = programs.scratch / "larger.h5"
+        done = programs.run("xtasc-preprocess", "scenes", "--train", "2", "--val", "2", "--size", "64x64", "--output",
+                            str(larger))
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+        def refusal(*assignments: str) -> str:
+            done = programs.run("xtasc-train", *programs.train_arguments("student", "model.system=kd4mtl", *assignments))
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertFalse((programs.scratch / "student").exists(), "a run was begun")
+            return done.stderr.strip().splitlines()[-1]
+
+        def of(seg: pathlib.Path, depth: pathlib.Path) -> tuple[str, str]:
+            return f"distillation.teacher_seg={seg}", f"distillation.teacher_depth={depth}"
+
+        self.assertIn("it is a run of stan (depth), wanted is one of stan (segmentation)", refusal(*of(teacher, teacher)))
+        self.assertIn("it is a run of mtan (segmentation, depth)", refusal(*of(other, teacher)))
+        self.assertIn("no folder of a run: it has no config.toml", refusal(*of(programs.scratch, teacher)))
+        seg = self.train("of_seg", "model.system=stan", 'model.tasks=["segmentation"]', "train.epochs=1")
+        self.assertIn("trained on images of 32 x 64, the student's are 64 x 64",
+                      refusal(*of(seg, teacher), f"data.pack={larger}"))
+        (teacher / "DONE").rename(teacher / "NOT")
+        self.assertIn("it is not DONE", refusal(*of(seg, teacher)))
 
 
 @long_tier
@@ -66,11 +99,15 @@ class AllOfThem(Case):
         self.assertEqual(process.returncode, 85, rest)
 
     def test_resumed_runs_end_as_unbroken_ones(self) -> None:
+        seg = self.train("teacher_seg", "model.system=stan", 'model.tasks=["segmentation"]', "train.epochs=1")
+        depth = self.train("teacher_depth", "model.system=stan", ALONE, "train.epochs=1")
         for system, *more in (("segnet",), ("stan", ALONE), ("mtan",), ("dense",), ("cross_stitch",),
-                              ("cross_stitch", "model.cross_stitch=misra")):
+                              ("cross_stitch", "model.cross_stitch=misra"),
+                              ("kd4mtl", f"distillation.teacher_seg={seg}", f"distillation.teacher_depth={depth}"),
+                              ("adamt",), ("adamt", "model.adamt_attention=per_slot", "weighting.method=alsw")):
             with self.subTest(system=system, more=more):
                 assignments = (f"model.system={system}", *more)
-                name = "_".join([system, *(["misra"] if "misra" in "".join(more) else [])])
+                name = "_".join([system, *(word for word in ("misra", "per_slot") if word in "".join(more))])
                 whole = self.train(f"{name}_whole", *assignments)
                 self.stopped(f"{name}_resumed", *assignments)
                 resumed = self.train(f"{name}_resumed", *assignments)

@@ -16,9 +16,7 @@ inline std::unique_ptr<train::Learner> learner_for(const config::RunConfig& conf
   const at::Tensor& image = batch.image_n3hw;
   const net::Sizes sizes(num_classes, image.size(2), image.size(3), image.size(0));
   auto learner = std::make_unique<train::Learner>(config, sizes, device);
-  if (learner->net.num_adaptors() > 0) {
-    learner->teachers = std::make_unique<train::Teachers>(config, sizes, device, learner->types.storage);
-  }
+  train::with_random_teachers(*learner, config, sizes);
   return learner;
 }
 

@@ -50,6 +50,7 @@ struct Compared {
   std::string_view model;  ///< as printed
   std::string_view label;  ///< of the system: System::label
   std::vector<std::string> assignments;
+  std::vector<std::string> on_cityscapes = {}, on_nyuv2 = {};  ///< more of them
 };
 
 const std::vector<Compared>& compared_models() {
@@ -59,11 +60,20 @@ const std::vector<Compared>& compared_models() {
   static const std::vector<std::string> as_pcgrad = {
       "train.epochs=200", "train.batch_size=2",    "train.lr_step=100",        "train.lr_gamma=1.0",
       "data.flip=false",  "data.scale_crop=false", "weighting.parameters=all", "weighting.losses=uncertainty"};
-  static const std::vector<Compared> models = {{"STAN", "STAN", as_mtan},
-                                               {"Dense", "Dense", as_mtan},
-                                               {"Cross-Stitch", "Cross-Stitch", as_mtan},
-                                               {"MTAN", "MTAN", as_mtan},
-                                               {"PCGrad", "MTAN", as_pcgrad}};
+  // At one learning rate too, with factors for each place in the batch. METHODS section 3.7.
+  static const std::vector<std::string> as_adamt = {"train.epochs=200", "train.lr_step=100", "train.lr_gamma=1.0",
+                                                    "model.adamt_attention=per_slot"};
+  static const std::vector<std::string> adamt_on_cityscapes = {"train.batch_size=8", "data.flip=false",
+                                                               "data.scale_crop=false"};
+  static const std::vector<std::string> adamt_on_nyuv2 = {"train.batch_size=4"};
+  static const std::vector<Compared> models = {
+      {"STAN", "STAN", as_mtan},
+      {"Dense", "Dense", as_mtan},
+      {"Cross-Stitch", "Cross-Stitch", as_mtan},
+      {"MTAN", "MTAN", as_mtan},
+      {"PCGrad", "MTAN", as_pcgrad},
+      {"KD4MTL", "KD4MTL", as_mtan},
+      {"AdaMT-Net", "AdaMT-Net", as_adamt, adamt_on_cityscapes, adamt_on_nyuv2}};
   return models;
 }
 
@@ -253,6 +263,9 @@ std::string weighting_of(const PublishedTable& table, const PublishedRow& row) {
   if (row.model == "PCGrad") {
     return "pcgrad";  // whatever weighs its losses
   }
+  if (row.model == "AdaMT-Net") {
+    return "alsw";  // "gradient-based"
+  }
   if (compared_model(row) != nullptr) {
     return row.weighting.empty() ? "equal" : row.weighting;
   }
@@ -269,7 +282,10 @@ std::vector<std::string> settings_of(const PublishedTable& table, const Publishe
   std::vector<std::string> settings =
       model != nullptr ? model->assignments
                        : std::vector<std::string>(table.data->assignments.begin(), table.data->assignments.end());
-  if (model == nullptr) {
+  if (model != nullptr) {
+    const std::vector<std::string>& more = table.data == &kCityscapes ? model->on_cityscapes : model->on_nyuv2;
+    settings.insert(settings.end(), more.begin(), more.end());
+  } else {
     settings.push_back(fmt::format("model.encoder={}", row.encoder.empty() ? "resnet34" : row.encoder));
   }
   settings.push_back(fmt::format("weighting.method={}", weighting_of(table, row)));
