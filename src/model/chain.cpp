@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "kernels/gate/gate.hpp"
+
 namespace xtasc::model {
 
 Chain::Chain(ParameterSet& set, const net::Chain& layers) {
@@ -69,7 +71,7 @@ at::Tensor Attention::forward(const Joined& x, const at::Tensor& attended, const
     y = convolve(i == 0 ? x : Joined{y, {}}, convolution, mode, before_norm(layers_[i].norm, activation));
     y = batch_norm(y, layers_[i].norm, mode, activation, left_out);
   }
-  return at::sigmoid(y) * attended;
+  return kernels::sigmoid_gate(y, attended);
 }
 
 void Attention::fold_norms() {

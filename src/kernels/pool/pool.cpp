@@ -5,9 +5,8 @@
 #include <fmt/ranges.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "core/cuda_forms.hpp"
 #include "core/error.hpp"
-#include "kernels/element.hpp"
+#include "kernels/cpu_loops.hpp"
 
 namespace xtasc::kernels {
 
@@ -20,97 +19,119 @@ at::Tensor in_channels_last(const at::Tensor& x) {
   return x.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-/// The loops below are the CPU's; other devices, and who looks at their forms, take ATen's operations.
-bool takes_loops(const at::Tensor& x) {
-  return x.is_cpu() && !takes_cuda_form(x);
-}
-
 at::Tensor empty_like_shape(const at::Tensor& x, at::IntArrayRef shape, at::ScalarType type) {
   return at::empty(shape, x.options().dtype(type).memory_format(at::MemoryFormat::ChannelsLast));
 }
 
-/// Rows of windows of a channels-last map: (N * H / 2) of them, each of W / 2 windows of C channels.
+/// Rows of windows of a channels-last map: (N * H / 2) of them, each of W / 2 windows of C channels. Of a small map and
+/// a large one one is read and the other written.
+template <typename T>
 struct Windows {
-  std::int64_t rows, columns, channels;
+  T *small, *large;
+  std::uint8_t* which;
+  std::int64_t columns, channels;
 
-  explicit Windows(const at::Tensor& small)
-      : rows(small.size(0) * small.size(2)), columns(small.size(3)), channels(small.size(1)) {}
-
-  /// Calls f(place in the small map, the four places in the large one) for each window; places are of channel 0.
+  /// Calls f(places in the small map, the four in the large one) for each window; the places are of channel 0.
   template <typename F>
-  void for_all(const F& f) const {
+  XTASC_INLINE void for_rows(std::int64_t begin, std::int64_t end, const F& f) const {
     const std::int64_t large_row = 2 * columns * channels;
-    at::parallel_for(0, rows, std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, columns * channels)),
-                     [&](std::int64_t begin, std::int64_t end) {
-                       for (std::int64_t row = begin; row < end; ++row) {
-                         for (std::int64_t column = 0; column < columns; ++column) {
-                           const std::int64_t upper = 2 * row * large_row + 2 * column * channels;
-                           f((row * columns + column) * channels,
-                             std::array{upper, upper + channels, upper + large_row, upper + large_row + channels});
-                         }
-                       }
-                     });
+    for (std::int64_t row = begin; row < end; ++row) {
+      for (std::int64_t column = 0; column < columns; ++column) {
+        T* upper = large + 2 * row * large_row + 2 * column * channels;
+        T* lower = upper + large_row;
+        f((row * columns + column) * channels, upper, upper + channels, lower, lower + channels);
+      }
+    }
   }
 };
 
 template <typename T>
-void pool(const Windows& windows, const T* x, T* values, std::uint8_t* which) {
-  windows.for_all([&](std::int64_t small, const std::array<std::int64_t, 4>& large) {
-    for (std::int64_t c = 0; c < windows.channels; ++c) {
-      T best = x[large[0] + c];
-      Real<T> best_value = load_element(&best);
-      std::uint8_t place = 0;
-      for (std::uint8_t k = 1; k < 4; ++k) {
-        const T one = x[large[k] + c];
-        const Real<T> value = load_element(&one);
-        const bool is_better = value > best_value || value != value;  // NaN wins, as in PyTorch
-        best = is_better ? one : best;
-        best_value = is_better ? value : best_value;
-        place = is_better ? k : place;
-      }
-      values[small + c] = best;
-      which[small + c] = place;
+XTASC_INLINE void pool_of(const Windows<T>& windows, std::int64_t begin, std::int64_t end) {
+  windows.for_rows(begin, end,
+                   [&](std::int64_t at, const T* a, const T* b, const T* c, const T* d) XTASC_INLINE_LAMBDA {
+                     for (std::int64_t i = 0; i < windows.channels; ++i) {
+                       Real<T> best = load_element(a + i);
+                       std::uint8_t place = 0;
+                       const auto take = [&best, &place](const T* one, std::uint8_t k) XTASC_INLINE_LAMBDA {
+                         const Real<T> value = load_element(one);
+                         const bool is_better = value > best || value != value;  // NaN wins, as in PyTorch
+                         best = is_better ? value : best;
+                         place = is_better ? k : place;
+                       };
+                       take(b + i, 1);
+                       take(c + i, 2);
+                       take(d + i, 3);
+                       store_element(windows.small + at + i, best);
+                       windows.which[at + i] = place;
+                     }
+                   });
+}
+
+template <typename T>
+XTASC_INLINE void scatter_of(const Windows<T>& windows, std::int64_t begin, std::int64_t end) {
+  windows.for_rows(begin, end, [&](std::int64_t at, T* a, T* b, T* c, T* d) XTASC_INLINE_LAMBDA {
+    for (std::int64_t i = 0; i < windows.channels; ++i) {
+      const T value = windows.small[at + i];
+      const std::uint8_t place = windows.which[at + i];
+      a[i] = place == 0 ? value : T{};
+      b[i] = place == 1 ? value : T{};
+      c[i] = place == 2 ? value : T{};
+      d[i] = place == 3 ? value : T{};
     }
   });
 }
 
 template <typename T>
-void scatter(const Windows& windows, const T* small_map, const std::uint8_t* which, T* large_map) {
-  windows.for_all([&](std::int64_t small, const std::array<std::int64_t, 4>& large) {
-    for (std::uint8_t k = 0; k < 4; ++k) {
-      for (std::int64_t c = 0; c < windows.channels; ++c) {
-        large_map[large[k] + c] = which[small + c] == k ? small_map[small + c] : T{};
-      }
-    }
+XTASC_INLINE void gather_of(const Windows<T>& windows, std::int64_t begin, std::int64_t end) {
+  windows.for_rows(begin, end,
+                   [&](std::int64_t at, const T* a, const T* b, const T* c, const T* d) XTASC_INLINE_LAMBDA {
+                     for (std::int64_t i = 0; i < windows.channels; ++i) {
+                       const std::uint8_t place = windows.which[at + i];
+                       const T upper = place == 0 ? a[i] : b[i];
+                       const T lower = place == 2 ? c[i] : d[i];
+                       windows.small[at + i] = place < 2 ? upper : lower;
+                     }
+                   });
+}
+
+XTASC_MULTIVERSION void pool(const Windows<float>& windows, std::int64_t begin, std::int64_t end) {
+  pool_of(windows, begin, end);
+}
+XTASC_MULTIVERSION void pool(const Windows<double>& windows, std::int64_t begin, std::int64_t end) {
+  pool_of(windows, begin, end);
+}
+XTASC_MULTIVERSION void pool(const Windows<Bfloat16Bits>& windows, std::int64_t begin, std::int64_t end) {
+  pool_of(windows, begin, end);
+}
+XTASC_MULTIVERSION void scatter(const Windows<float>& windows, std::int64_t begin, std::int64_t end) {
+  scatter_of(windows, begin, end);
+}
+XTASC_MULTIVERSION void scatter(const Windows<double>& windows, std::int64_t begin, std::int64_t end) {
+  scatter_of(windows, begin, end);
+}
+XTASC_MULTIVERSION void scatter(const Windows<Bfloat16Bits>& windows, std::int64_t begin, std::int64_t end) {
+  scatter_of(windows, begin, end);
+}
+XTASC_MULTIVERSION void gather(const Windows<float>& windows, std::int64_t begin, std::int64_t end) {
+  gather_of(windows, begin, end);
+}
+XTASC_MULTIVERSION void gather(const Windows<double>& windows, std::int64_t begin, std::int64_t end) {
+  gather_of(windows, begin, end);
+}
+XTASC_MULTIVERSION void gather(const Windows<Bfloat16Bits>& windows, std::int64_t begin, std::int64_t end) {
+  gather_of(windows, begin, end);
+}
+
+/// Calls work(windows, first row, last row) for each thread's rows. \param small, large, which  channels-last
+template <typename Work>
+void for_windows(const at::Tensor& small, const at::Tensor& large, const at::Tensor& which, const Work& work) {
+  const std::int64_t of_row = std::max<std::int64_t>(1, small.size(3) * small.size(1));
+  with_element_type(small, "pool", [&]<typename T>(T* /*type*/) {
+    const Windows<T> windows = {data_of<T>(small), data_of<T>(large), data_of<std::uint8_t>(which), small.size(3),
+                                small.size(1)};
+    at::parallel_for(0, small.size(0) * small.size(2), std::max<std::int64_t>(1, 16384 / of_row),
+                     [&](std::int64_t begin, std::int64_t end) { work(windows, begin, end); });
   });
-}
-
-template <typename T>
-void gather(const Windows& windows, const T* large_map, const std::uint8_t* which, T* small_map) {
-  windows.for_all([&](std::int64_t small, const std::array<std::int64_t, 4>& large) {
-    for (std::int64_t c = 0; c < windows.channels; ++c) {
-      small_map[small + c] = large_map[large[which[small + c]] + c];
-    }
-  });
-}
-
-template <typename F>
-void with_element_type(const at::Tensor& x, const F& f) {
-  switch (x.scalar_type()) {
-    case at::kFloat:
-      return f(static_cast<float*>(nullptr));
-    case at::kDouble:
-      return f(static_cast<double*>(nullptr));
-    case at::kBFloat16:
-      return f(static_cast<Bfloat16Bits*>(nullptr));
-    default:
-      fail("pool: {} is not supported, use float32, float64 or bfloat16", c10::toString(x.scalar_type()));
-  }
-}
-
-template <typename T>
-T* data_of(const at::Tensor& x) {
-  return static_cast<T*>(x.mutable_data_ptr());
 }
 
 /// (N, C, H, W) -> (N, C, H / 2, W / 2, 4), the windows in row order: what ATen's operations take on other devices.
@@ -124,9 +145,7 @@ at::Tensor scattered(const at::Tensor& small, const at::Tensor& which) {
   if (takes_loops(small)) {
     const at::Tensor x = in_channels_last(small);
     at::Tensor large = empty_like_shape(x, {n, c, 2 * h, 2 * w}, x.scalar_type());
-    with_element_type(x, [&]<typename T>(T* /*type*/) {
-      scatter(Windows(x), data_of<T>(x), data_of<std::uint8_t>(which), data_of<T>(large));
-    });
+    for_windows(x, large, which, [](const auto&... rows) { scatter(rows...); });
     return large;
   }
   const at::Tensor places = at::arange(4, which.options());
@@ -140,9 +159,7 @@ at::Tensor gathered(const at::Tensor& large, const at::Tensor& which) {
   if (takes_loops(large)) {
     const at::Tensor x = in_channels_last(large);
     at::Tensor small = empty_like_shape(x, which.sizes(), x.scalar_type());
-    with_element_type(x, [&]<typename T>(T* /*type*/) {
-      gather(Windows(small), data_of<T>(x), data_of<std::uint8_t>(which), data_of<T>(small));
-    });
+    for_windows(small, x, which, [](const auto&... rows) { gather(rows...); });
     return small;
   }
   return in_channels_last(as_windows(large).gather(4, which.to(at::kLong).unsqueeze(4)).squeeze(4));
@@ -156,9 +173,7 @@ class PoolFunction : public torch::autograd::Function<PoolFunction> {
       const at::Tensor x = in_channels_last(input);
       const std::array<std::int64_t, 4> shape = {x.size(0), x.size(1), x.size(2) / 2, x.size(3) / 2};
       pooled = {empty_like_shape(x, shape, x.scalar_type()), empty_like_shape(x, shape, at::kByte)};
-      with_element_type(x, [&]<typename T>(T* /*type*/) {
-        pool(Windows(pooled.values), data_of<T>(x), data_of<T>(pooled.values), data_of<std::uint8_t>(pooled.which));
-      });
+      for_windows(pooled.values, x, pooled.which, [](const auto&... rows) { pool(rows...); });
     } else {
       const at::Tensor windows = as_windows(input);
       const at::Tensor place = windows.argmax(4);  // the first of equals

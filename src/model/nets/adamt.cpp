@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/error.hpp"
+#include "kernels/gate/gate.hpp"
 #include "kernels/pool/pool.hpp"
 #include "model/chain.hpp"
 #include "net/adamt.hpp"
@@ -21,18 +22,23 @@ class Dropout {
  public:
   Dropout(double share, const Mode& mode) : share_(share), mode_(mode) {}
 
-  /// \returns each channel of an image 0 with probability `share`, else 1 / (1 - share) times what it was
-  [[nodiscard]] at::Tensor operator()(const at::Tensor& x_nchw) {
+  /// The factors of a layer's channels: 0 with probability `share`, else 1 / (1 - share). \returns  (N, channels),
+  /// undefined where nothing is dropped
+  [[nodiscard]] at::Tensor kept(std::int64_t num_images, std::int64_t channels, at::ScalarType type) {
     if (!mode_.training || share_ == 0.0) {
-      return x_nchw;
+      return {};
     }
-    const std::int64_t channels = x_nchw.size(1);
-    check(mode_.draws_nk.defined() && mode_.draws_nk.size(0) == x_nchw.size(0) &&
-              next_ + channels <= mode_.draws_nk.size(1),
-          "dropout of {} images finds no draws", x_nchw.size(0));
-    const at::Tensor factors = (mode_.draws_nk.narrow(1, next_, channels) >= share_).to(x_nchw.scalar_type());
+    check(
+        mode_.draws_nk.defined() && mode_.draws_nk.size(0) == num_images && next_ + channels <= mode_.draws_nk.size(1),
+        "dropout of {} images finds no draws", num_images);
+    const at::Tensor factors = (mode_.draws_nk.narrow(1, next_, channels) >= share_).to(type) / (1.0 - share_);
     next_ += channels;
-    return x_nchw * (factors / (1.0 - share_)).view({-1, channels, 1, 1});
+    return factors;
+  }
+
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& x_nchw) {
+    const at::Tensor factors = kept(x_nchw.size(0), x_nchw.size(1), x_nchw.scalar_type());
+    return factors.defined() ? x_nchw * factors.unsqueeze(2).unsqueeze(3) : x_nchw;
   }
 
  private:
@@ -41,23 +47,23 @@ class Dropout {
   std::int64_t next_ = 0;
 };
 
-/// A 3x3 convolution, its norm, and a sigmoid.
-class SigmoidLayer {
+/// A 3x3 convolution and its norm, in front of a sigmoid.
+class NormedLayer {
  public:
-  SigmoidLayer(ParameterSet& set, const net::Convolution& layer)
+  NormedLayer(ParameterSet& set, const net::Convolution& layer)
       : convolution_(make_convolution(set, layer)), norm_(make_batch_norm(set, layer.norm, layer.out)) {}
 
   [[nodiscard]] at::Tensor forward(const at::Tensor& x, const Mode& mode) const {
     const auto [convolution, left_out] = unbiased(convolution_, norm_, mode);
     const at::Tensor y = convolve({x, {}}, convolution, mode, before_norm(norm_, Activation::none));
-    return at::sigmoid(batch_norm(y, norm_, mode, Activation::none, left_out));
+    return batch_norm(y, norm_, mode, Activation::none, left_out);
   }
 
   /// Of `low` made twice as large, and a skip behind it.
   [[nodiscard]] at::Tensor forward(const at::Tensor& low, const at::Tensor& skip, const Mode& mode) const {
     const auto [convolution, left_out] = unbiased(convolution_, norm_, mode);
     const at::Tensor y = convolve_upsampled({low, {}}, skip, convolution, mode, before_norm(norm_, Activation::none));
-    return at::sigmoid(batch_norm(y, norm_, mode, Activation::none, left_out));
+    return batch_norm(y, norm_, mode, Activation::none, left_out);
   }
 
   void fold_norm() { fold(convolution_, norm_); }
@@ -88,7 +94,7 @@ class AdamtNet final : public Network {
             block.factors, {slots, block.layers[1].out, height_ / block.shrunk, width_ / block.shrunk},
             Init::unit_uniform);
         decoder.blocks.push_back(
-            {factors, SigmoidLayer(parameters_, block.layers[0]), SigmoidLayer(parameters_, block.layers[1])});
+            {factors, NormedLayer(parameters_, block.layers[0]), NormedLayer(parameters_, block.layers[1])});
       }
       decoder.last = make_convolution(parameters_, description.last);
     }
@@ -140,7 +146,7 @@ class AdamtNet final : public Network {
  private:
   struct Block {
     at::Tensor factors;  ///< (slots, C, h, w)
-    SigmoidLayer first, second;
+    NormedLayer first, second;
   };
   struct Decoder {
     std::vector<Block> blocks;
@@ -172,28 +178,27 @@ class AdamtNet final : public Network {
     at::Tensor x = maps[kNumBlocks];
     for (std::size_t k = 0; k < kNumBlocks; ++k) {
       const Block& block = decoder.blocks[k];
-      const at::Tensor first = block.first.forward(x, maps[kNumBlocks - 1 - k], mode);
+      const at::Tensor first = block.first.forward(x, maps[kNumBlocks - 1 - k], mode).sigmoid_();
       const at::Tensor second = block.second.forward(first, mode);
-      const at::Tensor attended = of_slots(block.factors, x.size(0), mode) * first * second;
-      x = dropout(at::cat({second, attended}, 1));
+      const at::Tensor kept = dropout.kept(x.size(0), 2 * first.size(1), parameters_.dtype());
+      x = kernels::join_with_factors(second, first, of_slots(block.factors, x.size(0), mode), kept);
     }
     return convolve({x, {}}, decoder.last, mode).to(parameters_.dtype());
   }
 
   /// (1, C, h, w), or (N, C, h, w): those of the images' places in the global batch.
   [[nodiscard]] static at::Tensor of_slots(const at::Tensor& factors, std::int64_t num_images, const Mode& mode) {
-    const at::Tensor computed = factors.to(mode.compute);
-    const std::int64_t slots = computed.size(0);
+    const std::int64_t slots = factors.size(0);
     if (slots == 1) {
-      return computed;
+      return factors;
     }
     const std::int64_t first = mode.first_in_batch % slots;
     if (first + num_images <= slots) {
-      return computed.narrow(0, first, num_images);
+      return factors.narrow(0, first, num_images);
     }
     const at::Tensor places =
         at::arange(first, first + num_images, at::TensorOptions().dtype(at::kLong).device(factors.device()));
-    return computed.index_select(0, places.remainder(slots));
+    return factors.index_select(0, places.remainder(slots));
   }
 
   double share_;
