@@ -105,7 +105,10 @@ std::vector<Candidate> expand(const SweepFile& file, std::vector<std::string>& f
   std::vector<std::size_t> step(file.groups.size(), 0);
   bool is_at_end = file.groups.empty();
   while (!is_at_end) {
-    Candidate candidate{.row = {}, .settings = {}, .where = file.groups.front().axes.front().values[step[0]].where};
+    Candidate candidate{.row = {},
+                        .settings = {},
+                        .needs = file.needs,
+                        .where = file.groups.front().axes.front().values[step[0]].where};
     for (std::size_t g = 0; g < file.groups.size(); ++g) {
       candidate.row += (g == 0 ? "" : ", ") + step_label(file, file.groups[g], step[g], names);
       for (const Axis& axis : file.groups[g].axes) {
@@ -134,7 +137,7 @@ std::vector<Candidate> expand(const SweepFile& file, std::vector<std::string>& f
     }
   }
   for (const Point& point : file.points) {
-    candidates.push_back({.row = point.name, .settings = point.settings, .where = point.where});
+    candidates.push_back({.row = point.name, .settings = point.settings, .needs = point.needs, .where = point.where});
   }
   return candidates;
 }

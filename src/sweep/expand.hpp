@@ -12,6 +12,7 @@ namespace xtasc::sweep {
 struct Candidate {
   std::string row;
   std::vector<Setting> settings;  ///< over base, [set] and the command line
+  std::vector<Placed> needs;      ///< rows
   std::string where;
 };
 

@@ -8,10 +8,12 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/log.hpp"
 #include "pack/reader.hpp"
 #include "run/pack_now.hpp"
 #include "run/weights_digest.hpp"
 #include "sweep/folder.hpp"
+#include "sweep/needs.hpp"
 
 namespace fs = std::filesystem;
 
@@ -64,7 +66,7 @@ InputFaults check_inputs(const std::vector<const PlannedRun*>& runs) {
     }
     config::RunConfig copy = config;
     for (const auto& [key, path, digest] : config::weights_keys(copy)) {
-      if (path.empty() || !weights.emplace(path, digest).second) {
+      if (path.empty() || come_from_needs(*run, path) || !weights.emplace(path, digest).second) {
         continue;
       }
       if (is_absent(path)) {
@@ -153,6 +155,20 @@ void require_ids(const Sweep& sweep, const std::vector<const PlannedRun*>& runs,
     throw Error(fmt::format("{}: {} files are not known here, {}", sweep.file.string(), reasons.size(), what_was_not),
                 ExitCode::failure, reasons);
   }
+}
+
+InputFaults faults_of_starting(const Sweep& sweep, const std::vector<const PlannedRun*>& starting) {
+  InputFaults faults = check_inputs(starting);
+  for (const auto& [path, text] : edited_packs(sweep)) {
+    const bool is_needed =
+        std::ranges::any_of(starting, [&path = path](const PlannedRun* run) { return run->config.data.pack == path; });
+    if (is_needed) {
+      faults.wrong.push_back(text);
+    } else {
+      log_warning("{}", text);
+    }
+  }
+  return faults;
 }
 
 void refuse(const Sweep& sweep, const std::vector<std::string>& faults) {

@@ -16,8 +16,13 @@ struct InputFaults {
 };
 
 /// Looks at the files that configs name, each once: data.pack with data.label_set, and model.encoder_weights. They must
-/// be what the configs' digests say; of a pack it reads what describes it, no samples.
+/// be what the configs' digests say; of a pack it reads what describes it, no samples. Teachers that are runs of the
+/// sweep are left out: they may be still to come.
 [[nodiscard]] InputFaults check_inputs(const std::vector<const PlannedRun*>& runs);
+
+/// The same with the packs that were edited since runs of the sweep were trained on them; one that no run needs which
+/// is about to start is warned of.
+[[nodiscard]] InputFaults faults_of_starting(const Sweep& sweep, const std::vector<const PlannedRun*>& starting);
 
 /// Packs of the sweep's runs that somebody edited since runs of it were trained on them: a line by the path, as the
 /// configs have it. Reads a pack only where its file is not as those runs found it.

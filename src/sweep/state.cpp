@@ -13,6 +13,7 @@
 #include "run/metrics_log.hpp"
 #include "run/provenance.hpp"
 #include "run/run_id.hpp"
+#include "sweep/waiting.hpp"
 
 namespace fs = std::filesystem;
 
@@ -22,7 +23,7 @@ namespace {
 
 /// The end of a file: enough for the last messages of a run.
 std::string tail(const fs::path& path) {
-  constexpr std::streamoff kMaxBytes = 64 * 1024;
+  constexpr std::streamoff kMaxBytes = std::streamoff{64} * 1024;
   std::ifstream stream(path, std::ios::binary | std::ios::ate);
   if (!stream) {
     return {};
@@ -224,10 +225,9 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
 }
 
 std::vector<RunStatus> statuses(const Sweep& sweep, const Queue& queue) {
-  const SweepFolder folder{sweep.folder};
   std::vector<RunStatus> all;
   for (const PlannedRun& run : sweep.runs) {
-    all.push_back(status_of(folder, run, queue));
+    all.push_back(status_in(sweep, run, queue));
   }
   return all;
 }

@@ -14,7 +14,7 @@
 namespace xtasc::sweep {
 
 enum class State {
-  waiting,      ///< never started, or marked to be started again
+  waiting,      ///< never started, or needs runs that are not done
   queued,       ///< submitted, not started
   running,      ///< somewhere, now
   interrupted,  ///< stopped or killed; goes on from its checkpoint
@@ -62,7 +62,7 @@ enum class Claims { heed, ignore };
 /// counts only where the folder has no end.json.
 [[nodiscard]] RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queue& queue = {},
                                   Claims claims = Claims::heed);
-/// Of all runs, in the sweep's order.
+/// Of all runs, in the sweep's order; those that need others as status_in (sweep/waiting.hpp).
 [[nodiscard]] std::vector<RunStatus> statuses(const Sweep& sweep, const Queue& queue = {});
 
 void write_end(const SweepFolder& folder, const std::string& id, const End& end);

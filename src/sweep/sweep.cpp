@@ -1,6 +1,7 @@
 #include "sweep/sweep.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "config/systems.hpp"
@@ -10,6 +11,7 @@
 #include "run/run_id.hpp"
 #include "sweep/digests.hpp"
 #include "sweep/expand.hpp"
+#include "sweep/needs.hpp"
 #include "sweep/other_runs.hpp"
 
 namespace fs = std::filesystem;
@@ -71,9 +73,11 @@ std::string name_without_id(config::RunConfig config) {
   return fmt::format("{}-?{}", config.run.name, io::digest_hex(text).substr(0, 8));
 }
 
-/// Resolves one candidate with one seed. \throws Error with the place of its row
+/// Resolves one candidate with one seed. \param needed  the runs of the rows that it needs
+/// \throws Error with the place of its row
 PlannedRun planned(const Sweep& sweep, const SweepFile& file, const Candidate& candidate,
-                   const std::vector<std::string>& assignments, std::optional<std::int64_t> seed, KnownDigests& known) {
+                   const std::vector<const PlannedRun*>& needed, std::optional<std::int64_t> seed, KnownDigests& known,
+                   std::vector<std::string>& faults) {
   PlannedRun run{.config = {}, .id = {}, .row = candidate.row, .axes = {}, .assignments = {}};
   for (const Setting& setting : file.set) {
     run.assignments.push_back(setting.assignment());
@@ -82,7 +86,7 @@ PlannedRun planned(const Sweep& sweep, const SweepFile& file, const Candidate& c
     run.assignments.push_back(setting.assignment());
     run.axes.emplace_back(setting.key, setting.value);
   }
-  run.assignments.insert(run.assignments.end(), assignments.begin(), assignments.end());
+  run.assignments.insert(run.assignments.end(), sweep.overrides.begin(), sweep.overrides.end());
   if (seed) {
     run.assignments.push_back(fmt::format("run.seed={}", *seed));
   }
@@ -94,8 +98,51 @@ PlannedRun planned(const Sweep& sweep, const SweepFile& file, const Candidate& c
   run.config.run.output = (fs::path(run.config.run.output) / sweep.name).string();
   run.assignments.push_back("run.output=" + run.config.run.output);
   pin_files(run, known);
+  set_teachers(run, candidate, needed, faults);
   run.id = run.has_id() ? run::run_id(run.config) : name_without_id(run.config);
   return run;
+}
+
+/// The runs of each candidate, one a seed, in the candidates' order. Rows that others need are planned before them, so
+/// that a student's id can be known.
+std::vector<std::vector<PlannedRun>> planned_runs(const Sweep& sweep, const SweepFile& file,
+                                                  const std::vector<Candidate>& candidates,
+                                                  std::vector<std::string>& faults) {
+  std::vector<std::optional<std::int64_t>> seeds(file.seeds.begin(), file.seeds.end());
+  if (seeds.empty()) {
+    seeds.emplace_back(std::nullopt);  // the base config's
+  }
+  KnownDigests known;
+  std::vector<std::vector<PlannedRun>> runs(candidates.size());
+  std::set<std::string> faulty_rows;
+  for (const std::size_t c : order_by_needs(candidates, faults)) {
+    const Candidate& candidate = candidates[c];
+    const auto is_needed = [&](const std::string& row) {
+      return std::ranges::find(candidate.needs, row, &Placed::text) != candidate.needs.end();
+    };
+    if (std::ranges::any_of(faulty_rows, is_needed)) {
+      continue;  // whether it has its teachers shows when they are in order
+    }
+    std::vector<const PlannedRun*> needed;
+    for (std::size_t other = 0; other < candidates.size() && !candidate.needs.empty(); ++other) {
+      if (is_needed(candidates[other].row)) {
+        std::ranges::transform(runs[other], std::back_inserter(needed), [](const PlannedRun& run) { return &run; });
+      }
+    }
+    const std::size_t num_faults = faults.size();
+    for (const auto& seed : seeds) {
+      try {
+        runs[c].push_back(planned(sweep, file, candidate, needed, seed, known, faults));
+      } catch (const Error& error) {
+        faults.emplace_back(error.what());
+      }
+      if (faults.size() > num_faults) {
+        faulty_rows.insert(candidate.row);
+        break;  // the other seeds would say the same
+      }
+    }
+  }
+  return runs;
 }
 
 /// Rows may hold one run a seed, or one of each part of a row of a table.
@@ -197,30 +244,21 @@ Sweep read_sweep(const fs::path& file, const std::vector<std::string>& assignmen
   throw_if_any(file, faults);
 
   const std::vector<Candidate> candidates = expand(content, faults);
-  std::vector<std::optional<std::int64_t>> seeds(content.seeds.begin(), content.seeds.end());
-  if (seeds.empty()) {
-    seeds.emplace_back(std::nullopt);  // the base config's
-  }
-  KnownDigests known;
   std::map<std::string, std::string> rows_by_id;
   std::map<std::string, std::string> places;
-  for (const Candidate& candidate : candidates) {
+  std::vector<std::vector<PlannedRun>> runs = planned_runs(sweep, content, candidates, faults);
+  for (std::size_t c = 0; c < candidates.size(); ++c) {
+    const Candidate& candidate = candidates[c];
     places.emplace(candidate.row, candidate.where);
-    for (const auto& seed : seeds) {
-      try {
-        PlannedRun run = planned(sweep, content, candidate, assignments, seed, known);
-        const auto [other, is_new] = rows_by_id.emplace(run.id, candidate.row);
-        if (!is_new) {
-          faults.push_back(fmt::format("{}: \"{}\" and \"{}\" are the same run, {}: keep one{}", candidate.where,
-                                       other->second, candidate.row, run.id,
-                                       content.groups.empty() ? "" : ", by [[exclude]] or by hand"));
-          break;
-        }
-        sweep.runs.push_back(std::move(run));
-      } catch (const Error& error) {
-        faults.emplace_back(error.what());
-        break;  // the other seeds would say the same
+    for (PlannedRun& run : runs[c]) {
+      const auto [other, is_new] = rows_by_id.emplace(run.id, candidate.row);
+      if (!is_new) {
+        faults.push_back(fmt::format("{}: \"{}\" and \"{}\" are the same run, {}: keep one{}", candidate.where,
+                                     other->second, candidate.row, run.id,
+                                     content.groups.empty() ? "" : ", by [[exclude]] or by hand"));
+        break;
       }
+      sweep.runs.push_back(std::move(run));
     }
   }
   if (candidates.empty() && faults.empty()) {

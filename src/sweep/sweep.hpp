@@ -30,6 +30,8 @@ struct PlannedRun {
   /// that a [[point]] sets.
   std::vector<std::pair<std::string, std::string>> axes;
   std::vector<std::string> assignments;  ///< section.key=value over the base config that give this run
+  /// Ids of the sweep's runs that must be DONE before this one starts: its teachers, in the order of their tasks.
+  std::vector<std::string> needs = {};
 
   /// Whether its folder has a name. A run without one can be planned, but neither found nor started.
   [[nodiscard]] bool has_id() const { return lacks.empty(); }

@@ -17,9 +17,9 @@ namespace {
 
 using Kind = TomlValue::Kind;
 
-const std::vector<std::string> kSweepKeys = {"title",     "base",       "baseline",    "seeds",     "ranks",
-                                             "max_ranks", "set",        "grid",        "zip",       "point",
-                                             "exclude",   "axis_names", "value_names", "data_shape"};
+const std::vector<std::string> kSweepKeys = {"title",     "base",    "baseline",   "seeds",       "ranks",
+                                             "max_ranks", "set",     "grid",       "zip",         "point",
+                                             "needs",     "exclude", "axis_names", "value_names", "data_shape"};
 const std::vector<std::string> kDataShapeKeys = {"train", "val", "height", "width", "classes"};
 
 /// A value as an assignment writes it, or nullopt for tables, dates and NaN.
@@ -63,6 +63,11 @@ class SweepReader {
     if (const TomlValue* most = root.find("max_ranks"); most != nullptr && file.ranks.number != kAutoRanks) {
       fault(most->where, "max_ranks goes with ranks = \"auto\"");
     }
+    if (!file.needs.empty() && root.find("grid") == nullptr && root.find("zip") == nullptr) {
+      fault(
+          file.needs.front().where,
+          "needs stands here for the runs of [grid] and [[zip]], of which there are none: write it into the [[point]]");
+    }
     if (root.find("base") == nullptr) {
       faults_.push_back(fmt::format(
           "{}: base is missing: name the config that all runs start from, e.g. base = \"../configs/nyuv2.toml\"",
@@ -105,8 +110,10 @@ class SweepReader {
         if (name == nullptr) {
           fault(table.where, "a [[point]] needs a name, the row of its runs: name = \"XTasC-Net\"");
         }
+        const TomlValue* needs = table.find("needs");
         file.points.push_back({.name = name == nullptr ? "" : text(*name).text,
-                               .settings = settings("point", table, {"name"}),
+                               .settings = settings("point", table, {"name", "needs"}),
+                               .needs = needs == nullptr ? std::vector<Placed>() : rows(*needs),
                                .where = table.where});
       });
     } else if (entry.key == "exclude") {
@@ -116,6 +123,8 @@ class SweepReader {
         }
         file.excludes.push_back({.keys = excluded(table), .where = table.where});
       });
+    } else if (entry.key == "needs") {
+      file.needs = rows(entry);
     } else if (entry.key == "axis_names") {
       for_each_key(entry.key, entry, {},
                    [&](const std::string& key, const TomlValue& inner) { file.axis_names[key] = text(inner).text; });
@@ -309,6 +318,18 @@ class SweepReader {
     }
     const bool is_bare = value.is(Kind::text) && !value.text.starts_with('"') && !value.text.starts_with('\'');
     return Setting{.key = key, .value = is_bare ? value.text : *assigned, .where = value.where};
+  }
+
+  /// needs = ["ROW"].
+  std::vector<Placed> rows(const TomlValue& entry) {
+    std::vector<Placed> found;
+    for (const TomlValue& row : entry.list) {
+      found.push_back(text(row, "each of needs"));
+    }
+    if (found.empty()) {
+      fault(entry.where, "needs must be a list of rows of this file, e.g. needs = [\"STAN\"]");
+    }
+    return found;
   }
 
   Placed text(const TomlValue& value) { return text(value, value.key); }

@@ -45,6 +45,7 @@ struct AxisGroup {
 struct Point {
   std::string name;
   std::vector<Setting> settings;
+  std::vector<Placed> needs;  ///< rows whose runs teach those of this one
   std::string where;
 };
 
@@ -66,6 +67,7 @@ struct SweepFile {
   std::vector<AxisGroup> groups;
   std::vector<Point> points;
   std::vector<Exclude> excludes;
+  std::vector<Placed> needs;                                              ///< of all runs of the axes
   std::map<std::string, std::string> axis_names;                          ///< [axis_names]
   std::map<std::string, std::map<std::string, std::string>> value_names;  ///< [value_names], by key and value
   std::optional<DataShape> data;                                          ///< [data_shape]

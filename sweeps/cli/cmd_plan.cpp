@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "core/progress.hpp"
@@ -13,7 +14,7 @@
 #include "sweep/inputs.hpp"
 #include "sweep/select.hpp"
 #include "sweep/slurm/site.hpp"
-#include "sweep/state.hpp"
+#include "sweep/waiting.hpp"
 #include "sweeps/cli/commands.hpp"
 
 namespace xtasc::sweeps {
@@ -80,6 +81,60 @@ std::string time_text(const sweep::RunCost& cost) {
   return cost.flop ? fmt::format("{:.3g} PFLOP", *cost.flop / 1e15) : "-";
 }
 
+/// The runs that can only be run one after the other and take the longest, where all of their times are known.
+class LongestChain {
+ public:
+  void add(const sweep::PlannedRun& run, const sweep::RunCost& cost) {
+    runs_[run.id] = {&run, cost.source == sweep::CostSource::unknown ? std::nullopt : std::optional(cost.seconds)};
+  }
+
+  /// "the longest chain takes 3 h 20 min: A, then B"; empty where no run needs another.
+  [[nodiscard]] std::string text() const {
+    Chain longest;
+    bool is_known = true, has_needs = false;
+    for (const auto& [id, timed] : runs_) {
+      has_needs = has_needs || !timed.run->needs.empty();
+      const Chain chain = chain_to(id);
+      is_known = is_known && chain.is_known;
+      longest = chain.seconds > longest.seconds ? chain : longest;
+    }
+    return has_needs && is_known ? fmt::format("the longest chain takes {}: {}", duration_text(longest.seconds),
+                                               fmt::join(longest.ids, ", then "))
+                                 : "";
+  }
+
+ private:
+  struct Timed {
+    const sweep::PlannedRun* run = nullptr;
+    std::optional<double> seconds = {};
+  };
+  struct Chain {
+    double seconds = 0.0;
+    bool is_known = true;
+    std::vector<std::string> ids = {};
+  };
+
+  [[nodiscard]] Chain chain_to(const std::string& id) const {
+    const auto timed = runs_.find(id);
+    if (timed == runs_.end()) {
+      return {};  // not selected
+    }
+    Chain longest;
+    for (const std::string& needed : timed->second.run->needs) {
+      Chain chain = chain_to(needed);
+      const bool is_known = longest.is_known && chain.is_known;
+      longest = chain.seconds > longest.seconds ? std::move(chain) : longest;
+      longest.is_known = is_known;
+    }
+    longest.seconds += timed->second.seconds.value_or(0.0);
+    longest.is_known = longest.is_known && timed->second.seconds.has_value();
+    longest.ids.push_back(id);
+    return longest;
+  }
+
+  std::map<std::string, Timed> runs_;
+};
+
 std::vector<std::string> line_of(const sweep::PlannedRun& run, const sweep::RunStatus& status,
                                  const sweep::RunCost& cost) {
   const bool is_elsewhere = status.state == sweep::State::done && !status.detail.empty();
@@ -90,7 +145,8 @@ std::vector<std::string> line_of(const sweep::PlannedRun& run, const sweep::RunS
           fmt::format("{}", run.config.train.epochs),
           time_text(cost),
           cost.source == sweep::CostSource::unknown ? "" : fmt::format("{}", cost.ranks),
-          cost.source == sweep::CostSource::unknown ? "no rate known" : std::string(sweep::name(cost.source))};
+          cost.source == sweep::CostSource::unknown ? "no rate known" : std::string(sweep::name(cost.source)),
+          run.needs.empty() ? "" : fmt::format("after {}", fmt::join(run.needs, ", "))};
 }
 
 /// From the command line, else from the site file. \returns 0 when nobody knows
@@ -108,15 +164,17 @@ ExitCode plan(const PlanOptions& options) {
   for (const std::string& file : options.files) {
     const sweep::Sweep sweep = sweep::read_sweep(file, options.assignments);
     const sweep::CostModel model(sweep.folder.parent_path(), flops_per_rank);
-    const sweep::SweepFolder folder{sweep.folder};
     const sweep::Queue queue = queue_if_it_answers(sweep);
-    std::vector<std::vector<std::string>> cells = {{"run", "row", "seed", "state", "epochs", "time", "ranks", "from"}};
+    std::vector<std::vector<std::string>> cells = {
+        {"run", "row", "seed", "state", "epochs", "time", "ranks", "from", ""}};
     Total total;
+    LongestChain chain;
     for (const sweep::PlannedRun* run : sweep::select(sweep, options.only)) {
-      const sweep::RunStatus status = sweep::status_of(folder, *run, queue);
+      const sweep::RunStatus status = sweep::status_in(sweep, *run, queue);
       const sweep::RunCost cost = model.cost_of(sweep, *run);
       cells.push_back(line_of(*run, status, cost));
       total.add(cost, status);
+      chain.add(*run, cost);
       if (counted.insert(run->id).second) {
         all.add(cost, status);
       }
@@ -124,6 +182,9 @@ ExitCode plan(const PlanOptions& options) {
     lacks_rate = lacks_rate || total.sources.contains(sweep::CostSource::unknown);
     fmt::print("{}: {}\n{}{}{}\n", sweep.name, sweep.title, options.is_brief ? "" : text_table(cells),
                options.is_brief ? "" : "\n", total.text());
+    if (const std::string text = chain.text(); !text.empty()) {
+      fmt::print("{}\n", text);
+    }
     for (const std::string& reason : sweep::reasons_without_id(sweep::select(sweep, options.only))) {
       fmt::print("no id yet: {}\n", reason);
     }

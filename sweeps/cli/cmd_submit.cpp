@@ -17,6 +17,8 @@
 #include "sweep/select.hpp"
 #include "sweep/slurm/batch_script.hpp"
 #include "sweep/slurm/submission.hpp"
+#include "sweep/slurm/waves.hpp"
+#include "sweep/waiting.hpp"
 #include "sweeps/cli/commands.hpp"
 
 namespace xtasc::sweeps {
@@ -33,8 +35,9 @@ constexpr std::int64_t kDefaultMaxArraySize = 1001;
 /// The runs to submit, and why the others are left alone.
 struct Choice {
   std::vector<const sweep::PlannedRun*> runs;
-  std::vector<std::string> left_alone;  ///< "ID is done"
-  std::size_t num_failed = 0;           ///< of those left alone
+  std::vector<std::vector<const sweep::PlannedRun*>> waves;  ///< the same, those that need others after them
+  std::vector<std::string> left_alone;                       ///< "ID is done"
+  std::size_t num_failed = 0;                                ///< of those left alone
 };
 
 Choice choose(const sweep::Sweep& sweep, const SubmitOptions& options, const sweep::SubmittedRuns& submitted) {
@@ -60,19 +63,27 @@ Choice choose(const sweep::Sweep& sweep, const SubmitOptions& options, const swe
         fmt::format("{} {} {}{}{}", run->id, status.state == sweep::State::failed ? "has" : "is",
                     sweep::name(status.state), is_told ? ": " : "", is_told ? status.detail : ""));
   }
+  sweep::Waves found = sweep::waves_of(sweep, choice.runs, submitted);
+  for (const auto& [run, what] : found.left_waiting) {
+    std::erase(choice.runs, run);
+    choice.left_alone.push_back(fmt::format("{} is {}", run->id, what));
+  }
+  choice.waves = std::move(found.waves);
   return choice;
 }
 
 /// The runs in arrays that Slurm takes.
-std::vector<std::vector<std::string>> split(const Choice& choice, const sweep::Site& site,
-                                            std::int64_t max_array_size) {
+std::vector<std::vector<const sweep::PlannedRun*>> split(const Choice& choice, const sweep::Site& site,
+                                                         std::int64_t max_array_size) {
   const auto most = static_cast<std::size_t>(max_array_size * site.runs_per_gpu);
-  std::vector<std::vector<std::string>> arrays;
-  for (std::size_t i = 0; i < choice.runs.size(); ++i) {
-    if (i % most == 0) {
-      arrays.emplace_back();
+  std::vector<std::vector<const sweep::PlannedRun*>> arrays;
+  for (const auto& wave : choice.waves) {
+    for (std::size_t i = 0; i < wave.size(); ++i) {
+      if (i % most == 0) {
+        arrays.emplace_back();
+      }
+      arrays.back().push_back(wave[i]);
     }
-    arrays.back().push_back(choice.runs[i]->id);
   }
   return arrays;
 }
@@ -91,6 +102,17 @@ std::string script_of(const sweep::Sweep& sweep, const sweep::Site& site, const 
 
 std::string plural(std::size_t count, const char* word) {
   return fmt::format("{} {}{}", count, word, count == 1 ? "" : "s");
+}
+
+/// ", to start when ... have ended": one job, the few that there are, or how many.
+std::string after_text(const std::vector<std::string>& jobs) {
+  constexpr std::size_t kFew = 4;
+  if (jobs.empty()) {
+    return {};
+  }
+  return jobs.size() == 1      ? fmt::format(", to start when job {} has ended", jobs.front())
+         : jobs.size() <= kFew ? fmt::format(", to start when the jobs {} have ended", fmt::join(jobs, ", "))
+                               : fmt::format(", to start when {} jobs have ended ({}, ...)", jobs.size(), jobs.front());
 }
 
 void print_left_alone(const sweep::Sweep& sweep, const Choice& choice) {
@@ -116,16 +138,7 @@ sweep::SubmittedRuns ask_if_possible(const std::vector<sweep::Submission>& submi
 
 /// Refuses runs that cannot start; a file that is not here may be on the nodes, so that is only said.
 void check_inputs_of(const sweep::Sweep& sweep, const Choice& choice) {
-  sweep::InputFaults faults = sweep::check_inputs(choice.runs);
-  for (const auto& [path, text] : sweep::edited_packs(sweep)) {
-    const bool is_needed = std::any_of(choice.runs.begin(), choice.runs.end(),
-                                       [&path = path](const auto* run) { return run->config.data.pack == path; });
-    if (is_needed) {
-      faults.wrong.push_back(text);
-    } else {
-      log_warning("{}", text);
-    }
-  }
+  const sweep::InputFaults faults = sweep::faults_of_starting(sweep, choice.runs);
   sweep::refuse(sweep, faults.wrong);
   sweep::require_ids(sweep, choice.runs, "nothing was submitted");
   for (const std::string& fault : faults.absent) {
@@ -146,10 +159,16 @@ ExitCode print_dry_run(const sweep::Sweep& sweep, const sweep::Site& site, const
   const auto arrays = split(choice, site, max_array_size);
   for (const auto& runs : arrays) {
     const std::string token(12, '0');  // a real one is drawn when it is submitted
-    fmt::print("\n{} would be submitted{}, element by element:\n", plural(runs.size(), "run"),
-               site.max_at_once > 0 && &runs != &arrays.front() ? ", to start when the array before has ended" : "");
+    const bool follows = site.max_at_once > 0 && &runs != &arrays.front();
+    const bool waits = std::ranges::any_of(runs, [&](const sweep::PlannedRun* run) {
+      return !sweep::open_needs(sweep, *run, sweep::to_queue(submitted)).empty();
+    });
+    fmt::print("\n{} would be submitted{}{}, element by element:\n", plural(runs.size(), "run"),
+               follows ? ", to start when the array before has ended" : "",
+               waits ? ", to start when the runs that they need have ended" : "");
     for (std::size_t i = 0; i < runs.size(); ++i) {
-      fmt::print("{:>6}  {}\n", i / static_cast<std::size_t>(site.runs_per_gpu), runs[i]);
+      fmt::print("{:>6}  {}{}\n", i / static_cast<std::size_t>(site.runs_per_gpu), runs[i]->id,
+                 runs[i]->needs.empty() ? "" : fmt::format(", after {}", fmt::join(runs[i]->needs, ", ")));
     }
     fmt::print("\nby this script:\n\n{}",
                script_of(sweep, site, io::read_file(options.form), token, hash, runs.size()));
@@ -177,7 +196,8 @@ ExitCode submit_runs(const SubmitOptions& options) {
   std::vector<sweep::Submission> submissions = sweep::read_submissions(folder);
   const auto jobs = sweep::find_lost_answers(submissions, slurm);
   sweep::link_finished_runs(sweep);
-  const Choice choice = choose(sweep, options, sweep::submitted_runs(submissions, jobs));
+  const sweep::SubmittedRuns submitted = sweep::submitted_runs(submissions, jobs);
+  const Choice choice = choose(sweep, options, submitted);
   print_left_alone(sweep, choice);
   if (choice.runs.empty()) {
     fmt::print("nothing to submit\n");
@@ -192,6 +212,7 @@ ExitCode submit_runs(const SubmitOptions& options) {
     fs::remove(folder.end(run->id), ignored);                 // so was this
   }
   const auto arrays = split(choice, site, slurm.max_array_size());
+  sweep::JobsOfRuns jobs_of_runs = sweep::active_jobs(submitted);
   std::string previous_job;
   std::int64_t sequence = submissions.empty() ? 0 : submissions.back().sequence;
   for (const auto& runs : arrays) {
@@ -200,16 +221,20 @@ ExitCode submit_runs(const SubmitOptions& options) {
                                  .folder = folder.submissions() / token,
                                  .sequence = ++sequence,
                                  .created_unix = std::time(nullptr),
-                                 .runs_per_element = site.runs_per_gpu,
-                                 .runs = runs};
+                                 .runs_per_element = site.runs_per_gpu};
+    for (const sweep::PlannedRun* run : runs) {
+      submission.runs.push_back(run->id);
+      submission.needs.push_back(run->needs);
+    }
     const std::string script =
         script_of(sweep, site, form, token, frozen.parent_path().filename().string(), runs.size());
     sweep::write_submission(submission, script);
     // Arrays side by side would have more elements at once than the site allows.
-    const std::string after = site.max_at_once > 0 ? previous_job : "";
+    const std::vector<std::string> after =
+        sweep::jobs_before(runs, jobs_of_runs, site.max_at_once > 0 ? previous_job : "");
     sweep::submit(submission, slurm, lock.descriptor(), after);
-    fmt::print("submitted {} as job {}{}\n", plural(runs.size(), "run"), submission.job,
-               after.empty() ? "" : fmt::format(", to start when job {} has ended", after));
+    sweep::add_jobs(jobs_of_runs, submission);
+    fmt::print("submitted {} as job {}{}\n", plural(runs.size(), "run"), submission.job, after_text(after));
     previous_job = submission.job;
     std::fflush(stdout);
   }

@@ -76,7 +76,7 @@ class Students(Case):
 
         self.assertIn("it is a run of stan (depth), wanted is one of stan (segmentation)", refusal(*of(teacher, teacher)))
         self.assertIn("it is a run of mtan (segmentation, depth)", refusal(*of(other, teacher)))
-        self.assertIn("no folder of a run: it has no config.toml", refusal(*of(programs.scratch, teacher)))
+        self.assertIn("no folder of a run: it has no config.toml", refusal(*of(other / "checkpoint", teacher)))
         seg = self.train("of_seg", "model.system=stan", 'model.tasks=["segmentation"]', "train.epochs=1")
         self.assertIn("trained on images of 32 x 64, the student's are 64 x 64",
                       refusal(*of(seg, teacher), f"data.pack={larger}"))

@@ -111,6 +111,14 @@ class Cluster:
         subprocess.run(["umount", "--lazy", str(self.scratch)], capture_output=True, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def stand_in(self, name: str, body: str) -> str:
+        """A program in xtasc-train's place, for what is not about training. $run is the run's folder."""
+        path = self.scratch / name
+        path.write_text('#!/bin/bash\nconfig="$2"\nrun="${config%/.sweep/*}/$(basename "${config%.toml}")"\n'
+                        + body + "\n")
+        path.chmod(0o755)
+        return str(path)
+
     def jobs(self) -> list[dict]:
         """Every job that the controller knows, finished ones as well."""
         done = subprocess.run(["squeue", "--states=all", "--json"], capture_output=True, text=True, check=True)

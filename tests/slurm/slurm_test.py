@@ -32,14 +32,6 @@ def scancel(*words: str) -> None:
     subprocess.run(["scancel", *words], check=True)
 
 
-def stand_in(name: str, body: str) -> str:
-    """A program in xtasc-train's place, for what is not about training. $run is the run's folder."""
-    path = cluster.scratch / name
-    path.write_text('#!/bin/bash\nconfig="$2"\nrun="${config%/.sweep/*}/$(basename "${config%.toml}")"\n' + body + "\n")
-    path.chmod(0o755)
-    return str(path)
-
-
 class Slurm(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
@@ -98,7 +90,7 @@ class Slurm(unittest.TestCase):
     @long_tier
     def test_a_hundred_runs_at_once_share_cores_and_none_clashes(self) -> None:
         many = sweep("many", seeds=100, ranks_per_node=1, runs_per_gpu=10,
-                     trainer=stand_in("light", 'mkdir "$run/once" && sleep 2 && touch "$run/DONE"'))
+                     trainer=cluster.stand_in("light", 'mkdir "$run/once" && sleep 2 && touch "$run/DONE"'))
         job = many.submit()
         many.wait_until_done()
         wait_for("the end of the jobs", lambda: not many.is_active())
@@ -210,7 +202,7 @@ class Slurm(unittest.TestCase):
     @long_tier
     def test_a_run_that_gets_no_further_is_given_up(self) -> None:
         loop = sweep("loop", ranks_per_node=1, max_fruitless_starts=2,
-                     trainer=stand_in("stopper", 'echo start >>"$run/starts"; exit 85'))
+                     trainer=cluster.stand_in("stopper", 'echo start >>"$run/starts"; exit 85'))
         loop.submit()
         wait_for("the end of the job", lambda: not loop.is_active())
         self.assertIn("given up after 2 starts", loop.script_log())
@@ -223,7 +215,7 @@ class Slurm(unittest.TestCase):
     @long_tier
     def test_a_run_that_fails_is_not_started_again(self) -> None:
         # Out of memory, which is a code of its own: another start would end likewise.
-        failing = sweep("failing", ranks_per_node=1, trainer=stand_in("failer", "exit 3"))
+        failing = sweep("failing", ranks_per_node=1, trainer=cluster.stand_in("failer", "exit 3"))
         failing.submit()
         wait_for("the end of the job", lambda: not failing.is_active())
         self.assertIn("failed with exit code 3", failing.script_log())
@@ -231,7 +223,7 @@ class Slurm(unittest.TestCase):
         self.assertEqual(json.loads((failing.the_run() / "end.json").read_text())["code"], 3)
         self.assertEqual(failing.states(), {"FAILED"})
         # Nor by the next `submit` or `run`, until somebody says so.
-        trainer = stand_in("failer", 'touch "$run/DONE"')
+        trainer = cluster.stand_in("failer", 'touch "$run/DONE"')
         hint = f"1 failed run is left alone: `xtasc-sweep retry {failing.file} --failed` lets it start again"
         again = failing.run("submit")
         self.assertIn(hint, again.stdout, again.stderr)
@@ -252,7 +244,7 @@ class Slurm(unittest.TestCase):
     @long_tier
     def test_two_drivers_at_once(self) -> None:
         pair = sweep("pair", seeds=4, ranks_per_node=1,
-                     trainer=stand_in("once", 'mkdir "$run/once" && touch "$run/DONE"'))
+                     trainer=cluster.stand_in("once", 'mkdir "$run/once" && touch "$run/DONE"'))
         drivers = [subprocess.Popen(pair.command("submit"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                     cwd=cluster.scratch) for _ in range(2)]
         texts = [driver.communicate(timeout=shared.PATIENCE)[0] for driver in drivers]
@@ -264,7 +256,7 @@ class Slurm(unittest.TestCase):
     @long_tier
     def test_a_driver_killed_before_the_answer_came(self) -> None:
         lost = sweep("lost", ranks_per_node=1,
-                     trainer=stand_in("slow", 'mkdir "$run/once" && sleep 5 && touch "$run/DONE"'))
+                     trainer=cluster.stand_in("slow", 'mkdir "$run/once" && sleep 5 && touch "$run/DONE"'))
         slow_answer = cluster.scratch / "slow_answer"
         slow_answer.mkdir()
         (slow_answer / "sbatch").write_text('#!/bin/bash\nanswer="$(/usr/bin/sbatch "$@")"\n'

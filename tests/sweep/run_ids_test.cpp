@@ -79,7 +79,9 @@ Lines ids_of_configs() {
 Lines ids_of_sweeps() {
   Lines lines;
   for (const fs::path& file : files_of("sweeps")) {
-    for (const PlannedRun& run : read_sweep(file).runs) {
+    // With a digest of the pack, without which a student's teachers have none.
+    const std::string pack = read_sweep(file).runs.front().config.data.pack;
+    for (const PlannedRun& run : read_sweep(file, {"data.pack_digest=" + io::digest_hex(pack)}).runs) {
       lines.emplace_back(fmt::format("sweeps/{} {} seed {} {}", file.filename().string(), run.row, run.config.run.seed,
                                      config::words_of({&config::system_of(run.config.model)})),
                          id_of(run.config));

@@ -85,6 +85,8 @@ class Ledger : public ::testing::Test {
     ::setenv("PATH", ((root_ / "bin").string() + ":" + old_path_).c_str(), 1);
     program("squeue", R"(echo '{"jobs": []}')");
   }
+
+ public:
   ~Ledger() override {
     ::setenv("PATH", old_path_.c_str(), 1);
     fs::remove_all(root_);
@@ -92,6 +94,7 @@ class Ledger : public ::testing::Test {
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
 
+ protected:
   void program(const std::string& name, const std::string& body) {
     const fs::path path = root_ / "bin" / name;
     std::ofstream(path) << "#!/bin/sh\n" << body << "\n";
@@ -187,12 +190,12 @@ TEST_F(Ledger, WhereSlurmIsSilentWhatWasAcceptedAndHasNotEndedIsQueued) {
   EXPECT_EQ(queue.at("b").job, "17");
 }
 
-TEST_F(Ledger, AnArrayMayWaitForTheOneBefore) {
+TEST_F(Ledger, AnArrayMayWaitForOthers) {
   program("sbatch", "echo \"$@\" >" + (root_ / "words").string() + "\necho 18");
   Submission made = submission({"a"});
-  submit(made, Slurm(seconds(5)), -1, "17");
+  submit(made, Slurm(seconds(5)), -1, {"17", "16_3"});
   EXPECT_EQ(made.job, "18");
-  EXPECT_THAT(io::read_file(root_ / "words"), HasSubstr("--parsable --dependency=afterany:17 /"));
+  EXPECT_THAT(io::read_file(root_ / "words"), HasSubstr("--parsable --dependency=afterany:17:16_3 /"));
 }
 
 TEST_F(Ledger, AnActiveElementCountsMoreThanALaterEndedOne) {

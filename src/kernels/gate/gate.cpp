@@ -6,6 +6,10 @@
 #include <fmt/ranges.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+#include <optional>
+#include <tuple>
+
 #include "core/error.hpp"
 #include "kernels/cpu_loops.hpp"
 
@@ -184,7 +188,8 @@ at::Tensor over_pixels(const at::Tensor& kept_nc, at::ScalarType type) {
 class JoinFunction : public torch::autograd::Function<JoinFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& first_map,
-                            const at::Tensor& factors_chw, const at::Tensor& kept) {
+                            const at::Tensor& factors_chw, const std::optional<at::Tensor>& kept_nc) {
+    const at::Tensor kept = kept_nc.value_or(at::Tensor());
     const at::Tensor second = x.detach().contiguous(kLayout).sigmoid_();
     const at::Tensor first = first_map.contiguous(kLayout);
     const at::Tensor factors = factors_chw.contiguous(kLayout);
@@ -253,7 +258,7 @@ at::Tensor join_with_factors(const at::Tensor& x, const at::Tensor& first, const
   check(!kept_nc.defined() || (kept_nc.size(0) == first.size(0) && kept_nc.size(1) == 2 * first.size(1) &&
                                kept_nc.scalar_type() == type && kept_nc.is_contiguous()),
         "factors: dropout of another shape or type");
-  return JoinFunction::apply(x, first, factors_chw, kept_nc);
+  return JoinFunction::apply(x, first, factors_chw, kept_nc.defined() ? std::optional(kept_nc) : std::nullopt);
 }
 
 }  // namespace xtasc::kernels

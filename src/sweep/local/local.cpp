@@ -19,6 +19,8 @@
 #include "sweep/local/slots.hpp"
 #include "sweep/other_runs.hpp"
 #include "sweep/select.hpp"
+#include "sweep/slurm/submission.hpp"
+#include "sweep/waiting.hpp"
 
 namespace fs = std::filesystem;
 
@@ -33,6 +35,7 @@ constexpr Seconds kPoll{0.1};
 constexpr Seconds kDraw{1.0};
 constexpr Seconds kPlainLine{60.0};
 constexpr Seconds kRetryClaim{2.0};
+constexpr Seconds kAskQueue{30.0};
 /// A run that was asked to stop may finish its step and write a checkpoint; one that does not is made to.
 constexpr Seconds kStopPatience{300.0};
 /// A signal that comes before mpirun has started its ranks is lost, and one too many does no harm.
@@ -61,21 +64,21 @@ class LocalDriver {
       : sweep_(sweep),
         options_(options),
         folder_{sweep.folder},
+        selected_(select(sweep, options.only)),
+        queue_(options.queue),
         ranks_{.number = options.ranks.value_or(sweep.ranks.number), .most = sweep.ranks.most} {
-    const std::vector<const PlannedRun*> selected = select(sweep, options.only);
     const fs::path trainer = find_trainer(options.trainer);
     prepare_sweep_folder(folder_);
     const FileLock lock = lock_sweep(folder_);
-    refuse_what_cannot_start(selected);
+    refuse_what_cannot_start();
     for (const PlannedRun* run : link_finished_runs(sweep)) {
       log_info("{} is done in a sweep beside this one: linked", title_of(*run));
     }
     trainer_ = freeze_trainer(folder_, trainer);
-    for (const PlannedRun* run : selected) {
+    for (const PlannedRun* run : selected_) {
       freeze_config(folder_, *run);
       waiting_.push_back({run, Clock::time_point{}});
     }
-    num_selected_ = selected.size();
     for (Slot& slot : divide(allowed_cores(), visible_gpus(), options.jobs)) {
       slots_.push_back({.slot = std::move(slot), .is_taken = false});
     }
@@ -100,7 +103,7 @@ class LocalDriver {
   struct Waiting {
     const PlannedRun* run;
     Clock::time_point not_before;
-    bool is_elsewhere = false;
+    bool is_told = false;  ///< why it waits
   };
   struct Place {
     Slot slot;
@@ -119,22 +122,13 @@ class LocalDriver {
   };
 
   /// A file that runs to be started need and that is not there is told once, before any of them starts.
-  void refuse_what_cannot_start(const std::vector<const PlannedRun*>& selected) const {
+  void refuse_what_cannot_start() const {
     std::vector<const PlannedRun*> starting;
-    std::ranges::copy_if(selected, std::back_inserter(starting), [&](const PlannedRun* run) {
-      return verdict_on(status_of(folder_, *run, options_.queue).state) == Verdict::start;
+    std::ranges::copy_if(selected_, std::back_inserter(starting), [&](const PlannedRun* run) {
+      return verdict_on(status_of(folder_, *run, queue_).state) == Verdict::start;
     });
-    InputFaults faults = check_inputs(starting);
+    InputFaults faults = faults_of_starting(sweep_, starting);
     std::ranges::move(faults.wrong, std::back_inserter(faults.absent));
-    for (const auto& [path, text] : edited_packs(sweep_)) {
-      const bool is_needed = std::ranges::any_of(
-          starting, [&path = path](const PlannedRun* run) { return run->config.data.pack == path; });
-      if (is_needed) {
-        faults.absent.push_back(text);
-      } else {
-        log_warning("{}", text);
-      }
-    }
     refuse(sweep_, faults.absent);
     require_ids(sweep_, starting, "nothing was run");
     if (const std::string text = other_packs_text(sweep_); !text.empty()) {
@@ -157,15 +151,16 @@ class LocalDriver {
 
   /// Takes the first run that may be tried now. \returns false when there is none
   bool try_next(Place& place) {
-    const auto next = std::ranges::find_if(waiting_, [](const Waiting& w) { return w.not_before <= Clock::now(); });
+    const auto next = std::ranges::find_if(
+        waiting_, [&](const Waiting& w) { return w.not_before <= Clock::now() && !needs_own_run(*w.run); });
     if (next == waiting_.end()) {
       return false;
     }
     const PlannedRun& run = *next->run;
     auto claim = FileLock::try_take(folder_.claim(run.id), this_process());
-    const RunStatus status = status_of(folder_, run, options_.queue, claim ? Claims::ignore : Claims::heed);
-    const auto job = options_.queue.find(run.id);
-    const bool is_on_cluster = job != options_.queue.end() && job->second.kind != QueueState::Kind::ended;
+    const RunStatus status = status_of(folder_, run, queue_, claim ? Claims::ignore : Claims::heed);
+    const auto job = queue_.find(run.id);
+    const bool is_on_cluster = job != queue_.end() && job->second.kind != QueueState::Kind::ended;
     const auto drop = [&] { waiting_.erase(next); };
     if (status.state == State::done) {
       ++num_done_;
@@ -174,23 +169,65 @@ class LocalDriver {
       left_alone_.push_back({&run, status.detail});
       drop();
     } else if (!claim || status.state == State::running) {
-      wait_for_other(*next, status);
+      wait_for(*next, fmt::format("{} is running already ({}): waiting for it", title_of(run), status.detail));
     } else if (verdict_on(status.state) == Verdict::has_failed) {
       failed_before_.push_back({&run, status.detail});
       drop();
+    } else if (const auto open = open_needs(sweep_, run, queue_); !open.empty()) {
+      if (!may_wait_for(open, *next)) {
+        drop();
+      }
     } else {
       drop();
+      link_needed(run);
       start(run, std::move(*claim), place);
     }
     return true;
   }
 
-  void wait_for_other(Waiting& waiting, const RunStatus& status) {
-    if (!waiting.is_elsewhere) {
-      say(fmt::format("{} is running already ({}): waiting for it", title_of(*waiting.run), status.detail));
+  void wait_for(Waiting& waiting, const std::string& why) {
+    if (!waiting.is_told) {
+      say(why);
     }
-    waiting.is_elsewhere = true;
+    waiting.is_told = true;
     waiting.not_before = Clock::now() + std::chrono::duration_cast<Clock::duration>(kRetryClaim);
+  }
+
+  /// Whether this driver is still to start, or to end, a run that this one needs.
+  [[nodiscard]] bool needs_own_run(const PlannedRun& run) const {
+    return std::ranges::any_of(run.needs, [&](const std::string& id) {
+      const auto is_it = [&id](const auto& entry) { return entry.run->id == id; };
+      return std::ranges::any_of(waiting_, is_it) || std::ranges::any_of(running_, is_it);
+    });
+  }
+
+  /// Somebody else may have the runs that are needed. \returns false where nobody has: it is left waiting then
+  bool may_wait_for(const std::vector<OpenNeed>& open, Waiting& waiting) {
+    const auto lost = std::ranges::find_if(
+        open, [](const OpenNeed& need) { return verdict_on(need.status.state) != Verdict::is_under_way; });
+    if (lost != open.end()) {
+      left_waiting_.push_back(
+          {waiting.run, left_waiting_text(*lost, std::ranges::find(selected_, lost->run) != selected_.end())});
+      return false;
+    }
+    wait_for(waiting, fmt::format("{} is {}", title_of(*waiting.run), left_waiting_text(open.front(), true)));
+    if (!queue_.empty() && Clock::now() - queue_asked_ > kAskQueue) {
+      queue_asked_ = Clock::now();
+      try {
+        queue_ = ask_queue(folder_, std::chrono::seconds(1));
+      } catch (const Error& error) {
+        say(fmt::format("{}; what it said before counts until it answers", error.what()));
+      }
+    }
+    return true;
+  }
+
+  /// A run that was done meanwhile in a sweep beside this one is read from this one's folder.
+  void link_needed(const PlannedRun& run) {
+    if (!std::ranges::all_of(run.needs, [&](const std::string& id) { return folder_.run(id).is_done(); })) {
+      const FileLock lock = lock_sweep(folder_);
+      link_finished_runs(sweep_);
+    }
   }
 
   void start(const PlannedRun& run, FileLock claim, Place& place) {
@@ -240,7 +277,7 @@ class LocalDriver {
     switch (status.state) {
       case State::done:
         ++num_done_;
-        say(fmt::format("{} done after {}, {} of {} done", title_of(*job.run), time, num_done_, num_selected_));
+        say(fmt::format("{} done after {}, {} of {} done", title_of(*job.run), time, num_done_, selected_.size()));
         break;
       case State::interrupted:
         say(fmt::format("{} stopped after {}, at epoch {} of {}", title_of(*job.run), time, status.epoch,
@@ -290,7 +327,7 @@ class LocalDriver {
       const std::string line = last_line(folder_.log(job.run->id));
       lines.push_back(fmt::format("{}: {}", title_of(*job.run), line.starts_with(kAttemptMark) ? "starting" : line));
     }
-    lines.push_back(fmt::format("{}: {} of {} done, {} running, {} waiting{}", sweep_.name, num_done_, num_selected_,
+    lines.push_back(fmt::format("{}: {} of {} done, {} running, {} waiting{}", sweep_.name, num_done_, selected_.size(),
                                 running_.size(), waiting_.size(),
                                 num_failures_ == 0 ? "" : fmt::format(", {} failed", num_failures_)));
     if (block_.is_on_terminal()) {
@@ -311,14 +348,17 @@ class LocalDriver {
     for (const Failure& other : left_alone_) {
       log_info("{} is left to the cluster: {}", title_of(*other.run), other.reason);
     }
+    for (const Failure& student : left_waiting_) {
+      log_warning("{} is {}", title_of(*student.run), student.reason);
+    }
     if (const std::size_t num_failed = failed_before_.size() + failed_.size(); num_failed > 0) {
       log_info("{}", left_alone_text(sweep_, num_failed));
     }
-    log_info("{}: {} of {} done", sweep_.name, num_done_, num_selected_);
+    log_info("{}: {} of {} done", sweep_.name, num_done_, selected_.size());
     if (stop_signal() != 0) {
       return ExitCode::interrupted;
     }
-    return num_done_ == num_selected_ ? ExitCode::success : ExitCode::failure;
+    return num_done_ == selected_.size() ? ExitCode::success : ExitCode::failure;
   }
 
   void say(const std::string& text) {
@@ -329,13 +369,15 @@ class LocalDriver {
   const Sweep& sweep_;
   const LocalOptions& options_;
   SweepFolder folder_;
+  std::vector<const PlannedRun*> selected_;
+  Queue queue_;
+  Clock::time_point queue_asked_ = Clock::now();
   RanksWish ranks_;
   fs::path trainer_;
   std::vector<Place> slots_;
   std::vector<Waiting> waiting_;
   std::vector<Running> running_;
-  std::vector<Failure> failed_before_, failed_, left_alone_;
-  std::size_t num_selected_ = 0;
+  std::vector<Failure> failed_before_, failed_, left_alone_, left_waiting_;
   std::size_t num_done_ = 0;
   std::int64_t num_failures_ = 0;
   std::optional<Clock::time_point> stop_time_;

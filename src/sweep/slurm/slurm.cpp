@@ -229,10 +229,11 @@ std::vector<SlurmJob> Slurm::queue() const {
   return parse_queue(ask({"squeue", "--me", "--states=all", "--json"}, fault_in_queue));
 }
 
-std::optional<std::string> Slurm::submit(const std::string& script, int lock, const std::string& after) const {
+std::optional<std::string> Slurm::submit(const std::string& script, int lock,
+                                         const std::vector<std::string>& after) const {
   std::vector<std::string> words = {"sbatch", "--parsable"};
   if (!after.empty()) {
-    words.push_back(fmt::format("--dependency=afterany:{}", after));
+    words.push_back(fmt::format("--dependency=afterany:{}", fmt::join(after, ":")));
   }
   words.push_back(script);
   const CommandResult result = run_command(words, {.timeout = kCommandTimeout, .inherited = lock});

@@ -45,12 +45,12 @@ class Slurm {
   /// All jobs of this user that the controller still knows, finished ones for a while as well.
   [[nodiscard]] std::vector<SlurmJob> queue() const;
 
-  /// One attempt at sbatch. \param lock  a descriptor that sbatch keeps open, see run_command. \param after  a job
-  /// that must have ended before this one starts, however it ended; empty: none. \returns the job's id; nullopt when
-  /// no answer came: whether the job was accepted is not known then, and only queue() tells
+  /// One attempt at sbatch. \param lock  a descriptor that sbatch keeps open, see run_command. \param after  jobs
+  /// ("17") and elements ("17_3") that must have ended before this one starts, however they ended. \returns the job's
+  /// id; nullopt when no answer came: whether the job was accepted is not known then, and only queue() tells
   /// \throws Error when Slurm refused the script, with its reason.
   [[nodiscard]] std::optional<std::string> submit(const std::string& script, int lock,
-                                                  const std::string& after = {}) const;
+                                                  const std::vector<std::string>& after = {}) const;
 
   /// Ends jobs or elements ("17", "17_3"); those that are gone already are no error.
   void cancel(const std::vector<std::string>& jobs) const;

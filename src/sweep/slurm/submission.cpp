@@ -144,6 +144,11 @@ void write_submission(const Submission& submission, const std::string& script) {
   }
   io::write_file_atomically(submission.folder / "job.sbatch", std::string_view(script));
   io::write_file_atomically(submission.folder / "tasks.txt", fmt::format("{}\n", fmt::join(submission.runs, "\n")));
+  std::string needs;
+  for (const std::vector<std::string>& of_run : submission.needs) {
+    needs += fmt::format("{}\n", fmt::join(of_run, " "));
+  }
+  io::write_file_atomically(submission.folder / "needs.txt", std::string_view(needs));
   write_record(submission);
 }
 
@@ -267,7 +272,7 @@ std::vector<SlurmJob> find_lost_answers(std::vector<Submission>& submissions, co
   }
 }
 
-void submit(Submission& submission, const Slurm& slurm, int lock, const std::string& after) {
+void submit(Submission& submission, const Slurm& slurm, int lock, const std::vector<std::string>& after) {
   const std::string script = (submission.folder / "job.sbatch").string();
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     try {

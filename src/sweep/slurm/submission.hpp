@@ -18,6 +18,7 @@ namespace xtasc::sweep {
 ///     <sweep folder>/.sweep/submissions/<token>/
 ///       submission.json  written before sbatch; the job id is added when its answer came
 ///       tasks.txt        one run id a line: line i is in element i / runs_per_element
+///       needs.txt        line i: the runs that must be DONE before that of line i of tasks.txt, with blanks between
 ///       job.sbatch       what was submitted
 ///       ended/<run id>   "CODE why": this submission will not start the run again
 ///       starts/<run id>  the batch script's count of starts that got the run no further
@@ -31,6 +32,7 @@ struct Submission {
   std::string refused = {};           ///< why Slurm does not have it; empty: it may
   std::int64_t runs_per_element = 1;
   std::vector<std::string> runs = {};
+  std::vector<std::vector<std::string>> needs = {};  ///< of each run; only written, the batch script reads it
 };
 
 /// All submissions of a sweep, the oldest first. \throws Error when one is damaged.
@@ -82,7 +84,7 @@ std::vector<SlurmJob> find_lost_answers(std::vector<Submission>& submissions, co
 /// sbatch, until there is an answer. Between two attempts the queue is asked for the token, so that a job whose answer
 /// was lost is not submitted again. \param lock, after  see Slurm::submit
 /// \throws Error when Slurm refuses the script, or gives no answer for `attempts` attempts.
-void submit(Submission& submission, const Slurm& slurm, int lock, const std::string& after = {});
+void submit(Submission& submission, const Slurm& slurm, int lock, const std::vector<std::string>& after = {});
 
 /// Ends runs that wait or run in Slurm: elements all of whose active runs are among them by scancel, others by a file
 /// STOP in the run's folder. None comes back. \param submitted  of submitted_runs \returns how many were active
