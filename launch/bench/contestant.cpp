@@ -67,13 +67,15 @@ void Contestant::warm_up() {
 }
 
 void Contestant::step() {
-  const weighting::Moment moment = {.epoch = kEpoch, .step = num_steps_++};
+  const weighting::Moment moment = {.epoch = kEpoch, .step = num_steps_};
   keep_first(captured_step_.run(draw(), config_.train.batch_size, moment, config_.train.learning_rate).losses);
+  ++num_steps_;
   wait_for(device_);
 }
 
 void Contestant::plain_step() {
-  keep_first(step_.compute(draw(), {.epoch = kEpoch, .step = num_steps_++}).losses);
+  keep_first(step_.compute(draw(), {.epoch = kEpoch, .step = num_steps_}).losses);
+  ++num_steps_;
   step_.update(config_.train.learning_rate);
   wait_for(device_);
 }

@@ -39,9 +39,13 @@ std::vector<std::string> arguments_of(const StepBench& options, const config::Ru
   const auto weights_path = folder / "W.pt";
   const auto samples_path = folder / "S.pt";
   tensorfile::write_tensor_dict(weights_path, weights);
-  tensorfile::write_tensor_dict(samples_path, {{"image", batch.image_n3hw.cpu()},
-                                               {"label", batch.truth_of("seg").cpu()},
-                                               {"depth", batch.truth_of("depth").cpu()}});
+  tensorfile::TensorDict samples = {{"image", batch.image_n3hw.cpu()},
+                                    {"label", batch.truth_of("seg").cpu()},
+                                    {"depth", batch.truth_of("depth").cpu()}};
+  if (batch.draws_nk.defined()) {
+    samples["draws"] = batch.draws_nk.cpu();
+  }
+  tensorfile::write_tensor_dict(samples_path, samples);
   return {"--weights", weights_path.string(),
           "--samples", samples_path.string(),
           "--options", peer.dump(),

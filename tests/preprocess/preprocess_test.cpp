@@ -4,13 +4,13 @@
 #include <csignal>
 #include <numeric>
 
-#include "io/exif_fixture.hpp"
 #include "io/image/image.hpp"
 #include "pack/pack_fixture.hpp"
 #include "pack/reader.hpp"
 #include "pack/verify.hpp"
 #include "preprocess/datasets/folder.hpp"
 #include "preprocess/datasets/scenes_dataset.hpp"
+#include "preprocess/folder_fixture.hpp"
 #include "preprocess/pack_builder.hpp"
 #include "preprocess/resize.hpp"
 #include "preprocess/scenes/scenes.hpp"
@@ -27,8 +27,6 @@ using test::write_bytes;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-constexpr std::int64_t kHeight = 48, kWidth = 80;  // of the raw files below
 
 TEST(Resize, NearestTakesThePixelUnderTheCentre) {
   for (const auto& [source, target] : {std::pair{480, 288}, {640, 384}, {1024, 128}, {5, 7}, {64, 64}, {3, 32}}) {
@@ -51,75 +49,6 @@ TEST(Resize, KeepsChannelsTogether) {
   const auto area = resize_area(in, {4, 6}, {2, 3});
   EXPECT_EQ(area[0], (0 + 3 + 18 + 21 + 2) / 4);
 }
-
-constexpr const char* kDescription = R"(name = "tiny"
-size = [32, 64]
-[image]
-file = "rgb/{id}.png"
-[label]
-file = "label/{id}.png"
-void = [0, 9]
-offset = 1
-class_names = ["a", "b", "c"]
-[depth]
-file = "depth/{id}.png"
-bits = 16
-kind = "metres"
-divisor = 1000
-invalid = [0]
-[split]
-train = "train.txt"
-val = "val.txt"
-)";
-
-/// A raw tree of six samples: train a/0 .. a/3, val b/4, b/5.
-class FolderTest : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string train, val;
-    for (std::uint32_t i = 0; i < 6; ++i) {
-      const std::string id = (i < 4 ? "a/" : "b/") + std::to_string(i);
-      (i < 4 ? train : val) += id + "\n";
-      constexpr std::size_t kPixels = kHeight * kWidth;
-      std::vector<std::uint8_t> image(kPixels * 3), label(kPixels);
-      std::vector<std::uint16_t> depth(kPixels);
-      for (std::size_t p = 0; p < kPixels; ++p) {
-        image[3 * p] = static_cast<std::uint8_t>(p + i);
-        label[p] = static_cast<std::uint8_t>((p / 3 + i) % 4);
-        depth[p] = static_cast<std::uint16_t>(p % 13 == 0 ? 0 : 500 + p + i);
-      }
-      fs::create_directories((raw / "rgb") / (i < 4 ? "a" : "b"));
-      fs::create_directories((raw / "label") / (i < 4 ? "a" : "b"));
-      fs::create_directories((raw / "depth") / (i < 4 ? "a" : "b"));
-      io::write_png(raw / ("rgb/" + id + ".png"), image, kHeight, kWidth, 3);
-      io::write_png(raw / ("label/" + id + ".png"), label, kHeight, kWidth, 1);
-      io::write_png(raw / ("depth/" + id + ".png"), depth, kHeight, kWidth);
-    }
-    write_bytes(raw / "train.txt", train);
-    write_bytes(raw / "val.txt", val);
-    write_bytes(raw / "dataset.toml", kDescription);
-    options.output = out / "a.h5";
-    options.resize.to = {32, 64};
-  }
-
-  BuildResult build() const {
-    return build_pack(FolderDataset(raw.path(), read_folder_description(raw / "dataset.toml")), options);
-  }
-  /// The error of building with `text` as description, without the path in front.
-  std::string description_error(const std::string& text) const {
-    write_bytes(raw / "dataset.toml", text);
-    const std::string error = error_of([&] { std::ignore = read_folder_description(raw / "dataset.toml"); });
-    const std::string path = (raw / "dataset.toml").string() + ":";
-    return error.starts_with(path) ? error.substr(path.size()) : error;
-  }
-  static std::string replaced(const std::string& from, const std::string& to) {
-    std::string text = kDescription;
-    return text.replace(text.find(from), from.size(), to);
-  }
-
-  TempFolder raw, out;
-  BuildOptions options;
-};
 
 TEST_F(FolderTest, PacksWhatTheFilesHold) {
   build();
@@ -251,143 +180,6 @@ TEST_F(FolderTest, FullDiskAndKillLeaveNoPack) {
 }
 
 /// Stores a file's pixels upside down and says so, as a camera that was held that way does.
-void turn_by_180_degrees(const fs::path& path) {
-  auto image = io::read_rgb_image(path);
-  std::vector<std::uint8_t> turned;
-  for (std::size_t p = image.pixels.size() / 3; p-- > 0;) {
-    turned.insert(turned.end(), &image.pixels[3 * p], &image.pixels[3 * p] + 3);
-  }
-  io::write_png(path, turned, image.height, image.width, 3);
-  write_bytes(path, test::with_exif(bytes_of(path), test::tiff_block(true, 3)));
-}
-
-TEST_F(FolderTest, PicturesThatExifTurnsNeedAWord) {
-  build();
-  const std::string upright = pack::Reader(options.output).schema().content_digest;
-  options.overwrite = true;
-  const std::string apply = replaced("[image]", "orientation = \"apply\"\n[image]");
-  write_bytes(raw / "dataset.toml", apply);
-  build();
-  EXPECT_EQ(pack::Reader(options.output).schema().content_digest, upright) << "nothing is turned: the same pack";
-  EXPECT_EQ(pack::Reader(options.output).schema().orientation, "");
-
-  turn_by_180_degrees(raw / "rgb/a/1.png");
-  write_bytes(raw / "label/b/4.png",
-              test::with_exif(bytes_of(raw / "label/b/4.png"), test::tiff_block(false, 6), true));
-  write_bytes(raw / "dataset.toml", kDescription);
-  options.output = out / "b.h5";
-  const std::string error = error_of([&] { build(); });
-  EXPECT_THAT(error, testing::StartsWith("the raw data has 2 faults"));
-  EXPECT_THAT(error,
-              HasSubstr("rgb/a/1.png': its EXIF orientation 3 says that the stored pixels are to be turned by 180 "
-                        "degrees; say in '"));
-  EXPECT_THAT(error,
-              HasSubstr("dataset.toml' what is right: orientation = \"apply\" (turned, as viewers and OpenCV show "
-                        "it) or orientation = \"ignore\" (the stored pixels)"));
-  EXPECT_THAT(error, HasSubstr("label/b/4.png': its EXIF orientation 6"));
-
-  write_bytes(raw / "dataset.toml", apply);
-  EXPECT_THAT(error_of([&] { build(); }), HasSubstr("label/b/4.png': 80 x 48 pixels (height x width), 48 x 80 are"));
-  write_bytes(raw / "dataset.toml", replaced("[image]", "orientation = \"ignore\"\n[image]"));
-  build();
-  EXPECT_EQ(pack::Reader(options.output).schema().orientation, "ignore");
-  fs::copy_file(raw / "label/b/5.png", raw / "label/b/4.png", fs::copy_options::overwrite_existing);
-  write_bytes(raw / "dataset.toml", apply);
-  options.workers = 3;
-  testing::internal::CaptureStderr();
-  build();
-  EXPECT_THAT(testing::internal::GetCapturedStderr(),
-              HasSubstr("1 sample has files that EXIF turns: orientation = \"apply\", they were turned"));
-  EXPECT_THAT(pack::verify(options.output).faults, IsEmpty());
-  const pack::Reader turned(options.output), plain(out / "a.h5");
-  EXPECT_EQ(turned.schema().orientation, "apply");
-  EXPECT_NE(turned.schema().content_digest, upright);
-  std::vector<std::uint8_t> a(32 * 64 * 3), b(a.size());
-  turned.read_images(Split::train, 1, 1, a);
-  plain.read_images(Split::train, 1, 1, b);
-  EXPECT_EQ(a, b);
-}
-
-TEST_F(FolderTest, QuarterTurnsChangeHeightAndWidthWhereverExifStands) {
-  const auto portrait = [&](const char* file, bool is_late) {
-    write_bytes(raw / file, test::with_exif(bytes_of(raw / file), test::tiff_block(true, 8), is_late));
-  };
-  for (const char* kind : {"rgb/a/0.png", "label/a/0.png", "depth/a/0.png"}) {
-    portrait(kind, true);
-  }
-  write_bytes(raw / "dataset.toml", replaced("[image]", "orientation = \"apply\"\n[image]"));
-  EXPECT_EQ(error_of([&] { build(); }), "no error");
-  portrait("rgb/b/4.png", true);  // its label is as the stored pixels are
-  options.overwrite = true;
-  EXPECT_THAT(
-      error_of([&] { build(); }),
-      HasSubstr("label/b/4.png': 48 x 80 pixels (height x width), 80 x 48 are expected; the EXIF orientation 8 of "));
-  EXPECT_THAT(error_of([&] { build(); }), HasSubstr("orientation = \"ignore\" would make the sizes fit"));
-}
-
-TEST_F(FolderTest, WhatIsNotPackedIsTold) {
-  fs::create_directories(raw / "rgb/c");
-  fs::copy_file(raw / "rgb/a/0.png", raw / "rgb/c/9.PNG");
-  fs::copy_file(raw / "rgb/a/0.png", raw / "rgb/a/9.png");
-  write_bytes(raw / "rgb/Thumbs.db", "x");
-  write_bytes(raw / "rgb/a/._0.png", "x");
-  testing::internal::CaptureStderr();
-  build();
-  EXPECT_THAT(testing::internal::GetCapturedStderr(),
-              HasSubstr("2 images are left out, no split list names them: rgb/a/9.png, ..."));
-  fs::remove(raw / "rgb/b/5.png");
-  fs::create_directories(raw / "rgb/b/5.png");
-  fs::remove(raw / "depth/b/4.png");
-  fs::create_symlink("gone", raw / "depth/b/4.png");
-  options.output = out / "b.h5";
-  const std::string error = error_of([&] { build(); });
-  EXPECT_THAT(error, HasSubstr("rgb/b/5.png': it is a folder, a PNG or JPEG image is expected"));
-  EXPECT_THAT(error, HasSubstr("depth/b/4.png': it is a link that leads nowhere (gone)"));
-}
-
-TEST_F(FolderTest, ImagesInBothSplitsAreTold) {
-  fs::remove(raw / "rgb/b/5.png");
-  fs::create_symlink("../a/2.png", raw / "rgb/b/5.png");
-  testing::internal::CaptureStderr();
-  build();
-  EXPECT_THAT(testing::internal::GetCapturedStderr(),
-              HasSubstr("1 image of val is in train too, pixel for pixel: rgb/b/5.png is rgb/a/2.png"));
-  write_bytes(raw / "val.txt", "b/4\na//1\n./a/0\n");
-  options.output = out / "b.h5";
-  const std::string error = error_of([&] { build(); });
-  EXPECT_THAT(error, HasSubstr("val.txt:2: 'a//1' is listed already (train.txt)"));
-  EXPECT_THAT(error, HasSubstr("val.txt:3: './a/0' is listed already (train.txt)"));
-}
-
-TEST_F(FolderTest, DepthOfAnImplausibleUnitIsDoubted) {
-  for (const auto& [divisor, doubt] : {std::pair{"1", "more than 1 km: are these millimetres?"},
-                                       std::pair{"1000000", "less than 10 cm: are these kilometres?"}}) {
-    write_bytes(raw / "dataset.toml", replaced("divisor = 1000", std::string("divisor = ") + divisor));
-    options.overwrite = true;
-    testing::internal::CaptureStderr();
-    build();
-    EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr(doubt));
-  }
-}
-
-TEST_F(FolderTest, ASplitThatTeachesNothingIsTold) {
-  for (const char* id : {"b/4", "b/5"}) {
-    io::write_png(raw / (std::string("label/") + id + ".png"), std::vector<std::uint8_t>(kHeight * kWidth), kHeight,
-                  kWidth, 1);
-    io::write_png(raw / (std::string("depth/") + id + ".png"), std::vector<std::uint16_t>(kHeight * kWidth), kHeight,
-                  kWidth);
-  }
-  testing::internal::CaptureStderr();
-  build();
-  const std::string log = testing::internal::GetCapturedStderr();
-  EXPECT_THAT(log, HasSubstr("warning: the val split has no pixel with a class in label"));
-  EXPECT_THAT(log, HasSubstr("warning: the val split has no pixel with a valid depth"));
-  const pack::Report report = pack::verify(options.output);
-  EXPECT_THAT(report.faults, IsEmpty());
-  EXPECT_THAT(report.notes, ElementsAre("the val split has no pixel with a class in label",
-                                        "the val split has no pixel with a valid depth"));
-}
-
 TEST_F(FolderTest, DescriptionErrorsHaveLineAndColumn) {
   EXPECT_THAT(description_error(replaced("[image]", "orientation = \"turn\"\n[image]")),
               testing::StartsWith("3:15: 'orientation' must be \"apply\" (turn files"));

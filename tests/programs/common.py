@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import unittest
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(SOURCE / "tests/support"))
@@ -22,6 +23,24 @@ SMALL = ["model.encoder=resnet18", "model.decoder_width=8", "model.ttnet_widths=
 
 def sets(assignments: list[str]) -> list[str]:
     return [word for assignment in assignments for word in ("--set", assignment)]
+
+
+def h5py_or_skip():
+    try:
+        import h5py  # noqa: PLC0415
+    except ImportError as error:
+        raise unittest.SkipTest(f"no h5py: {error}") from error
+    return h5py
+
+
+class OneLine(unittest.TestCase):
+    def one_line(self, done, code: int, *parts: str) -> None:
+        """A program ended with this code and a single line of error, which has these parts."""
+        self.assertEqual(done.returncode, code, done.stderr)
+        errors = [line for line in done.stderr.splitlines() if ": error: " in line]
+        self.assertEqual(len(errors), 1, done.stderr)
+        for part in parts:
+            self.assertIn(part, errors[0])
 
 
 class Programs:

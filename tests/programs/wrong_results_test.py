@@ -8,13 +8,12 @@ import pathlib
 import random
 import shutil
 import signal
-import struct
 import subprocess
 import unittest
-import zlib
 
 import common
 from common import Programs, metrics, sets
+from png import write_png
 from suite import IS_LONG, long_tier
 
 programs: Programs
@@ -23,15 +22,7 @@ ONE_STEP = ["train.epochs=1", "train.max_steps=1"]  # a whole run, where it matt
 FIRST_ID = "xtasc_resnet18-1c8e7f23"
 
 
-def h5py_or_skip():
-    try:
-        import h5py  # noqa: PLC0415
-    except ImportError as error:
-        raise unittest.SkipTest(f"no h5py: {error}") from error
-    return h5py
-
-
-class Case(unittest.TestCase):
+class Case(common.OneLine):
     def train(self, output: str, *assignments: str, ranks: int = 0, extra: tuple[str, ...] = ()):
         arguments = programs.train_arguments(output, *TWO_EPOCHS, *assignments)
         return programs.run("xtasc-train", *arguments, *extra, ranks=ranks)
@@ -65,13 +56,6 @@ class Case(unittest.TestCase):
                             "32x64", "--output", str(path), "--force")
         self.assertEqual(done.returncode, 0, done.stderr)
         return path
-
-    def one_line(self, done, code: int, *parts: str) -> None:
-        self.assertEqual(done.returncode, code, done.stderr)
-        errors = [line for line in done.stderr.splitlines() if ": error: " in line]
-        self.assertEqual(len(errors), 1, done.stderr)
-        for part in parts:
-            self.assertIn(part, errors[0])
 
 
 class RanksAgree(Case):
@@ -118,7 +102,7 @@ class WhatARunIsKnownBy(Case):
         self.one_line(self.train("pinned", f"data.pack={path}", f"data.pack_digest={pinned}"), 1, pinned, str(path))
 
     def test_a_pack_that_was_edited_in_place(self) -> None:
-        h5py = h5py_or_skip()
+        h5py = common.h5py_or_skip()
         path = self.pack("edited.h5", 3)
         self.trained("edited", f"data.pack={path}", *ONE_STEP)
         with h5py.File(path, "r+") as file:
@@ -172,19 +156,6 @@ class WhatARunIsKnownBy(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(f"first/{FIRST_ID} is this run as an earlier version knew it", done.stderr)
         self.assertNotIn("is DONE", done.stderr)
-
-
-def write_png(path: pathlib.Path, height: int, width: int, channels: int, value) -> None:
-    """8 bits a channel; value(y, x) gives a pixel's channels."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = b"".join(b"\0" + bytes(v for x in range(width) for v in value(y, x)) for y in range(height))
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
-                     + chunk(b"IEND", b""))
 
 
 class NotFinite(Case):

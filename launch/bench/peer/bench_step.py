@@ -75,6 +75,8 @@ class Contestant:
         samples = {name: value.to(self.device.device) for name, value in torch.load(arguments.samples).items()}
         self.image = samples["image"].contiguous(memory_format=layout)
         self.label, self.depth = samples["label"], samples["depth"]
+        if "draws" in samples:  # of the network's dropout: those of ours, so that the first losses can be compared
+            self.net.noise = samples["draws"]
         self.step = self.plain_step
         self.first_losses = None
 
@@ -133,7 +135,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--form", required=True, choices=FORMS)
     parser.add_argument("--weights", required=True, help="the net's tensors by name; its teachers': teachers.KEY.NAME")
-    parser.add_argument("--samples", required=True, help="image, label and depth")
+    parser.add_argument("--samples", required=True, help="image, label and depth; draws for dropout")
     parser.add_argument("--options", type=json.loads, default={}, help="the config's keys that this follows, as JSON")
     parser.add_argument("--classes", type=int, default=7)
     parser.add_argument("--threads", type=int, default=0)
