@@ -198,7 +198,7 @@ at::Tensor draws_of(std::span<const std::int64_t> samples, std::int64_t count, s
     RandomStream stream(seed, Purpose::dropout, static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(sample));
     next = std::generate_n(next, count, [&stream] { return static_cast<float>(stream.uniform()); });
   }
-  return draws.to(device);
+  return device.is_cuda() ? draws.pin_memory().to(device, /*non_blocking=*/true) : draws.to(device);
 }
 
 Batch draw_batch(const Dataset& train, std::span<const std::int64_t> samples, const AugmentationOptions& options,

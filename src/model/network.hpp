@@ -32,8 +32,8 @@ struct Predictions {
 
   std::map<std::string, at::Tensor, std::less<>> direct;  ///< (N, channels, H, W), by the task's key
   std::vector<Transferred> transferred;                   ///< in the order of Network::transfers()
-  /// Maps inside of the network (N, C, h, w), by the task's key, where Mode::wants_features: what a student is compared
-  /// by with a teacher, in one order for both.
+  /// Maps inside of the network (N, C, h, w), in the predictions' type, by the task's key, where Mode::wants_features:
+  /// what a student is compared by with a teacher, in one order for both.
   std::map<std::string, std::vector<at::Tensor>, std::less<>> features = {};
 
   /// Undefined where the network has none.
@@ -77,6 +77,8 @@ class Network {
   /// Mode::draws_nk: so many for each image of a step of training.
   [[nodiscard]] virtual std::int64_t num_draws() const { return 0; }
 
+  /// From now on for evaluation, or for training others: see ParameterSet::freeze().
+  void freeze() { parameters_.freeze(); }
   [[nodiscard]] const ParameterSet& parameters() const { return parameters_; }
   [[nodiscard]] const task::Tasks& tasks() const { return tasks_; }
   /// What a file of its weights may hold beside them, as names and beginnings of names.

@@ -97,6 +97,14 @@ void ParameterSet::flatten() {
   }
 }
 
+void ParameterSet::freeze() {
+  flat_gradients_.reset();
+  for (const NamedTensor& parameter : parameters_) {
+    parameter.tensor.mutable_grad().reset();
+    parameter.tensor.set_requires_grad(false);
+  }
+}
+
 at::Tensor ParameterSet::part_of(const at::Tensor& flat, std::size_t first, std::size_t last) const {
   std::int64_t begin = 0;
   std::int64_t size = 0;

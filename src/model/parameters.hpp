@@ -39,6 +39,9 @@ class ParameterSet {
   /// last declaration.
   void flatten();
 
+  /// Nothing trains them any more: their gradients' memory is given back.
+  void freeze();
+
   [[nodiscard]] const std::vector<NamedTensor>& parameters() const { return parameters_; }
   [[nodiscard]] const std::vector<NamedTensor>& buffers() const { return buffers_; }
   /// The values, and the gradients, of parameters()[first] to, not with, parameters()[last]: views of the flat ones.

@@ -111,6 +111,9 @@ run::ConfigValues group_identity(const run::RunSummary& run) {
   identity.erase("run.seed");
   // Rows of one table are of one pack, and each seed has teachers of its own.
   std::erase_if(identity, [](const auto& entry) { return run::is_digest_key(entry.first); });
+  for (const auto& [task, recipe] : run.provenance.teacher_recipes) {
+    identity[fmt::format("distillation.teacher_{}", task)] = recipe;
+  }
   identity[std::string(run::kWeightsDigestKey)] = run::weights_of(run.config.model);
   return identity;
 }

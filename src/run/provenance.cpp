@@ -120,6 +120,10 @@ Provenance from_json(const Json& json) {
   result.num_parameters = get<std::int64_t>(json, "num_parameters");
   result.pack_bytes = get_or<std::int64_t>(json, "pack_bytes", 0);
   result.pack_modified = get_or<std::int64_t>(json, "pack_modified", 0);
+  if (json.contains("teacher_weights")) {
+    result.teacher_weights = named_texts(json, "teacher_weights");
+    result.teacher_recipes = named_texts(json, "teacher_recipes");
+  }
   if (json.contains("starts")) {
     const Json& starts = json_fields::field(json, "starts");
     check(starts.is_array(), "the field \"starts\" is {}, an array is needed", starts.type_name());
@@ -199,32 +203,36 @@ void write_provenance(const std::filesystem::path& path, const Provenance& prove
   for (const Start& start : provenance.starts) {
     starts.push_back(to_json(start));
   }
-  const Json json{{"version", provenance.version},
-                  {"commit", provenance.commit},
-                  {"diff_hash", provenance.diff_hash},
-                  {"build_type", provenance.build_type},
-                  {"compiler", provenance.compiler},
-                  {"libraries", provenance.libraries},
-                  {"hosts", provenance.hosts},
-                  {"devices", provenance.devices},
-                  {"world_size", provenance.world_size},
-                  {"precision", provenance.precision},
-                  {"pack_path", provenance.pack_path},
-                  {"pack_digest", provenance.pack_digest},
-                  {"pack_dataset", provenance.pack_dataset},
-                  {"pack_height", provenance.pack_height},
-                  {"pack_width", provenance.pack_width},
-                  {"pack_num_classes", provenance.pack_num_classes},
-                  {"pack_depth_kind", provenance.pack_depth_kind},
-                  {"pack_orientation", provenance.pack_orientation},
-                  {"command_line", provenance.command_line},
-                  {"started", provenance.started},
-                  {"finished", provenance.finished},
-                  {"resumed", provenance.resumed},
-                  {"num_parameters", provenance.num_parameters},
-                  {"pack_bytes", provenance.pack_bytes},
-                  {"pack_modified", provenance.pack_modified},
-                  {"starts", std::move(starts)}};
+  Json json{{"version", provenance.version},
+            {"commit", provenance.commit},
+            {"diff_hash", provenance.diff_hash},
+            {"build_type", provenance.build_type},
+            {"compiler", provenance.compiler},
+            {"libraries", provenance.libraries},
+            {"hosts", provenance.hosts},
+            {"devices", provenance.devices},
+            {"world_size", provenance.world_size},
+            {"precision", provenance.precision},
+            {"pack_path", provenance.pack_path},
+            {"pack_digest", provenance.pack_digest},
+            {"pack_dataset", provenance.pack_dataset},
+            {"pack_height", provenance.pack_height},
+            {"pack_width", provenance.pack_width},
+            {"pack_num_classes", provenance.pack_num_classes},
+            {"pack_depth_kind", provenance.pack_depth_kind},
+            {"pack_orientation", provenance.pack_orientation},
+            {"command_line", provenance.command_line},
+            {"started", provenance.started},
+            {"finished", provenance.finished},
+            {"resumed", provenance.resumed},
+            {"num_parameters", provenance.num_parameters},
+            {"pack_bytes", provenance.pack_bytes},
+            {"pack_modified", provenance.pack_modified},
+            {"starts", std::move(starts)}};
+  if (!provenance.teacher_weights.empty()) {
+    json["teacher_weights"] = provenance.teacher_weights;
+    json["teacher_recipes"] = provenance.teacher_recipes;
+  }
   // File names need not be UTF-8, JSON must be: such bytes are replaced rather than the run ended.
   Json written = Json::parse(json.dump(-1, ' ', false, Json::error_handler_t::replace));
   written[kDigest] = json_digest(written);

@@ -38,6 +38,9 @@ struct Provenance {
   std::vector<std::string> resumed;  ///< times of later starts
   std::int64_t num_parameters = 0;   ///< trainable, of the whole net
   std::vector<Start> starts;         ///< in their order; empty in files of versions that did not record them
+  /// Of a student's teachers, by the task's key: XXH3-128 of their weights, and what was chosen for them but the seed
+  /// (run::recipe_digest), or of a file its bytes again. Empty for other systems.
+  std::map<std::string, std::string> teacher_weights, teacher_recipes;
   /// Of the pack's file at the last start: bytes, and nanoseconds since 1970; 0: not recorded.
   std::int64_t pack_bytes = 0, pack_modified = 0;
 };

@@ -13,6 +13,12 @@ std::string digest_of_run(const config::RunConfig& config) {
   return io::digest_hex(config::identity_text(config));
 }
 
+std::string recipe_digest(const config::RunConfig& config) {
+  config::RunConfig without = config;
+  without.run.seed = config::RunConfig().run.seed;
+  return io::digest_hex(config::identity_text(without));
+}
+
 std::string digest_of_weights(const std::string& path) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(path, ignored)) {

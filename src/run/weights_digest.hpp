@@ -14,4 +14,7 @@ namespace xtasc::run {
 /// Of a run that has this config, with the digests of its files in it.
 [[nodiscard]] std::string digest_of_run(const config::RunConfig& config);
 
+/// Of all that was chosen for a run but its seed: the same for the runs of one row.
+[[nodiscard]] std::string recipe_digest(const config::RunConfig& config);
+
 }  // namespace xtasc::run

@@ -7,10 +7,13 @@
 #include <tuple>
 #include <utility>
 
+#include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "net/kd4mtl.hpp"
 #include "pack/reader.hpp"
 #include "run/pack_now.hpp"
+#include "run/teacher.hpp"
 #include "run/weights_digest.hpp"
 #include "sweep/folder.hpp"
 #include "sweep/needs.hpp"
@@ -20,6 +23,18 @@ namespace fs = std::filesystem;
 namespace xtasc::sweep {
 
 namespace {
+
+/// What the pack says, where it is here.
+run::StudentData student_data(const config::DataSection& data) {
+  try {
+    const pack::Reader pack(data.pack);
+    const pack::Schema& schema = pack.schema();
+    const auto& labels = schema.label_sets[pack::find_label_set(schema, data.label_set)];
+    return {static_cast<std::int64_t>(labels.class_names.size()), schema.height, schema.width};
+  } catch (const Error&) {
+    return {};  // who needs it says what is wrong with it
+  }
+}
 
 bool is_absent(const std::string& path) {
   std::error_code ignored;
@@ -36,6 +51,21 @@ void check_pack(const PlannedRun& run) {
   for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
     check(pack.size(split) > 0, "{}: /{} is absent or empty; a run needs samples to train on and to validate with",
           path, pack::split_name(split));
+  }
+}
+
+/// \throws Error saying why a run that is to teach a task of this one cannot
+void check_as_teacher(const PlannedRun& run, const std::string& key, const std::string& path) {
+  std::error_code ignored;
+  for (const config::ModelSection& teacher : net::teachers_of(run.config.model)) {
+    const std::string_view task = config::system_of(teacher).tasks.front();
+    if (key == fmt::format("distillation.teacher_{}", task) && fs::is_directory(path, ignored)) {
+      try {
+        run::check_teacher({path}, teacher, student_data(run.config.data));
+      } catch (const Error& error) {
+        fail("{}: {}", path, error.what());
+      }
+    }
   }
 }
 
@@ -71,12 +101,15 @@ InputFaults check_inputs(const std::vector<const PlannedRun*>& runs) {
       }
       if (is_absent(path)) {
         faults.absent.push_back(fmt::format("{}: there is no file {}", key, path));
-      } else if (!run->were_read.contains(key)) {
-        try {
+        continue;
+      }
+      try {
+        check_as_teacher(*run, key, path);
+        if (!run->were_read.contains(key)) {
           config::pin_digest(digest, run::digest_of_weights(path), key + "_digest", path);
-        } catch (const Error& error) {
-          faults.wrong.push_back(fmt::format("{}: {}", key, error.what()));
         }
+      } catch (const Error& error) {
+        faults.wrong.push_back(fmt::format("{}: {}", key, error.what()));
       }
     }
   }
@@ -172,12 +205,15 @@ InputFaults faults_of_starting(const Sweep& sweep, const std::vector<const Plann
 }
 
 void refuse(const Sweep& sweep, const std::vector<std::string>& faults) {
+  // A teacher that no student can learn from is a wrong config, whatever became of it.
+  const bool is_usage =
+      std::ranges::any_of(faults, [](const std::string& fault) { return fault.starts_with("distillation.teacher_"); });
+  const ExitCode code = is_usage ? ExitCode::usage : ExitCode::failure;
   if (faults.size() == 1) {
-    fail("{}: {}; nothing was run", sweep.file.string(), faults.front());
+    throw Error(fmt::format("{}: {}; nothing was run", sweep.file.string(), faults.front()), code);
   }
   if (!faults.empty()) {
-    throw Error(fmt::format("{}: {} faults, nothing was run", sweep.file.string(), faults.size()), ExitCode::failure,
-                faults);
+    throw Error(fmt::format("{}: {} faults, nothing was run", sweep.file.string(), faults.size()), code, faults);
   }
 }
 

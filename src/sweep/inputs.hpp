@@ -15,9 +15,10 @@ struct InputFaults {
   std::vector<std::string> wrong;   ///< here, but not what a run can use
 };
 
-/// Looks at the files that configs name, each once: data.pack with data.label_set, and model.encoder_weights. They must
-/// be what the configs' digests say; of a pack it reads what describes it, no samples. Teachers that are runs of the
-/// sweep are left out: they may be still to come.
+/// Looks at the files that configs name, each once: data.pack with data.label_set, and weights (config::weights_keys);
+/// a run that is a teacher must be one that a student of that task can learn from. They must be what the configs'
+/// digests say; of a pack it reads what describes it, no samples. Teachers that are runs of the sweep are left out:
+/// they may be still to come.
 [[nodiscard]] InputFaults check_inputs(const std::vector<const PlannedRun*>& runs);
 
 /// The same with the packs that were edited since runs of the sweep were trained on them; one that no run needs which

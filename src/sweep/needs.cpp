@@ -96,7 +96,8 @@ class RowsInOrder {
 };
 
 bool is_on_same_data(const config::DataSection& a, const config::DataSection& b) {
-  return a.pack == b.pack && a.pack_digest == b.pack_digest && a.label_set == b.label_set;
+  const bool are_known = !a.pack_digest.empty() && !b.pack_digest.empty();
+  return (are_known ? a.pack_digest == b.pack_digest : a.pack == b.pack) && a.label_set == b.label_set;
 }
 
 /// What may be said of a student's rows before its teachers are looked for.

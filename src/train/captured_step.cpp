@@ -16,6 +16,10 @@ void copy_into(const data::Batch& to, const data::Batch& from) {
   for (const auto& [task, target] : to.targets) {
     target.copy_(from.targets.at(task), /*non_blocking=*/true);
   }
+  if (to.draws_nk.defined()) {
+    to.draws_nk.copy_(from.draws_nk, /*non_blocking=*/true);
+  }
+  check(to.first == from.first, "captured for images from place {} of the batch, found {}", to.first, from.first);
 }
 
 }  // namespace

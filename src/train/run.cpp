@@ -237,14 +237,30 @@ void finish_last_checkpoint(Run& run, const Progress& progress) {
   run.session.barrier();
 }
 
+/// \throws Error where a teacher was trained anew, or its file changed, since the run began
+void check_teachers_of(const run::RunFolder& folder, const TeacherWeights& teachers) {
+  std::error_code ignored;
+  if (!fs::exists(folder.provenance(), ignored)) {
+    return;
+  }
+  for (const auto& [task, digest] : run::read_provenance(folder.provenance()).teacher_weights) {
+    const auto found = teachers.digests.find(task);
+    check(found != teachers.digests.end() && found->second == digest,
+          "distillation.teacher_{} has other weights than when this run began (trained anew?): {} instead of {}; put "
+          "those back, or begin anew with --restart",
+          task, found == teachers.digests.end() ? "none" : found->second, digest);
+  }
+}
+
 /// Initial weights, or those of the last checkpoint; the same bits on every rank. \returns where the run stands
-Progress start_or_resume(Run& run) {
+Progress start_or_resume(Run& run, const TeacherWeights& teachers) {
   Progress progress = no_progress(*run.learner.objective);
   bool resumes = false;
   if (run.is_first()) {
     if (const auto found = run.checkpoints->load(run.learner)) {
       progress = *found;
       resumes = true;
+      check_teachers_of(run.folder, teachers);
     } else if (!run.config.model.encoder_weights.empty()) {
       load_encoder_weights(run.learner, run.config.model);
     }
@@ -286,7 +302,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   const run::RunFolder folder{fs::path(config.run.output) / run::run_id(config)};
   const net::Sizes sizes(num_classes, splits.train.height(), splits.train.width(), config.train.batch_size);
   const bool is_done = folder.is_done() && !options.restart;
-  const TeacherWeights teachers = session.rank() == 0 && !is_done ? read_teachers(config, sizes) : TeacherWeights();
+  TeacherWeights teachers = session.rank() == 0 && !is_done ? read_teachers(config, sizes) : TeacherWeights();
   std::optional<run::RunClaim> claim;
   if (prepare_folder(session, config, folder, options, claim)) {
     log_info("{} is DONE; --restart would train it again", folder.root.string());
@@ -307,6 +323,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
           .learner = {config, sizes, device},
           .checkpoints = nullptr};
   load_teachers(run.learner, config, sizes, teachers, *run.communicator);
+  teachers.tensors.clear();
   if (run.is_first()) {
     run.checkpoints =
         std::make_unique<CheckpointWriter>(folder, std::move(identity), [&] { claim->check_still_ours(); });
@@ -322,9 +339,11 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   }
   log_ranks(session, device);
 
-  Progress progress = start_or_resume(run);
-  const run::Provenance provenance =
+  Progress progress = start_or_resume(run, teachers);
+  run::Provenance provenance =
       provenance_of(session, config, run.pack, run.learner, device, *run.communicator, options.command_line);
+  provenance.teacher_weights = teachers.digests;
+  provenance.teacher_recipes = teachers.recipes;
   if (run.is_first()) {
     write_records(folder, config, provenance, progress);
   }

@@ -149,13 +149,14 @@ at::Tensor Step::unweighed(const at::Tensor& means) const {
 }
 
 at::Tensor Step::share_of_objective(const std::vector<loss::SummedLoss>& losses, const at::Tensor& counts,
-                                    const at::Tensor& weights_t, std::optional<std::size_t> only) const {
+                                    const at::Tensor& weights_t,
+                                    const std::function<bool(const loss::Term&)>& is_in) const {
   const CauseMark mark("weighting");
   at::Tensor objective;
   const auto& terms = learner_.objective->terms();
   for (std::size_t k = 0; k < terms.size(); ++k) {
     const std::size_t task = terms[k].counts_to;
-    if (!only || *only == task) {
+    if (is_in(terms[k])) {
       const at::Tensor& count = counts[static_cast<std::int64_t>(k)];
       const at::Tensor term =
           losses[k].sum * (terms[k].is_weighed ? terms[k].share * weights_t[static_cast<std::int64_t>(task)] / count
@@ -194,11 +195,18 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   at::Tensor total = weights.total.to(at::kDouble);
   enter(Phase::backward);
   if (task_gradients_) {
+    // What no method weighs is part of a task's gradient where gradients are combined, and of nothing that is weighed.
+    const bool combines = learner_.weighting->needs() == weighting::Needs::gram;
     std::vector<at::Tensor> shares;
     for (std::size_t task = 0; task < learner_.net.tasks().size(); ++task) {
-      shares.push_back(share_of_objective(losses, counts, weights.weights, task));
+      shares.push_back(share_of_objective(losses, counts, weights.weights, [&](const loss::Term& term) {
+        return term.counts_to == task && (combines || term.is_weighed);
+      }));
     }
-    task_weights = task_weights * task_gradients_->backward(shares, losses_t, moment);
+    const at::Tensor rest = combines ? at::Tensor()
+                                     : share_of_objective(losses, counts, weights.weights,
+                                                          [](const loss::Term& term) { return !term.is_weighed; });
+    task_weights = task_weights * task_gradients_->backward(shares, rest, losses_t, moment);
     if (learner_.weighting->needs() == weighting::Needs::own_magnitudes) {
       total = (task_weights * losses_t).sum().to(at::kDouble);
     }
@@ -206,12 +214,12 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
     if (communicator_.overlaps()) {
       gradient_sync_.expect_backward();
     }
-    share_of_objective(losses, counts, weights.weights, std::nullopt).backward();
+    share_of_objective(losses, counts, weights.weights, [](const loss::Term& /*term*/) { return true; }).backward();
     enter(Phase::all_reduce);
     gradient_sync_.reduce();
   }
   if (const double max_norm = learner_.weighting->max_norm(); max_norm > 0.0) {
-    clip_norm(parameters.flat_gradients(), max_norm);
+    clip_norm(parameters.flat_gradients(0, parameters.parameters().size() - learner_.net.num_adaptors()), max_norm);
   }
   if (learner_.weighting->needs() == weighting::Needs::losses_after_step) {
     batch_ = batch;

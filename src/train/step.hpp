@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -88,9 +89,10 @@ class Step {
   /// What is no part of the tasks' losses, as it enters the objective; undefined where all is.
   [[nodiscard]] at::Tensor unweighed(const at::Tensor& means) const;
   /// This rank's share of the objective: its sums over everybody's counts. The shares' gradients add up to the
-  /// gradient. \param only  the terms of one task; all when absent
+  /// gradient. \param is_in  which terms are in it \returns  undefined where none is
   [[nodiscard]] at::Tensor share_of_objective(const std::vector<loss::SummedLoss>& losses, const at::Tensor& counts,
-                                              const at::Tensor& weights_t, std::optional<std::size_t> only) const;
+                                              const at::Tensor& weights_t,
+                                              const std::function<bool(const loss::Term&)>& is_in) const;
   /// (tasks) global, of the batch of the last compute(), by the net as it is now.
   [[nodiscard]] at::Tensor losses_after_step() const;
 

@@ -84,8 +84,10 @@ void TaskGradients::cut(std::span<at::Tensor> outputs) {
   }
 }
 
-at::Tensor TaskGradients::backward(const Tensors& objectives, const at::Tensor& losses_t,
+at::Tensor TaskGradients::backward(const Tensors& objectives, const at::Tensor& rest, const at::Tensor& losses_t,
                                    const weighting::Moment& moment) {
+  check(!rest.defined() || cut_.leaves.empty(), "no network with a cut has losses that no method weighs");
+  rest_ = rest;
   if (!layer_.defined() && !is_prepared_) {
     prepare(objectives);
     is_prepared_ = true;
@@ -103,6 +105,7 @@ at::Tensor TaskGradients::backward(const Tensors& objectives, const at::Tensor& 
   }
   cut_ = {};
   at_cut_.clear();
+  rest_ = at::Tensor();
   return factors;
 }
 
@@ -240,7 +243,8 @@ void TaskGradients::backward_of_sum(const Tensors& objectives, const at::Tensor&
     return sum;
   };
   if (at_cut_.empty()) {
-    sum_of([&](std::size_t task) { return objectives[task]; }).backward();
+    const at::Tensor sum = sum_of([&](std::size_t task) { return objectives[task]; });
+    (rest_.defined() ? sum + rest_ : sum).backward();
   } else {
     Tensors sums;
     for (std::size_t k = 0; k < cut_.outputs.size(); ++k) {

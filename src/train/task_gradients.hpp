@@ -40,10 +40,11 @@ class TaskGradients {
   void cut(std::span<at::Tensor> outputs);
 
   /// From zero gradients to global ones, in learner.net.parameters().flat_gradients(). Collective.
-  /// \param objectives  this rank's share of each task's weighted loss, of one forward pass \param losses_t  for the
-  /// method \returns (T) the factors of the tasks' gradients
-  [[nodiscard]] at::Tensor backward(const std::vector<at::Tensor>& objectives, const at::Tensor& losses_t,
-                                    const weighting::Moment& moment);
+  /// \param objectives  this rank's share of each task's weighted loss, of one forward pass \param rest  of what is
+  /// added to them and looked at by no method; undefined: nothing \param losses_t  for the method
+  /// \returns (T) the factors of the tasks' gradients
+  [[nodiscard]] at::Tensor backward(const std::vector<at::Tensor>& objectives, const at::Tensor& rest,
+                                    const at::Tensor& losses_t, const weighting::Moment& moment);
 
  private:
   using Tensors = std::vector<at::Tensor>;
@@ -74,6 +75,7 @@ class TaskGradients {
   std::vector<std::unique_ptr<dist::GradientSync>> others_sync_;
   at::Tensor layer_;             ///< for Needs::norms
   Tensors own_layers_;           ///< for Needs::own_magnitudes, one a task
+  at::Tensor rest_;              ///< of the step under way
   Cut cut_;                      ///< of the step under way; empty without one
   std::vector<Tensors> at_cut_;  ///< by task: the gradients of the leaves
 };

@@ -8,10 +8,12 @@
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
+#include "io/checksum.hpp"
 #include "loss/distillation.hpp"
 #include "net/kd4mtl.hpp"
-#include "run/provenance.hpp"
 #include "run/run_id.hpp"
+#include "run/teacher.hpp"
+#include "run/weights_digest.hpp"
 #include "train/checkpoint.hpp"
 #include "train/weights.hpp"
 
@@ -27,34 +29,27 @@ std::string text_of(const config::ModelSection& model) {
   return config::words_of({&config::system_of(model)});
 }
 
-/// \throws Error saying why the run is not what a student of these sizes can learn from
-TensorDict weights_of_run(const run::RunFolder& run, const config::ModelSection& teacher, const net::Sizes& sizes) {
-  std::error_code ignored;
-  check(fs::exists(run.config(), ignored), "it is no folder of a run: there is no config.toml");
-  const config::RunConfig config = run::read_config_of(run);
-  check(&config::system_of(config.model) == &config::system_of(teacher), "it is a run of {}, wanted is one of {}",
-        text_of(config.model), text_of(teacher));
-  check(run.is_done(), "it is not DONE: train it to its end first");
-  const run::Provenance provenance = run::read_provenance(run.provenance());
-  check(sizes.height == 0 || provenance.pack_height == 0 ||
-            (provenance.pack_height == sizes.height && provenance.pack_width == sizes.width),
-        "it was trained on images of {} x {}, the student's are {} x {}", provenance.pack_height, provenance.pack_width,
-        sizes.height, sizes.width);
-  return Checkpoint(run.checkpoints() / "best").weights();
-}
-
-TensorDict read_teacher(const std::string& path, const config::ModelSection& teacher, const net::Sizes& sizes) {
+void read_teacher(const std::string& path, const config::ModelSection& teacher, const net::Sizes& sizes,
+                  TeacherWeights& weights) {
+  const std::string task(config::system_of(teacher).tasks.front());
   std::error_code ignored;
   check(fs::exists(path, ignored), "there is no such file or folder");
-  TensorDict tensors = fs::is_directory(path, ignored) ? weights_of_run(run::RunFolder{path}, teacher, sizes)
-                                                       : tensorfile::read_tensor_file(path).tensors;
+  const run::RunFolder run{path};
+  const bool is_run = fs::is_directory(path, ignored);
+  if (is_run) {
+    run::check_teacher(run, teacher, {sizes.num_classes, sizes.height, sizes.width});
+  }
+  const Checkpoint best(run.checkpoints() / "best");
+  TensorDict tensors = is_run ? best.weights() : tensorfile::read_tensor_file(path).tensors;
   const std::int64_t num_classes = num_classes_of(teacher, "its weights", tensors);
   check(num_classes != 1, "it is of another task: its head gives a single channel");
   check(num_classes == 0 || num_classes == sizes.num_classes, "it knows {} classes, the student's data have {}",
         num_classes, sizes.num_classes);
   const auto net = model::make_network(teacher, sizes, 0, at::kMeta, at::kFloat);
   check_network_weights(*net, "what it holds", tensors, text_of(teacher));
-  return tensors;
+  weights.tensors.emplace(task, std::move(tensors));
+  weights.digests[task] = io::file_digest(is_run ? best.weights_path() : fs::path(path));
+  weights.recipes[task] = is_run ? run::recipe_digest(run::read_config_of(run)) : weights.digests[task];
 }
 
 }  // namespace
@@ -70,7 +65,7 @@ TeacherWeights read_teachers(const config::RunConfig& config, const net::Sizes& 
           config.model.system, task, text_of(teacher));
     }
     try {
-      weights.emplace(task, read_teacher(path, teacher, sizes));
+      read_teacher(path, teacher, sizes, weights);
     } catch (const Error& error) {
       const std::string first = error.details().empty() ? "" : fmt::format("; {}", error.details().front());
       fail_usage("distillation.teacher_{} = \"{}\": {}{}", task, path, error.what(), first);
@@ -100,7 +95,7 @@ void Teachers::fold() {
 void Teachers::load(const TeacherWeights& weights, dist::Communicator& communicator) {
   for (const Teacher& teacher : teachers_) {
     if (communicator.rank() == 0) {
-      load_network_weights(*teacher.network, "the teacher of " + teacher.task, weights.at(teacher.task));
+      load_network_weights(*teacher.network, "the teacher of " + teacher.task, weights.tensors.at(teacher.task));
     }
     const model::ParameterSet& set = teacher.network->parameters();
     communicator.broadcast(set.flat_values());
@@ -124,7 +119,7 @@ void Teachers::teach(const at::Tensor& image_n3hw, const model::Mode& student, l
     const model::Network& net = teacher.folded ? *teacher.folded : *teacher.network;
     const auto features = net.forward(image_n3hw, mode).features.at(teacher.task);
     for (std::size_t k = 0; k < features.size(); ++k) {
-      targets.emplace(loss::feature_key(teacher.task, k), features[k].to(net.parameters().dtype()));
+      targets.emplace(loss::feature_key(teacher.task, k), features[k]);
     }
   }
 }

@@ -3,6 +3,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,8 +19,11 @@
 
 namespace xtasc::train {
 
-/// The weights of a student's teachers, as the config's files and runs hold them, by the task's key.
-using TeacherWeights = std::map<std::string, tensorfile::TensorDict, std::less<>>;
+/// The weights of a student's teachers, as the config's files and runs hold them, and what they are known by.
+struct TeacherWeights {
+  std::map<std::string, tensorfile::TensorDict, std::less<>> tensors;  ///< by the task's key
+  std::map<std::string, std::string> digests, recipes;                 ///< see run::Provenance
+};
 
 /// Reads them. Empty for a system that learns from none. \param sizes  of the student; of a run that is read they must
 /// be the same

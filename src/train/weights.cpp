@@ -89,6 +89,33 @@ void copy(const Targets& targets, const TensorDict& tensors) {
   }
 }
 
+Targets tensors_of(const model::Network& net) {
+  Targets targets;
+  for (const auto* tensors : {&net.parameters().parameters(), &net.parameters().buffers()}) {
+    for (const auto& [name, tensor] : *tensors) {
+      targets.emplace_back(name, tensor);
+    }
+  }
+  return targets;
+}
+
+/// Public code saves a student without its adaptors, which no prediction needs: they stay as they are, which is said.
+Targets without_absent_adaptors(const model::Network& net, Targets targets, const TensorDict& tensors,
+                                const std::string& source) {
+  const auto& parameters = net.parameters().parameters();
+  std::set<std::string_view> adaptors;
+  for (std::size_t i = parameters.size() - net.num_adaptors(); i < parameters.size(); ++i) {
+    adaptors.insert(parameters[i].name);
+  }
+  const bool has_any =
+      std::ranges::any_of(adaptors, [&](std::string_view name) { return tensors.contains(std::string(name)); });
+  if (!adaptors.empty() && !has_any) {
+    std::erase_if(targets, [&](const auto& named) { return adaptors.contains(named.first); });
+    log_info("{}: no adaptors in it, they begin at random", source);
+  }
+  return targets;
+}
+
 /// The tensors of the set's encoder, without "encoder." before their names: as torchvision calls them.
 Targets encoder_targets(const model::ParameterSet& set) {
   constexpr std::string_view kPrefix = "encoder.";
@@ -174,20 +201,6 @@ net::Sizes sizes_of(const config::ModelSection& model, const std::string& source
   return sizes;
 }
 
-namespace {
-
-Targets tensors_of(const model::Network& net) {
-  Targets targets;
-  for (const auto* tensors : {&net.parameters().parameters(), &net.parameters().buffers()}) {
-    for (const auto& [name, tensor] : *tensors) {
-      targets.emplace_back(name, tensor);
-    }
-  }
-  return targets;
-}
-
-}  // namespace
-
 void check_network_weights(const model::Network& net, const std::string& source, const TensorDict& tensors,
                            const std::string& name) {
   const Targets targets = tensors_of(net);
@@ -200,7 +213,7 @@ void load_network_weights(const model::Network& net, const std::string& source, 
 }
 
 void load_weights(const Learner& learner, const std::string& source, const TensorDict& tensors) {
-  const Targets targets = learner.weights();
+  const Targets targets = without_absent_adaptors(learner.net, learner.weights(), tensors, source);
   check_fit(targets, without_unread(learner.net.unread_in_files(), targets, tensors, source), source, "the model");
   copy(targets, tensors);
 }

@@ -90,6 +90,12 @@ TEST_P(Gate, TakesNoImage) {
   EXPECT_EQ(joined.sizes(), at::IntArrayRef({0, 16, 2, 2}));
   joined.sum().backward();
   EXPECT_TRUE(at::equal(factors.grad(), at::zeros_like(factors)));
+  const at::Tensor own = at::rand({4, 8, 2, 2}, real).requires_grad_(true);
+  join_with_factors(none.clone(), none, own.narrow(0, 1, 0), {}).sum().backward();
+  EXPECT_TRUE(at::equal(own.grad(), at::zeros_like(own)));
+  const at::Tensor attended = none.clone().requires_grad_(true);
+  sigmoid_gate(none.clone(), attended).sum().backward();
+  EXPECT_EQ(attended.grad().sizes(), none.sizes());
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, Gate,

@@ -118,6 +118,7 @@ TEST(SegNets, FilesOfThePublicCodeOpen) {
     for (const std::string& name : names) {
       file[name] = at::zeros({3});
     }
+    std::erase_if(file, [](const auto& named) { return named.first.starts_with("adaptor_"); });  // never saved there
     file["encoder_block.0.1.num_batches_tracked"] = at::zeros({}, at::kLong);
     EXPECT_NO_THROW(train::load_weights(learner, "w.pt", file)) << system;
     file["encoder_att.2.1.0.weight"] = at::zeros({3});

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import unittest
@@ -22,6 +23,18 @@ class Case(unittest.TestCase):
         done = programs.run("xtasc-train", *programs.train_arguments(output, *LENGTH, *assignments), ranks=ranks)
         self.assertEqual(done.returncode, 0, done.stderr)
         return programs.run_folder(output)
+
+    def stopped(self, output: str, *assignments: str) -> None:
+        """As a signal ends a run after its first epoch."""
+        arguments = programs.train_arguments(output, *LENGTH, *assignments)
+        process = subprocess.Popen(programs.command("xtasc-train", *arguments), stderr=subprocess.PIPE, text=True,
+                                   cwd=programs.scratch)
+        for line in process.stderr:
+            if "epoch 1/2:" in line:
+                process.send_signal(signal.SIGUSR2)
+                break
+        _, rest = process.communicate(timeout=600)
+        self.assertEqual(process.returncode, 85, rest)
 
 
 class OneOfThem(Case):
@@ -80,24 +93,22 @@ class Students(Case):
         seg = self.train("of_seg", "model.system=stan", 'model.tasks=["segmentation"]', "train.epochs=1")
         self.assertIn("trained on images of 32 x 64, the student's are 64 x 64",
                       refusal(*of(seg, teacher), f"data.pack={larger}"))
+        # A student that was stopped goes on with the teachers that it began with, and with no others.
+        self.stopped("student", "model.system=kd4mtl", *of(seg, teacher))
+        arguments = programs.train_arguments("of_depth", *LENGTH, "model.system=stan", ALONE, "train.epochs=1")
+        done = programs.run("xtasc-train", *arguments, "--restart", ranks=2)  # which rounds otherwise
+        self.assertEqual(done.returncode, 0, done.stderr)
+        arguments = programs.train_arguments("student", *LENGTH, "model.system=kd4mtl", *of(seg, teacher))
+        done = programs.run("xtasc-train", *arguments)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("distillation.teacher_depth has other weights than when this run began", done.stderr)
+        shutil.rmtree(programs.scratch / "student")
         (teacher / "DONE").rename(teacher / "NOT")
         self.assertIn("it is not DONE", refusal(*of(seg, teacher)))
 
 
 @long_tier
 class AllOfThem(Case):
-    def stopped(self, output: str, *assignments: str) -> None:
-        """As a signal ends a run after its first epoch."""
-        arguments = programs.train_arguments(output, *LENGTH, *assignments)
-        process = subprocess.Popen(programs.command("xtasc-train", *arguments), stderr=subprocess.PIPE, text=True,
-                                   cwd=programs.scratch)
-        for line in process.stderr:
-            if "epoch 1/2:" in line:
-                process.send_signal(signal.SIGUSR2)
-                break
-        _, rest = process.communicate(timeout=600)
-        self.assertEqual(process.returncode, 85, rest)
-
     def test_resumed_runs_end_as_unbroken_ones(self) -> None:
         seg = self.train("teacher_seg", "model.system=stan", 'model.tasks=["segmentation"]', "train.epochs=1")
         depth = self.train("teacher_depth", "model.system=stan", ALONE, "train.epochs=1")

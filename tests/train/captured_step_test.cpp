@@ -48,7 +48,7 @@ struct Trial {
                  CapturedStep::Gather gather = gather_alone)
       : config(test::step_config(assignments)),
         communicator(dist::make_solo_communicator()),
-        learner(config, 7, at::kCPU),
+        learner(config, {7, 32, 32}, at::kCPU),
         plain(config, learner, *communicator),
         step(plain, std::move(make), std::move(gather)) {}
 
@@ -57,8 +57,14 @@ struct Trial {
     std::vector<double> losses;
     for (std::uint64_t i = 0; i < 8; ++i) {
       const std::int64_t size = i % 3 == 2 ? 2 : 3;
-      const StepResult result = step.run(batch_of(i, size, learner.types.storage), size,
-                                         {0, static_cast<std::int64_t>(i)}, 1e-3 / static_cast<double>(i + 1));
+      data::Batch batch = batch_of(i, size, learner.types.storage);
+      const std::vector<std::int64_t> samples = {5, 3, static_cast<std::int64_t>(i)};
+      give_place(batch, config, learner.net,
+                 {.first = 0,
+                  .samples = std::span(samples).first(static_cast<std::size_t>(size)),
+                  .step = static_cast<std::int64_t>(i)});
+      const StepResult result =
+          step.run(batch, size, {0, static_cast<std::int64_t>(i)}, 1e-3 / static_cast<double>(i + 1));
       losses.push_back(result.losses[-1].item<double>());
     }
     return losses;
@@ -70,6 +76,16 @@ struct Trial {
   Step plain;
   CapturedStep step;
 };
+
+/// What a graph reads lies where it was captured: of dropout, too.
+TEST(CapturedStep, ReplaysDropEachStepsOwnChannels) {
+  const std::vector<std::string> config = {"model.system=adamt", "weighting.method=equal"};
+  int num_replays = 0;
+  Trial captured(config, [&] { return std::make_unique<Double>(num_replays); });
+  Trial plain(config);
+  EXPECT_EQ(captured.run(), plain.run());
+  EXPECT_GT(num_replays, 0);
+}
 
 TEST(CapturedStep, OneCaptureABatchSizeWithTheBitsOfPlainSteps) {
   const std::vector<std::string> config = {"model.system=toy_st_scene", "weighting.method=uncertainty"};

@@ -160,8 +160,8 @@ TEST(ReadTeachers, TakesNoOtherNetThanTheTasksOwn) {
   EXPECT_EQ(refusal_of(with(depth, seg)),
             "distillation.teacher_seg = \"" + depth + "\": it is of another task: its head gives a single channel");
   EXPECT_NE(refusal_of(with(seg, depth), 7).find("it knows 5 classes, the student's data have 7"), std::string::npos);
-  EXPECT_EQ(read_teachers(with(seg, depth), 5).size(), 2U);
-  EXPECT_TRUE(read_teachers(test::step_config({}), 5).empty());
+  EXPECT_EQ(read_teachers(with(seg, depth), 5).tensors.size(), 2U);
+  EXPECT_TRUE(read_teachers(test::step_config({}), 5).tensors.empty());
   for (const std::string& path : {seg, depth}) {
     fs::remove(path);
   }

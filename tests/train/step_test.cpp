@@ -65,7 +65,7 @@ class MetaEvaluation : public testing::TestWithParam<Case> {};
 TEST_P(MetaEvaluation, NeverLooksAtAValueBeforeItsEnd) {
   const auto config = test::step_config({std::string("model.system=") + GetParam().system, "weighting.method=equal",
                                          std::string("run.precision=") + GetParam().precision});
-  Learner learner(config, 7, at::kMeta);
+  Learner learner(config, {7, 64, 64}, at::kMeta);
   const c10::InferenceMode inference;
   EvaluationSums sums(config, learner);
   sums.add(test::on_meta(test::random_batch(1, 4, 7, 64, 64)));
@@ -76,6 +76,7 @@ TEST_P(MetaEvaluation, NeverLooksAtAValueBeforeItsEnd) {
 INSTANTIATE_TEST_SUITE_P(All, MetaEvaluation,
                          testing::Values(Case{"xtasc", "equal", "fp32"}, Case{"xtasc", "equal", "bf16"},
                                          Case{"base_mt", "equal", "bf16"}, Case{"base_st_seg", "equal", "fp32"},
+                                         Case{"kd4mtl", "equal", "bf16"}, Case{"adamt", "equal", "fp32"},
                                          Case{"base_st_depth", "equal", "fp32"}),
                          [](const auto& test) { return std::string(test.param.system) + "_" + test.param.precision; });
 

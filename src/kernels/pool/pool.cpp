@@ -5,6 +5,9 @@
 #include <fmt/ranges.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+#include <array>
+
 #include "core/error.hpp"
 #include "kernels/cpu_loops.hpp"
 

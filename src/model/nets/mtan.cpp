@@ -96,7 +96,8 @@ class MtanNet final : public Network {
                                                     const Mode& mode) const {
     std::vector<at::Tensor> features;
     for (std::size_t k = 0; k < maps.size(); ++k) {
-      features.push_back(adaptors_.empty() ? maps[k] : convolve({maps[k], {}}, adaptors_[task][k], mode));
+      const at::Tensor feature = adaptors_.empty() ? maps[k] : convolve({maps[k], {}}, adaptors_[task][k], mode);
+      features.push_back(feature.to(parameters_.dtype()));
     }
     return features;
   }

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+
+#include "config/run_config.hpp"
+#include "run/run_folder.hpp"
+
+namespace xtasc::run {
+
+/// What a student's data are like; 0: not known here.
+struct StudentData {
+  std::int64_t num_classes = 0, height = 0, width = 0;
+};
+
+/// Looks at a run that a student wants to learn from, without its weights. \param teacher  the system that it must be
+/// of \throws Error saying why it cannot be: no folder of a run, a run of another system or task, on data of another
+/// number of classes or size, or one that is not DONE
+void check_teacher(const RunFolder& run, const config::ModelSection& teacher, const StudentData& student);
+
+}  // namespace xtasc::run
