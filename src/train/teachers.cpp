@@ -82,6 +82,7 @@ Teachers::Teachers(const config::RunConfig& config, const net::Sizes& sizes, at:
         {.task = std::string(config::system_of(teacher).tasks.front()),
          .network = model::make_network(teacher, sizes, static_cast<std::uint64_t>(config.run.seed), device, storage),
          .folded = nullptr});
+    teachers_.back().network->freeze();
   }
   fold();
 }
