@@ -5,6 +5,7 @@
 #include "kernels/upsample/upsampled_convolution.hpp"
 #include "kernels/winograd/winograd.hpp"
 #include "model/layers.hpp"
+#include "net/kd4mtl.hpp"
 #include "net/networks.hpp"
 #include "sweep/work.hpp"
 
@@ -94,7 +95,13 @@ ExecutedWork executed_work(const config::RunConfig& config, const StepShape& sha
       work.backward += forward;
     }
   }
-  work.after = extra.forward * work.parts.sum();
+  const std::vector<config::ModelSection> teachers = net::teachers_of(config.model);
+  for (const config::ModelSection& teacher : teachers) {
+    for (const net::Convolution& layer : net::convolutions_of(teacher, shape.num_classes)) {
+      work.teachers += forms.pass(layer).multiply_adds;
+    }
+  }
+  work.after = extra.forward * (work.parts.sum() - (teachers.empty() ? 0.0 : work.parts.transfer_nets));
   return work;
 }
 

@@ -16,12 +16,13 @@ namespace xtasc::launch {
 /// the heads in front of one. The transforms between, the interpolation, and all that is no convolution are not.
 struct ExecutedWork {
   net::PartWork parts;    ///< forward
+  double teachers = 0.0;  ///< a student's: forward, among the losses
   double backward = 0.0;  ///< with what is computed a second time (train.activation_checkpointing)
   double after = 0.0;     ///< the forward pass after the update that some weighting methods ask for
   /// Convolutions by the form that they take.
   int winograd = 0, at_low_size = 0, plain = 0;
 
-  [[nodiscard]] double total() const { return parts.sum() + backward + after; }
+  [[nodiscard]] double total() const { return parts.sum() + teachers + backward + after; }
 };
 
 struct StepShape {

@@ -62,9 +62,12 @@ PhaseTable::PhaseTable(Contestant& contestant, const StepBench& options, const d
     }
   }
   const sweep::ImageWork work = sweep::work_of_image(config, options.height, options.width, options.num_classes);
-  const double after = sweep::extra_passes(config).forward * work.forward;
+  const double after = sweep::extra_passes(config).forward * work.losses;
   add_flop(plain_, static_cast<double>(config.train.batch_size),
-           {.parts = work.parts, .backward = work.step - work.forward - after, .after = after});
+           {.parts = work.parts,
+            .teachers = work.teachers,
+            .backward = work.step - work.forward - work.teachers - after,
+            .after = after});
   const train::Types types = contestant.learner().types;
   for (int rank = 0; rank < session.size(); ++rank) {
     const StepShape shape = {.images = data::share_of({0, config.train.batch_size}, rank, session.size()).size(),
@@ -87,6 +90,7 @@ void PhaseTable::add_flop(PerPhase& flop, double times, const ExecutedWork& work
   add(train::Phase::encoder, work.parts.encoder);
   add(train::Phase::decoders, work.parts.decoders);
   add(train::Phase::transfer_nets, work.parts.transfer_nets);
+  add(train::Phase::losses, work.teachers);
   add(train::Phase::backward, work.backward);
   add(train::Phase::optimizer, work.after);
 }

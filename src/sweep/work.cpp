@@ -40,12 +40,14 @@ ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, st
     backward += extra.backward(layer, forward);
   }
   work.forward = work.parts.sum();
-  work.step = work.forward + backward + extra.forward * work.forward;
-  for (const config::ModelSection& teacher : net::teachers_of(config.model)) {
+  const std::vector<config::ModelSection> teachers = net::teachers_of(config.model);
+  work.losses = work.forward - (teachers.empty() ? 0.0 : work.parts.transfer_nets);
+  for (const config::ModelSection& teacher : teachers) {
     for (const net::Convolution& layer : net::convolutions_of(teacher, classes)) {
-      work.step += layer.multiply_adds(height, width);
+      work.teachers += layer.multiply_adds(height, width);
     }
   }
+  work.step = work.forward + work.teachers + backward + extra.forward * work.losses;
   return work;
 }
 
@@ -62,7 +64,7 @@ double flop_of_run(const config::RunConfig& config, const DataShape& data) {
   const ImageWork work = work_of_image(config, data.height, data.width, data.classes);
   const double epochs = epochs_of(config, data);
   return 2.0 * (epochs * static_cast<double>(data.train) * work.step +
-                std::ceil(epochs) * static_cast<double>(data.val) * work.forward);
+                std::ceil(epochs) * static_cast<double>(data.val) * work.losses);
 }
 
 }  // namespace xtasc::sweep

@@ -21,9 +21,11 @@ struct ExtraPasses {
 
 /// Multiply-adds of convolutions for one image, from the layers' shapes; everything else is small beside them.
 struct ImageWork {
-  net::PartWork parts;   ///< forward
-  double forward = 0.0;  ///< their sum
-  double step = 0.0;     ///< forward and backward, as the weighting method needs them
+  net::PartWork parts;    ///< forward
+  double forward = 0.0;   ///< their sum
+  double losses = 0.0;    ///< forward as far as the tasks' losses need it: without a student's adaptors
+  double teachers = 0.0;  ///< their passes forward, of a step
+  double step = 0.0;      ///< forward and backward, as the weighting method needs them
 };
 
 /// \param classes  of the segmentation; height and width are multiples of 32

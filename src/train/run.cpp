@@ -240,7 +240,7 @@ void finish_last_checkpoint(Run& run, const Progress& progress) {
 /// \throws Error where a teacher was trained anew, or its file changed, since the run began
 void check_teachers_of(const run::RunFolder& folder, const TeacherWeights& teachers) {
   std::error_code ignored;
-  if (!fs::exists(folder.provenance(), ignored)) {
+  if (teachers.digests.empty() || !fs::exists(folder.provenance(), ignored)) {
     return;
   }
   for (const auto& [task, digest] : run::read_provenance(folder.provenance()).teacher_weights) {
@@ -260,12 +260,14 @@ Progress start_or_resume(Run& run, const TeacherWeights& teachers) {
     if (const auto found = run.checkpoints->load(run.learner)) {
       progress = *found;
       resumes = true;
-      check_teachers_of(run.folder, teachers);
     } else if (!run.config.model.encoder_weights.empty()) {
       load_encoder_weights(run.learner, run.config.model);
     }
     check_free_space(run.learner, run.folder);
     look_after_records(run.folder, run.config);
+    if (resumes) {
+      check_teachers_of(run.folder, teachers);
+    }
   }
   broadcast_state(run.learner, *run.communicator);
   progress = progress_of(run.session.broadcast(to_text(progress)));

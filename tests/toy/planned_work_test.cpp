@@ -18,7 +18,7 @@ namespace {
 TEST(PlannedWork, IsWhatAStepRunsOfEverySystem) {
   test::add_toys();
   constexpr std::int64_t kClasses = 5;
-  const data::Batch all = test::toy_batch(1, 2, kClasses, 64, 64);
+  const data::Batch all = test::toy_batch(1, 2, kClasses, 32, 32);
   const auto communicator = dist::make_solo_communicator();
   for (const config::System& row : config::systems()) {
     const config::System& system = config::system_of(config::run_config_of(test::assignments_of(row)).model);
@@ -39,7 +39,7 @@ TEST(PlannedWork, IsWhatAStepRunsOfEverySystem) {
       LaunchCounter counter;
       std::ignore = step.compute(batch, {});
       step.update(1e-3);
-      EXPECT_DOUBLE_EQ(counter.total().flop, 2.0 * 2 * sweep::work_of_image(config, 64, 64, kClasses).step)
+      EXPECT_DOUBLE_EQ(counter.total().flop, 2.0 * 2 * sweep::work_of_image(config, 32, 32, kClasses).step)
           << system.word << ", " << method.word;
     }
   }
