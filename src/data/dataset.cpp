@@ -7,6 +7,7 @@
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "core/huge_pages.hpp"
+#include "core/random.hpp"
 #include "kernels/augment/augment.hpp"
 
 namespace xtasc::data {

@@ -46,6 +46,7 @@ void give_place(data::Batch& batch, const config::RunConfig& config, const model
 
 at::Tensor sums_and_counts(const std::vector<loss::SummedLoss>& losses) {
   std::vector<at::Tensor> values;
+  values.reserve(2 * losses.size());
   for (const loss::SummedLoss& one : losses) {
     values.push_back(one.sum.detach().to(at::kDouble));
   }

@@ -142,7 +142,7 @@ at::Tensor TaskGradients::combine(const Tensors& objectives, const at::Tensor& l
     sync->reduce();
   }
   sync_.reduce();
-  const at::Tensor factors = learner_.weighting->combine(gram(), losses_t, moment);
+  at::Tensor factors = learner_.weighting->combine(gram(), losses_t, moment);
   mix(factors.to(apart_.front().scalar_type()));
   return factors;
 }
@@ -218,7 +218,7 @@ at::Tensor TaskGradients::weigh_by_magnitudes(const Tensors& objectives) {
   for (const at::Tensor& one : all.split_with_sizes(sizes)) {
     magnitudes.push_back(one.abs().mean());
   }
-  const at::Tensor factors = learner_.weighting->weigh_by_magnitudes(at::stack(magnitudes));
+  at::Tensor factors = learner_.weighting->weigh_by_magnitudes(at::stack(magnitudes));
   if (!at_cut_.empty()) {
     for (std::size_t task = 0; task < num_tasks_; ++task) {
       for (const at::Tensor& own : own_[task]) {

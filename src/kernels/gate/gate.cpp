@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <tuple>
 
 #include "core/error.hpp"
 #include "kernels/cpu_loops.hpp"
@@ -198,8 +197,8 @@ class JoinFunction : public torch::autograd::Function<JoinFunction> {
       const at::Tensor joined = at::cat({second, factors.to(first.scalar_type()) * first * second}, 1);
       return (kept.defined() ? joined * over_pixels(kept, first.scalar_type()) : joined).contiguous(kLayout);
     }
-    const at::Tensor joined = at::empty({first.size(0), 2 * first.size(1), first.size(2), first.size(3)},
-                                        first.options().memory_format(kLayout));
+    at::Tensor joined = at::empty({first.size(0), 2 * first.size(1), first.size(2), first.size(3)},
+                                  first.options().memory_format(kLayout));
     with_element_type(first, "gate", [&]<typename T>(T* /*type*/) {
       const JoinMaps<T> maps = maps_of<T>(first, second, factors, kept, joined);
       for_pixels(first, [&maps](std::int64_t begin, std::int64_t end) { join(maps, begin, end); });
@@ -209,7 +208,10 @@ class JoinFunction : public torch::autograd::Function<JoinFunction> {
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    const auto& [first, second, factors, kept] = std::tie(saved[0], saved[1], saved[2], saved[3]);
+    const at::Tensor& first = saved[0];
+    const at::Tensor& second = saved[1];
+    const at::Tensor& factors = saved[2];
+    const at::Tensor& kept = saved[3];
     const at::Tensor grad = gradients[0].contiguous(kLayout);
     if (!takes_loops(grad)) {
       const at::Tensor all = kept.defined() ? grad * over_pixels(kept, grad.scalar_type()) : grad;

@@ -32,7 +32,7 @@ class Dropout {
     check(
         mode_.draws_nk.defined() && mode_.draws_nk.size(0) == num_images && next_ + channels <= mode_.draws_nk.size(1),
         "dropout of {} images finds no draws", num_images);
-    const at::Tensor factors = (mode_.draws_nk.narrow(1, next_, channels) >= share_).to(type) / (1.0 - share_);
+    at::Tensor factors = (mode_.draws_nk.narrow(1, next_, channels) >= share_).to(type) / (1.0 - share_);
     next_ += channels;
     return factors;
   }
