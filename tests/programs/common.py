@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,18 @@ class Programs:
     def run(self, program: str, *arguments: str, ranks: int = 0) -> subprocess.CompletedProcess[str]:
         return subprocess.run(self.command(program, *arguments, ranks=ranks), capture_output=True, text=True,
                               timeout=600, cwd=self.scratch, check=False)
+
+    def stopped_after_an_epoch(self, *arguments: str) -> tuple[int, str]:
+        """Trains until the first epoch has ended, then sends the signal that asks for a checkpoint and an end. Gives the
+        exit code and what was said after the signal."""
+        process = subprocess.Popen(self.command("xtasc-train", *arguments), stderr=subprocess.PIPE, text=True,
+                                   cwd=self.scratch)
+        for line in process.stderr:
+            if "epoch 1/" in line and ": train loss" in line:
+                process.send_signal(signal.SIGUSR2)
+                break
+        _, rest = process.communicate(timeout=600)
+        return process.returncode, rest
 
     def train_arguments(self, output: str, *assignments: str) -> list[str]:
         return ["--config", str(self.config), *sets([*SMALL, f"run.output={self.scratch / output}", *assignments])]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
-import signal
-import subprocess
 import unittest
 
 import common
@@ -26,15 +24,8 @@ class Case(unittest.TestCase):
 
     def stopped(self, output: str, *assignments: str) -> None:
         """As a signal ends a run after its first epoch."""
-        arguments = programs.train_arguments(output, *LENGTH, *assignments)
-        process = subprocess.Popen(programs.command("xtasc-train", *arguments), stderr=subprocess.PIPE, text=True,
-                                   cwd=programs.scratch)
-        for line in process.stderr:
-            if "epoch 1/2:" in line:
-                process.send_signal(signal.SIGUSR2)
-                break
-        _, rest = process.communicate(timeout=600)
-        self.assertEqual(process.returncode, 85, rest)
+        code, said = programs.stopped_after_an_epoch(*programs.train_arguments(output, *LENGTH, *assignments))
+        self.assertEqual(code, 85, said)
 
 
 class OneOfThem(Case):

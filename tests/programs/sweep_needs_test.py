@@ -7,25 +7,12 @@ import subprocess
 
 import common
 from common import Programs
+from student import POINTS
 from suite import long_tier
 from sweep_case import SweepCase
 
 programs: Programs
 
-POINTS = """
-[[point]]
-name = "KD4MTL"
-model.system = "kd4mtl"
-needs = ["STAN"]
-[[point]]
-name = "STAN"
-model.system = "stan"
-model.tasks = ["segmentation"]
-[[point]]
-name = "STAN"
-model.system = "stan"
-model.tasks = ["depth"]
-"""
 
 
 class Students(SweepCase):

@@ -7,7 +7,6 @@ import os
 import pathlib
 import random
 import shutil
-import signal
 import subprocess
 import unittest
 
@@ -35,14 +34,8 @@ class Case(common.OneLine):
     def stopped(self, output: str, *assignments: str) -> pathlib.Path:
         """A run that ended after its first epoch and a step, as a signal ends it; with checkpoints of both."""
         arguments = programs.train_arguments(output, "train.epochs=3", "train.batch_size=8", *assignments)
-        process = subprocess.Popen(programs.command("xtasc-train", *arguments), stderr=subprocess.PIPE, text=True,
-                                   cwd=programs.scratch)
-        for line in process.stderr:
-            if "epoch 1/3:" in line:
-                process.send_signal(signal.SIGUSR2)
-                break
-        _, rest = process.communicate(timeout=300)
-        self.assertEqual(process.returncode, 85, rest)
+        code, said = programs.stopped_after_an_epoch(*arguments)
+        self.assertEqual(code, 85, said)
         return programs.run_folder(output)
 
     def resume(self, output: str, *assignments: str):

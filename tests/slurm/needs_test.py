@@ -10,24 +10,11 @@ import unittest
 
 import cluster as shared
 from cluster import Cluster, Sweep, wait_for
+from student import POINTS
 from suite import long_tier
 
 cluster: Cluster
 
-POINTS = """
-[[point]]
-name = "KD4MTL"
-model.system = "kd4mtl"
-needs = ["STAN"]
-[[point]]
-name = "STAN"
-model.system = "stan"
-model.tasks = ["segmentation"]
-[[point]]
-name = "STAN"
-model.system = "stan"
-model.tasks = ["depth"]
-"""
 # Its last word is what it does; a student wants its teachers to be there.
 TRAINER = """
 for teacher in $(sed -n 's/^teacher_[a-z]* = "\\(..*\\)"/\\1/p' "$config"); do
