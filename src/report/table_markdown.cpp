@@ -38,7 +38,11 @@ const std::vector<Choice>& choices() {
       {"Precision", [](const run::RunSummary& run) { return std::string(config::name(run.config.run.precision)); },
        before("")},
       {"Ranks", [](const run::RunSummary& run) { return run::ranks_text(run.provenance); }, count(" rank")},
-      {"Width", [](const run::RunSummary& run) { return fmt::format("{}", run.config.model.decoder_width); },
+      {"Width",
+       [](const run::RunSummary& run) {
+         const std::int64_t width = config::decoder_width_of(run.config.model);
+         return width > 0 ? fmt::format("{}", width) : std::string();
+       },
        before("decoder width ")},
       {"lambda_1", [](const run::RunSummary& run) { return lambda(run, run.config.loss.lambda_1); },
        before("lambda_1 ")},

@@ -50,6 +50,20 @@ std::string with_seed(const Row& row) {
   return row.model + " " + std::to_string(row.runs.front()->config.run.seed) + (row.delta_m ? "" : " no Delta_m");
 }
 
+/// A choice that means nothing to any row is not told of them.
+TEST(Tables, TellNoWidthOfNetsWithoutSuchDecoders) {
+  const auto text_of = [](const std::vector<std::string>& systems) {
+    const TempFolder folder;
+    for (const std::string& system : systems) {
+      write_run(folder.path(), {.name = system, .settings = {"model.system=" + system}});
+    }
+    const auto loaded = load(folder.path());
+    return to_markdown("Results", make_tables(loaded.runs, kPaper, Checkpoint::best), loaded.left_out);
+  };
+  EXPECT_THAT(text_of({"mtan"}), ::testing::Not(HasSubstr("idth")));
+  EXPECT_THAT(text_of({"mtan", "xtasc"}), HasSubstr("decoder width 128"));
+}
+
 /// Nets of model.tasks: those of a single task stand together, and SegNet's are what the others are set against.
 TEST(Tables, SingleTaskNetsOfModelTasksShareARow) {
   const TempFolder folder;
