@@ -17,8 +17,7 @@ using ConfigValues = std::map<std::string, std::string>;
 /// The keys that decide a run's numbers (config::deciding_keys).
 [[nodiscard]] ConfigValues identity_values(const config::RunConfig& config);
 
-/// The keys by which a run's files are known.
-inline constexpr std::string_view kPackDigestKey = "data.pack_digest";
+/// The key by which the encoder's weights are known.
 inline constexpr std::string_view kWeightsDigestKey = "model.encoder_weights_digest";
 
 /// Whether a key says what a file or a run must hold: "data.pack_digest".
