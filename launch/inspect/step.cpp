@@ -22,7 +22,8 @@ namespace {
 
 using tensorfile::TensorDict;
 
-/// The samples, checked against the contract: images, and a truth a task of the net by the task's key.
+/// The samples, checked against the contract: images, a truth a task of the net by the task's key, and, where images
+/// lack labels of a task, which have some.
 struct Samples {
   at::Tensor image;
   loss::Targets truths;
@@ -71,6 +72,14 @@ Samples read_samples(const std::filesystem::path& path, const task::Tasks& tasks
       hold_to(name, truth, {n, task.channels, h, w}, false);
     }
     samples.truths.emplace(task.key, truth);
+    const std::string flags = fmt::format("has_{}", task.key);
+    if (const auto found = dict.find(flags); found != dict.end()) {
+      check(found->second.scalar_type() == at::kByte && found->second.sizes() == at::IntArrayRef({n}),
+            "{}: {} must be uint8 {}, found {} {}", file, flags, n, c10::toString(found->second.scalar_type()),
+            fmt::join(found->second.sizes(), " x "));
+      check(!found->second.gt(1).any().item<bool>(), "{}: {} must be 0 or 1", file, flags);
+      samples.truths.emplace(task::flags_key(task.key), found->second);
+    }
   }
   return samples;
 }
@@ -114,7 +123,7 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   };
   data::Batch batch = {.image_n3hw = rows(samples.image, learner.types.storage), .targets = {}};
   for (const auto& [task, truth] : samples.truths) {
-    batch.targets.emplace(task, rows(truth, truth.is_floating_point() ? learner.types.storage : at::kLong));
+    batch.targets.emplace(task, rows(truth, truth.is_floating_point() ? learner.types.storage : truth.scalar_type()));
   }
 
   const auto out_type = learner.types.storage == at::kDouble ? at::kDouble : at::kFloat;

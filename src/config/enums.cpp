@@ -71,6 +71,18 @@ constexpr std::string_view word(AdamtAttention value) {
   return "";
 }
 
+constexpr std::string_view word(TransferScheme value) {
+  switch (value) {
+    case TransferScheme::pairs:
+      return "pairs";
+    case TransferScheme::ring:
+      return "ring";
+    case TransferScheme::sample:
+      return "sample";
+  }
+  return "";
+}
+
 constexpr std::string_view word(TeacherBatchNorm value) {
   switch (value) {
     case TeacherBatchNorm::evaluate:
@@ -214,6 +226,11 @@ std::span<const std::string_view> names<CrossStitchForm>() {
 template <>
 std::span<const std::string_view> names<AdamtAttention>() {
   return kWords<AdamtAttention>;
+}
+
+template <>
+std::span<const std::string_view> names<TransferScheme>() {
+  return kWords<TransferScheme>;
 }
 
 template <>

@@ -16,6 +16,9 @@ enum class Encoder { resnet18, resnet34, resnet50, resnet101, resnet152 };
 enum class CrossStitchForm { mtan, misra };
 /// AdaMT-Net's learned factors: one for all images, or one for each place in the batch.
 enum class AdamtAttention { shared, per_slot };
+/// Which tasks are predicted from which: every one from every other; each from the one before it, the first from the
+/// last; every one from every other, of which a step draws some.
+enum class TransferScheme { pairs, ring, sample };
 /// What a teacher's batch norms go by: their running statistics, or the batch's.
 enum class TeacherBatchNorm { evaluate, train };
 /// Of a depth against the true one.

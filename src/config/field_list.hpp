@@ -59,6 +59,19 @@ inline std::vector<std::string> names_of_tasks() {
   return names;
 }
 
+/// "seg>depth", "depth>seg".
+inline std::vector<std::string> pairs_of_tasks() {
+  std::vector<std::string> pairs;
+  for (const task::Task& from : task::all()) {
+    for (const task::Task& to : task::all()) {
+      if (from.key != to.key) {
+        pairs.push_back(fmt::format("{}>{}", from.key, to.key));
+      }
+    }
+  }
+  return pairs;
+}
+
 /// ", for famo 0.025": where a method's row has a rate of its own.
 inline std::string other_rates() {
   std::string text;
@@ -247,11 +260,11 @@ struct FieldList {
     return field;
   }
 
-  /// Some of `words`, each once, at least one.
+  /// Some of `words`, each once. \param may_be_empty  none of them will do, too
   Field& words(std::string key, std::vector<std::string>& target, const std::vector<std::string>& words,
-               std::string documentation) {
+               std::string documentation, bool may_be_empty = false) {
     Field& field = add(std::move(key), fmt::format("{} Some of: {}.", documentation, fmt::join(words, ", ")));
-    field.read = [&target, words](const Value& value) -> std::string {
+    field.read = [&target, words, may_be_empty](const Value& value) -> std::string {
       std::vector<std::string> read;
       for (const Value& element : value.list) {
         const bool is_new = std::ranges::find(read, element.text) == read.end();
@@ -259,7 +272,7 @@ struct FieldList {
           read.push_back(element.text);
         }
       }
-      if (value.kind != Value::Kind::list || read.empty() || read.size() != value.list.size()) {
+      if (value.kind != Value::Kind::list || (read.empty() && !may_be_empty) || read.size() != value.list.size()) {
         return fmt::format("a list of some of {}, each once", fmt::join(words, ", "));
       }
       target = read;

@@ -61,20 +61,73 @@ void check_teachers(const RunConfig& c, const System& system) {
   }
 }
 
+/// The two tasks of a pair by their keys, "seg>depth".
+std::pair<std::string_view, std::string_view> tasks_of_pair(std::string_view pair) {
+  const std::size_t between = pair.find('>');
+  return {pair.substr(0, between), pair.substr(between + 1)};
+}
+
+void check_transfers(const ModelSection& model, const System& system) {
+  for (const std::string& pair : model.transfer_pairs) {
+    const auto [from, to] = tasks_of_pair(pair);
+    for (const std::string_view task : {from, to}) {
+      if (!system.has(task)) {
+        fail_usage("model.transfer_pairs names \"{}\", but {} is none of model.tasks (here {})", pair, task,
+                   fmt::join(system.tasks, ", "));
+      }
+    }
+  }
+  const bool draws = model.transfer == TransferScheme::sample;
+  if (!model.transfer_pairs.empty() && model.transfer != TransferScheme::pairs) {
+    fail_usage(
+        "model.transfer = \"{}\" says nothing beside model.transfer_pairs, which is a list of its own: leave one out",
+        name(model.transfer));
+  }
+  if (!draws && model.transfers_per_task != 1) {
+    fail_usage("model.transfers_per_task = {} says nothing to model.transfer = \"{}\": it is for sample",
+               model.transfers_per_task, name(model.transfer));
+  }
+  const auto others = static_cast<std::int64_t>(system.tasks.size()) - 1;
+  if (draws && model.transfers_per_task > others) {
+    fail_usage("model.transfers_per_task = {}, but each of {} tasks has {} other{}", model.transfers_per_task,
+               system.tasks.size(), others, others == 1 ? "" : "s");
+  }
+}
+
+/// A row of one fixed task says all that base_st with that task in model.tasks says: they are one run.
+void name_fixed_row(ModelSection& model, const System& system) {
+  if (model.system != system.word) {
+    model.system = system.word;
+    model.tasks = ModelSection().tasks;
+  }
+}
+
+void resolve_lambdas(LossSection& loss, const System& system) {
+  if (!system.has_transfer()) {
+    loss.lambda_1 = 0.0;
+    loss.lambda_2 = 0.0;
+  }
+  if (loss.lambda_3 < 0.0 && loss.lambda_3 != LossSection::kAsLambda2) {
+    fail_usage("loss.lambda_3 must be between 0 and 1, or {} for that of lambda_2, found {}", LossSection::kAsLambda2,
+               loss.lambda_3);
+  }
+  const bool has_third = system.has_transfer() && system.tasks.size() > 2;
+  loss.lambda_3 = has_third ? loss.lambda_of(2) : LossSection::kAsLambda2;
+}
+
 void resolve(RunConfig& c) {
   resolve_weighting(c);
   refuse_keys_of_other_systems(c);
   const System& system = system_of(c.model);
+  name_fixed_row(c.model, system);
+  check_transfers(c.model, system);
   if (c.train.betas.empty()) {
     c.train.betas = {0.9, system.beta_2};
   }
   if (!system.has_weights()) {
     c.weighting = {};  // there is nothing to weigh
   }
-  if (!system.has_transfer()) {
-    c.loss.lambda_1 = 0.0;
-    c.loss.lambda_2 = 0.0;
-  }
+  resolve_lambdas(c.loss, system);
   if (system.consistency !=
       Consistency::xtc) {  // align holds transferred predictions to the truth by the direct losses
     const LossSection defaults;

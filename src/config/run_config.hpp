@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -34,6 +35,8 @@ struct DataSection {
   std::string label_set;
   bool flip = true;
   bool scale_crop = true;
+  double label_share = 1.0;
+  bool one_label = false;
   bool verify = false;
 };
 
@@ -44,6 +47,9 @@ struct ModelSection {
   CrossStitchForm cross_stitch = CrossStitchForm::mtan;
   AdamtAttention adamt_attention = AdamtAttention::shared;
   double dropout = 0.5;
+  TransferScheme transfer = TransferScheme::pairs;
+  std::vector<std::string> transfer_pairs = {};  ///< "seg>depth"
+  std::int64_t transfers_per_task = 1;
   Encoder encoder = Encoder::resnet34;
   std::string encoder_weights;
   std::string encoder_weights_digest;
@@ -61,6 +67,13 @@ struct LossSection {
   double label_smoothing = 0.0;
   double lambda_1 = 0.01;
   double lambda_2 = 0.01;
+  double lambda_3 = kAsLambda2;
+
+  static constexpr double kAsLambda2 = -1.0;
+  /// Of the task at this place among the system's.
+  [[nodiscard]] double lambda_of(std::size_t task) const {
+    return task == 0 ? lambda_1 : task == 1 || lambda_3 == kAsLambda2 ? lambda_2 : lambda_3;
+  }
 };
 
 /// [distillation]: what a student learns from, beside the truth.

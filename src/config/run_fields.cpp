@@ -52,6 +52,12 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.boolean("flip", c.data.flip, "Mirror training images left to right, with probability 0.5.");
   list.boolean("scale_crop", c.data.scale_crop,
                "Cut a window of 1/s of the size, s from {1.0, 1.2, 1.5}, at a random place and enlarge it again.");
+  list.real("label_share", c.data.label_share, 0.0, false, 1.0,
+            "Share of the training images whose labels of a task are kept, drawn for each task by the seed; the other "
+            "images count as without labels of it.");
+  list.boolean("one_label", c.data.one_label,
+               "Each training image keeps the labels of one task alone, drawn by the seed (Li et al. 2022, "
+               "arXiv:2111.14893).");
   list.boolean("verify", c.data.verify,
                "Read all of the pack at start and check every byte; without it, each sample is checked as it is read.")
       .decides_numbers = false;
@@ -73,6 +79,19 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.share("dropout", c.model.dropout,
              "Share of the channels that a step of training leaves out at each of the "
              "network's dropout layers.")
+      .is_for_no_other = true;
+  list.word(
+          "transfer", c.model.transfer,
+          "What is predicted from what: each task from every other (pairs), each from the one before it in model.tasks "
+          "(ring), or all pairs, of which a step computes transfers_per_task from each task, drawn by the seed "
+          "(sample).")
+      .is_for_no_other = true;
+  list.words("transfer_pairs", c.model.transfer_pairs, pairs_of_tasks(),
+             "In the place of model.transfer: these pairs alone, \"FROM>TO\"; [] : as model.transfer says.",
+             /*may_be_empty=*/true)
+      .is_for_no_other = true;
+  list.integer("transfers_per_task", c.model.transfers_per_task, 1,
+               "Of transfer = sample: from how many others each step lets a task predict.")
       .is_for_no_other = true;
   list.word("encoder", c.model.encoder, "Size of the ResNet.").is_of_systems = true;
   list.text("encoder_weights", c.model.encoder_weights,
@@ -125,6 +144,9 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.real("lambda_2", c.loss.lambda_2, 0.0, true, 1.0,
             "Share of the transferred losses in every other task's (eq. 11); 0 in systems that transfer nothing.")
       .counts = transfers;
+  list.real("lambda_3", c.loss.lambda_3, LossSection::kAsLambda2, true, 1.0,
+            "The same in the third task's and those behind it; -1: lambda_2.")
+      .counts = [&c] { return system_of(c.model).has_transfer() && system_of(c.model).tasks.size() > 2; };
 
   list.section = "distillation";
   for (const task::Task& task : task::all()) {

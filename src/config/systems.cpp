@@ -5,6 +5,7 @@
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "config/run_config.hpp"
@@ -18,9 +19,12 @@ std::vector<System>& system_rows() {
   // Keys of what is made of a ResNet and decoders; of what has task-transfer nets, too.
   static const std::vector<std::string_view> decoded = {"model.encoder", "model.encoder_weights_digest",
                                                         "model.decoder_width"};
-  static const std::vector<std::string_view> transferred = {"model.encoder", "model.encoder_weights_digest",
-                                                            "model.decoder_width", "model.ttnet_widths",
-                                                            "model.ttnet_batch_norm"};
+  static const std::vector<std::string_view> decoded_tasks = {"model.tasks", "model.encoder",
+                                                              "model.encoder_weights_digest", "model.decoder_width"};
+  static const std::vector<std::string_view> transferred = {
+      "model.tasks",         "model.encoder",        "model.encoder_weights_digest",
+      "model.decoder_width", "model.ttnet_widths",   "model.ttnet_batch_norm",
+      "model.transfer",      "model.transfer_pairs", "model.transfers_per_task"};
   static const std::vector<std::string_view> tasks = {"model.tasks"};
   static const std::vector<std::string_view> stitched = {"model.tasks", "model.cross_stitch"};
   static const std::vector<std::string_view> taught = {"model.tasks", "distillation."};
@@ -30,22 +34,25 @@ std::vector<System>& system_rows() {
        .label = "XTasC-Net",
        .help = "cross-task consistency",
        .place = 3,
-       .tasks = {"seg", "depth"},
+       .tasks = {},
+       .num_tasks = {2, 0},
        .consistency = Consistency::xtc,
        .keys = transferred},
       {.word = "align",
        .label = "Align-Net",
        .help = "alignment loss",
        .place = 2,
-       .tasks = {"seg", "depth"},
+       .tasks = {},
+       .num_tasks = {2, 0},
        .consistency = Consistency::align,
        .keys = transferred},
       {.word = "base_mt",
        .label = "Base MT-Net",
        .help = "a decoder a task",
        .place = 1,
-       .tasks = {"seg", "depth"},
-       .keys = decoded},
+       .tasks = {},
+       .num_tasks = {2, 0},
+       .keys = decoded_tasks},
       {.word = "base_st_seg",
        .label = "Base ST-Net",
        .help = "segmentation alone",
@@ -62,6 +69,14 @@ std::vector<System>& system_rows() {
        .part_of = "base_st",
        .beta_2 = 0.999,
        .keys = decoded},
+      {.word = "base_st",
+       .label = "Base ST-Net",
+       .help = "one of model.tasks alone",
+       .place = 0,
+       .tasks = {},
+       .num_tasks = {1, 1},
+       .beta_2 = 0.999,
+       .keys = decoded_tasks},
       {.word = "segnet",
        .label = "SegNet",
        .label_of_several = "SegNet Split",
@@ -197,12 +212,46 @@ const System& with_tasks(const System& row, const std::vector<std::string>& name
     check(found != task::all().end(), "there is no task \"{}\"", name);
     system.tasks.push_back(found->key);
   }
+  for (const System& fixed : system_rows()) {  // "base_st_seg" is base_st with that task
+    if (fixed.part_of == row.word && fixed.tasks == system.tasks) {
+      return fixed;
+    }
+  }
   system.part_of = names.size() == 1 ? row.word : std::string_view();
   system.label = names.size() > 1 && !row.label_of_several.empty() ? row.label_of_several : row.label;
   static std::map<std::pair<std::string_view, std::vector<std::string_view>>, System> resolved;
   static std::mutex guard;
   const std::lock_guard lock(guard);
   return resolved.try_emplace({system.word, system.tasks}, system).first->second;
+}
+
+/// Whether the row leaves its tasks open, and these are not what model.tasks is by default.
+bool has_other_tasks(const System& system) {
+  const std::vector<std::string> names = ModelSection().tasks;
+  return system.uses("model.tasks") && !std::ranges::equal(names_of(system), names);
+}
+
+/// All single parts of one name, `part_of`, that are there for these tasks: rows of their own, then what an open row of
+/// that word is with each task that is left.
+std::vector<const System*> parts_of_family(std::string_view family, const task::Tasks& tasks) {
+  std::vector<const System*> parts;
+  const auto is_there = [&parts](std::string_view task) {
+    return std::ranges::any_of(parts, [task](const System* part) { return part->has(task); });
+  };
+  for (const System& row : systems()) {
+    if (row.part_of == family &&
+        std::ranges::any_of(tasks, [&row](const task::Task& task) { return row.has(task.key); })) {
+      parts.push_back(&row);
+    }
+  }
+  for (const System& row : systems()) {
+    for (const task::Task& task : tasks) {
+      if (row.word == family && row.tasks.empty() && !is_there(task.key)) {
+        parts.push_back(&with_tasks(row, {std::string(task.name)}));
+      }
+    }
+  }
+  return parts;
 }
 
 }  // namespace
@@ -218,7 +267,7 @@ bool System::uses(std::string_view full_key) const {
 }
 
 bool System::is_set_against(const System& single) const {
-  return set_against.empty() ? !single.uses("model.tasks") : single.part_of == set_against;
+  return set_against.empty() ? single.set_against.empty() : single.part_of == set_against;
 }
 
 bool Method::uses(std::string_view key) const {
@@ -250,33 +299,34 @@ std::size_t place_of_method(std::string_view word) {
   return static_cast<std::size_t>(&method_of(word) - methods().data());
 }
 
-std::vector<const System*> parts_of_row(const System& system) {
-  std::vector<const System*> parts;
-  if (system.uses("model.tasks")) {
-    for (const task::Task& task : task::all()) {
-      if (!system.part_of.empty()) {
-        parts.push_back(&with_tasks(system_of(system.word), {std::string(task.name)}));
-      }
-    }
-    return parts.empty() ? std::vector{&system} : parts;
+task::Tasks tasks_of_rows(std::span<const System* const> systems) {
+  std::vector<std::string_view> keys;
+  for (const System* system : systems) {
+    keys.insert(keys.end(), system->tasks.begin(), system->tasks.end());
   }
-  for (const System& other : systems()) {
-    if (other.word == system.word || (!system.part_of.empty() && other.part_of == system.part_of)) {
-      parts.push_back(&other);
-    }
-  }
-  return parts;
+  const std::vector<std::string> names = ModelSection().tasks;
+  const bool is_single = std::ranges::all_of(keys, [&keys](std::string_view key) { return key == keys.front(); });
+  task::Tasks tasks;
+  std::ranges::copy_if(task::all(), std::back_inserter(tasks), [&](const task::Task& task) {
+    return std::ranges::count(keys, task.key) > 0 || (is_single && std::ranges::count(names, task.name) > 0);
+  });
+  return tasks;
 }
 
-std::vector<std::vector<const System*>> rows_of_parts() {
+std::vector<const System*> parts_of_row(const System& system, const task::Tasks& tasks) {
+  return system.part_of.empty() ? std::vector{&system} : parts_of_family(system.part_of, tasks);
+}
+
+std::vector<std::vector<const System*>> rows_of_parts(const task::Tasks& tasks) {
   std::vector<std::vector<const System*>> rows;
+  std::set<std::string_view> seen;
   for (const System& system : systems()) {
-    const bool is_open = system.uses("model.tasks");
-    if (is_open && system.num_tasks[0] > 1) {
+    const bool is_open = system.tasks.empty() && system.num_tasks[0] == 1;
+    const std::string_view family = is_open ? system.word : system.part_of;
+    if (family.empty() || !seen.insert(family).second) {
       continue;
     }
-    auto parts = parts_of_row(is_open ? with_tasks(system, {std::string(task::all().front().name)}) : system);
-    if (parts.size() > 1 && parts.front()->word == system.word) {
+    if (auto parts = parts_of_family(family, tasks); parts.size() > 1) {
       rows.push_back(std::move(parts));
     }
   }
@@ -292,7 +342,7 @@ std::vector<const System*> baseline_of(const System& system, const task::Tasks& 
     return best;
   }
   std::size_t fewest = 0;
-  for (const std::vector<const System*>& parts : rows_of_parts()) {
+  for (const std::vector<const System*>& parts : rows_of_parts(tasks)) {
     const auto has = [&parts](std::string_view task) {
       return std::ranges::any_of(parts, [task](const System* part) { return part->has(task); });
     };
@@ -311,7 +361,7 @@ std::string words_of(const std::vector<const System*>& systems) {
   for (std::size_t i = 0; i < systems.size(); ++i) {
     words += i == 0 ? "" : i + 1 == systems.size() ? " and " : ", ";
     words += systems[i]->word;
-    words += systems[i]->uses("model.tasks") ? fmt::format(" ({})", fmt::join(names_of(*systems[i]), ", ")) : "";
+    words += has_other_tasks(*systems[i]) ? fmt::format(" ({})", fmt::join(names_of(*systems[i]), ", ")) : "";
   }
   return words;
 }

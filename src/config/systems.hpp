@@ -37,7 +37,8 @@ struct System {
   /// "base_st": with the row's other parts, one row of a table. A net of model.tasks that has a single one is a part of
   /// the row of all such nets.
   std::string_view part_of = {};
-  /// The part_of of the single-task nets that Delta_m is over; empty: of those whose tasks are nearest, by their rows.
+  /// The part_of of the single-task nets that Delta_m is over; empty: of those that name none either the row whose
+  /// tasks are nearest.
   std::string_view set_against = {};
   double beta_2 = 0.99;  ///< default of Adam's second decay rate
   /// "section.key" of keys that say something to this system and not to every one; "section.": all of it.
@@ -85,15 +86,19 @@ struct Method {
 /// Where a word stands in its table, for what is sorted. \throws Error when there is no such word
 [[nodiscard]] std::size_t place_of_method(std::string_view word);
 
-/// All systems that stand in one row of a table with this one, itself among them, in the order of systems().
-[[nodiscard]] std::vector<const System*> parts_of_row(const System& system);
+/// The tasks that rows of single-task nets are about where these systems stand together: all of theirs, in the order of
+/// task::all(); those that model.tasks has by default, too, where it is a single one.
+[[nodiscard]] task::Tasks tasks_of_rows(std::span<const System* const> systems);
+
+/// All systems that stand in one row of a table with this one, itself among them, where the table is about these tasks.
+[[nodiscard]] std::vector<const System*> parts_of_row(const System& system, const task::Tasks& tasks);
 
 /// The parts of the row that a system with these tasks is set against: where System::set_against names none, of those
 /// which have all of them the one with the fewest tasks, the first of equals. Empty where there is none.
 [[nodiscard]] std::vector<const System*> baseline_of(const System& system, const task::Tasks& tasks);
 
 /// Every row of several parts, each as parts_of_row() gives it.
-[[nodiscard]] std::vector<std::vector<const System*>> rows_of_parts();
+[[nodiscard]] std::vector<std::vector<const System*>> rows_of_parts(const task::Tasks& tasks);
 
 /// "base_st_seg and base_st_depth"; "stan (segmentation) and stan (depth)".
 [[nodiscard]] std::string words_of(const std::vector<const System*>& systems);

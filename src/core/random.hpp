@@ -18,6 +18,8 @@ enum class Purpose : std::uint64_t {
   bootstrap = 8,
   task_order = 9,
   dropout = 10,
+  transfers = 11,
+  labels = 12,
 };
 
 /// A random stream that is a pure function of (seed, purpose, epoch, index), never of a rank, a thread or the order of

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "core/error.hpp"
+#include "model/unit_vectors.hpp"
 
 namespace xtasc::loss {
 
@@ -55,6 +56,18 @@ SummedLoss depth_loss(config::DepthLoss kind, const at::Tensor& prediction_n1hw,
   const at::Tensor zero = at::zeros({}, prediction_n1hw.options());
   const at::Tensor difference = at::where(valid_n1hw, prediction_n1hw - target_n1hw, zero);
   return mean_by_image(pointwise(kind, difference), valid_n1hw);
+}
+
+SummedLoss cosine_loss(const at::Tensor& prediction_nchw, const at::Tensor& unit_target_nchw,
+                       const at::Tensor& valid_nhw) {
+  check(prediction_nchw.sizes() == unit_target_nchw.sizes() && valid_nhw.dim() == 3 &&
+            valid_nhw.size(0) == prediction_nchw.size(0) && valid_nhw.size(1) == prediction_nchw.size(2) &&
+            valid_nhw.size(2) == prediction_nchw.size(3),
+        "cosine loss: prediction {}, target {} and mask {} disagree", fmt::join(prediction_nchw.sizes(), " x "),
+        fmt::join(unit_target_nchw.sizes(), " x "), fmt::join(valid_nhw.sizes(), " x "));
+  const at::Tensor cosine = (model::unit_vectors(prediction_nchw) * unit_target_nchw).sum(1);
+  const at::Tensor zero = at::zeros({}, prediction_nchw.options());
+  return {.sum = at::where(valid_nhw, 1.0 - cosine, zero).sum(), .count = valid_nhw.sum()};
 }
 
 }  // namespace xtasc::loss

@@ -41,4 +41,13 @@ struct SummedLoss {
 [[nodiscard]] SummedLoss depth_loss(config::DepthLoss kind, const at::Tensor& prediction_n1hw,
                                     const at::Tensor& target_n1hw, const at::Tensor& valid_n1hw);
 
+/// Sum over the valid pixels of 1 - cos of the angle between prediction and target; count = valid pixels.
+///
+/// \param prediction_nchw       (N, C, H, W) float32 or float64, vectors of any length
+/// \param unit_target_nchw      (N, C, H, W), of length 1
+/// \param valid_nhw             (N, H, W) bool
+/// Source: the dot product of Liu et al. 2019 (arXiv:1803.10704, im2im_pred/utils.py), as a loss that is 0 at best.
+[[nodiscard]] SummedLoss cosine_loss(const at::Tensor& prediction_nchw, const at::Tensor& unit_target_nchw,
+                                     const at::Tensor& valid_nhw);
+
 }  // namespace xtasc::loss

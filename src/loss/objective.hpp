@@ -3,9 +3,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/run_config.hpp"
@@ -16,9 +18,13 @@
 
 namespace xtasc::loss {
 
-/// The truth of a batch, by the task's key: of classes (N, H, W) int64, 255 = ignored; of depth (N, channels, H, W), in
-/// the predictions' type, 0 = invalid. Beside it what teachers say of it, see distillation.hpp.
+/// The truth of a batch, by the task's key: of classes (N, H, W) int64, 255 = ignored; of depth and of vectors (N,
+/// channels, H, W), in the predictions' type, 0 = invalid. Where images lack labels of a task, which of them have some,
+/// by task::flags_key(): (N) uint8. Beside it what teachers say of it, see distillation.hpp.
 using Targets = std::map<std::string, at::Tensor, std::less<>>;
+
+/// Which images have labels of the task, (N) uint8; undefined: all.
+[[nodiscard]] at::Tensor flags_in(const Targets& targets, std::string_view task);
 
 /// One summand of the objective: what is known of it before any batch.
 struct Term {
@@ -70,14 +76,20 @@ class Objective {
 ///     L_i = (1 - lambda_i) l_i + lambda_i / n_i * sum over j of l_{i->j}
 ///
 /// xtc:   a transferred prediction is held to the other task's direct prediction, detached (eq. 3), where that task's
-///        truth is known: depth by options.transferred_depth, classes by options.transferred_segmentation.
+///        truth is known, and everywhere in an image without labels of it: depth by options.transferred_depth, classes
+///        by options.transferred_segmentation, vectors by the cosine.
 /// align: it is held to the ground truth by the direct losses (eq. 8).
 ///
-/// \param transfers  of the network, in its order \param options  lambda_2 is for every task but the first
+/// Of the transferred predictions a step may hand over some only: the others' losses are 0 and count nothing, and n_i
+/// is how many of task i's there are each time.
+///
+/// \param transfers  of the network, in its order \param at_once  how many of each task's a step computes; 0: all
+/// \param options    lambda_3 is for the third task and those behind it
 /// Source: Nakano et al. 2021, eq. 3, 8, 11 to 15; where SPEC section 2 departs from the 2021 code, SPEC holds, and the
 /// functions of direct.hpp and transferred.hpp say how.
 [[nodiscard]] std::unique_ptr<Objective> make_objective(config::Consistency consistency,
                                                         const config::LossSection& options, const task::Tasks& tasks,
-                                                        const std::vector<model::Transfer>& transfers);
+                                                        const std::vector<model::Transfer>& transfers,
+                                                        std::int64_t at_once = 0);
 
 }  // namespace xtasc::loss

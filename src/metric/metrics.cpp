@@ -42,6 +42,8 @@ std::unique_ptr<TaskMetrics> make_task_metrics(const TaskMetricsOptions& options
       return make_class_metrics(options);
     case task::Kind::depth:
       return make_depth_metrics(options);
+    case task::Kind::unit_vector:
+      return make_normal_metrics(options);
   }
   fail("nothing measures task \"{}\"", options.task.key);
 }

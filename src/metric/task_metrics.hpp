@@ -68,6 +68,17 @@ using MakeTaskMetrics = std::unique_ptr<TaskMetrics> (*)(const TaskMetricsOption
 /// Names: abs_err, rmse (depth unit); rel_err, sq_rel, irmse, log_irmse; delta_1, delta_2, delta_3 (shares).
 [[nodiscard]] std::unique_ptr<TaskMetrics> make_depth_metrics(const TaskMetricsOptions& options);
 
+/// paper:    of the angles between prediction and truth at the valid pixels of a batch mean, median (the lower one of
+/// two
+///           middle values) and the shares below 11.25, 22.5 and 30 degrees; mean over batches weighted by their images
+///           (batches without a valid pixel left out): a mean of medians, as MTAN, CAGrad, Nash-MTL and FAMO print it
+/// dataset:  the same over all valid pixels; the median within 0.005 degrees, from a histogram that is summed over
+/// ranks
+///
+/// A prediction is a vector of any length; of length 0 it is 90 degrees off. The truth is (N, 3, H, W), of length 1, 0
+/// = invalid. Names: angle_mean, angle_median (degrees); within_11, within_22, within_30 (shares in 0..1).
+[[nodiscard]] std::unique_ptr<TaskMetrics> make_normal_metrics(const TaskMetricsOptions& options);
+
 /// What measures a task: the maker of its own, else that of its kind.
 [[nodiscard]] std::unique_ptr<TaskMetrics> make_task_metrics(const TaskMetricsOptions& options);
 

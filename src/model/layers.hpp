@@ -2,9 +2,11 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "kernels/batch_norm/batch_norm.hpp"
 #include "kernels/convolution.hpp"
@@ -55,11 +57,15 @@ struct Mode {
   std::int64_t first_in_batch = 0;
   /// A network that learns from teachers, or is one, says what it compares: Predictions::features.
   bool wants_features = false;
+  /// Which of Network::transfers() are computed; empty: all.
+  std::vector<bool> transfers = {};
   /// Called by a network that has a cut (Network::has_cut) with what all tasks share, the last output last; what it
   /// leaves there is what goes on. Empty: nothing is cut.
   std::function<void(std::span<at::Tensor>)> at_cut = {};
   /// Told which part of the forward pass begins; may be empty.
   std::function<void(Part)> on_part = {};
+
+  [[nodiscard]] bool computes_transfer(std::size_t index) const { return transfers.empty() || transfers[index]; }
 
   void enter(Part part) const {
     if (on_part) {

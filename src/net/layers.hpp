@@ -52,6 +52,7 @@ struct Convolution {
   bool sees_image = false;      ///< nobody asks for the gradient of its input
   std::int64_t uses = 1;        ///< in one forward pass
   std::int64_t reached_by = 1;  ///< tasks whose losses go back through one use of it
+  double drawn = 1.0;           ///< share of the steps of training that compute it
 
   [[nodiscard]] std::int64_t in_as_it_is() const { return in - upsampled[0] - upsampled[1]; }
   /// Trainable scalars, with the norm's.

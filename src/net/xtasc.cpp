@@ -1,5 +1,7 @@
 #include "net/xtasc.hpp"
 
+#include <algorithm>
+
 #include "config/systems.hpp"
 #include "core/error.hpp"
 
@@ -78,19 +80,39 @@ Xtasc xtasc(const Choice& choice) {
   if (!config::system_of(section).has_transfer()) {
     return net;
   }
+  for (const auto& [from, to] : transfers_of(choice)) {
+    const task::Task& source = choice.tasks[from];
+    const task::Task& target = choice.tasks[to];
+    net.transfer_nets.push_back(transfer_net(fmt::format("{}_to_{}.", source.key, target.key), choice.channels(source),
+                                             choice.channels(target), section));
+    net.transfer_nets.back().from = from;
+    net.transfer_nets.back().to = to;
+  }
+  return net;
+}
+
+std::vector<std::pair<std::size_t, std::size_t>> transfers_of(const Choice& choice) {
+  const config::ModelSection& section = choice.section;
+  const std::size_t num_tasks = choice.tasks.size();
+  const auto is_there = [&](std::size_t from, std::size_t to) {
+    if (from == to) {
+      return false;
+    }
+    if (!section.transfer_pairs.empty()) {
+      const std::string pair = fmt::format("{}>{}", choice.tasks[from].key, choice.tasks[to].key);
+      return std::ranges::find(section.transfer_pairs, pair) != section.transfer_pairs.end();
+    }
+    return section.transfer != config::TransferScheme::ring || to == (from + 1) % num_tasks;
+  };
+  std::vector<std::pair<std::size_t, std::size_t>> transfers;
   for (std::size_t from = 0; from < num_tasks; ++from) {
     for (std::size_t to = 0; to < num_tasks; ++to) {
-      if (from != to) {
-        const task::Task& source = choice.tasks[from];
-        const task::Task& target = choice.tasks[to];
-        net.transfer_nets.push_back(transfer_net(fmt::format("{}_to_{}.", source.key, target.key),
-                                                 choice.channels(source), choice.channels(target), section));
-        net.transfer_nets.back().from = from;
-        net.transfer_nets.back().to = to;
+      if (is_there(from, to)) {
+        transfers.emplace_back(from, to);
       }
     }
   }
-  return net;
+  return transfers;
 }
 
 std::vector<Convolution> xtasc_convolutions(const Choice& choice) {
@@ -104,6 +126,7 @@ std::vector<Convolution> xtasc_convolutions(const Choice& choice) {
     }
     all.push_back(decoder.head);
   }
+  const std::size_t first_transferred = all.size();
   for (const TransferNet& transfer : net.transfer_nets) {
     for (const auto* pairs : {&transfer.down, &transfer.up}) {
       for (const auto& pair : *pairs) {
@@ -111,6 +134,12 @@ std::vector<Convolution> xtasc_convolutions(const Choice& choice) {
       }
     }
     all.push_back(transfer.head);
+  }
+  if (choice.section.transfer == config::TransferScheme::sample) {
+    const auto others = static_cast<double>(choice.tasks.size() - 1);
+    for (std::size_t i = first_transferred; i < all.size(); ++i) {
+      all[i].drawn = static_cast<double>(choice.section.transfers_per_task) / others;
+    }
   }
   return all;
 }

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/networks.hpp"
@@ -34,6 +35,10 @@ struct Xtasc {
 };
 
 [[nodiscard]] Xtasc xtasc(const Choice& choice);
+
+/// From which task to which, by their places, model.transfer and model.transfer_pairs have a net; by the first one,
+/// then by the second.
+[[nodiscard]] std::vector<std::pair<std::size_t, std::size_t>> transfers_of(const Choice& choice);
 
 /// Every convolution, in the order of the tensors.
 [[nodiscard]] std::vector<Convolution> xtasc_convolutions(const Choice& choice);

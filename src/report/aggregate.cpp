@@ -129,8 +129,7 @@ std::vector<SeedGroup> aggregate(const Table& table) {
       group.encoder = row.encoder;
       group.weighting = row.weighting;
       group.num_parameters = row.num_parameters;
-      group.is_lone_part =
-          row.runs.size() == 1 && config::parts_of_row(config::system_of(row.runs.front()->config.model)).size() > 1;
+      group.is_lone_part = row.runs.size() == 1 && !config::system_of(row.runs.front()->config.model).part_of.empty();
       if (group.is_lone_part && row.footnote) {
         group.notes.push_back(table.footnotes[*row.footnote]);
       }

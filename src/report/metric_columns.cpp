@@ -25,11 +25,19 @@ std::vector<std::string_view> class_headers(const task::Tasks& tasks) {
 
 }  // namespace
 
+task::Tasks tasks_of_rows(std::span<const run::RunSummary* const> runs) {
+  std::vector<const config::System*> systems;
+  std::ranges::transform(runs, std::back_inserter(systems),
+                         [](const run::RunSummary* run) { return &config::system_of(run->config.model); });
+  return config::tasks_of_rows(systems);
+}
+
 task::Tasks tasks_of(std::span<const run::RunSummary* const> runs) {
+  const task::Tasks of_rows = tasks_of_rows(runs);
   std::vector<const config::System*> systems;
   for (const run::RunSummary* run : runs) {
     const config::System& system = config::system_of(run->config.model);
-    const std::vector<const config::System*> parts = config::parts_of_row(system);
+    const std::vector<const config::System*> parts = config::parts_of_row(system, of_rows);
     const auto is_here = [&](const run::RunSummary* other) {
       const config::System& of_other = config::system_of(other->config.model);
       return &of_other != &system && std::ranges::find(parts, &of_other) != parts.end();

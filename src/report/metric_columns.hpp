@@ -14,6 +14,8 @@
 // What tables and figures show of some tasks: their rows of task::all() as columns.
 namespace xtasc::report {
 
+/// The tasks that rows of single-task nets are about in a table of these runs, see config::tasks_of_rows().
+[[nodiscard]] task::Tasks tasks_of_rows(std::span<const run::RunSummary* const> runs);
 /// The tasks of some runs, in the order of task::all(); of a part of a row without any other its others' too.
 [[nodiscard]] task::Tasks tasks_of(std::span<const run::RunSummary* const> runs);
 /// The tasks that a table's rows have.

@@ -84,9 +84,9 @@ struct Group {
 };
 
 /// "Half of a Base ST-Net pair: ", before what is missing.
-std::string lack_text(const System& part) {
-  return config::parts_of_row(part).size() == 2 ? fmt::format("Half of a {} pair: ", part.label)
-                                                : fmt::format("Part of a row of {}: ", part.label);
+std::string lack_text(const System& part, const task::Tasks& tasks) {
+  return config::parts_of_row(part, tasks).size() == 2 ? fmt::format("Half of a {} pair: ", part.label)
+                                                       : fmt::format("Part of a row of {}: ", part.label);
 }
 
 /// The one run of `part` that the run means and that means it; null where there is none. Both must mean each other, or
@@ -100,10 +100,11 @@ const run::RunSummary* partner_of(const run::RunSummary& run, const Runs& runs, 
 /// Every run once: what stands together in a row of several parts, parts of such rows that are left over, and the
 /// others one by one.
 std::vector<Group> group_runs(const Runs& runs) {
+  const task::Tasks tasks = tasks_of_rows(runs);
   std::vector<Group> groups;
   std::set<const run::RunSummary*> grouped;
   for (const run::RunSummary* run : runs) {
-    const std::vector<const System*> parts = config::parts_of_row(system_of(*run));
+    const std::vector<const System*> parts = config::parts_of_row(system_of(*run), tasks);
     if (parts.size() == 1 || grouped.contains(run)) {
       continue;
     }
@@ -125,9 +126,9 @@ std::vector<Group> group_runs(const Runs& runs) {
       continue;
     }
     Group group{{run}, ""};
-    for (const System* part : config::parts_of_row(system_of(*run))) {
+    for (const System* part : config::parts_of_row(system_of(*run), tasks)) {
       if (part != &system_of(*run)) {
-        group.missing += group.missing.empty() ? lack_text(*part) : "; ";
+        group.missing += group.missing.empty() ? lack_text(*part, tasks) : "; ";
         group.missing += absent_text(candidates_for(*run, runs, *part), *run, *part);
       }
     }

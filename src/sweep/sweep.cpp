@@ -155,13 +155,14 @@ void check_rows(const Sweep& sweep, const std::map<std::string, std::string>& pl
   std::set<std::string> told;
   for (const auto& [row_and_seed, found] : systems) {
     const std::multiset<const config::System*>& of_row = found;
-    const std::vector<const config::System*> parts = config::parts_of_row(**of_row.begin());
+    const task::Tasks tasks(task::all().begin(), task::all().end());
+    const std::vector<const config::System*> parts = config::parts_of_row(**of_row.begin(), tasks);
     const bool are_parts = std::ranges::all_of(of_row, [&](const config::System* system) {
       return of_row.count(system) == 1 && std::ranges::find(parts, system) != parts.end();
     });
     if (found.size() > 1 && !are_parts && told.insert(row_and_seed.first).second) {
       std::vector<std::string> may_share;
-      std::ranges::transform(config::rows_of_parts(), std::back_inserter(may_share), config::words_of);
+      std::ranges::transform(config::rows_of_parts(tasks), std::back_inserter(may_share), config::words_of);
       faults.push_back(fmt::format("{}: \"{}\" names {} different runs: only {} may share a row",
                                    places.at(row_and_seed.first), row_and_seed.first, found.size(),
                                    fmt::join(may_share, ", or ")));

@@ -34,10 +34,12 @@ ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, st
   const ExtraPasses extra = extra_passes(config);
   ImageWork work;
   double backward = 0.0;
+  double not_drawn = 0.0;
   for (const net::Convolution& layer : net::convolutions_of(config.model, classes)) {
     const double forward = layer.multiply_adds(height, width);
     work.parts.of(layer.part) += forward;
-    backward += extra.backward(layer, forward);
+    backward += extra.backward(layer, layer.drawn * forward);
+    not_drawn += (1.0 - layer.drawn) * forward;
   }
   work.forward = work.parts.sum();
   const std::vector<config::ModelSection> teachers = net::teachers_of(config.model);
@@ -47,7 +49,7 @@ ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, st
       work.teachers += layer.multiply_adds(height, width);
     }
   }
-  work.step = work.forward + work.teachers + backward + extra.forward * work.losses;
+  work.step = work.forward - not_drawn + work.teachers + backward + extra.forward * (work.losses - not_drawn);
   return work;
 }
 

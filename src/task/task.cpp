@@ -21,6 +21,14 @@ constexpr std::array<Metric, 2> kDepthMetrics = {{
 constexpr std::array<std::string_view, 7> kFurtherOfDepth = {"rmse",    "irmse",   "log_irmse", "sq_rel",
                                                              "delta_1", "delta_2", "delta_3"};
 
+constexpr std::array<Metric, 5> kNormalMetrics = {{
+    {.key = "angle_mean", .header = "Mean", .unit = "degrees"},
+    {.key = "angle_median", .header = "Median", .unit = "degrees"},
+    {.key = "within_11", .header = "<11.25", .unit = "%", .factor = 100.0, .higher_is_better = true},
+    {.key = "within_22", .header = "<22.5", .unit = "%", .factor = 100.0, .higher_is_better = true},
+    {.key = "within_30", .header = "<30", .unit = "%", .factor = 100.0, .higher_is_better = true},
+}};
+
 std::vector<std::string_view> keys_of(const Task& task) {
   std::vector<std::string_view> keys(task.further.begin(), task.further.end());
   std::ranges::transform(task.metrics, std::back_inserter(keys), &Metric::key);
@@ -42,6 +50,12 @@ std::vector<Task>& rows() {
        .truth = "depth",
        .metrics = kDepthMetrics,
        .further = kFurtherOfDepth},
+      {.name = "normals",
+       .key = "normals",
+       .kind = Kind::unit_vector,
+       .channels = 3,
+       .truth = "normals",
+       .metrics = kNormalMetrics},
   };
   return rows;
 }
@@ -56,6 +70,10 @@ const Task& of_key(std::string_view key) {
   const auto found = std::ranges::find(rows(), key, &Task::key);
   check(found != rows().end(), "there is no task \"{}\"", key);
   return *found;
+}
+
+std::string flags_key(std::string_view task) {
+  return fmt::format("{}.has", task);
 }
 
 void add(const Task& task) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,7 +14,13 @@ namespace xtasc::task {
 enum class Kind {
   classes,  ///< logits; the truth is a class id, 255 where unknown
   depth,    ///< a positive number a channel; the truth is 0 where unknown
+  /// a vector, of which only the direction counts: n / max(|n|, kMinLength); the truth is one of length 1, 0 where
+  /// unknown
+  unit_vector,
 };
+
+/// A predicted vector that is shorter is divided by this instead of its length.
+inline constexpr double kMinLength = 1e-12;
 
 /// A label that counts nowhere.
 inline constexpr std::int64_t kIgnoreLabel = 255;
@@ -56,6 +63,10 @@ struct Task {
 
 /// \throws Error when there is none of that key
 [[nodiscard]] const Task& of_key(std::string_view key);
+
+/// Under what name a batch's targets say which images have labels of the task, where some have none: "seg.has", (N)
+/// uint8.
+[[nodiscard]] std::string flags_key(std::string_view task);
 
 /// One row more, for tasks that live outside of this source tree. Before anything is read.
 /// \throws Error when there is one of that key already, or a metric of one of its keys

@@ -40,7 +40,8 @@ CapturedStep::CapturedStep(Step& step, MakeGraphCapture make_capture, Gather gat
     : step_(step), make_capture_(std::move(make_capture)), gather_(std::move(gather)) {
   if (make_capture_ && !step.is_the_same_each_time()) {
     log_warning(
-        "train.cuda_graph: this weighting.method decides on the host or looks at a step twice; steps stay plain");
+        "train.cuda_graph: this weighting.method decides on the host or looks at a step twice, or model.transfer draws "
+        "other transfers each step; steps stay plain");
     make_capture_ = nullptr;
   }
 }

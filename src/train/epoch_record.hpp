@@ -12,9 +12,11 @@
 // What an epoch has to say, for metrics.jsonl and for the eye.
 namespace xtasc::train {
 
-/// Of the epoch under way: the objective's terms and "total", by name.
+/// Of the epoch under way: the objective's terms and "total", by name; none of a term that no step computed.
+/// \param images_of_terms  of the epoch, see transfers.hpp
 [[nodiscard]] std::map<std::string, double> mean_train_losses(const Progress& progress,
-                                                              const loss::Objective& objective);
+                                                              const loss::Objective& objective,
+                                                              const std::vector<std::int64_t>& images_of_terms);
 /// The mean weights of the epoch by the tasks' keys; empty for a single task.
 [[nodiscard]] std::map<std::string, double> mean_task_weights(const Progress& progress,
                                                               const loss::Objective& objective);

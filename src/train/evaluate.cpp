@@ -10,20 +10,20 @@
 namespace xtasc::train {
 
 EvaluationSums::EvaluationSums(const config::RunConfig& config, const Learner& learner)
-    : objective_(*learner.objective),
+    : objective_(objective_of(config, learner.net, TransfersOf::evaluation)),
       folded_(config.train.rewrites ? learner.net.folded() : nullptr),
       net_(folded_ ? *folded_ : learner.net),
       mode_({.training = false, .compute = learner.types.compute, .rewrites = config.train.rewrites}),
       storage_(learner.types.storage),
       metrics_(learner.net.tasks(), learner.net.num_classes(), learner.net.parameters().device()),
       consistency_(learner.net.parameters().device()),
-      summed_(at::zeros({2 * static_cast<std::int64_t>(objective_.terms().size())},
+      summed_(at::zeros({2 * static_cast<std::int64_t>(objective_->terms().size())},
                         at::TensorOptions().dtype(at::kDouble).device(learner.net.parameters().device()))) {}
 
 void EvaluationSums::add(const data::Batch& batch) {
   const model::Predictions predictions = net_.forward(batch.image_n3hw, mode_);
-  summed_ += sums_and_counts(objective_.losses(predictions, targets_of(batch, net_.tasks(), storage_),
-                                               mode_.rewrites ? loss::LossForm::fused : loss::LossForm::plain));
+  summed_ += sums_and_counts(objective_->losses(predictions, targets_of(batch, net_.tasks(), storage_),
+                                                mode_.rewrites ? loss::LossForm::fused : loss::LossForm::plain));
   metrics_.add(predictions.direct, batch.targets);
   const at::Tensor depth_to_seg = predictions.of("depth", "seg");
   const at::Tensor seg_to_depth = predictions.of("seg", "depth");
@@ -42,7 +42,7 @@ void EvaluationSums::sum_over_ranks(dist::Communicator& communicator) {
 
 Evaluation EvaluationSums::result() const {
   const at::Tensor means = mean_losses(summed_).to(at::kCPU);
-  const auto& terms = objective_.terms();
+  const auto& terms = objective_->terms();
   const auto num_terms = static_cast<std::int64_t>(terms.size());
   const at::Tensor counts = summed_.narrow(0, num_terms, num_terms).to(at::kCPU);
   Evaluation evaluation;
@@ -51,7 +51,7 @@ Evaluation EvaluationSums::result() const {
       evaluation.losses[terms[static_cast<std::size_t>(k)].name] = means[k].item<double>();
     }
   }
-  evaluation.losses["total"] = task_losses(means, objective_).sum().item<double>();
+  evaluation.losses["total"] = task_losses(means, *objective_).sum().item<double>();
   evaluation.report = metrics_.report();
   evaluation.consistency = consistency_.report();
   return evaluation;

@@ -39,7 +39,7 @@ class EvaluationSums {
   [[nodiscard]] Evaluation result() const;
 
  private:
-  const loss::Objective& objective_;
+  std::unique_ptr<loss::Objective> objective_;
   std::unique_ptr<model::Network> folded_;  ///< null: the net as it is
   const model::Network& net_;
   model::Mode mode_;

@@ -31,6 +31,7 @@
 #include "train/start.hpp"
 #include "train/step.hpp"
 #include "train/stop_check.hpp"
+#include "train/transfers.hpp"
 #include "train/weights.hpp"
 
 namespace xtasc::train {
@@ -159,6 +160,16 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
   return reason;
 }
 
+/// How many images of the epoch that just ended each of the objective's terms was computed for.
+std::vector<std::int64_t> images_of_epoch(const Run& run, const Progress& progress) {
+  std::vector<std::int64_t> images;
+  for (std::int64_t step = 0; step < progress.step_in_epoch; ++step) {
+    images.push_back(data::global_batch(step, run.config.train.batch_size, run.train.size()).size());
+  }
+  return images_of_terms(run.config, *run.learner.objective, run.learner.net.transfers(),
+                         progress.step - progress.step_in_epoch, images);
+}
+
 /// Evaluates, logs and checkpoints the epoch that just ended, and moves progress to the next.
 void finish_epoch(Run& run, Progress& progress) {
   const Clock::time_point evaluation_start = Clock::now();
@@ -172,19 +183,20 @@ void finish_epoch(Run& run, Progress& progress) {
   require_finite(evaluation, run.moment(progress));
 
   const double val_loss = evaluation.losses.at("total");
-  run::EpochRecord record{.epoch = progress.epoch + 1,
-                          .step = progress.step,
-                          .learning_rate = learning_rate(run.config.train, progress.epoch),
-                          .train_loss = mean_train_losses(progress, *run.learner.objective),
-                          .val_loss = evaluation.losses,
-                          .task_weight = mean_task_weights(progress, *run.learner.objective),
-                          .paper = evaluation.report.paper,
-                          .dataset = evaluation.report.dataset,
-                          .consistency = evaluation.consistency,
-                          .class_iou = evaluation.report.class_iou,
-                          .is_best = val_loss < progress.best_val_loss,
-                          .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
-                          .seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}}};
+  run::EpochRecord record{
+      .epoch = progress.epoch + 1,
+      .step = progress.step,
+      .learning_rate = learning_rate(run.config.train, progress.epoch),
+      .train_loss = mean_train_losses(progress, *run.learner.objective, images_of_epoch(run, progress)),
+      .val_loss = evaluation.losses,
+      .task_weight = mean_task_weights(progress, *run.learner.objective),
+      .paper = evaluation.report.paper,
+      .dataset = evaluation.report.dataset,
+      .consistency = evaluation.consistency,
+      .class_iou = evaluation.report.class_iou,
+      .is_best = val_loss < progress.best_val_loss,
+      .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
+      .seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}}};
   if (!std::isfinite(record.train_loss.at("total"))) {  // a sum of finite losses that is too large
     throw Diverged(fmt::format("the training loss is {} after epoch {}: training diverged",
                                record.train_loss.at("total"), record.epoch));

@@ -18,6 +18,7 @@
 #include "loss/distillation.hpp"
 #include "pack/verify.hpp"
 #include "train/memory.hpp"
+#include "train/transfers.hpp"
 
 namespace xtasc::train {
 
@@ -57,13 +58,16 @@ std::vector<optim::Adam::Group> groups_of(const model::Network& net, const confi
   return groups;
 }
 
-std::unique_ptr<loss::Objective> objective_of(const config::RunConfig& config, const model::Network& net) {
+}  // namespace
+
+std::unique_ptr<loss::Objective> objective_of(const config::RunConfig& config, const model::Network& net,
+                                              TransfersOf transfers) {
   const config::System& system = config::system_of(config.model);
-  auto plain = loss::make_objective(system.consistency, config.loss, net.tasks(), net.transfers());
+  const std::int64_t at_once =
+      transfers == TransfersOf::a_step && draws_transfers(config) ? config.model.transfers_per_task : 0;
+  auto plain = loss::make_objective(system.consistency, config.loss, net.tasks(), net.transfers(), at_once);
   return net.num_adaptors() == 0 ? std::move(plain) : loss::with_distillation(std::move(plain), config.distillation);
 }
-
-}  // namespace
 
 Types types_of(config::Precision precision) {
   switch (precision) {
@@ -124,7 +128,7 @@ Learner::Learner(const config::RunConfig& config, const net::Sizes& sizes, at::D
       network(
           model::make_network(config.model, sizes, static_cast<std::uint64_t>(config.run.seed), device, types.storage)),
       net(*network),
-      objective(objective_of(config, net)),
+      objective(objective_of(config, net, TransfersOf::a_step)),
       weighting(weighting::make_task_weighting({.section = config.weighting,
                                                 .num_tasks = static_cast<std::int64_t>(net.tasks().size()),
                                                 .seed = static_cast<std::uint64_t>(config.run.seed),

@@ -38,6 +38,13 @@ void configure_torch(const config::RunConfig& config, const dist::MpiSession& se
 /// Reads every byte of a pack on rank 0 while the others wait. Collective. \throws Error  listing what is damaged.
 void verify_pack(const dist::MpiSession& session, const std::string& path);
 
+/// Of which set of a network's transferred predictions an objective is: of those that a step of training draws, or of
+/// all.
+enum class TransfersOf { a_step, evaluation };
+/// What the config's system minimises.
+[[nodiscard]] std::unique_ptr<loss::Objective> objective_of(const config::RunConfig& config, const model::Network& net,
+                                                            TransfersOf transfers);
+
 /// Everything that learns, and the optimizer that moves it. Not movable: parts refer to each other.
 struct Learner {
   /// \throws Error when nothing makes the config's system or method

@@ -8,6 +8,7 @@
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "train/gradient_math.hpp"
+#include "train/transfers.hpp"
 
 namespace xtasc::train {
 
@@ -32,6 +33,9 @@ loss::Targets targets_of(const data::Batch& batch, const task::Tasks& tasks, at:
   for (const task::Task& task : tasks) {
     const at::Tensor& target = batch.truth_of(task.key);
     targets.emplace(task.key, task.kind == task::Kind::classes ? target : target.to(storage));
+    if (const auto flags = batch.targets.find(task::flags_key(task.key)); flags != batch.targets.end()) {
+      targets.insert(*flags);
+    }
   }
   return targets;
 }
@@ -179,6 +183,7 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   parameters.flat_gradients().zero_();
   mode_.flat_weights = flat_weights();
   mode_.draws_nk = batch.draws_nk;
+  mode_.transfers = transfers_of_step(config_, learner_.net.transfers(), moment.step);
   mode_.first_in_batch = batch.first;
   const model::Predictions predictions = learner_.net.forward(batch.image_n3hw, mode_);
   enter(Phase::losses);
@@ -256,7 +261,8 @@ at::Tensor Step::losses_after_step() const {
 }
 
 bool Step::is_the_same_each_time() const {
-  return learner_.weighting->needs() == weighting::Needs::losses && learner_.weighting->is_the_same_each_step();
+  return learner_.weighting->needs() == weighting::Needs::losses && learner_.weighting->is_the_same_each_step() &&
+         !draws_transfers(config_);
 }
 
 void Step::set_learning_rate(double learning_rate) {

@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "train/gradient_math.hpp"
+#include "train/transfers.hpp"
 
 namespace xtasc::train {
 
@@ -49,10 +50,12 @@ void TaskGradients::prepare(const Tensors& objectives) {
   const bool has_shared = std::ranges::any_of(runs, [&](const ReachedRun& run) { return run.tasks == everyone; });
   const bool wants_all = config_.weighting.parameters == config::WeightedParameters::all;
   const bool combines_all = wants_all || !has_shared || !own_layers_.empty();
-  if (combines_all && !wants_all && own_layers_.empty()) {
+  if (combines_all && !wants_all && own_layers_.empty() && !is_prepared_) {
     log_info("no parameter of {} is reached by all tasks: weighting.parameters counts as \"all\"",
              config_.model.system);
   }
+  apart_.clear();
+  std::ranges::for_each(own_, &Tensors::clear);
   for (const ReachedRun& run : runs) {
     const at::Tensor gradients = learner_.net.parameters().flat_gradients(run.first, run.last);
     if (run.tasks == everyone || (combines_all && std::popcount(run.tasks) > 1)) {
@@ -65,6 +68,9 @@ void TaskGradients::prepare(const Tensors& objectives) {
     return;
   }
   check(!apart_.empty(), "no two tasks of {} share a parameter: there is nothing to combine", config_.model.system);
+  if (is_prepared_) {  // what several tasks reach is the same in every step
+    return;
+  }
   for (std::size_t task = 0; task + 1 < num_tasks_; ++task) {
     Tensors& copies = others_.emplace_back();
     for (const at::Tensor& gradients : apart_) {
@@ -88,7 +94,7 @@ at::Tensor TaskGradients::backward(const Tensors& objectives, const at::Tensor& 
                                    const weighting::Moment& moment) {
   check(!rest.defined() || cut_.leaves.empty(), "no network with a cut has losses that no method weighs");
   rest_ = rest;
-  if (!layer_.defined() && !is_prepared_) {
+  if (!layer_.defined() && (!is_prepared_ || draws_transfers(config_))) {
     prepare(objectives);
     is_prepared_ = true;
   }

@@ -49,7 +49,7 @@ class TaskGradients {
  private:
   using Tensors = std::vector<at::Tensor>;
 
-  /// Which gradients are kept apart, once the first graph is there.
+  /// Which gradients are kept apart, once the first graph is there; of every graph where steps draw transfers.
   void prepare(const Tensors& objectives);
   void back_to_cut(const Tensors& objectives);
   /// One task's gradients of everything that is not behind the cut. \param again  whether another task follows

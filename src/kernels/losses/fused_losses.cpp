@@ -17,16 +17,22 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 /// \param predictions  one a term, in memory as FusedInputs wants them; the first ones are the targets' direct ones
-/// \param truths       one a target
+/// \param truths       one a target \param has_labels  (targets, N), or undefined
 template <typename T>
-FusedInputs<T> inputs_of(const FusedLayout& layout, const variable_list& predictions, const variable_list& truths) {
+FusedInputs<T> inputs_of(const FusedLayout& layout, const variable_list& predictions, const variable_list& truths,
+                         const at::Tensor& has_labels) {
   FusedInputs<T> in;
+  in.has_unlabelled = has_labels.defined();
   in.num_targets = static_cast<std::int32_t>(layout.num_targets());
   in.num_terms = static_cast<std::int32_t>(layout.num_terms());
   for (std::size_t k = 0; k < layout.num_targets(); ++k) {
     FusedTarget<T>& target = in.targets[k];
     target.channels = static_cast<std::int32_t>(predictions[k].size(1));
-    if (layout.is_classes[k] != 0) {
+    target.kind = static_cast<TargetKind>(layout.kind[k]);
+    if (in.has_unlabelled) {
+      target.has = has_labels[static_cast<std::int64_t>(k)].const_data_ptr<std::uint8_t>();
+    }
+    if (target.kind == TargetKind::classes) {
       target.label = truths[k].const_data_ptr<std::int64_t>();
     } else {
       target.truth = truths[k].const_data_ptr<T>();
@@ -44,6 +50,7 @@ FusedInputs<T> inputs_of(const FusedLayout& layout, const variable_list& predict
   }
   in.width = static_cast<std::int32_t>(predictions.front().size(3));
   in.num_rows = predictions.front().size(0) * predictions.front().size(2);
+  in.image_pixels = predictions.front().size(2) * predictions.front().size(3);
   return in;
 }
 
@@ -97,19 +104,32 @@ void write_gradients(const FusedInputs<T>& in, const at::Tensor& factors_nk, std
 }
 
 template <typename T>
-void gradients_of(const FusedLayout& layout, const variable_list& predictions, const variable_list& truths,
-                  const at::Tensor& factors_nk, const variable_list& gradients) {
+void gradients_of(const FusedInputs<T>& in, const at::Tensor& factors_nk, std::int64_t height,
+                  const variable_list& gradients) {
   FusedGradients<T> out;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     out.of_term[i] = gradients[i].template mutable_data_ptr<T>();
   }
-  write_gradients(inputs_of<T>(layout, predictions, truths), factors_nk, predictions.front().size(2), out);
+  write_gradients(in, factors_nk, height, out);
 }
 
-/// (terms) sums, and (targets) counts: counted pixels of classes, of others images with a counted value.
+/// What an image's sums are multiplied by, and what they are divided by in the end.
+struct Counted {
+  at::Tensor share_n;  ///< of classes and vectors, a pixel counts as it is; a number by those counted in its image
+  at::Tensor count;    ///< 0-D: pixels; of numbers images
+};
+
+Counted counted_of(TargetKind kind, const at::Tensor& counted_n) {
+  if (kind == TargetKind::numbers) {
+    return {counted_n.clamp_min(1.0).reciprocal(), (counted_n > 0).sum()};
+  }
+  return {at::ones_like(counted_n), counted_n.sum()};
+}
+
+/// (terms) sums, and (terms) counts.
 struct FusedLosses : torch::autograd::Function<FusedLosses> {
   static variable_list forward(AutogradContext* context, at::TensorList given, at::TensorList given_truths,
-                               const FusedLayout& layout) {
+                               const at::Tensor& has_labels, const FusedLayout& layout) {
     variable_list predictions, truths;
     for (const at::Tensor& prediction : given) {
       predictions.push_back(prediction.contiguous(at::MemoryFormat::ChannelsLast));
@@ -120,35 +140,37 @@ struct FusedLosses : torch::autograd::Function<FusedLosses> {
     const auto type = predictions.front().scalar_type();
     const auto num_terms = static_cast<std::int64_t>(layout.num_terms());
     const auto num_targets = static_cast<std::int64_t>(layout.num_targets());
+    const std::int64_t num_counts = num_targets * (has_labels.defined() ? 2 : 1);
     const at::Tensor row_sums =
-        at::zeros({predictions.front().size(0), predictions.front().size(2), num_terms + num_targets},
+        at::zeros({predictions.front().size(0), predictions.front().size(2), num_terms + num_counts},
                   predictions.front().options().dtype(at::kDouble));
     if (type == at::kDouble) {
-      sum_rows(inputs_of<double>(layout, predictions, truths), row_sums);
+      sum_rows(inputs_of<double>(layout, predictions, truths, has_labels), row_sums);
     } else {
-      sum_rows(inputs_of<float>(layout, predictions, truths), row_sums);
+      sum_rows(inputs_of<float>(layout, predictions, truths, has_labels), row_sums);
     }
     const at::Tensor by_image = row_sums.sum(1);
-    // A pixel of a segmentation counts as it is, a value of another task by the number of counted ones in its image.
-    variable_list of_target, counts;
-    for (std::int64_t k = 0; k < num_targets; ++k) {
-      const at::Tensor counted = by_image.select(1, num_terms + k);
-      const bool is_classes = layout.is_classes[static_cast<std::size_t>(k)] != 0;
-      of_target.push_back(is_classes ? at::ones_like(counted) : counted.clamp_min(1.0).reciprocal());
-      counts.push_back(is_classes ? counted.sum() : (counted > 0).sum());
+    std::vector<Counted> counted;  // known values of each target, then those that are held to the direct prediction
+    for (std::int64_t k = 0; k < num_counts; ++k) {
+      counted.push_back(counted_of(static_cast<TargetKind>(layout.kind[static_cast<std::size_t>(k % num_targets)]),
+                                   by_image.select(1, num_terms + k)));
     }
-    variable_list of_term;
-    for (const std::int64_t target : layout.target) {
-      of_term.push_back(of_target[static_cast<std::size_t>(target)]);
+    variable_list shares, counts;
+    for (std::size_t i = 0; i < layout.num_terms(); ++i) {
+      const bool is_held = has_labels.defined() && layout.holds_to_direct[i] != 0;
+      const Counted& of_term = counted[static_cast<std::size_t>(layout.target[i] + (is_held ? num_targets : 0))];
+      shares.push_back(of_term.share_n);
+      counts.push_back(of_term.count);
     }
-    const at::Tensor share_nk = at::stack(of_term, 1);
+    const at::Tensor share_nk = at::stack(shares, 1);
     const at::Tensor sums = (by_image.narrow(1, 0, num_terms) * share_nk).sum(0).to(type);
     const at::Tensor all_counts = at::stack(counts).to(at::kLong);
     variable_list saved = predictions;
     saved.insert(saved.end(), truths.begin(), truths.end());
     saved.push_back(share_nk);
+    saved.push_back(has_labels);
     context->save_for_backward(std::move(saved));
-    context->saved_data["is_classes"] = layout.is_classes;
+    context->saved_data["kind"] = layout.kind;
     context->saved_data["target"] = layout.target;
     context->saved_data["error"] = layout.error;
     context->saved_data["holds_to_direct"] = layout.holds_to_direct;
@@ -159,36 +181,40 @@ struct FusedLosses : torch::autograd::Function<FusedLosses> {
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
     const auto numbers = [&](const char* name) { return context->saved_data[name].toIntVector(); };
-    const FusedLayout layout = {.is_classes = numbers("is_classes"),
+    const FusedLayout layout = {.kind = numbers("kind"),
                                 .target = numbers("target"),
                                 .error = numbers("error"),
                                 .holds_to_direct = numbers("holds_to_direct")};
     const auto behind_terms = saved.begin() + static_cast<std::ptrdiff_t>(layout.num_terms());
     const variable_list predictions(saved.begin(), behind_terms);
-    const variable_list truths(behind_terms, saved.end() - 1);
+    const variable_list truths(behind_terms, saved.end() - 2);
+    const at::Tensor& share_nk = saved[saved.size() - 2];
+    const at::Tensor& has_labels = saved.back();
     const auto type = predictions.front().scalar_type();
-    const at::Tensor factors_nk = (saved.back() * incoming[0]).to(type).contiguous();
+    const at::Tensor factors_nk = (share_nk * incoming[0]).to(type).contiguous();
+    const std::int64_t height = predictions.front().size(2);
     variable_list gradients;
     for (const at::Tensor& prediction : predictions) {
       gradients.push_back(at::empty_like(prediction));
     }
     if (type == at::kDouble) {
-      gradients_of<double>(layout, predictions, truths, factors_nk, gradients);
+      gradients_of(inputs_of<double>(layout, predictions, truths, has_labels), factors_nk, height, gradients);
     } else {
-      gradients_of<float>(layout, predictions, truths, factors_nk, gradients);
+      gradients_of(inputs_of<float>(layout, predictions, truths, has_labels), factors_nk, height, gradients);
     }
-    gradients.resize(gradients.size() + truths.size() + 1);  // none of the truths and of the layout
+    gradients.resize(gradients.size() + truths.size() + 2);  // none of the truths, the flags and the layout
     return gradients;
   }
 };
 
 }  // namespace
 
-FusedSums fused_losses(at::TensorList predictions, at::TensorList truths, const FusedLayout& layout) {
+FusedSums fused_losses(at::TensorList predictions, at::TensorList truths, const at::Tensor& has_labels,
+                       const FusedLayout& layout) {
   check(layout.num_terms() <= kMaxFusedTerms && layout.num_targets() <= kMaxFusedTargets,
         "fused losses: {} terms of {} targets, at most {} of {} are possible", layout.num_terms(), layout.num_targets(),
         kMaxFusedTerms, kMaxFusedTargets);
-  const variable_list found = FusedLosses::apply(predictions, truths, layout);
+  const variable_list found = FusedLosses::apply(predictions, truths, has_labels, layout);
   return {found[0], found[1]};
 }
 

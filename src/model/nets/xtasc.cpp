@@ -7,6 +7,7 @@
 #include "model/decoder.hpp"
 #include "model/resnet.hpp"
 #include "model/ttnet.hpp"
+#include "model/unit_vectors.hpp"
 #include "net/xtasc.hpp"
 
 namespace xtasc::model {
@@ -29,6 +30,8 @@ at::Tensor as_input(task::Kind kind, const at::Tensor& prediction) {
       return log_probabilities(prediction);
     case task::Kind::depth:
       return prediction;
+    case task::Kind::unit_vector:
+      return unit_vectors(prediction);
   }
   fail("unknown kind of task {}", static_cast<int>(kind));
 }
@@ -49,9 +52,15 @@ class XtascNet final : public Network {
   [[nodiscard]] Predictions forward(const at::Tensor& image_n3hw, const Mode& mode) const override {
     Predictions predictions = forward_direct(image_n3hw, mode);
     mode.enter(Part::transfer_nets);
-    for (const auto& [from, to, net] : transfer_nets_) {
-      predictions.transferred.push_back({{std::string(from.key), std::string(to.key)},
-                                         net.forward(as_input(from.kind, predictions.of(from.key)), mode)});
+    std::map<std::string_view, at::Tensor> inputs;  // a task's, for all that read it
+    for (std::size_t i = 0; i < transfer_nets_.size(); ++i) {
+      const auto& [from, to, net] = transfer_nets_[i];
+      if (!mode.computes_transfer(i)) {
+        continue;
+      }
+      at::Tensor& input = inputs[from.key];
+      input = input.defined() ? input : as_input(from.kind, predictions.of(from.key));
+      predictions.transferred.push_back({{std::string(from.key), std::string(to.key)}, net.forward(input, mode)});
     }
     return predictions;
   }

@@ -40,13 +40,19 @@ struct Settings {
   auto operator<=>(const Settings&) const = default;  // NOLINT(modernize-use-nullptr): of the generated comparison
 };
 
+/// Whether the run predicts nothing that the paper's tables do not know.
+bool has_only(const config::RunConfig& config, const std::array<std::string_view, 2>& tasks) {
+  return std::ranges::all_of(config::system_of(config.model).tasks,
+                             [&tasks](std::string_view task) { return std::ranges::find(tasks, task) != tasks.end(); });
+}
+
 /// Is the group what the row stands for, whatever its other settings?
 bool is_of_row(const SeedGroup& group, const PublishedTable& table, const PublishedRow& row) {
   const run::RunSummary& run = group.first();
   const config::RunConfig& config = run.config;
   return !group.is_lone_part && run.provenance.pack_dataset == table.data->dataset &&
          run.provenance.pack_num_classes == table.data->num_classes &&
-         label_of(row) == config::system_of(config.model).label &&
+         label_of(row) == config::system_of(config.model).label && has_only(config, table.data->tasks) &&
          config.model.encoder_weights.empty() != row.is_pretrained &&
          config.weighting.method == weighting_of(table, row) &&
          (row.encoder.empty() || config::name(config.model.encoder) == row.encoder);
