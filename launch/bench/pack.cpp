@@ -42,7 +42,7 @@ nlohmann::json bench_pack(const PackBench& options) {
   const pack::Reader reader(path);
   const pack::Schema& schema = reader.schema();
   const std::int64_t samples = reader.size(pack::Split::train);
-  const std::size_t depth_set = schema.label_sets.size() + 1;
+  const std::size_t depth_set = pack::depth_data_set(schema);
   const std::size_t bytes =
       static_cast<std::size_t>(samples) *
       (pack::sample_bytes(schema, 0) + pack::sample_bytes(schema, 1) + pack::sample_bytes(schema, depth_set));

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
@@ -33,11 +34,11 @@ bool any_positive(const at::Tensor& depth) {
 /// Adds what of the pack no Dataset with this label set read. \param read_data  whether images, labels and depth were
 void add_rest(pack::ContentDigest& digest, const pack::Reader& reader, pack::Split split, std::size_t label_set,
               bool read_data) {
-  pack::add_names(digest, reader, split);
+  pack::add_names_and_flags(digest, reader, split);
+  const std::array of_dataset = {std::size_t{0}, 1 + label_set, pack::depth_data_set(reader.schema())};
   const std::size_t num_data_sets = pack::data_set_names(reader.schema()).size();
   for (std::size_t data_set = 0; data_set < num_data_sets; ++data_set) {
-    const bool is_other_label_set = data_set != 0 && data_set != 1 + label_set && data_set + 1 != num_data_sets;
-    if (!read_data || is_other_label_set) {
+    if (!read_data || std::ranges::find(of_dataset, data_set) == of_dataset.end()) {
       pack::add_data_set(digest, reader, split, data_set);
     }
   }
@@ -78,7 +79,7 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
   if (digest != nullptr) {
     digest->add(split, 0, bytes_of(image));
     digest->add(split, 1 + label_set, bytes_of(label));
-    digest->add(split, 1 + schema.label_sets.size(), bytes_of(depth));
+    digest->add(split, pack::depth_data_set(schema), bytes_of(depth));
   }
   if (std::ranges::any_of(elements<std::uint8_t>(label),
                           [](std::uint8_t value) { return value != pack::kIgnoreLabel; })) {

@@ -28,9 +28,12 @@ void add_blocks(ContentDigest& digest, const Reader& reader, Split split, std::s
 
 }  // namespace
 
-void add_names(ContentDigest& digest, const Reader& reader, Split split) {
+void add_names_and_flags(ContentDigest& digest, const Reader& reader, Split split) {
   for (const std::string& name : reader.names(split)) {
     digest.add_name(split, name);
+  }
+  for (const std::string& key : label_keys(reader.schema())) {
+    digest.set_flags(split, key, reader.has_labels(split, key));
   }
 }
 
@@ -43,9 +46,13 @@ void add_data_set(ContentDigest& digest, const Reader& reader, Split split, std:
     add_blocks<std::uint8_t>(digest, reader, split, data_set, [&](std::int64_t first, std::int64_t count, auto out) {
       reader.read_images(split, first, count, out);
     });
-  } else if (data_set <= schema.label_sets.size()) {
+  } else if (data_set < depth_data_set(schema)) {
     add_blocks<std::uint8_t>(digest, reader, split, data_set, [&](std::int64_t first, std::int64_t count, auto out) {
       reader.read_labels(split, data_set - 1, first, count, out);
+    });
+  } else if (data_set == normals_data_set(schema)) {
+    add_blocks<std::int16_t>(digest, reader, split, data_set, [&](std::int64_t first, std::int64_t count, auto out) {
+      reader.read_normals(split, first, count, out);
     });
   } else if (schema.depth_type == DepthType::float32) {
     add_blocks<float>(digest, reader, split, data_set, read_depth);
@@ -57,7 +64,7 @@ void add_data_set(ContentDigest& digest, const Reader& reader, Split split, std:
 std::string content_digest(const Reader& reader) {
   ContentDigest digest(reader.schema());
   for (const Split split : {Split::train, Split::val}) {
-    add_names(digest, reader, split);
+    add_names_and_flags(digest, reader, split);
     for (std::size_t data_set = 0; data_set < data_set_names(reader.schema()).size(); ++data_set) {
       add_data_set(digest, reader, split, data_set);
     }

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "io/checksum.hpp"
 #include "pack/schema.hpp"
@@ -18,7 +20,7 @@ namespace xtasc::pack {
 /// writer and verifier may read them in any order of data sets, as long as each is in sample order.
 class ContentDigest {
  public:
-  explicit ContentDigest(const Schema& schema) : data_sets_(schema.label_sets.size() + 2) {
+  explicit ContentDigest(const Schema& schema) : data_sets_(data_set_names(schema).size()) {
     for (auto& split : samples_) {
       split.resize(data_sets_);
     }
@@ -30,7 +32,15 @@ class ContentDigest {
   }
   void add_name(Split split, const std::string& name) { names_[static_cast<std::size_t>(split)].add_text(name); }
 
-  /// Over `schema`'s attributes, then names and data sets of train and val. 32 hexadecimal digits.
+  /// Which samples of a split have the labels of a task, all at once. \param flags  a 0 or 1 for each sample; empty
+  /// when the split has no such data set, which leaves the digest as it is
+  void set_flags(Split split, std::string_view key, std::span<const std::uint8_t> flags) {
+    if (!flags.empty()) {
+      flags_[static_cast<std::size_t>(split)][flags_name(key)] = io::digest_hex(std::as_bytes(flags));
+    }
+  }
+
+  /// Over `schema`'s attributes, then names, data sets and flags of train and val. 32 hexadecimal digits.
   [[nodiscard]] std::string hex(const Schema& schema) const {
     io::Digest all;
     all.add_text(digest_text(schema));
@@ -38,6 +48,10 @@ class ContentDigest {
       all.add_text(names_[split].hex());
       for (const io::Digest& digest : samples_[split]) {
         all.add_text(digest.hex());
+      }
+      for (const auto& [name, digest] : flags_[split]) {
+        all.add_text(name);
+        all.add_text(digest);
       }
     }
     return all.hex();
@@ -47,13 +61,16 @@ class ContentDigest {
   std::size_t data_sets_;
   std::array<std::deque<io::Digest>, 2> samples_;
   std::array<io::Digest, 2> names_;
+  std::array<std::map<std::string, std::string>, 2> flags_;  ///< by split, the digest of each flags' data set
 };
 
 class Reader;
 
-/// Adds the names of a split, or a whole data set of it, read from the pack a little at a time.
+/// Adds what a split says about its samples: their names, and which of them have labels. \throws Error when a checksum
+/// is wrong
+void add_names_and_flags(ContentDigest& digest, const Reader& reader, Split split);
+/// Adds a whole data set of a split, read from the pack a little at a time.
 /// \param data_set  an index into data_set_names(schema) \throws Error when a sample's checksum is wrong
-void add_names(ContentDigest& digest, const Reader& reader, Split split);
 void add_data_set(ContentDigest& digest, const Reader& reader, Split split, std::size_t data_set);
 
 /// Reads a whole pack and gives the digest of what it holds: the header's content_digest, unless somebody changed the
@@ -66,5 +83,8 @@ void add_data_set(ContentDigest& digest, const Reader& reader, Split split, std:
                                                      std::span<const std::uint8_t> labels);
 /// What is wrong with a depth map: the first value that is NaN, infinite or negative, and where.
 [[nodiscard]] std::optional<std::string> depth_fault(const Schema& schema, std::span<const float> depth);
+/// What is wrong with a map of normals: the first that is neither of unit length (within 1e-3) nor zero, and where.
+/// \param normals  H x W x 3 as stored
+[[nodiscard]] std::optional<std::string> normals_fault(const Schema& schema, std::span<const std::int16_t> normals);
 
 }  // namespace xtasc::pack

@@ -11,6 +11,7 @@
 #include "io/checksum.hpp"
 #include "io/hdf5/hdf5.hpp"
 #include "io/hdf5/hdf5_storage.hpp"
+#include "pack/label_flags.hpp"
 
 namespace xtasc::pack {
 
@@ -81,10 +82,29 @@ void check_format(hid_t root, const std::string& where) {
   check(H5Aexists(root, "format") > 0, "'{}' is an HDF5 file but no pack: it has no attribute 'format'", where);
   // First of all, because another version's texts may be stored in another way.
   const std::int64_t version = io::read_int_attribute(root, "version", where);
-  check(version == kVersion, "{}: it is a pack of version {}, this program reads version {}: pack the raw data again",
-        where, version, kVersion);
+  check(version == kVersion || version == kPartialVersion,
+        "{}: it is a pack of version {}, this program reads versions {} and {}: pack the raw data again", where,
+        version, kVersion, kPartialVersion);
   const std::string format = io::read_string_attribute(root, "format", where);
   check(format == kFormat, "{}: its format is \"{}\", \"{}\" is expected", where, format, kFormat);
+}
+
+/// The elements that a data set has in the file.
+std::string_view wanted_type(const Schema& schema, std::size_t data_set) {
+  if (data_set < depth_data_set(schema)) {
+    return "uint8";
+  }
+  return data_set == depth_data_set(schema) ? "uint16 or float32" : "int16";
+}
+
+hid_t memory_type(const Schema& schema, std::size_t data_set) {
+  if (data_set < depth_data_set(schema)) {
+    return H5T_NATIVE_UINT8;
+  }
+  if (data_set > depth_data_set(schema)) {
+    return H5T_NATIVE_INT16;
+  }
+  return schema.depth_type == DepthType::uint16 ? H5T_NATIVE_UINT16 : H5T_NATIVE_FLOAT;
 }
 
 Schema read_attributes(hid_t root, const std::string& where) {
@@ -107,6 +127,9 @@ Schema read_attributes(hid_t root, const std::string& where) {
   schema.tool_version = io::read_string_attribute(root, "tool_version", where);
   schema.created = io::read_string_attribute(root, "created", where);
   schema.source = io::read_string_attribute(root, "source", where);
+  if (H5Aexists(root, "normals") > 0) {
+    schema.normals = io::read_string_attribute(root, "normals", where);
+  }
   if (H5Aexists(root, "orientation") > 0) {
     schema.orientation = io::read_string_attribute(root, "orientation", where);
   }
@@ -170,16 +193,15 @@ void Reader::Impl::open_split(Split split) {
   for (std::size_t i = 0; i < data_sets.size(); ++i) {
     Hdf5Handle data_set = io::open_dataset(group.get(), data_sets[i], place);
     const std::string type = io::dataset_type_name(data_set.get());
-    const bool is_depth = i + 1 == data_sets.size();
-    if (is_depth && (type == "uint16" || type == "float32")) {
+    if (i == depth_data_set(schema) && (type == "uint16" || type == "float32")) {
       schema.depth_type = type == "uint16" ? DepthType::uint16 : DepthType::float32;
     } else {
-      check(!is_depth && type == "uint8", "{}/{}: its elements are {}, {} is expected", place, data_sets[i], type,
-            is_depth ? "uint16 or float32" : "uint8");
+      const std::string_view wanted = wanted_type(schema, i);
+      check(type == wanted, "{}/{}: its elements are {}, {} is expected", place, data_sets[i], type, wanted);
     }
     std::vector<hsize_t> expected = {size, static_cast<hsize_t>(schema.height), static_cast<hsize_t>(schema.width)};
-    if (i == 0) {
-      expected.push_back(3);
+    if (num_channels(schema, i) > 1) {
+      expected.push_back(num_channels(schema, i));
     }
     const auto shape = io::dataset_shape(data_set.get());
     check(shape == expected, "{}/{}: its shape is {}, {} is expected", place, data_sets[i], io::shape_text(shape),
@@ -189,9 +211,7 @@ void Reader::Impl::open_split(Split split) {
     io::check_chunked_storage(data_set.get(), expected, size, set_place);
     const std::size_t bytes = sample_bytes(schema, i);
     const auto chunk_bytes = io::fixed_chunk_bytes(data_set.get(), bytes, set_place);
-    const hid_t depth_type = schema.depth_type == DepthType::uint16 ? H5T_NATIVE_UINT16 : H5T_NATIVE_FLOAT;
-    reader.data_sets.push_back(
-        {std::move(data_set), is_depth ? depth_type : H5T_NATIVE_UINT8, std::move(expected), bytes, chunk_bytes});
+    reader.data_sets.push_back({std::move(data_set), memory_type(schema, i), std::move(expected), bytes, chunk_bytes});
   }
 }
 
@@ -200,7 +220,8 @@ void Reader::Impl::read(Split split, std::size_t data_set, std::int64_t first, s
   const SplitReader& reader = splits[static_cast<std::size_t>(split)];
   check(first >= 0 && count >= 0 && first <= reader.size - count, "{}: samples {} to {} of {} are asked for, it has {}",
         where(), first, first + count - 1, split_name(split), reader.size);
-  const std::size_t per_sample = static_cast<std::size_t>(schema.height * schema.width) * (data_set == 0 ? 3 : 1);
+  const std::size_t per_sample =
+      static_cast<std::size_t>(schema.height * schema.width) * num_channels(schema, data_set);
   check(values == per_sample * static_cast<std::size_t>(count),
         "{}: a buffer of {} values does not fit {} samples of {}", where(), values, count, per_sample);
   if (count == 0) {
@@ -276,12 +297,32 @@ void Reader::read_labels(Split split, std::size_t label_set, std::int64_t first,
 
 void Reader::read_depth(Split split, std::int64_t first, std::int64_t count, std::span<std::uint16_t> out) const {
   check(impl_->schema.depth_type == DepthType::uint16, "{}: its depth is float32, not uint16", impl_->where());
-  impl_->read(split, 1 + impl_->schema.label_sets.size(), first, count, out.size(), out.data());
+  impl_->read(split, depth_data_set(impl_->schema), first, count, out.size(), out.data());
 }
 
 void Reader::read_depth(Split split, std::int64_t first, std::int64_t count, std::span<float> out) const {
   check(impl_->schema.depth_type == DepthType::float32, "{}: its depth is uint16, not float32", impl_->where());
-  impl_->read(split, 1 + impl_->schema.label_sets.size(), first, count, out.size(), out.data());
+  impl_->read(split, depth_data_set(impl_->schema), first, count, out.size(), out.data());
+}
+
+void Reader::read_normals(Split split, std::int64_t first, std::int64_t count, std::span<std::int16_t> out) const {
+  check(impl_->schema.has_normals(), "{}: it has no normals", impl_->where());
+  impl_->read(split, normals_data_set(impl_->schema), first, count, out.size(), out.data());
+}
+
+std::vector<std::uint8_t> Reader::has_labels(Split split, std::string_view task_key) const {
+  const auto keys = label_keys(impl_->schema);
+  check(std::find(keys.begin(), keys.end(), task_key) != keys.end(),
+        "{}: labels of task \"{}\" are asked for, it has those of {}", impl_->where(), task_key, fmt::join(keys, ", "));
+  if (size(split) == 0) {
+    return {};
+  }
+  const auto lock = io::lock_hdf5();
+  const std::string name(split_name(split));
+  const std::string place = impl_->where() + ":/" + name;
+  const Hdf5Handle group(check(H5Gopen2(impl_->file.get(), name.c_str(), H5P_DEFAULT), "{}: cannot open it", place),
+                         H5Gclose);
+  return read_flags(group.get(), task_key, static_cast<std::size_t>(size(split)), place);
 }
 
 }  // namespace xtasc::pack

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pack/schema.hpp"
@@ -38,6 +39,14 @@ class Reader {
   void read_depth(Split split, std::int64_t first, std::int64_t count, std::span<std::uint16_t> out) const;
   /// depth as stored, count x H x W; for DepthType::float32 packs only.
   void read_depth(Split split, std::int64_t first, std::int64_t count, std::span<float> out) const;
+  /// normals as stored, count x H x W x 3: kNormalScale times the unit vector, 0 0 0 = invalid. In the camera's axes: x
+  /// right, y down, z into the scene; they point to the camera. \throws Error as read_images, and without normals.
+  void read_normals(Split split, std::int64_t first, std::int64_t count, std::span<std::int16_t> out) const;
+
+  /// Which samples of a split have the labels of a task, 1 or 0 for each; empty when all have. Those without have no
+  /// labelled or valid pixel. \param task_key  one of label_keys(schema())
+  /// \throws Error when the pack has no labels of that task at all, or when the flags are damaged.
+  [[nodiscard]] std::vector<std::uint8_t> has_labels(Split split, std::string_view task_key) const;
 
  private:
   struct Impl;

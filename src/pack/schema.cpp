@@ -97,18 +97,42 @@ std::vector<std::string> data_set_names(const Schema& schema) {
     names.push_back(set.name);
   }
   names.emplace_back("depth");
+  if (schema.has_normals()) {
+    names.emplace_back("normals");
+  }
   return names;
 }
 
+std::size_t depth_data_set(const Schema& schema) {
+  return 1 + schema.label_sets.size();
+}
+
+std::size_t normals_data_set(const Schema& schema) {
+  return depth_data_set(schema) + 1;
+}
+
+std::size_t num_channels(const Schema& schema, std::size_t data_set) {
+  return data_set == 0 || data_set == normals_data_set(schema) ? 3 : 1;
+}
+
 std::size_t sample_bytes(const Schema& schema, std::size_t data_set) {
-  const auto pixels = static_cast<std::size_t>(schema.height * schema.width);
-  if (data_set == 0) {
-    return pixels * 3;
+  const auto values = static_cast<std::size_t>(schema.height * schema.width) * num_channels(schema, data_set);
+  if (data_set < depth_data_set(schema)) {
+    return values;
   }
-  if (data_set <= schema.label_sets.size()) {
-    return pixels;
+  return values * (data_set == depth_data_set(schema) && schema.depth_type == DepthType::float32 ? 4 : 2);
+}
+
+std::vector<std::string> label_keys(const Schema& schema) {
+  std::vector<std::string> keys = {"seg", "depth"};
+  if (schema.has_normals()) {
+    keys.emplace_back("normals");
   }
-  return pixels * (schema.depth_type == DepthType::uint16 ? 2 : 4);
+  return keys;
+}
+
+std::string flags_name(std::string_view key) {
+  return fmt::format("has_{}", key);
 }
 
 std::string digest_text(const Schema& schema) {
@@ -142,6 +166,9 @@ std::string digest_text(const Schema& schema) {
   add("resize", schema.resize);
   add("tool_version", schema.tool_version);
   add("source", schema.source);
+  if (schema.has_normals()) {
+    add("normals", schema.normals);
+  }
   if (!schema.orientation.empty()) {
     add("orientation", schema.orientation);
   }
@@ -216,6 +243,20 @@ std::optional<std::string> depth_fault(const Schema& schema, std::span<const flo
       const auto width = static_cast<std::size_t>(schema.width);
       return fmt::format("depth {} at row {}, column {}; it must be 0 (invalid) or positive", depth[i], i / width,
                          i % width);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> normals_fault(const Schema& schema, std::span<const std::int16_t> normals) {
+  constexpr double kTolerance = 1e-3;
+  for (std::size_t i = 0; i + 2 < normals.size(); i += 3) {
+    const std::array<double, 3> n = {1.0 * normals[i], 1.0 * normals[i + 1], 1.0 * normals[i + 2]};
+    const double length = std::sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]) / kNormalScale;
+    if (length > 0.0 && std::abs(length - 1.0) > kTolerance) {
+      const auto width = static_cast<std::size_t>(schema.width);
+      return fmt::format("normal ({}, {}, {}) / {} of length {:.4f} at row {}, column {}; 1 or 0 (invalid) is possible",
+                         n[0], n[1], n[2], kNormalScale, length, i / 3 / width, i / 3 % width);
     }
   }
   return std::nullopt;

@@ -20,6 +20,11 @@ inline constexpr std::uint8_t kIgnoreLabel = 255;
 inline constexpr std::string_view kFormat = "xtasc-pack";
 /// Of the file's layout. Version 1 had texts of variable length, which HDF5 keeps in a heap without checksums.
 inline constexpr int kVersion = 2;
+/// Of packs with normals, or with samples that lack the labels of a task: only programs that know of both read them.
+inline constexpr int kPartialVersion = 3;
+
+/// Stored normals are int16: kNormalScale times the components of a unit vector, 0 0 0 = invalid.
+inline constexpr int kNormalScale = 32767;
 
 using Rgb = std::array<std::uint8_t, 3>;
 
@@ -46,6 +51,9 @@ struct Schema {
   std::string tool_version;
   std::string created;  ///< ISO 8601, UTC; not part of the digest
   std::string source;   ///< where the raw data came from, in words
+  /// Where the normals come from, in words: "exact", "from depth", "published". Empty, and no part of the digest, for
+  /// packs without normals.
+  std::string normals;
   /// What was done with pictures that EXIF turns: "apply" or "ignore". Empty, and no part of the digest, for packs of
   /// upright pictures, which most are.
   std::string orientation;
@@ -56,6 +64,7 @@ struct Schema {
   [[nodiscard]] std::int64_t num_classes() const {
     return static_cast<std::int64_t>(label_sets.front().class_names.size());
   }
+  [[nodiscard]] bool has_normals() const { return !normals.empty(); }
 };
 
 [[nodiscard]] std::string_view split_name(Split split);          ///< "train" | "val"
@@ -71,10 +80,23 @@ struct Schema {
 /// \throws Error (exit code 2) with the names that the pack has.
 [[nodiscard]] std::size_t find_label_set(const Schema& schema, const std::string& name);
 
-/// The data sets of a split, in the order in which they enter the digest: "image", the label sets, "depth".
+/// The data sets of a split, in the order in which they enter the digest: "image", the label sets, "depth", and
+/// "normals" where there are any.
 [[nodiscard]] std::vector<std::string> data_set_names(const Schema& schema);
+/// Index of "depth" in data_set_names, and of "normals" where there are any.
+[[nodiscard]] std::size_t depth_data_set(const Schema& schema);
+[[nodiscard]] std::size_t normals_data_set(const Schema& schema);
+/// Values of each pixel in a data set: 3 for images and normals, else 1.
+[[nodiscard]] std::size_t num_channels(const Schema& schema, std::size_t data_set);
 /// Bytes of one sample in data set `data_set` (an index into data_set_names).
 [[nodiscard]] std::size_t sample_bytes(const Schema& schema, std::size_t data_set);
+
+/// The keys of the tasks whose labels the pack's samples may have: "seg" (all label sets), "depth", and "normals" where
+/// there are any.
+[[nodiscard]] std::vector<std::string> label_keys(const Schema& schema);
+/// "has_seg": the data set, uint8, one value a sample, that says which samples have the labels of a task. \param key
+/// one of label_keys
+[[nodiscard]] std::string flags_name(std::string_view key);
 
 /// The attributes as texts that enter the digest; not `created` and the digest itself.
 [[nodiscard]] std::string digest_text(const Schema& schema);

@@ -39,6 +39,8 @@ class Verifier {
       const std::vector<std::string> names = read_names(split);
       const std::vector<std::int64_t> labelled_before = labelled_pixels();
       const std::int64_t valid_before = report_.valid_depth_pixels;
+      const std::int64_t normals_before = report_.valid_normal_pixels;
+      read_flags(split);
       for (std::int64_t i = 0; i < reader_.size(split); ++i) {
         const std::string& name = names[static_cast<std::size_t>(i)];
         verify_sample(split, i, fmt::format("sample {} ({})", i, name));
@@ -48,9 +50,17 @@ class Verifier {
       }
       if (reader_.size(split) > 0) {
         note_what_is_missing(split, labelled_before, valid_before);
+        if (report_.schema.has_normals() && report_.valid_normal_pixels == normals_before) {
+          report_.notes.push_back(no_normals_note(split));
+        }
       }
     }
     report_.pixels = total * static_cast<std::int64_t>(pixels_);
+    for (const auto& [key, count] : num_without_) {
+      if (count > 0) {
+        report_.labelled_samples[key] = total - count;
+      }
+    }
     if (std::isinf(report_.depth_min)) {
       report_.depth_min = 0.0;
     }
@@ -72,6 +82,16 @@ class Verifier {
     return names;
   }
 
+  /// Which samples of the split have which labels.
+  void read_flags(Split split) {
+    flags_.clear();
+    for (const std::string& key : label_keys(report_.schema)) {
+      attempt([&] { flags_[key] = reader_.has_labels(split, key); });
+      digest_.set_flags(split, key, flags_[key]);
+      num_without_[key] += std::count(flags_[key].begin(), flags_[key].end(), 0);
+    }
+  }
+
   /// Runs `read`; notes the error instead of passing it on. \returns whether it worked.
   template <typename Read>
   bool attempt(const Read& read) {
@@ -89,6 +109,15 @@ class Verifier {
             const std::optional<std::string>& fault) {
     if (fault) {
       report_.faults.push_back(fmt::format("/{}/{}: {}: {}", split_name(split), data_set, sample, *fault));
+    }
+  }
+
+  /// A sample without labels of a task must have none. \param is_empty  whether it has none in this data set
+  void check_flag(Split split, const std::string& key, const std::string& data_set, std::int64_t index,
+                  const std::string& sample, bool is_empty) {
+    const auto& flags = flags_[key];
+    if (!is_empty && !flags.empty() && flags[static_cast<std::size_t>(index)] == 0) {
+      note(split, data_set, sample, fmt::format("{} says that it has no labels, it has some", flags_name(key)));
     }
   }
 
@@ -125,17 +154,39 @@ class Verifier {
         digest_.add(split, 1 + set, std::as_bytes(std::span(labels_)));
         note(split, schema.label_sets[set].name, sample, label_fault(schema, set, labels_));
         auto& counts = report_.label_pixels[set];
+        const std::int64_t ignored_before = counts.back();
         for (const std::uint8_t label : labels_) {
           ++counts[std::min<std::size_t>(label, counts.size() - 1)];
         }
+        const bool is_empty = counts.back() - ignored_before == static_cast<std::int64_t>(pixels_);
+        check_flag(split, "seg", schema.label_sets[set].name, index, sample, is_empty);
       }
     }
+    const std::int64_t valid_before = report_.valid_depth_pixels;
     if (schema.depth_type == DepthType::float32) {
       verify_depth(split, index, depth_float_);
       note(split, "depth", sample, depth_fault(schema, depth_float_));
     } else {
       verify_depth(split, index, depth_uint16_);
     }
+    check_flag(split, "depth", "depth", index, sample, report_.valid_depth_pixels == valid_before);
+    if (schema.has_normals()) {
+      verify_normals(split, index, sample);
+    }
+  }
+
+  void verify_normals(Split split, std::int64_t index, const std::string& sample) {
+    normals_.resize(3 * pixels_);
+    if (!attempt([&] { reader_.read_normals(split, index, 1, normals_); })) {
+      return;
+    }
+    digest_.add(split, normals_data_set(report_.schema), std::as_bytes(std::span(normals_)));
+    note(split, "normals", sample, normals_fault(report_.schema, normals_));
+    const std::int64_t valid_before = report_.valid_normal_pixels;
+    for (std::size_t i = 0; i < normals_.size(); i += 3) {
+      report_.valid_normal_pixels += normals_[i] != 0 || normals_[i + 1] != 0 || normals_[i + 2] != 0 ? 1 : 0;
+    }
+    check_flag(split, "normals", "normals", index, sample, report_.valid_normal_pixels == valid_before);
   }
 
   template <typename T>
@@ -145,7 +196,7 @@ class Verifier {
       depth.assign(pixels_, T{0});
       return;
     }
-    digest_.add(split, 1 + report_.schema.label_sets.size(), std::as_bytes(std::span(depth)));
+    digest_.add(split, depth_data_set(report_.schema), std::as_bytes(std::span(depth)));
     for (const T stored : depth) {
       if (stored > T{0}) {
         const double value = static_cast<double>(stored) * report_.schema.depth_scale;
@@ -182,6 +233,9 @@ class Verifier {
   std::vector<std::uint8_t> image_, labels_;
   std::vector<float> depth_float_;
   std::vector<std::uint16_t> depth_uint16_;
+  std::vector<std::int16_t> normals_;
+  std::map<std::string, std::vector<std::uint8_t>> flags_;  ///< of the split at hand, by task
+  std::map<std::string, std::int64_t> num_without_;         ///< samples without labels of a task
 };
 
 }  // namespace
@@ -192,6 +246,10 @@ std::string no_labels_note(Split split, const std::string& label_set) {
 
 std::string no_depth_note(Split split) {
   return fmt::format("the {} split has no pixel with a valid depth", split_name(split));
+}
+
+std::string no_normals_note(Split split) {
+  return fmt::format("the {} split has no pixel with a valid normal", split_name(split));
 }
 
 Report verify(const std::filesystem::path& path, const std::function<void(std::int64_t, std::int64_t)>& progress) {

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <exception>
+#include <map>
 #include <unordered_set>
 #include <utility>
 
@@ -18,6 +19,7 @@
 #include "io/checksum.hpp"
 #include "io/hdf5/hdf5.hpp"
 #include "pack/digest.hpp"
+#include "pack/label_flags.hpp"
 
 namespace xtasc::pack {
 
@@ -45,16 +47,19 @@ std::string creation_time() {
 }
 
 hid_t element_type(const Schema& schema, std::size_t data_set) {
-  if (data_set <= schema.label_sets.size()) {
+  if (data_set < depth_data_set(schema)) {
     return H5T_STD_U8LE;
+  }
+  if (data_set > depth_data_set(schema)) {
+    return H5T_STD_I16LE;
   }
   return schema.depth_type == DepthType::uint16 ? H5T_STD_U16LE : H5T_IEEE_F32LE;
 }
 
 std::vector<hsize_t> sample_shape(const Schema& schema, std::size_t data_set) {
   std::vector<hsize_t> shape = {1, static_cast<hsize_t>(schema.height), static_cast<hsize_t>(schema.width)};
-  if (data_set == 0) {
-    shape.push_back(3);
+  if (num_channels(schema, data_set) > 1) {
+    shape.push_back(num_channels(schema, data_set));
   }
   return shape;
 }
@@ -87,10 +92,29 @@ struct SplitWriter {
   Hdf5Handle group;
   std::vector<Hdf5Handle> data_sets;  ///< in the order of data_set_names
   std::vector<std::string> names;
+  std::map<std::string, std::vector<std::uint8_t>>
+      flags;  ///< by task, where a sample lacks its labels: 0 or 1 for each
 };
 
 std::span<const std::byte> depth_bytes(const Sample& sample) {
   return std::visit([](const auto& values) { return std::as_bytes(values); }, sample.depth);
+}
+
+template <typename T>
+bool all_are(std::span<const T> values, T wanted) {
+  return std::all_of(values.begin(), values.end(), [wanted](T value) { return value == wanted; });
+}
+
+/// Whether the sample has not one pixel with a label of the task.
+bool is_empty(const Sample& sample, std::string_view key) {
+  if (key == "seg") {
+    return std::all_of(sample.labels.begin(), sample.labels.end(),
+                       [](const auto& labels) { return all_are(labels, kIgnoreLabel); });
+  }
+  if (key == "depth") {
+    return std::visit([]<typename T>(std::span<const T> depth) { return all_are(depth, T{0}); }, sample.depth);
+  }
+  return all_are(sample.normals, std::int16_t{0});
 }
 
 }  // namespace
@@ -127,6 +151,7 @@ struct Writer::Impl {
 
   SplitWriter& open_split(Split split);
   void check_sample(Split split, const Sample& sample) const;
+  void check_normals(const Sample& sample, const std::string& where) const;
   void note_depth_max(const Sample& sample);
   void write_attributes();
   void close_data_sets();
@@ -167,13 +192,29 @@ void Writer::Impl::check_sample(Split split, const Sample& sample) const {
   }
   check(std::holds_alternative<std::span<const float>>(sample.depth) == (schema.depth_type == DepthType::float32),
         "{}: its depth is not {}", where, depth_type_name(schema.depth_type));
-  check(depth_bytes(sample).size() == sample_bytes(schema, schema.label_sets.size() + 1),
+  check(depth_bytes(sample).size() == sample_bytes(schema, depth_data_set(schema)),
         "{}: the depth map has {} bytes, {} are expected", where, depth_bytes(sample).size(),
-        sample_bytes(schema, schema.label_sets.size() + 1));
+        sample_bytes(schema, depth_data_set(schema)));
   if (const auto* depth = std::get_if<std::span<const float>>(&sample.depth)) {
     if (const auto fault = depth_fault(schema, *depth)) {
       fail("{}: {}", where, *fault);
     }
+  }
+  check_normals(sample, where);
+  const auto keys = label_keys(schema);
+  for (const std::string& key : sample.without) {
+    check(std::find(keys.begin(), keys.end(), key) != keys.end(), "{}: it lacks labels of task \"{}\", the pack has {}",
+          where, key, fmt::join(keys, ", "));
+    check(is_empty(sample, key), "{}: it has labels of task {}, though it is said to be without", where, key);
+  }
+}
+
+void Writer::Impl::check_normals(const Sample& sample, const std::string& where) const {
+  const std::size_t expected = schema.has_normals() ? 3 * static_cast<std::size_t>(schema.height * schema.width) : 0;
+  check(sample.normals.size() == expected, "{}: the normals have {} values, {} are expected", where,
+        sample.normals.size(), expected);
+  if (const auto fault = normals_fault(schema, sample.normals)) {
+    fail("{}: {}", where, *fault);
   }
 }
 
@@ -190,7 +231,8 @@ void Writer::Impl::note_depth_max(const Sample& sample) {
 void Writer::Impl::write_attributes() {
   const hid_t root = file.get();
   io::write_attribute(root, "format", kFormat);
-  io::write_attribute(root, "version", std::int64_t{kVersion});
+  const bool is_partial = !splits[0].flags.empty() || !splits[1].flags.empty();
+  io::write_attribute(root, "version", std::int64_t{schema.has_normals() || is_partial ? kPartialVersion : kVersion});
   io::write_attribute(root, "dataset", std::string_view(schema.dataset));
   io::write_attribute(root, "height", schema.height);
   io::write_attribute(root, "width", schema.width);
@@ -206,6 +248,9 @@ void Writer::Impl::write_attributes() {
   io::write_attribute(root, "tool_version", std::string_view(schema.tool_version));
   io::write_attribute(root, "created", std::string_view(schema.created));
   io::write_attribute(root, "source", std::string_view(schema.source));
+  if (schema.has_normals()) {
+    io::write_attribute(root, "normals", std::string_view(schema.normals));
+  }
   if (!schema.orientation.empty()) {
     io::write_attribute(root, "orientation", std::string_view(schema.orientation));
   }
@@ -270,6 +315,9 @@ void Writer::append(Split split, const Sample& sample) {
     parts.push_back(std::as_bytes(labels));
   }
   parts.push_back(depth_bytes(sample));
+  if (impl_->schema.has_normals()) {
+    parts.push_back(std::as_bytes(sample.normals));
+  }
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const std::vector<hsize_t> count = sample_shape(impl_->schema, i);
     std::vector<hsize_t> start(count.size(), 0);
@@ -285,6 +333,11 @@ void Writer::append(Split split, const Sample& sample) {
   impl_->digest.add_name(split, sample.name);
   impl_->note_depth_max(sample);
   impl_->names.insert(sample.name);
+  for (const std::string& key : sample.without) {
+    auto& flags = writer.flags[key];
+    flags.resize(writer.names.size(), 1);
+    flags.push_back(0);
+  }
   writer.names.push_back(sample.name);
 }
 
@@ -300,11 +353,21 @@ Schema Writer::finish(std::vector<std::string> skipped, std::string orientation)
   impl.schema.skipped = std::move(skipped);
   impl.schema.orientation = std::move(orientation);
   check_schema(impl.schema, impl.output.string());
+  for (const Split split : {Split::train, Split::val}) {
+    SplitWriter& writer = impl.splits[static_cast<std::size_t>(split)];
+    for (auto& [key, flags] : writer.flags) {
+      flags.resize(writer.names.size(), 1);
+      impl.digest.set_flags(split, key, flags);
+    }
+  }
   impl.schema.content_digest = impl.digest.hex(impl.schema);
   impl.write_attributes();
   for (const SplitWriter& split : impl.splits) {
     if (split.group) {
       io::write_string_dataset(split.group.get(), "name", split.names);
+    }
+    for (const auto& [key, flags] : split.flags) {
+      write_flags(split.group.get(), key, flags);
     }
   }
   if (!impl.schema.skipped.empty()) {

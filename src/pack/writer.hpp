@@ -19,6 +19,10 @@ struct Sample {
   std::vector<std::span<const std::uint8_t>> labels;  ///< one H x W per label set: class id or kIgnoreLabel
   /// H x W as stored (depth = depth_scale * stored, 0 = invalid), of the Schema's depth_type.
   std::variant<std::span<const float>, std::span<const std::uint16_t>> depth;
+  /// H x W x 3 as stored, see Reader::read_normals; empty when the Schema has none.
+  std::span<const std::int16_t> normals{};
+  /// Keys (of label_keys) of the tasks whose labels this sample lacks: its maps hold nothing but kIgnoreLabel or 0.
+  std::vector<std::string> without{};
 };
 
 /// Writes a pack, one sample at a time, into a hidden temporary file beside `output`; finish() makes it durable and
@@ -34,8 +38,9 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
-  /// \throws Error  naming the sample: wrong size, label beyond the classes, depth NaN or negative, name used before;
-  /// or the system's reason when it cannot be written.
+  /// \throws Error  naming the sample: wrong size, label beyond the classes, depth NaN or negative, normals not of unit
+  /// length, labels of a task that it is said to be without, name used before; or the system's reason when it cannot be
+  /// written.
   void append(Split split, const Sample& sample);
 
   /// The largest valid depth so far, after scaling; 0 when there is none.

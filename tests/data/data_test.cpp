@@ -2,12 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <set>
 
 #include "core/error.hpp"
 #include "data/dataset.hpp"
 #include "data/sampler.hpp"
+#include "io/hdf5/hdf5.hpp"
 #include "pack/writer.hpp"
 
 namespace xtasc::data {
@@ -80,8 +82,11 @@ class DatasetTest : public testing::Test {
   }
   void TearDown() override { fs::remove(path_); }
 
-  pack::Reader write(pack::DepthKind kind) {
+  /// \param normals  what the pack says of its normals, which are all (0, 0, -1); empty: it has none
+  pack::Reader write(pack::DepthKind kind, const std::string& normals = "") {
+    const at::Tensor to_camera = at::tensor({0, 0, -pack::kNormalScale}, at::kShort).repeat({kHeight, kWidth, 1});
     pack::Schema schema;
+    schema.normals = normals;
     schema.dataset = "test";
     schema.height = kHeight;
     schema.width = kWidth;
@@ -100,6 +105,10 @@ class DatasetTest : public testing::Test {
       sample.image = bytes(images_[n]);
       sample.labels = {bytes(labels_[n])};
       sample.depth = std::span(depth.const_data_ptr<float>(), static_cast<std::size_t>(depth.numel()));
+      if (schema.has_normals()) {
+        sample.normals =
+            std::span(to_camera.const_data_ptr<std::int16_t>(), static_cast<std::size_t>(to_camera.numel()));
+      }
       writer.append(n < 4 ? pack::Split::train : pack::Split::val, sample);
     }
     writer.finish();
@@ -163,6 +172,22 @@ TEST_F(DatasetTest, InverseDepthIsNotDividedByTheScale) {
   const Augmentation a{.scale = 2.0, .window_height = kHeight, .window_width = kWidth};
   EXPECT_TRUE(
       at::equal(train.batch(std::array<std::int64_t, 1>{0}, std::array{a}).targets.at("depth").squeeze(), depths_[0]));
+}
+
+TEST_F(DatasetTest, EditedNormalsAreFoundThoughNoTaskReadsThem) {
+  const pack::Reader reader = write(pack::DepthKind::metres, "a test");
+  EXPECT_EQ(read_splits(reader, 0, at::kCPU).train.size(), 4);
+  EXPECT_EQ(read_split(reader, pack::Split::val, 0, at::kCPU).size(), 1);
+  {
+    const io::Hdf5Handle file(H5Fopen(path_.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    const io::Hdf5Handle normals = io::open_dataset(file.get(), "train/normals", path_.string());
+    const std::array<hsize_t, 4> start = {2, 1, 5, 2}, count = {1, 1, 1, 1};
+    const std::int16_t away = pack::kNormalScale;
+    io::check(io::write_block(normals.get(), H5T_NATIVE_INT16, start, count, &away), "cannot edit {}", path_.string());
+  }
+  const pack::Reader edited(path_);
+  EXPECT_THROW(static_cast<void>(read_splits(edited, 0, at::kCPU)), Error);
+  EXPECT_THROW(static_cast<void>(read_split(edited, pack::Split::val, 0, at::kCPU)), Error);
 }
 
 TEST_F(DatasetTest, EmptyBatchHasShapes) {
