@@ -72,14 +72,16 @@ OpenDataset scenes(CLI::App& command) {
   struct Choice {
     std::int64_t num_train = 0, num_val = 0;
     std::uint64_t seed = 0;
+    bool with_normals = false;
   };
   const auto options = std::make_shared<Choice>();
   command.add_option("--train", options->num_train, "Number of training scenes")->required()->type_name("N");
   command.add_option("--val", options->num_val, "Number of validation scenes")->required()->type_name("N");
   command.add_option("--seed", options->seed, "Other seeds give other scenes")->capture_default_str()->type_name("S");
+  command.add_flag("--normals", options->with_normals, "Pack the exact surface normals too");
   return [options](std::optional<Size> size) {
     return std::make_unique<ScenesDataset>(options->num_train, options->num_val, options->seed,
-                                           size.value_or(Size{64, 128}));
+                                           size.value_or(Size{64, 128}), options->with_normals);
   };
 }
 

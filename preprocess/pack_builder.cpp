@@ -36,13 +36,14 @@ struct Decoded {
   std::optional<std::string> fault;
   std::vector<bool> has_labels;  ///< by label set: whether any pixel has a class
   bool has_depth = false;        ///< whether any pixel has a valid depth
+  bool has_normals = false;      ///< whether any pixel has a valid normal
   std::string image_digest;
 };
 
 /// What is worth a word about the samples that were written.
 struct Findings {
   std::array<std::vector<bool>, 2> has_labels;  ///< by split and label set
-  std::array<bool, 2> has_depth{};
+  std::array<bool, 2> has_depth{}, has_normals{};
   std::unordered_map<std::string, std::string> train_images;  ///< digest -> name
   std::vector<std::string> in_both;                           ///< names of val images that are in train too
   std::string first_in_both;                                  ///< the train image that the first of them is
@@ -157,6 +158,8 @@ void append(pack::Writer& writer, pack::Split split, const std::string& name, co
     sample.labels.emplace_back(labels);
   }
   std::visit([&](const auto& depth) { sample.depth = std::span(depth.data(), depth.size()); }, raw.depth);
+  sample.normals = raw.normals;
+  sample.without = raw.without;
   writer.append(split, sample);
 }
 
@@ -173,6 +176,7 @@ void look_through(Decoded& decoded) {
   decoded.has_depth = std::visit(
       [](const auto& depth) { return has_other_than(depth, typename std::decay_t<decltype(depth)>::value_type{0}); },
       decoded.sample.depth);
+  decoded.has_normals = has_other_than(decoded.sample.normals, std::int16_t{0});
   decoded.image_digest = io::digest_hex(std::as_bytes(std::span(decoded.sample.image)));
 }
 
@@ -184,6 +188,7 @@ void note(Findings& findings, pack::Split split, const std::string& name, Decode
     has_labels[set] = has_labels[set] || decoded.has_labels[set];
   }
   findings.has_depth[at] = findings.has_depth[at] || decoded.has_depth;
+  findings.has_normals[at] = findings.has_normals[at] || decoded.has_normals;
   if (!decoded.sample.orientation.empty()) {
     ++findings.num_turned;
     findings.orientation = std::move(decoded.sample.orientation);
@@ -208,6 +213,9 @@ void log_findings(const Findings& findings, const pack::Schema& schema) {
     }
     if (!findings.has_depth[at]) {
       log_warning("{}", pack::no_depth_note(split));
+    }
+    if (schema.has_normals() && !findings.has_normals[at]) {
+      log_warning("{}", pack::no_normals_note(split));
     }
   }
   if (!findings.in_both.empty()) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -20,9 +21,15 @@ struct RawSample {
   std::vector<std::vector<std::uint8_t>> labels;  ///< one height x width per label set: class id or pack::kIgnoreLabel
   /// height x width as it will be stored (depth = depth_scale * stored, 0 = invalid), of the schema's depth_type
   std::variant<std::vector<float>, std::vector<std::uint16_t>> depth;
+  std::vector<std::int16_t> normals;  ///< height x width x 3 as stored; empty where the schema has none
+  std::vector<std::string> without;   ///< the tasks whose labels it lacks, see pack::Sample::without
   /// What was done with a file that EXIF turns: "apply" or "ignore"; empty when the sample has none.
   std::string orientation;
 };
+
+/// The sample lacks the labels of a task: gives it maps of its height and width that hold none, and says so.
+/// \param key  "seg", "depth" or "normals" \param schema  of the pack
+void leave_out(RawSample& sample, std::string_view key, const pack::Schema& schema);
 
 /// Makes a sample that was decoded whole as `resize` wants it.
 void resize_sample(RawSample& sample, const Resize& resize);
@@ -45,8 +52,8 @@ class RawDataset {
   /// Looks at the presence, header, size and bit depth of a sample's files without decoding them. Safe to call from
   /// many threads. \returns one line per fault: the file, what was found, what is expected.
   [[nodiscard]] virtual std::vector<std::string> check_files(pack::Split split, std::size_t index) const = 0;
-  /// Decodes a sample and checks every pixel of its labels and depth, also of those that resizing leaves out. Safe to
-  /// call from many threads. \throws Error  naming the file and what is wrong with it.
+  /// Decodes a sample and checks every pixel of its labels, depth and normals, also of those that resizing leaves out.
+  /// Safe to call from many threads. \throws Error  naming the file and what is wrong with it.
   [[nodiscard]] virtual RawSample decode(pack::Split split, std::size_t index, const Resize& resize) const = 0;
   /// What is wrong with the depth of the whole set, whose largest value is `largest` as the pack means it: a set in
   /// another unit. Nothing where that cannot be told.

@@ -47,8 +47,27 @@ void resize_sample(RawSample& sample, const Resize& resize) {
     resize_plane(labels, 1);
   }
   std::visit([&](auto& depth) { resize_plane(depth, 1); }, sample.depth);
+  if (!sample.normals.empty()) {
+    resize_plane(sample.normals, 3);
+  }
   sample.height = resize.to.height;
   sample.width = resize.to.width;
+}
+
+void leave_out(RawSample& sample, std::string_view key, const pack::Schema& schema) {
+  const auto pixels = static_cast<std::size_t>(sample.height * sample.width);
+  if (key == "seg") {
+    sample.labels.assign(schema.label_sets.size(), std::vector<std::uint8_t>(pixels, pack::kIgnoreLabel));
+  } else if (key == "depth") {
+    if (schema.depth_type == pack::DepthType::float32) {
+      sample.depth = std::vector<float>(pixels, 0.0F);
+    } else {
+      sample.depth = std::vector<std::uint16_t>(pixels, std::uint16_t{0});
+    }
+  } else {
+    sample.normals.assign(3 * pixels, std::int16_t{0});
+  }
+  sample.without.emplace_back(key);
 }
 
 }  // namespace xtasc::preprocess

@@ -15,7 +15,7 @@ struct Size {
   bool operator==(const Size&) const = default;
 };
 
-/// How the image is made smaller; labels and depth are always nearest.
+/// How the image is made smaller; labels, depth and normals are always nearest.
 enum class ImageFilter { nearest, area };
 
 /// What the raw samples are made into.

@@ -9,7 +9,8 @@
 
 namespace xtasc::preprocess {
 
-ScenesDataset::ScenesDataset(std::int64_t num_train, std::int64_t num_val, std::uint64_t seed, Size size)
+ScenesDataset::ScenesDataset(std::int64_t num_train, std::int64_t num_val, std::uint64_t seed, Size size,
+                             bool with_normals)
     : seed_(seed) {
   constexpr std::int64_t kMaxScenes = 10'000'000;
   if (num_train < 0 || num_val < 0 || num_train + num_val > kMaxScenes) {
@@ -22,6 +23,7 @@ ScenesDataset::ScenesDataset(std::int64_t num_train, std::int64_t num_val, std::
   schema_.label_sets = {{"label", scene_class_names(), scene_class_colors()}};
   schema_.depth_kind = pack::DepthKind::metres;
   schema_.depth_type = pack::DepthType::float32;
+  schema_.normals = with_normals ? "exact" : "";
   schema_.resize = "none";
   schema_.source = fmt::format("generated scenes, seed {}", seed);
   for (std::int64_t i = 0; i < num_train + num_val; ++i) {
@@ -31,13 +33,14 @@ ScenesDataset::ScenesDataset(std::int64_t num_train, std::int64_t num_val, std::
 
 RawSample ScenesDataset::decode(pack::Split split, std::size_t index, const Resize& /*rendered at its size*/) const {
   const std::uint64_t first = split == pack::Split::train ? 0 : names_[0].size();
-  Scene scene = render_scene(seed_, first + index, schema_.height, schema_.width);
+  Scene scene = render_scene(seed_, first + index, schema_.height, schema_.width, schema_.has_normals());
   RawSample sample;
   sample.height = schema_.height;
   sample.width = schema_.width;
   sample.image = std::move(scene.image);
   sample.labels.push_back(std::move(scene.label));
   sample.depth = std::move(scene.depth);
+  sample.normals = std::move(scene.normals);
   return sample;
 }
 

@@ -12,8 +12,8 @@ namespace xtasc::preprocess {
 /// final size.
 class ScenesDataset final : public RawDataset {
  public:
-  /// \throws Error (exit code 2)  for a negative count.
-  ScenesDataset(std::int64_t num_train, std::int64_t num_val, std::uint64_t seed, Size size);
+  /// \param with_normals  packs the exact normals too \throws Error (exit code 2)  for a negative count.
+  ScenesDataset(std::int64_t num_train, std::int64_t num_val, std::uint64_t seed, Size size, bool with_normals = false);
 
   [[nodiscard]] const pack::Schema& schema() const override { return schema_; }
   [[nodiscard]] const std::vector<std::string>& names(pack::Split split) const override {

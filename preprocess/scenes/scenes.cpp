@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/error.hpp"
+#include "preprocess/normals.hpp"
 #include "preprocess/scenes/scene_geometry.hpp"
 #include "preprocess/scenes/scene_layout.hpp"
 #include "preprocess/scenes/scene_texture.hpp"
@@ -76,7 +77,8 @@ std::uint8_t to_byte(double linear) {
 
 }  // namespace
 
-Scene render_scene(std::uint64_t seed, std::uint64_t index, std::int64_t height, std::int64_t width) {
+Scene render_scene(std::uint64_t seed, std::uint64_t index, std::int64_t height, std::int64_t width,
+                   bool with_normals) {
   check(height >= 1 && width >= 1 && height <= kMaxSide && width <= kMaxSide,
         "scene size {}x{}: height and width must be 1 .. {}", height, width, kMaxSide);
   const Layout layout = compose_layout(seed, index);
@@ -85,13 +87,21 @@ Scene render_scene(std::uint64_t seed, std::uint64_t index, std::int64_t height,
   scene.image.reserve(3 * pixels);
   scene.label.reserve(pixels);
   scene.depth.reserve(pixels);
+  scene.normals.reserve(with_normals ? 3 * pixels : 0);
   for (std::int64_t row = 0; row < height; ++row) {
     for (std::int64_t column = 0; column < width; ++column) {
       const double y = static_cast<double>(row);
       const double x = static_cast<double>(column);
-      const Hit hit = first_hit(layout.geometry, layout.camera.ray(y + 0.5, x + 0.5, height, width));
+      const Ray centre = layout.camera.ray(y + 0.5, x + 0.5, height, width);
+      const Hit hit = first_hit(layout.geometry, centre);
       scene.label.push_back(static_cast<std::uint8_t>(label_of(layout.geometry, hit)));
       scene.depth.push_back(static_cast<float>(hit.t));
+      if (with_normals) {
+        // The camera's axes are right, forward and up; those of a pack right, down and into the scene.
+        const Vec3 normal = layout.camera.axes.to_local(describe(layout.geometry, centre, hit).normal);
+        scene.normals.resize(scene.normals.size() + 3);
+        store_normal(normal.x, -normal.z, normal.y, &*(scene.normals.end() - 3));
+      }
       Vec3 sum;
       for (std::size_t sub = 0; sub < kSubpixels.size(); ++sub) {
         const auto [dy, dx] = kSubpixels[sub];

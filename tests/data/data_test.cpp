@@ -175,9 +175,11 @@ TEST_F(DatasetTest, InverseDepthIsNotDividedByTheScale) {
 }
 
 TEST_F(DatasetTest, EditedNormalsAreFoundThoughNoTaskReadsThem) {
-  const pack::Reader reader = write(pack::DepthKind::metres, "a test");
-  EXPECT_EQ(read_splits(reader, 0, at::kCPU).train.size(), 4);
-  EXPECT_EQ(read_split(reader, pack::Split::val, 0, at::kCPU).size(), 1);
+  {
+    const pack::Reader reader = write(pack::DepthKind::metres, "a test");
+    EXPECT_EQ(read_splits(reader, 0, at::kCPU).train.size(), 4);
+    EXPECT_EQ(read_split(reader, pack::Split::val, 0, at::kCPU).size(), 1);
+  }
   {
     const io::Hdf5Handle file(H5Fopen(path_.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
     const io::Hdf5Handle normals = io::open_dataset(file.get(), "train/normals", path_.string());
