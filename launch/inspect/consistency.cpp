@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <vector>
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
@@ -15,6 +16,7 @@
 #include "launch/inspect/proposition_report.hpp"
 #include "pack/reader.hpp"
 #include "train/agreement.hpp"
+#include "train/evaluate.hpp"
 
 namespace xtasc::launch {
 
@@ -23,14 +25,13 @@ namespace {
 constexpr std::int64_t kNumDraws = 1000;
 constexpr std::uint64_t kDrawSeed = 1;  // the same for all runs: their replicates are paired
 
-struct BothSides {
-  analysis::Proposition depth, segmentation;
-};
+/// One a pair of tasks, in the order of the net's transfers.
+using Sides = std::vector<analysis::Proposition>;
 
 LoadedModel load_with_transfer_nets(const ModelSource& source, const dist::MpiSession& session) {
   LoadedModel model = load_model(source, session);
   const config::System& system = config::system_of(model.config.model);
-  if (!system.has_transfer() || !system.has("seg") || !system.has("depth")) {
+  if (!system.has_transfer()) {
     fail_usage("{}: {} has no task-transfer nets, of which the Proposition speaks; xtasc or align is needed",
                model.weights_path.string(), system.word);
   }
@@ -48,11 +49,14 @@ std::size_t label_set_of(const LoadedModel& model, const pack::Schema& schema) {
 }
 
 /// Every image once, batches dealt out to the ranks in turn; running statistics, images as stored.
-BothSides measure(const LoadedModel& model, const data::Dataset& dataset, dist::Communicator& communicator) {
+Sides measure(const LoadedModel& model, const data::Dataset& dataset, dist::Communicator& communicator) {
   const c10::NoGradGuard no_grad;
   const train::Learner& learner = *model.learner;
   const model::Mode mode = {.training = false, .compute = learner.types.compute};
-  BothSides sides = {{dataset.size(), 1, model.device}, {dataset.size(), learner.net.num_classes(), model.device}};
+  Sides sides;
+  for (const auto& [from, to] : train::pairs_of(learner.net)) {
+    sides.emplace_back(dataset.size(), to.kind, to.num_channels(learner.net.num_classes()), model.device);
+  }
   Progress progress(fmt::format("measuring {}", model.config.model.system), dataset.size());
   const std::int64_t batch_size = model.config.evaluate.batch_size;
   const std::int64_t num_batches = data::steps_per_epoch(dataset.size(), batch_size);
@@ -62,16 +66,18 @@ BothSides measure(const LoadedModel& model, const data::Dataset& dataset, dist::
     std::iota(samples.begin(), samples.end(), range.begin);
     const data::Batch batch = dataset.batch(samples);
     const model::Predictions predictions = learner.net.forward(batch.image_n3hw, mode);
-    const analysis::ConsistencyBatch both = {predictions.of("seg"),   predictions.of("depth", "seg"),
-                                             predictions.of("depth"), predictions.of("seg", "depth"),
-                                             batch.truth_of("seg"),   batch.truth_of("depth")};
-    sides.depth.add(range.begin, analysis::depth_side(both));
-    sides.segmentation.add(range.begin, analysis::segmentation_side(both));
+    for (std::size_t i = 0; i < sides.size(); ++i) {
+      const auto& [transfer, prediction] = predictions.transferred[i];
+      const at::Tensor direct = predictions.of(transfer.to);
+      sides[i].add(range.begin, analysis::side_of(task::of_key(transfer.to).kind,
+                                                  {direct, prediction, batch.truth_of(transfer.to)}));
+    }
     progress.update(range.end, "images");
   }
   const auto sum = [&](const at::Tensor& tensor) { communicator.sum(tensor); };
-  sides.depth.sum_over_ranks(sum);
-  sides.segmentation.sum_over_ranks(sum);
+  for (analysis::Proposition& side : sides) {
+    side.sum_over_ranks(sum);
+  }
   return sides;
 }
 
@@ -92,6 +98,9 @@ void inspect_consistency(const dist::MpiSession& session, const ConsistencyOptio
   if (models.size() == 2 && models.back().config.model.system == system) {
     fail_usage("--against: both runs are of {}; one of xtasc and one of align are compared", system);
   }
+  if (models.size() == 2 && models.front().learner->net.transfers() != models.back().learner->net.transfers()) {
+    fail_usage("--against: the two runs predict different tasks from each other");
+  }
   const std::string pack_path = options.pack.empty() ? models.front().config.data.pack : options.pack;
   if (pack_path.empty()) {
     fail_usage("--pack is needed: the config names no pack");
@@ -110,7 +119,7 @@ void inspect_consistency(const dist::MpiSession& session, const ConsistencyOptio
   const data::Dataset dataset = data::read_split(reader, split, label_set, device);
   const auto communicator = dist::make_communicator(session, device.type());
 
-  std::vector<BothSides> measured;
+  std::vector<Sides> measured;
   for (const LoadedModel& model : models) {
     measured.push_back(measure(model, dataset, *communicator));
   }
@@ -131,19 +140,19 @@ void inspect_consistency(const dist::MpiSession& session, const ConsistencyOptio
   }
   fmt::print("on {} ({}, {} images); 95 % intervals from {} bootstrap draws of images\n", pack_path, options.split,
              dataset.size(), kNumDraws);
-  for (const Side side : {Side::depth, Side::segmentation}) {
+  const std::vector<Side> pairs = train::pairs_of(models.front().learner->net);
+  for (std::size_t k = 0; k < pairs.size(); ++k) {
     std::vector<MeasuredRun> runs;
     for (std::size_t i = 0; i < models.size(); ++i) {
-      const auto& sums = side == Side::depth ? measured[i].depth : measured[i].segmentation;
-      if (auto figures = sums.figures(kNumDraws, kDrawSeed)) {
+      if (auto figures = measured[i][k].figures(kNumDraws, kDrawSeed)) {
         runs.push_back({models[i].config, std::move(*figures)});
       }
     }
     if (runs.empty()) {
-      fmt::print("\n{}: no pixel with known truth\n", side == Side::depth ? "depth" : "segmentation");
+      fmt::print("\n{}: no pixel with known truth\n", pairs[k].to.name);
       continue;
     }
-    const SideReport report = judge(side, runs);
+    const SideReport report = judge(pairs[k], runs);
     print(report);
     json["sides"].push_back(to_json(report));
   }

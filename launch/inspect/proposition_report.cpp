@@ -69,28 +69,42 @@ Estimator depth_estimator(config::DepthLoss loss) {
   fail("unknown depth loss {}", static_cast<int>(loss));
 }
 
-Estimator direct_estimator(Side side, const config::LossSection& loss) {
-  return side == Side::depth ? depth_estimator(loss.depth)
-                             : Estimator{"cross entropy: no squared error, but the same minimiser", true};
+Estimator cosine_estimator() {
+  return {"1 - cos: the direction of the mean, not the mean", false};
 }
 
-Estimator transferred_estimator(Side side, const config::RunConfig& config) {
+Estimator direct_estimator(task::Kind kind, const config::LossSection& loss) {
+  switch (kind) {
+    case task::Kind::classes:
+      return {"cross entropy: no squared error, but the same minimiser", true};
+    case task::Kind::depth:
+      return depth_estimator(loss.depth);
+    case task::Kind::unit_vector:
+      return cosine_estimator();
+  }
+  fail("unknown kind of task {}", static_cast<int>(kind));
+}
+
+Estimator transferred_estimator(task::Kind kind, const config::RunConfig& config) {
   const config::LossSection& loss = config.loss;
   if (config.model.system == "align") {
-    return direct_estimator(side, loss);
+    return direct_estimator(kind, loss);
   }
-  if (side == Side::depth) {
+  if (kind == task::Kind::unit_vector) {
+    return cosine_estimator();
+  }
+  if (kind == task::Kind::depth) {
     return loss.transferred_depth == config::TransferredDepthLoss::l1
                ? depth_estimator(config::DepthLoss::l1)
                : Estimator{"ssim: neither mean nor median", false};
   }
-  const auto kind = config::name(loss.transferred_segmentation);
+  const auto word = config::name(loss.transferred_segmentation);
   if (loss.label_smoothing > 0.0) {
-    return {fmt::format("{}, smoothed targets: not the mean of direct", kind), false};
+    return {fmt::format("{}, smoothed targets: not the mean of direct", word), false};
   }
   return loss.soft_target
-             ? Estimator{fmt::format("{}, soft targets: no squared error, but the same minimiser", kind), true}
-             : Estimator{fmt::format("{}, arg-max targets: the mean of direct's arg-max", kind), false};
+             ? Estimator{fmt::format("{}, soft targets: no squared error, but the same minimiser", word), true}
+             : Estimator{fmt::format("{}, arg-max targets: the mean of direct's arg-max", word), false};
 }
 
 Condition by_figure(const MeasuredRun& run, int number, std::string what, const at::Tensor& replicates, double ideal,
@@ -113,13 +127,25 @@ Condition by_words(const MeasuredRun& run, int number, std::string what, bool ho
           .verdict = holds ? Verdict::held : Verdict::failed};
 }
 
-void add_conditions(Side side, const MeasuredRun& run, std::vector<Condition>& conditions) {
+Condition is_real_number(const MeasuredRun& run, task::Kind kind) {
+  switch (kind) {
+    case task::Kind::classes:
+      return by_words(run, 5, "labels are one-hot vectors: read by class, squares added up", false);
+    case task::Kind::depth:
+      return by_words(run, 5, "depth is one", true);
+    case task::Kind::unit_vector:
+      return by_words(run, 5, "normals are unit vectors: read by component, squares added up", false);
+  }
+  fail("unknown kind of task {}", static_cast<int>(kind));
+}
+
+void add_conditions(task::Kind kind, const MeasuredRun& run, std::vector<Condition>& conditions) {
   const auto& figures = run.figures;
   const auto add_regression = [&](int number, const analysis::Regression& regression, const char* target) {
     conditions.push_back(
         by_figure(run, number, fmt::format("mean residual / sd({})", target), regression.residual, 0.0, kTolerance));
     conditions.push_back(by_figure(run, number, "slope", regression.slope, 1.0, kTolerance));
-    if (side == Side::segmentation) {
+    if (kind == task::Kind::classes) {
       conditions.push_back(by_figure(run, number, "calibration error", regression.calibration, 0.0, kSmallShare));
     }
   };
@@ -127,13 +153,11 @@ void add_conditions(Side side, const MeasuredRun& run, std::vector<Condition>& c
   conditions.push_back(by_figure(run, 1, "to truth / (to direct + xi_Y)", figures.pythagoras, 1.0, kTolerance));
   add_regression(2, figures.direct_on_transferred, "direct");
   conditions.push_back(by_figure(run, 3, "unexplained share of Var(direct)", figures.unexplained, 0.0, kSmallShare));
-  const Estimator direct = direct_estimator(side, run.config.loss);
-  const Estimator transferred = transferred_estimator(side, run.config);
+  const Estimator direct = direct_estimator(kind, run.config.loss);
+  const Estimator transferred = transferred_estimator(kind, run.config);
   conditions.push_back(by_words(run, 4, "direct: " + direct.text, direct.is_mean));
   conditions.push_back(by_words(run, 4, "transferred: " + transferred.text, transferred.is_mean));
-  conditions.push_back(side == Side::depth
-                           ? by_words(run, 5, "depth is one", true)
-                           : by_words(run, 5, "labels are one-hot vectors: read by class, squares added up", false));
+  conditions.push_back(is_real_number(run, kind));
 }
 
 Inequality inequality(std::string claim, const at::Tensor& left, const at::Tensor& right, std::int64_t num_images) {
@@ -165,7 +189,7 @@ std::string predictor_name(const std::string& system) {
   return system == "align" ? "ALIGN" : "XTC";
 }
 
-SideReport judge(Side side, const std::vector<MeasuredRun>& runs) {
+SideReport judge(const Side& side, const std::vector<MeasuredRun>& runs) {
   SideReport report = {.side = side,
                        .num_images = runs.front().figures.num_images,
                        .num_pixels = runs.front().figures.num_pixels,
@@ -182,7 +206,7 @@ SideReport judge(Side side, const std::vector<MeasuredRun>& runs) {
                                            {name + " to truth", figures.transferred_to_truth}}) {
       report.mean_squares.push_back({what, analysis::estimate(replicates, figures.num_images)});
     }
-    add_conditions(side, run, report.conditions);
+    add_conditions(side.to.kind, run, report.conditions);
   }
   std::ranges::stable_sort(report.conditions, {}, &Condition::number);
   const auto xtc = by_predictor.find("XTC");
@@ -207,9 +231,8 @@ SideReport judge(Side side, const std::vector<MeasuredRun>& runs) {
 }
 
 void print(const SideReport& report) {
-  const bool is_depth = report.side == Side::depth;
-  fmt::print("\nY = {}, Z = {}: {:.0f} pixels of {} images\n", is_depth ? "depth" : "segmentation",
-             is_depth ? "segmentation" : "depth", report.num_pixels, report.num_images);
+  fmt::print("\nY = {}, Z = {}: {:.0f} pixels of {} images\n", report.side.to.name, report.side.from.name,
+             report.num_pixels, report.num_images);
   const auto digits = [](double value) { return fmt::format("{:.4g}", value); };
   std::vector<std::vector<std::string>> cells = {{"mean square", "value", "error", "95 %"}};
   for (const auto& [name, estimate] : report.mean_squares) {
@@ -239,7 +262,8 @@ void print(const SideReport& report) {
 }
 
 nlohmann::json to_json(const SideReport& report) {
-  nlohmann::json json = {{"y", report.side == Side::depth ? "depth" : "segmentation"},
+  nlohmann::json json = {{"y", report.side.to.name},
+                         {"z", report.side.from.name},
                          {"images", report.num_images},
                          {"pixels", report.num_pixels},
                          {"mean_squares", nlohmann::json::object()},

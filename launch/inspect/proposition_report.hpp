@@ -11,8 +11,8 @@
 
 namespace xtasc::launch {
 
-/// Which task is Y of the Proposition; the other is Z.
-enum class Side { depth, segmentation };
+/// Y of the Proposition is the task `to`, Z the task `from`.
+using Side = analysis::TaskPair;
 
 /// What was measured of one run on one side.
 struct MeasuredRun {
@@ -47,7 +47,7 @@ struct Condition {
 
 /// All that is to be said of one side.
 struct SideReport {
-  Side side = Side::depth;
+  Side side;
   std::int64_t num_images = 0;
   double num_pixels = 0.0;
   std::vector<MeanSquare> mean_squares;
@@ -56,7 +56,7 @@ struct SideReport {
 };
 
 /// Judges one side by one run, or two of different systems on the same images, with the same draws.
-[[nodiscard]] SideReport judge(Side side, const std::vector<MeasuredRun>& runs);
+[[nodiscard]] SideReport judge(const Side& side, const std::vector<MeasuredRun>& runs);
 
 /// The Proposition's name for the transferred predictor of a run: "XTC" or "ALIGN".
 [[nodiscard]] std::string predictor_name(const std::string& system);

@@ -208,7 +208,7 @@ Finding fused_losses_are_right(const Machine& machine, at::ScalarType type, doub
 
 /// Stored samples and what augmentation makes of them.
 struct Augmented {
-  at::Tensor image, label, depth;
+  at::Tensor image, label, depth, normals;
 };
 
 Augmented augment(at::Device device, bool depth_is_uint16) {
@@ -223,9 +223,11 @@ Augmented augment(at::Device device, bool depth_is_uint16) {
   const at::Tensor label = bytes({kNum, kHeight, kWidth}, 20);
   const at::Tensor metres = at::rand({kNum, kHeight, kWidth}, generator, at::kFloat);
   const at::Tensor depth = (depth_is_uint16 ? (metres * 65535.0).to(at::kInt).to(at::kUInt16) : metres).to(device);
+  const at::Tensor normals = at::randint(-32767, 32768, {kNum, kHeight, kWidth, 3}, generator, at::kShort).to(device);
   const kernels::SampleStore store = {.image = image.const_data_ptr<std::uint8_t>(),
                                       .label = label.const_data_ptr<std::uint8_t>(),
                                       .depth = depth.const_data_ptr(),
+                                      .normals = normals.const_data_ptr<std::int16_t>(),
                                       .depth_is_uint16 = depth_is_uint16,
                                       .height = kHeight,
                                       .width = kWidth,
@@ -240,17 +242,20 @@ Augmented augment(at::Device device, bool depth_is_uint16) {
                      .window_height = static_cast<std::int32_t>(a.window_height),
                      .window_width = static_cast<std::int32_t>(a.window_width),
                      .depth_factor = static_cast<float>(1.0 / a.scale),
-                     .flip = a.flip ? 1 : 0});
+                     .flip = a.flip ? 1 : 0,
+                     .hidden = static_cast<std::uint32_t>(n % 8)});
   }
   const auto options = at::TensorOptions().device(device);
   Augmented out = {at::empty({kNum, kHeight, kWidth, 3}, options.dtype(at::kFloat)),
                    at::empty({kNum, kHeight, kWidth}, options.dtype(at::kLong)),
-                   at::empty({kNum, kHeight, kWidth}, options.dtype(at::kFloat))};
+                   at::empty({kNum, kHeight, kWidth}, options.dtype(at::kFloat)),
+                   at::empty({kNum, kHeight, kWidth, 3}, options.dtype(at::kFloat))};
   const kernels::BatchMemory memory = {.image = out.image.mutable_data_ptr<float>(),
                                        .label = out.label.mutable_data_ptr<std::int64_t>(),
-                                       .depth = out.depth.mutable_data_ptr<float>()};
+                                       .depth = out.depth.mutable_data_ptr<float>(),
+                                       .normals = out.normals.mutable_data_ptr<float>()};
   kernels::augment(store, views, memory, device);
-  return {out.image.cpu(), out.label.cpu(), out.depth.cpu()};
+  return {out.image.cpu(), out.label.cpu(), out.depth.cpu(), out.normals.cpu()};
 }
 
 Finding augmentation_is_right(const Machine& machine, bool depth_is_uint16) {
@@ -265,7 +270,9 @@ Finding augmentation_is_right(const Machine& machine, bool depth_is_uint16) {
   if (!at::equal(found.label, expected.label) || !at::equal(found.depth, expected.depth)) {
     return wanted(false, at::equal(found.label, expected.label) ? "depth differs" : "labels differ", "the same bits");
   }
-  return at_most(deviation(found.image, expected.image), 1e-6, "the image");
+  const double of_image = deviation(found.image, expected.image);
+  const double of_normals = deviation(found.normals, expected.normals);
+  return at_most(std::max(of_image, of_normals), 1e-6, of_image < of_normals ? "the normals" : "the image");
 }
 
 Finding same_bits_twice(const Machine& machine, Precision precision) {

@@ -6,13 +6,14 @@
 #include <limits>
 
 #include "analysis/bootstrap.hpp"
+#include "core/error.hpp"
 
 namespace xtasc::analysis {
 
 namespace {
 
 /// Columns of the sums by image: these seven, then C each of truth, direct and transferred, then C * bins each of
-/// truth - direct by direct's bin and direct - transferred by transferred's (only if C > 1).
+/// truth - direct by direct's bin and direct - transferred by transferred's (of probabilities alone).
 enum Column : std::int64_t {
   kCount,
   kTransferredToDirect,
@@ -71,22 +72,31 @@ Regression regression(const at::Tensor& target_square, const at::Tensor& predict
 
 }  // namespace
 
-PropositionBatch depth_side(const ConsistencyBatch& batch) {
-  return {batch.target_n1hw.to(at::kDouble), batch.depth_n1hw.to(at::kDouble), batch.seg_to_depth_n1hw.to(at::kDouble),
-          batch.target_n1hw.squeeze(1) > 0};
+PropositionBatch side_of(task::Kind kind, const TransferredBatch& batch) {
+  const at::Tensor direct = batch.direct.to(at::kDouble);
+  const at::Tensor transferred = batch.transferred.to(at::kDouble);
+  switch (kind) {
+    case task::Kind::classes: {
+      const at::Tensor counted = batch.truth < direct.size(1);
+      const at::Tensor known = batch.truth.masked_fill(~counted, 0).unsqueeze(1);
+      return {at::zeros_like(direct).scatter_(1, known, 1.0), at::softmax(direct, 1), at::softmax(transferred, 1),
+              counted};
+    }
+    case task::Kind::depth:
+      return {batch.truth.to(at::kDouble), direct, transferred, (batch.truth > 0).all(1)};
+    case task::Kind::unit_vector: {
+      const auto unit = [](const at::Tensor& vectors) {
+        return vectors / at::linalg_vector_norm(vectors, 2, {1}, /*keepdim=*/true).clamp_min(task::kMinLength);
+      };
+      return {batch.truth.to(at::kDouble), unit(direct), unit(transferred), (batch.truth != 0).any(1)};
+    }
+  }
+  fail("unknown kind of task {}", static_cast<int>(kind));
 }
 
-PropositionBatch segmentation_side(const ConsistencyBatch& batch) {
-  const at::Tensor direct = at::softmax(batch.seg_nchw.to(at::kDouble), 1);
-  const at::Tensor counted = batch.labels_nhw < direct.size(1);
-  const at::Tensor known = batch.labels_nhw.masked_fill(~counted, 0).unsqueeze(1);
-  return {at::zeros_like(direct).scatter_(1, known, 1.0), direct,
-          at::softmax(batch.depth_to_seg_nchw.to(at::kDouble), 1), counted};
-}
-
-Proposition::Proposition(std::int64_t num_images, std::int64_t num_components, at::Device device)
-    : num_components_(num_components) {
-  const std::int64_t num_binned = num_components > 1 ? 2 * num_components * kNumBins : 0;
+Proposition::Proposition(std::int64_t num_images, task::Kind kind, std::int64_t num_components, at::Device device)
+    : has_probabilities_(kind == task::Kind::classes), num_components_(num_components) {
+  const std::int64_t num_binned = has_probabilities_ ? 2 * num_components * kNumBins : 0;
   by_image_ = at::zeros({num_images, kNumScalars + 3 * num_components + num_binned},
                         at::TensorOptions().dtype(at::kDouble).device(device));
 }
@@ -109,7 +119,7 @@ void Proposition::add(std::int64_t first_image, const PropositionBatch& batch) {
                                      by_class(truth),
                                      by_class(direct),
                                      by_class(transferred)};
-  if (num_components_ > 1) {
+  if (has_probabilities_) {
     columns.push_back(binned_residuals(truth, direct));
     columns.push_back(binned_residuals(direct, transferred));
   }
@@ -133,7 +143,8 @@ std::optional<PropositionFigures> Proposition::figures(std::int64_t num_draws, s
   const auto mean = [&](Column column) { return means.select(1, column); };
   const auto class_means = [&](std::int64_t which) { return means.narrow(1, kNumScalars + which * c, c); };
   const auto binned = [&](std::int64_t which) {
-    return c > 1 ? means.narrow(1, kNumScalars + 3 * c + which * c * kNumBins, c * kNumBins) : at::Tensor();
+    return has_probabilities_ ? means.narrow(1, kNumScalars + 3 * c + which * c * kNumBins, c * kNumBins)
+                              : at::Tensor();
   };
 
   PropositionFigures result;

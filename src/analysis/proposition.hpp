@@ -10,18 +10,17 @@
 
 namespace xtasc::analysis {
 
-/// One task's side of the paper's Proposition in a batch: Y, its direct prediction from X, and its prediction from the
-/// other task's direct prediction. C = 1 for depth; for segmentation Y is one-hot and the predictions are
-/// probabilities, so that all squares below are squared Euclidean distances over classes.
+/// One task's side of the paper's Proposition in a batch: Y, its direct prediction from X, and its prediction from
+/// another task's direct prediction. C = 1 for depth; for segmentation Y is one-hot and the predictions are
+/// probabilities, for normals all three are unit vectors: all squares below are squared Euclidean distances.
 struct PropositionBatch {
   at::Tensor truth_nchw, direct_nchw, transferred_nchw;  ///< (N, C, H, W) float64
   at::Tensor counted_nhw;                                ///< (N, H, W) bool: where the truth is known
 };
 
-/// Y = depth, in the pack's unit, over pixels with valid depth.
-[[nodiscard]] PropositionBatch depth_side(const ConsistencyBatch& batch);
-/// Y = segmentation: one-hot labels and softmax probabilities, over labelled pixels.
-[[nodiscard]] PropositionBatch segmentation_side(const ConsistencyBatch& batch);
+/// Y of a kind: depth in the pack's unit, one-hot labels and softmax probabilities, unit vectors; over the pixels whose
+/// truth is known.
+[[nodiscard]] PropositionBatch side_of(task::Kind kind, const TransferredBatch& batch);
 
 /// How a target T goes with a prediction P of it; each figure (1 + draws), see bootstrap_weights. If P = E[T|g] for any
 /// g, then the residual T - P has mean 0 and is uncorrelated with P: slope 1, residual 0, calibration 0. The converse
@@ -33,8 +32,8 @@ struct Regression {
   at::Tensor residual;
   at::Tensor mean_residual_c;  ///< (C): E[T_c - P_c]
   at::Tensor intercept_c;      ///< (C): E[T_c] - slope E[P_c]
-  /// Class-wise calibration error, NaN unless C > 1: mean over classes of sum_b |sum of T_c - P_c over pixels with P_c
-  /// in bin b| / pixels, with ten equal bins of [0, 1]. Source: Kull et al. 2019, arXiv:1910.12656.
+  /// Class-wise calibration error, NaN but for probabilities: mean over classes of sum_b |sum of T_c - P_c over pixels
+  /// with P_c in bin b| / pixels, with ten equal bins of [0, 1]. Source: Kull et al. 2019, arXiv:1910.12656.
   at::Tensor calibration;
 };
 
@@ -73,8 +72,8 @@ class Proposition {
  public:
   static constexpr std::int64_t kNumBins = 10;
 
-  /// \param num_images  of the whole split. \param num_components  C: 1 for depth, the classes for segmentation
-  Proposition(std::int64_t num_images, std::int64_t num_components, at::Device device);
+  /// \param num_images  of the whole split. \param num_components  C: the channels of Y
+  Proposition(std::int64_t num_images, task::Kind kind, std::int64_t num_components, at::Device device);
 
   /// \param first_image  index of the batch's first image in the split; each image may be added once
   void add(std::int64_t first_image, const PropositionBatch& batch);
@@ -86,6 +85,7 @@ class Proposition {
   [[nodiscard]] std::optional<PropositionFigures> figures(std::int64_t num_draws, std::uint64_t seed) const;
 
  private:
+  bool has_probabilities_;
   std::int64_t num_components_;
   at::Tensor by_image_;  ///< (images, columns) float64
 };

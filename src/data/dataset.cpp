@@ -3,13 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "core/huge_pages.hpp"
 #include "core/random.hpp"
 #include "kernels/augment/augment.hpp"
+#include "task/task.hpp"
 
 namespace xtasc::data {
 
@@ -24,21 +24,30 @@ std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
 }
 
-/// Whether any depth is larger than 0.
+/// Whether any value is another than `unknown`.
 template <typename T>
-bool any_positive(const at::Tensor& depth) {
-  const auto values = elements<T>(depth);
-  return std::ranges::any_of(values, [](T value) { return value > T{0}; });
+bool any_known(const at::Tensor& truth, T unknown = {}) {
+  return std::ranges::any_of(elements<T>(truth), [unknown](T value) { return value != unknown; });
+}
+
+/// What of the store holds the truth of a task.
+kernels::Truth truth_of_key(std::string_view key) {
+  return key == "seg" ? kernels::kLabelTruth : key == "depth" ? kernels::kDepthTruth : kernels::kNormalsTruth;
 }
 
 /// Adds what of the pack no Dataset with this label set read. \param read_data  whether images, labels and depth were
 void add_rest(pack::ContentDigest& digest, const pack::Reader& reader, pack::Split split, std::size_t label_set,
               bool read_data) {
   pack::add_names_and_flags(digest, reader, split);
-  const std::array of_dataset = {std::size_t{0}, 1 + label_set, pack::depth_data_set(reader.schema())};
-  const std::size_t num_data_sets = pack::data_set_names(reader.schema()).size();
-  for (std::size_t data_set = 0; data_set < num_data_sets; ++data_set) {
-    if (!read_data || std::ranges::find(of_dataset, data_set) == of_dataset.end()) {
+  for (std::size_t i = 0; i < reader.schema().label_sets.size(); ++i) {
+    if (!read_data || i != label_set) {
+      pack::add_data_set(digest, reader, split, 1 + i);
+    }
+  }
+  if (!read_data) {
+    pack::add_data_set(digest, reader, split, 0);
+    for (std::size_t data_set = pack::depth_data_set(reader.schema());
+         data_set < pack::data_set_names(reader.schema()).size(); ++data_set) {
       pack::add_data_set(digest, reader, split, data_set);
     }
   }
@@ -66,8 +75,12 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
   at::Tensor label = at::empty({size_, schema.height, schema.width}, bytes);
   at::Tensor depth =
       at::empty({size_, schema.height, schema.width}, bytes.dtype(depth_is_uint16 ? at::kUInt16 : at::kFloat));
-  for (const at::Tensor* store : {&image, &label, &depth}) {
-    prefer_huge_pages({static_cast<std::byte*>(store->mutable_data_ptr()), store->nbytes()});
+  at::Tensor normals =
+      schema.has_normals() ? at::empty({size_, schema.height, schema.width, 3}, bytes.dtype(at::kShort)) : at::Tensor();
+  for (const at::Tensor* store : {&image, &label, &depth, &normals}) {
+    if (store->defined()) {
+      prefer_huge_pages({static_cast<std::byte*>(store->mutable_data_ptr()), store->nbytes()});
+    }
   }
   reader.read_images(split, 0, size_, elements<std::uint8_t>(image));
   reader.read_labels(split, label_set, 0, size_, elements<std::uint8_t>(label));
@@ -76,26 +89,31 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
   } else {
     reader.read_depth(split, 0, size_, elements<float>(depth));
   }
+  if (normals.defined()) {
+    reader.read_normals(split, 0, size_, elements<std::int16_t>(normals));
+  }
   if (digest != nullptr) {
     digest->add(split, 0, bytes_of(image));
     digest->add(split, 1 + label_set, bytes_of(label));
     digest->add(split, pack::depth_data_set(schema), bytes_of(depth));
+    if (normals.defined()) {
+      digest->add(split, pack::normals_data_set(schema), bytes_of(normals));
+    }
   }
-  if (std::ranges::any_of(elements<std::uint8_t>(label),
-                          [](std::uint8_t value) { return value != pack::kIgnoreLabel; })) {
-    tasks_with_truth_.insert("seg");
+  for (const std::string& key : pack::label_keys(schema)) {
+    labels_.push_back({.key = key, .truth = truth_of_key(key), .has = reader.has_labels(split, key)});
   }
-  if (depth_is_uint16 ? any_positive<std::uint16_t>(depth) : any_positive<float>(depth)) {
-    tasks_with_truth_.insert("depth");
-  }
+  find_truths(label, depth, normals);
   image_ = image.to(device);
   label_ = label.to(device);
   depth_ = depth.to(device);
+  normals_ = normals.defined() ? normals.to(device) : normals;
   depth_is_metric_ = schema.depth_kind == pack::DepthKind::metres;
   depth_scale_ = schema.depth_scale;
   store_ = {.image = image_.const_data_ptr<std::uint8_t>(),
             .label = label_.const_data_ptr<std::uint8_t>(),
             .depth = depth_.const_data_ptr(),
+            .normals = normals_.defined() ? normals_.const_data_ptr<std::int16_t>() : nullptr,
             .depth_is_uint16 = depth_is_uint16,
             .height = static_cast<std::int32_t>(schema.height),
             .width = static_cast<std::int32_t>(schema.width),
@@ -105,6 +123,61 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
     store_.mean[c] = static_cast<float>(schema.image_mean[c]);
     store_.inverse_std[c] = static_cast<float>(1.0 / schema.image_std[c]);
   }
+}
+
+void Dataset::find_truths(const at::Tensor& label, const at::Tensor& depth, const at::Tensor& normals) {
+  for (const Labels& labels : labels_) {
+    const bool is_known = labels.truth == kernels::kLabelTruth     ? any_known<std::uint8_t>(label, pack::kIgnoreLabel)
+                          : labels.truth == kernels::kNormalsTruth ? any_known<std::int16_t>(normals)
+                          : depth.scalar_type() == at::kUInt16     ? any_known<std::uint16_t>(depth)
+                                                                   : any_known<float>(depth);
+    if (is_known) {
+      tasks_with_truth_.insert(labels.key);
+    }
+  }
+}
+
+std::vector<std::string> Dataset::label_keys() const {
+  std::vector<std::string> keys;
+  for (const Labels& labels : labels_) {
+    keys.push_back(labels.key);
+  }
+  return keys;
+}
+
+std::int64_t Dataset::num_with_labels(std::string_view task) const {
+  const auto found = std::ranges::find(labels_, task, &Labels::key);
+  check(found != labels_.end(), "the pack has no labels of task \"{}\"", task);
+  return found->has.empty() ? size_ : std::ranges::count(found->has, 1);
+}
+
+void Dataset::keep_labels(const KeptLabels& kept) {
+  if (kept.share == 1.0 && !kept.one_task) {
+    return;
+  }
+  for (std::size_t task = 0; task < labels_.size(); ++task) {
+    Labels& labels = labels_[task];
+    labels.has.resize(static_cast<std::size_t>(size_), 1);
+    for (std::size_t sample = 0; sample < labels.has.size(); ++sample) {
+      const bool is_in_share =
+          RandomStream(kept.seed, Purpose::labels, hash_name(labels.key), sample).uniform() < kept.share;
+      const bool is_the_one =
+          !kept.one_task || RandomStream(kept.seed, Purpose::labels, 0, sample).below(labels_.size()) == task;
+      labels.has[sample] = is_in_share && is_the_one ? labels.has[sample] : 0;
+    }
+    if (std::ranges::count(labels.has, 1) == 0) {
+      tasks_with_truth_.erase(labels.key);
+    }
+  }
+}
+
+std::uint32_t Dataset::hidden_of(std::int64_t sample) const {
+  std::uint32_t hidden = 0;
+  for (const Labels& labels : labels_) {
+    const bool is_there = labels.has.empty() || labels.has[static_cast<std::size_t>(sample)] != 0;
+    hidden |= is_there ? 0U : static_cast<std::uint32_t>(labels.truth);
+  }
+  return hidden;
 }
 
 Batch Dataset::batch(std::span<const std::int64_t> samples, std::span<const Augmentation> augmentations) const {
@@ -123,7 +196,8 @@ Batch Dataset::batch(std::span<const std::int64_t> samples, std::span<const Augm
                      .window_height = static_cast<std::int32_t>(a.window_height),
                      .window_width = static_cast<std::int32_t>(a.window_width),
                      .depth_factor = static_cast<float>(factor),
-                     .flip = a.flip ? 1 : 0});
+                     .flip = a.flip ? 1 : 0,
+                     .hidden = hidden_of(samples[i])});
   }
   return gather(views);
 }
@@ -141,12 +215,32 @@ Batch Dataset::gather(const std::vector<kernels::SampleView>& views) const {
   Batch out{
       .image_n3hw = at::empty({n, 3, height(), width()}, options.dtype(at::kFloat), at::MemoryFormat::ChannelsLast),
       .targets = {{"seg", label}, {"depth", depth}}};
-  const kernels::BatchMemory memory = {.image = out.image_n3hw.mutable_data_ptr<float>(),
-                                       .label = label.mutable_data_ptr<std::int64_t>(),
-                                       .depth = depth.mutable_data_ptr<float>()};
+  kernels::BatchMemory memory = {.image = out.image_n3hw.mutable_data_ptr<float>(),
+                                 .label = label.mutable_data_ptr<std::int64_t>(),
+                                 .depth = depth.mutable_data_ptr<float>(),
+                                 .normals = nullptr};
+  if (normals_.defined()) {
+    const at::Tensor normals =
+        at::empty({n, 3, height(), width()}, options.dtype(at::kFloat), at::MemoryFormat::ChannelsLast);
+    memory.normals = normals.mutable_data_ptr<float>();
+    out.targets.emplace("normals", normals);
+  }
+  for (const Labels& labels : labels_) {
+    if (!labels.has.empty()) {
+      out.targets.emplace(task::flags_key(labels.key), flags_of(labels, views));
+    }
+  }
   const KernelMark mark("augmentation: augment");
   kernels::augment(store_, views, memory, image_.device());
   return out;
+}
+
+at::Tensor Dataset::flags_of(const Labels& labels, const std::vector<kernels::SampleView>& views) const {
+  const at::Tensor flags = at::empty({static_cast<std::int64_t>(views.size())}, at::kByte);
+  std::ranges::transform(
+      views, flags.mutable_data_ptr<std::uint8_t>(),
+      [&labels](const kernels::SampleView& view) -> std::uint8_t { return (view.hidden & labels.truth) == 0 ? 1 : 0; });
+  return sent_to(flags, image_.device());
 }
 
 const at::Tensor& Batch::truth_of(std::string_view task) const {
@@ -192,6 +286,10 @@ Dataset read_split(const pack::Reader& reader, pack::Split split, std::size_t la
   return dataset;
 }
 
+at::Tensor sent_to(const at::Tensor& on_host, at::Device device) {
+  return device.is_cuda() ? on_host.pin_memory().to(device, /*non_blocking=*/true) : on_host.to(device);
+}
+
 at::Tensor draws_of(std::span<const std::int64_t> samples, std::int64_t count, std::uint64_t seed, std::int64_t step,
                     at::Device device) {
   const at::Tensor draws = at::empty({static_cast<std::int64_t>(samples.size()), count}, at::kFloat);
@@ -200,7 +298,7 @@ at::Tensor draws_of(std::span<const std::int64_t> samples, std::int64_t count, s
     RandomStream stream(seed, Purpose::dropout, static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(sample));
     next = std::generate_n(next, count, [&stream] { return static_cast<float>(stream.uniform()); });
   }
-  return device.is_cuda() ? draws.pin_memory().to(device, /*non_blocking=*/true) : draws.to(device);
+  return sent_to(draws, device);
 }
 
 Batch draw_batch(const Dataset& train, std::span<const std::int64_t> samples, const AugmentationOptions& options,

@@ -22,7 +22,8 @@ namespace xtasc::data {
 struct Batch {
   at::Tensor image_n3hw;  ///< (N, 3, H, W) float32, normalised, channels-last
   /// By the task's key. seg: (N, H, W) int64, 255 = ignored. depth: (N, 1, H, W) float32 in the pack's unit, 0 =
-  /// invalid.
+  /// invalid. normals: (N, 3, H, W) float32 of length 1, 0 = invalid; where the pack has some. Where some of the
+  /// split's samples have no labels of a task, by task::flags_key() which have: (N) uint8.
   std::map<std::string, at::Tensor, std::less<>> targets;
   std::int64_t first = 0;    ///< the place of the first image in the global batch
   at::Tensor draws_nk = {};  ///< see draws_of(), for networks with dropout; undefined for others
@@ -33,8 +34,15 @@ struct Batch {
   [[nodiscard]] Batch changed(const std::function<at::Tensor(const at::Tensor&)>& change) const;
 };
 
-/// One split of a pack, resident on the device as it is stored (uint8, uint16 or float32): batches are cut from it
-/// there.
+/// Which labels of a training split are kept, as if the pack had no others: data.label_share and data.one_label.
+struct KeptLabels {
+  double share = 1.0;     ///< of the samples, whose labels of a task are kept, drawn by (seed, task, sample)
+  bool one_task = false;  ///< each sample keeps the labels of one task, drawn by (seed, sample) among the pack's tasks
+  std::uint64_t seed = 0;
+};
+
+/// One split of a pack, resident on the device as it is stored (uint8, int16, uint16 or float32): batches are cut from
+/// it there.
 class Dataset {
  public:
   /// Reads the whole split. \param label_set  index into the schema's label sets \param digest  sees every byte that
@@ -49,6 +57,12 @@ class Dataset {
   [[nodiscard]] at::Device device() const { return image_.device(); }
   /// Whether any pixel has a truth of the task.
   [[nodiscard]] bool has_truth_of(std::string_view task) const { return tasks_with_truth_.contains(task); }
+  /// The keys of the tasks that the pack has labels of.
+  [[nodiscard]] std::vector<std::string> label_keys() const;
+  /// How many samples have labels of the task.
+  [[nodiscard]] std::int64_t num_with_labels(std::string_view task) const;
+  /// Keeps some of the labels that there are, and hides the others.
+  void keep_labels(const KeptLabels& kept);
 
   /// The samples with their augmentations; as many of one as of the other.
   [[nodiscard]] Batch batch(std::span<const std::int64_t> samples, std::span<const Augmentation> augmentations) const;
@@ -59,10 +73,23 @@ class Dataset {
   [[nodiscard]] Batch gather(const std::vector<kernels::SampleView>& views) const;
 
   std::int64_t size_ = 0;
+  /// What of the truth a task looks at, and which samples have it.
+  struct Labels {
+    std::string key;
+    kernels::Truth truth;
+    std::vector<std::uint8_t> has;  ///< one a sample; empty: all
+  };
+  void find_truths(const at::Tensor& label, const at::Tensor& depth, const at::Tensor& normals);
+  /// Which of the views' samples have these labels. \returns (views) uint8 on the device
+  [[nodiscard]] at::Tensor flags_of(const Labels& labels, const std::vector<kernels::SampleView>& views) const;
+  /// The truths that a sample does not have.
+  [[nodiscard]] std::uint32_t hidden_of(std::int64_t sample) const;
+
   std::set<std::string, std::less<>> tasks_with_truth_;  ///< by their keys: those of which any pixel has one
+  std::vector<Labels> labels_;                           ///< in the order of pack::label_keys()
   bool depth_is_metric_ = false;
   double depth_scale_ = 1.0;
-  at::Tensor image_, label_, depth_;
+  at::Tensor image_, label_, depth_, normals_;  ///< normals: undefined where the pack has none
   kernels::SampleStore store_{};
 };
 
@@ -78,6 +105,9 @@ struct Splits {
 /// Reads one split; of the other no more than the digest needs. \throws Error as read_splits does
 [[nodiscard]] Dataset read_split(const pack::Reader& reader, pack::Split split, std::size_t label_set,
                                  at::Device device);
+
+/// Small numbers for a batch, on their way to the device, which the host does not wait for.
+[[nodiscard]] at::Tensor sent_to(const at::Tensor& on_host, at::Device device);
 
 /// (samples, count) float32 on `device`: draws from [0, 1) for a step, each sample's a function of (seed, step,
 /// sample).

@@ -18,18 +18,6 @@ constexpr std::array<double, 3> kBounds = {11.25, 22.5, 30.0};
 constexpr std::array<const char*, 5> kNames = {"angle_mean", "within_11", "within_22", "within_30", "angle_median"};
 constexpr std::int64_t kMedian = 4;
 
-/// (N, H, W) float64, degrees. By the sine and the cosine, since the arc cosine magnifies rounding where it matters
-/// most; a prediction without direction is 90 degrees off.
-at::Tensor angles_of(const at::Tensor& prediction_nchw, const at::Tensor& truth_nchw) {
-  const at::Tensor p = prediction_nchw.to(at::kDouble);
-  const at::Tensor t = truth_nchw.to(at::kDouble);
-  const at::Tensor unit = p / at::linalg_vector_norm(p, 2, {1}, /*keepdim=*/true).clamp_min(task::kMinLength);
-  const at::Tensor cosine = (unit * t).sum(1);
-  const at::Tensor sine = at::linalg_vector_norm(at::linalg_cross(unit, t, 1), 2, {1});
-  const at::Tensor degrees = at::atan2(sine, cosine) * (180.0 / std::numbers::pi);
-  return at::where((cosine == 0) & (sine == 0), 90.0, degrees);
-}
-
 class NormalMetrics final : public TaskMetrics {
  public:
   explicit NormalMetrics(at::Device device)
@@ -39,7 +27,7 @@ class NormalMetrics final : public TaskMetrics {
 
   void add(const at::Tensor& prediction, const at::Tensor& truth) override {
     const at::Tensor valid = (truth != 0).any(1);
-    const at::Tensor angles = angles_of(prediction, truth);
+    const at::Tensor angles = angles_between(prediction, truth);
     const at::Tensor count = valid.sum();
     std::vector<at::Tensor> all = {masked_sum(angles, valid)};
     for (const double bound : kBounds) {
@@ -91,6 +79,20 @@ class NormalMetrics final : public TaskMetrics {
 };
 
 }  // namespace
+
+at::Tensor angles_between(const at::Tensor& a, const at::Tensor& b) {
+  const auto unit = [](const at::Tensor& vectors) {
+    const at::Tensor v = vectors.to(at::kDouble);
+    return v / at::linalg_vector_norm(v, 2, {1}, /*keepdim=*/true).clamp_min(task::kMinLength);
+  };
+  const at::Tensor u = unit(a);
+  const at::Tensor v = unit(b);
+  // By the sine and the cosine, since the arc cosine magnifies rounding where angles are small.
+  const at::Tensor cosine = (u * v).sum(1);
+  const at::Tensor sine = at::linalg_vector_norm(at::linalg_cross(u, v, 1), 2, {1});
+  const at::Tensor degrees = at::atan2(sine, cosine) * (180.0 / std::numbers::pi);
+  return at::where((cosine == 0) & (sine == 0), 90.0, degrees);
+}
 
 std::unique_ptr<TaskMetrics> make_normal_metrics(const TaskMetricsOptions& options) {
   return std::make_unique<NormalMetrics>(options.device);

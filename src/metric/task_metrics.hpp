@@ -79,6 +79,9 @@ using MakeTaskMetrics = std::unique_ptr<TaskMetrics> (*)(const TaskMetricsOption
 /// = invalid. Names: angle_mean, angle_median (degrees); within_11, within_22, within_30 (shares in 0..1).
 [[nodiscard]] std::unique_ptr<TaskMetrics> make_normal_metrics(const TaskMetricsOptions& options);
 
+/// (N, H, W) float64, degrees: between vectors of any length; 90 where either has none. \param a, b  (N, 3, H, W)
+[[nodiscard]] at::Tensor angles_between(const at::Tensor& a, const at::Tensor& b);
+
 /// What measures a task: the maker of its own, else that of its kind.
 [[nodiscard]] std::unique_ptr<TaskMetrics> make_task_metrics(const TaskMetricsOptions& options);
 

@@ -21,6 +21,7 @@ namespace xtasc::model {
 struct Transfer {
   std::string from, to;
   [[nodiscard]] std::string name() const { return from + "_to_" + to; }
+  bool operator==(const Transfer&) const = default;
 };
 
 /// What a network says about a batch; float32, or float64 in fp64.

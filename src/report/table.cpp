@@ -222,6 +222,26 @@ std::string set_delta_m(Row& row, const std::vector<Row>& baselines) {
                                    number_word(num_in_delta_m(tasks)), baseline->model);
 }
 
+/// Says behind the names of networks that stand there with different tasks which these are.
+void tell_tasks_apart(std::vector<Row>& rows) {
+  std::map<std::string, std::set<std::vector<std::string_view>>> tasks_by_model;
+  const auto tasks_of_row = [](const Row& row) { return system_of(*row.runs.front()).tasks; };
+  for (const Row& row : rows) {
+    if (system_of(*row.runs.front()).has_weights()) {
+      tasks_by_model[row.model].insert(tasks_of_row(row));
+    }
+  }
+  for (Row& row : rows) {
+    const auto found = tasks_by_model.find(row.model);
+    if (found != tasks_by_model.end() && found->second.size() > 1) {
+      std::vector<std::string_view> names;
+      std::ranges::transform(tasks_of_row(row), std::back_inserter(names),
+                             [](std::string_view key) { return task::of_key(key).name; });
+      row.model += fmt::format(" ({})", fmt::join(names, ", "));
+    }
+  }
+}
+
 Table make_table(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
   Table table{.protocol = protocol, .checkpoint = checkpoint, .rows = {}, .footnotes = {}};
   std::vector<std::string> missing;
@@ -233,6 +253,7 @@ Table make_table(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
       baselines.push_back(table.rows.back());
     }
   }
+  tell_tasks_apart(table.rows);
   for (std::size_t i = 0; i < table.rows.size(); ++i) {
     const std::string reason = missing[i].empty() ? set_delta_m(table.rows[i], baselines) : missing[i];
     if (!reason.empty()) {

@@ -22,11 +22,11 @@ constexpr std::array<std::string_view, 7> kFurtherOfDepth = {"rmse",    "irmse",
                                                              "delta_1", "delta_2", "delta_3"};
 
 constexpr std::array<Metric, 5> kNormalMetrics = {{
-    {.key = "angle_mean", .header = "Mean", .unit = "degrees"},
-    {.key = "angle_median", .header = "Median", .unit = "degrees"},
-    {.key = "within_11", .header = "<11.25", .unit = "%", .factor = 100.0, .higher_is_better = true},
-    {.key = "within_22", .header = "<22.5", .unit = "%", .factor = 100.0, .higher_is_better = true},
-    {.key = "within_30", .header = "<30", .unit = "%", .factor = 100.0, .higher_is_better = true},
+    {.key = "angle_mean", .header = "Mean angle", .unit = "degrees"},
+    {.key = "angle_median", .header = "Median angle", .unit = "degrees"},
+    {.key = "within_11", .header = "Within 11.25", .unit = "%", .factor = 100.0, .higher_is_better = true},
+    {.key = "within_22", .header = "Within 22.5", .unit = "%", .factor = 100.0, .higher_is_better = true},
+    {.key = "within_30", .header = "Within 30", .unit = "%", .factor = 100.0, .higher_is_better = true},
 }};
 
 std::vector<std::string_view> keys_of(const Task& task) {

@@ -9,6 +9,14 @@
 
 namespace xtasc::train {
 
+std::vector<analysis::TaskPair> pairs_of(const model::Network& net) {
+  std::vector<analysis::TaskPair> pairs;
+  for (const model::Transfer& transfer : net.transfers()) {
+    pairs.push_back({task::of_key(transfer.from), task::of_key(transfer.to)});
+  }
+  return pairs;
+}
+
 EvaluationSums::EvaluationSums(const config::RunConfig& config, const Learner& learner)
     : objective_(objective_of(config, learner.net, TransfersOf::evaluation)),
       folded_(config.train.rewrites ? learner.net.folded() : nullptr),
@@ -16,7 +24,7 @@ EvaluationSums::EvaluationSums(const config::RunConfig& config, const Learner& l
       mode_({.training = false, .compute = learner.types.compute, .rewrites = config.train.rewrites}),
       storage_(learner.types.storage),
       metrics_(learner.net.tasks(), learner.net.num_classes(), learner.net.parameters().device()),
-      consistency_(learner.net.parameters().device()),
+      consistency_(pairs_of(learner.net), learner.net.parameters().device()),
       summed_(at::zeros({2 * static_cast<std::int64_t>(objective_->terms().size())},
                         at::TensorOptions().dtype(at::kDouble).device(learner.net.parameters().device()))) {}
 
@@ -25,12 +33,11 @@ void EvaluationSums::add(const data::Batch& batch) {
   summed_ += sums_and_counts(objective_->losses(predictions, targets_of(batch, net_.tasks(), storage_),
                                                 mode_.rewrites ? loss::LossForm::fused : loss::LossForm::plain));
   metrics_.add(predictions.direct, batch.targets);
-  const at::Tensor depth_to_seg = predictions.of("depth", "seg");
-  const at::Tensor seg_to_depth = predictions.of("seg", "depth");
-  if (depth_to_seg.defined() && seg_to_depth.defined()) {
-    consistency_.add({predictions.of("seg"), depth_to_seg, predictions.of("depth"), seg_to_depth, batch.truth_of("seg"),
-                      batch.truth_of("depth")});
+  std::vector<analysis::TransferredBatch> transferred;
+  for (const auto& [transfer, prediction] : predictions.transferred) {
+    transferred.push_back({predictions.of(transfer.to), prediction, batch.truth_of(transfer.to)});
   }
+  consistency_.add(transferred);
 }
 
 void EvaluationSums::sum_over_ranks(dist::Communicator& communicator) {

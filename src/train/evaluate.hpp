@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "analysis/consistency.hpp"
 #include "config/run_config.hpp"
@@ -23,9 +24,12 @@ struct Evaluation {
   /// the best checkpoint is chosen (a weighted total would move with the weights).
   std::map<std::string, double> losses;
   metric::Report report;
-  /// analysis::ConsistencyEnergy; empty for a system that does not predict segmentation and depth from each other.
+  /// analysis::ConsistencyEnergy; empty for a system that predicts no task from another.
   metric::Values consistency;
 };
+
+/// A network's transfers by their tasks.
+[[nodiscard]] std::vector<analysis::TaskPair> pairs_of(const model::Network& net);
 
 /// What evaluate() adds up over batches on the device, without a host wait until result().
 class EvaluationSums {

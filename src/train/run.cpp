@@ -290,6 +290,21 @@ Progress start_or_resume(Run& run, const TeacherWeights& teachers) {
   return progress;
 }
 
+/// data.label_share and data.one_label; says what is left.
+void keep_labels(const config::RunConfig& config, data::Dataset& train) {
+  train.keep_labels({.share = config.data.label_share,
+                     .one_task = config.data.one_label,
+                     .seed = static_cast<std::uint64_t>(config.run.seed)});
+  std::string counts;
+  for (const std::string& key : train.label_keys()) {
+    const std::int64_t count = train.num_with_labels(key);
+    counts += count == train.size() ? "" : fmt::format("{}{} of {}", counts.empty() ? "" : ", ", count, key);
+  }
+  if (!counts.empty()) {
+    log_info("of {} training images have labels: {}", train.size(), counts);
+  }
+}
+
 }  // namespace
 
 ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, const RunOptions& options) {
@@ -310,6 +325,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
 
   // The data first: what they hold names the run.
   data::Splits splits = data::read_splits(pack, label_set, device);
+  keep_labels(config, splits.train);
   check_targets(config, splits, config.data.pack);
   check_batch_norm(config.model, splits.train.size(), config.train.batch_size, config.train.max_steps,
                    splits.train.height(), splits.train.width());

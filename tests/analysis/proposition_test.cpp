@@ -31,7 +31,9 @@ PropositionBatch all_counted(const at::Tensor& truth, const at::Tensor& direct, 
 }
 
 PropositionFigures figures_of(const PropositionBatch& batch) {
-  Proposition proposition(batch.truth_nchw.size(0), batch.truth_nchw.size(1), at::kCPU);
+  const bool has_classes = batch.truth_nchw.size(1) > 1;
+  Proposition proposition(batch.truth_nchw.size(0), has_classes ? task::Kind::classes : task::Kind::depth,
+                          batch.truth_nchw.size(1), at::kCPU);
   proposition.add(0, batch);
   auto figures = proposition.figures(kDraws, 1);
   EXPECT_TRUE(figures.has_value());
@@ -105,7 +107,7 @@ TEST(Proposition, SegmentationSideByHand) {
   logits.select(1, 0).fill_(std::log(3.0));
   const at::Tensor labels = at::tensor({0, 0, 1, 255}, at::kLong).view({1, 1, 4});
   const at::Tensor depth = at::ones({1, 1, 1, 4});
-  const auto side = segmentation_side({logits, at::zeros({1, 2, 1, 4}), depth, depth, labels, depth});
+  const auto side = side_of(task::Kind::classes, {logits, at::zeros({1, 2, 1, 4}), labels});
   const auto figures = figures_of(side);
   EXPECT_EQ(figures.num_pixels, 3.0);
   EXPECT_NEAR(value(figures.transferred_to_direct), 2.0 / 16.0, 1e-7);
@@ -120,15 +122,31 @@ TEST(Proposition, DepthSideCountsValidPixelsOnly) {
   const at::Tensor target = at::tensor({1.0F, 0.0F, 2.0F}).view({1, 1, 1, 3});
   const at::Tensor direct = at::tensor({2.0F, NAN, 2.0F}).view({1, 1, 1, 3});
   const at::Tensor transferred = at::tensor({2.0F, 9.0F, 5.0F}).view({1, 1, 1, 3});
-  const auto figures = figures_of(depth_side({{}, {}, direct, transferred, {}, target}));
+  const auto figures = figures_of(side_of(task::Kind::depth, {direct, transferred, target}));
   EXPECT_EQ(figures.num_pixels, 2.0);
   EXPECT_EQ(value(figures.transferred_to_direct), 4.5);
   EXPECT_EQ(value(figures.direct_to_truth), 0.5);
   EXPECT_EQ(value(figures.transferred_to_truth), 5.0);
 }
 
+TEST(Proposition, ReadsNormalsAsUnitVectors) {
+  const at::Tensor target = at::tensor({0.0F, 0.0F, -1.0F, 0.0F, 0.0F, 0.0F}).view({1, 2, 1, 3}).permute({0, 3, 1, 2});
+  const at::Tensor direct = at::tensor({0.0F, 0.0F, -9.0F, 1.0F, 0.0F, 0.0F}).view({1, 2, 1, 3}).permute({0, 3, 1, 2});
+  const at::Tensor transferred =
+      at::tensor({0.0F, 4.0F, 0.0F, 0.0F, 1.0F, 0.0F}).view({1, 2, 1, 3}).permute({0, 3, 1, 2});
+  const PropositionBatch side = side_of(task::Kind::unit_vector, {direct, transferred, target});
+  Proposition proposition(1, task::Kind::unit_vector, 3, at::kCPU);
+  proposition.add(0, side);
+  const auto figures = proposition.figures(kDraws, 1);
+  ASSERT_TRUE(figures.has_value());
+  EXPECT_EQ(figures->num_pixels, 1.0);
+  EXPECT_NEAR(value(figures->direct_to_truth), 0.0, 1e-12);
+  EXPECT_NEAR(value(figures->transferred_to_direct), 2.0, 1e-12);
+  EXPECT_TRUE(std::isnan(value(figures->truth_on_direct.calibration)));
+}
+
 TEST(Proposition, WithoutACountedPixelSaysNothing) {
-  Proposition proposition(2, 1, at::kCPU);
+  Proposition proposition(2, task::Kind::depth, 1, at::kCPU);
   EXPECT_FALSE(proposition.figures(kDraws, 1).has_value());
   const at::Tensor zeros = at::zeros({2, 1, 2, 2}, at::kDouble);
   proposition.add(0, {zeros, zeros, zeros, at::zeros({2, 2, 2}, at::kBool)});
@@ -139,10 +157,10 @@ TEST(Proposition, DependsOnNeitherBatchesNorRanksToTheLastBit) {
   at::manual_seed(4);
   const auto softmax = [] { return at::softmax(at::randn({5, 3, 4, 4}, at::kDouble), 1); };
   const PropositionBatch whole = {softmax(), softmax(), softmax(), at::rand({5, 4, 4}) < 0.7};
-  Proposition all(5, 3, at::kCPU);
+  Proposition all(5, task::Kind::classes, 3, at::kCPU);
   all.add(0, whole);
-  Proposition first(5, 3, at::kCPU);
-  Proposition second(5, 3, at::kCPU);
+  Proposition first(5, task::Kind::classes, 3, at::kCPU);
+  Proposition second(5, task::Kind::classes, 3, at::kCPU);
   for (const auto& [begin, size] : {std::pair{0, 2}, {2, 2}, {4, 1}}) {
     const auto part = [&](const at::Tensor& tensor) { return tensor.narrow(0, begin, size); };
     (begin == 2 ? second : first)

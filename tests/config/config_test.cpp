@@ -251,16 +251,19 @@ TEST_F(ConfigFile, TasksAreThoseThatASystemCanHave) {
   EXPECT_EQ(refusal("", {"model.system=mtan", "model.tasks=[\"depth\"]"}),
             "model.system = \"mtan\" takes 2 or more tasks, but model.tasks names 1: depth");
   EXPECT_EQ(refusal("[model]\ntasks = [\"depth\"]\n"),
-            "model.tasks = [\"depth\"] says nothing to model.system = \"xtasc\": it is for segnet, stan, dense, "
-            "cross_stitch, mtan, kd4mtl, adamt");
+            "model.system = \"xtasc\" takes 2 or more tasks, but model.tasks names 1: depth");
+  EXPECT_EQ(
+      refusal("", {"model.system=base_st_depth", "model.tasks=[\"depth\"]"}),
+      "model.tasks = [\"depth\"] says nothing to model.system = \"base_st_depth\": it is for xtasc, align, base_mt, "
+      "base_st, segnet, stan, dense, cross_stitch, mtan, kd4mtl, adamt");
   EXPECT_EQ(refusal("", {"model.system=mtan", "model.cross_stitch=misra"}),
             "model.cross_stitch = \"misra\" says nothing to model.system = \"mtan\": it is for cross_stitch");
   EXPECT_EQ(refusal("", {"model.system=mtan", "model.encoder_weights=w.pt"}),
             "model.encoder_weights says nothing to model.system = \"mtan\", which has no ResNet: it is for xtasc, "
-            "align, base_mt, base_st_seg, base_st_depth");
+            "align, base_mt, base_st_seg, base_st_depth, base_st");
   for (const char* list : {"[]", "[\"depth\", \"depth\"]", "[\"normal\"]", "\"depth\"", "[1]"}) {
     EXPECT_THAT(refusal("", {"model.system=segnet", std::string("model.tasks=") + list}),
-                testing::HasSubstr("a list of some of segmentation, depth, each once"))
+                testing::HasSubstr("a list of some of segmentation, depth, normals, each once"))
         << list;
   }
   // The order counts: it is that of the heads.
@@ -271,6 +274,45 @@ TEST_F(ConfigFile, TasksAreThoseThatASystemCanHave) {
   EXPECT_EQ(read("", {"model.system=segnet", "model.tasks=[\"depth\"]"}).run.name, "segnet_depth");
   EXPECT_EQ(read("", {"model.system=mtan"}).run.name, "mtan");
   EXPECT_EQ(&system_of(read("", {"model.system=mtan"}).model), &system_of(read("", {"model.system=mtan"}).model));
+}
+
+TEST_F(ConfigFile, OneTaskAloneIsOneRunWhateverItIsCalled) {
+  const RunConfig named = read("", {"model.system=base_st_depth"});
+  const RunConfig open = read("", {"model.system=base_st", "model.tasks=[\"depth\"]"});
+  EXPECT_EQ(identity_text(open), identity_text(named));
+  EXPECT_EQ(open.run.name, "base_st_depth_resnet34");
+  EXPECT_EQ(&system_of(open.model), &system_of(named.model));
+  EXPECT_EQ(to_toml(open, false), to_toml(named, false));
+  const RunConfig normals = read("", {"model.system=base_st", "model.tasks=[\"normals\"]"});
+  EXPECT_EQ(normals.run.name, "base_st_resnet34_normals");
+  EXPECT_EQ(system_of(normals.model).part_of, "base_st");
+  EXPECT_EQ(normals.train.betas, named.train.betas);
+}
+
+TEST_F(ConfigFile, TransfersAreThoseOfTheTasks) {
+  const std::string three = "model.tasks=[\"segmentation\", \"depth\", \"normals\"]";
+  EXPECT_EQ(refusal("", {three, "model.transfer=ring"}), "accepted");
+  EXPECT_EQ(refusal("", {three, "model.transfer_pairs=[\"normals>seg\"]"}), "accepted");
+  EXPECT_EQ(refusal("", {"model.transfer_pairs=[\"normals>seg\"]"}),
+            "model.transfer_pairs names \"normals>seg\", but normals is none of model.tasks (here seg, depth)");
+  EXPECT_EQ(refusal("", {three, "model.transfer=ring", "model.transfer_pairs=[\"seg>depth\"]"}),
+            "model.transfer = \"ring\" says nothing beside model.transfer_pairs, which is a list of its own: leave one "
+            "out");
+  EXPECT_EQ(refusal("", {three, "model.transfers_per_task=2"}),
+            "model.transfers_per_task = 2 says nothing to model.transfer = \"pairs\": it is for sample");
+  EXPECT_EQ(refusal("", {three, "model.transfer=sample", "model.transfers_per_task=3"}),
+            "model.transfers_per_task = 3, but each of 3 tasks has 2 others");
+  EXPECT_EQ(refusal("", {"model.system=base_mt", "model.transfer=ring"}),
+            "model.transfer = \"ring\" says nothing to model.system = \"base_mt\": it is for xtasc, align");
+  EXPECT_THAT(refusal("", {three, "model.transfer_pairs=[\"seg>seg\"]"}), testing::HasSubstr("seg>depth"));
+  // The third lambda is the second's, and another run only where there is a third task.
+  const auto id = [&](const std::vector<std::string>& assignments) { return identity_text(read("", assignments)); };
+  EXPECT_EQ(id({"loss.lambda_3=0.5"}), id({}));
+  EXPECT_EQ(id({three, "loss.lambda_2=0.2", "loss.lambda_3=0.2"}), id({three, "loss.lambda_2=0.2"}));
+  EXPECT_NE(id({three, "loss.lambda_3=0.2"}), id({three}));
+  EXPECT_EQ(read("", {three, "loss.lambda_2=0.2"}).loss.lambda_3, 0.2);
+  EXPECT_EQ(refusal("", {three, "loss.lambda_3=-0.5"}),
+            "loss.lambda_3 must be between 0 and 1, or -1 for that of lambda_2, found -0.5");
 }
 
 TEST_F(ConfigFile, KeysOfAStudentAreRefusedElsewhere) {
@@ -294,7 +336,7 @@ TEST_F(ConfigFile, KeysOfAStudentAreRefusedElsewhere) {
   EXPECT_NE(id("a", "1"), id("a", "2"));
   RunConfig config = read("", {student, "distillation.teacher_depth=d.pt"});
   const std::vector<WeightsKey> keys = weights_keys(config);
-  ASSERT_EQ(keys.size(), 3U);
+  ASSERT_EQ(keys.size(), 4U);
   EXPECT_EQ(keys[2].key, "distillation.teacher_depth");
   EXPECT_EQ(keys[2].path, "d.pt");
   keys[2].digest = "x";

@@ -82,9 +82,8 @@ class DatasetTest : public testing::Test {
   }
   void TearDown() override { fs::remove(path_); }
 
-  /// \param normals  what the pack says of its normals, which are all (0, 0, -1); empty: it has none
+  /// \param normals  what the pack says of its normals, which lean by the depth and lack where it is small; empty: none
   pack::Reader write(pack::DepthKind kind, const std::string& normals = "") {
-    const at::Tensor to_camera = at::tensor({0, 0, -pack::kNormalScale}, at::kShort).repeat({kHeight, kWidth, 1});
     pack::Schema schema;
     schema.normals = normals;
     schema.dataset = "test";
@@ -100,14 +99,18 @@ class DatasetTest : public testing::Test {
         return std::span(t.const_data_ptr<std::uint8_t>(), static_cast<std::size_t>(t.numel()));
       };
       const at::Tensor depth = depths_[n].contiguous();
+      const at::Tensor leaning = at::stack({depth - 5.0, (depth * 7.0).sin(), at::full_like(depth, -2.0)}, 2);
+      const at::Tensor unit = leaning / at::linalg_vector_norm(leaning, 2, {2}, true);
+      const at::Tensor normals_of_sample =
+          (unit * pack::kNormalScale).round().masked_fill((depth < 1.5).unsqueeze(2), 0).to(at::kShort).contiguous();
       pack::Sample sample;
       sample.name = "sample " + std::to_string(n);
       sample.image = bytes(images_[n]);
       sample.labels = {bytes(labels_[n])};
       sample.depth = std::span(depth.const_data_ptr<float>(), static_cast<std::size_t>(depth.numel()));
       if (schema.has_normals()) {
-        sample.normals =
-            std::span(to_camera.const_data_ptr<std::int16_t>(), static_cast<std::size_t>(to_camera.numel()));
+        sample.normals = std::span(normals_of_sample.const_data_ptr<std::int16_t>(),
+                                   static_cast<std::size_t>(normals_of_sample.numel()));
       }
       writer.append(n < 4 ? pack::Split::train : pack::Split::val, sample);
     }
@@ -174,7 +177,75 @@ TEST_F(DatasetTest, InverseDepthIsNotDividedByTheScale) {
       at::equal(train.batch(std::array<std::int64_t, 1>{0}, std::array{a}).targets.at("depth").squeeze(), depths_[0]));
 }
 
-TEST_F(DatasetTest, EditedNormalsAreFoundThoughNoTaskReadsThem) {
+/// Slanted normals: read from depths_, so that each pixel has its own, some none.
+TEST_F(DatasetTest, NormalsAreMirroredAndKeepTheirDirection) {
+  const pack::Reader reader = write(pack::DepthKind::metres, "a test");
+  const Dataset train(reader, pack::Split::train, 0, at::kCPU);
+  const at::Tensor stored = at::zeros({4, kHeight, kWidth, 3}, at::kShort);
+  reader.read_normals(pack::Split::train, 0, 4,
+                      {stored.mutable_data_ptr<std::int16_t>(), static_cast<std::size_t>(stored.numel())});
+  const at::Tensor vectors = stored.to(at::kDouble);
+  const at::Tensor unit = vectors / at::linalg_vector_norm(vectors, 2, {3}, true).clamp_min(1.0);
+  EXPECT_GT((unit.select(3, 0).abs() > 0.1).sum().item<std::int64_t>(), 1000);
+  EXPECT_GT((unit == 0).all(3).sum().item<std::int64_t>(), 100);
+  for (const bool flip : {false, true}) {
+    const Augmentation a{.flip = flip,
+                         .scale = 2.0,
+                         .window_y = 3,
+                         .window_x = 5,
+                         .window_height = kHeight / 2,
+                         .window_width = kWidth / 2};
+    const at::Tensor window = unit[2].narrow(0, 3, kHeight / 2).narrow(1, 5, kWidth / 2);
+    at::Tensor expected = window.repeat_interleave(2, 0).repeat_interleave(2, 1).permute({2, 0, 1}).clone();
+    if (flip) {
+      expected = expected.flip({2}) * at::tensor({-1.0, 1.0, 1.0}, at::kDouble).view({3, 1, 1});
+    }
+    const Batch batch = train.batch(std::array<std::int64_t, 1>{2}, std::array{a});
+    const at::Tensor found = batch.truth_of("normals");
+    ASSERT_EQ(found.sizes(), at::IntArrayRef({1, 3, kHeight, kWidth}));
+    EXPECT_LT((found[0].to(at::kDouble) - expected).abs().max().item<double>(), 1e-6) << flip;
+  }
+  EXPECT_TRUE(train.has_truth_of("normals"));
+  EXPECT_FALSE(train.batch(std::array<std::int64_t, 1>{0}).targets.contains("normals.has"));
+}
+
+TEST_F(DatasetTest, LabelsThatAreNotKeptAreUnknown) {
+  const pack::Reader reader = write(pack::DepthKind::metres, "a test");
+  const std::array<std::int64_t, 4> all = {0, 1, 2, 3};
+  const auto kept = [&](const KeptLabels& labels) {
+    Dataset train(reader, pack::Split::train, 0, at::kCPU);
+    train.keep_labels(labels);
+    return train;
+  };
+  EXPECT_EQ(kept({}).batch(all).targets.size(), 3U);  // no flags
+  int num_kept = 0;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const Dataset one = kept({.one_task = true, .seed = seed});
+    const Dataset half = kept({.share = 0.5, .seed = seed});
+    const Batch of_one = one.batch(all);
+    const Batch of_half = half.batch(all);
+    EXPECT_TRUE(at::equal(of_one.targets.at("seg.has"),
+                          kept({.one_task = true, .seed = seed}).batch(all).targets.at("seg.has")));
+    const at::Tensor sum =
+        of_one.targets.at("seg.has") + of_one.targets.at("depth.has") + of_one.targets.at("normals.has");
+    EXPECT_TRUE((sum == 1).all().item<bool>()) << seed;
+    for (const Batch& batch : {of_one, of_half}) {
+      const at::Tensor seg = (batch.targets.at("seg") != 255).flatten(1).any(1);
+      const at::Tensor depth = (batch.targets.at("depth") != 0).flatten(1).any(1);
+      const at::Tensor normals = (batch.targets.at("normals") != 0).flatten(1).any(1);
+      EXPECT_TRUE(at::equal(seg, batch.targets.at("seg.has") != 0));
+      EXPECT_TRUE(at::equal(depth, batch.targets.at("depth.has") != 0));
+      EXPECT_TRUE(at::equal(normals, batch.targets.at("normals.has") != 0));
+    }
+    const std::int64_t count = of_half.targets.at("depth.has").sum().item<std::int64_t>();
+    EXPECT_EQ(half.num_with_labels("depth"), count);
+    EXPECT_EQ(half.has_truth_of("depth"), count > 0);
+    num_kept += static_cast<int>(count);
+  }
+  EXPECT_NEAR(num_kept, 40, 15);  // half of 20 times 4
+}
+
+TEST_F(DatasetTest, EditedNormalsAreFound) {
   {
     const pack::Reader reader = write(pack::DepthKind::metres, "a test");
     EXPECT_EQ(read_splits(reader, 0, at::kCPU).train.size(), 4);

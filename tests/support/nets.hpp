@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -19,13 +21,14 @@ inline config::RunConfig step_config(std::vector<std::string> assignments) {
   return config::run_config_of(assignments);
 }
 
-/// A batch of random numbers with ignored labels, invalid depth, and, when large enough, one image without any label
-/// and one without any depth. A function of (seed, index of the sample) alone.
+/// A batch of random numbers with ignored labels, invalid depth and normals, and, when large enough, one image without
+/// any label, one without any depth and one without any normal. A function of (seed, index of the sample) alone.
 inline data::Batch random_batch(std::uint64_t seed, std::int64_t num_samples, std::int64_t num_classes,
                                 std::int64_t height, std::int64_t width) {
   const at::Tensor images = at::empty({num_samples, 3, height, width}, at::kFloat);
   const at::Tensor labels = at::empty({num_samples, height, width}, at::kLong);
   const at::Tensor depths = at::empty({num_samples, 1, height, width}, at::kFloat);
+  const at::Tensor normals = at::zeros({num_samples, 3, height, width}, at::kFloat);
   for (std::int64_t n = 0; n < num_samples; ++n) {
     RandomStream stream(seed, Purpose::synthetic_input, 0, static_cast<std::uint64_t>(n));
     auto* image = images[n].mutable_data_ptr<float>();
@@ -39,8 +42,19 @@ inline data::Batch random_batch(std::uint64_t seed, std::int64_t num_samples, st
       label[i] = ignored ? 255 : static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(num_classes)));
       depth[i] = n == 2 || stream.uniform() < 0.1 ? 0.0F : static_cast<float>(stream.uniform(0.5, 8.0));
     }
+    auto* normal = normals[n].mutable_data_ptr<float>();
+    for (std::int64_t i = 0; i < height * width && n != 3; ++i) {
+      const double x = stream.uniform(-1.0, 1.0);
+      const double y = stream.uniform(-1.0, 1.0);
+      const double length = std::sqrt(x * x + y * y + 1.0);
+      const bool is_known = stream.uniform() >= 0.1;
+      const std::array<double, 3> vector = {x / length, y / length, -1.0 / length};
+      for (std::int64_t c = 0; c < 3; ++c) {
+        normal[c * height * width + i] = is_known ? static_cast<float>(vector[static_cast<std::size_t>(c)]) : 0.0F;
+      }
+    }
   }
-  return {.image_n3hw = images, .targets = {{"seg", labels}, {"depth", depths}}};
+  return {.image_n3hw = images, .targets = {{"seg", labels}, {"depth", depths}, {"normals", normals}}};
 }
 
 /// Rows [begin, end) of a batch, in the step's type.

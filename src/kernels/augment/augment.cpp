@@ -16,12 +16,7 @@ void augment_on_cpu(const SampleStore& store, std::span<const SampleView> views,
       const SampleView& view = views[static_cast<std::size_t>(row / store.height)];
       const auto y = static_cast<std::int32_t>(row % store.height);
       for (std::int32_t x = 0; x < store.width; ++x) {
-        const std::int64_t pixel = row * store.width + x;
-        for (std::int32_t c = 0; c < 3; ++c) {
-          out.image[pixel * 3 + c] = image_element(store, view, y, x, c);
-        }
-        out.label[pixel] = label_element(store, view, y, x);
-        out.depth[pixel] = depth_element(store, view, y, x);
+        write_pixel(store, view, y, x, row * store.width + x, out);
       }
     }
   });

@@ -7,7 +7,7 @@ namespace xtasc::kernels {
 
 namespace {
 
-/// As many as fit into a kernel's arguments with room to spare: 2 KiB of 4.
+/// As many as fit into a kernel's arguments with room to spare: 2.5 KiB of 4.
 constexpr std::int64_t kViewsALaunch = 64;
 struct Views {
   SampleView view[kViewsALaunch];
@@ -22,11 +22,7 @@ __global__ void augment_kernel(SampleStore store, Views views, std::int64_t num_
     const SampleView& view = views.view[row / store.height];
     const auto y = static_cast<std::int32_t>(row % store.height);
     const auto x = static_cast<std::int32_t>(pixel % store.width);
-    for (std::int32_t c = 0; c < 3; ++c) {
-      out.image[pixel * 3 + c] = image_element(store, view, y, x, c);
-    }
-    out.label[pixel] = label_element(store, view, y, x);
-    out.depth[pixel] = depth_element(store, view, y, x);
+    write_pixel(store, view, y, x, pixel, out);
   }
 }
 
@@ -45,7 +41,9 @@ void augment_on_cuda(const SampleStore& store, std::span<const SampleView> views
     }
     const std::int64_t pixel = first * pixels_a_view;
     augment_kernel<<<blocks_for(count * pixels_a_view, kThreads), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-        store, part, count * pixels_a_view, {out.image + 3 * pixel, out.label + pixel, out.depth + pixel});
+        store, part, count * pixels_a_view,
+        {out.image + 3 * pixel, out.label + pixel, out.depth + pixel,
+         out.normals == nullptr ? nullptr : out.normals + 3 * pixel});
     check_launch("augmentation kernel");
   }
 }

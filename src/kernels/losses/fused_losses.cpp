@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <optional>
+
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "kernels/kernel_memory.hpp"
@@ -128,8 +130,10 @@ Counted counted_of(TargetKind kind, const at::Tensor& counted_n) {
 
 /// (terms) sums, and (terms) counts.
 struct FusedLosses : torch::autograd::Function<FusedLosses> {
+  /// \param flags  has_labels, if there are any: an undefined tensor can be no input of a node
   static variable_list forward(AutogradContext* context, at::TensorList given, at::TensorList given_truths,
-                               const at::Tensor& has_labels, const FusedLayout& layout) {
+                               const std::optional<at::Tensor>& flags, const FusedLayout& layout) {
+    const at::Tensor has_labels = flags.value_or(at::Tensor());
     variable_list predictions, truths;
     for (const at::Tensor& prediction : given) {
       predictions.push_back(prediction.contiguous(at::MemoryFormat::ChannelsLast));
@@ -214,7 +218,8 @@ FusedSums fused_losses(at::TensorList predictions, at::TensorList truths, const 
   check(layout.num_terms() <= kMaxFusedTerms && layout.num_targets() <= kMaxFusedTargets,
         "fused losses: {} terms of {} targets, at most {} of {} are possible", layout.num_terms(), layout.num_targets(),
         kMaxFusedTerms, kMaxFusedTargets);
-  const variable_list found = FusedLosses::apply(predictions, truths, has_labels, layout);
+  const auto flags = has_labels.defined() ? std::optional(has_labels) : std::nullopt;
+  const variable_list found = FusedLosses::apply(predictions, truths, flags, layout);
   return {found[0], found[1]};
 }
 

@@ -1,0 +1,106 @@
+// Tables of runs with surface normals, and of runs with two tasks and with three on one pack.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "report/aggregate.hpp"
+#include "report/metric_columns.hpp"
+#include "report/results_fixture.hpp"
+#include "report/table.hpp"
+#include "report/table_csv.hpp"
+#include "report/table_markdown.hpp"
+#include "run/run_summary.hpp"
+
+namespace xtasc::report {
+namespace {
+
+using test::TempFolder;
+using testing::HasSubstr;
+
+const std::string kThree = "model.tasks=[\"segmentation\",\"depth\",\"normals\"]";
+
+class TablesOfThree : public testing::Test {
+ protected:
+  void write(const std::string& name, const std::vector<std::string>& settings, double quality = 0.0) {
+    test::write_run(folder.path(), {.name = name, .settings = settings, .quality = quality});
+  }
+  Table table() {
+    const std::vector<std::filesystem::path> roots = {folder.path()};
+    runs = run::load_runs(roots);
+    EXPECT_TRUE(runs.left_out.empty());
+    const std::array protocols = {Protocol::paper};
+    auto tables = make_tables(runs.runs, protocols, Checkpoint::best);
+    EXPECT_EQ(tables.size(), 1U);
+    return tables.front();
+  }
+  static const Row& row_of(const Table& table, const std::string& model) {
+    const auto found = std::ranges::find(table.rows, model, &Row::model);
+    EXPECT_NE(found, table.rows.end()) << model;
+    return *found;
+  }
+
+  static std::vector<Table> tables_of(const Table& table) { return {table}; }
+
+  TempFolder folder;
+  run::LoadedRuns runs;
+};
+
+TEST_F(TablesOfThree, DeltaMIsOverNineMetricsAndARowOfThreeNets) {
+  write("seg", {"model.system=base_st_seg"});
+  write("depth", {"model.system=base_st_depth"});
+  write("normals", {"model.system=base_st", "model.tasks=[\"normals\"]"});
+  write("xtasc", {"model.system=xtasc", kThree}, 0.05);
+  const Table found = table();
+  ASSERT_EQ(found.rows.size(), 2U);
+  EXPECT_EQ(found.rows[0].runs.size(), 3U);
+  EXPECT_EQ(found.rows[0].model, "Base ST-Net");
+  const Row& xtasc = row_of(found, "XTasC-Net");
+  ASSERT_TRUE(xtasc.delta_m);
+  // Of synthetic_epoch(): 0.05 of 0.3, 0.6, 0.64, 0.24; of normals 0.05 of 0.5 each.
+  const double expected = (0.05 / 0.3 + 0.05 / 0.6 + 0.05 / 0.64 + 0.05 / 0.24 + 5 * 0.05 / 0.5) / 9.0;
+  EXPECT_NEAR(*xtasc.delta_m, 100.0 * expected, 1e-9);
+  EXPECT_EQ(num_in_delta_m(tasks_of(found)), 9U);
+  const std::string text = to_markdown("t", tables_of(found), {});
+  for (const char* header : {"Mean angle (degrees)", "Median angle (degrees)", "Within 11.25 (%)", "Within 30 (%)"}) {
+    EXPECT_THAT(text, HasSubstr(header));
+  }
+  EXPECT_THAT(to_csv(tables_of(found)), HasSubstr("angle_median"));
+}
+
+TEST_F(TablesOfThree, ATableOfTwoTasksWantsNoThirdNet) {
+  write("seg", {"model.system=base_st_seg"});
+  write("depth", {"model.system=base_st_depth"});
+  write("xtasc", {"model.system=xtasc"}, 0.05);
+  const Table found = table();
+  ASSERT_EQ(found.rows.size(), 2U);
+  EXPECT_TRUE(found.footnotes.empty());
+  EXPECT_TRUE(found.rows[1].delta_m);
+  EXPECT_THAT(to_markdown("t", tables_of(found), {}), testing::Not(HasSubstr("angle")));
+}
+
+TEST_F(TablesOfThree, NetsOfTwoTasksAreSetAgainstThoseTheyHave) {
+  write("seg", {"model.system=base_st_seg"});
+  write("depth", {"model.system=base_st_depth"});
+  write("normals", {"model.system=base_st", "model.tasks=[\"normals\"]"});
+  write("three", {"model.system=xtasc", kThree}, 0.02);
+  write("two", {"model.system=xtasc"}, 0.05);
+  const Table found = table();
+  ASSERT_EQ(found.rows.size(), 3U);
+  const Row& two = row_of(found, "XTasC-Net (segmentation, depth)");
+  ASSERT_TRUE(two.delta_m);
+  EXPECT_NEAR(*two.delta_m, 100.0 * (0.05 / 0.3 + 0.05 / 0.6 + 0.05 / 0.64 + 0.05 / 0.24) / 4.0, 1e-9);
+  EXPECT_TRUE(row_of(found, "XTasC-Net (segmentation, depth, normals)").delta_m);
+}
+
+TEST_F(TablesOfThree, SayWhichNetIsMissing) {
+  write("seg", {"model.system=base_st_seg"});
+  write("depth", {"model.system=base_st_depth"});
+  write("three", {"model.system=base_mt", kThree});
+  const Table found = table();
+  EXPECT_THAT(found.footnotes, testing::Contains(HasSubstr("no finished base_st (normals) run")));
+  EXPECT_FALSE(row_of(found, "Base MT-Net").delta_m);
+}
+
+}  // namespace
+}  // namespace xtasc::report
