@@ -25,10 +25,47 @@ std::shared_ptr<fs::path> add_root(CLI::App& command, const std::string& help) {
   return root;
 }
 
+/// --normals-axes, which needs --normals. \returns where its words will be
+std::shared_ptr<std::string> add_axes(CLI::App& command, CLI::Option* normals) {
+  auto axes = std::make_shared<std::string>(kPackAxes);
+  command
+      .add_option("--normals-axes", *axes,
+                  "What the components of the files' normals count: left, up or out (to the camera) in their places")
+      ->capture_default_str()
+      ->type_name("WORDS")
+      ->needs(normals);
+  return axes;
+}
+
+AxisSigns signs_of(const std::string& axes) {
+  const auto signs = axis_signs(axes);
+  if (!signs) {
+    fail_usage("--normals-axes '{}': '{}' is expected, or left, up or out in their places", axes, kPackAxes);
+  }
+  return *signs;
+}
+
 OpenDataset nyuv2(CLI::App& command) {
   const auto root = add_root(
       command, "Folder with nyu_depth_v2_labeled.mat; a splits.mat in it says another split than the official one");
-  return [root](std::optional<Size>) { return std::make_unique<Nyuv2Dataset>(*root); };
+  const auto normals = std::make_shared<std::string>();
+  CLI::Option* option =
+      command
+          .add_option(
+              "--normals", *normals,
+              "Pack surface normals too: from-depth, or a folder with normals/0000.png, ... and masks/0000.png, ...")
+          ->type_name("from-depth|DIR");
+  const auto axes = add_axes(command, option);
+  return [=](std::optional<Size>) {
+    std::optional<Nyuv2Normals> source;
+    if (*normals == "from-depth" && *axes != kPackAxes) {
+      fail_usage("--normals-axes {}: it is about files, and normals from depth have the pack's axes", *axes);
+    }
+    if (!normals->empty()) {
+      source = {.folder = *normals == "from-depth" ? fs::path() : fs::path(*normals), .signs = signs_of(*axes)};
+    }
+    return std::make_unique<Nyuv2Dataset>(*root, source);
+  };
 }
 
 OpenDataset cityscapes(CLI::App& command) {
@@ -40,6 +77,7 @@ OpenDataset mtan(CLI::App& command) {
   struct Choice {
     std::string dataset;
     std::optional<int> num_classes;
+    bool with_normals = false;
   };
   const auto root = add_root(command, "Folder with {train,val}/{image,label,depth}/0.npy, 1.npy, ...");
   const auto options = std::make_shared<Choice>();
@@ -50,9 +88,12 @@ OpenDataset mtan(CLI::App& command) {
       .add_option("--classes", options->num_classes,
                   "Cityscapes: what label/ holds (7 if not given), or which of label_7/ and label_19/ to take (both)")
       ->check(CLI::IsMember({7, 19}));
-  return [root, options](std::optional<Size>) {
+  const auto axes = add_axes(
+      command, command.add_flag("--normals", options->with_normals, "Pack the surface normals of normal/ too"));
+  return [=](std::optional<Size>) {
     const MtanKind kind = options->dataset == "nyuv2" ? MtanKind::nyuv2 : MtanKind::cityscapes;
-    return std::make_unique<MtanDataset>(*root, kind, options->num_classes);
+    return std::make_unique<MtanDataset>(*root, kind, options->num_classes,
+                                         options->with_normals ? std::optional(signs_of(*axes)) : std::nullopt);
   };
 }
 

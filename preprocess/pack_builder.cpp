@@ -34,9 +34,10 @@ struct Item {
 struct Decoded {
   RawSample sample;
   std::optional<std::string> fault;
-  std::vector<bool> has_labels;  ///< by label set: whether any pixel has a class
-  bool has_depth = false;        ///< whether any pixel has a valid depth
-  bool has_normals = false;      ///< whether any pixel has a valid normal
+  std::vector<bool> has_labels;                  ///< by label set: whether any pixel has a class
+  bool has_depth = false;                        ///< whether any pixel has a valid depth
+  bool has_normals = false;                      ///< whether any pixel has a valid normal
+  std::int64_t num_away = 0, num_to_camera = 0;  ///< pixels whose normals point into the scene, and out of it
   std::string image_digest;
 };
 
@@ -44,6 +45,7 @@ struct Decoded {
 struct Findings {
   std::array<std::vector<bool>, 2> has_labels;  ///< by split and label set
   std::array<bool, 2> has_depth{}, has_normals{};
+  std::int64_t num_away = 0, num_to_camera = 0;               ///< as Decoded has them
   std::unordered_map<std::string, std::string> train_images;  ///< digest -> name
   std::vector<std::string> in_both;                           ///< names of val images that are in train too
   std::string first_in_both;                                  ///< the train image that the first of them is
@@ -176,7 +178,12 @@ void look_through(Decoded& decoded) {
   decoded.has_depth = std::visit(
       [](const auto& depth) { return has_other_than(depth, typename std::decay_t<decltype(depth)>::value_type{0}); },
       decoded.sample.depth);
-  decoded.has_normals = has_other_than(decoded.sample.normals, std::int16_t{0});
+  const auto& normals = decoded.sample.normals;
+  decoded.has_normals = has_other_than(normals, std::int16_t{0});
+  for (std::size_t i = 2; i < normals.size(); i += 3) {
+    decoded.num_away += normals[i] > 0 ? 1 : 0;
+    decoded.num_to_camera += normals[i] < 0 ? 1 : 0;
+  }
   decoded.image_digest = io::digest_hex(std::as_bytes(std::span(decoded.sample.image)));
 }
 
@@ -189,6 +196,8 @@ void note(Findings& findings, pack::Split split, const std::string& name, Decode
   }
   findings.has_depth[at] = findings.has_depth[at] || decoded.has_depth;
   findings.has_normals[at] = findings.has_normals[at] || decoded.has_normals;
+  findings.num_away += decoded.num_away;
+  findings.num_to_camera += decoded.num_to_camera;
   if (!decoded.sample.orientation.empty()) {
     ++findings.num_turned;
     findings.orientation = std::move(decoded.sample.orientation);
@@ -299,6 +308,14 @@ BuildResult build_pack(const RawDataset& raw, const BuildOptions& options) {
   check_splits(raw, written, " without a fault");
   if (const auto fault = raw.depth_fault(writer.depth_max())) {
     fail("the depth of {} is implausible, nothing was written: {}", raw.schema().dataset, *fault);
+  }
+  if (findings.num_away > findings.num_to_camera) {
+    fail(
+        "the normals of {} are implausible, nothing was written: {:.0f} % of them point away from the camera; is their "
+        "third axis 'out'?",
+        raw.schema().dataset,
+        100.0 * static_cast<double>(findings.num_away) /
+            static_cast<double>(findings.num_away + findings.num_to_camera));
   }
   faults.write_report();
   BuildResult result;

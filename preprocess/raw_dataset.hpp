@@ -27,7 +27,7 @@ struct RawSample {
   std::string orientation;
 };
 
-/// The sample lacks the labels of a task: gives it maps of its height and width that hold none, and says so.
+/// Gives a sample that lacks the labels of a task maps of its height and width that hold none, and says so in it.
 /// \param key  "seg", "depth" or "normals" \param schema  of the pack
 void leave_out(RawSample& sample, std::string_view key, const pack::Schema& schema);
 

@@ -53,6 +53,7 @@ FolderDataset::FolderDataset(fs::path root, FolderDescription description)
   schema_.depth_kind = description_.depth.kind;
   schema_.depth_type = pack::DepthType::float32;
   schema_.source = description_.source;
+  schema_.normals = description_.normals ? "png" : "";
 
   class_of_value_.fill(pack::kIgnoreLabel);
   for (std::size_t i = 0; i < description_.label.class_names.size(); ++i) {
@@ -74,6 +75,7 @@ FolderDataset::FolderDataset(fs::path root, FolderDescription description)
   for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
     read_split(split);
   }
+  look_for_optional();
   log_unlisted();
 }
 
@@ -112,6 +114,39 @@ fs::path FolderDataset::file(const std::string& pattern, const std::string& id) 
   return root_ / fill_pattern(pattern, id);
 }
 
+NormalsFiles FolderDataset::normals_files(const std::string& id) const {
+  const FolderDescription::Normals& normals = *description_.normals;
+  return {file(normals.file, id), normals.mask.empty() ? fs::path() : file(normals.mask, id)};
+}
+
+bool FolderDataset::is_missing(const std::string& pattern, bool may_be_missing, const std::string& id) const {
+  std::error_code error;
+  return may_be_missing && fs::symlink_status(file(pattern, id), error).type() == fs::file_type::not_found;
+}
+
+/// Says how many images lack an optional file: all of them means a wrong pattern.
+void FolderDataset::look_for_optional() {
+  const auto look = [this](const char* section, const std::string& pattern, bool may_be_missing) {
+    std::size_t num_missing = 0, num_images = 0;
+    for (const auto& ids : ids_) {
+      num_images += ids.size();
+      num_missing += static_cast<std::size_t>(
+          std::ranges::count_if(ids, [&](const std::string& id) { return is_missing(pattern, may_be_missing, id); }));
+    }
+    if (num_missing > 0 && num_missing == num_images) {
+      list_faults_.push_back(fmt::format("no image has a file '{}' ([{}] of '{}')", (root_ / pattern).string(), section,
+                                         description_.path.string()));
+    } else if (num_missing > 0) {
+      log_info("{} of {} images have no file '{}', they are packed without", num_missing, num_images, pattern);
+    }
+  };
+  look("label", description_.label.file, description_.label.may_be_missing);
+  look("depth", description_.depth.file, description_.depth.may_be_missing);
+  if (description_.normals) {
+    look("normals", description_.normals->file, description_.normals->may_be_missing);
+  }
+}
+
 namespace {
 
 /// Whether a path is one that a pattern gives for some id, also with .JPG for .jpg.
@@ -121,6 +156,10 @@ bool fits(const std::string& pattern, const std::string& path) {
   return path.size() > begin.size() + end.size() && path.starts_with(begin) &&
          std::equal(end.rbegin(), end.rend(), path.rbegin(),
                     [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
+}
+
+bool fits_normals(const FolderDescription::Normals& normals, const std::string& path) {
+  return fits(normals.file, path) || (!normals.mask.empty() && fits(normals.mask, path));
 }
 
 }  // namespace
@@ -145,7 +184,8 @@ void FolderDataset::log_unlisted() const {
     if (entry->path().filename().string().starts_with('.')) {
       entry.disable_recursion_pending();
     } else if (looks_like_data(name) && fits(pattern, name) && !listed.contains(name) &&
-               !fits(description_.label.file, name) && !fits(description_.depth.file, name)) {
+               !fits(description_.label.file, name) && !fits(description_.depth.file, name) &&
+               !(description_.normals && fits_normals(*description_.normals, name))) {
       ++count;
       first = first.empty() || name < first ? std::move(name) : first;
     }
@@ -207,14 +247,20 @@ std::vector<std::string> FolderDataset::look_at_files(const std::string& id,
           header.orientation, path.string(), io::orientation_words(header.orientation), is_turned ? "ignore" : "apply");
     }
   });
-  const auto check_grey = [&](const std::string& pattern, int bits) {
-    const fs::path path = file(pattern, id);
+  const auto check_grey = [&](const auto& section, int bits) {
+    if (is_missing(section.file, section.may_be_missing, id)) {
+      return;
+    }
+    const fs::path path = file(section.file, id);
     const io::ImageHeader header = read_header(path);
     io::check_grey_png(header, bits, path);
     io::check_image_rules(header, rules, path);
   };
-  attempt([&] { check_grey(description_.label.file, 8); });
-  attempt([&] { check_grey(description_.depth.file, description_.depth.bits); });
+  attempt([&] { check_grey(description_.label, 8); });
+  attempt([&] { check_grey(description_.depth, description_.depth.bits); });
+  if (const auto& normals = description_.normals; normals && !is_missing(normals->file, normals->may_be_missing, id)) {
+    attempt([&] { check_normals_files(normals_files(id), rules, read_header); });
+  }
   return faults;
 }
 
@@ -279,8 +325,21 @@ RawSample FolderDataset::decode(pack::Split split, std::size_t index, const Resi
   sample.width = image.width;
   note_orientation(image.orientation, sample);
   sample.image = std::move(image.pixels);
-  decode_labels(id, rules, sample);
-  decode_depth(id, rules, sample);
+  if (is_missing(description_.label.file, description_.label.may_be_missing, id)) {
+    leave_out(sample, "seg", schema_);
+  } else {
+    decode_labels(id, rules, sample);
+  }
+  if (is_missing(description_.depth.file, description_.depth.may_be_missing, id)) {
+    leave_out(sample, "depth", schema_);
+  } else {
+    decode_depth(id, rules, sample);
+  }
+  if (const auto& normals = description_.normals; normals && is_missing(normals->file, normals->may_be_missing, id)) {
+    leave_out(sample, "normals", schema_);
+  } else if (normals) {
+    sample.normals = read_normals_files(normals_files(id), rules, normals->signs);
+  }
   resize_sample(sample, resize);
   return sample;
 }

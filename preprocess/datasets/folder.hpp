@@ -8,12 +8,13 @@
 
 #include "io/image/image.hpp"
 #include "preprocess/datasets/folder_description.hpp"
+#include "preprocess/datasets/normals_png.hpp"
 #include "preprocess/raw_dataset.hpp"
 
 namespace xtasc::preprocess {
 
-/// Folders of images, label PNGs and depth PNGs, as a dataset.toml describes them. Samples are in the order of the
-/// split lists.
+/// Folders of images, label PNGs, depth PNGs and perhaps PNGs of normals, as a dataset.toml describes them. Samples are
+/// in the order of the split lists.
 class FolderDataset final : public RawDataset {
  public:
   /// Reads the split lists. \throws Error  when one is missing.
@@ -30,12 +31,15 @@ class FolderDataset final : public RawDataset {
  private:
   void read_split(pack::Split split);
   void log_unlisted() const;
+  void look_for_optional();
   [[nodiscard]] io::ImageRules image_rules() const;
   /// \param read_header  io::read_image_header, or the one that looks through the whole file
   [[nodiscard]] std::vector<std::string> look_at_files(
       const std::string& id, io::ImageHeader (*read_header)(const std::filesystem::path&)) const;
   [[nodiscard]] std::filesystem::path file(const std::string& pattern, const std::string& id) const;
   void decode_labels(const std::string& id, const io::ImageRules& rules, RawSample& sample) const;
+  [[nodiscard]] NormalsFiles normals_files(const std::string& id) const;
+  [[nodiscard]] bool is_missing(const std::string& pattern, bool may_be_missing, const std::string& id) const;
   void decode_depth(const std::string& id, const io::ImageRules& rules, RawSample& sample) const;
   void note_orientation(int orientation, RawSample& sample) const;
 

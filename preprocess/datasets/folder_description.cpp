@@ -69,6 +69,15 @@ class Section {
     return integer_of(need(key), key, low, high);
   }
 
+  /// The key `optional`, false where it is not there: whether an image may lack the section's file.
+  [[nodiscard]] bool may_be_missing() const {
+    const TomlValue* value = find("optional");
+    if (value != nullptr && !value->is(Kind::boolean)) {
+      fail_at(*value, "'optional' must be true or false");
+    }
+    return value != nullptr && value->boolean;
+  }
+
   [[nodiscard]] double number(std::string_view key) const {
     const TomlValue& value = need(key);
     if (!value.is_number()) {
@@ -150,9 +159,10 @@ class Section {
 };
 
 FolderDescription::Label read_label(const Section& section) {
-  section.allow_only({"file", "void", "offset", "class_names", "class_colors"});
+  section.allow_only({"file", "void", "offset", "class_names", "class_colors", "optional"});
   FolderDescription::Label label;
   label.file = section.pattern("file");
+  label.may_be_missing = section.may_be_missing();
   if (section.find("void") != nullptr) {
     label.void_values = section.integers("void", 0, 255);
   }
@@ -179,9 +189,10 @@ FolderDescription::Label read_label(const Section& section) {
 }
 
 FolderDescription::Depth read_depth(const Section& section, const std::string& where) {
-  section.allow_only({"file", "bits", "kind", "offset", "divisor", "invalid"});
+  section.allow_only({"file", "bits", "kind", "offset", "divisor", "invalid", "optional"});
   FolderDescription::Depth depth;
   depth.file = section.pattern("file");
+  depth.may_be_missing = section.may_be_missing();
   depth.bits = static_cast<int>(section.integer("bits", 8, 16));
   if (depth.bits != 8 && depth.bits != 16) {
     section.fail_at(section.need("bits"), "'bits' must be 8 or 16");
@@ -204,6 +215,26 @@ FolderDescription::Depth read_depth(const Section& section, const std::string& w
   return depth;
 }
 
+FolderDescription::Normals read_normals(const Section& section) {
+  section.allow_only({"file", "mask", "axes", "optional"});
+  FolderDescription::Normals normals;
+  normals.file = section.pattern("file");
+  normals.may_be_missing = section.may_be_missing();
+  if (section.find("mask") != nullptr) {
+    normals.mask = section.pattern("mask");
+  }
+  if (section.find("axes") != nullptr) {
+    const auto signs = axis_signs(section.text("axes"));
+    if (!signs) {
+      section.fail_at(section.need("axes"), fmt::format("'axes' must be \"{}\", or \"left\", \"up\" or \"out\" in "
+                                                        "their places",
+                                                        kPackAxes));
+    }
+    normals.signs = *signs;
+  }
+  return normals;
+}
+
 io::Orientation read_orientation(const Section& top) {
   if (top.find("orientation") == nullptr) {
     return io::Orientation::refuse;
@@ -220,7 +251,7 @@ io::Orientation read_orientation(const Section& top) {
 
 FolderDescription read_table(const TomlValue& table, const std::string& file) {
   const Section top(table, "");
-  top.allow_only({"name", "source", "size", "raw_size", "orientation", "image", "label", "depth", "split"});
+  top.allow_only({"name", "source", "size", "raw_size", "orientation", "image", "label", "depth", "normals", "split"});
   FolderDescription description;
   description.path = file;
   description.name = top.text("name");
@@ -240,6 +271,9 @@ FolderDescription read_table(const TomlValue& table, const std::string& file) {
   description.image_file = image.pattern("file");
   description.label = read_label(top.table("label"));
   description.depth = read_depth(top.table("depth"), file);
+  if (top.find("normals") != nullptr) {
+    description.normals = read_normals(top.table("normals"));
+  }
   const Section split = top.table("split");
   split.allow_only({"train", "val"});
   description.split_files = {split.text("train"), split.text("val")};

@@ -9,6 +9,7 @@
 
 #include "io/image/image.hpp"
 #include "pack/schema.hpp"
+#include "preprocess/normals.hpp"
 #include "preprocess/resize.hpp"
 
 namespace xtasc::preprocess {
@@ -29,6 +30,7 @@ struct FolderDescription {
     std::int64_t offset = 0;                ///< class = value - offset
     std::vector<std::string> class_names;
     std::vector<pack::Rgb> class_colors;  ///< optional
+    bool may_be_missing = false;          ///< optional = true: an image without such a file has no labels
   } label;
   struct Depth {
     std::string file;  ///< pattern
@@ -37,7 +39,15 @@ struct FolderDescription {
     double offset = 0.0;  ///< depth = (value + offset) / divisor
     double divisor = 1.0;
     std::vector<std::int64_t> invalid_values;  ///< invalid: values without a depth
+    bool may_be_missing = false;               ///< optional = true
   } depth;
+  struct Normals {
+    std::string file;             ///< pattern
+    std::string mask;             ///< pattern, optional: a grey PNG, 0 = invalid
+    AxisSigns signs = {1, 1, 1};  ///< axes = "right,down,in", optional: what the components count
+    bool may_be_missing = false;  ///< optional = true
+  };
+  std::optional<Normals> normals;
   std::array<std::string, 2> split_files;  ///< [split] train, val: one id a line
 };
 

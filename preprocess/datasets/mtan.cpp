@@ -11,6 +11,7 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "preprocess/datasets/cityscapes_classes.hpp"
+#include "preprocess/datasets/mtan_arrays.hpp"
 #include "preprocess/datasets/nyuv2.hpp"
 
 namespace xtasc::preprocess {
@@ -19,7 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kMaxExtent = 1 << 14;
 /// Of a value in 0 .. 255 from the nearest whole number: float32 leaves 1e-5 of what was uint8 / 255.
 constexpr double kRoundingTolerance = 1e-3;
 
@@ -29,6 +29,7 @@ bool is_folder(const fs::path& path) {
 }
 
 constexpr std::string_view kEnd = ".npy";
+constexpr std::string_view kNormalsFolder = "normal";
 
 /// "17.npy" -> 17; nothing when the name is no number.
 std::optional<std::uint64_t> number_of(const std::string& file) {
@@ -38,47 +39,17 @@ std::optional<std::uint64_t> number_of(const std::string& file) {
   return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  return fmt::format("({})", fmt::join(shape, ", "));
-}
-
-/// Height and width of an image of 3 channels, or of a plane, whose last axis of 1 may be left out.
-/// \throws Error  when the shape is neither, or the type is none that can mean this.
-Size check_header(const io::NpyHeader& header, bool is_image, bool is_label, const std::string& where) {
-  const bool is_float = header.type.starts_with("<f");
-  if (is_image) {
-    check(is_float || header.type == "|u1",
-          "cannot use {}: elements are of type '{}'; float32, float64 (0 to 1) or uint8 (0 to 255) are expected", where,
-          header.type);
-  } else {
-    check(is_float || is_label, "cannot use {}: elements are of type '{}', float32 or float64 are expected", where,
-          header.type);
-  }
-  const auto& shape = header.shape;
-  const bool has_channels = shape.size() == 3 && shape[2] == (is_image ? 3 : 1);
-  check((has_channels || (!is_image && shape.size() == 2)) && shape[0] > 0 && shape[1] > 0 && shape[0] <= kMaxExtent &&
-            shape[1] <= kMaxExtent,
-        "cannot use {}: its shape is {}, (height, width{}) is expected{}", where, shape_text(shape),
-        is_image ? ", 3" : "",
-        shape.size() == 3 && shape[0] == (is_image ? 3 : 1) ? ": its channels come first, move them to the end" : "");
-  return {shape[0], shape[1]};
-}
-
-void check_size(Size found, Size expected, const std::string& where, const std::string& reference) {
-  check(found == expected, "cannot use {}: {} x {} pixels (height x width), {} has {} x {}{}", where, found.height,
-        found.width, reference, expected.height, expected.width,
-        found == Size{expected.width, expected.height} ? ": height and width are swapped" : "");
-}
-
-std::string pixel_text(std::size_t pixel, const io::NpyHeader& header) {
-  const auto width = static_cast<std::size_t>(header.shape[1]);
-  return fmt::format("row {}, column {}", pixel / width, pixel % width);
+MtanPart part_of(const std::string& folder) {
+  return folder == "image"          ? MtanPart::image
+         : folder == "depth"        ? MtanPart::depth
+         : folder == kNormalsFolder ? MtanPart::normals
+                                    : MtanPart::label;
 }
 
 }  // namespace
 
-MtanDataset::MtanDataset(fs::path root, MtanKind kind, std::optional<int> num_classes)
-    : root_(std::move(root)), kind_(kind) {
+MtanDataset::MtanDataset(fs::path root, MtanKind kind, std::optional<int> num_classes, std::optional<AxisSigns> normals)
+    : root_(std::move(root)), kind_(kind), normals_(normals) {
   check(is_folder(root_), "there is no folder '{}'", root_.string());
   split_folders_ = {"train", is_folder(root_ / "val") || !is_folder(root_ / "test") ? "val" : "test"};
   if (split_folders_[1] == "val" && is_folder(root_ / "test")) {
@@ -104,6 +75,10 @@ MtanDataset::MtanDataset(fs::path root, MtanKind kind, std::optional<int> num_cl
     schema_.source = "Cityscapes, MTAN's .npy files";
     choose_label_sets(num_classes);
   }
+  if (normals_) {
+    schema_.normals = "mtan";
+    folders_.emplace_back(kNormalsFolder);
+  }
   std::vector<std::string> missing;
   for (const std::string& split : split_folders_) {
     for (const std::string& folder : folders_) {
@@ -127,6 +102,10 @@ MtanDataset::MtanDataset(fs::path root, MtanKind kind, std::optional<int> num_cl
   check_first_size();
 }
 
+std::string MtanDataset::quoted(const std::string& name) const {
+  return fmt::format("'{}'", (root_ / name).string());
+}
+
 /// Says which folders hold what a pack has no place for. choose_label_sets speaks of those of labels.
 void MtanDataset::log_unused() const {
   std::set<std::string> unused;
@@ -140,7 +119,8 @@ void MtanDataset::log_unused() const {
     }
   }
   for (const std::string& folder : unused) {
-    log_info("{}/ is left out: packs have no place for it", folder);
+    log_info("{}/ is left out: {}", folder,
+             folder == kNormalsFolder ? "--normals packs it" : "packs have no place for it");
   }
 }
 
@@ -257,7 +237,7 @@ void MtanDataset::find_first_size() {
     for (const Sample& sample : split) {
       try {
         const std::string& name = sample.files[0];
-        first_size_ = check_header(io::read_npy_header(root_ / name), true, false, quoted(name));
+        first_size_ = check_array(io::read_npy_header(root_ / name), MtanPart::image, quoted(name));
         first_name_ = quoted(name);
         return;
       } catch (const Error&) {
@@ -278,11 +258,12 @@ std::vector<std::string> MtanDataset::check_files(pack::Split split, std::size_t
     }
     try {
       const std::string where = quoted(sample.files[i]);
-      const Size size =
-          check_header(io::read_npy_header(root_ / sample.files[i]), i == 0, i + 1 < sample.files.size(), where);
-      const auto size_before = std::exchange(expected, i == 0 ? std::optional(size) : expected);
-      const auto reference_before = std::exchange(reference, i == 0 ? where : reference);
-      check_size(size, size_before.value_or(size), where, reference_before);
+      const Size size = check_array(io::read_npy_header(root_ / sample.files[i]), part_of(folders_[i]), where);
+      if (i == 0) {  // the sample's other files must fit it, even where it does not fit the first sample's
+        expected = size;
+        reference = where;
+      }
+      check_array_size(size, (i == 0 ? first_size_ : expected).value_or(size), where, i == 0 ? first_name_ : reference);
     } catch (const Error& error) {
       faults.emplace_back(error.what());
     }
@@ -362,18 +343,23 @@ RawSample MtanDataset::decode(pack::Split split, std::size_t index, const Resize
   for (std::size_t i = 0; i < folders_.size(); ++i) {
     const std::string& name = files.files[i];
     const io::NpyNumbers file = io::read_npy_numbers(root_ / name);
-    const bool is_depth = i + 1 == folders_.size();
-    const Size found = check_header(file.header, i == 0, !is_depth, quoted(name));
-    if (i == 0) {
-      size = found;
-      sample.image = decode_image(file, name);
-      continue;
-    }
-    check_size(found, size, quoted(name), quoted(files.files[0]));
-    if (is_depth) {
-      sample.depth = decode_depth(file, name);
-    } else {
-      sample.labels.push_back(decode_labels(file, i - 1, name));
+    const MtanPart part = part_of(folders_[i]);
+    const Size found = check_array(file.header, part, quoted(name));
+    size = i == 0 ? found : size;
+    check_array_size(found, size, quoted(name), quoted(files.files[0]));
+    switch (part) {
+      case MtanPart::image:
+        sample.image = decode_image(file, name);
+        break;
+      case MtanPart::label:
+        sample.labels.push_back(decode_labels(file, i - 1, name));
+        break;
+      case MtanPart::depth:
+        sample.depth = decode_depth(file, name);
+        break;
+      case MtanPart::normals:
+        sample.normals = normals_of(file, *normals_, quoted(name));
+        break;
     }
   }
   sample.height = size.height;

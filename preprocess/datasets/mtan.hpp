@@ -12,6 +12,7 @@
 #include "io/npy.hpp"
 #include "preprocess/datasets/depth_bounds.hpp"
 #include "preprocess/datasets/raw_folder.hpp"
+#include "preprocess/normals.hpp"
 #include "preprocess/raw_dataset.hpp"
 
 namespace xtasc::preprocess {
@@ -22,7 +23,8 @@ enum class MtanKind { nyuv2, cityscapes };
 /// The preprocessed data of MTAN, which most published code on multi-task learning reads: ROOT/{train,val}/ with
 /// image/N.npy (H x W x 3, floats 0 .. 1 or uint8), label/N.npy (H x W, class or -1) and depth/N.npy (H x W x 1; NYUv2:
 /// metres, Cityscapes: inverse depth; 0 invalid). `val` may be called `test`. Cityscapes has label_7/ and label_19/
-/// instead of label/, or one of them; label_2/, NYUv2's normal/ and all other folders are left out, which the log says.
+/// instead of label/, or one of them. NYUv2's normal/N.npy (H x W x 3 unit vectors, 0 invalid) is packed where the user
+/// asks for it; label_2/ and all other folders are left out, which the log says.
 ///
 /// MTAN's files are 288 x 384 (NYUv2) or 128 x 256: the log and the pack say where these are not, and what is higher
 /// than wide is refused. So is depth that cannot be in the set's unit (depth_bounds.hpp).
@@ -37,8 +39,10 @@ class MtanDataset final : public RawDataset {
  public:
   /// Lists the folders. \param num_classes  7 or 19, Cityscapes only: what label/ holds (7 where not said), or the one
   /// of label_7/ and label_19/ to take (both where not said).
+  /// \param normals  packs normal/ too, whose components have these signs
   /// \throws Error  listing the folders that are missing; exit code 2 where num_classes does not fit the data set.
-  MtanDataset(std::filesystem::path root, MtanKind kind, std::optional<int> num_classes = std::nullopt);
+  MtanDataset(std::filesystem::path root, MtanKind kind, std::optional<int> num_classes = std::nullopt,
+              std::optional<AxisSigns> normals = std::nullopt);
 
   [[nodiscard]] const pack::Schema& schema() const override { return schema_; }
   [[nodiscard]] const std::vector<std::string>& names(pack::Split split) const override {
@@ -67,13 +71,14 @@ class MtanDataset final : public RawDataset {
   [[nodiscard]] std::vector<std::uint8_t> decode_labels(const io::NpyNumbers& file, std::size_t label_set,
                                                         const std::string& name) const;
   [[nodiscard]] std::vector<float> decode_depth(const io::NpyNumbers& file, const std::string& name) const;
-  [[nodiscard]] std::string quoted(const std::string& name) const { return "'" + (root_ / name).string() + "'"; }
+  [[nodiscard]] std::string quoted(const std::string& name) const;
 
   std::filesystem::path root_;
   MtanKind kind_;
+  std::optional<AxisSigns> normals_;
   pack::Schema schema_;
   std::array<std::string, 2> split_folders_;  ///< "train" and "val" or "test"
-  std::vector<std::string> folders_;          ///< "image", the label folders, "depth"
+  std::vector<std::string> folders_;          ///< "image", the label folders, "depth", "normal" where asked for
   std::array<std::vector<Sample>, 2> samples_;
   std::array<std::vector<std::string>, 2> names_;
   std::vector<std::string> list_faults_;

@@ -12,6 +12,7 @@
 #include "io/hdf5/hdf5_frames.hpp"
 #include "preprocess/datasets/depth_bounds.hpp"
 #include "preprocess/datasets/matlab5.hpp"
+#include "preprocess/datasets/normals_png.hpp"
 #include "preprocess/datasets/nyuv2_tables.hpp"
 
 namespace xtasc::preprocess {
@@ -23,6 +24,8 @@ using io::check;
 
 constexpr const char* kLabeledFile = "nyu_depth_v2_labeled.mat";
 constexpr std::size_t kOriginalHeight = 480, kOriginalWidth = 640;
+/// Of the frames' colour camera, whose pixels the toolbox counts from 1.
+constexpr Pinhole kCamera = {518.857901, 519.469611, 325.582449 - 1, 253.736166 - 1};
 constexpr std::size_t kCacheBytes = std::size_t{128} << 20;  ///< of inflated chunks, for each of the three variables
 
 /// A NYU label, 0 (unlabelled) .. 894, -> one of 13 classes or kIgnoreLabel.
@@ -72,6 +75,24 @@ std::vector<T> transposed(const std::vector<T>& in, std::size_t height, std::siz
   return out;
 }
 
+/// Components that point the other way than those from depth: words for them, or nothing. A few pixels may differ, and
+/// a frame may hardly have an axis, but a turned axis turns most of it.
+std::string turned_axes(std::span<const std::int16_t> normals, std::span<const std::int16_t> from_depth) {
+  std::string words;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    std::int64_t agreement = 0, extent = 0;
+    for (std::size_t i = axis; i < normals.size(); i += 3) {
+      const std::int64_t product = std::int64_t{normals[i]} * from_depth[i];
+      agreement += product;
+      extent += std::abs(product);
+    }
+    if (2 * agreement < -extent) {
+      words += fmt::format("{}{}", words.empty() ? "" : " and ", "xyz"[axis]);
+    }
+  }
+  return words;
+}
+
 }  // namespace
 
 pack::LabelSet nyuv2_label_set() {
@@ -90,8 +111,9 @@ struct Nyuv2Dataset::Impl {
   std::array<std::uint8_t, kNyuv2Labels + 1> class_map = class_of_label();
   std::array<std::vector<std::size_t>, 2> frames;  ///< 1-based, in the split's order
   std::array<std::vector<std::string>, 2> names;
+  std::optional<Nyuv2Normals> normals;
 
-  explicit Impl(const fs::path& root);
+  Impl(const fs::path& root, std::optional<Nyuv2Normals> the_normals);
   ~Impl() {
     const auto lock = io::lock_hdf5();
     images.reset();
@@ -105,6 +127,16 @@ struct Nyuv2Dataset::Impl {
   void open_labeled();
   void take_official_split();
   void read_split(const fs::path& splits_path);
+  void choose_normals();
+  [[nodiscard]] bool has_own_size() const { return width == kOriginalWidth && height == kOriginalHeight; }
+  [[nodiscard]] Size size() const { return {static_cast<std::int64_t>(height), static_cast<std::int64_t>(width)}; }
+  [[nodiscard]] io::ImageRules normals_rules() const { return {.height = size().height, .width = size().width}; }
+  /// \param frame  1-based.
+  [[nodiscard]] NormalsFiles normals_files(std::size_t frame) const {
+    const std::string name = fmt::format("{:04}.png", frame - 1);
+    return {normals->folder / "normals" / name, normals->folder / "masks" / name};
+  }
+  [[nodiscard]] std::vector<std::int16_t> make_normals(std::size_t frame, std::span<const float> depth) const;
 
   /// \param frame  1-based.
   template <typename T>
@@ -116,7 +148,8 @@ struct Nyuv2Dataset::Impl {
   }
 };
 
-Nyuv2Dataset::Impl::Impl(const fs::path& root) : path(root / kLabeledFile) {
+Nyuv2Dataset::Impl::Impl(const fs::path& root, std::optional<Nyuv2Normals> the_normals)
+    : path(root / kLabeledFile), normals(std::move(the_normals)) {
   std::error_code error;
   check(fs::is_directory(root, error), "there is no folder '{}'", root.string());
   check(fs::is_regular_file(path, error), "'{}' is {}", path.string(),
@@ -130,6 +163,7 @@ Nyuv2Dataset::Impl::Impl(const fs::path& root) : path(root / kLabeledFile) {
   schema.source = "NYU Depth v2, official .mat files, 13 classes";
   const auto lock = io::lock_hdf5();
   open_labeled();
+  choose_normals();
   if (const fs::path splits_path = root / "splits.mat"; fs::exists(splits_path, error)) {
     read_split(splits_path);
   } else {
@@ -164,11 +198,49 @@ void Nyuv2Dataset::Impl::open_labeled() {
   num_frames = image_shape[0];
   width = image_shape[2];
   height = image_shape[3];
-  if (width != kOriginalWidth || height != kOriginalHeight) {
+  if (!has_own_size()) {
     schema.source += fmt::format(" (raw size {}x{})", height, width);
     log_warning("the frames are {} x {} (height x width), NYU Depth v2's own are {} x {}; the pack says so", height,
                 width, kOriginalHeight, kOriginalWidth);
   }
+}
+
+void Nyuv2Dataset::Impl::choose_normals() {
+  if (!normals) {
+    return;
+  }
+  if (normals->folder.empty()) {
+    schema.normals = "from depth";
+    check(has_own_size(), "'{}' has frames of {} x {} (height x width); normals from depth need the camera of {} x {}",
+          path.string(), height, width, kOriginalHeight, kOriginalWidth);
+    return;
+  }
+  schema.normals = "published";
+  for (const char* folder : {"normals", "masks"}) {
+    std::error_code error;
+    check(fs::is_directory(normals->folder / folder, error), "there is no folder '{}'",
+          (normals->folder / folder).string());
+  }
+}
+
+std::vector<std::int16_t> Nyuv2Dataset::Impl::make_normals(std::size_t frame, std::span<const float> depth) const {
+  const bool is_published = !normals->folder.empty();
+  std::vector<std::int16_t> from_depth, published;
+  if (has_own_size()) {
+    from_depth = normals_from_depth(depth, size(), kCamera);
+  }
+  if (!is_published) {
+    return from_depth;
+  }
+  published = read_normals_files(normals_files(frame), normals_rules(), normals->signs);
+  if (has_own_size()) {
+    const std::string turned = turned_axes(published, from_depth);
+    check(turned.empty(),
+          "cannot use '{}': against the depth of frame {}, its {} point the other way; --normals-axes "
+          "says what they count",
+          normals_files(frame).normals.string(), frame, turned);
+  }
+  return published;
 }
 
 void Nyuv2Dataset::Impl::take_official_split() {
@@ -204,7 +276,8 @@ void Nyuv2Dataset::Impl::read_split(const fs::path& splits_path) {
   }
 }
 
-Nyuv2Dataset::Nyuv2Dataset(const fs::path& root) : impl_(std::make_unique<Impl>(root)) {}
+Nyuv2Dataset::Nyuv2Dataset(const fs::path& root, std::optional<Nyuv2Normals> normals)
+    : impl_(std::make_unique<Impl>(root, std::move(normals))) {}
 Nyuv2Dataset::~Nyuv2Dataset() = default;
 
 const pack::Schema& Nyuv2Dataset::schema() const {
@@ -213,6 +286,19 @@ const pack::Schema& Nyuv2Dataset::schema() const {
 
 const std::vector<std::string>& Nyuv2Dataset::names(pack::Split split) const {
   return impl_->names[static_cast<std::size_t>(split)];
+}
+
+std::vector<std::string> Nyuv2Dataset::check_files(pack::Split split, std::size_t index) const {
+  if (!impl_->normals || impl_->normals->folder.empty()) {
+    return {};
+  }
+  try {
+    check_normals_files(impl_->normals_files(impl_->frames[static_cast<std::size_t>(split)][index]),
+                        impl_->normals_rules(), io::read_whole_image_header);
+  } catch (const Error& error) {
+    return {error.what()};
+  }
+  return {};
 }
 
 RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index, const Resize& resize) const {
@@ -244,6 +330,9 @@ RawSample Nyuv2Dataset::decode(pack::Split split, std::size_t index, const Resiz
             too_much_depth(nyuv2_depth_bounds(), double{depth[i]}));
       fail("{}: depth {}, metres from 0 (invalid) up are expected", where(i), depth[i]);
     }
+  }
+  if (impl_->normals) {
+    sample.normals = impl_->make_normals(frame, depth);
   }
   sample.depth = std::move(depth);
   resize_sample(sample, resize);

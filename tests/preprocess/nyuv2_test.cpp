@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <array>
 #include <cmath>
@@ -12,6 +11,7 @@
 #include "preprocess/datasets/folder.hpp"
 #include "preprocess/datasets/nyuv2.hpp"
 #include "preprocess/datasets/nyuv2_tables.hpp"
+#include "preprocess/nyuv2_fixture.hpp"
 #include "preprocess/pack_builder.hpp"
 
 namespace xtasc::preprocess {
@@ -26,47 +26,6 @@ using test::write_bytes;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-std::string word(std::size_t value) {
-  std::string bytes(4, '\0');
-  for (std::size_t i = 0; i < 4; ++i) {
-    bytes[i] = static_cast<char>(value >> (8 * i));
-  }
-  return bytes;
-}
-
-std::string element(std::size_t type, const std::string& data) {
-  return word(type) + word(data.size()) + data + std::string((8 - data.size() % 8) % 8, '\0');
-}
-
-/// A compressed column of doubles as MATLAB 5 stores it.
-std::string mat_column(const std::string& name, const std::vector<double>& values) {
-  const std::string bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
-  const std::string matrix = element(14, element(6, word(6) + word(0)) + element(5, word(values.size()) + word(1)) +
-                                             element(1, name) + element(9, bytes));
-  std::string packed(::compressBound(matrix.size()), '\0');
-  uLongf size = packed.size();
-  EXPECT_EQ(::compress(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(matrix.data()),
-                       matrix.size()),
-            Z_OK);
-  return word(15) + word(size) + packed.substr(0, size);
-}
-
-/// \param chunk  {frames, columns, rows} of a compressed chunk; empty: contiguous.
-template <typename T>
-void write_frames(hid_t file, const char* name, hid_t type, const std::vector<hsize_t>& shape,
-                  std::vector<hsize_t> chunk, const std::vector<T>& values) {
-  const io::Hdf5Handle space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose);
-  const io::Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  if (!chunk.empty()) {
-    chunk.insert(chunk.begin() + 1, shape.size() - 3, 1);
-    H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data());
-    H5Pset_deflate(creation.get(), 3);
-  }
-  const io::Hdf5Handle set(H5Dcreate2(file, name, type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
-                           H5Dclose);
-  ASSERT_GE(H5Dwrite(set.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), 0);
-}
 
 /// The official layout with four frames of 64 x 96 pixels.
 class Nyuv2Test : public testing::Test {
@@ -96,8 +55,7 @@ class Nyuv2Test : public testing::Test {
     write_frames(file.get(), "depths", H5T_NATIVE_FLOAT, {kFrames, columns, rows}, chunk, depths);
     write_frames(file.get(), "labels", H5T_NATIVE_UINT16, {kFrames, columns, rows}, chunk, labels);
 
-    const std::string head = "MATLAB 5.0 MAT-file" + std::string(105, ' ') + std::string("\0\1IM", 4);
-    write_bytes(raw / "splits.mat", head + mat_column("trainNdxs", train) + mat_column("testNdxs", val));
+    write_bytes(raw / "splits.mat", splits_file(train, val));
   }
   static std::uint16_t raw_label(std::size_t f, std::size_t x, std::size_t y) {
     return static_cast<std::uint16_t>((f * 300 + x * 7 + y * 3) % 895);

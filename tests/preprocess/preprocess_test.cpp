@@ -184,7 +184,8 @@ TEST_F(FolderTest, DescriptionErrorsHaveLineAndColumn) {
   EXPECT_THAT(description_error(replaced("[image]", "orientation = \"turn\"\n[image]")),
               testing::StartsWith("3:15: 'orientation' must be \"apply\" (turn files"));
   EXPECT_EQ(description_error(replaced("offset = 1", "ofset = 1")),
-            "8:9: unknown key 'ofset'; known keys of [label] are file, void, offset, class_names, class_colors");
+            "8:9: unknown key 'ofset'; known keys of [label] are file, void, offset, class_names, class_colors, "
+            "optional");
   EXPECT_EQ(description_error(replaced("bits = 16", "bits = 12")), "12:8: 'bits' must be 8 or 16");
   EXPECT_EQ(description_error(replaced("bits = 16", "bits = \"16\"")),
             "12:8: 'bits' must be a whole number from 8 to 16");
