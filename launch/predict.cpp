@@ -69,7 +69,8 @@ std::vector<T> values_of(const at::Tensor& tensor) {
   return {data, data + flat.numel()};
 }
 
-/// How a kind of task is written, and drawn in the panel: class ids by the palette, numbers by the colour map.
+/// How a kind of task is written, and drawn in the panel: class ids by the palette, numbers by the colour map, normals
+/// by their direction.
 struct KindOutput {
   task::Kind kind;
   Map (*map_of)(const at::Tensor& prediction);    ///< (1, channels, H, W)
@@ -77,7 +78,7 @@ struct KindOutput {
   /// \param stem  of the file's name
   void (*write)(const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height,
                 std::int64_t width);
-  bool has_classes;
+  figure::MapKind drawn;
   std::string_view plural;  ///< behind Task::truth in the heads of the panel: "labels: truth"
 };
 
@@ -93,7 +94,7 @@ constexpr std::array<KindOutput, 2> kKinds = {
           },
       .write = [](const Map& map, const std::string& stem, std::int64_t /*channels*/, std::int64_t height,
                   std::int64_t width) { io::write_png(stem + ".png", map.classes, height, width, 1); },
-      .has_classes = true,
+      .drawn = figure::MapKind::classes,
       .plural = "s"},
      {.kind = task::Kind::depth,
       .map_of =
@@ -109,7 +110,7 @@ constexpr std::array<KindOutput, 2> kKinds = {
             const std::array<std::int64_t, 3> shape = {channels, height, width};
             io::write_npy(stem + ".npy", map.values, std::span(shape).subspan(channels == 1 ? 1 : 0));
           },
-      .has_classes = false,
+      .drawn = figure::MapKind::numbers,
       .plural = ""}}};
 
 const KindOutput& output_of(const task::Task& task) {
@@ -270,7 +271,7 @@ std::vector<Row> predict_images(const Options& options, const launch::LoadedMode
   return rows;
 }
 
-/// The columns of the tasks that can be drawn: all but those of several numbers a pixel.
+/// The columns of the tasks that can be drawn: all but those of several numbers a pixel that are no normals.
 figure::PanelOptions panel_options(const task::Tasks& tasks, const DataFacts& facts) {
   figure::PanelOptions options{
       .height = facts.height,
@@ -281,7 +282,8 @@ figure::PanelOptions panel_options(const task::Tasks& tasks, const DataFacts& fa
   };
   for (const task::Task& task : tasks) {
     const KindOutput& output = output_of(task);
-    if (!output.has_classes) {
+    const bool has_scale = output.drawn == figure::MapKind::numbers;
+    if (has_scale) {
       const bool is_depth = std::ranges::count(task.metrics, task::kDepthUnit, &task::Metric::unit) > 0;
       options.scales.push_back({!is_depth                 ? std::string(task.name)
                                 : facts.depth_unit == "m" ? "depth [m]"
@@ -291,9 +293,9 @@ figure::PanelOptions panel_options(const task::Tasks& tasks, const DataFacts& fa
       options.columns.push_back(
           {.head = fmt::format("{}{}: {}", task.truth, output.plural, is_truth ? "truth" : "predicted"),
            .part = fmt::format("the {} {}", is_truth ? "true" : "predicted", task.truth),
-           .has_classes = output.has_classes,
-           .paint = output.has_classes ? 0 : options.scales.size() - 1,
-           .has_invalid = is_truth && !output.has_classes});
+           .kind = output.drawn,
+           .paint = has_scale ? options.scales.size() - 1 : 0,
+           .has_invalid = is_truth && output.drawn != figure::MapKind::classes});
     }
   }
   return options;
@@ -301,13 +303,16 @@ figure::PanelOptions panel_options(const task::Tasks& tasks, const DataFacts& fa
 
 void write_picture(const std::vector<Row>& rows, const task::Tasks& all, const DataFacts& facts, const fs::path& path) {
   task::Tasks tasks;
-  std::ranges::copy_if(all, std::back_inserter(tasks), [](const task::Task& task) { return task.channels < 2; });
+  std::ranges::copy_if(all, std::back_inserter(tasks), [](const task::Task& task) {
+    return task.channels < 2 || output_of(task).drawn == figure::MapKind::normals;
+  });
   const auto drawn = [](const MapByTask& maps, const task::Task& task) -> std::optional<figure::Map> {
     const auto found = maps.find(task.key);
     if (found == maps.end()) {
       return std::nullopt;
     }
-    return output_of(task).has_classes ? figure::Map(found->second.classes) : figure::Map(found->second.values);
+    return output_of(task).drawn == figure::MapKind::classes ? figure::Map(found->second.classes)
+                                                             : figure::Map(found->second.values);
   };
   std::vector<figure::PanelRow> panel;
   for (const Row& row : rows) {

@@ -49,7 +49,9 @@ void add_pack_options(CLI::App& command, Options& options, bool has_files) {
     command.add_flag("--skip-bad", options.skip_bad,
                      "Leave out samples with a faulty file, and write into the pack which and why");
     command.add_option("--report", options.report, "List every faulty file here, one line each")->type_name("FILE");
-    command.add_option("--image-filter", options.image_filter, "How images are made smaller (labels, depth: nearest)")
+    command
+        .add_option("--image-filter", options.image_filter,
+                    "How images are made smaller (labels, depth, normals: nearest)")
         ->check(CLI::IsMember({"nearest", "area"}))
         ->capture_default_str();
   }
@@ -139,6 +141,13 @@ ExitCode run_info(const std::string& path) {
   fmt::print("depth: {} as {}, {:.4g} to {:.4g}, {:.2f} % invalid\n", pack::depth_kind_name(schema.depth_kind),
              pack::depth_type_name(schema.depth_type), report.depth_min, report.depth_max,
              100.0 * (1.0 - static_cast<double>(report.valid_depth_pixels) / pixels));
+  if (schema.has_normals()) {
+    fmt::print("normals: {}, {:.2f} % invalid\n", schema.normals,
+               100.0 * (1.0 - static_cast<double>(report.valid_normal_pixels) / pixels));
+  }
+  for (const auto& [key, count] : report.labelled_samples) {
+    fmt::print("{} of {} samples have labels of task {}\n", count, report.train_size + report.val_size, key);
+  }
   if (!schema.skipped.empty()) {
     fmt::print("left out when it was packed, for {} faults:\n", schema.skipped.size());
     for (const std::string& line : schema.skipped) {
@@ -179,9 +188,9 @@ void add_commands(CLI::App& app, Options& options) {
   }
   CLI::App* verify = app.add_subcommand("verify", "Read every byte of a pack and check it");
   verify->add_option("PACK", options.pack, "The pack")->required();
-  CLI::App* info = app.add_subcommand("info", "Verify a pack and print its sizes, classes and depth range");
+  CLI::App* info = app.add_subcommand("info", "Verify a pack and print its sizes, classes, depth range and normals");
   info->add_option("PACK", options.pack, "The pack")->required();
-  CLI::App* show = app.add_subcommand("show", "Draw samples of a pack: image, labels, depth, a row each");
+  CLI::App* show = app.add_subcommand("show", "Draw samples of a pack: image, labels, depth, normals, a row each");
   show->add_option("PACK", options.pack, "The pack")->required();
   show->add_option("--output", options.output, "The picture to write or replace (.png)")->required()->type_name("PNG");
   show->add_option("--samples", options.samples, "Which ones, e.g. 0,1,2; the first 4 when not given")->delimiter(',');

@@ -12,8 +12,9 @@ namespace xtasc::preprocess {
 inline constexpr std::int64_t kDefaultShownSamples = 4;
 
 /// Draws samples of a pack as they will be trained on, one row each: image, every label set (ignored pixels black) and
-/// depth (viridis, pixels without depth black), with the classes' legends and the depth's range. An existing picture
-/// is replaced.
+/// depth (viridis, pixels without depth black), normals where the pack has them (figure::color_of_normal, pixels
+/// without black), with legends and the depth's range; "none" in the place of labels that a sample lacks. An existing
+/// picture is replaced.
 ///
 /// \param samples  indices into the split; the first kDefaultShownSamples when empty.
 /// \returns  the number of rows.

@@ -48,7 +48,8 @@ void check_input(const std::vector<PanelRow>& rows, const PanelOptions& options)
           palette.names.size(), palette.colors.size());
   }
   for (const PanelColumn& column : options.columns) {
-    check(column.paint < (column.has_classes ? options.palettes.size() : options.scales.size()),
+    check(column.kind == MapKind::normals ||
+              column.paint < (column.kind == MapKind::classes ? options.palettes.size() : options.scales.size()),
           "panel: {} has no palette or scale", column.part);
   }
   const std::size_t pixels = static_cast<std::size_t>(options.height) * static_cast<std::size_t>(options.width);
@@ -57,11 +58,12 @@ void check_input(const std::vector<PanelRow>& rows, const PanelOptions& options)
     for (std::size_t i = 0; i < options.columns.size(); ++i) {
       const PanelColumn& column = options.columns[i];
       if (const Map* map = map_of(row, i)) {
-        check(std::holds_alternative<Classes>(*map) == column.has_classes, "panel row '{}': {} must hold {}",
-              row.caption, column.part, column.has_classes ? "class ids" : "numbers");
+        const bool has_classes = column.kind == MapKind::classes;
+        check(std::holds_alternative<Classes>(*map) == has_classes, "panel row '{}': {} must hold {}", row.caption,
+              column.part, has_classes ? "class ids" : "numbers");
         check_size(row.caption, column.part, std::visit([](const auto& values) { return values.size(); }, *map),
-                   pixels);
-        if (column.has_classes) {
+                   (column.kind == MapKind::normals ? 3 : 1) * pixels);
+        if (has_classes) {
           check_labels(row, column.part, std::get<Classes>(*map), options.palettes[column.paint].names.size());
         }
       }
@@ -77,7 +79,8 @@ std::vector<float> collect_values(const std::vector<PanelRow>& rows, const Panel
     for (std::size_t i = 0; i < options.columns.size(); ++i) {
       const PanelColumn& column = options.columns[i];
       const Map* map = map_of(row, i);
-      if (map != nullptr && !column.has_classes && column.paint == scale && column.has_invalid == has_invalid) {
+      if (map != nullptr && column.kind == MapKind::numbers && column.paint == scale &&
+          column.has_invalid == has_invalid) {
         const Numbers numbers = std::get<Numbers>(*map);
         std::copy_if(numbers.begin(), numbers.end(), std::back_inserter(values),
                      [floor](float value) { return std::isfinite(value) && value > floor; });
@@ -154,10 +157,18 @@ class Painter {
     const Map* map = map_of(row, index);
     if (map == nullptr) {
       draw_missing(area);
-    } else if (column.has_classes) {
-      draw_labels(std::get<Classes>(*map), options_.palettes[column.paint].colors, area);
-    } else {
-      draw_numbers(std::get<Numbers>(*map), ranges_[column.paint], area, column.has_invalid);
+      return;
+    }
+    switch (column.kind) {
+      case MapKind::classes:
+        draw_labels(std::get<Classes>(*map), options_.palettes[column.paint].colors, area);
+        break;
+      case MapKind::numbers:
+        draw_numbers(std::get<Numbers>(*map), ranges_[column.paint], area, column.has_invalid);
+        break;
+      case MapKind::normals:
+        draw_normals(std::get<Numbers>(*map), area, column.has_invalid);
+        break;
     }
   }
 
@@ -229,6 +240,17 @@ class Painter {
     });
   }
 
+  void draw_normals(Numbers normals, const Area& area, bool zero_is_invalid) {
+    const std::size_t pixels = normals.size() / 3;
+    draw_pixels(area, [&](std::size_t p) {
+      const float x = normals[p], y = normals[pixels + p], z = normals[2 * pixels + p];
+      const bool is_zero = x == 0 && y == 0 && z == 0;
+      const bool is_finite = std::isfinite(x) && std::isfinite(y) && std::isfinite(z);
+      return bgr_pixel(!is_finite || (zero_is_invalid && is_zero) ? color_of(options_.invalid)
+                                                                  : color_of_normal(x, y, z));
+    });
+  }
+
   const PanelLayout& layout_;
   const PanelOptions& options_;
   std::vector<ValueRange> ranges_;
@@ -237,6 +259,14 @@ class Painter {
 };
 
 }  // namespace
+
+Rgb color_of_normal(float x, float y, float z) {
+  const float length = std::max(std::hypot(x, y, z), 1e-12F);
+  const auto channel = [length](float component) {
+    return static_cast<std::uint8_t>(std::lround(127.5F * (component / length + 1.0F)));
+  };
+  return {channel(x), channel(-y), channel(-z)};
+}
 
 void write_panel(const std::filesystem::path& path, const std::vector<PanelRow>& rows, const PanelOptions& options) {
   check_input(rows, options);

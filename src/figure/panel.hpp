@@ -14,7 +14,8 @@ namespace xtasc::figure {
 
 using Rgb = std::array<std::uint8_t, 3>;
 
-/// Class ids, 255 = ignored, painted by a palette; or numbers, painted by the colour map. Height x width, row-major.
+/// Class ids, 255 = ignored, painted by a palette; or numbers, painted by the colour map: height x width, row-major. Or
+/// normals, 3 x height x width, in the camera's axes (x right, y down, z into the scene) and of any length.
 using Map = std::variant<std::span<const std::uint8_t>, std::span<const float>>;
 
 /// One row of a panel.
@@ -35,19 +36,27 @@ struct Scale {
   std::string text;
 };
 
+enum class MapKind { classes, numbers, normals };
+
 /// A column of maps.
 struct PanelColumn {
-  std::string head;          ///< what stands above it
-  std::string part = {};     ///< what it is, for messages: "the true label"
-  bool has_classes = false;  ///< of class ids; else of numbers
-  std::size_t paint = 0;     ///< index of its palette, or of its scale
-  bool has_invalid = false;  ///< numbers: 0 or less is invalid, and the scale's range is that of such columns
+  std::string head;       ///< what stands above it
+  std::string part = {};  ///< what it is, for messages: "the true label"
+  MapKind kind = MapKind::numbers;
+  std::size_t paint = 0;     ///< index of its palette, or of its scale; normals have neither
+  bool has_invalid = false;  ///< numbers: 0 or less is invalid, and the scale's range is that of such columns; normals:
+                             ///< 0 0 0 is invalid
 };
 
 /// How ignored labels and pixels without a valid number are drawn.
 enum class InvalidPixels { grey, black };
 
 inline constexpr Rgb kInvalidColor{128, 128, 128};
+
+/// A normal's colour, (n + 1) / 2: red counts to the right, green up, blue to the camera, as in the normal maps of
+/// renderers: a wall that faces the camera is light blue, a floor green. \param x, y, z  in the camera's axes, of any
+/// length
+[[nodiscard]] Rgb color_of_normal(float x, float y, float z);
 
 [[nodiscard]] constexpr Rgb color_of(InvalidPixels invalid) {
   return invalid == InvalidPixels::grey ? kInvalidColor : Rgb{0, 0, 0};
@@ -64,8 +73,8 @@ struct PanelOptions {
 
 /// A picture: a row per sample, the image and its maps; column heads, a legend with colour patches a palette, and a
 /// colour bar a scale with its range, common to all rows; numbers in a perceptual colour map (viridis), invalid ones
-/// and ignored labels in a neutral grey, or black. Written atomically as PNG. \throws Error when sizes disagree or the
-/// file cannot be written.
+/// and ignored labels in a neutral grey, or black; normals as color_of_normal() has them, with a legend. Written
+/// atomically as PNG. \throws Error when sizes disagree or the file cannot be written.
 void write_panel(const std::filesystem::path& path, const std::vector<PanelRow>& rows, const PanelOptions& options);
 
 }  // namespace xtasc::figure

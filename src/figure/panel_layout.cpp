@@ -15,8 +15,15 @@ constexpr int kMinCellWidth = 256;
 constexpr int kBarWidth = 260;
 constexpr int kBarHeight = 14;
 
-/// Class patches from left to right, wrapped at the content's right edge. \returns the y below them.
-int lay_out_legend(PanelLayout& layout, const Palette& palette, InvalidPixels invalid, int y) {
+/// Colours of normals along the axes.
+Palette normals_palette() {
+  return {{"normal to the right", "up", "to the camera"},
+          {color_of_normal(1, 0, 0), color_of_normal(0, -1, 0), color_of_normal(0, 0, -1)}};
+}
+
+/// Patches from left to right, wrapped at the content's right edge. \param last  what pixels of the invalid colour are
+/// called \returns the y below them.
+int lay_out_legend(PanelLayout& layout, const Palette& palette, const std::string& last, InvalidPixels invalid, int y) {
   const int right = layout.width - kMargin;
   int x = kMargin;
   const auto place = [&](const std::string& name, const Rgb& color) {
@@ -33,7 +40,7 @@ int lay_out_legend(PanelLayout& layout, const Palette& palette, InvalidPixels in
   for (std::size_t i = 0; i < palette.names.size(); ++i) {
     place(palette.names[i], palette.colors[i]);
   }
-  place("ignored", color_of(invalid));
+  place(last, color_of(invalid));
   return y + kLine;
 }
 
@@ -104,19 +111,22 @@ PanelLayout lay_out_panel(const std::vector<PanelRow>& rows, const PanelOptions&
     layout.cells.push_back(std::move(cells));
     y += cell_height + kGap;
   }
-  const auto shows = [&](bool has_classes, std::size_t paint) {
+  const auto shows = [&](MapKind kind, std::size_t paint) {
     return std::ranges::any_of(layout.columns, [&](std::size_t index) {
       const PanelColumn& column = options.columns[index];
-      return column.has_classes == has_classes && column.paint == paint;
+      return column.kind == kind && column.paint == paint;
     });
   };
   for (std::size_t palette = 0; palette < options.palettes.size(); ++palette) {
-    if (shows(true, palette)) {
-      y = lay_out_legend(layout, options.palettes[palette], options.invalid, y + kGap);
+    if (shows(MapKind::classes, palette)) {
+      y = lay_out_legend(layout, options.palettes[palette], "ignored", options.invalid, y + kGap);
     }
   }
+  if (shows(MapKind::normals, 0)) {
+    y = lay_out_legend(layout, normals_palette(), "no normal", options.invalid, y + kGap);
+  }
   for (std::size_t scale = 0; scale < options.scales.size(); ++scale) {
-    if (shows(false, scale)) {
+    if (shows(MapKind::numbers, scale)) {
       y += kGap + kLine;  // the bar's text stands above it, its range below
       layout.color_bars.push_back({{kMargin, y, std::min(kBarWidth, content_width), kBarHeight}, scale});
       y += kBarHeight + kLine;

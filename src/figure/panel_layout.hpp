@@ -36,7 +36,7 @@ struct PanelLayout {
   std::vector<Area> heads;               ///< the image's, then by column
   std::vector<Area> captions;            ///< by row
   std::vector<std::vector<Area>> cells;  ///< by row; within it as `heads`
-  std::vector<LegendEntry> legend;       ///< of the palettes shown, one below the other
+  std::vector<LegendEntry> legend;       ///< of the palettes and normals shown, one below the other
   std::vector<ColorBar> color_bars;      ///< of the scales shown, one below the other
 
   static constexpr double kTextScale = 0.45, kTitleScale = 0.6;

@@ -41,8 +41,8 @@ struct Sample {
 PanelOptions options() {
   return {.height = Sample::kHeight,
           .width = Sample::kWidth,
-          .columns = {{.head = "labels: truth", .part = "the true label", .has_classes = true},
-                      {.head = "labels: predicted", .part = "the predicted label", .has_classes = true},
+          .columns = {{.head = "labels: truth", .part = "the true label", .kind = MapKind::classes},
+                      {.head = "labels: predicted", .part = "the predicted label", .kind = MapKind::classes},
                       {.head = "depth: truth", .part = "the true depth", .has_invalid = true},
                       {.head = "depth: predicted", .part = "the predicted depth"}},
           .palettes = {{{"floor", "wall"}, {{10, 200, 30}, {40, 50, 220}}}},
@@ -152,6 +152,48 @@ TEST_F(Panel, EachScaleHasItsOwnRange) {
   EXPECT_EQ(at(picture, layout.cells[0][5], m, 4, 4), (Rgb{68, 1, 84}));
 }
 
+/// Red to the right, green up, blue to the camera; of any length.
+TEST_F(Panel, DrawsNormalsByTheirDirection) {
+  EXPECT_EQ(color_of_normal(0, 0, -2), (Rgb{128, 128, 255}));
+  EXPECT_EQ(color_of_normal(0, -0.5F, 0), (Rgb{128, 255, 128}));
+  EXPECT_EQ(color_of_normal(3, 0, 0), (Rgb{255, 128, 128}));
+  EXPECT_EQ(color_of_normal(-3, -4, 0), (Rgb{51, 230, 128})) << "127.5 * 0.4, 127.5 * 1.8";
+  const Sample sample;
+  std::vector<float> normals(3 * Sample::kPixels, 0.0F);  // 0 0 0 from the lower half on
+  std::fill_n(normals.begin() + 2 * Sample::kPixels, Sample::kPixels / 2, -7.0F);
+  normals[5] = std::numeric_limits<float>::infinity();
+  PanelOptions with_normals = options();
+  for (const bool is_truth : {true, false}) {
+    with_normals.columns.push_back({.head = "normals",
+                                    .part = is_truth ? "the true normals" : "the predicted normals",
+                                    .kind = MapKind::normals,
+                                    .has_invalid = is_truth});
+  }
+  PanelRow row = sample.full_row();
+  row.maps.emplace_back(normals);
+  row.maps.emplace_back(normals);
+  const Picture picture = draw({row}, with_normals);
+  const PanelLayout layout = lay_out_panel({row}, with_normals);
+  const int m = layout.magnification;
+  for (const std::size_t column : {5U, 6U}) {
+    EXPECT_EQ(at(picture, layout.cells[0][column], m, 3, 3), (Rgb{128, 128, 255}));
+    EXPECT_EQ(at(picture, layout.cells[0][column], m, 0, 5), kInvalidColor) << "not finite";
+  }
+  with_normals.invalid = InvalidPixels::black;
+  const Picture black = draw({row}, with_normals);
+  EXPECT_EQ(at(black, layout.cells[0][5], m, 4, 0), (Rgb{0, 0, 0}));
+  EXPECT_EQ(at(black, layout.cells[0][6], m, 4, 0), (Rgb{128, 128, 128})) << "a predicted 0 0 0 is a prediction";
+  std::vector<std::string> legend;
+  for (const LegendEntry& entry : layout.legend) {
+    legend.push_back(entry.text);
+  }
+  EXPECT_THAT(legend, testing::ElementsAre("floor", "wall", "ignored", "normal to the right", "up", "to the camera",
+                                           "no normal"));
+  normals.pop_back();
+  row.maps.back() = normals;
+  EXPECT_THROW(draw({row}, with_normals), Error);
+}
+
 TEST_F(Panel, NothingOverlapsOrLeavesThePicture) {
   const Sample sample;
   PanelOptions many = options();
@@ -160,7 +202,7 @@ TEST_F(Panel, NothingOverlapsOrLeavesThePicture) {
   for (int i = 0; i < 40; ++i) {
     many.palettes[0].names.push_back("class number " + std::to_string(i));
   }
-  many.columns.push_back({.head = "again", .part = "the second label", .has_classes = true, .paint = 1});
+  many.columns.push_back({.head = "again", .part = "the second label", .kind = MapKind::classes, .paint = 1});
   many.columns.push_back({.head = "flow", .part = "the flow", .paint = 1});
   many.palettes.push_back(options().palettes[0]);
   many.scales.push_back({"flow"});

@@ -99,6 +99,37 @@ TEST(Show, DrawsBothLabelSetsAndScaledDepth) {
   EXPECT_TRUE(picture.has_color({9, 9, 9}, Picture::kFirstRowY + 128)) << "bus, in the legend alone";
 }
 
+TEST(Show, DrawsNormalsAndNoneWhereLabelsAreMissing) {
+  const TempFolder folder;
+  pack::Schema schema = test::small_schema();
+  schema.normals = "exact";
+  std::vector<std::int16_t> normals(3 * 32 * 64, 0);
+  for (std::size_t i = 3; i < normals.size(); i += 3) {  // all but the first pixel's: up
+    normals[i + 1] = -pack::kNormalScale;
+  }
+  pack::Writer writer(folder / "a.h5", schema, false);
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    test::SmallSample sample(i);
+    pack::Sample view = sample.view();
+    view.normals = normals;
+    if (i == 1) {
+      std::fill(sample.label.begin(), sample.label.end(), pack::kIgnoreLabel);
+      view.without = {"seg"};
+    }
+    writer.append(Split::val, view);
+  }
+  writer.finish();
+  EXPECT_EQ(show_samples(folder / "a.h5", Split::val, {}, folder / "a.png"), 2);
+  const Picture picture(folder / "a.png");
+  EXPECT_EQ(picture.image.width, 4 * 256 + 3 * 6 + 2 * 12);
+  for (const std::int64_t row : {0, 1}) {
+    EXPECT_EQ(picture.pixel(row, 3, 0, 0), (Rgb{0, 0, 0}));
+    EXPECT_EQ(picture.pixel(row, 3, 20, 33), (Rgb{128, 255, 128}));
+  }
+  EXPECT_EQ(picture.pixel(1, 1, 20, 33), (Rgb{240, 240, 240})) << "the word none is elsewhere";
+  EXPECT_NE(picture.pixel(0, 1, 20, 33), (Rgb{240, 240, 240}));
+}
+
 TEST(Show, TakesTheFirstSamplesAndReplacesAPicture) {
   const TempFolder folder;
   test::write_small_pack(folder / "a.h5");
