@@ -16,12 +16,14 @@ constexpr std::int64_t kReach = 9;
 constexpr float kDepthTolerance = 0.05F;
 constexpr float kFewestPoints = 3.0F;
 
-/// Pixels of a row that are worked on at once.
+/// Pixels of a row that are worked on at once: a register of AVX2, or of processors whose registers hold 16 bytes.
+#ifdef __x86_64__
 constexpr std::int64_t kLanes = 8;
+#else
+constexpr std::int64_t kLanes = 4;
+#endif
 using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
 using Mask = std::int32_t __attribute__((vector_size(kLanes * sizeof(float))));
-
-#define XTASC_LANES_INLINE __attribute__((always_inline)) inline
 
 /// A depth map with a border of invalid pixels, so that no offset leads out of it, and the rays of its pixels.
 struct Points {
@@ -52,12 +54,12 @@ struct Matrix {
   Lanes xx, xy, xz, yy, yz, zz;
 };
 
-XTASC_LANES_INLINE void load(const float* from, Lanes& to) {
+XTASC_INLINE void load(const float* from, Lanes& to) {
   std::memcpy(&to, from, sizeof to);
 }
 
 /// Its adjugate, whose largest eigenvector is the smallest one of `m`.
-XTASC_LANES_INLINE void adjugate(const Matrix& m, Matrix& out) {
+XTASC_INLINE void adjugate(const Matrix& m, Matrix& out) {
   out.xx = m.yy * m.zz - m.yz * m.yz;
   out.xy = m.xz * m.yz - m.xy * m.zz;
   out.xz = m.xy * m.yz - m.xz * m.yy;
@@ -67,20 +69,20 @@ XTASC_LANES_INLINE void adjugate(const Matrix& m, Matrix& out) {
 }
 
 /// m = m / trace(m), where the trace is positive.
-XTASC_LANES_INLINE void normalise(Matrix& m) {
+XTASC_INLINE void normalise(Matrix& m) {
   const Lanes trace = m.xx + m.yy + m.zz;
   const Lanes scale = 1.0F / (trace > 0.0F ? trace : trace + 1.0F);
   m = {m.xx * scale, m.xy * scale, m.xz * scale, m.yy * scale, m.yz * scale, m.zz * scale};
 }
 
-XTASC_LANES_INLINE void square(Matrix& m) {
+XTASC_INLINE void square(Matrix& m) {
   m = {m.xx * m.xx + m.xy * m.xy + m.xz * m.xz, m.xx * m.xy + m.xy * m.yy + m.xz * m.yz,
        m.xx * m.xz + m.xy * m.yz + m.xz * m.zz, m.xy * m.xy + m.yy * m.yy + m.yz * m.yz,
        m.xy * m.xz + m.yy * m.yz + m.yz * m.zz, m.xz * m.xz + m.yz * m.yz + m.zz * m.zz};
 }
 
 /// The normals of kLanes pixels from (row, column) on, in the map without its border, as x, y, z.
-XTASC_LANES_INLINE void fit(const Points& points, std::int64_t row, std::int64_t column, std::array<Lanes, 3>& normal) {
+XTASC_INLINE void fit(const Points& points, std::int64_t row, std::int64_t column, std::array<Lanes, 3>& normal) {
   const std::int64_t centre = (row + kReach) * points.stride + column + kReach;
   Lanes z0, u0;
   load(&points.depth[static_cast<std::size_t>(centre)], z0);
