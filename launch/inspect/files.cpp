@@ -127,6 +127,9 @@ void inspect_pack(const std::filesystem::path& path) {
   for (const pack::LabelSet& set : s.label_sets) {
     fmt::print("  {:<14} {} classes: {}\n", set.name, set.class_names.size(), fmt::join(set.class_names, ", "));
   }
+  if (s.has_normals()) {
+    fmt::print("  normals        {}\n", s.normals);
+  }
   fmt::print(
       "  depth          {}, {}, scale {}, largest {}\n  resize         {}\n  source         {}\n  created        {} by "
       "{}\n"

@@ -148,14 +148,16 @@ def side_files() -> dict[str, bytes]:
 
 
 # ---- packs -----------------------------------------------------------------------------------------------------------
-def pack(libver: str, depth: str, label_sets: tuple[str, ...] = ("label",), variable_text: bool = False) -> bytes:
+def pack(libver: str, depth: str, label_sets: tuple[str, ...] = ("label",), variable_text: bool = False,
+         normals: bool = False) -> bytes:
     """One sample a split of 32 x 32 pixels, deflated to stay small (the project's own packs are not)."""
     with tempfile.NamedTemporaryFile(suffix=".h5") as file:
-        write_pack(file.name, libver, depth, label_sets, variable_text)
+        write_pack(file.name, libver, depth, label_sets, variable_text, normals)
         return Path(file.name).read_bytes()
 
 
-def write_pack(name: str, libver: str, depth: str, label_sets: tuple[str, ...], variable_text: bool) -> None:
+def write_pack(name: str, libver: str, depth: str, label_sets: tuple[str, ...], variable_text: bool,
+               normals: bool) -> None:
     creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
     creation.set_obj_track_times(False)
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
@@ -175,9 +177,11 @@ def write_pack(name: str, libver: str, depth: str, label_sets: tuple[str, ...], 
         texts = {"format": "xtasc-pack", "dataset": "seed", "depth_kind": "metres", "resize": "none",
                  "tool_version": "0", "created": "2024-01-01T00:00:00Z", "source": "made by hand",
                  "content_digest": "0" * 32}
+        if normals:
+            texts["normals"] = "exact"
         for key, value in texts.items():
             h5.attrs[key] = text(value)
-        for key, number in {"version": 2, "height": 32, "width": 32, "ignore_label": 255}.items():
+        for key, number in {"version": 3 if normals else 2, "height": 32, "width": 32, "ignore_label": 255}.items():
             h5.attrs[key] = np.int64(number)
         names = {name: [f"{name}{i}" for i in range(2 + place)] for place, name in enumerate(label_sets)}
         h5.attrs["num_classes"] = np.int64(len(names[label_sets[0]]))
@@ -196,6 +200,10 @@ def write_pack(name: str, libver: str, depth: str, label_sets: tuple[str, ...], 
                 label.attrs["class_names"] = np.array(names[name], dtype=text_type)
                 label.attrs["class_colors"] = np.full((len(names[name]), 3), 9, "u1")
             group.create_dataset("depth", data=np.full(shape, 3, depth), chunks=shape, **options)
+            if normals:
+                up = np.tile(np.array([0, -32767, 0], "<i2"), (*shape, 1))
+                group.create_dataset("normals", data=up, chunks=(*shape, 3), **options)
+                group.create_dataset("has_seg", data=np.ones(1, "u1"), chunks=(1,), **options)
             group.create_dataset("name", data=np.array([f"{split}1"], dtype=text_type), track_times=False)
 
 
@@ -206,6 +214,7 @@ def packs() -> dict[str, bytes]:
         "uint16.h5": pack("v110", "<u2"),
         "two_label_sets.h5": pack("v110", "<u2", ("label_2", "label_3")),
         "variable_text.h5": pack("v110", "<f4", variable_text=True),
+        "normals.h5": pack("v110", "<f4", normals=True),
         "old_format.h5": pack("earliest", "<f4"),
         "truncated.h5": whole[: len(whole) // 2],
     }

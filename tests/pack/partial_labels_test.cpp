@@ -2,8 +2,10 @@
 
 #include <array>
 #include <cmath>
+#include <random>
 
 #include "io/hdf5/hdf5.hpp"
+#include "io/hdf5_fixture.hpp"
 #include "pack/digest.hpp"
 #include "pack/pack_fixture.hpp"
 #include "pack/reader.hpp"
@@ -239,6 +241,32 @@ TEST(PartialLabels, AChangedFlagIsFound) {
                              H5Lcreate_hard(file, "train/label", file, "train/has_depth", H5P_DEFAULT, H5P_DEFAULT);
                            }),
               Contains(HasSubstr("/train/has_depth: its shape is 4 x 32 x 64, 4 is expected")));
+}
+
+TEST(PartialLabels, NoFlippedBitStaysUnseen) {
+  const TempFolder folder;
+  const Schema schema =
+      write_pack(folder / "good.h5", schema_with_normals(), {{{}, {"seg", "depth"}, {"normals"}, {}}});
+  const std::string good = test::bytes_of(folder / "good.h5");
+  const std::size_t flags = test::chunk_address(folder / "good.h5", "/train/has_seg", 0);
+  std::mt19937 random(3);
+  for (std::size_t i = 0; i < 100; ++i) {
+    std::string bad = good;
+    const bool is_flag = i < 32;  // the four flags, each bit
+    const std::size_t at =
+        is_flag ? flags + i / 8 : std::uniform_int_distribution<std::size_t>(0, bad.size() - 1)(random);
+    bad[at] = static_cast<char>(bad[at] ^ (1 << (is_flag ? i % 8 : random() % 8)));
+    test::write_bytes(folder / "bad.h5", bad);
+    Report report;
+    const bool is_refused = error_of([&] { report = verify(folder / "bad.h5"); }) != "no error";
+    if (is_flag) {
+      EXPECT_THAT(report.faults, ElementsAre(HasSubstr("/train/has_seg: it cannot be read, the pack is damaged")))
+          << at;
+    } else if (!is_refused && report.faults.empty()) {  // in bytes that nobody reads
+      EXPECT_EQ(report.schema.content_digest, schema.content_digest) << at;
+      EXPECT_EQ(report.labelled_samples.size(), 3U) << at;
+    }
+  }
 }
 
 TEST(PartialLabels, ASampleSaidToBeWithoutMustBe) {
