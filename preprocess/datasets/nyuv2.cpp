@@ -224,17 +224,12 @@ void Nyuv2Dataset::Impl::choose_normals() {
 }
 
 std::vector<std::int16_t> Nyuv2Dataset::Impl::make_normals(std::size_t frame, std::span<const float> depth) const {
-  const bool is_published = !normals->folder.empty();
-  std::vector<std::int16_t> from_depth, published;
-  if (has_own_size()) {
-    from_depth = normals_from_depth(depth, size(), kCamera);
+  if (normals->folder.empty()) {
+    return normals_from_depth(depth, size(), kCamera);
   }
-  if (!is_published) {
-    return from_depth;
-  }
-  published = read_normals_files(normals_files(frame), normals_rules(), normals->signs);
+  std::vector<std::int16_t> published = read_normals_files(normals_files(frame), normals_rules(), normals->signs);
   if (has_own_size()) {
-    const std::string turned = turned_axes(published, from_depth);
+    const std::string turned = turned_axes(published, normals_from_depth(depth, size(), kCamera));
     check(turned.empty(),
           "cannot use '{}': against the depth of frame {}, its {} point the other way; --normals-axes "
           "says what they count",
