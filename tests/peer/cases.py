@@ -7,6 +7,7 @@ the weights and buffers after K Adam steps.
 from __future__ import annotations
 
 import itertools
+import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ TRANSFERRED_DEPTH_LOSSES = ("L1", "ssim")
 TRANSFERRED_SEGMENTATION_LOSSES = ("cross", "kl")
 WIDE = Options(encoder="resnet18", lambda_1=0.2, lambda_2=0.35)  # unlike, and large enough to see them swapped
 NARROW = replace(WIDE, decoder_width=32, ttnet_widths=(16, 32, 64))  # float64 convolutions are slow
+THREE = replace(NARROW, tasks=("segmentation", "depth", "normals"), lambda_3=0.5)
 WIDER_TTNET = replace(NARROW, ttnet_widths=(128, 256, 512))
 
 
@@ -35,7 +37,7 @@ class Case:
     precision: str = "fp64"
     steps: int = 0
     size: tuple[int, int] = (32, 64)  # height, width
-    gaps: str = "some"  # labels and depth: "some" pixels lack them; "no label", "no depth" or "no truth" in any image
+    gaps: str = "some"  # "some" pixels lack truth; "no label", "no depth", "no normals", "no truth" in any image; "partial"
     weights_form: str = "dict"  # how W.pt is saved, see save_weights()
     twice: bool = False  # run it again: the same bits
 
@@ -48,10 +50,17 @@ def settings(case: Case) -> list[str]:
     """The case as `--set` assignments; what is at its default is left to the program: that is under test too."""
     o, default = case.options, Options()
     names = {
+        "model.tasks": "tasks",
+        "model.decoder_width": "decoder_width",
+        "model.ttnet_widths": "ttnet_widths",
         "model.ttnet_batch_norm": "ttnet_batch_norm",
         "model.cross_stitch": "cross_stitch",
         "model.adamt_attention": "adamt_attention",
         "model.dropout": "dropout",
+        "model.transfer": "transfer",
+        "model.transfer_pairs": "transfer_pairs",
+        "model.transfers_per_task": "transfers_per_task",
+        "loss.lambda_3": "lambda_3",
         "loss.depth": "depth",
         "loss.transferred_depth": "transferred_depth",
         "loss.transferred_segmentation": "transferred_segmentation",
@@ -59,6 +68,7 @@ def settings(case: Case) -> list[str]:
         "loss.label_smoothing": "label_smoothing",
         "distillation.weight_seg": "weight_seg",
         "distillation.weight_depth": "weight_depth",
+        "distillation.weight_normals": "weight_normals",
         "distillation.adaptor_learning_rate": "adaptor_learning_rate",
         "distillation.adaptor_weight_decay": "adaptor_weight_decay",
         "distillation.teacher_batch_norm": "teacher_batch_norm",
@@ -74,16 +84,10 @@ def settings(case: Case) -> list[str]:
         f"loss.lambda_2={o.lambda_2}",
         f"weighting.method={o.weighting}",
     ]
-    if o.tasks != default.tasks:
-        result.append(f"model.tasks={list(o.tasks)}".replace("'", '"'))
-    if o.decoder_width != default.decoder_width:
-        result.append(f"model.decoder_width={o.decoder_width}")
-    if o.ttnet_widths != default.ttnet_widths:
-        result.append(f"model.ttnet_widths={list(o.ttnet_widths)}")
     for key, name in names.items():
         value = getattr(o, name)
         if value != getattr(default, name):
-            result.append(f"{key}={str(value).lower() if isinstance(value, bool) else value}")
+            result.append(f"{key}={json.dumps(value) if isinstance(value, (bool, tuple)) else value}")
     return result
 
 
@@ -108,6 +112,16 @@ def default_cases() -> list[Case]:
                   label_smoothing=0.2),
         Case("no_truth_fp64", replace(NARROW, transferred_depth="ssim", transferred_segmentation="kl",
                                       label_smoothing=0.1), steps=2, gaps="no truth"),
+        # Of three tasks: each kind of prediction made from each other, each scheme, images without labels.
+        Case("three_fp64", replace(THREE, weighting="uncertainty", depth="logL1"), steps=2),
+        Case("three_ring_fp64", replace(THREE, transfer="ring", transferred_depth="ssim", transferred_segmentation="kl",
+                                        soft_target=True), gaps="partial"),
+        Case("three_sample_fp64", replace(THREE, transfer="sample", label_smoothing=0.1), steps=3, gaps="partial"),
+        Case("align_pairs_fp64", replace(THREE, system="align", tasks=("normals", "segmentation", "depth"),
+                                         transfer_pairs=("seg>normals", "normals>depth", "normals>seg"), lambda_3=None),
+             gaps="partial"),
+        Case("base_mt_normals_fp64", replace(NARROW, system="base_mt", tasks=("depth", "normals"))),
+        Case("base_st_normals_fp64", replace(NARROW, system="base_st", tasks=("normals",)), steps=2),
         # Of the networks of Tables II and IV, which are large: one with all that they are made of, and mixtures.
         Case("mtan_fp64", replace(WIDE, system="mtan", tasks=("depth", "segmentation"), weighting="uncertainty")),
         Case("cross_stitch_fp64", replace(WIDE, system="cross_stitch", cross_stitch="misra")),

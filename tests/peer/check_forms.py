@@ -65,7 +65,8 @@ class Forms(unittest.TestCase):
                                  "soft_target": loss == "kl"})
             contestant = self.contestant("best", options=options)
             contestant.net = contestant.net.to("meta")
-            parts = contestant.parts(*(x.to("meta") for x in (contestant.image, contestant.label, contestant.depth)))
+            parts = contestant.parts(contestant.image.to("meta"),
+                                     {name: truth.to("meta") for name, truth in contestant.truths.items()})
             self.assertTrue(all(value.is_meta for value in parts.values()))
 
 

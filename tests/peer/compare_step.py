@@ -56,6 +56,10 @@ TOLERANCES = {
 }
 
 
+# By image, of "partial" gaps: the first lacks labels of one task, the second of two, the third of all.
+LABELLED = {"has_seg": (1, 0, 0, 1), "has_depth": (1, 0, 0, 1), "has_normals": (0, 1, 0, 1)}
+
+
 # ---- inputs ----------------------------------------------------------------------------------------------------------
 def random_net(options: Options, seed: int = 1) -> Net:
     """A net in float32 whose biases, batch norms and task weights are away from their initial 0 and 1."""
@@ -92,27 +96,36 @@ def teacher_files(options: Options, folder: Path) -> dict[str, Path]:
 
 
 def random_samples(num_classes: int, size: tuple[int, int], gaps: str = "some", seed: int = 2) -> dict[str, Tensor]:
-    """image (N, 3, H, W), label (N, H, W) int64, depth (N, 1, H, W), each image with its own share of gaps.
+    """image (N, 3, H, W), label (N, H, W) int64, depth (N, 1, H, W), normals (N, 3, H, W), each image with its own share
+    of gaps; of "partial" gaps also has_seg, has_depth and has_normals (N) uint8.
 
     Valid depth has gaps in patches too, as sensors leave them, so that ssim finds whole windows.
     """
     torch.manual_seed(seed)
     height, width = size
-    image = torch.nn.functional.interpolate(torch.randn(BATCH, 3, height // 4, width // 4), size, mode="bilinear")
-    image = image + 0.3 * torch.randn(BATCH, 3, height, width)
-    label = torch.randint(0, num_classes, (BATCH, height, width))
-    depth = 0.1 + 3 * torch.rand(BATCH, 1, height, width)
-    for i in range(BATCH):
+    count = len(LABELLED["has_seg"]) if gaps == "partial" else BATCH
+    image = torch.nn.functional.interpolate(torch.randn(count, 3, height // 4, width // 4), size, mode="bilinear")
+    image = image + 0.3 * torch.randn(count, 3, height, width)
+    label = torch.randint(0, num_classes, (count, height, width))
+    depth = 0.1 + 3 * torch.rand(count, 1, height, width)
+    for i in range(count):
         label[i][torch.rand(height, width) < 0.1 * (i + 1)] = IGNORED
         depth[i][torch.rand(1, height, width) < 0.02 * (i + 1)] = 0.0
         depth[i, :, height // 4 : height // 2, : (i + 1) * width // 4] = 0.0
-    depth[1] = 0.0  # an image without valid depth
-    label[2] = IGNORED  # and one without labels
-    if gaps in ("no label", "no truth"):
-        label[:] = IGNORED
-    if gaps in ("no depth", "no truth"):
-        depth[:] = 0.0
-    return {"image": image, "label": label, "depth": depth}
+    normals = torch.nn.functional.normalize(torch.randn(count, 3, height, width), dim=1)
+    for i in range(count):
+        normals[i, :, torch.rand(height, width) < 0.1 * (i + 1)] = 0.0
+    normals[0] = 0.0  # an image without valid normals
+    depth[1::2] = 0.0  # without valid depth
+    label[2] = IGNORED  # without labels
+    samples = {"image": image, "label": label, "depth": depth, "normals": normals}
+    for (name, nothing), has in zip((("label", IGNORED), ("depth", 0.0), ("normals", 0.0)), LABELLED):
+        if gaps in (f"no {name}", "no truth"):
+            samples[name][:] = nothing
+        if gaps == "partial":
+            samples[has] = torch.tensor(LABELLED[has], dtype=torch.uint8)
+            samples[name][samples[has] == 0] = nothing
+    return samples
 
 
 def save_weights(net: Net, form: str, path: Path) -> None:

@@ -30,21 +30,17 @@ except ImportError:
 from torch import Tensor
 
 from compare_step import Case, command_line, random_net, random_samples, relative, run_program, save_weights
-from xtasc_peer import Net, Options, losses, make_optimizer
+from xtasc_peer import Net, Options, losses, make_optimizer, task_losses
 
 STEPS = 3
 OPTIONS = Options(encoder="resnet18", lambda_1=0.2, lambda_2=0.35, decoder_width=32, ttnet_widths=(16, 32, 64))
 Combine = Callable[[Tensor, Tensor], tuple[float, float]]
 
 
-def task_losses(net: Net, samples: dict[str, Tensor]) -> Tensor:
+def both_losses(net: Net, samples: dict[str, Tensor]) -> Tensor:
     """(2): L_seg and L_depth of eq. 11."""
-    o = net.options
-    parts = losses(o, net(samples["image"]), samples["label"], samples["depth"])
-    return torch.stack([
-        (1 - o.lambda_1) * parts["seg"] + o.lambda_1 * parts["seg_to_depth"],
-        (1 - o.lambda_2) * parts["depth"] + o.lambda_2 * parts["depth_to_seg"],
-    ])
+    return torch.stack(task_losses(net.options, losses(net.options, net(samples["image"]), samples)))
+
 
 
 # ---- the factors of two vectors --------------------------------------------------------------------------------------
@@ -114,7 +110,7 @@ def run_gradient_method(net: Net, samples: dict[str, Tensor], combine: Combine, 
     outputs: dict[str, Tensor] = {}
     totals = []
     for step in range(STEPS):
-        tasks = task_losses(net, samples)
+        tasks = both_losses(net, samples)
         if net.options.has_trained_weighting:
             s = net.weighting.log_variance
             tasks = 0.5 * torch.exp(-s) * tasks + s
@@ -139,7 +135,7 @@ def run_famo(net: Net, samples: dict[str, Tensor]) -> dict[str, Tensor]:
     outputs: dict[str, Tensor] = {}
     totals = []
     for step in range(STEPS):
-        before = task_losses(net, samples) + 1e-8
+        before = both_losses(net, samples) + 1e-8
         shares = logits.softmax(0).detach()
         total = (shares * before.log()).sum() / (shares / before).sum().detach()
         optimizer.zero_grad()
@@ -152,7 +148,7 @@ def run_famo(net: Net, samples: dict[str, Tensor]) -> dict[str, Tensor]:
             outputs = {f"grad.{name}": p.grad.clone() for name, p in named.items()}
         totals.append(total.detach())
         optimizer.step()
-        after = task_losses(net, samples).detach() + 1e-8  # moves the running statistics, which training does not see
+        after = both_losses(net, samples).detach() + 1e-8  # moves the running statistics, which training does not see
         logits_optimizer.zero_grad()
         (logits.softmax(0) * (before.detach().log() - after.log())).sum().backward()
         logits_optimizer.step()

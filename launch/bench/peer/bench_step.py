@@ -12,8 +12,8 @@ takes one step for each line on standard input and answers with one line of JSON
 
     seconds            wall clock of the step, until the device has done it
     peak_bytes         peak memory of this process so far: resident, or on CUDA what tensors held of the device's
-    first_losses       the plain losses of the first step, which was not timed: those there are of seg,
-                       depth, seg_to_depth, depth_to_seg
+    first_losses       the plain losses of the first step, which was not timed: the tasks' in the config's order, then
+                       those of the transfers
     idle_cpu_seconds   processor time that it took between the last answer and this line: it must not disturb who is
                        being timed then
 
@@ -31,11 +31,10 @@ except ImportError as error:
 
 from peer_device import open_device
 from peer_losses import losses
-from xtasc_peer import Options, distillation_losses, make_net, parameter_groups, total_loss
+from xtasc_peer import Options, distillation_losses, make_net, parameter_groups, task_losses, total_loss
 
 FORMS = ("eager", "best", "graph", "compiled")
 TEACHERS = "teachers."
-TRANSFERRED = ("seg_to_depth", "depth_to_seg")
 STEPS_BEFORE_CAPTURE = 3  # libraries make handles and workspaces, which cannot be captured
 STEPS_OF_COMPILING = 3  # max-autotune compiles, then warms its graphs up, then captures them
 
@@ -73,35 +72,29 @@ class Contestant:
         if self.is_compiled:
             self.forward = torch.compile(self.parts, mode=self.device.compile_mode)
         samples = {name: value.to(self.device.device) for name, value in torch.load(arguments.samples).items()}
-        self.image = samples["image"].contiguous(memory_format=layout)
-        self.label, self.depth = samples["label"], samples["depth"]
+        self.image = samples.pop("image").contiguous(memory_format=layout)
         if "draws" in samples:  # of the network's dropout: those of ours, so that the first losses can be compared
-            self.net.noise = samples["draws"]
+            self.net.noise = samples.pop("draws")
+        self.truths = samples
         self.step = self.plain_step
         self.first_losses = None
 
-    def parts(self, image, label, depth):
+    def parts(self, image, truths):
         """The plain losses."""
         with torch.autocast(self.device.device.type, dtype=torch.bfloat16, enabled=self.autocast):
             predictions = self.net(image)
             distilled = self.net.distillation_losses(image) if self.options.system == "kd4mtl" else {}
         predictions = {name: value.float() for name, value in predictions.items()}
-        return losses(self.options, predictions, label, depth, quick=self.is_best) | distilled
+        return losses(self.options, predictions, truths, quick=self.is_best) | distilled
 
     def task_losses(self, parts):
         """Eq. 11 by task, and what its teacher adds."""
-        options = self.options
-        if not options.has_transfer:
-            tasks = [parts[name] for name in options.order if name in parts]
-            taught = distillation_losses(options, parts)
-            return [task + more for task, more in zip(tasks, taught)] if taught else tasks
-        return [
-            (1 - options.lambda_1) * parts["seg"] + options.lambda_1 * parts["seg_to_depth"],
-            (1 - options.lambda_2) * parts["depth"] + options.lambda_2 * parts["depth_to_seg"],
-        ]
+        tasks = task_losses(self.options, parts)
+        taught = distillation_losses(self.options, parts)
+        return [task + more for task, more in zip(tasks, taught)] if taught else tasks
 
     def plain_step(self):
-        parts = self.forward(self.image, self.label, self.depth)
+        parts = self.forward(self.image, self.truths)
         self.optimizer.zero_grad()
         if self.is_best:
             total_loss(self.options, parts, None).backward()
@@ -111,7 +104,8 @@ class Contestant:
                 task.backward(retain_graph=index + 1 < len(tasks))
         self.optimizer.step()
         if self.first_losses is None:
-            self.first_losses = [parts[name].item() for name in (*self.options.order, *TRANSFERRED) if name in parts]
+            names = [*self.options.order, *(f"{a}_to_{b}" for a, b in self.options.transfers)]
+            self.first_losses = [parts[name].item() for name in names]
 
     def warm_up(self):
         """The steps that nobody times: libraries make their kernels, torch.compile ours, a graph is captured."""
@@ -135,7 +129,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--form", required=True, choices=FORMS)
     parser.add_argument("--weights", required=True, help="the net's tensors by name; its teachers': teachers.KEY.NAME")
-    parser.add_argument("--samples", required=True, help="image, label and depth; draws for dropout")
+    parser.add_argument("--samples", required=True, help="image; label, depth and normals as far as the tasks ask; draws for dropout")
     parser.add_argument("--options", type=json.loads, default={}, help="the config's keys that this follows, as JSON")
     parser.add_argument("--classes", type=int, default=7)
     parser.add_argument("--threads", type=int, default=0)

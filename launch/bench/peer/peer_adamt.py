@@ -1,7 +1,7 @@
 """AdaMT-Net, the draws of its dropout and its weighting of the tasks (ALSW), in plain PyTorch.
 
-Written from the project's specification, never from the C++ but for its generator of random numbers. Notation as in
-xtasc_peer.py; T tasks. Parameter names are those of the 2021 code.
+Written from the project's specification, never from the C++. Notation as in xtasc_peer.py; T tasks. Parameter names are
+those of the 2021 code.
 
 Source: Jha et al. 2020, "AdaMT-Net: An Adaptive Weight Learning Based Multi-Task Learning Model for Scene
 Understanding".
@@ -15,32 +15,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from peer_segnet import KEYS
+from peer_random import DROPOUT, random_stream
+from peer_tasks import KEYS, channels_of
 
 ENCODER_CHANNELS = (64, 128, 256, 512)
 DECODER_CHANNELS = (256, 128, 64, 32)
-DECODERS = {"seg": "decoder_segmt", "depth": "decoder_depth"}
-BITS = 2**64 - 1
-GOLDEN = 0x9E3779B97F4A7C15
-DROPOUT = 10  # what the draws are for
+DECODERS = {"seg": "decoder_segmt", "depth": "decoder_depth", "normals": "decoder_normals"}
 
 
 # ---- draws -----------------------------------------------------------------------------------------------------------
-def mix(z: int) -> int:
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & BITS
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & BITS
-    return z ^ (z >> 31)
-
-
 def draw_noise(seed: int, step: int, samples: Iterable[int], count: int) -> Tensor:
-    """(N, count) float64, uniform in [0, 1): SplitMix64, a stream a sample."""
-    rows = []
-    for sample in samples:
-        state = mix(seed + GOLDEN & BITS)
-        for key in (DROPOUT, step, sample):
-            state = mix(state ^ mix(key + GOLDEN & BITS))
-        rows.append([(mix(state + k * GOLDEN & BITS) >> 11) * 2.0**-53 for k in range(1, count + 1)])
-    return torch.tensor(rows, dtype=torch.float64)
+    """(N, count) float64, uniform in [0, 1): a stream a sample."""
+    streams = (random_stream(seed, DROPOUT, step, sample) for sample in samples)
+    return torch.tensor([[(next(stream) >> 11) * 2.0**-53 for _ in range(count)] for stream in streams],
+                        dtype=torch.float64)
 
 
 # ---- network ---------------------------------------------------------------------------------------------------------
@@ -158,8 +146,8 @@ class AdaMt(nn.Module):
         self.encoder = Encoder(options.dropout)
         self.num_draws = sum(ENCODER_CHANNELS)
         for key in self.keys:
-            channels_out = options.num_classes if key == "seg" else 1
-            self.add_module(DECODERS[key], Decoder(options, self.num_draws, channels_out))
+            decoder = Decoder(options, self.num_draws, channels_of(key, options.num_classes))
+            self.add_module(DECODERS[key], decoder)
             self.num_draws += 2 * sum(DECODER_CHANNELS)
         if options.has_trained_weighting:
             self.weighting = nn.Module()

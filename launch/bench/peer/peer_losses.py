@@ -1,6 +1,7 @@
 """The peer's losses in plain PyTorch, written from the project's specification alone, never from the C++.
 
-Notation: N images, C classes, H x W pixels; logits (N, C, H, W), label (N, H, W) int64, depth (N, 1, H, W), 0 invalid.
+Notation: N images, C classes, H x W pixels; logits (N, C, H, W), label (N, H, W) int64, depth (N, 1, H, W), 0 invalid,
+normals (N, 3, H, W) of length 1, 0 invalid.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from peer_tasks import TRUTHS
 
 if TYPE_CHECKING:
     from xtasc_peer import Options
@@ -54,8 +57,19 @@ def ssim_loss(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     return mean_by_image(torch.clamp((1 - ssim) / 2, 0, 1), ~has_gap)
 
 
-def transferred_segmentation_loss(options: Options, logits: Tensor, direct: Tensor, label: Tensor) -> Tensor:
-    """Cross entropy or KL divergence against the direct segmentation, mean over labelled pixels; 0 without any."""
+def unit_vectors(x: Tensor) -> Tensor:
+    """(N, 3, H, W) over the length of its vectors, which is at least 1e-12."""
+    return F.normalize(x, dim=1, eps=1e-12)
+
+
+def normals_loss(prediction: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+    """1 - the mean of n.t over counted pixels, n of length 1; 0 without any. (N, 3, H, W) twice, (N, 1, H, W) bool."""
+    dot = (unit_vectors(prediction) * target).sum(dim=1, keepdim=True)
+    return torch.where(counted, 1 - dot, 0.0).sum() / counted.sum().clamp(min=1)
+
+
+def transferred_segmentation_loss(options: Options, logits: Tensor, direct: Tensor, counted: Tensor) -> Tensor:
+    """Cross entropy or KL divergence against the direct segmentation, mean over counted pixels; 0 without any."""
     num_classes = direct.shape[1]
     probability = torch.softmax(direct.detach(), dim=1)
     if not options.soft_target:
@@ -68,18 +82,17 @@ def transferred_segmentation_loss(options: Options, logits: Tensor, direct: Tens
     else:
         assert options.transferred_segmentation == "cross"
         by_pixel = -(target * log_prediction).sum(dim=1)
-    labelled = label != IGNORED
-    return torch.where(labelled, by_pixel, 0.0).sum() / labelled.sum().clamp(min=1)
+    return torch.where(counted[:, 0], by_pixel, 0.0).sum() / counted.sum().clamp(min=1)
 
 
-def hard_target_loss(options: Options, logits: Tensor, direct: Tensor, label: Tensor) -> Tensor:
+def hard_target_loss(options: Options, logits: Tensor, direct: Tensor, counted: Tensor) -> Tensor:
     """transferred_segmentation_loss() of cross entropy against classes, in one call of torch's own."""
     num_classes = direct.shape[1]
-    target = torch.where(label == IGNORED, IGNORED, direct.detach().argmax(dim=1))
+    target = torch.where(counted[:, 0], direct.detach().argmax(dim=1), IGNORED)
     # torch takes e: 1 - e + e / C for the class, e / C for the others; s / (C - 1) = e / C
     smoothing = options.label_smoothing * num_classes / (num_classes - 1)
     total = F.cross_entropy(logits, target, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing)
-    return total / (label != IGNORED).sum().clamp(min=1)
+    return total / counted.sum().clamp(min=1)
 
 
 def has_hard_target_loss(options: Options) -> bool:
@@ -91,33 +104,58 @@ def has_hard_target_loss(options: Options) -> bool:
     )
 
 
-def losses(options: Options, predictions: dict[str, Tensor], label: Tensor, depth: Tensor, quick: bool = False
-           ) -> dict[str, Tensor]:
-    """The plain losses, before lambda and weighting: seg, depth, seg_to_depth, depth_to_seg, as the system has them.
+def known_pixels(key: str, truth: Tensor) -> Tensor:
+    """(N, 1, H, W) bool: where a task's truth is valid."""
+    if key == "seg":
+        return truth[:, None] != IGNORED
+    return truth > 0 if key == "depth" else (truth != 0).any(dim=1, keepdim=True)
 
+
+def direct_loss(options: Options, key: str, prediction: Tensor, truth: Tensor) -> Tensor:
+    """A prediction for a task against the ground truth."""
+    if key == "seg":
+        return cross_entropy(prediction, truth)
+    known = known_pixels(key, truth)
+    if key == "depth":
+        return mean_by_image(depth_error(options.depth, prediction, truth), known)
+    return normals_loss(prediction, truth, known)
+
+
+def transferred_loss(options: Options, key: str, prediction: Tensor, direct: Tensor, counted: Tensor, quick: bool
+                     ) -> Tensor:
+    """A prediction for a task that was made from another's, against the direct one (eq. 3), on counted pixels."""
+    direct = direct.detach()
+    if key == "seg":
+        of_kind = hard_target_loss if quick and has_hard_target_loss(options) else transferred_segmentation_loss
+        return of_kind(options, prediction, direct, counted)
+    if key == "normals":
+        return normals_loss(prediction, unit_vectors(direct), counted)
+    if options.transferred_depth == "ssim":
+        return ssim_loss(prediction, direct, counted)
+    assert options.transferred_depth == "L1"
+    return mean_by_image((prediction - direct).abs(), counted)
+
+
+def losses(options: Options, predictions: dict[str, Tensor], truths: dict[str, Tensor], quick: bool = False
+           ) -> dict[str, Tensor]:
+    """The plain losses, before lambda and weighting: one a task by its key, then A_to_B a transfer; 0 of those that
+    were not drawn.
+
+    truths: label, depth and normals, as far as there are such tasks; has_KEY (N) uint8 where images may lack labels of
+        a task, 0 where one does: its transferred predictions are held to the direct ones at all pixels.
     quick: the same values by the quickest calls that torch has, where they are not the plainest.
     """
-    valid = depth > 0
-
-    def direct_depth_loss(prediction: Tensor) -> Tensor:
-        return mean_by_image(depth_error(options.depth, prediction, depth), valid)
-
-    result = {}
-    if options.has_seg:
-        result["seg"] = cross_entropy(predictions["seg"], label)
-    if options.has_depth:
-        result["depth"] = direct_depth_loss(predictions["depth"])
-    if options.system == "align":  # eq. 8: targets are the ground truth, with the direct loss functions
-        result["seg_to_depth"] = direct_depth_loss(predictions["seg_to_depth"])
-        result["depth_to_seg"] = cross_entropy(predictions["depth_to_seg"], label)
-    if options.system == "xtasc":  # eq. 3: targets are the direct predictions, detached
-        transferred, direct = predictions["seg_to_depth"], predictions["depth"].detach()
-        if options.transferred_depth == "ssim":
-            result["seg_to_depth"] = ssim_loss(transferred, direct, valid)
+    truth_of = {key: truths[TRUTHS[key]] for key in options.order}
+    result = {key: direct_loss(options, key, predictions[key], truth) for key, truth in truth_of.items()}
+    for source, key in options.transfers:
+        name = f"{source}_to_{key}"
+        if name not in predictions:
+            result[name] = torch.zeros_like(result[source])
+        elif options.system == "align":  # eq. 8: targets are the ground truth, with the direct loss functions
+            result[name] = direct_loss(options, key, predictions[name], truth_of[key])
         else:
-            assert options.transferred_depth == "L1"
-            result["seg_to_depth"] = mean_by_image((transferred - direct).abs(), valid)
-        is_quick = quick and has_hard_target_loss(options)
-        transferred_loss = hard_target_loss if is_quick else transferred_segmentation_loss
-        result["depth_to_seg"] = transferred_loss(options, predictions["depth_to_seg"], predictions["seg"], label)
+            counted = known_pixels(key, truth_of[key])
+            if f"has_{key}" in truths:
+                counted = counted | (truths[f"has_{key}"] == 0)[:, None, None, None]
+            result[name] = transferred_loss(options, key, predictions[name], predictions[key], counted, quick)
     return result

@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from peer_tasks import KEYS, channels_of
+
 CHANNELS = (64, 128, 256, 512, 512)
-KEYS = {"segmentation": "seg", "depth": "depth"}
 
 
 def conv_norm_relu(*widths: int) -> nn.Sequential:
@@ -55,8 +56,8 @@ class SegNets(nn.Module):
 
     def finish(self) -> None:
         for t, key in enumerate(self.keys):
-            channels = self.options.num_classes if key == "seg" else 1
-            head = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, channels, 1))
+            channels_out = channels_of(key, self.options.num_classes)
+            head = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, channels_out, 1))
             self.add_module("pred_task" if len(self.keys) == 1 else f"pred_task{t + 1}", head)
         if self.options.has_trained_weighting:
             self.weighting = nn.Module()
@@ -195,7 +196,7 @@ class Kd4mtl(Mtan):
         return self.predict([x for _, x in features])
 
     def distillation_losses(self, image: Tensor) -> dict[str, Tensor]:
-        """distillation_seg, distillation_depth, of the maps that forward() kept of this image: it lets them go."""
+        """distillation_KEY a task, of the maps that forward() kept of this image: it lets them go."""
         kept, self.features = self.features, {}
         result = {}
         for key, student in kept.items():

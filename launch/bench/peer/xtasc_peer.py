@@ -1,7 +1,7 @@
 """XTasC-Net, its losses and its training step in plain PyTorch: the peer that the C++ program is compared with.
 
-Written from the project's specification alone, never from the C++. Notation: N images, C classes, H x W pixels;
-task 1 is segmentation, task 2 is depth. Parameter names are those of the project's weights files.
+Written from the project's specification alone, never from the C++. Notation: N images, C classes, H x W pixels, T tasks
+in the order of Options.tasks. Parameter names are those of the project's weights files.
 
 Source: Nakano et al. 2021, "Cross-Task Consistency Learning Framework for Multi-Task Learning".
 """
@@ -17,10 +17,12 @@ from torch import Tensor, nn
 
 import peer_segnet
 from peer_adamt import AdaMt, alsw_weights, draw_noise
-from peer_losses import losses
+from peer_losses import losses, unit_vectors
+from peer_tasks import KEYS, Transfer, channels_of, draw_transfers, transfers_of
 
-SYSTEMS = ("xtasc", "align", "base_mt", "base_st_seg", "base_st_depth")
-NETS = {**peer_segnet.NETS, "adamt": AdaMt}  # systems that leave their tasks open
+SYSTEMS = ("xtasc", "align", "base_mt", "base_st_seg", "base_st_depth")  # and base_st of any task
+ALONE = {"base_st_seg": ("segmentation",), "base_st_depth": ("depth",)}  # systems whose word says their task
+NETS = {**peer_segnet.NETS, "adamt": AdaMt}
 # name: (bottleneck blocks?, blocks in each of the four stages)
 ENCODERS = {
     "resnet18": (False, (2, 2, 2, 2)),
@@ -36,7 +38,10 @@ class Options:
     """What decides the network, the loss and the optimizer."""
 
     system: str = "xtasc"
-    tasks: tuple[str, ...] = ("segmentation", "depth")  # of NETS
+    tasks: tuple[str, ...] = ("segmentation", "depth")
+    transfer: str = "pairs"  # or ring, sample
+    transfer_pairs: tuple[str, ...] = ()  # "seg>depth", in the place of transfer
+    transfers_per_task: int = 1  # of sample
     cross_stitch: str = "mtan"
     adamt_attention: str = "shared"  # or per_slot
     dropout: float = 0.5
@@ -55,22 +60,16 @@ class Options:
     label_smoothing: float = 0.0
     lambda_1: float = 0.01
     lambda_2: float = 0.01
+    lambda_3: float | None = None  # None: as lambda_2
     weighting: str = "equal"
     learning_rate: float = 1e-4
     weight_seg: float = 1.0  # of the distillation
     weight_depth: float = 1.0
+    weight_normals: float = 1.0
     adaptor_learning_rate: float = 0.1
     adaptor_weight_decay: float = 5e-4
     teacher_batch_norm: str = "evaluate"  # or train
     seed: int = 1
-
-    @property
-    def has_seg(self) -> bool:
-        return self.system != "base_st_depth" and not (self.is_open and "segmentation" not in self.tasks)
-
-    @property
-    def has_depth(self) -> bool:
-        return self.system != "base_st_seg" and not (self.is_open and "depth" not in self.tasks)
 
     @property
     def is_open(self) -> bool:
@@ -79,15 +78,23 @@ class Options:
     @property
     def order(self) -> list[str]:
         """The tasks' keys."""
-        return [peer_segnet.KEYS[task] for task in self.tasks] if self.is_open else ["seg", "depth"]
+        return [KEYS[task] for task in ALONE.get(self.system, self.tasks)]
 
     @property
-    def has_transfer(self) -> bool:
-        return self.system in ("xtasc", "align")
+    def transfers(self) -> list[Transfer]:
+        """All that the net has."""
+        if self.system not in ("xtasc", "align"):
+            return []
+        return transfers_of(self.order, self.transfer, self.transfer_pairs)
+
+    @property
+    def lambdas(self) -> tuple[float, float, float]:
+        """By the task's place."""
+        return self.lambda_1, self.lambda_2, self.lambda_2 if self.lambda_3 is None else self.lambda_3
 
     @property
     def has_trained_weighting(self) -> bool:
-        return self.weighting == "uncertainty" and self.has_seg and self.has_depth
+        return self.weighting == "uncertainty" and len(self.order) > 1
 
 
 # ---- network ---------------------------------------------------------------------------------------------------------
@@ -212,24 +219,33 @@ class TTNet(nn.Module):
         return self.head(y)
 
 
+def handed_over(key: str, direct: Tensor) -> Tensor:
+    """What a task's transfers read of its direct prediction."""
+    if key == "seg":
+        return F.log_softmax(direct, dim=1)
+    return unit_vectors(direct) if key == "normals" else direct
+
+
 class Net(nn.Module):
-    """Encoder, decoders and task-transfer nets, as far as the system has them; and the trained task weights."""
+    """Encoder, decoders and task-transfer nets, as far as the system has them; and the trained task weights.
+
+    transfers: those that the next forward() computes.
+    """
 
     def __init__(self, options: Options) -> None:
         super().__init__()
         self.options = options
         self.encoder = Encoder(options.encoder)
-        if options.has_seg:
-            self.seg_decoder = Decoder(self.encoder.channels, options.decoder_width, options.num_classes)
-        if options.has_depth:
-            self.depth_decoder = Decoder(self.encoder.channels, options.decoder_width, 1)
-        if options.has_transfer:
-            ttnet = (options.ttnet_widths, options.ttnet_batch_norm)
-            self.seg_to_depth = TTNet(options.num_classes, 1, *ttnet)
-            self.depth_to_seg = TTNet(1, options.num_classes, *ttnet)
+        self.transfers = options.transfers
+        channels = {key: channels_of(key, options.num_classes) for key in options.order}
+        for key, channels_out in channels.items():
+            self.add_module(f"{key}_decoder", Decoder(self.encoder.channels, options.decoder_width, channels_out))
+        for a, b in self.transfers:
+            ttnet = TTNet(channels[a], channels[b], options.ttnet_widths, options.ttnet_batch_norm)
+            self.add_module(f"{a}_to_{b}", ttnet)
         if options.has_trained_weighting:
             self.weighting = nn.Module()
-            self.weighting.log_variance = nn.Parameter(torch.zeros(2))  # segmentation, depth
+            self.weighting.log_variance = nn.Parameter(torch.zeros(len(channels)))  # in the tasks' order
         self._initialise()
 
     def _initialise(self) -> None:
@@ -243,16 +259,12 @@ class Net(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(N, 3, H, W) -> seg, depth_to_seg: (N, C, H, W) logits; depth, seg_to_depth: (N, 1, H, W)."""
+        """(N, 3, H, W) -> seg: (N, C, H, W) logits; depth: (N, 1, H, W); normals: (N, 3, H, W) of any length; and
+        A_to_B as B."""
         features = self.encoder(image)
-        predictions = {}
-        if self.options.has_seg:
-            predictions["seg"] = self.seg_decoder(features)
-        if self.options.has_depth:
-            predictions["depth"] = self.depth_decoder(features)
-        if self.options.has_transfer:
-            predictions["seg_to_depth"] = self.seg_to_depth(F.log_softmax(predictions["seg"], dim=1))
-            predictions["depth_to_seg"] = self.depth_to_seg(predictions["depth"])
+        predictions = {key: getattr(self, f"{key}_decoder")(features) for key in self.options.order}
+        for a, b in self.transfers:
+            predictions[f"{a}_to_{b}"] = getattr(self, f"{a}_to_{b}")(handed_over(a, predictions[a]))
         return predictions
 
 
@@ -273,14 +285,19 @@ def biases_before_batch_norm(net: nn.Module) -> set[str]:
 
 
 # ---- objective -------------------------------------------------------------------------------------------------------
+def task_losses(options: Options, parts: dict[str, Tensor]) -> list[Tensor]:
+    """Eq. 11 for any number of tasks: each with the mean over the predictions that were made from it in this step."""
+    result = []
+    for key, share in zip(options.order, options.lambdas):
+        made = [parts[f"{a}_to_{b}"] for a, b in options.transfers if a == key]
+        count = options.transfers_per_task if options.transfer == "sample" else len(made)
+        result.append((1 - share) * parts[key] + share / count * sum(made) if made else parts[key])
+    return result
+
+
 def total_loss(options: Options, parts: dict[str, Tensor], log_variance: Tensor | None) -> Tensor:
-    """Eq. 11 (each task with the prediction that it sends), the weighting of the two tasks, then the distillation."""
-    tasks = [parts[name] for name in options.order if name in parts]
-    if options.has_transfer:
-        tasks = [
-            (1 - options.lambda_1) * parts["seg"] + options.lambda_1 * parts["seg_to_depth"],
-            (1 - options.lambda_2) * parts["depth"] + options.lambda_2 * parts["depth_to_seg"],
-        ]
+    """The tasks' losses, their weighting, then the distillation."""
+    tasks = task_losses(options, parts)
     if log_variance is not None:  # Kendall et al. 2018, with s added whole as in the authors' code
         tasks = [0.5 * torch.exp(-s) * task + s for s, task in zip(log_variance, tasks)]
     tasks += distillation_losses(options, parts)
@@ -315,7 +332,7 @@ def run_steps(net: Net, samples: dict[str, Tensor], steps: int, autocast: bool =
     """The outputs that `xtasc-inspect step` promises: of the first step, and after `steps` Adam steps.
 
     net: KD4MTL has its teachers already.
-    samples: image (N, 3, H, W) and depth (N, 1, H, W) of the net's dtype, label (N, H, W) int64.
+    samples: image (N, 3, H, W), of the net's dtype, and what losses() takes as truths.
     autocast: bfloat16 by torch's rules, losses in float32.
     """
     optimizer = make_optimizer(net)
@@ -327,11 +344,13 @@ def run_steps(net: Net, samples: dict[str, Tensor], steps: int, autocast: bool =
     for step in range(max(steps, 1)):
         if options.system == "adamt":
             net.noise = draw_noise(options.seed, step, range(len(image)), net.num_draws).to(image.device)
+        if options.transfers and options.transfer == "sample":
+            net.transfers = draw_transfers(options.seed, step, options.transfers, options.transfers_per_task)
         with torch.autocast(image.device.type, dtype=torch.bfloat16, enabled=autocast):
             predictions = net(image)
             distilled = net.distillation_losses(image) if options.system == "kd4mtl" else {}
         predictions = {name: value.to(image.dtype) for name, value in predictions.items()}
-        parts = losses(options, predictions, samples["label"], samples["depth"]) | distilled
+        parts = losses(options, predictions, samples) | distilled
         if options.weighting == "alsw":
             tasks = [parts[name] for name in options.order]
             total = torch.dot(alsw_weights(net, tasks), torch.stack(tasks))
@@ -339,6 +358,9 @@ def run_steps(net: Net, samples: dict[str, Tensor], steps: int, autocast: bool =
             total = total_loss(options, parts, log_variance)
         optimizer.zero_grad()
         total.backward()
+        for parameter in net.parameters():
+            if parameter.grad is None:  # of a transfer that was not drawn: Adam goes on there too
+                parameter.grad = torch.zeros_like(parameter)
         if step == 0:
             outputs |= {name: value.detach() for name, value in predictions.items()}
             outputs |= {f"loss.{name}": value.detach() for name, value in parts.items()}
