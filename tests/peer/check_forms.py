@@ -7,6 +7,7 @@ import contextlib
 import sys
 import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -23,6 +24,7 @@ from xtasc_peer import Net, Options
 
 torch.set_num_threads(1)  # tests run side by side
 OPTIONS = Options(encoder="resnet18", num_classes=5, decoder_width=8, ttnet_widths=(4, 8, 8))
+THREE = replace(OPTIONS, tasks=("normals", "segmentation", "depth"), transfer="ring")
 
 
 class Forms(unittest.TestCase):
@@ -30,12 +32,15 @@ class Forms(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         torch.manual_seed(1)
-        torch.save(Net(OPTIONS).state_dict(), Path(self.folder.name) / "W.pt")
         samples = {"image": torch.randn(2, 3, 32, 64), "label": torch.randint(0, 5, (2, 32, 64)),
-                   "depth": torch.rand(2, 1, 32, 64) + 0.5}
+                   "depth": torch.rand(2, 1, 32, 64) + 0.5,
+                   "normals": torch.nn.functional.normalize(torch.randn(2, 3, 32, 64), dim=1),
+                   "has_depth": torch.tensor([1, 0], dtype=torch.uint8)}
         torch.save(samples, Path(self.folder.name) / "S.pt")
 
     def contestant(self, form, precision="fp32", options=OPTIONS):
+        torch.manual_seed(2)
+        torch.save(Net(options).state_dict(), Path(self.folder.name) / "W.pt")
         arguments = argparse.Namespace(form=form, device="cpu", weights=Path(self.folder.name) / "W.pt",
                                        samples=Path(self.folder.name) / "S.pt")
         return Contestant(options, (0.9, 0.99), precision, arguments)
@@ -47,11 +52,13 @@ class Forms(unittest.TestCase):
         return torch.cat([value.detach().flatten() for value in contestant.net.parameters()])
 
     def test_they_start_from_the_same_losses(self):
-        contestants = [self.contestant(form) for form in ("eager", "best", "graph")]
-        for one in contestants:
-            one.warm_up()
-        for other in contestants[1:]:
-            torch.testing.assert_close(other.first_losses, contestants[0].first_losses, rtol=1e-4, atol=0.0)
+        for options in (OPTIONS, THREE):
+            contestants = [self.contestant(form, options=options) for form in ("eager", "best", "graph")]
+            for one in contestants:
+                one.warm_up()
+            self.assertEqual(len(contestants[0].first_losses), len(options.order) + len(options.transfers))
+            for other in contestants[1:]:
+                torch.testing.assert_close(other.first_losses, contestants[0].first_losses, rtol=1e-4, atol=0.0)
 
     def test_a_captured_step_is_a_plain_one(self):
         captured = self.weights_after(self.contestant("graph", "bf16"), 2)  # behind three plain ones
@@ -61,12 +68,11 @@ class Forms(unittest.TestCase):
     def test_every_loss_can_be_recorded(self):
         """Nothing in a step has a size that the host must ask the device for: the meta device throws there."""
         for loss in ("cross", "kl"):
-            options = Options(**{**vars(OPTIONS), "transferred_segmentation": loss, "transferred_depth": "ssim",
-                                 "soft_target": loss == "kl"})
+            options = replace(THREE, transferred_segmentation=loss, transferred_depth="ssim", soft_target=loss == "kl")
             contestant = self.contestant("best", options=options)
             contestant.net = contestant.net.to("meta")
-            parts = contestant.parts(contestant.image.to("meta"),
-                                     {name: truth.to("meta") for name, truth in contestant.truths.items()})
+            truths = {name: truth.to("meta") for name, truth in contestant.truths.items()}
+            parts = contestant.parts(contestant.image.to("meta"), truths)
             self.assertTrue(all(value.is_meta for value in parts.values()))
 
 

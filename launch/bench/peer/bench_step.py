@@ -129,7 +129,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--form", required=True, choices=FORMS)
     parser.add_argument("--weights", required=True, help="the net's tensors by name; its teachers': teachers.KEY.NAME")
-    parser.add_argument("--samples", required=True, help="image; label, depth and normals as far as the tasks ask; draws for dropout")
+    parser.add_argument("--samples", required=True, help="image, the tasks' truths, has_KEY; draws for dropout")
     parser.add_argument("--options", type=json.loads, default={}, help="the config's keys that this follows, as JSON")
     parser.add_argument("--classes", type=int, default=7)
     parser.add_argument("--threads", type=int, default=0)
