@@ -24,7 +24,8 @@ TRANSFERRED_DEPTH_LOSSES = ("L1", "ssim")
 TRANSFERRED_SEGMENTATION_LOSSES = ("cross", "kl")
 WIDE = Options(encoder="resnet18", lambda_1=0.2, lambda_2=0.35)  # unlike, and large enough to see them swapped
 NARROW = replace(WIDE, decoder_width=32, ttnet_widths=(16, 32, 64))  # float64 convolutions are slow
-THREE = replace(NARROW, tasks=("segmentation", "depth", "normals"), lambda_3=0.5)
+TASKS = ("segmentation", "depth", "normals")
+THREE = replace(NARROW, tasks=TASKS, lambda_3=0.5, decoder_width=16, ttnet_widths=(8, 16, 32))
 WIDER_TTNET = replace(NARROW, ttnet_widths=(128, 256, 512))
 
 
@@ -37,7 +38,7 @@ class Case:
     precision: str = "fp64"
     steps: int = 0
     size: tuple[int, int] = (32, 64)  # height, width
-    gaps: str = "some"  # "some" pixels lack truth; "no label", "no depth", "no normals", "no truth" in any image; "partial"
+    gaps: str = "some"  # pixels without truth; or "partial"; "no label", "no depth", "no normals", "no truth" in any image
     weights_form: str = "dict"  # how W.pt is saved, see save_weights()
     twice: bool = False  # run it again: the same bits
 
@@ -116,7 +117,7 @@ def default_cases() -> list[Case]:
         Case("three_fp64", replace(THREE, weighting="uncertainty", depth="logL1"), steps=2),
         Case("three_ring_fp64", replace(THREE, transfer="ring", transferred_depth="ssim", transferred_segmentation="kl",
                                         soft_target=True), gaps="partial"),
-        Case("three_sample_fp64", replace(THREE, transfer="sample", label_smoothing=0.1), steps=3, gaps="partial"),
+        Case("three_sample_fp64", replace(THREE, transfer="sample", label_smoothing=0.1), steps=2, gaps="partial"),
         Case("align_pairs_fp64", replace(THREE, system="align", tasks=("normals", "segmentation", "depth"),
                                          transfer_pairs=("seg>normals", "normals>depth", "normals>seg"), lambda_3=None),
              gaps="partial"),
@@ -187,4 +188,57 @@ def long_cases() -> list[Case]:
     for system, gaps in itertools.product(SYSTEMS, ("no label", "no depth", "no truth")):
         name = f"long_{gaps.replace(' ', '_')}_{system}_fp64"
         cases.append(Case(name, replace(NARROW, system=system), steps=5, gaps=gaps))
+    return cases + long_cases_of_three()
+
+
+def long_cases_of_three() -> list[Case]:
+    """Of three tasks: systems, schemes of transfers, images without labels; and other pairs of tasks."""
+    wide = replace(WIDE, tasks=TASKS, lambda_3=0.5)
+    cases = [Case(f"long_three_xtasc_{LONG_STEPS}_steps_fp64", wide, steps=LONG_STEPS)]
+    by_name = {system: replace(THREE, system=system) for system in ("xtasc", "align", "base_mt")}
+    by_name |= {f"base_st_{task}": replace(THREE, system="base_st", tasks=(task,)) for task in TASKS}
+    by_name |= {
+        "uncertainty": replace(THREE, weighting="uncertainty"),
+        "no_lambda_3": replace(THREE, lambda_3=None),
+        "ttnet_batch_norm": replace(THREE, ttnet_batch_norm=True),
+        "ring": replace(THREE, transfer="ring"),
+        "ring_align": replace(THREE, system="align", transfer="ring"),
+        "ring_of_two": replace(NARROW, transfer="ring"),
+        "sample_1": replace(THREE, transfer="sample"),
+        "sample_2": replace(THREE, transfer="sample", transfers_per_task=2, seed=3),
+        "sample_align": replace(THREE, system="align", transfer="sample", seed=5),
+        "sample_batch_norm": replace(THREE, transfer="sample", ttnet_batch_norm=True, weighting="uncertainty"),
+        "pairs_of_one": replace(THREE, transfer_pairs=("normals>depth", "normals>seg")),
+        "pairs_of_two": replace(THREE, transfer_pairs=("depth>normals", "seg>depth")),
+    }
+    for tasks in itertools.permutations(TASKS, 2):
+        by_name["_and_".join(tasks)] = replace(THREE, tasks=tasks, lambda_3=None)
+    for name, options in by_name.items():
+        cases.append(Case(f"long_three_{name}_fp64", options, steps=4))
+        for gaps in ("partial", "no normals", "no truth"):
+            cases.append(Case(f"long_three_{name}_{gaps.replace(' ', '_')}_fp64", options, steps=2, gaps=gaps))
+        cases.append(Case(f"long_three_{name}_fp32", options, "fp32", size=(64, 64)))
+        cases.append(Case(f"long_three_{name}_bf16", options, "bf16", size=(64, 64)))
+    for t_depth, t_seg, soft in itertools.product(
+        TRANSFERRED_DEPTH_LOSSES, TRANSFERRED_SEGMENTATION_LOSSES, (False, True)
+    ):
+        options = replace(THREE, transferred_depth=t_depth, transferred_segmentation=t_seg, soft_target=soft)
+        name = f"long_three_loss_{t_depth}_{t_seg}{'_soft' if soft else ''}"
+        cases.append(Case(f"{name}_fp64", options, steps=2))
+        cases.append(Case(f"{name}_partial_fp64", options, steps=2, gaps="partial"))
+        cases.append(Case(f"{name}_partial_fp32", options, "fp32", gaps="partial"))
+    for system in (name for name in NETS if name != "stan"):
+        options = replace(WIDE, system=system, tasks=TASKS, weight_normals=0.6)
+        cases.append(Case(f"long_three_{system}_fp64", options, steps=2))
+        cases.append(Case(f"long_three_{system}_partial_fp64", replace(options, weighting="uncertainty"), gaps="partial"))
+        cases.append(Case(f"long_three_{system}_fp32", options, "fp32", size=(64, 64)))
+    misra = replace(WIDE, system="cross_stitch", tasks=TASKS, cross_stitch="misra")
+    cases += [
+        Case("long_three_misra_fp64", misra, steps=2),
+        Case("long_three_alsw_fp64", replace(WIDE, system="adamt", tasks=TASKS, weighting="alsw"), steps=2),
+        Case("long_three_segnet_alone_fp64", replace(WIDE, system="segnet", tasks=("normals",)), steps=2),
+        Case("long_three_stan_alone_fp64", replace(WIDE, system="stan", tasks=("normals",)), steps=2),
+        Case("long_three_kd4mtl_teacher_train_fp64", replace(WIDE, system="kd4mtl", tasks=("normals", "segmentation"),
+                                                             teacher_batch_norm="train"), steps=2),
+    ]  # fmt: skip
     return cases

@@ -25,6 +25,15 @@ TABLE = {
     ("resnet152", 7): (58_143_808, 6_568_448, 6_567_680, 1_885_568, 1_882_496, 75_048_000, 71_279_936),
 }
 
+TASKS = ("segmentation", "depth", "normals")
+# ResNet34, 13 classes, the three tasks: of XTasC-Net by scheme or pairs, and of its direct part
+THREE = {
+    "pairs": (42_346_816, 31_036_224),
+    "sample": (42_346_816, 31_036_224),
+    "ring": (31_036_224 + 3 * 1_881_472 + 576 * (13 + 1 + 3) + 64 * (1 + 3 + 13), 31_036_224),
+    "normals>seg": (31_036_224 + 1_881_472 + 576 * 3 + 64 * 13, 31_036_224),
+}
+
 # system, tasks: of 7 and of 13 classes; those of the public code without what no prediction depends on
 OF_TASKS = {
     ("segnet", ("segmentation",)): (24_980_679, 24_981_069),
@@ -36,6 +45,12 @@ OF_TASKS = {
     ("kd4mtl", ("segmentation", "depth")): (41_206_984 + 2 * 266_240, 41_207_374 + 2 * 266_240),  # and its adaptors
     ("dense", ("segmentation", "depth")): (90_796_893 - 41_109, 90_800_757 - 44_583),
     ("cross_stitch", ("segmentation", "depth")): (49_960_986, 49_961_376),
+    ("segnet", ("normals",)): (24_980_419, 24_980_419),
+    # with three "logsigma" in the public code
+    ("mtan", TASKS): (44_228_686 - 3, 44_229_076 - 3),
+    ("kd4mtl", TASKS): (44_228_686 - 3 + 3 * 266_240, 44_229_076 - 3 + 3 * 266_240),
+    ("dense", TASKS): (123_740_131 - 3 - 41_109, 123_743_995 - 3 - 44_583),
+    ("cross_stitch", TASKS): (74_941_417 - 3, 74_941_807 - 3),
 }
 
 # AdaMT-Net per_slot, by classes: batch size, height, width; encoder, seg decoder, depth decoder without attention; all
@@ -54,6 +69,13 @@ def counts(encoder: str, num_classes: int) -> tuple[int, ...]:
     return tuple(num_parameters(part) for part in parts)
 
 
+def counts_of_three(scheme: str) -> tuple[int, ...]:
+    chosen = {"transfer_pairs": (scheme,)} if ">" in scheme else {"transfer": scheme}
+    with torch.device("meta"):
+        return tuple(num_parameters(Net(Options(system=system, tasks=TASKS, num_classes=13, **chosen)))
+                     for system in ("xtasc", "base_mt"))
+
+
 def adamt_counts(options: Options) -> tuple[int, ...]:
     with torch.device("meta"):
         net = make_net(options)
@@ -69,6 +91,10 @@ def main() -> int:
         wrong += found != expected
         verdict = "as expected" if found == expected else f"{found}, not {expected}"
         print(f"{encoder:9} {num_classes:2} classes: {verdict}")
+    for scheme, expected in THREE.items():
+        found = counts_of_three(scheme)
+        wrong += found != expected
+        print(f"three tasks, {scheme}: {'as expected' if found == expected else f'{found}, not {expected}'}")
     for (system, tasks), expected in OF_TASKS.items():
         with torch.device("meta"):
             found = tuple(num_parameters(make_net(Options(system=system, tasks=tasks, num_classes=classes)))
