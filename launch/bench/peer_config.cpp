@@ -12,12 +12,15 @@ namespace xtasc::launch {
 namespace {
 
 /// What the peer is told.
-constexpr std::array<std::string_view, 24> kFollowed = {"model.system",
+constexpr std::array<std::string_view, 28> kFollowed = {"model.system",
                                                         "model.tasks",
+                                                        "model.transfer",
+                                                        "model.transfer_pairs",
                                                         "model.adamt_attention",
                                                         "model.dropout",
                                                         "distillation.weight_seg",
                                                         "distillation.weight_depth",
+                                                        "distillation.weight_normals",
                                                         "distillation.adaptor_learning_rate",
                                                         "distillation.adaptor_weight_decay",
                                                         "distillation.teacher_batch_norm",
@@ -33,6 +36,7 @@ constexpr std::array<std::string_view, 24> kFollowed = {"model.system",
                                                         "loss.label_smoothing",
                                                         "loss.lambda_1",
                                                         "loss.lambda_2",
+                                                        "loss.lambda_3",
                                                         "run.precision",
                                                         "train.learning_rate",
                                                         "train.betas"};
@@ -58,13 +62,18 @@ bool holds(const std::array<std::string_view, kSize>& keys, const std::string& k
   return std::find(keys.begin(), keys.end(), key) != keys.end();
 }
 
+/// Is the peer told this one? Not that every step draws its transfers: a captured step could not follow.
+bool is_followed(const config::KeyValue& found) {
+  return holds(kFollowed, found.key) && found.value != "\"sample\"";
+}
+
 }  // namespace
 
 nlohmann::json peer_options(const config::RunConfig& config) {
   nlohmann::json options;
-  for (const auto& [key, value] : config::deciding_keys(config)) {
-    if (holds(kFollowed, key)) {
-      options[key.substr(key.find('.') + 1)] = nlohmann::json::parse(value);  // such values are the same in TOML
+  for (const config::KeyValue& found : config::deciding_keys(config)) {
+    if (is_followed(found)) {  // such values are the same in TOML
+      options[found.key.substr(found.key.find('.') + 1)] = nlohmann::json::parse(found.value);
     }
   }
   return options;
@@ -72,9 +81,9 @@ nlohmann::json peer_options(const config::RunConfig& config) {
 
 std::vector<std::string> not_followed_by_peer(const config::RunConfig& config) {
   std::vector<std::string> assignments;
-  for (const auto& [key, value] : config::deciding_keys(config)) {
-    if (holds(kFollowed, key)) {
-      assignments.push_back(key + "=" + value);
+  for (const config::KeyValue& found : config::deciding_keys(config)) {
+    if (is_followed(found)) {
+      assignments.push_back(found.key + "=" + found.value);
     }
   }
   const std::vector<config::KeyValue> same = config::deciding_keys(config::run_config_of(assignments));

@@ -11,6 +11,7 @@
 
 #include "core/error.hpp"
 #include "launch/bench/peer_config.hpp"
+#include "task/task.hpp"
 #include "tensorfile/tensor_file.hpp"
 
 namespace xtasc::launch {
@@ -39,9 +40,13 @@ std::vector<std::string> arguments_of(const StepBench& options, const config::Ru
   const auto weights_path = folder / "W.pt";
   const auto samples_path = folder / "S.pt";
   tensorfile::write_tensor_dict(weights_path, weights);
-  tensorfile::TensorDict samples = {{"image", batch.image_n3hw.cpu()},
-                                    {"label", batch.truth_of("seg").cpu()},
-                                    {"depth", batch.truth_of("depth").cpu()}};
+  tensorfile::TensorDict samples = {{"image", batch.image_n3hw.cpu()}};
+  for (const task::Task& task : ours.learner().net.tasks()) {
+    samples[std::string(task.truth)] = batch.truth_of(task.key).cpu();
+    if (const auto flags = batch.targets.find(task::flags_key(task.key)); flags != batch.targets.end()) {
+      samples[fmt::format("has_{}", task.key)] = flags->second.cpu();
+    }
+  }
   if (batch.draws_nk.defined()) {
     samples["draws"] = batch.draws_nk.cpu();
   }

@@ -146,7 +146,8 @@ TEST(Peer, FollowsWhatItIsTold) {
                                  "train.learning_rate=1e-5",    "train.betas=[0.5, 0.6]",
                                  "train.batch_size=3",          "data.flip=false",
                                  "data.pack='a = b.h5'",        "train.rewrites=false",
-                                 "model.system=base_st_depth",  "model.system=base_mt"}) {
+                                 "model.system=base_st_depth",  "model.system=base_mt",
+                                 "model.transfer=ring",         "model.transfer_pairs=[\"seg>depth\"]"}) {
     EXPECT_THAT(not_followed_by_peer(config_of({assignment})), IsEmpty()) << assignment;
   }
   const nlohmann::json told = peer_options(config_of(
@@ -165,6 +166,8 @@ TEST(Peer, WhatItDoesNotFollowIsNamed) {
               ElementsAre("weighting.method = \"uncertainty\""));
   EXPECT_THAT(not_followed_by_peer(config_of({"weighting.method=dwa", "weighting.temperature=3"})),
               ElementsAre("weighting.method = \"dwa\"", "weighting.temperature = 3.0"));
+  EXPECT_THAT(not_followed_by_peer(config_of({"model.transfer=sample", "loss.lambda_2=0.9"})),
+              ElementsAre("model.transfer = \"sample\""));
 }
 
 }  // namespace
