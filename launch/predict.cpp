@@ -18,6 +18,7 @@
 #include "io/npy.hpp"
 #include "launch/common/model_source.hpp"
 #include "launch/common/ranks.hpp"
+#include "model/unit_vectors.hpp"
 #include "pack/reader.hpp"
 #include "run/provenance.hpp"
 #include "run/run_folder.hpp"
@@ -82,7 +83,24 @@ struct KindOutput {
   std::string_view plural;  ///< behind Task::truth in the heads of the panel: "labels: truth"
 };
 
-constexpr std::array<KindOutput, 2> kKinds = {
+/// As data, height x width x 3 (as MTAN's files have it), and as a picture.
+void write_normals(const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height,
+                   std::int64_t width) {
+  const auto pixels = static_cast<std::size_t>(height * width);
+  std::vector<float> vectors(map.values.size());
+  std::vector<std::uint8_t> colors(map.values.size());
+  for (std::size_t p = 0; p < pixels; ++p) {
+    for (std::size_t c = 0; c < 3; ++c) {
+      vectors[3 * p + c] = map.values[c * pixels + p];
+    }
+    std::ranges::copy(figure::color_of_normal(vectors[3 * p], vectors[3 * p + 1], vectors[3 * p + 2]),
+                      colors.begin() + static_cast<std::ptrdiff_t>(3 * p));
+  }
+  io::write_npy(stem + ".npy", vectors, std::array<std::int64_t, 3>{height, width, channels});
+  io::write_png(stem + ".png", colors, height, width, 3);
+}
+
+constexpr std::array<KindOutput, 3> kKinds = {
     {{.kind = task::Kind::classes,
       .map_of =
           [](const at::Tensor& logits) {
@@ -111,6 +129,18 @@ constexpr std::array<KindOutput, 2> kKinds = {
             io::write_npy(stem + ".npy", map.values, std::span(shape).subspan(channels == 1 ? 1 : 0));
           },
       .drawn = figure::MapKind::numbers,
+      .plural = ""},
+     {.kind = task::Kind::unit_vector,
+      .map_of =
+          [](const at::Tensor& prediction) {
+            return Map{{}, values_of<float>(model::unit_vectors(prediction))};
+          },
+      .map_of_truth =
+          [](const at::Tensor& target) {
+            return Map{{}, values_of<float>(target)};
+          },
+      .write = write_normals,
+      .drawn = figure::MapKind::normals,
       .plural = ""}}};
 
 const KindOutput& output_of(const task::Task& task) {
@@ -181,8 +211,8 @@ DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
   return facts;
 }
 
-/// Writes each task's prediction at the given size, NAME_label.png and NAME_depth.npy, and fills the row at the net's
-/// own.
+/// Writes each task's prediction at the given size, NAME_label.png, NAME_depth.npy, NAME_normals.npy and .png, and
+/// fills the row at the net's own.
 void keep(const model::Predictions& predictions, const task::Tasks& tasks, std::int64_t height, std::int64_t width,
           const fs::path& stem, Row& row) {
   for (const task::Task& task : tasks) {
@@ -354,9 +384,10 @@ void predict_all(const dist::MpiSession& session, const Options& options) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Predicts labels and depth for images, or for samples of a pack.\n"
-      "Writes, for each, NAME_label.png (class ids) and NAME_depth.npy (float32), and panel.png, a picture of the "
-      "first 12.",
+      "Predicts labels, depth and normals for images, or for samples of a pack.\n"
+      "Writes, for each, what the net predicts of NAME_label.png (class ids), NAME_depth.npy (float32), "
+      "NAME_normals.npy "
+      "(float32, height x width x 3) and NAME_normals.png (colours), and panel.png, a picture of the first 12.",
       "xtasc-predict");
   Options options;
   launch::add_model_options(app, options.model);

@@ -25,12 +25,16 @@ void wait_for(at::Device device) {
   }
 }
 
-data::Dataset make_noise_samples(const StepBench& options, std::int64_t count, at::Device device) {
+data::Dataset make_noise_samples(const StepBench& options, const config::RunConfig& config, std::int64_t count,
+                                 at::Device device) {
   const TempFolder scratch({}, "xtasc-bench");
   const auto path = scratch.path() / "noise.h5";
-  write_noise_pack(
-      path,
-      {.train = count, .val = 1, .num_classes = options.num_classes, .height = options.height, .width = options.width});
+  write_noise_pack(path, {.train = count,
+                          .val = 1,
+                          .num_classes = options.num_classes,
+                          .height = options.height,
+                          .width = options.width,
+                          .has_normals = config::system_of(config.model).has("normals")});
   return {pack::Reader(path), pack::Split::train, 0, device};
 }
 

@@ -19,7 +19,8 @@ namespace xtasc::launch {
 void wait_for(at::Device device);
 
 /// `count` samples of noise on the device. What is in them does not change the time.
-[[nodiscard]] data::Dataset make_noise_samples(const StepBench& options, std::int64_t count, at::Device device);
+[[nodiscard]] data::Dataset make_noise_samples(const StepBench& options, const config::RunConfig& config,
+                                               std::int64_t count, at::Device device);
 
 /// A net of a config with its optimizer, ready to take steps on the first global batch of `train`, over and over.
 class Contestant {

@@ -25,7 +25,8 @@ nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSessi
       scratch.emplace(options.scratch, "xtasc-bench");
       path = (scratch->path() / "bench.h5").string();
       log_info("making a pack of {} samples of 128 x 256", options.samples);
-      write_noise_pack(path, {.train = 1, .val = options.samples});
+      write_noise_pack(
+          path, {.train = 1, .val = options.samples, .has_normals = config::system_of(config.model).has("normals")});
     }
     path = session.broadcast(path);
   }

@@ -38,7 +38,7 @@ struct Counted {
 Counted count_step(const StepBench& options, const dist::MpiSession& session, const config::RunConfig& config,
                    int num_ranks) {
   constexpr std::int64_t kSmall = 1 << 16;
-  const data::Dataset samples = make_noise_samples(options, config.train.batch_size, at::kCPU);
+  const data::Dataset samples = make_noise_samples(options, config, config.train.batch_size, at::kCPU);
   Messages messages;
   LaunchCounter* counter = nullptr;
   const auto tell = [&](std::int64_t bytes) {

@@ -122,7 +122,7 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
   };
   const std::int64_t mine = std::max<std::int64_t>(1, config.train.batch_size / session.size());
   const data::Dataset samples =
-      make_noise_samples(options.step, mine * std::max<std::int64_t>(2, session.size()), device);
+      make_noise_samples(options.step, config, mine * std::max<std::int64_t>(2, session.size()), device);
   nlohmann::json result = describe_work(config,
                                         {.num_classes = options.step.num_classes,
                                          .height = options.step.height,
@@ -163,7 +163,7 @@ nlohmann::json bench_scaling(const ScalingBench& options, const dist::MpiSession
     StepBench step = options.step;
     step.height = height;
     step.width = width;
-    const data::Dataset of_size = make_noise_samples(step, mine, device);
+    const data::Dataset of_size = make_noise_samples(step, config, mine, device);
     Contestant contestant(of_size, step, session, with_batch(config, mine), dist::make_solo_communicator());
     const Timing timing = take_steps(contestant, step.rounds);
     result["sizes"].push_back({{"height", height}, {"width", width}, {"step", to_json(timing)}});

@@ -63,7 +63,7 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
   if (options.peer) {
     check_peer_can(session, config, device);
   }
-  const data::Dataset samples = make_noise_samples(options, config.train.batch_size, device);
+  const data::Dataset samples = make_noise_samples(options, config, config.train.batch_size, device);
   Contestant contestant(samples, options, session, config,
                         dist::make_communicator(session, device.type(), train::sharing_of(config.run)));
   std::optional<PeerSteps> peer;
@@ -116,7 +116,7 @@ nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession&
                                const config::RunConfig& config) {
   const at::Device device = train::choose_device(config.run, session);
   train::configure_torch(config, session);
-  const data::Dataset samples = make_noise_samples(options, config.train.batch_size, device);
+  const data::Dataset samples = make_noise_samples(options, config, config.train.batch_size, device);
   const std::vector<config::Method>& methods = config::methods();
   std::vector<std::unique_ptr<Contestant>> contestants;
   for (const config::Method& method : methods) {

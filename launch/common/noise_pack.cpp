@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <span>
 #include <string>
 #include <tuple>
@@ -27,10 +30,12 @@ void write_noise_pack(const std::filesystem::path& path, const NoisePack& option
   schema.depth_scale = 1.0 / 65536.0;
   schema.resize = "none";
   schema.source = "random values";
+  schema.normals = options.has_normals ? "random values" : "";
   pack::Writer writer(path, schema, true);
   const auto pixels = static_cast<std::size_t>(options.height * options.width);
   std::vector<std::uint8_t> image(pixels * 3), label(pixels);
   std::vector<std::uint16_t> depth(pixels);
+  std::vector<std::int16_t> normals(options.has_normals ? pixels * 3 : 0);
   std::uint64_t state = 1;
   for (std::int64_t i = 0; i < options.train + options.val; ++i) {
     for (std::size_t p = 0; p < label.size(); ++p) {
@@ -40,10 +45,22 @@ void write_noise_pack(const std::filesystem::path& path, const NoisePack& option
       }
       const bool is_void = (state >> 59) == 0;  // one in 32, and as many without depth
       label[p] = is_void ? pack::kIgnoreLabel : static_cast<std::uint8_t>((state >> 54) % num_classes);
+      if (options.has_normals && (state >> 48) % 32 != 0) {
+        const double x = static_cast<double>((state >> 8) % 256) / 128.0 - 1.0;
+        const double y = static_cast<double>((state >> 16) % 256) / 128.0 - 1.0;
+        const double length = std::sqrt(x * x + y * y + 1.0);
+        const std::array<double, 3> vector = {x / length, y / length, -1.0 / length};
+        std::ranges::transform(vector, normals.begin() + static_cast<std::ptrdiff_t>(3 * p), [](double value) {
+          return static_cast<std::int16_t>(std::lround(pack::kNormalScale * value));
+        });
+      }
       depth[p] = (state >> 40) % 32 == 0 ? std::uint16_t{0} : static_cast<std::uint16_t>(1 + (state >> 40) % 32257);
     }
-    const pack::Sample sample{
-        .name = std::to_string(i), .image = image, .labels = {label}, .depth = std::span<const std::uint16_t>(depth)};
+    const pack::Sample sample{.name = std::to_string(i),
+                              .image = image,
+                              .labels = {label},
+                              .depth = std::span<const std::uint16_t>(depth),
+                              .normals = normals};
     writer.append(i < options.train ? pack::Split::train : pack::Split::val, sample);
   }
   std::ignore = writer.finish();

@@ -166,42 +166,68 @@ Finding upsample_is_right(const Machine& machine, at::ScalarType type, double bo
   return at_most(worst.value, bound, worst.name);
 }
 
-/// The losses in one pass, which CUDA's kernels compute on a GPU, against the plain ones in fp64: sums and gradients.
+/// The losses in one pass, which CUDA's kernels compute on a GPU, against the plain ones in fp64: sums and gradients of
+/// three tasks and all their transfers, an image without labels of one task among them.
 Finding fused_losses_are_right(const Machine& machine, at::ScalarType type, double bound) {
-  const data::Batch batch = trial_batch(8, 3);
+  constexpr std::int64_t kImages = 3, kHeight = 64, kWidth = 64;
   const at::Generator generator = at::detail::createCPUGenerator(8);
-  const at::Tensor& labels = batch.truth_of("seg");
-  const at::Tensor& depth = batch.truth_of("depth");
-  const std::int64_t n = labels.size(0), height = labels.size(1), width = labels.size(2);
-  const config::System& system = config::system_of("xtasc");
-  const auto objective =
-      loss::make_objective(system.consistency, {}, config::tasks_of(system), {{"seg", "depth"}, {"depth", "seg"}});
-  std::array<at::Tensor, 4> predictions;  // seg, depth, and the transferred ones the other way round
-  for (std::size_t i = 0; i < 4; ++i) {
-    predictions[i] = at::randn({n, i == 0 || i == 3 ? 7 : 1, height, width}, generator, at::kDouble).to(type);
+  const task::Tasks tasks = {task::of_key("seg"), task::of_key("depth"), task::of_key("normals")};
+  const auto random = [&](std::int64_t channels) {
+    return at::randn({kImages, channels, kHeight, kWidth}, generator, at::kDouble);
+  };
+  loss::Targets truth = {{"seg", at::randint(0, kNumClasses, {kImages, kHeight, kWidth}, generator, at::kLong)},
+                         {"depth", random(1).abs()},
+                         {"normals", model::unit_vectors(random(3))}};
+  truth.at("seg")[1].fill_(task::kIgnoreLabel);
+  truth.at("depth").masked_fill_(random(1) > 1.0, 0.0);
+  truth.at("normals").masked_fill_(random(1) > 1.0, 0.0);
+  truth[task::flags_key("seg")] = at::tensor({1, 0, 1}, at::kByte);
+  std::vector<model::Transfer> transfers;
+  NamedValues predictions;
+  for (const task::Task& task : tasks) {
+    predictions.emplace_back(task.key, random(task.num_channels(kNumClasses)).to(type));
   }
-  const auto both = [&](at::Device device, at::ScalarType as, loss::LossForm form) {
-    std::array<at::Tensor, 4> x;
-    for (std::size_t i = 0; i < 4; ++i) {
-      x[i] = predictions[i].detach().clone().to(device, as).requires_grad_(true);
+  for (const task::Task& from : tasks) {
+    for (const task::Task& to : tasks) {
+      if (from.key != to.key) {
+        transfers.push_back({std::string(from.key), std::string(to.key)});
+        predictions.emplace_back(transfers.back().name(), random(to.num_channels(kNumClasses)).to(type));
+      }
     }
-    const model::Predictions all = {.direct = {{"seg", x[0]}, {"depth", x[1]}},
-                                    .transferred = {{{"seg", "depth"}, x[2]}, {{"depth", "seg"}, x[3]}}};
+  }
+  const auto objective = loss::make_objective(config::Consistency::xtc, {}, tasks, transfers);
+  const auto both = [&](at::Device device, at::ScalarType as, loss::LossForm form) {
+    std::vector<at::Tensor> x;
+    model::Predictions all;
+    for (std::size_t i = 0; i < predictions.size(); ++i) {
+      x.push_back(predictions[i].second.detach().clone().to(device, as).requires_grad_(true));
+      if (i < tasks.size()) {
+        all.direct.emplace(predictions[i].first, x.back());
+      } else {
+        all.transferred.push_back({transfers[i - tasks.size()], x.back()});
+      }
+    }
+    loss::Targets targets;
+    for (const auto& [name, tensor] : truth) {
+      targets.emplace(name, tensor.is_floating_point() ? tensor.to(type).to(device, as) : tensor.to(device));
+    }
     std::vector<at::Tensor> each;
-    for (const loss::SummedLoss& one :
-         objective->losses(all, {{"seg", labels.to(device)}, {"depth", depth.to(type).to(device, as)}}, form)) {
+    for (const loss::SummedLoss& one : objective->losses(all, targets, form)) {
       each.push_back(one.sum);
     }
     const at::Tensor sums = at::stack(each);
     sums.sum().backward();
-    return std::array{sums.detach().cpu(), x[0].grad().cpu(), x[1].grad().cpu(), x[2].grad().cpu(), x[3].grad().cpu()};
+    NamedValues values = {{"sums", sums.detach().cpu()}};
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      values.emplace_back("gradient of " + predictions[i].first, x[i].grad().cpu());
+    }
+    return values;
   };
-  const auto found = both(machine.device, type, loss::LossForm::fused);
-  const auto exact = both(at::kCPU, at::kDouble, loss::LossForm::plain);
+  const NamedValues found = both(machine.device, type, loss::LossForm::fused);
+  const NamedValues exact = both(at::kCPU, at::kDouble, loss::LossForm::plain);
   Worst worst;
-  constexpr std::array kNames = {"sums", "gradient of seg", "of depth", "of seg to depth", "of depth to seg"};
-  for (std::size_t i = 0; i < kNames.size(); ++i) {
-    worst.add(deviation(found[i], exact[i]), kNames[i]);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    worst.add(deviation(found[i].second, exact[i].second), found[i].first);
   }
   return at_most(worst.value, bound, worst.name);
 }
