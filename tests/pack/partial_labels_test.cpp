@@ -23,7 +23,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr std::size_t kPixels = 32 * 64;
+constexpr std::size_t kPixels = std::size_t{32} * 64;
 
 /// Unit vectors that differ by sample and pixel, every seventh of them invalid.
 std::vector<std::int16_t> small_normals(std::uint32_t number) {
@@ -96,7 +96,7 @@ std::vector<std::string> faults_after(const std::filesystem::path& path, const s
 }
 
 template <typename T>
-void overwrite(hid_t file, const std::string& name, hid_t type, std::vector<hsize_t> start,
+void overwrite(hid_t file, const std::string& name, hid_t type, const std::vector<hsize_t>& start,
                const std::vector<T>& values) {
   const io::Hdf5Handle set = io::open_dataset(file, name, "the pack");
   std::vector<hsize_t> count(start.size(), 1);
@@ -116,7 +116,7 @@ TEST(Normals, RoundTrip) {
   EXPECT_EQ(reader.schema().normals, "exact");
   EXPECT_THAT(data_set_names(reader.schema()), ElementsAre("image", "label", "depth", "normals"));
   EXPECT_EQ(sample_bytes(reader.schema(), normals_data_set(reader.schema())), kPixels * 6);
-  std::vector<std::int16_t> normals(2 * 3 * kPixels);
+  std::vector<std::int16_t> normals(6 * kPixels);
   reader.read_normals(Split::train, 1, 2, normals);
   std::vector<std::int16_t> expected = small_normals(1);
   const auto second = small_normals(2);

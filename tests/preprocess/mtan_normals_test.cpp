@@ -67,7 +67,7 @@ TEST_F(MtanNormals, FaultsNameTheFile) {
   std::filesystem::remove(raw / name_of(3));
   write_bytes(raw / name_of(4), npy("<f4", false, "3, 32, 64", values()));
   write_bytes(raw / name_of(5), npy("|u1", false, "32, 64, 3", std::vector<std::uint8_t>(3 * kPixels)));
-  write_bytes(raw / name_of(12), npy("<f4", false, "32, 32, 3", std::vector<float>(3 * 32 * 32)));
+  write_bytes(raw / name_of(12), npy("<f4", false, "32, 32, 3", std::vector<float>(std::size_t{3} * 32 * 32)));
   std::string error = build_error();
   EXPECT_THAT(error, HasSubstr("the raw data has 4 faults"));
   EXPECT_THAT(error, HasSubstr("train/normal/3.npy' is missing, '"));

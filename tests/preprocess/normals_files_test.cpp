@@ -57,7 +57,7 @@ class NormalsFolder : public FolderTest {
     write_bytes(raw / "dataset.toml", replaced("[split]", "[normals]\n" + keys + "[split]"));
   }
   std::vector<std::int16_t> packed(Split split, std::int64_t sample) const {
-    std::vector<std::int16_t> normals(3 * 32 * 64);
+    std::vector<std::int16_t> normals(std::size_t{3} * 32 * 64);
     pack::Reader(options.output).read_normals(split, sample, 1, normals);
     return normals;
   }
@@ -110,7 +110,7 @@ TEST_F(NormalsFolder, AMaskAndOtherAxes) {
 
 TEST_F(NormalsFolder, FaultsAreListedAndSkipped) {
   io::write_png(raw / "normals/a/0.png", std::vector<std::uint8_t>(kRawPixels, 9), kHeight, kWidth, 1);
-  io::write_png(raw / "normals/a/1.png", std::vector<std::uint8_t>(3 * 40 * 80, 9), 40, 80, 3);
+  io::write_png(raw / "normals/a/1.png", std::vector<std::uint8_t>(std::size_t{3} * 40 * 80, 9), 40, 80, 3);
   fs::remove(raw / "normals/a/2.png");
   write_bytes(raw / "normals/b/4.png", test::with_exif(bytes_of(raw / "normals/b/4.png"), test::tiff_block(true, 3)));
   const std::string error = error_of([&] { build(); });
@@ -170,7 +170,7 @@ TEST_F(NormalsFolder, OptionalFilesMayBeMissing) {
   EXPECT_THAT(reader.has_labels(Split::train, "seg"), ElementsAre(1, 0, 1, 1));
   EXPECT_THAT(reader.has_labels(Split::train, "depth"), ElementsAre(1, 0, 1, 0));
   EXPECT_THAT(reader.has_labels(Split::val, "normals"), ElementsAre(1, 0));
-  std::vector<std::uint8_t> labels(32 * 64);
+  std::vector<std::uint8_t> labels(std::size_t{32} * 64);
   reader.read_labels(Split::train, 0, 1, 1, labels);
   EXPECT_THAT(labels, testing::Each(pack::kIgnoreLabel));
 

@@ -90,7 +90,8 @@ TEST(SceneNormals, PointToTheCameraAndChangeNothingElse) {
   for (std::size_t pixel = 0; pixel < scene.depth.size(); ++pixel) {
     const Normal normal = normal_at(scene.normals, pixel);
     EXPECT_NEAR(dot_of(normal, normal), 1.0, 1e-4);
-    const auto row = static_cast<double>(pixel / 96), column = static_cast<double>(pixel % 96);
+    const std::size_t y = pixel / 96, x = pixel % 96;
+    const auto row = static_cast<double>(y), column = static_cast<double>(x);
     EXPECT_LT(dot_of(normal, {(column - camera.cx) / camera.fx, (row - camera.cy) / camera.fy, 1.0}), 1e-4) << pixel;
     if (scene.label[pixel] == static_cast<std::uint8_t>(SceneClass::floor)) {
       EXPECT_LT(normal[1], -0.5) << "the floor points up, y counts down";

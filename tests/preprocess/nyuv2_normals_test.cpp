@@ -68,7 +68,7 @@ class Nyuv2NormalsTest : public testing::Test {
     return error_of([&] { build_pack(Nyuv2Dataset(raw.path(), normals), options); });
   }
   [[nodiscard]] std::vector<std::int16_t> packed(Split split) const {
-    std::vector<std::int16_t> normals(3 * 96 * 128);
+    std::vector<std::int16_t> normals(std::size_t{3} * 96 * 128);
     pack::Reader(options.output).read_normals(split, 0, 1, normals);
     return normals;
   }
@@ -119,7 +119,7 @@ TEST_F(Nyuv2NormalsTest, MissingAndWrongFilesAreFaults) {
   EXPECT_THAT(build(folder()), HasSubstr("there is no folder '" + (raw / "published/normals").string()));
   publish({1, 1, 1});
   fs::remove(raw / "published/masks/0000.png");
-  io::write_png(raw / "published/normals/0001.png", std::vector<std::uint8_t>(3 * 32 * 32), 32, 32, 3);
+  io::write_png(raw / "published/normals/0001.png", std::vector<std::uint8_t>(std::size_t{3} * 32 * 32), 32, 32, 3);
   const std::string error = build(folder());
   EXPECT_THAT(error, HasSubstr("the raw data has 2 faults"));
   EXPECT_THAT(error, HasSubstr("masks/0000.png': No such file or directory"));

@@ -103,7 +103,7 @@ TEST(Show, DrawsNormalsAndNoneWhereLabelsAreMissing) {
   const TempFolder folder;
   pack::Schema schema = test::small_schema();
   schema.normals = "exact";
-  std::vector<std::int16_t> normals(3 * 32 * 64, 0);
+  std::vector<std::int16_t> normals(std::size_t{3} * 32 * 64, 0);
   for (std::size_t i = 3; i < normals.size(); i += 3) {  // all but the first pixel's: up
     normals[i + 1] = -pack::kNormalScale;
   }
