@@ -17,6 +17,7 @@
 #include "launch/selftest/trial.hpp"
 #include "loss/objective.hpp"
 #include "model/batch_norm.hpp"
+#include "model/unit_vectors.hpp"
 
 namespace xtasc::launch {
 
@@ -169,13 +170,13 @@ Finding upsample_is_right(const Machine& machine, at::ScalarType type, double bo
 /// The losses in one pass, which CUDA's kernels compute on a GPU, against the plain ones in fp64: sums and gradients of
 /// three tasks and all their transfers, an image without labels of one task among them.
 Finding fused_losses_are_right(const Machine& machine, at::ScalarType type, double bound) {
-  constexpr std::int64_t kImages = 3, kHeight = 64, kWidth = 64;
+  constexpr std::int64_t kImages = 3, kClasses = 7, kHeight = 64, kWidth = 64;
   const at::Generator generator = at::detail::createCPUGenerator(8);
   const task::Tasks tasks = {task::of_key("seg"), task::of_key("depth"), task::of_key("normals")};
   const auto random = [&](std::int64_t channels) {
     return at::randn({kImages, channels, kHeight, kWidth}, generator, at::kDouble);
   };
-  loss::Targets truth = {{"seg", at::randint(0, kNumClasses, {kImages, kHeight, kWidth}, generator, at::kLong)},
+  loss::Targets truth = {{"seg", at::randint(0, kClasses, {kImages, kHeight, kWidth}, generator, at::kLong)},
                          {"depth", random(1).abs()},
                          {"normals", model::unit_vectors(random(3))}};
   truth.at("seg")[1].fill_(task::kIgnoreLabel);
@@ -185,13 +186,13 @@ Finding fused_losses_are_right(const Machine& machine, at::ScalarType type, doub
   std::vector<model::Transfer> transfers;
   NamedValues predictions;
   for (const task::Task& task : tasks) {
-    predictions.emplace_back(task.key, random(task.num_channels(kNumClasses)).to(type));
+    predictions.emplace_back(task.key, random(task.num_channels(kClasses)).to(type));
   }
   for (const task::Task& from : tasks) {
     for (const task::Task& to : tasks) {
       if (from.key != to.key) {
         transfers.push_back({std::string(from.key), std::string(to.key)});
-        predictions.emplace_back(transfers.back().name(), random(to.num_channels(kNumClasses)).to(type));
+        predictions.emplace_back(transfers.back().name(), random(to.num_channels(kClasses)).to(type));
       }
     }
   }
