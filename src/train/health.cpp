@@ -157,8 +157,13 @@ void check_targets(const config::RunConfig& config, const data::Splits& splits, 
   std::vector<task::Task> judged;
   for (const task::Task& task : tasks) {
     const bool has_classes = task.kind == task::Kind::classes;
+    const std::vector<std::string> held = splits.train.label_keys();
+    check(std::ranges::find(held, task.key) != held.end(),
+          "{}: the pack has no {}, which {} predicts here: pack the data with them, or leave \"{}\" out of model.tasks",
+          pack, task.truth, system.word, task.name);
     check(splits.train.has_truth_of(task.key),
-          "{}: no pixel of /train has a {} ({}), and {} trains a {}{}: nothing can be learnt", pack, task.truth,
+          "{}: no pixel of /train has a {} ({}), and {} trains a {}{}: nothing can be learnt", pack,
+          task.kind == task::Kind::unit_vector ? "normal" : task.truth,
           has_classes ? "all are 255, ignored" : "all are 0, invalid", system.word, task.name,
           has_classes ? "" : " prediction");
     truths.push_back(has_classes ? fmt::format("{}s", task.truth) : std::string(task.truth));
