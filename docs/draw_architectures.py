@@ -17,10 +17,11 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SYSTEMS = ("xtasc", "segnet", "stan", "mtan", "kd4mtl", "dense", "cross_stitch", "adamt")
+SYSTEMS = ("xtasc", "segnet", "stan", "mtan", "kd4mtl", "dense", "cross_stitch", "adamt", "deeplab")
 SIZE = (128, 256)
 SHARED, OF_TASKS, TRANSFER = "#4477aa", ("#ee7733", "#228833", "#aa3377"), "#888888"
 COLUMN, LANE, MARGIN, TITLE = 74, 92, 150, 64
+OF_MEAN = 0  # shrunk: one pixel an image
 
 
 @dataclass
@@ -50,6 +51,8 @@ def lane_of(name: str) -> str:
     """Where a layer stands among the others: its name without its number and without which way it goes."""
     first, *rest = name.split(".")
     lane = re.sub(r"(encoder|decoder)_(?=block|att)|_(enc|dec)$", "", first)
+    if first == "decoders":  # DeepLab's heads
+        return f"{first}.{rest[0]}"
     is_of_task = lane in ("att", "block_t") and rest and rest[0].isdigit()
     return f"{lane} {int(rest[0]) + 1}" if is_of_task else lane
 
@@ -58,10 +61,13 @@ def groups_of(layers: list[dict[str, str]]) -> list[Group]:
     groups: dict[tuple[str, str, int], Group] = {}
     for layer in layers:
         height = int(layer["output"].split(" x ")[0])
+        shrunk = SIZE[0] // height if height > 1 else OF_MEAN
         parts = layer["layer"].split(".")
         name = ".".join(parts[:2] if len(parts) > 2 else parts[:1])
         way = re.match("[a-z]*", parts[1])[0] if layer["part"] == "transfer nets" else ""  # "down", "up", "head"
-        key = (lane_of(layer["layer"]), layer["part"] + way, SIZE[0] // height)
+        if parts[0] == "decoders":
+            way = parts[3] if parts[2] == "0" else ""  # "convs", "project"
+        key = (lane_of(layer["layer"]), layer["part"] + way, shrunk)
         group = groups.setdefault(key, Group(key[0], name, layer["part"], layer["tasks"] == "all", key[2], 0))
         group.channels = max(group.channels, int(layer["out"]))
         group.kernels.add(layer["kernel"])
@@ -84,18 +90,20 @@ def color_of(group: Group, lanes: list[str]) -> str:
     if group.is_shared:
         return SHARED
     number = re.search(r"(\d+)$", group.lane)
-    own = [lane for lane in lanes if lane.removeprefix("decoder_").startswith(("seg", "depth", "normals"))]
+    own = [lane for lane in lanes if re.match(r"(decoders?[._])?(seg|depth|normal)", lane)]
     index = int(number[1]) - 1 if number else own.index(group.lane) if group.lane in own else 0
     return OF_TASKS[index % len(OF_TASKS)]
 
 
 def drawing(system: str, groups: list[Group]) -> str:
     lanes = list(dict.fromkeys(group.lane for group in groups))
-    deepest = max(int(math.log2(group.shrunk)) for group in groups)
-    columns = {id(group): column_of(group, deepest) for group in groups}
+    deepest = max(int(math.log2(group.shrunk)) for group in groups if group.shrunk != OF_MEAN)
+    columns = {id(group): column_of(group, deepest) for group in groups if group.shrunk != OF_MEAN}
     for lane in lanes:  # a transfer net reads what the decoders give, and goes down and up by itself
         transfer = [group for group in groups if group.lane == lane and group.part == "transfer nets"]
         columns |= {id(group): 2 * deepest + 3 + place for place, group in enumerate(transfer)}
+        head = [group for group in groups if group.lane == lane and lane.startswith("decoders.")]  # all at one size
+        columns |= {id(group): deepest + 1 + place for place, group in enumerate(head)}
     width = MARGIN + (max(columns.values()) + 1) * COLUMN + 20
     height = TITLE + len(lanes) * LANE + 50
     total = sum(group.num_parameters for group in groups)
@@ -119,7 +127,7 @@ def drawing(system: str, groups: list[Group]) -> str:
                        f"convolutions {kernels}, {group.num_parameters:,} parameters</title></rect>")
             out.append(f'<text x="{x + (COLUMN - 14) / 2}" y="{y + 4}" fill="white" text-anchor="middle">'
                        f"{group.num_layers} \u00d7 {group.channels}</text>")
-            size = "1/1" if group.shrunk == 1 else f"1/{group.shrunk}"
+            size = "mean" if group.shrunk == OF_MEAN else f"1/{group.shrunk}"
             out.append(f'<text x="{x + (COLUMN - 14) / 2}" y="{y + 40}" fill="#666" text-anchor="middle">{size}</text>')
     if "pred_task" in lanes:  # a single task, which nothing is shared with
         legend = [(OF_TASKS[0], "of one task")]

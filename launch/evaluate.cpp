@@ -86,7 +86,7 @@ void evaluate(const dist::MpiSession& session, const Options& options) {
   claims.push_back({"--split", options.split});
   train::check_agreement(session, claims, "every rank must read a copy of the same pack, by the same command line");
   launch::tell_of_other_pack(model, options.pack, reader);
-  const data::Dataset dataset = data::read_split(reader, split, label_set, model.device);
+  const data::Dataset dataset = data::read_split(reader, split, {label_set, model.config.data.normalise}, model.device);
   const auto communicator = dist::make_communicator(session, model.device.type(), train::sharing_of(model.config.run));
   Progress progress("evaluating", dataset.size());
   const train::Evaluation evaluation = train::evaluate(

@@ -199,6 +199,10 @@ DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
     const auto colors = pack::default_class_colors(num_classes);
     facts.class_colors.assign(colors.begin(), colors.end());
   }
+  if (!model.config.data.normalise) {
+    facts.mean = {0.0, 0.0, 0.0};
+    facts.deviation = {1.0, 1.0, 1.0};
+  }
   if (!options.size.empty()) {
     std::tie(facts.height, facts.width) = pack::parse_size("--size", options.size);
   }
@@ -240,7 +244,7 @@ std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel&
                  options.split);
     }
   }
-  const data::Dataset dataset = data::read_split(reader, split, label_set, model.device);
+  const data::Dataset dataset = data::read_split(reader, split, {label_set, model.config.data.normalise}, model.device);
   const auto names = reader.names(split);
   std::vector<Row> rows;
   for (const std::int64_t sample : options.samples) {

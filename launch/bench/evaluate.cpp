@@ -33,7 +33,7 @@ nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSessi
   const pack::Reader reader(path);
   const std::size_t label_set = pack::find_label_set(reader.schema(), config.data.label_set);
   const auto num_classes = static_cast<std::int64_t>(reader.schema().label_sets[label_set].class_names.size());
-  const data::Dataset val(reader, pack::Split::val, label_set, device);
+  const data::Dataset val(reader, pack::Split::val, {label_set, config.data.normalise}, device);
   const train::Learner learner(config, {num_classes, val.height(), val.width(), config.train.batch_size}, device);
   const auto communicator = dist::make_communicator(session, device.type(), train::sharing_of(config.run));
 

@@ -28,8 +28,7 @@ class Forms {
 
   /// Forward, or one of the two gradients, which take the same form.
   [[nodiscard]] Pass pass(const net::Convolution& layer) const {
-    const std::int64_t height = shape_.height / layer.shrunk;
-    const std::int64_t width = shape_.width / layer.shrunk;
+    const auto [height, width] = layer.output_size(shape_.height, shape_.width);
     const double plain = static_cast<double>(shape_.images) * layer.multiply_adds(shape_.height, shape_.width);
     if (!mode_.rewrites || shape_.images == 0) {
       return {Form::plain, plain};
@@ -41,7 +40,8 @@ class Forms {
                                                                   options_, at::MemoryFormat::ChannelsLast),
                                               .bias = {},
                                               .stride = layer.stride,
-                                              .padding = layer.kernel / 2};
+                                              .padding = layer.dilation * (layer.kernel / 2),
+                                              .dilation = layer.dilation};
     if (layer.upsampled[0] > 0) {
       const kernels::Joined low = {maps(layer.upsampled[0], height / 2, width / 2),
                                    maps(layer.upsampled[1], height / 2, width / 2)};
@@ -56,7 +56,11 @@ class Forms {
     if (kernels::suits_winograd(x, convolution, mode_.compute)) {
       return {Form::winograd, products(layer, 16, layer.in, num_tiles(height, width))};
     }
-    return {Form::plain, plain};
+    const auto reading = [&layer](std::int64_t pixels) {
+      return static_cast<double>(kernels::reading_taps(layer.kernel, layer.dilation, pixels)) /
+             static_cast<double>(layer.kernel);
+    };
+    return {Form::plain, plain * reading(height) * reading(width)};
   }
 
  private:

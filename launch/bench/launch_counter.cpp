@@ -323,7 +323,7 @@ void LaunchCounter::end_call(const std::vector<c10::IValue>& outputs) {
 
 void LaunchCounter::count_one_convolution(const CountedConvolution& shape, std::int64_t bytes) {
   const double flop = 2.0 * static_cast<double>(shape.images * shape.height * shape.width) *
-                      static_cast<double>(shape.in * shape.out * shape.kernel * shape.kernel);
+                      static_cast<double>(shape.in * shape.out * shape.taps);
   const LaunchTally one = {.launches = is_inside_kernel() ? 0 : 1, .bytes = bytes, .flop = flop};
   convolutions_[shape] += {.launches = 1, .bytes = bytes, .flop = flop};
   count("convolution", shape.direction, one);
@@ -332,16 +332,20 @@ void LaunchCounter::count_one_convolution(const CountedConvolution& shape, std::
 void LaunchCounter::count_convolution(Values inputs) {
   const at::Tensor& x = inputs[0].toTensor();
   const at::Tensor& weight = inputs[1].toTensor();
-  const std::int64_t kernel = weight.size(2), stride = inputs[3].toIntVector()[0], padding = inputs[4].toIntVector()[0];
-  const auto shrunk = [&](std::int64_t size) { return (size + 2 * padding - kernel) / stride + 1; };
+  const std::vector<std::int64_t> padding = inputs[4].toIntVector();  // one number, or one a side
+  const std::int64_t stride = inputs[3].toIntVector()[0], dilation = inputs[5].toIntVector()[0];
+  const auto shrunk = [&](std::int64_t side, std::int64_t around) {
+    return (x.size(side) + 2 * around - dilation * (weight.size(side) - 1) - 1) / stride + 1;
+  };
   const CountedConvolution shape = {.direction = "forward",
                                     .images = x.size(0),
                                     .in = weight.size(1),
                                     .out = weight.size(0),
-                                    .kernel = kernel,
                                     .stride = stride,
-                                    .height = shrunk(x.size(2)),
-                                    .width = shrunk(x.size(3))};
+                                    .kernel = std::max(weight.size(2), weight.size(3)),
+                                    .taps = weight.size(2) * weight.size(3),
+                                    .height = shrunk(2, padding.front()),
+                                    .width = shrunk(3, padding.back())};
   const std::int64_t bytes_of_y =
       shape.images * shape.out * shape.height * shape.width * static_cast<std::int64_t>(x.element_size());
   count_one_convolution(shape, bytes_of(x) + bytes_of(weight) + bytes_of_y);
@@ -359,8 +363,9 @@ void LaunchCounter::count_convolution_backward(Values inputs) {
                               .images = x.size(0),
                               .in = weight.size(1),
                               .out = weight.size(0),
-                              .kernel = weight.size(2),
                               .stride = inputs[4].toIntVector()[0],
+                              .kernel = std::max(weight.size(2), weight.size(3)),
+                              .taps = weight.size(2) * weight.size(3),
                               .height = grad_y.size(2),
                               .width = grad_y.size(3)};
   const std::int64_t bytes = bytes_of(grad_y) + bytes_of(x) + bytes_of(weight);

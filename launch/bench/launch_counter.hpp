@@ -30,7 +30,8 @@ inline constexpr std::int64_t kLargeBytes = 4 << 20;
 /// A convolution, or one of its two gradients, by its shapes.
 struct CountedConvolution {
   std::string direction;  ///< "forward", "gradient of x" or "gradient of weight"
-  std::int64_t images = 0, in = 0, out = 0, kernel = 0, stride = 0;
+  std::int64_t images = 0, in = 0, out = 0, stride = 0;
+  std::int64_t kernel = 0, taps = 0;   ///< its longer side, and all of it
   std::int64_t height = 0, width = 0;  ///< of the output
   auto operator<=>(const CountedConvolution&) const = default;
 };

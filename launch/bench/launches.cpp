@@ -93,6 +93,7 @@ nlohmann::json details_of(const Counted& counted) {
                             {"in", shape.in},
                             {"out", shape.out},
                             {"kernel", shape.kernel},
+                            {"taps", shape.taps},
                             {"stride", shape.stride},
                             {"height", shape.height},
                             {"width", shape.width},

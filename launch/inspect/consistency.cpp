@@ -111,12 +111,16 @@ void inspect_consistency(const dist::MpiSession& session, const ConsistencyOptio
     if (label_set_of(model, reader.schema()) != label_set) {
       fail_usage("--against: the runs predict different label sets of {}", pack_path);
     }
+    if (model.config.data.normalise != models.front().config.data.normalise) {
+      fail_usage("--against: one run was trained with data.normalise = true, the other with false");
+    }
   }
   const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
   const at::Device device = models.front().device;
   train::check_agreement(session, train::pack_claims(reader), "every rank must read a copy of the same pack");
   tell_of_other_pack(models.front(), options.pack, reader);
-  const data::Dataset dataset = data::read_split(reader, split, label_set, device);
+  const data::Dataset dataset =
+      data::read_split(reader, split, {label_set, models.front().config.data.normalise}, device);
   const auto communicator = dist::make_communicator(session, device.type());
 
   std::vector<Sides> measured;

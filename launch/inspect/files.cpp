@@ -97,11 +97,13 @@ void inspect_layers(const config::RunConfig& config, std::int64_t num_classes, s
   std::int64_t parameters = 0;
   double multiply_adds = 0.0;
   for (const net::Convolution& layer : net::convolutions_of(config.model, num_classes)) {
+    const auto [rows, columns] = layer.output_size(height, width);
     cells.push_back(
-        {layer.name, fmt::format("{}", layer.in), fmt::format("{}", layer.out), fmt::format("{0} x {0}", layer.kernel),
-         fmt::format("{}", layer.stride), fmt::format("{} x {}", height / layer.shrunk, width / layer.shrunk),
-         std::string(net::name(layer.part)), layer.reached_by * layer.uses > 1 ? "all" : "one",
-         fmt::format("{}", layer.num_parameters()), fmt::format("{:.0f}", layer.multiply_adds(height, width))});
+        {layer.name, fmt::format("{}", layer.in), fmt::format("{}", layer.out),
+         fmt::format("{0} x {0}{1}", layer.kernel, layer.dilation > 1 ? fmt::format(" at {}", layer.dilation) : ""),
+         fmt::format("{}", layer.stride), fmt::format("{} x {}", rows, columns), std::string(net::name(layer.part)),
+         layer.reached_by * layer.uses > 1 ? "all" : "one", fmt::format("{}", layer.num_parameters()),
+         fmt::format("{:.0f}", layer.multiply_adds(height, width))});
     parameters += layer.num_parameters();
     multiply_adds += layer.multiply_adds(height, width);
   }

@@ -348,11 +348,13 @@ void check_device(CheckRunner& runner, const Machine& machine) {
     runner.run("device", name, check);
   };
   check_steps(runner, machine);
-  // A SegNet and its attention; that, adaptors and two teachers; sigmoids, factors, dropout and the gradients of ALSW.
+  // A SegNet and its attention; that, adaptors and two teachers; sigmoids, factors, dropout and the gradients of ALSW;
+  // dilated convolutions and dropout of values.
   for (const auto& [name, assignments] :
        {std::pair{"STAN", std::vector<std::string>{"model.system=stan", "model.tasks=[\"depth\"]"}},
         {"KD4MTL", {"model.system=kd4mtl"}},
-        {"AdaMT-Net with ALSW", {"model.system=adamt", "weighting.method=alsw", "model.adamt_attention=per_slot"}}}) {
+        {"AdaMT-Net with ALSW", {"model.system=adamt", "weighting.method=alsw", "model.adamt_attention=per_slot"}},
+        {"DeepLab HPS", {"model.system=deeplab"}}}) {
     run(fmt::format("one step of {} in fp32, losses and predictions", name), [&, &assignments = assignments] {
       const BothWays both = both_ways(machine, Precision::fp32, assignments);
       const Finding losses = compare(both.found.losses, both.expected.losses, 1e-5);

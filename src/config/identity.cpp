@@ -67,10 +67,20 @@ bool is_of_first_ids(const RunConfig& config) {
 
 std::string first_identity_text(const RunConfig& config) {
   static const std::set<std::string> then_too = {"data.pack", "model.encoder_weights", "train.bucket_mib"};
-  static const std::set<std::string> not_yet = {
-      "data.pack_digest", "data.label_share",   "data.one_label",        "model.encoder_weights_digest",
-      "model.tasks",      "model.cross_stitch", "model.adamt_attention", "model.dropout",
-      "model.transfer",   "loss.lambda_3",      "model.transfer_pairs",  "model.transfers_per_task"};
+  static const std::set<std::string> not_yet = {"data.pack_digest",
+                                                "data.label_share",
+                                                "data.one_label",
+                                                "data.normalise",
+                                                "model.encoder_weights_digest",
+                                                "model.tasks",
+                                                "model.cross_stitch",
+                                                "model.adamt_attention",
+                                                "model.dropout",
+                                                "model.transfer",
+                                                "model.transfer_pairs",
+                                                "model.transfers_per_task",
+                                                "loss.lambda_3",
+                                                "train.weight_decay"};
   RunConfig copy = config;
   std::string text;
   std::set<std::string> changed;

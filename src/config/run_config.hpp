@@ -37,6 +37,7 @@ struct DataSection {
   bool scale_crop = true;
   double label_share = 1.0;
   bool one_label = false;
+  bool normalise = true;
   bool verify = false;
 };
 
@@ -114,6 +115,7 @@ struct TrainSection {
   std::int64_t batch_size = 8;
   std::int64_t max_steps = 0;
   double learning_rate = 1e-4;
+  double weight_decay = 0.0;
   std::vector<double> betas;
   std::int64_t lr_step = 80;
   double lr_gamma = 0.5;

@@ -58,6 +58,8 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.boolean("one_label", c.data.one_label,
                "Each training image keeps the labels of one task alone, drawn by the seed (Li et al. 2022, "
                "arXiv:2111.14893).");
+  list.boolean("normalise", c.data.normalise,
+               "Images less the pack's mean, divided by its deviation; false: as they are, between 0 and 1.");
   list.boolean("verify", c.data.verify,
                "Read all of the pack at start and check every byte; without it, each sample is checked as it is read.")
       .decides_numbers = false;
@@ -76,9 +78,10 @@ std::vector<Field> run_fields(RunConfig& c) {
           "The factors of AdaMT-Net's attention: one set for all images, or one for each place in the batch (per_slot, "
           "as the 2021 code: train.batch_size of them).")
       .is_for_no_other = true;
-  list.share("dropout", c.model.dropout,
-             "Share of the channels that a step of training leaves out at each of the "
-             "network's dropout layers.")
+  list.share(
+          "dropout", c.model.dropout,
+          "Share of what a step of training leaves out at each of the network's dropout layers: of channels (adamt), "
+          "of single values (deeplab).")
       .is_for_no_other = true;
   list.word(
           "transfer", c.model.transfer,
@@ -204,6 +207,8 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.integer("batch_size", c.train.batch_size, 1, "Images a step over all ranks: the ranks split it.");
   list.integer("max_steps", c.train.max_steps, 0, "Stop after this many optimizer steps; 0: no limit.");
   list.real("learning_rate", c.train.learning_rate, 0.0, false, kInfinity, "Adam's learning rate at the start.");
+  list.real("weight_decay", c.train.weight_decay, 0.0, true, kInfinity,
+            "So much of the network's values is added to their gradients, as in PyTorch's Adam.");
   list.betas("betas", c.train.betas, "Adam's decay rates; []: [0.9, 0.99]" + other_betas() + ".");
   list.integer("lr_step", c.train.lr_step, 1, "The learning rate is multiplied by lr_gamma every so many epochs.");
   list.real("lr_gamma", c.train.lr_gamma, 0.0, false, 1.0, "See lr_step.");

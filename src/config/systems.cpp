@@ -29,6 +29,8 @@ std::vector<System>& system_rows() {
   static const std::vector<std::string_view> stitched = {"model.tasks", "model.cross_stitch"};
   static const std::vector<std::string_view> taught = {"model.tasks", "distillation."};
   static const std::vector<std::string_view> adaptive = {"model.tasks", "model.adamt_attention", "model.dropout"};
+  static const std::vector<std::string_view> dilated = {"model.tasks", "model.encoder", "model.encoder_weights_digest",
+                                                        "model.dropout"};
   static std::vector<System> rows = {
       {.word = "xtasc",
        .label = "XTasC-Net",
@@ -147,6 +149,15 @@ std::vector<System>& system_rows() {
        .set_against = "segnet",
        .beta_2 = 0.999,
        .keys = adaptive},
+      {.word = "deeplab",
+       .label = "DeepLab HPS",
+       .help = "a dilated ResNet with an ASPP head a task",
+       .network = "deeplab",
+       .place = 11,
+       .tasks = {},
+       .set_against = "deeplab",
+       .beta_2 = 0.999,
+       .keys = dilated},
   };
   return rows;
 }

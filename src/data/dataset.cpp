@@ -64,7 +64,7 @@ void check_unchanged(const pack::ContentDigest& digest, const pack::Reader& read
 
 }  // namespace
 
-Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t label_set, at::Device device,
+Dataset::Dataset(const pack::Reader& reader, pack::Split split, const Reading& reading, at::Device device,
                  pack::ContentDigest* digest)
     : size_(reader.size(split)) {
   const pack::Schema& schema = reader.schema();
@@ -83,7 +83,7 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
     }
   }
   reader.read_images(split, 0, size_, elements<std::uint8_t>(image));
-  reader.read_labels(split, label_set, 0, size_, elements<std::uint8_t>(label));
+  reader.read_labels(split, reading.label_set, 0, size_, elements<std::uint8_t>(label));
   if (depth_is_uint16) {
     reader.read_depth(split, 0, size_, elements<std::uint16_t>(depth));
   } else {
@@ -94,7 +94,7 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
   }
   if (digest != nullptr) {
     digest->add(split, 0, bytes_of(image));
-    digest->add(split, 1 + label_set, bytes_of(label));
+    digest->add(split, 1 + reading.label_set, bytes_of(label));
     digest->add(split, pack::depth_data_set(schema), bytes_of(depth));
     if (normals.defined()) {
       digest->add(split, pack::normals_data_set(schema), bytes_of(normals));
@@ -120,8 +120,8 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, std::size_t labe
             .mean = {},
             .inverse_std = {}};
   for (std::size_t c = 0; c < 3; ++c) {
-    store_.mean[c] = static_cast<float>(schema.image_mean[c]);
-    store_.inverse_std[c] = static_cast<float>(1.0 / schema.image_std[c]);
+    store_.mean[c] = reading.normalises_images ? static_cast<float>(schema.image_mean[c]) : 0.0F;
+    store_.inverse_std[c] = reading.normalises_images ? static_cast<float>(1.0 / schema.image_std[c]) : 1.0F;
   }
 }
 
@@ -265,22 +265,22 @@ Batch Batch::changed(const std::function<at::Tensor(const at::Tensor&)>& change)
   return result;
 }
 
-Splits read_splits(const pack::Reader& reader, std::size_t label_set, at::Device device) {
+Splits read_splits(const pack::Reader& reader, const Reading& reading, at::Device device) {
   pack::ContentDigest digest(reader.schema());
-  Splits splits = {Dataset(reader, pack::Split::train, label_set, device, &digest),
-                   Dataset(reader, pack::Split::val, label_set, device, &digest)};
+  Splits splits = {Dataset(reader, pack::Split::train, reading, device, &digest),
+                   Dataset(reader, pack::Split::val, reading, device, &digest)};
   for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
-    add_rest(digest, reader, split, label_set, /*read_data=*/true);
+    add_rest(digest, reader, split, reading.label_set, /*read_data=*/true);
   }
   check_unchanged(digest, reader);
   return splits;
 }
 
-Dataset read_split(const pack::Reader& reader, pack::Split split, std::size_t label_set, at::Device device) {
+Dataset read_split(const pack::Reader& reader, pack::Split split, const Reading& reading, at::Device device) {
   pack::ContentDigest digest(reader.schema());
-  Dataset dataset(reader, split, label_set, device, &digest);
+  Dataset dataset(reader, split, reading, device, &digest);
   for (const pack::Split each : {pack::Split::train, pack::Split::val}) {
-    add_rest(digest, reader, each, label_set, /*read_data=*/each == split);
+    add_rest(digest, reader, each, reading.label_set, /*read_data=*/each == split);
   }
   check_unchanged(digest, reader);
   return dataset;

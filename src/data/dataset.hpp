@@ -20,7 +20,7 @@ namespace xtasc::data {
 
 /// A batch ready for the net. Empty batches (N = 0) are allowed: a rank's part of a small last batch.
 struct Batch {
-  at::Tensor image_n3hw;  ///< (N, 3, H, W) float32, normalised, channels-last
+  at::Tensor image_n3hw;  ///< (N, 3, H, W) float32, as Reading::normalises_images says, channels-last
   /// By the task's key. seg: (N, H, W) int64, 255 = ignored. depth: (N, 1, H, W) float32 in the pack's unit, 0 =
   /// invalid. normals: (N, 3, H, W) float32 of length 1, 0 = invalid; where the pack has some. Where some of the
   /// split's samples have no labels of a task, by task::flags_key() which have: (N) uint8.
@@ -34,6 +34,15 @@ struct Batch {
   [[nodiscard]] Batch changed(const std::function<at::Tensor(const at::Tensor&)>& change) const;
 };
 
+/// What is read of a pack, and how.
+struct Reading {
+  Reading(std::size_t set, bool normalises = true)  // NOLINT(google-explicit-constructor): most need no more
+      : label_set(set), normalises_images(normalises) {}
+
+  std::size_t label_set;   ///< index into the schema's label sets
+  bool normalises_images;  ///< by the pack's mean and deviation; false: batches have them between 0 and 1
+};
+
 /// Which labels of a training split are kept, as if the pack had no others: data.label_share and data.one_label.
 struct KeptLabels {
   double share = 1.0;     ///< of the samples, whose labels of a task are kept, drawn by (seed, task, sample)
@@ -45,10 +54,9 @@ struct KeptLabels {
 /// it there.
 class Dataset {
  public:
-  /// Reads the whole split. \param label_set  index into the schema's label sets \param digest  sees every byte that
-  /// was read; may be null
+  /// Reads the whole split. \param digest  sees every byte that was read; may be null
   /// \throws Error naming pack and samples when a checksum is wrong, or when the split is empty.
-  Dataset(const pack::Reader& reader, pack::Split split, std::size_t label_set, at::Device device,
+  Dataset(const pack::Reader& reader, pack::Split split, const Reading& reading, at::Device device,
           pack::ContentDigest* digest = nullptr);
 
   [[nodiscard]] std::int64_t size() const { return size_; }
@@ -100,10 +108,10 @@ struct Splits {
 
 /// Reads both splits and compares what they hold with the digest in the pack's header, which names the run.
 /// \throws Error as Dataset does; also when the pack was changed after it was made.
-[[nodiscard]] Splits read_splits(const pack::Reader& reader, std::size_t label_set, at::Device device);
+[[nodiscard]] Splits read_splits(const pack::Reader& reader, const Reading& reading, at::Device device);
 
 /// Reads one split; of the other no more than the digest needs. \throws Error as read_splits does
-[[nodiscard]] Dataset read_split(const pack::Reader& reader, pack::Split split, std::size_t label_set,
+[[nodiscard]] Dataset read_split(const pack::Reader& reader, pack::Split split, const Reading& reading,
                                  at::Device device);
 
 /// Small numbers for a batch, on their way to the device, which the host does not wait for.

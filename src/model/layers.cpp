@@ -26,6 +26,19 @@ kernels::FusedOptions fused_options(const Mode& mode) {
   return {mode.compute, mode.pads_channels, mode.flat_weights, mode.gradients_in_place};
 }
 
+/// Without the taps that read padding alone for all of x, as those of a large distance do on small maps.
+Convolution without_idle_taps(const Convolution& convolution, const at::Tensor& x_nchw) {
+  Convolution result = convolution;
+  for (const std::int64_t side : {2, 3}) {
+    const std::int64_t taps = convolution.weight.size(side);
+    const std::int64_t reading = kernels::reading_taps(taps, convolution.dilation, x_nchw.size(side));
+    if (reading < taps) {
+      result.weight = result.weight.narrow(side, taps / 2, reading);
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 Convolution make_convolution(ParameterSet& set, const net::Convolution& layer) {
@@ -36,7 +49,8 @@ Convolution make_convolution(ParameterSet& set, const net::Convolution& layer) {
     convolution.bias = set.parameter(layer.name + ".bias", {layer.out}, Init::zeros);
   }
   convolution.stride = layer.stride;
-  convolution.padding = layer.kernel / 2;
+  convolution.padding = layer.dilation * (layer.kernel / 2);
+  convolution.dilation = layer.dilation;
   return convolution;
 }
 
@@ -47,17 +61,26 @@ BatchNorm make_batch_norm(ParameterSet& set, const std::string& name, std::int64
           .running_var = set.buffer(name + ".running_var", {channels}, 1.0)};
 }
 
-at::Tensor convolve(const Joined& x, const Convolution& convolution, const Mode& mode, Activation activation) {
+at::Tensor draws_of(const Mode& mode, std::int64_t num_images, std::int64_t first, std::int64_t count) {
+  check(mode.draws_nk.defined() && mode.draws_nk.size(0) == num_images && first + count <= mode.draws_nk.size(1),
+        "dropout of {} images finds no draws", num_images);
+  return mode.draws_nk.narrow(1, first, count);
+}
+
+at::Tensor convolve(const Joined& x, const Convolution& given, const Mode& mode, Activation activation) {
+  const Convolution convolution = mode.rewrites ? without_idle_taps(given, x.first) : given;
   if (suits_winograd(x, convolution, mode)) {
     return kernels::convolve_by_winograd(x, convolution, mode.compute, activation);
   }
   const at::Tensor x_nchw = x.second.defined() ? at::cat({x.first, x.second}, 1) : x.first;
   if (suits_fused(x_nchw, mode)) {
-    return kernels::convolve_fused(x_nchw, convolution, fused_options(mode), activation);
+    kernels::FusedOptions options = fused_options(mode);
+    options.gradients_in_place = options.gradients_in_place && convolution.weight.is_leaf();
+    return kernels::convolve_fused(x_nchw, convolution, options, activation);
   }
   const at::Tensor bias = convolution.bias.defined() ? convolution.bias.to(mode.compute) : at::Tensor();
   at::Tensor y = at::conv2d(x_nchw.to(mode.compute), convolution.weight.to(mode.compute), bias, convolution.stride,
-                            convolution.padding);
+                            kernels::padding_of(convolution), convolution.dilation);
   return activation == Activation::relu ? y.relu_() : y;
 }
 

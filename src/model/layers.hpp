@@ -79,6 +79,9 @@ Convolution make_convolution(ParameterSet& set, const net::Convolution& layer);
 /// Declares NAME.weight, .bias, .running_mean, .running_var.
 BatchNorm make_batch_norm(ParameterSet& set, const std::string& name, std::int64_t channels);
 
+/// Mode::draws_nk of so many images, the draws [first, first + count) of each. \throws Error where there are none
+[[nodiscard]] at::Tensor draws_of(const Mode& mode, std::int64_t num_images, std::int64_t first, std::int64_t count);
+
 /// (N, in, H, W) -> (N, out, H / stride, W / stride), in mode.compute, channels-last.
 [[nodiscard]] at::Tensor convolve(const Joined& x, const Convolution& convolution, const Mode& mode,
                                   Activation activation = Activation::none);

@@ -8,6 +8,7 @@
 #include "core/error.hpp"
 #include "model/nets/adamt.hpp"
 #include "model/nets/cross_stitch.hpp"
+#include "model/nets/deeplab.hpp"
 #include "model/nets/dense.hpp"
 #include "model/nets/kd4mtl.hpp"
 #include "model/nets/mtan.hpp"
@@ -26,6 +27,7 @@ std::map<std::string, MakeNetwork, std::less<>>& makers() {
       {"mtan", [](const NetworkOptions& options) { return make_mtan(options); }},
       {"kd4mtl", make_kd4mtl},
       {"adamt", make_adamt},
+      {"deeplab", make_deeplab},
       {"dense", make_dense},
       {"cross_stitch", make_cross_stitch}};
   return rows;

@@ -9,7 +9,8 @@
 
 namespace xtasc::model {
 
-/// What the encoder hands to the decoders: layer0 (1/2) .. layer4 (1/32), each (N, channels, H / 2^(k+1), W / 2^(k+1)).
+/// What the encoder hands to the decoders: layer0 (1/2) .. layer4 (1/32), each (N, channels, H / 2^(k+1), W / 2^(k+1));
+/// of a dilated one layer2 to layer4 at 1/8.
 using Features = std::array<at::Tensor, 5>;
 
 /// Computes net::ResNet.

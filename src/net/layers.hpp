@@ -41,6 +41,7 @@ struct Convolution {
   std::string name;
   std::int64_t in = 0, out = 0;
   std::int64_t kernel = 3, stride = 1;
+  std::int64_t dilation = 1;  ///< between the pixels that neighbouring taps read
   bool has_bias = true;
   Init init = Init::xavier_normal;
   std::string norm = {};  ///< empty: none
@@ -49,12 +50,15 @@ struct Convolution {
   std::int64_t shrunk = 1;  ///< the image's sides over the output's
   /// Of the `in` channels, those of up to two tensors that are first made twice as large; the others enter as they are.
   std::array<std::int64_t, 2> upsampled = {};
+  bool is_of_mean = false;      ///< reads each channel's mean over the map: one pixel an image
   bool sees_image = false;      ///< nobody asks for the gradient of its input
   std::int64_t uses = 1;        ///< in one forward pass
   std::int64_t reached_by = 1;  ///< tasks whose losses go back through one use of it
   double drawn = 1.0;           ///< share of the steps of training that compute it
 
   [[nodiscard]] std::int64_t in_as_it_is() const { return in - upsampled[0] - upsampled[1]; }
+  /// Height and width of what it gives for an image of height x width.
+  [[nodiscard]] std::array<std::int64_t, 2> output_size(std::int64_t height, std::int64_t width) const;
   /// Trainable scalars, with the norm's.
   [[nodiscard]] std::int64_t num_parameters() const;
   /// Of one image of height x width, forward, all uses, in the plain form.

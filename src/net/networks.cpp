@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "net/adamt.hpp"
 #include "net/cross_stitch.hpp"
+#include "net/deeplab.hpp"
 #include "net/dense.hpp"
 #include "net/kd4mtl.hpp"
 #include "net/mtan.hpp"
@@ -33,6 +34,7 @@ std::map<std::string, Description, std::less<>>& descriptions() {
       {"mtan", {mtan_convolutions, mtan_unread}},
       {"kd4mtl", {kd4mtl_convolutions, mtan_unread}},
       {"adamt", {adamt_convolutions, nullptr, adamt_sized_by}},
+      {"deeplab", {deeplab_convolutions}},
       {"dense", {dense_convolutions, dense_unread}},
       {"cross_stitch", {cross_stitch_convolutions, cross_stitch_unread}}};
   return rows;
@@ -64,12 +66,13 @@ std::string sized_by(const config::ModelSection& section) {
   return by == nullptr ? std::string() : by(choice_of(section, /*sizes=*/2));
 }
 
-std::int64_t deepest_norm(const config::ModelSection& section) {
-  std::int64_t deepest = 1;
+std::int64_t fewest_normed_pixels(const config::ModelSection& section, std::int64_t height, std::int64_t width) {
+  std::int64_t fewest = height * width;
   for (const Convolution& layer : convolutions_of(section, /*num_classes=*/2)) {
-    deepest = layer.norm.empty() ? deepest : std::max(deepest, layer.shrunk);
+    const auto [rows, columns] = layer.output_size(height, width);
+    fewest = layer.norm.empty() ? fewest : std::min(fewest, rows * columns);
   }
-  return deepest;
+  return fewest;
 }
 
 std::set<std::string> biases_before_norms(const config::ModelSection& section) {

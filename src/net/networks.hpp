@@ -50,8 +50,9 @@ using SizedBy = std::string (*)(const Choice& choice);
 /// What a file of the network's weights may hold beside them, as names and beginnings of names.
 [[nodiscard]] std::vector<std::string> unread_in_files(const config::ModelSection& section);
 
-/// How many times smaller than the image's sides the smallest maps with a batch norm are; 1 where there is none.
-[[nodiscard]] std::int64_t deepest_norm(const config::ModelSection& section);
+/// Of the smallest maps with a batch norm, for an image of height x width; the image's where there is none.
+[[nodiscard]] std::int64_t fewest_normed_pixels(const config::ModelSection& section, std::int64_t height,
+                                                std::int64_t width);
 
 /// Names of the biases behind whose convolution a batch norm stands, which takes them away again: in training their
 /// true gradient is zero, and Adam magnifies the rounding that is left of it.

@@ -136,18 +136,18 @@ void require_finite(const Evaluation& evaluation, const RunMoment& moment) {
 
 void check_batch_norm(const config::ModelSection& model, std::int64_t num_images, std::int64_t batch_size,
                       std::int64_t max_steps, std::int64_t height, std::int64_t width) {
-  const std::int64_t deepest = net::deepest_norm(model);
   const bool reaches_rest = max_steps == 0 || max_steps > num_images / batch_size;
   const std::int64_t rest = reaches_rest ? num_images % batch_size : 0;
   const std::int64_t smallest = rest > 0 ? rest : std::min(batch_size, num_images);
-  const std::int64_t pixels = (height / deepest) * (width / deepest);
-  if (smallest * pixels > 1) {
+  if (smallest * net::fewest_normed_pixels(model, height, width) > 1) {
     return;
   }
+  const bool size_helps = net::fewest_normed_pixels(model, 2 * height, 2 * width) > 1;
   fail_usage(
       "batch norm needs two values a channel, but the {} batch of an epoch has {} image (of {}, train.batch_size = "
-      "{}), which is 1 x 1 at the network's deepest layer ({} x {} pixels): another train.batch_size, or larger images",
-      rest > 0 && num_images > batch_size ? "last" : "only", smallest, num_images, batch_size, height, width);
+      "{}), which is 1 x 1 at the network's deepest layer ({} x {} pixels): another train.batch_size{}",
+      rest > 0 && num_images > batch_size ? "last" : "only", smallest, num_images, batch_size, height, width,
+      size_helps ? ", or larger images" : "");
 }
 
 void check_targets(const config::RunConfig& config, const data::Splits& splits, const std::string& pack) {

@@ -324,7 +324,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   const auto num_classes = static_cast<std::int64_t>(pack.schema().label_sets[label_set].class_names.size());
 
   // The data first: what they hold names the run.
-  data::Splits splits = data::read_splits(pack, label_set, device);
+  data::Splits splits = data::read_splits(pack, {label_set, config.data.normalise}, device);
   keep_labels(config, splits.train);
   check_targets(config, splits, config.data.pack);
   check_batch_norm(config.model, splits.train.size(), config.train.batch_size, config.train.max_steps,

@@ -38,19 +38,21 @@ int threads_of_this_rank(const dist::MpiSession& session) {
   return std::max(1, CPU_COUNT(&allowed) / static_cast<int>(std::count(all.begin(), all.end(), mine)));
 }
 
-std::vector<optim::Adam::Group> groups_of(const model::Network& net, const config::DistillationSection& distillation,
+std::vector<optim::Adam::Group> groups_of(const model::Network& net, const config::RunConfig& config,
                                           const weighting::TaskWeighting& weighting) {
   const model::ParameterSet& set = net.parameters();
   const std::size_t all = set.parameters().size();
   const std::size_t first_adaptor = all - net.num_adaptors();
-  std::vector<optim::Adam::Group> groups = {
-      {.name = "net", .values = set.flat_values(0, first_adaptor), .gradients = set.flat_gradients(0, first_adaptor)}};
+  std::vector<optim::Adam::Group> groups = {{.name = "net",
+                                             .values = set.flat_values(0, first_adaptor),
+                                             .gradients = set.flat_gradients(0, first_adaptor),
+                                             .weight_decay = config.train.weight_decay}};
   if (first_adaptor < all) {
     groups.push_back({.name = "adaptors",
                       .values = set.flat_values(first_adaptor, all),
                       .gradients = set.flat_gradients(first_adaptor, all),
-                      .weight_decay = distillation.adaptor_weight_decay,
-                      .learning_rate = distillation.adaptor_learning_rate});
+                      .weight_decay = config.distillation.adaptor_weight_decay,
+                      .learning_rate = config.distillation.adaptor_learning_rate});
   }
   if (weighting.flat_values().defined()) {
     groups.push_back({.name = "weighting", .values = weighting.flat_values(), .gradients = weighting.flat_gradients()});
@@ -133,8 +135,7 @@ Learner::Learner(const config::RunConfig& config, const net::Sizes& sizes, at::D
                                                 .num_tasks = static_cast<std::int64_t>(net.tasks().size()),
                                                 .seed = static_cast<std::uint64_t>(config.run.seed),
                                                 .tensors = at::TensorOptions().dtype(types.storage).device(device)})),
-      adam(groups_of(net, config.distillation, *weighting),
-           {.beta1 = config.train.betas[0], .beta2 = config.train.betas[1]}) {}
+      adam(groups_of(net, config, *weighting), {.beta1 = config.train.betas[0], .beta2 = config.train.betas[1]}) {}
 
 std::vector<std::pair<std::string, at::Tensor>> Learner::weights() const {
   std::vector<std::pair<std::string, at::Tensor>> all;

@@ -255,12 +255,12 @@ TEST_F(ConfigFile, TasksAreThoseThatASystemCanHave) {
   EXPECT_EQ(
       refusal("", {"model.system=base_st_depth", "model.tasks=[\"depth\"]"}),
       "model.tasks = [\"depth\"] says nothing to model.system = \"base_st_depth\": it is for xtasc, align, base_mt, "
-      "base_st, segnet, stan, dense, cross_stitch, mtan, kd4mtl, adamt");
+      "base_st, segnet, stan, dense, cross_stitch, mtan, kd4mtl, adamt, deeplab");
   EXPECT_EQ(refusal("", {"model.system=mtan", "model.cross_stitch=misra"}),
             "model.cross_stitch = \"misra\" says nothing to model.system = \"mtan\": it is for cross_stitch");
   EXPECT_EQ(refusal("", {"model.system=mtan", "model.encoder_weights=w.pt"}),
             "model.encoder_weights says nothing to model.system = \"mtan\", which has no ResNet: it is for xtasc, "
-            "align, base_mt, base_st_seg, base_st_depth, base_st");
+            "align, base_mt, base_st_seg, base_st_depth, base_st, deeplab");
   for (const char* list : {"[]", "[\"depth\", \"depth\"]", "[\"normal\"]", "\"depth\"", "[1]"}) {
     EXPECT_THAT(refusal("", {"model.system=segnet", std::string("model.tasks=") + list}),
                 testing::HasSubstr("a list of some of segmentation, depth, normals, each once"))
@@ -273,6 +273,7 @@ TEST_F(ConfigFile, TasksAreThoseThatASystemCanHave) {
   EXPECT_NE(id("[\"segmentation\", \"depth\"]"), id("[\"depth\", \"segmentation\"]"));
   EXPECT_EQ(read("", {"model.system=segnet", "model.tasks=[\"depth\"]"}).run.name, "segnet_depth");
   EXPECT_EQ(read("", {"model.system=mtan"}).run.name, "mtan");
+  EXPECT_EQ(read("", {"model.system=deeplab", "model.encoder=resnet50"}).run.name, "deeplab_resnet50");
   EXPECT_EQ(&system_of(read("", {"model.system=mtan"}).model), &system_of(read("", {"model.system=mtan"}).model));
 }
 
@@ -326,7 +327,7 @@ TEST_F(ConfigFile, KeysOfAStudentAreRefusedElsewhere) {
   EXPECT_EQ(refusal("", {student, "distillation.teacher_seg_digest=0123456789abcdef0123456789abcdef"}),
             "distillation.teacher_seg_digest is set, but distillation.teacher_seg names no file");
   EXPECT_EQ(refusal("", {student, "model.dropout=0.1"}),
-            "model.dropout = 0.1 says nothing to model.system = \"kd4mtl\": it is for adamt");
+            "model.dropout = 0.1 says nothing to model.system = \"kd4mtl\": it is for adamt, deeplab");
   // Where a teacher lies makes no other run, what it is does.
   const auto id = [&](const std::string& path, const std::string& digits) {
     return identity_text(read("", {student, "distillation.teacher_seg=" + path,

@@ -141,6 +141,14 @@ TEST_F(DatasetTest, PlainBatchIsTheStoredSamples) {
   EXPECT_TRUE(batch.image_n3hw.is_contiguous(at::MemoryFormat::ChannelsLast));
 }
 
+TEST_F(DatasetTest, ImagesCanStayBetweenZeroAndOne) {
+  const pack::Reader reader = write(pack::DepthKind::metres);
+  const Batch batch = Dataset(reader, pack::Split::train, {0, /*normalises=*/false}, at::kCPU).batch(std::array{2L});
+  const at::Tensor expected = images_.narrow(0, 2, 1).permute({0, 3, 1, 2}).to(at::kFloat) / 255.0;
+  EXPECT_TRUE(at::allclose(batch.image_n3hw, expected, 1e-6, 1e-7));
+  EXPECT_LE(batch.image_n3hw.max().item<float>(), 1.0F);
+}
+
 /// The kernel against the tensor operations that it replaces.
 TEST_F(DatasetTest, AugmentedBatchEqualsTensorOperations) {
   const pack::Reader reader = write(pack::DepthKind::metres);

@@ -9,10 +9,12 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/cuda_forms.hpp"
 #include "kernels/upsample/upsample_element.hpp"
 #include "model/layers.hpp"
 
@@ -70,6 +72,31 @@ TEST(Upsample, FloatAndBfloat16RoundOnce) {
       EXPECT_LT(deviation(y, y_exact), bound) << x.sizes();
       // The upper gradient is rounded to the type too.
       EXPECT_LT(deviation(gradient, gradient_exact), 4.0 * bound) << x.sizes();
+    }
+  }
+}
+
+/// CUDA's two matrix products against ATen, to eight times the size and to sizes that are no multiple.
+TEST(Upsample, ToAnySizeByProductsIsAtens) {
+  for (const auto& [from, to] :
+       {std::pair{std::array{4, 6}, std::array{32, 48}}, {{1, 1}, {8, 8}}, {{5, 7}, {12, 10}}}) {
+    for (const auto& [type, bound] : {std::pair{at::kDouble, 1e-13}, {at::kFloat, 1e-5}}) {
+      const at::Tensor x = random({2, 13, from[0], from[1]}, 6).to(type);
+      const auto run = [&, height = to[0], width = to[1]](bool as_on_cuda) {
+        std::optional<CudaForms> forms;
+        if (as_on_cuda) {
+          forms.emplace();
+        }
+        const at::Tensor leaf = x.clone().requires_grad_(true);
+        const at::Tensor y = upsample_to(leaf, height, width);
+        y.backward(random(y.sizes(), 7).to(type));
+        return std::pair{y.detach(), leaf.grad()};
+      };
+      const auto [y, gradient] = run(true);
+      const auto [y_aten, gradient_aten] = run(false);
+      EXPECT_EQ(y.sizes(), at::IntArrayRef({2, 13, to[0], to[1]}));
+      EXPECT_LT(deviation(y, y_aten), bound) << x.sizes();
+      EXPECT_LT(deviation(gradient, gradient_aten), 50.0 * bound) << x.sizes();
     }
   }
 }

@@ -83,6 +83,26 @@ TEST(ExecutedWork, ByHand) {
   EXPECT_DOUBLE_EQ(again.backward - found.backward, 8 * kPixels * transfer);
 }
 
+/// Of maps of 16 x 32, taps at 12 all read pixels, three of those at 24, and one at 36: with the 1x1 beside them 14
+/// of 28.
+TEST(ExecutedWork, LeavesOutTapsThatReadPaddingAlone) {
+  const double heads = 2.0 * 512 * 256;
+  const double rest = 2.0 * (1280 * 256 + 9 * 256 * 256) + 256 * (7 + 1);
+  const double of_means = heads / (16 * 32);
+  const auto decoders = [](const char* rewrites) {
+    return work_of(config_of({"model.system=deeplab", "model.encoder=resnet18", "run.precision=fp64",
+                              std::string("train.rewrites=") + rewrites}),
+                   4)
+        .parts.decoders;
+  };
+  EXPECT_DOUBLE_EQ(decoders("false"), 4 * kPixels / 64 * (28 * heads + rest + of_means));
+  if (!has_kernels()) {
+    EXPECT_DOUBLE_EQ(decoders("true"), 4 * kPixels / 64 * (14 * heads + rest + of_means));
+  } else {  // the 3x3 convolution behind them is Winograd's
+    EXPECT_DOUBLE_EQ(decoders("true"), 4 * kPixels / 64 * (14 * heads + rest - 2.0 * 5 * 256 * 256 + of_means));
+  }
+}
+
 /// Nodes of a graph by the last part of their name.
 int count_nodes(const std::vector<at::Tensor>& roots, const std::string& name) {
   std::set<const torch::autograd::Node*> seen;

@@ -46,7 +46,7 @@ class RewrittenStep : public testing::TestWithParam<std::vector<std::string>> {}
 
 TEST_P(RewrittenStep, AgreesWithThePlainFormInFloat64) {
   struct Outcome {
-    std::vector<at::Tensor> predictions;
+    std::vector<model::NamedTensor> predictions;
     at::Tensor losses, gradients, running;  ///< running: the batch norms' statistics after the step
   };
   const data::Batch batch = test::rows(test::random_batch(5, 4, 5, 64, 96), {0, 4}, at::kDouble);
@@ -63,10 +63,7 @@ TEST_P(RewrittenStep, AgreesWithThePlainFormInFloat64) {
     shift_biases(learner);
     train::Step step(config, learner, *communicator);
     const train::StepResult result = step.compute(batch);
-    return Outcome{{result.predictions.of("seg"), result.predictions.of("depth"), result.predictions.of("seg", "depth"),
-                    result.predictions.of("depth", "seg")},
-                   result.losses,
-                   learner.net.parameters().flat_gradients().clone(),
+    return Outcome{result.predictions.named(), result.losses, learner.net.parameters().flat_gradients().clone(),
                    running_statistics(learner)};
   };
   const Outcome plain = outcome("false");
@@ -74,7 +71,8 @@ TEST_P(RewrittenStep, AgreesWithThePlainFormInFloat64) {
     SCOPED_TRACE(as_on_cuda ? "CUDA's forms" : "the CPU's forms");
     const Outcome rewritten = outcome("true", as_on_cuda);
     for (std::size_t i = 0; i < plain.predictions.size(); ++i) {
-      EXPECT_LT(deviation(rewritten.predictions[i], plain.predictions[i]), 1e-9) << "prediction " << i;
+      const auto& [name, expected] = plain.predictions[i];
+      EXPECT_LT(deviation(rewritten.predictions[i].tensor, expected), 1e-9) << name;
     }
     EXPECT_LT(deviation(rewritten.losses, plain.losses), 1e-9);
     EXPECT_LT(deviation(rewritten.gradients, plain.gradients), 1e-9);
@@ -93,6 +91,7 @@ std::vector<std::vector<std::string>> rewritten_cases() {
     cases.push_back({"model.ttnet_batch_norm=true"});
     cases.push_back({"weighting.method=gradnorm"});
     cases.push_back({"weighting.method=famo"});
+    cases.push_back({"model.system=deeplab", "model.dropout=0"});
   }
   return cases;
 }
@@ -326,6 +325,48 @@ std::vector<LayerCase> layer_cases() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, RewrittenLayer, testing::ValuesIn(layer_cases()));
+
+/// Without the taps that read padding alone: on maps of 13 x 20, of distances at which all taps are left, three, and
+/// one.
+class DilatedLayer : public testing::TestWithParam<std::int64_t> {};
+
+TEST_P(DilatedLayer, ForwardAndBackwardAreThePlainOnes) {
+  const at::Tensor x = at::randn({2, 8, 13, 20}, at::detail::createCPUGenerator(1), at::kDouble);
+  const at::Tensor grad_y = at::randn({2, 5, 13, 20}, at::detail::createCPUGenerator(2), at::kDouble);
+  const auto run = [&](bool rewrites, bool as_on_cuda) {
+    std::optional<CudaForms> forms;
+    if (as_on_cuda) {
+      forms.emplace();
+    }
+    model::ParameterSet set(1, at::kCPU, at::kDouble);
+    const model::Convolution layer =
+        model::make_convolution(set, {.name = "layer", .in = 8, .out = 5, .dilation = GetParam()});
+    set.flatten();
+    const model::Mode mode = {.training = true,
+                              .compute = at::kDouble,
+                              .rewrites = rewrites,
+                              .flat_weights = as_on_cuda ? set.flat_values().detach() : at::Tensor(),
+                              .gradients_in_place = as_on_cuda};
+    const at::Tensor leaf = x.clone().requires_grad_(true);
+    const at::Tensor y = model::convolve({leaf, {}}, layer, mode, model::Activation::relu);
+    y.backward(grad_y);
+    return std::vector<at::Tensor>{y.detach(), leaf.grad(), set.flat_gradients().clone()};
+  };
+  const auto plain = run(false, false);
+  EXPECT_EQ(plain.front().sizes(), grad_y.sizes());
+  for (const bool as_on_cuda : {false, true}) {
+    const auto found = run(true, as_on_cuda);
+    for (std::size_t i = 0; i < plain.size(); ++i) {
+      EXPECT_GT(plain[i].norm().item<double>(), 0.0);
+      EXPECT_LT(deviation(found[i], plain[i]), 1e-13) << i;
+    }
+  }
+  // What is left of the weight, as the arithmetic has it.
+  EXPECT_EQ(kernels::reading_taps(3, GetParam(), 13), GetParam() < 13 ? 3 : 1);
+  EXPECT_EQ(kernels::reading_taps(3, GetParam(), 20), GetParam() < 20 ? 3 : 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Distances, DilatedLayer, testing::Values(1, 2, 12, 13, 19, 20));
 
 }  // namespace
 }  // namespace xtasc

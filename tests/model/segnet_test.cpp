@@ -133,7 +133,7 @@ TEST(SegNets, FilesOfThePublicCodeOpen) {
 
 /// In evaluation mode with running statistics that are none of the initial ones.
 TEST(SegNets, FoldedNetsPredictTheSame) {
-  for (const char* system : {"segnet", "mtan", "dense", "cross_stitch", "adamt"}) {
+  for (const char* system : {"segnet", "mtan", "dense", "cross_stitch", "adamt", "deeplab"}) {
     const auto config = config_of(system, kBoth);
     const auto net = make_network(config.model, {3, 32, 32}, 1, at::kCPU, at::kDouble);
     const c10::NoGradGuard no_grad;

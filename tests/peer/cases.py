@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "launch/bench/peer"))
-from xtasc_peer import ENCODERS, NETS, SYSTEMS, Options
+from peer_resnet import ENCODERS
+from xtasc_peer import NETS, SYSTEMS, Options
 
 BATCH = 3  # images of a case
 STEPS = 6  # of the daily case that holds a training to the peer
@@ -67,6 +68,7 @@ def settings(case: Case) -> list[str]:
         "loss.transferred_segmentation": "transferred_segmentation",
         "loss.soft_target": "soft_target",
         "loss.label_smoothing": "label_smoothing",
+        "train.weight_decay": "weight_decay",
         "distillation.weight_seg": "weight_seg",
         "distillation.weight_depth": "weight_depth",
         "distillation.weight_normals": "weight_normals",
@@ -129,6 +131,9 @@ def default_cases() -> list[Case]:
         Case("kd4mtl_fp64", replace(WIDE, system="kd4mtl", weighting="uncertainty", weight_seg=0.7, weight_depth=1.3),
              steps=2),
         Case("adamt_fp64", replace(WIDE, system="adamt"), steps=1),
+        # Maps of 4 x 16: of the taps at 12 some read pixels, of those at 24 and 36 none.
+        Case("deeplab_fp64", replace(WIDE, system="deeplab", weighting="uncertainty", weight_decay=0.1), steps=1,
+             size=(32, 128)),
         Case("xtasc_fp32", WIDE, "fp32", size=(64, 64)),
         Case("xtasc_bf16", WIDE, "bf16", size=(64, 64)),
     ]  # fmt: skip
@@ -163,6 +168,14 @@ def long_cases() -> list[Case]:
         Case("long_adamt_per_slot_fp64", replace(adamt, adamt_attention="per_slot", seed=7), steps=2),
         Case("long_adamt_alsw_fp64", replace(adamt, weighting="alsw"), steps=2),
         Case("long_adamt_no_dropout_fp64", replace(adamt, dropout=0.0), steps=2),
+    ]
+    deeplab = replace(WIDE, system="deeplab")
+    cases += [
+        # Maps of 16 x 28: taps at 12 all read pixels, at 24 along one side, at 36 none.
+        Case("long_deeplab_large_fp64", deeplab, size=(128, 224)),
+        Case("long_deeplab_resnet50_fp64", replace(deeplab, encoder="resnet50", dropout=0.3, seed=7), steps=1),
+        Case("long_deeplab_alone_fp64", replace(deeplab, tasks=("depth",), dropout=0.0), steps=2),
+        Case("long_weight_decay_fp64", replace(NARROW, weighting="uncertainty", weight_decay=0.1), steps=5),
     ]
     for encoder, num_classes in itertools.product(ENCODERS, (7, 13, 19)):
         options = replace(WIDE, encoder=encoder, num_classes=num_classes)

@@ -60,6 +60,13 @@ ADAMT = {
 }
 
 
+# DeepLab HPS with ResNet-50, classes: encoder, segmentation's head, depth's head, both tasks and all three
+DEEPLAB = {
+    7: (23_508_032, 16_127_239, 16_125_697, 55_760_968, 71_887_179),
+    13: (23_508_032, 16_128_781, 16_125_697, 55_762_510, 71_888_721),
+}
+
+
 def counts(encoder: str, num_classes: int) -> tuple[int, ...]:
     """The table's columns for one row, counted in nets without data."""
     with torch.device("meta"):
@@ -84,6 +91,14 @@ def adamt_counts(options: Options) -> tuple[int, ...]:
     return *(num_parameters(part) - size for part, size in attention.items()), num_parameters(net)
 
 
+def deeplab_counts(num_classes: int) -> tuple[int, ...]:
+    with torch.device("meta"):
+        both, all_three = (make_net(Options(system="deeplab", encoder="resnet50", num_classes=num_classes, tasks=tasks))
+                           for tasks in (("segmentation", "depth"), ("segmentation", "depth", "normals")))
+    parts = (both.encoder, both.decoders["segmentation"], both.decoders["depth"], both, all_three)
+    return tuple(num_parameters(part) for part in parts)
+
+
 def main() -> int:
     wrong = 0
     for (encoder, num_classes), expected in TABLE.items():
@@ -106,6 +121,10 @@ def main() -> int:
                                      batch_size=batch_size, height=height, width=width))
         wrong += found != expected
         print(f"adamt     {num_classes:2} classes: {'as expected' if found == expected else f'{found}, not {expected}'}")
+    for num_classes, expected in DEEPLAB.items():
+        found = deeplab_counts(num_classes)
+        wrong += found != expected
+        print(f"deeplab   {num_classes:2} classes: {'as expected' if found == expected else f'{found}, not {expected}'}")
     return 1 if wrong else 0
 
 

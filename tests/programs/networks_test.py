@@ -52,7 +52,7 @@ class OneOfThem(Case):
                                    (["model.system=kd4mtl"], "set distillation.teacher_seg to a run of stan (seg"),
                                    (["model.system=kd4mtl", "distillation.teacher_seg=none"], "teacher_seg = \"none\""),
                                    (["distillation.weight_seg=2"], "it is for kd4mtl"),
-                                   (["model.system=mtan", "model.dropout=0"], "it is for adamt")):
+                                   (["model.system=mtan", "model.dropout=0"], "it is for adamt, deeplab")):
             done = programs.run("xtasc-train", *programs.train_arguments("wrong", *assignments))
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
@@ -106,7 +106,8 @@ class AllOfThem(Case):
         for system, *more in (("segnet",), ("stan", ALONE), ("mtan",), ("dense",), ("cross_stitch",),
                               ("cross_stitch", "model.cross_stitch=misra"),
                               ("kd4mtl", f"distillation.teacher_seg={seg}", f"distillation.teacher_depth={depth}"),
-                              ("adamt",), ("adamt", "model.adamt_attention=per_slot", "weighting.method=alsw")):
+                              ("adamt",), ("adamt", "model.adamt_attention=per_slot", "weighting.method=alsw"),
+                              ("deeplab", "train.weight_decay=0.01", "data.normalise=false")):
             with self.subTest(system=system, more=more):
                 assignments = (f"model.system={system}", *more)
                 name = "_".join([system, *(word for word in ("misra", "per_slot") if word in "".join(more))])

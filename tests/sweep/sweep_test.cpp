@@ -231,11 +231,14 @@ TEST_F(SweepTest, TwoPointsThatAreOneRunAreTold) {
       ElementsAre(testing::MatchesRegex(
           "trial.toml:4:17: \"system = base_mt, lambda_1 = 0.1\" and \"system = base_mt, lambda_1 = 0.2\" are the "
           "same run, base_mt_resnet18-[0-9a-f]+: keep one, by \\[\\[exclude\\]\\] or by hand")));
-  EXPECT_THAT(faults("base = \"base.toml\"\n[[point]]\nname = \"a\"\nmodel.system = \"xtasc\"\n"
-                     "[[point]]\nname = \"a\"\nmodel.system = \"align\"\n"),
-              ElementsAre("trial.toml:2:1: \"a\" names 2 different runs: only base_st_seg, base_st_depth and "
-                          "base_st (normals), or segnet (segmentation), segnet (depth) and segnet (normals), or stan "
-                          "(segmentation), stan (depth) and stan (normals) may share a row"));
+  EXPECT_THAT(
+      faults("base = \"base.toml\"\n[[point]]\nname = \"a\"\nmodel.system = \"xtasc\"\n"
+             "[[point]]\nname = \"a\"\nmodel.system = \"align\"\n"),
+      ElementsAre(
+          "trial.toml:2:1: \"a\" names 2 different runs: only base_st_seg, base_st_depth and base_st (normals), "
+          "or segnet (segmentation), segnet (depth) and segnet (normals), or stan (segmentation), stan (depth) "
+          "and stan (normals), or deeplab (segmentation), deeplab (depth) and deeplab (normals) may share a "
+          "row"));
 }
 
 TEST_F(SweepTest, WhatTheConfigRefusesIsToldWithTheRow) {

@@ -77,15 +77,20 @@ struct Trial {
   CapturedStep step;
 };
 
+class CapturedDropout : public testing::TestWithParam<const char*> {};
+
 /// What a graph reads lies where it was captured: of dropout, too.
-TEST(CapturedStep, ReplaysDropEachStepsOwnChannels) {
-  const std::vector<std::string> config = {"model.system=adamt", "weighting.method=equal"};
+TEST_P(CapturedDropout, IsEachStepsOwn) {
+  const std::vector<std::string> config = {std::string("model.system=") + GetParam(), "weighting.method=equal"};
   int num_replays = 0;
   Trial captured(config, [&] { return std::make_unique<Double>(num_replays); });
   Trial plain(config);
   EXPECT_EQ(captured.run(), plain.run());
   EXPECT_GT(num_replays, 0);
 }
+
+INSTANTIATE_TEST_SUITE_P(Networks, CapturedDropout, testing::Values("adamt", "deeplab"),
+                         [](const auto& test) { return std::string(test.param); });
 
 TEST(CapturedStep, OneCaptureABatchSizeWithTheBitsOfPlainSteps) {
   const std::vector<std::string> config = {"model.system=toy_st_scene", "weighting.method=uncertainty"};

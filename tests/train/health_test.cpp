@@ -101,6 +101,11 @@ TEST(BatchNormHealth, TheSmallestBatchOfAnEpochNeedsTwoValues) {
   EXPECT_THAT(refusal(3, 2, 32, 32), HasSubstr("the last batch of an epoch has 1 image (of 3, train.batch_size = 2)"));
   EXPECT_THAT(refusal(1, 8, 32, 32), HasSubstr("the only batch of an epoch has 1 image"));
   EXPECT_THAT(refusal(4, 1, 32, 32), HasSubstr("1 image"));
+  // DeepLab's heads norm a mean over the map, which larger images do not make more of.
+  const config::ModelSection deeplab = config::run_config_of({"model.system=deeplab"}).model;
+  EXPECT_THAT(message_of([&] { check_batch_norm(deeplab, 3, 2, 0, 288, 384); }),
+              testing::EndsWith("(288 x 384 pixels): another train.batch_size"));
+  EXPECT_NO_THROW(check_batch_norm(deeplab, 4, 2, 0, 288, 384));
 }
 
 /// What diverged shows in the flags of the step itself: nothing else was looked at.

@@ -55,7 +55,7 @@ TEST_P(OwnMagnitudes, WeighTheTasks) {
   EXPECT_NEAR(found.losses[-1].item<double>(), total.item<double>(), 1e-9);
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, OwnMagnitudes, testing::Values("xtasc", "segnet", "kd4mtl", "adamt"),
+INSTANTIATE_TEST_SUITE_P(Networks, OwnMagnitudes, testing::Values("xtasc", "segnet", "kd4mtl", "adamt", "deeplab"),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

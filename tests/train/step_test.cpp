@@ -77,7 +77,7 @@ INSTANTIATE_TEST_SUITE_P(All, MetaEvaluation,
                          testing::Values(Case{"xtasc", "equal", "fp32"}, Case{"xtasc", "equal", "bf16"},
                                          Case{"base_mt", "equal", "bf16"}, Case{"base_st_seg", "equal", "fp32"},
                                          Case{"kd4mtl", "equal", "bf16"}, Case{"adamt", "equal", "fp32"},
-                                         Case{"base_st_depth", "equal", "fp32"}),
+                                         Case{"deeplab", "equal", "bf16"}, Case{"base_st_depth", "equal", "fp32"}),
                          [](const auto& test) { return std::string(test.param.system) + "_" + test.param.precision; });
 
 TEST(MetaDevice, DoesCatchAHiddenCopy) {

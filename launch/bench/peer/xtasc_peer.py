@@ -17,20 +17,14 @@ from torch import Tensor, nn
 
 import peer_segnet
 from peer_adamt import AdaMt, alsw_weights, draw_noise
+from peer_deeplab import Deeplab
 from peer_losses import losses, unit_vectors
+from peer_resnet import Encoder
 from peer_tasks import KEYS, Transfer, channels_of, draw_transfers, transfers_of
 
 SYSTEMS = ("xtasc", "align", "base_mt", "base_st_seg", "base_st_depth")  # and base_st of any task
 ALONE = {"base_st_seg": ("segmentation",), "base_st_depth": ("depth",)}  # systems whose word says their task
-NETS = {**peer_segnet.NETS, "adamt": AdaMt}
-# name: (bottleneck blocks?, blocks in each of the four stages)
-ENCODERS = {
-    "resnet18": (False, (2, 2, 2, 2)),
-    "resnet34": (False, (3, 4, 6, 3)),
-    "resnet50": (True, (3, 4, 6, 3)),
-    "resnet101": (True, (3, 4, 23, 3)),
-    "resnet152": (True, (3, 8, 36, 3)),
-}
+NETS = {**peer_segnet.NETS, "adamt": AdaMt, "deeplab": Deeplab}
 
 
 @dataclass(frozen=True)
@@ -63,6 +57,7 @@ class Options:
     lambda_3: float | None = None  # None: as lambda_2
     weighting: str = "equal"
     learning_rate: float = 1e-4
+    weight_decay: float = 0.0  # of the network
     weight_seg: float = 1.0  # of the distillation
     weight_depth: float = 1.0
     weight_normals: float = 1.0
@@ -101,63 +96,6 @@ class Options:
 def upsample(x: Tensor) -> Tensor:
     """(N, K, h, w) -> (N, K, 2h, 2w), bilinear, corners aligned."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
-
-
-class ResidualBlock(nn.Module):
-    """torchvision's BasicBlock (two 3x3) or Bottleneck (1x1, 3x3 with the stride, 1x1 four times as wide)."""
-
-    def __init__(self, channels_in: int, planes: int, stride: int, bottleneck: bool) -> None:
-        super().__init__()
-        channels_out = planes * (4 if bottleneck else 1)
-        if bottleneck:
-            shapes = [(channels_in, planes, 1, 1), (planes, planes, 3, stride), (planes, channels_out, 1, 1)]
-        else:
-            shapes = [(channels_in, planes, 3, stride), (planes, planes, 3, 1)]
-        self.num_convs = len(shapes)
-        for k, (c_in, c_out, size, step) in enumerate(shapes, start=1):
-            self.add_module(f"conv{k}", nn.Conv2d(c_in, c_out, size, step, padding=size // 2, bias=False))
-            self.add_module(f"bn{k}", nn.BatchNorm2d(c_out))
-        self.downsample = None
-        if stride != 1 or channels_in != channels_out:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = x
-        for k in range(1, self.num_convs + 1):
-            y = getattr(self, f"bn{k}")(getattr(self, f"conv{k}")(y))
-            if k < self.num_convs:
-                y = F.relu(y)
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
-
-
-class Encoder(nn.Module):
-    """ResNet without its classifier."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        bottleneck, blocks = ENCODERS[name]
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        channels = 64
-        self.channels = [64]
-        for stage, (planes, count) in enumerate(zip((64, 128, 256, 512), blocks), start=1):
-            layers = []
-            for block in range(count):
-                layers.append(ResidualBlock(channels, planes, 2 if stage > 1 and block == 0 else 1, bottleneck))
-                channels = planes * (4 if bottleneck else 1)
-            self.add_module(f"layer{stage}", nn.Sequential(*layers))
-            self.channels.append(channels)
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) -> [layer0 (N, 64, H/2, W/2), layer1 (1/4), layer2 (1/8), layer3 (1/16), layer4 (1/32)]."""
-        features = [F.relu(self.bn1(self.conv1(image)))]
-        x = F.max_pool2d(features[0], 3, stride=2, padding=1)
-        for stage in range(1, 5):
-            x = getattr(self, f"layer{stage}")(x)
-            features.append(x)
-        return features
 
 
 class ConvChain(nn.Module):
@@ -312,12 +250,15 @@ def distillation_losses(options: Options, parts: dict[str, Tensor]) -> list[Tens
 
 # ---- training step ---------------------------------------------------------------------------------------------------
 def parameter_groups(net: nn.Module) -> list[dict[str, object]]:
-    """All but KD4MTL's adaptors, and these with a rate and a weight decay of their own."""
+    """The network; KD4MTL's adaptors, with a rate and a weight decay of their own; the trained task weights."""
     named = list(net.named_parameters())
-    groups: list[dict[str, object]] = [{"params": [p for name, p in named if not name.startswith("adaptor_")]}]
+    own = [p for name, p in named if not name.startswith(("adaptor_", "weighting."))]
+    groups: list[dict[str, object]] = [{"params": own, "weight_decay": net.options.weight_decay}]
     if net.options.system == "kd4mtl":
         groups.append({"params": [p for name, p in named if name.startswith("adaptor_")],
                        "lr": net.options.adaptor_learning_rate, "weight_decay": net.options.adaptor_weight_decay})
+    if net.options.has_trained_weighting:
+        groups.append({"params": [net.weighting.log_variance]})
     return groups
 
 
@@ -342,7 +283,7 @@ def run_steps(net: Net, samples: dict[str, Tensor], steps: int, autocast: bool =
     options, image = net.options, samples["image"]
     log_variance = net.weighting.log_variance if options.has_trained_weighting else None
     for step in range(max(steps, 1)):
-        if options.system == "adamt":
+        if options.system in ("adamt", "deeplab"):
             net.noise = draw_noise(options.seed, step, range(len(image)), net.num_draws).to(image.device)
         if options.transfers and options.transfer == "sample":
             net.transfers = draw_transfers(options.seed, step, options.transfers, options.transfers_per_task)

@@ -67,11 +67,10 @@ class ConvolutionBackward final : public torch::autograd::Node {
     }
     grad_y = padded(grad_y, grad_y.size(0), weight.size(0));
     const bool sums_bias = has_bias && !of_bias.defined();
-    const std::vector<std::int64_t> twice_1 = {1, 1};
     const std::vector<std::int64_t> bias_size = {weight.size(0)};
     auto [of_x, of_weight, summed] = at::convolution_backward(
         grad_y, x_padded, weight, sums_bias ? at::OptionalIntArrayRef(bias_size) : std::nullopt,
-        {convolution.stride, convolution.stride}, {convolution.padding, convolution.padding}, twice_1,
+        {convolution.stride, convolution.stride}, padding_of(convolution), {convolution.dilation, convolution.dilation},
         /*transposed=*/false, /*output_padding=*/{0, 0}, /*groups=*/1,
         {task_should_compute_output(0), task_should_compute_output(1), sums_bias});
     of_x = unpadded(of_x, x_nchw.size(0), in);
@@ -98,7 +97,8 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const Convolut
   const std::int64_t out = convolution.weight.size(0);
   const bool is_padded = weight.size(0) != out;
   const at::Tensor bias = adds_bias ? convolution.bias.detach().to(x.scalar_type()) : at::Tensor();
-  const at::Tensor y = at::conv2d(x, weight, is_padded ? at::Tensor() : bias, convolution.stride, convolution.padding);
+  const at::Tensor y = at::conv2d(x, weight, is_padded ? at::Tensor() : bias, convolution.stride,
+                                  padding_of(convolution), convolution.dilation);
   const at::Tensor found = unpadded(y, y.size(0), out).contiguous(at::MemoryFormat::ChannelsLast);
   return is_padded && adds_bias ? found.add_(bias.view({1, -1, 1, 1})) : found;
 }

@@ -176,7 +176,26 @@ struct UpsampleJoined : torch::autograd::Function<UpsampleJoined> {
   }
 };
 
+/// (large, small): which share of each small pixel a large one has.
+at::Tensor interpolation(std::int64_t large, std::int64_t small, const at::TensorOptions& options) {
+  const double scale = large > 1 ? static_cast<double>(small - 1) / static_cast<double>(large - 1) : 0.0;
+  const at::Tensor places = at::arange(large, options.dtype(at::kDouble)).mul_(scale).unsqueeze(1);
+  const at::Tensor distances = (places - at::arange(small, options.dtype(at::kDouble))).abs_();
+  return (1.0 - distances).clamp_min_(0.0).to(c10::typeMetaToScalarType(options.dtype()));
+}
+
 }  // namespace
+
+at::Tensor upsample_to(const at::Tensor& x_nchw, std::int64_t height, std::int64_t width) {
+  if (!upsamples_by_elements(x_nchw)) {
+    return at::upsample_bilinear2d(x_nchw, {height, width}, /*align_corners=*/true);
+  }
+  const CauseMark mark("upsample");
+  const at::TensorOptions options = x_nchw.options().requires_grad(false);
+  const at::Tensor rows = interpolation(height, x_nchw.size(2), options);
+  const at::Tensor columns = interpolation(width, x_nchw.size(3), options);
+  return channels_last(at::matmul(at::matmul(rows, x_nchw.contiguous()), columns.t()));
+}
 
 bool upsamples_by_elements(const at::Tensor& x) {
   return takes_cuda_form(x) || x.is_meta();

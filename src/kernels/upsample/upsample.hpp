@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 namespace xtasc::kernels {
 
 /// Bilinear, corners aligned: (N, C, H, W) -> (N, C, 2H, 2W), channels-last, and differentiable. On CUDA by our own
@@ -18,6 +20,11 @@ namespace xtasc::kernels {
 /// \param beside_nchw  (N, D, H, W), upsampled too; or (N, D, 2H, 2W), as it is. Of low's type.
 /// \returns  (N, C + D, 2H, 2W), channels-last
 [[nodiscard]] at::Tensor upsample_joined(const at::Tensor& low_nchw, const at::Tensor& beside_nchw);
+
+/// Bilinear, corners aligned: (N, C, H, W) -> (N, C, height, width), channels-last, and differentiable, its gradient of
+/// the same bits every time. On CUDA two matrix products, for PyTorch's gradient adds there in any order; on the CPU as
+/// ATen does it.
+[[nodiscard]] at::Tensor upsample_to(const at::Tensor& x_nchw, std::int64_t height, std::int64_t width);
 
 /// Does upsample_twice() run the element functions there? On CUDA, and on the meta device, where only shapes count.
 [[nodiscard]] bool upsamples_by_elements(const at::Tensor& x);

@@ -54,8 +54,9 @@ bool suits_kernels(const Joined& x, const Convolution& convolution, at::ScalarTy
   const at::Tensor& weight = convolution.weight;
   const auto wide = compute == at::kDouble ? at::kDouble : at::kFloat;
   if (!x.first.is_cpu() || takes_cuda_form(x.first) || x.first.numel() == 0 || weight.size(2) != 3 ||
-      weight.size(3) != 3 || convolution.stride != 1 || convolution.padding != 1 || weight.scalar_type() != wide ||
-      !weight.is_contiguous(at::MemoryFormat::ChannelsLast) || !winograd::is_supported(element_of(compute))) {
+      weight.size(3) != 3 || convolution.stride != 1 || convolution.padding != 1 || convolution.dilation != 1 ||
+      weight.scalar_type() != wide || !weight.is_contiguous(at::MemoryFormat::ChannelsLast) ||
+      !winograd::is_supported(element_of(compute))) {
     return false;
   }
   const std::int64_t lanes = winograd::lanes_of(element_of(compute));

@@ -29,10 +29,7 @@ class Dropout {
     if (!mode_.training || share_ == 0.0) {
       return {};
     }
-    check(
-        mode_.draws_nk.defined() && mode_.draws_nk.size(0) == num_images && next_ + channels <= mode_.draws_nk.size(1),
-        "dropout of {} images finds no draws", num_images);
-    at::Tensor factors = (mode_.draws_nk.narrow(1, next_, channels) >= share_).to(type) / (1.0 - share_);
+    at::Tensor factors = (draws_of(mode_, num_images, next_, channels) >= share_).to(type) / (1.0 - share_);
     next_ += channels;
     return factors;
   }
