@@ -158,7 +158,10 @@ def long_cases() -> list[Case]:
         for form in ("mtan", "misra") if system == "cross_stitch" else ("mtan",):
             of_form, name = replace(options, cross_stitch=form), system if form == "mtan" else f"{system}_{form}"
             cases.append(Case(f"long_{name}_{SEGNET_STEPS}_steps_fp64", of_form, steps=SEGNET_STEPS))
-            cases.append(Case(f"long_{name}_fp32", of_form, "fp32", size=(64, 64)))
+            # DeepLab norms the means over the maps of three images, which for random ones are nearly equal: at 64 x 64 the
+            # norm's sums of squares, in float32, leave twice to four times PyTorch's rounding.
+            size = (32, 128) if system == "deeplab" else (64, 64)
+            cases.append(Case(f"long_{name}_fp32", of_form, "fp32", size=size))
             cases.append(Case(f"long_{name}_bf16", of_form, "bf16", size=(64, 64)))
             cases.append(Case(f"long_no_truth_{name}_fp64", of_form, steps=2, gaps="no truth"))
     cases.append(Case("long_segnet_alone_fp64", replace(WIDE, system="segnet", tasks=("depth",)), steps=2))
