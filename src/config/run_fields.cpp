@@ -165,7 +165,7 @@ std::vector<Field> run_fields(RunConfig& c) {
                 "digits end the folder's name. Empty: as it is, which is then written here.")
         .is_for_no_other = true;
     list.real(fmt::format("weight_{}", task.key), teacher.weight, 0.0, true, kInfinity,
-              fmt::format("Factor of {}'s distillation loss, which is added after weighting.", task.name))
+              fmt::format("Factor of the distillation loss of {}, which is added after weighting.", task.name))
         .is_for_no_other = true;
   }
   list.word("teacher_batch_norm", c.distillation.teacher_batch_norm,

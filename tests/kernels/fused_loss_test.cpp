@@ -31,9 +31,9 @@ struct FourImages {
       const at::Tensor values = 2.0 * at::randn({4, channels, 6, 8}, at::kDouble);
       return is_there ? values.to(type).contiguous(at::MemoryFormat::ChannelsLast).requires_grad_(true) : at::Tensor();
     };
-    const bool has_transfer = config::system_of(system).has_transfer();
-    inputs = {prediction(3, config::system_of(system).has("seg")),
-              prediction(1, config::system_of(system).has("depth")), prediction(1, has_transfer),
+    const bool has_transfer = test::system_named(system).has_transfer();
+    inputs = {prediction(3, test::system_named(system).has("seg")),
+              prediction(1, test::system_named(system).has("depth")), prediction(1, has_transfer),
               prediction(3, has_transfer)};
   }
 

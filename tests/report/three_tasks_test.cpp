@@ -98,7 +98,7 @@ TEST_F(TablesOfThree, SayWhichNetIsMissing) {
   write("depth", {"model.system=base_st_depth"});
   write("three", {"model.system=base_mt", kThree});
   const Table found = table();
-  EXPECT_THAT(found.footnotes, testing::Contains(HasSubstr("no finished base_st (normals) run")));
+  EXPECT_THAT(found.footnotes, testing::Contains(HasSubstr("no finished Base ST-Net (base_st_seg, base_st_depth and base_st (normals))")));
   EXPECT_FALSE(row_of(found, "Base MT-Net").delta_m);
 }
 

@@ -7,6 +7,7 @@
 #include "config/systems.hpp"
 #include "loss/fused.hpp"
 #include "loss/objective.hpp"
+#include "support/systems.hpp"
 
 namespace xtasc::test {
 
@@ -39,7 +40,7 @@ inline model::Predictions predictions_of(const PairPredictions& given) {
 }
 
 inline std::unique_ptr<loss::Objective> objective_of(std::string_view word, const config::LossSection& options) {
-  const config::System& system = config::system_of(word);
+  const config::System& system = system_named(word);
   const auto transfers = system.has_transfer() ? std::vector<model::Transfer>{{"seg", "depth"}, {"depth", "seg"}}
                                                : std::vector<model::Transfer>{};
   return loss::make_objective(system.consistency, options, config::tasks_of(system), transfers);
@@ -66,7 +67,7 @@ inline PairLosses pair_losses(std::string_view system, const config::LossSection
 
 inline loss::FusedTerms fused_terms_of(std::string_view word, const config::LossSection& options,
                                        const PairPredictions& given) {
-  const config::System& system = config::system_of(word);
+  const config::System& system = system_named(word);
   return loss::fused_terms(config::tasks_of(system), system.consistency, options, predictions_of(given));
 }
 

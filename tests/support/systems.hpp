@@ -1,8 +1,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "config/run_config.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
 
@@ -22,6 +24,13 @@ inline std::vector<std::string> assignments_of(std::string_view word, const std:
   std::vector<std::string> assignments = assignments_of(config::system_of(word));
   assignments.insert(assignments.end(), more.begin(), more.end());
   return assignments;
+}
+
+/// The system of that word with the tasks that its row has, or that model.tasks has by default.
+inline const config::System& system_named(std::string_view word) {
+  config::ModelSection section;
+  section.system = word;
+  return config::system_of(section);
 }
 
 }  // namespace xtasc::test

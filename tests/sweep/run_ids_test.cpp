@@ -105,6 +105,7 @@ Lines defaults() {
   for (const config::System& system : config::systems()) {
     add(test::assignments_of(system));
   }
+  add({"model.tasks=[\"segmentation\",\"depth\",\"normals\"]"});
   return {found.begin(), found.end()};
 }
 

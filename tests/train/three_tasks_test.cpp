@@ -129,7 +129,8 @@ TEST_P(ThreeTasks, EvaluationLooksAtAllTransfers) {
   const Evaluation evaluation = sums.result();
   EXPECT_EQ(evaluation.losses.size(), learner.objective->terms().size() + 1);
   double total = 0.0;
-  for (const loss::Term& term : objective_of(config, learner.net, TransfersOf::evaluation)->terms()) {
+  const auto objective = objective_of(config, learner.net, TransfersOf::evaluation);
+  for (const loss::Term& term : objective->terms()) {
     total += term.share * evaluation.losses.at(term.name);
   }
   EXPECT_NEAR(evaluation.losses.at("total"), total, 1e-12);
