@@ -2,115 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <map>
 #include <set>
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "report/axis_groups.hpp"
-#include "report/metric_columns.hpp"
+#include "report/plot/figure_lines.hpp"
 #include "report/series_names.hpp"
 #include "report/table_markdown.hpp"
 
 namespace xtasc::report {
 
 namespace {
-
-struct MetricPanel {
-  std::string key;
-  std::string y_label;
-  double factor = 1.0;
-
-  [[nodiscard]] bool is_delta_m() const { return key == "delta_m"; }
-  /// In the unit of the axis.
-  [[nodiscard]] std::optional<double> published(const PublishedRow& row) const {
-    return is_delta_m() ? row.delta_m : value_of(row.metrics, key);
-  }
-};
-
-/// The first task's metrics, Delta_m, the other tasks' metrics.
-std::vector<MetricPanel> metric_panels(const task::Tasks& tasks, const run::Provenance& from) {
-  std::vector<MetricPanel> panels;
-  for (const task::Task& task : tasks) {
-    for (const task::Metric& metric : task.metrics) {
-      panels.push_back({std::string(metric.key), axis_label(metric, from), metric.factor});
-    }
-    if (task.key == tasks.front().key) {
-      panels.push_back({"delta_m", "\u0394m (%), higher is better"});
-    }
-  }
-  return panels;
-}
-
-/// Where a group stands in a figure.
-struct Placed {
-  const SeedGroup* group;
-  double x;
-};
-
-/// A line of a figure: its name, how it is drawn, and the groups on it.
-struct Line {
-  std::string name;
-  SeriesKind kind = SeriesKind::measured;
-  std::size_t style = 0;
-  std::vector<Placed> groups;
-};
-
-/// A published row and where it stands.
-struct PublishedPoint {
-  const PublishedRow* row;
-  double x;
-  std::string name;
-  std::size_t style;
-};
-
-Series series_of(const Line& line, const MetricPanel& panel, double x_min, double x_max) {
-  Series series{.name = line.name, .kind = line.kind, .style = line.style, .points = {}};
-  for (const Placed& placed : line.groups) {
-    const std::optional<Moments> of = moments_of(*placed.group, panel.key);
-    if (!of) {
-      continue;
-    }
-    const std::optional<double> deviation = of->deviation ? std::optional(*of->deviation * panel.factor) : std::nullopt;
-    if (line.kind == SeriesKind::reference) {
-      series.points.push_back({.x = x_min, .y = of->mean * panel.factor, .deviation = {}});
-      series.points.push_back({.x = x_max, .y = of->mean * panel.factor, .deviation = {}});
-    } else {
-      series.points.push_back({.x = placed.x, .y = of->mean * panel.factor, .deviation = deviation});
-    }
-  }
-  std::ranges::sort(series.points, {}, &PlotPoint::x);
-  return series;
-}
-
-/// The metrics of the groups' tasks, and Delta_m where a group has one; all over the same axis.
-std::vector<Panel> panels_of(const Panel& axis, const std::vector<Line>& lines,
-                             const std::vector<PublishedPoint>& published, std::span<const SeedGroup> groups) {
-  std::vector<Panel> panels;
-  for (const MetricPanel& metric : metric_panels(tasks_of(groups), groups.front().first().provenance)) {
-    Panel panel = axis;
-    panel.y_label = metric.y_label;
-    bool has_any = false;
-    for (const Line& line : lines) {
-      panel.series.push_back(series_of(line, metric, *axis.x_min, *axis.x_max));
-      has_any = has_any || (line.kind != SeriesKind::reference && !panel.series.back().points.empty());
-    }
-    for (const PublishedPoint& point : published) {
-      const std::optional<double> y = metric.published(*point.row);
-      Series series{.name = point.name, .kind = SeriesKind::published, .style = point.style, .points = {}};
-      if (y) {
-        series.points.push_back({.x = point.x, .y = *y, .deviation = {}});
-      }
-      panel.series.push_back(std::move(series));
-    }
-    if (has_any || !metric.is_delta_m()) {
-      panels.push_back(std::move(panel));
-    }
-  }
-  return panels;
-}
 
 /// The published table of a number, where the groups' data set and size are the paper's: elsewhere its figures would
 /// only squeeze the axes.
@@ -125,33 +29,6 @@ const PublishedTable* published_for(std::span<const SeedGroup> groups, const std
     }
   }
   return nullptr;
-}
-
-void give_styles(std::vector<Line>& lines) {
-  std::size_t style = 0;
-  for (Line& line : lines) {
-    line.style = line.kind == SeriesKind::reference ? 0 : style++;
-  }
-  check(style <= kNumStyles, "{} series, and a figure can tell {} apart: give fewer run folders, e.g. one sweep's",
-        style, kNumStyles);
-}
-
-/// Series stand beside each other rather than on top of each other.
-/// \param moved  a place, and how far the series is to go: -0.5..0.5
-void spread_lines(std::vector<Line>& lines, const std::function<double(double x, double offset)>& moved) {
-  const auto num_lines = static_cast<double>(
-      std::ranges::count_if(lines, [](const Line& line) { return line.kind == SeriesKind::measured; }));
-  for (Line& line : lines) {
-    for (Placed& placed : line.groups) {
-      placed.x =
-          num_lines < 2.0 ? placed.x : moved(placed.x, static_cast<double>(line.style) / (num_lines - 1.0) - 0.5);
-    }
-  }
-}
-
-Line& line_named(std::vector<Line>& lines, const std::string& name) {
-  const auto found = std::ranges::find(lines, name, &Line::name);
-  return found != lines.end() ? *found : lines.emplace_back(Line{.name = name, .groups = {}});
 }
 
 /// Positive values on a logarithmic axis, with a place for 0 left of them.
@@ -277,11 +154,7 @@ Plot lambda_plot(std::span<const SeedGroup> all, const std::vector<PublishedTabl
       }
     }
   }
-  std::vector<Panel> panels = panels_of(axis.panel(), lines, points, groups);
-  return {.title = "Metrics over \u03bb",
-          .subtitle = fmt::format("{}; {} checkpoint", shown_text(groups, protocol, "bars"), name(checkpoint)),
-          .num_columns = panels.size() > 4 ? 3UL : 2UL,
-          .panels = std::move(panels)};
+  return plot_of("Metrics over \u03bb", panels_of(axis.panel(), lines, points, groups), groups, protocol, checkpoint);
 }
 
 Plot encoders_plot(std::span<const SeedGroup> all, const std::vector<PublishedTable>& published, Protocol protocol,
@@ -321,11 +194,8 @@ Plot encoders_plot(std::span<const SeedGroup> all, const std::vector<PublishedTa
     axis.x_tics.push_back({.at = static_cast<double>(encoder),
                            .text = std::string(config::name(encoder).substr(6)) + parameters_text(groups, encoder)});
   }
-  std::vector<Panel> panels = panels_of(axis, lines, points, groups);
-  return {.title = "Metrics over the encoder's size",
-          .subtitle = fmt::format("{}; {} checkpoint", shown_text(groups, protocol, "bars"), name(checkpoint)),
-          .num_columns = panels.size() > 4 ? 3UL : 2UL,
-          .panels = std::move(panels)};
+  return plot_of("Metrics over the encoder's size", panels_of(axis, lines, points, groups), groups, protocol,
+                 checkpoint);
 }
 
 }  // namespace xtasc::report

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "report/plot/gnuplot_text.hpp"
 
 namespace xtasc::report {
 
@@ -26,23 +27,6 @@ constexpr double kHead = 62.0;                                               // 
 constexpr double kLegendLine = 24.0;
 constexpr double kLegendMark = 44.0;  // a piece of line with its marker
 constexpr double kLetter = 7.3;       // mean width of a letter of the legend
-
-std::string quoted(const std::string& text) {
-  std::string result = "'";
-  for (const char c : text) {
-    result += c == '\'' ? "''" : c == '\n' ? " " : std::string(1, c);
-  }
-  return result + "'";
-}
-
-/// As quoted, and keeps the line breaks.
-std::string quoted_lines(const std::string& text) {
-  std::string result = "\"";
-  for (const char c : text) {
-    result += c == '\n' ? "\\n" : c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
-  }
-  return result + "\"";
-}
 
 std::string colour(const Series& series) {
   return series.kind == SeriesKind::published   ? "#000000"
@@ -269,29 +253,17 @@ std::string legend_commands(const std::vector<const Series*>& legend, const Layo
 std::string gnuplot_script(const Plot& plot, const std::string& name) {
   const std::vector<const Series*> legend = legend_of(plot);
   const Layout layout(plot, legend);
-  std::string text = fmt::format("# gnuplot {}.gp writes {}.svg and {}.png; gnuplot 5.2 or newer.\n", name, name, name);
-  text += fmt::format("set encoding utf8\n{}{}", data_blocks(plot), legend_blocks(legend, layout));
-  text += fmt::format(
-      "\ndo for [format in 'svg png'] {{\nreset\nif (format eq 'svg') {{\n  points = 1.0\n  set terminal svg "
-      "noenhanced size "
-      "{:.0f},{:.0f} "
-      "dynamic font 'sans-serif,13' background '#ffffff'\n}} else {{\n  points = 0.75\n  set terminal pngcairo "
-      "noenhanced size "
-      "{:.0f},{:.0f} font 'sans,9.75' fontscale 2 linewidth 2 pointscale 2 background '#ffffff'\n}}\n",
-      layout.width, layout.height, 2 * layout.width, 2 * layout.height);
-  text += fmt::format("set output {} . format\nset multiplot\nunset key\n", quoted(name + "."));
+  std::string text = script_head(name) + data_blocks(plot) + legend_blocks(legend, layout);
+  text += pictures_head(name, layout.width, layout.height);
+  text += "set multiplot\nunset key\n";
   text += "set border 3 lc rgb '#444444'\nset tics nomirror textcolor rgb '#222222'\nset grid lc rgb '#dddddd' lt 1\n";
   text += "set xtics offset 0,0.2\nset errorbars 0.7\nset offsets 0, 0, graph 0.06, graph 0.06\n";
-  text += fmt::format("set label 1 {} at screen 0.5,{:.5f} center font sprintf(',%g', 17 * points)\n",
-                      quoted(plot.title), (layout.height - 22.0) / layout.height);
-  text += fmt::format(
-      "set label 3 {} at screen 0.5,{:.5f} center font sprintf(',%g', 12 * points) textcolor rgb '#444444'\n",
-      quoted(plot.subtitle), (layout.height - 47.0) / layout.height);
+  text += title_labels(plot.title, plot.subtitle, layout.height);
   for (std::size_t i = 0; i < plot.panels.size(); ++i) {
     text += panel_commands(plot.panels[i], i, plot, layout);
     text += i == 0 ? "unset label 1; unset label 3\n" : "";
   }
-  return text + legend_commands(legend, layout) + "unset multiplot\nunset output\n}\n";
+  return text + legend_commands(legend, layout) + "unset multiplot\n" + std::string(kPicturesEnd);
 }
 
 }  // namespace xtasc::report
