@@ -52,8 +52,10 @@ void add_options(CLI::App& app, tabulate::Options& options) {
       ->needs(paper);
   CLI::Option* figure = app.add_option("--figure", options.figure,
                                        "Draw, with gnuplot: curves of loss and metrics over epochs, metrics over "
-                                       "lambda, or over the encoder's size")
-                            ->check(CLI::IsMember({"curves", "lambda", "encoders"}));
+                                       "lambda (lambda), the encoder's size (encoders) or the share of images that "
+                                       "keep their labels (labels), or what each pair of tasks alone changes of "
+                                       "Delta_m (pairs)")
+                            ->check(CLI::IsMember({"curves", "lambda", "encoders", "labels", "pairs"}));
   app.add_option("--published", options.published,
                  "The published figures, in the format of results/paper_tables.toml, instead of those built in")
       ->type_name("FILE");

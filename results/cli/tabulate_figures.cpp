@@ -10,6 +10,23 @@
 
 namespace xtasc::tabulate {
 
+namespace {
+
+report::Plot plot_over_axis(const Options& options, const std::vector<report::SeedGroup>& groups,
+                            const std::vector<report::PublishedTable>& published) {
+  const report::Protocol protocol = options.shown_protocols("paper").front();
+  return options.figure == "curves"   ? report::curves_plot(groups, protocol)
+         : options.figure == "lambda" ? report::lambda_plot(groups, published, protocol, options.shown_checkpoint())
+         : options.figure == "labels" ? report::labels_plot(groups, protocol, options.shown_checkpoint())
+                                      : report::encoders_plot(groups, published, protocol, options.shown_checkpoint());
+}
+
+const std::string& shown_title(const Options& options, const std::string& usual) {
+  return options.title == Options{}.title ? usual : options.title;
+}
+
+}  // namespace
+
 ExitCode draw_figure(const Options& options) {
   if (options.output.empty()) {
     fail_usage("--figure {}: --output PREFIX is needed, for PREFIX.svg and PREFIX.png", options.figure);
@@ -35,14 +52,17 @@ ExitCode draw_figure(const Options& options) {
     throw Error(fmt::format("runs on {} packs, and a figure is of one: give the folders of one", tables.size()),
                 ExitCode::usage, packs);
   }
-  const std::vector<report::SeedGroup> groups = report::aggregate(tables.front());
-  report::Plot plot = options.figure == "curves" ? report::curves_plot(groups, protocols.front())
-                      : options.figure == "lambda"
-                          ? report::lambda_plot(groups, published, protocols.front(), options.shown_checkpoint())
-                          : report::encoders_plot(groups, published, protocols.front(), options.shown_checkpoint());
-  plot.title = options.title == Options{}.title ? plot.title : options.title;
-  report::make_folder_of(options.output);
-  report::draw(plot, options.output);
+  if (options.figure == "pairs") {
+    report::Matrix matrix = report::pairs_matrix(tables.front());
+    matrix.title = shown_title(options, matrix.title);
+    report::make_folder_of(options.output);
+    report::draw(matrix, options.output);
+  } else {
+    report::Plot plot = plot_over_axis(options, report::aggregate(tables.front()), published);
+    plot.title = shown_title(options, plot.title);
+    report::make_folder_of(options.output);
+    report::draw(plot, options.output);
+  }
   log_info("drew {}.svg and {}.png with {}.gp", options.output, options.output, options.output);
   return ExitCode::success;
 }

@@ -97,4 +97,15 @@ std::vector<SeedGroup> along_encoders(std::span<const SeedGroup> groups) {
       [](const SeedGroup&, const SeedGroup&) { return false; });
 }
 
+std::vector<SeedGroup> along_labels(std::span<const SeedGroup> groups) {
+  return along_axis(
+      groups,
+      [](const SeedGroup& group) {
+        const config::DataSection& data = group.first().config.data;
+        return std::optional(Standing{family_of(group, {"run.", "data.label_share", "data.one_label"}),
+                                      fmt::format("{} {}", data.label_share, data.one_label)});
+      },
+      [](const SeedGroup&, const SeedGroup&) { return false; });
+}
+
 }  // namespace xtasc::report

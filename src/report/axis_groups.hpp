@@ -15,4 +15,8 @@ namespace xtasc::report {
 /// given weights or not. All where no net has two.
 [[nodiscard]] std::vector<SeedGroup> along_encoders(std::span<const SeedGroup> groups);
 
+/// The groups that a figure over the kept labels says something about: nets of which there are two values of
+/// data.label_share and data.one_label. All where no net has two.
+[[nodiscard]] std::vector<SeedGroup> along_labels(std::span<const SeedGroup> groups);
+
 }  // namespace xtasc::report

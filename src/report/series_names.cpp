@@ -55,12 +55,17 @@ std::string shown_text(std::span<const SeedGroup> groups, Protocol protocol, std
   for (const SeedGroup& group : groups) {
     num_seeds.insert(group.seeds.size());
   }
+  return shown_text(groups.front().first().provenance, num_seeds, protocol, spread);
+}
+
+std::string shown_text(const run::Provenance& from, const std::set<std::size_t>& num_seeds, Protocol protocol,
+                       std::string_view spread) {
   std::string seeds = "one seed";
   if (*num_seeds.rbegin() > 1) {
     seeds = fmt::format("mean of {}{} seeds, {}: standard deviation", *num_seeds.begin(),
                         num_seeds.size() > 1 ? fmt::format(" to {}", *num_seeds.rbegin()) : "", spread);
   }
-  return fmt::format("{}; {} protocol; {}", data_text(groups.front().first().provenance), name(protocol), seeds);
+  return fmt::format("{}; {} protocol; {}", data_text(from), name(protocol), seeds);
 }
 
 }  // namespace xtasc::report

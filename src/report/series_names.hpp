@@ -18,5 +18,8 @@ namespace xtasc::report {
 /// "nyuv2, 96 x 128, 13 classes; `paper` protocol, mean of 3 seeds": what a figure shows, for the line below its title.
 /// \param spread  how a deviation is drawn: "bars", "bands"
 [[nodiscard]] std::string shown_text(std::span<const SeedGroup> groups, Protocol protocol, std::string_view spread);
+/// The same of figures that are not over all seeds of groups. \param num_seeds  that numbers are means of, one at least
+[[nodiscard]] std::string shown_text(const run::Provenance& from, const std::set<std::size_t>& num_seeds,
+                                     Protocol protocol, std::string_view spread);
 
 }  // namespace xtasc::report

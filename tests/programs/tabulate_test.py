@@ -171,6 +171,22 @@ class Tables(unittest.TestCase):
                 script = (self.scratch / f"figures/{figure}.gp").read_text()
                 self.assertNotIn(str(self.scratch), script, "the script goes to another machine as it is")
 
+    def test_figures_of_kept_labels_and_of_pairs(self) -> None:
+        if shutil.which("gnuplot") is None:
+            self.skipTest("gnuplot is not installed")
+        for share in (1.0, 0.5):
+            write_run(self.scratch / f"labels/{share}", {**SMALL, "data.label_share": share}, 1, share / 10)
+        for system in ("base_st_seg", "base_st_depth", "base_mt"):
+            write_run(self.scratch / f"pairs/{system}", {**SMALL, "model.system": system}, 1, 0.0)
+        write_run(self.scratch / "pairs/one", {**SMALL, "model.transfer_pairs": ["seg>depth"]}, 1, 0.01)
+        for figure, shown in (("labels", "0.5"), ("pairs", "+2.68")):
+            with self.subTest(figure):
+                self.call("--figure", figure, "--output", f"figures/{figure}", figure)
+                self.assertTrue((self.scratch / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n"))
+                self.assertIn(shown, (self.scratch / f"figures/{figure}.svg").read_text())
+        done = self.call("--figure", "pairs", "--output", "x", "labels", code=1)
+        self.assertIn("no finished run has a single pair in model.transfer_pairs", done.stderr)
+
     def test_a_figure_without_gnuplot_leaves_its_script(self) -> None:
         done = self.call("--figure", "curves", "--output", "alone/curves", "runs", code=1, path="/nonexistent")
         self.assertIn("gnuplot is not installed", done.stderr)

@@ -157,6 +157,44 @@ TEST(Figures, EncodersStandInTheOrderOfTheirSize) {
   EXPECT_THAT(tics, ElementsAre("18", "34", "50", "152")) << "34 is the paper's";
 }
 
+TEST(Figures, LabelsStandFromAllOfThemToThoseOfOneTask) {
+  const TempFolder folder;
+  for (const int seed : {1, 2}) {
+    for (const char* system : {"base_mt", "xtasc"}) {
+      const std::string model = fmt::format("model.system={}", system);
+      for (const char* share : {"0.1", "1.0", "0.5"}) {
+        write_seed(folder.path(), fmt::format("{}{}", system, share), seed, 0.01 * seed,
+                   {model, fmt::format("data.label_share={}", share)});
+      }
+      write_seed(folder.path(), fmt::format("{}one", system), seed, 0.05, {model, "data.one_label=true"});
+    }
+    write_seed(folder.path(), "align", seed, 0.0, {"model.system=align"});
+  }
+  const Groups found = groups_in(folder.path());
+  const Plot plot = labels_plot(found.groups, Protocol::paper, Checkpoint::best);
+  ASSERT_THAT(plot.panels, SizeIs(4)) << "no Delta_m without a Base ST-Net";
+  EXPECT_THAT(legend(plot), ElementsAre("Base MT-Net", "XTasC-Net")) << "Align-Net has one place";
+  std::vector<std::string> tics;
+  for (const Tic& tic : plot.panels[0].x_tics) {
+    EXPECT_EQ(tic.at, static_cast<double>(tics.size()));
+    tics.push_back(tic.text);
+  }
+  EXPECT_THAT(tics, ElementsAre("1", "0.5", "0.1", "one label"));
+  const Series& miou = series(plot, 0, "XTasC-Net");
+  ASSERT_THAT(miou.points, SizeIs(4));
+  EXPECT_NEAR(miou.points[2].y, 31.5, 1e-9);
+  EXPECT_NEAR(miou.points[2].deviation.value(), 0.7071, 1e-3);
+  EXPECT_NEAR(miou.points[3].x, 3.12, 1e-9) << "beside the other net's";
+  EXPECT_NEAR(miou.points[3].y, 35.0, 1e-9);
+}
+
+TEST(Figures, LabelsRefuseRunsThatKeepTheSame) {
+  const TempFolder folder;
+  write_seed(folder.path(), "mt", 1, 0.0, {"model.system=base_mt", "data.label_share=0.5"});
+  const Groups found = groups_in(folder.path());
+  EXPECT_THROW(static_cast<void>(labels_plot(found.groups, Protocol::paper, Checkpoint::best)), Error);
+}
+
 TEST(Figures, CurvesShowLossesAndMetricsOverSeeds) {
   const TempFolder folder;
   for (const int seed : {1, 2}) {
@@ -249,6 +287,23 @@ TEST(Gnuplot, DrawsBothPictures) {
     EXPECT_THAT(svg, HasSubstr("Base MT-Net")) << "the legend";
     EXPECT_THAT(read_text(pictures / (std::string(name) + ".png")).substr(0, 8), "\x89PNG\r\n\x1a\n");
   }
+}
+
+TEST(Gnuplot, DrawsAMatrix) {
+  if (!has_gnuplot()) {
+    GTEST_SKIP() << "gnuplot is not installed";
+  }
+  const TempFolder folder;
+  const Matrix matrix{.title = "T",
+                      .subtitle = "S",
+                      .row_label = "from",
+                      .column_label = "to",
+                      .scale_label = "change",
+                      .names = {"a", "b"},
+                      .cells = {{{}, {.value = 0.0, .text = "+0.00\n\u00b1 0.25"}}, {{}, {}}}};
+  draw(matrix, folder.path() / "m");
+  EXPECT_THAT(read_text(folder.path() / "m.svg"), HasSubstr("\u00b1 0.25"));
+  EXPECT_THAT(read_text(folder.path() / "m.png").substr(0, 8), "\x89PNG\r\n\x1a\n");
 }
 
 TEST(Gnuplot, SaysWhatToDoWhereItIsMissing) {

@@ -6,6 +6,7 @@
 
 #include "report/aggregate.hpp"
 #include "report/paper/paper_tables.hpp"
+#include "report/plot/matrix.hpp"
 #include "report/plot/plot.hpp"
 
 namespace xtasc::report {
@@ -24,5 +25,17 @@ namespace xtasc::report {
 /// The metrics over the depth of the ResNet; the paper's points where the runs have its data set and size.
 [[nodiscard]] Plot encoders_plot(std::span<const SeedGroup> groups, const std::vector<PublishedTable>& published,
                                  Protocol protocol, Checkpoint checkpoint);
+
+/// The metrics over the share of training images that keep their labels (data.label_share), from the largest on the
+/// left; last, images that keep those of one task (data.one_label).
+/// \throws Error when all groups keep the same labels
+[[nodiscard]] Plot labels_plot(std::span<const SeedGroup> groups, Protocol protocol, Checkpoint checkpoint);
+
+/// Which task helps which: the change of Delta_m that a single pair of model.transfer_pairs makes against the nets
+/// without transfer that are alike (Base MT-Net), over the seeds that both have.
+/// \param table  one pack's
+/// \throws Error when no run has a single pair, those that have one differ in more than pair and seed, there is no
+/// Base MT-Net like them, or Delta_m is absent, with the reason that the table gives
+[[nodiscard]] Matrix pairs_matrix(const Table& table);
 
 }  // namespace xtasc::report

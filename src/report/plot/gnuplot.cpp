@@ -4,6 +4,7 @@
 #include "core/command.hpp"
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
+#include "report/plot/matrix.hpp"
 #include "report/plot/plot.hpp"
 
 namespace fs = std::filesystem;
@@ -20,14 +21,13 @@ std::string last_line(std::string_view words) {
   return std::string(words.substr(words.rfind('\n') + 1));
 }
 
-}  // namespace
-
-void draw(const Plot& plot, const fs::path& prefix) {
+/// \param text  the script, which writes pictures of the prefix's name
+void draw_script(const std::string& text, const fs::path& prefix) {
   const fs::path folder = prefix.has_parent_path() ? prefix.parent_path() : fs::path(".");
   const std::string name = prefix.filename().string();
   const fs::path script = prefix.string() + ".gp";
   check(!name.empty(), "--output {}: a name is needed after the folder", prefix.string());
-  io::write_file_atomically(script, std::string_view(gnuplot_script(plot, name)));
+  io::write_file_atomically(script, std::string_view(text));
   const CommandResult done = run_command(
       {"gnuplot", name + ".gp"},
       {.folder = folder,
@@ -44,6 +44,16 @@ void draw(const Plot& plot, const fs::path& prefix) {
     const auto size = fs::file_size(picture, error);
     check(!error && size > 0, "gnuplot wrote no {}: {}", picture.string(), last_line(done.output));
   }
+}
+
+}  // namespace
+
+void draw(const Plot& plot, const fs::path& prefix) {
+  draw_script(gnuplot_script(plot, prefix.filename().string()), prefix);
+}
+
+void draw(const Matrix& matrix, const fs::path& prefix) {
+  draw_script(gnuplot_script(matrix, prefix.filename().string()), prefix);
 }
 
 }  // namespace xtasc::report
