@@ -15,10 +15,9 @@
 #include "data/dataset.hpp"
 #include "figure/panel.hpp"
 #include "io/image/image.hpp"
-#include "io/npy.hpp"
 #include "launch/common/model_source.hpp"
 #include "launch/common/ranks.hpp"
-#include "model/unit_vectors.hpp"
+#include "launch/predict_kinds.hpp"
 #include "pack/reader.hpp"
 #include "run/provenance.hpp"
 #include "run/run_folder.hpp"
@@ -28,6 +27,10 @@
 namespace {
 
 using namespace xtasc;
+using launch::KindOutput;
+using launch::Map;
+using launch::output_of;
+using launch::values_of;
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxPanelRows = 12;
@@ -49,11 +52,6 @@ struct DataFacts {
   std::array<double, 3> mean = {0.485, 0.456, 0.406}, deviation = {0.229, 0.224, 0.225};
 };
 
-/// A task's prediction or truth for one picture, as its kind has it: class ids, or values of all channels.
-struct Map {
-  std::vector<std::uint8_t> classes;
-  std::vector<float> values;
-};
 using MapByTask = std::map<std::string_view, Map>;
 
 /// One picture of the panel; owns what PanelRow borrows. All at the net's size.
@@ -62,92 +60,6 @@ struct Row {
   std::vector<std::uint8_t> image;
   MapByTask predicted, truth;  ///< by the task's key
 };
-
-template <typename T>
-std::vector<T> values_of(const at::Tensor& tensor) {
-  const at::Tensor flat = tensor.to(at::kCPU, c10::CppTypeToScalarType<T>::value).contiguous();
-  const T* data = flat.const_data_ptr<T>();
-  return {data, data + flat.numel()};
-}
-
-/// How a kind of task is written, and drawn in the panel: class ids by the palette, numbers by the colour map, normals
-/// by their direction.
-struct KindOutput {
-  task::Kind kind;
-  Map (*map_of)(const at::Tensor& prediction);    ///< (1, channels, H, W)
-  Map (*map_of_truth)(const at::Tensor& target);  ///< as data::Batch::targets has it
-  /// \param stem  of the file's name
-  void (*write)(const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height,
-                std::int64_t width);
-  figure::MapKind drawn;
-  std::string_view plural;  ///< behind Task::truth in the heads of the panel: "labels: truth"
-};
-
-/// As data, height x width x 3 (as MTAN's files have it), and as a picture.
-void write_normals(const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height,
-                   std::int64_t width) {
-  const auto pixels = static_cast<std::size_t>(height * width);
-  std::vector<float> vectors(map.values.size());
-  std::vector<std::uint8_t> colors(map.values.size());
-  for (std::size_t p = 0; p < pixels; ++p) {
-    for (std::size_t c = 0; c < 3; ++c) {
-      vectors[3 * p + c] = map.values[c * pixels + p];
-    }
-    std::ranges::copy(figure::color_of_normal(vectors[3 * p], vectors[3 * p + 1], vectors[3 * p + 2]),
-                      colors.begin() + static_cast<std::ptrdiff_t>(3 * p));
-  }
-  io::write_npy(stem + ".npy", vectors, std::array<std::int64_t, 3>{height, width, channels});
-  io::write_png(stem + ".png", colors, height, width, 3);
-}
-
-constexpr std::array<KindOutput, 3> kKinds = {
-    {{.kind = task::Kind::classes,
-      .map_of =
-          [](const at::Tensor& logits) {
-            return Map{values_of<std::uint8_t>(logits.argmax(1)), {}};
-          },
-      .map_of_truth =
-          [](const at::Tensor& labels) {
-            return Map{values_of<std::uint8_t>(labels), {}};
-          },
-      .write = [](const Map& map, const std::string& stem, std::int64_t /*channels*/, std::int64_t height,
-                  std::int64_t width) { io::write_png(stem + ".png", map.classes, height, width, 1); },
-      .drawn = figure::MapKind::classes,
-      .plural = "s"},
-     {.kind = task::Kind::depth,
-      .map_of =
-          [](const at::Tensor& prediction) {
-            return Map{{}, values_of<float>(prediction)};
-          },
-      .map_of_truth =
-          [](const at::Tensor& target) {
-            return Map{{}, values_of<float>(target)};
-          },
-      .write =
-          [](const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height, std::int64_t width) {
-            const std::array<std::int64_t, 3> shape = {channels, height, width};
-            io::write_npy(stem + ".npy", map.values, std::span(shape).subspan(channels == 1 ? 1 : 0));
-          },
-      .drawn = figure::MapKind::numbers,
-      .plural = ""},
-     {.kind = task::Kind::unit_vector,
-      .map_of =
-          [](const at::Tensor& prediction) {
-            return Map{{}, values_of<float>(model::unit_vectors(prediction))};
-          },
-      .map_of_truth =
-          [](const at::Tensor& target) {
-            return Map{{}, values_of<float>(target)};
-          },
-      .write = write_normals,
-      .drawn = figure::MapKind::normals,
-      .plural = ""}}};
-
-const KindOutput& output_of(const task::Task& task) {
-  const auto found = std::ranges::find(kKinds, task.kind, &KindOutput::kind);
-  check(found != kKinds.end(), "predictions of task \"{}\" cannot be written: its kind is in no row here", task.key);
-  return *found;
-}
 
 DataFacts facts_of(const pack::Reader& reader, const std::string& label_set_name) {
   const pack::Schema& schema = reader.schema();
@@ -254,7 +166,9 @@ std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel&
     row.image.resize(static_cast<std::size_t>(facts.height * facts.width * 3));
     reader.read_images(split, sample, 1, row.image);
     for (const task::Task& task : model.learner->net.tasks()) {
-      row.truth[task.key] = output_of(task).map_of_truth(batch.truth_of(task.key));
+      if (const auto truth = batch.targets.find(task.key); truth != batch.targets.end()) {
+        row.truth[task.key] = output_of(task).map_of_truth(truth->second);
+      }
     }
     keep(predict(model, batch.image_n3hw), model.learner->net.tasks(), facts.height, facts.width,
          fs::path(options.output) / fmt::format("{}_{:05}", options.split, sample), row);

@@ -8,7 +8,8 @@ namespace xtasc::preprocess {
 
 namespace {
 
-constexpr double kShortest = 0.1;  ///< of a vector that has a direction
+constexpr double kShortest = 0.1;         ///< of a vector that has a direction
+constexpr double kLengthTolerance = 0.2;  ///< 8 bits are within 0.007; the rest is for files that were resized
 
 io::ImageRules upright(io::ImageRules rules) {
   rules.orientation = io::Orientation::refuse;
@@ -51,8 +52,15 @@ std::vector<std::int16_t> read_normals_files(const NormalsFiles& files, io::Imag
     if (!mask.pixels.empty() && mask.pixels[i / 3] == 0) {
       continue;
     }
-    if (const double length = std::sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]); length >= kShortest) {
+    const double length = std::sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]);
+    if (std::abs(length - 1.0) <= kLengthTolerance) {
       store_normal(n[0], n[1], n[2], &normals[i]);
+    } else if (length >= kShortest && mask.pixels.empty()) {
+      const auto width = static_cast<std::size_t>(image.width);
+      fail(
+          "cannot use '{}': a vector of length {:.3f} at row {}, column {}; unit vectors are expected, or shorter than "
+          "{} where there is none",
+          files.normals.string(), length, i / 3 / width, i / 3 % width, kShortest);
     } else if (!mask.pixels.empty()) {
       const auto width = static_cast<std::size_t>(image.width);
       fail(

@@ -55,9 +55,10 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.real("label_share", c.data.label_share, 0.0, false, 1.0,
             "Share of the training images whose labels of a task are kept, drawn for each task by the seed; the other "
             "images count as without labels of it.");
-  list.boolean("one_label", c.data.one_label,
-               "Each training image keeps the labels of one task alone, drawn by the seed (Li et al. 2022, "
-               "arXiv:2111.14893).");
+  list.boolean(
+      "one_label", c.data.one_label,
+      "Each training image keeps the labels of one task alone, drawn by the seed among all that the pack has of it, "
+      "also those that the system does not predict (Li et al. 2022, arXiv:2111.14893).");
   list.boolean("normalise", c.data.normalise,
                "Images less the pack's mean, divided by its deviation; false: as they are, between 0 and 1.");
   list.boolean("verify", c.data.verify,

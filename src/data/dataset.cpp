@@ -155,14 +155,23 @@ void Dataset::keep_labels(const KeptLabels& kept) {
   if (kept.share == 1.0 && !kept.one_task) {
     return;
   }
+  std::vector<std::size_t> chosen(static_cast<std::size_t>(size_));  // by sample: a task of which it has labels
+  for (std::size_t sample = 0; sample < chosen.size(); ++sample) {
+    std::vector<std::size_t> there;
+    for (std::size_t task = 0; task < labels_.size(); ++task) {
+      if (labels_[task].has.empty() || labels_[task].has[sample] != 0) {
+        there.push_back(task);
+      }
+    }
+    chosen[sample] = there.empty() ? 0 : there[RandomStream(kept.seed, Purpose::labels, 0, sample).below(there.size())];
+  }
   for (std::size_t task = 0; task < labels_.size(); ++task) {
     Labels& labels = labels_[task];
     labels.has.resize(static_cast<std::size_t>(size_), 1);
     for (std::size_t sample = 0; sample < labels.has.size(); ++sample) {
       const bool is_in_share =
           RandomStream(kept.seed, Purpose::labels, hash_name(labels.key), sample).uniform() < kept.share;
-      const bool is_the_one =
-          !kept.one_task || RandomStream(kept.seed, Purpose::labels, 0, sample).below(labels_.size()) == task;
+      const bool is_the_one = !kept.one_task || chosen[sample] == task;
       labels.has[sample] = is_in_share && is_the_one ? labels.has[sample] : 0;
     }
     if (std::ranges::count(labels.has, 1) == 0) {

@@ -46,7 +46,7 @@ struct Reading {
 /// Which labels of a training split are kept, as if the pack had no others: data.label_share and data.one_label.
 struct KeptLabels {
   double share = 1.0;     ///< of the samples, whose labels of a task are kept, drawn by (seed, task, sample)
-  bool one_task = false;  ///< each sample keeps the labels of one task, drawn by (seed, sample) among the pack's tasks
+  bool one_task = false;  ///< each sample keeps the labels of one task, drawn by (seed, sample) among those that it has
   std::uint64_t seed = 0;
 };
 

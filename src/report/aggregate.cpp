@@ -88,6 +88,7 @@ const SeedGroup* baseline_of(const SeedGroup& group, const std::vector<SeedGroup
   }
   using Alike = std::function<bool(const run::RunSummary&, const run::RunSummary&)>;
   const std::vector<Alike> preferences = {
+      keep_the_same_labels,
       [](const run::RunSummary& a, const run::RunSummary& b) {
         return a.config.run.precision == b.config.run.precision;
       },

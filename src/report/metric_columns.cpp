@@ -146,15 +146,23 @@ std::string title_of(const task::Task& task) {
 
 std::string protocol_text(Protocol protocol, const task::Tasks& tasks) {
   const std::vector<std::string_view> by_image = class_headers(tasks);
-  const bool has_errors = by_image.size() < metrics_of(tasks).size();
+  const auto has = [&tasks](task::Kind kind) { return std::ranges::count(tasks, kind, &task::Task::kind) > 0; };
+  const bool has_angles = has(task::Kind::unit_vector);
+  const bool has_errors = has(task::Kind::depth) || has_angles;
   if (protocol == Protocol::paper) {
-    return by_image.empty() ? "Errors by batch, then averaged over images."
-                            : fmt::format("{} by image, then averaged over images.", fmt::join(by_image, " and "));
+    const std::string text = by_image.empty()
+                                 ? "Errors by batch, then averaged over images."
+                                 : fmt::format("{} by image, then averaged over images.", fmt::join(by_image, " and "));
+    return text + (has_angles ? " Angles by batch: their median is a mean of the batches' medians." : "");
   }
+  const std::string errors = has_angles && has(task::Kind::depth) ? "errors and angles"
+                             : has_angles                         ? "angles"
+                                                                  : "errors";
   return fmt::format("{}{} over all pixels of the validation set.", fmt::join(by_image, has_errors ? ", " : " and "),
-                     !has_errors        ? ""
-                     : by_image.empty() ? "Errors"
-                                        : " and errors");
+                     !has_errors ? ""
+                     : by_image.empty()
+                         ? std::string(1, static_cast<char>(std::toupper(errors.front()))) + errors.substr(1)
+                         : " and " + errors);
 }
 
 }  // namespace xtasc::report

@@ -34,6 +34,7 @@ bool comparable(const run::RunSummary& a, const run::RunSummary& b) {
 Runs nearest_of(Runs candidates, const run::RunSummary& run) {
   using Alike = std::function<bool(const run::RunSummary&)>;
   const std::vector<Alike> preferences = {
+      [&run](const run::RunSummary& other) { return keep_the_same_labels(other, run); },
       [&run](const run::RunSummary& other) { return other.config.run.precision == run.config.run.precision; },
       [&run](const run::RunSummary& other) { return other.config.train.batch_size == run.config.train.batch_size; },
       [&run](const run::RunSummary& other) { return run::are_side_by_side(other, run); }};
@@ -311,6 +312,12 @@ bool are_alike(const run::RunSummary& a, const run::RunSummary& b) {
   return a.last.epoch == b.last.epoch &&
          (!have_encoders || (first.encoder == second.encoder && run::weights_of(first) == run::weights_of(second))) &&
          (!have_widths || first.decoder_width == second.decoder_width);
+}
+
+bool keep_the_same_labels(const run::RunSummary& a, const run::RunSummary& b) {
+  const config::DataSection& first = a.config.data;
+  const config::DataSection& second = b.config.data;
+  return first.label_share == second.label_share && first.one_label == second.one_label;
 }
 
 std::string_view name(Protocol protocol) {

@@ -35,6 +35,8 @@ struct Row {
 /// Whether two runs of one pack trained equally long, with one encoder, its weights and a decoder's width, as far as
 /// both nets have them.
 [[nodiscard]] bool are_alike(const run::RunSummary& a, const run::RunSummary& b);
+/// Whether two runs kept the same share of a pack's labels.
+[[nodiscard]] bool keep_the_same_labels(const run::RunSummary& a, const run::RunSummary& b);
 
 /// A text of each of the row's runs, told once where they agree: "fp32", or "runs/seg + runs/depth".
 [[nodiscard]] std::string joined(const Row& row, const std::function<std::string(const run::RunSummary&)>& text);

@@ -1,13 +1,16 @@
 #include "report/table_csv.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <iterator>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/error.hpp"
 #include "report/metric_columns.hpp"
+#include "run/config_values.hpp"
 
 namespace xtasc::report {
 
@@ -77,6 +80,32 @@ std::vector<CsvColumn> csv_columns() {
           {"num_parameters", [](const Table&, const Row& row) { return fmt::format("{}", row.num_parameters); }}};
 }
 
+/// Columns of keys that few runs set: each is there where any run has another value than the default.
+std::vector<CsvColumn> columns_of_rare_keys(std::span<const Table> tables) {
+  static constexpr std::array<std::pair<const char*, const char*>, 5> kKeys = {
+      {{"lambda_3", "loss.lambda_3"},
+       {"transfer", "model.transfer"},
+       {"transfer_pairs", "model.transfer_pairs"},
+       {"label_share", "data.label_share"},
+       {"one_label", "data.one_label"}}};
+  const run::ConfigValues defaults = run::config_values(config::RunConfig{});
+  std::vector<CsvColumn> columns;
+  for (const auto& [header, key] : kKeys) {
+    const auto value = [key = std::string(key)](const run::RunSummary& run) {
+      return run::shown_value(run::config_values(run.config).at(key));
+    };
+    const bool is_set = std::ranges::any_of(tables, [&](const Table& table) {
+      return std::ranges::any_of(runs_of(table), [&](const run::RunSummary* run) {
+        return value(*run) != run::shown_value(defaults.at(key));
+      });
+    });
+    if (is_set) {
+      columns.push_back({header, [value](const Table&, const Row& row) { return joined(row, value); }});
+    }
+  }
+  return columns;
+}
+
 }  // namespace
 
 std::string csv_field(std::string_view text) {
@@ -91,7 +120,8 @@ std::string csv_field(std::string_view text) {
 }
 
 std::string to_csv(std::span<const Table> tables) {
-  const std::vector<CsvColumn> columns = csv_columns();
+  std::vector<CsvColumn> columns = csv_columns();
+  std::ranges::copy(columns_of_rare_keys(tables), std::back_inserter(columns));
   const std::vector<std::string_view> metrics = metric_keys(tables);
   std::string text;
   for (const CsvColumn& column : columns) {

@@ -18,8 +18,30 @@ namespace {
 struct Choice {
   const char* header;
   std::function<std::string(const run::RunSummary&)> cell;  ///< empty where the choice means nothing to the run
-  std::function<std::string(const std::string&)> phrase;    ///< the value in the line above the table
+  std::function<std::string(const std::string&)> phrase;    ///< the value in the line above the table; may be empty
 };
+
+bool has_third(const run::RunSummary& run) {
+  return config::system_of(run.config.model).tasks.size() > 2;
+}
+
+/// "pairs", "sample 1", "seg>depth + depth>seg".
+std::string transfer_text(const run::RunSummary& run) {
+  const config::ModelSection& model = run.config.model;
+  if (!model.transfer_pairs.empty()) {
+    return fmt::format("{}", fmt::join(model.transfer_pairs, " + "));
+  }
+  return model.transfer == config::TransferScheme::sample
+             ? fmt::format("{} {}", config::name(model.transfer), model.transfers_per_task)
+             : std::string(config::name(model.transfer));
+}
+
+/// "all", "0.5", "one a sample".
+std::string labels_text(const run::RunSummary& run) {
+  const config::DataSection& data = run.config.data;
+  const std::string share = data.label_share == 1.0 ? "" : fmt::format("{}", data.label_share);
+  return !data.one_label ? (share.empty() ? "all" : share) : "one a sample" + (share.empty() ? "" : ", of " + share);
+}
 
 const std::vector<Choice>& choices() {
   static const auto count = [](std::string word) {
@@ -27,6 +49,11 @@ const std::vector<Choice>& choices() {
   };
   static const auto before = [](std::string word) {
     return [word = std::move(word)](const std::string& value) { return word + value; };
+  };
+  static const auto unless_default = [](std::string usual, std::string word) {
+    return [usual = std::move(usual), word = std::move(word)](const std::string& value) {
+      return value == usual ? std::string() : word + value;
+    };
   };
   static const auto lambda = [](const run::RunSummary& run, double value) {
     return config::system_of(run.config.model).has_transfer() ? fmt::format("{}", value) : std::string();
@@ -48,6 +75,14 @@ const std::vector<Choice>& choices() {
        before("lambda_1 ")},
       {"lambda_2", [](const run::RunSummary& run) { return lambda(run, run.config.loss.lambda_2); },
        before("lambda_2 ")},
+      {"lambda_3",
+       [](const run::RunSummary& run) {
+         return has_third(run) ? lambda(run, run.config.loss.lambda_3) : std::string();
+       },
+       before("lambda_3 ")},
+      {"Transfer", [](const run::RunSummary& run) { return lambda(run, 0.0).empty() ? "" : transfer_text(run); },
+       unless_default("pairs", "transfer ")},
+      {"Labels", labels_text, unless_default("all", "labels kept: ")},
       {"Seed", [](const run::RunSummary& run) { return fmt::format("{}", run.config.run.seed); }, before("seed ")}};
   return list;
 }
@@ -82,7 +117,8 @@ std::string caption(const Table& table) {
   std::string shared;
   for (const Choice& choice : choices()) {
     if (const auto values = values_of(choice, table); values.size() == 1) {
-      shared += (shared.empty() ? "" : ", ") + choice.phrase(*values.begin());
+      const std::string phrase = choice.phrase(*values.begin());
+      shared += (shared.empty() || phrase.empty() ? "" : ", ") + phrase;
     }
   }
   text += shared.empty() ? "" : " Settings: " + shared + ".";

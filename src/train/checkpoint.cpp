@@ -112,6 +112,9 @@ json to_json(const Progress& p) {
                    {"epoch_weight_sums", p.epoch_weight_sums},
                    {"epoch_images", p.epoch_images},
                    {"epoch_seconds", p.epoch_seconds}};
+  if (!p.epoch_term_images.empty()) {
+    progress["epoch_term_images"] = p.epoch_term_images;
+  }
   if (std::isfinite(p.best_val_loss)) {
     progress["best_val_loss"] = p.best_val_loss;
     progress["best_epoch"] = p.best_epoch;
@@ -126,6 +129,7 @@ Progress from_json(const json& j) {
   j.at("step").get_to(p.step);
   j.at("epoch_loss_sums").get_to(p.epoch_loss_sums);
   j.at("epoch_weight_sums").get_to(p.epoch_weight_sums);
+  p.epoch_term_images = j.value("epoch_term_images", p.epoch_term_images);
   j.at("epoch_images").get_to(p.epoch_images);
   j.at("epoch_seconds").get_to(p.epoch_seconds);
   p.best_val_loss = j.value("best_val_loss", std::numeric_limits<double>::infinity());

@@ -15,14 +15,14 @@ std::string loss_text(const std::vector<double>& losses, const loss::Objective& 
   return text;
 }
 
-std::map<std::string, double> mean_train_losses(const Progress& progress, const loss::Objective& objective,
-                                                const std::vector<std::int64_t>& images_of_terms) {
+std::map<std::string, double> mean_train_losses(const Progress& progress, const loss::Objective& objective) {
   std::map<std::string, double> losses;
   const std::vector<std::string> names = loss_names(objective);
   for (std::size_t k = 0; k < names.size(); ++k) {
-    const std::int64_t images = k < images_of_terms.size() ? images_of_terms[k] : progress.epoch_images;
-    if (images > 0) {
-      losses[names[k]] = progress.epoch_loss_sums[k] / static_cast<double>(images);
+    const bool is_told = k < progress.epoch_term_images.size();
+    const double images = is_told ? progress.epoch_term_images[k] : static_cast<double>(progress.epoch_images);
+    if (images > 0.0) {
+      losses[names[k]] = progress.epoch_loss_sums[k] / images;
     }
   }
   return losses;

@@ -12,11 +12,10 @@
 // What an epoch has to say, for metrics.jsonl and for the eye.
 namespace xtasc::train {
 
-/// Of the epoch under way: the objective's terms and "total", by name; none of a term that no step computed.
-/// \param images_of_terms  of the epoch, see transfers.hpp
+/// Of the epoch under way: the objective's terms and "total", by name; none of a term of which no step counted
+/// anything, where steps tell (Progress::epoch_term_images).
 [[nodiscard]] std::map<std::string, double> mean_train_losses(const Progress& progress,
-                                                              const loss::Objective& objective,
-                                                              const std::vector<std::int64_t>& images_of_terms);
+                                                              const loss::Objective& objective);
 /// The mean weights of the epoch by the tasks' keys; empty for a single task.
 [[nodiscard]] std::map<std::string, double> mean_task_weights(const Progress& progress,
                                                               const loss::Objective& objective);

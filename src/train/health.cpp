@@ -161,6 +161,11 @@ void check_targets(const config::RunConfig& config, const data::Splits& splits, 
     check(std::ranges::find(held, task.key) != held.end(),
           "{}: the pack has no {}, which {} predicts here: pack the data with them, or leave \"{}\" out of model.tasks",
           pack, task.truth, system.word, task.name);
+    check(splits.train.num_with_labels(task.key) > 0,
+          "{}: no image of /train has labels of {} (data.label_share = {}, data.one_label = {}), which {} trains: "
+          "nothing "
+          "can be learnt",
+          pack, task.name, config.data.label_share, config.data.one_label, system.word);
     check(splits.train.has_truth_of(task.key),
           "{}: no pixel of /train has a {} ({}), and {} trains a {}{}: nothing can be learnt", pack,
           task.kind == task::Kind::unit_vector ? "normal" : task.truth,

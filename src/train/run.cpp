@@ -117,6 +117,10 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
   const std::int64_t images_before = progress.epoch_images;
   const at::Tensor loss_sums = on_device(progress.epoch_loss_sums, run.device);
   const at::Tensor weight_sums = on_device(progress.epoch_weight_sums, run.device);
+  if (counts_by_term(run) && progress.epoch_term_images.empty()) {
+    progress.epoch_term_images.assign(run.learner.objective->terms().size(), 0.0);
+  }
+  const at::Tensor term_images = on_device(progress.epoch_term_images, run.device);
   xtasc::Progress live(fmt::format("epoch {}/{} step", progress.epoch + 1, train.epochs), num_steps);
   std::string losses_text;
   at::Tensor last_losses;
@@ -139,6 +143,9 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
     const bool is_read = progress.step_in_epoch % kStepsBetweenReadings == 0;
     loss_sums.add_(result.losses * static_cast<double>(images));
     weight_sums.add_(result.task_weights * static_cast<double>(images));
+    if (term_images.size(0) > 0) {
+      term_images.add_(result.is_counted * static_cast<double>(images));
+    }
     progress.epoch_images += images;
     ++progress.step_in_epoch;
     ++progress.step;
@@ -156,18 +163,28 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
   }
   to_host(loss_sums, progress.epoch_loss_sums);
   to_host(weight_sums, progress.epoch_weight_sums);
+  to_host(term_images, progress.epoch_term_images);
   progress.epoch_seconds = seconds_before + seconds_since(start);
   return reason;
 }
 
-/// How many images of the epoch that just ended each of the objective's terms was computed for.
-std::vector<std::int64_t> images_of_epoch(const Run& run, const Progress& progress) {
-  std::vector<std::int64_t> images;
-  for (std::int64_t step = 0; step < progress.step_in_epoch; ++step) {
-    images.push_back(data::global_batch(step, run.config.train.batch_size, run.train.size()).size());
+/// Whether steps of the run may count nothing of a term for a reason of their own: a draw of transfers, or images
+/// without labels of a task. Else every step counts in the epoch's means as it is.
+bool counts_by_term(const Run& run) {
+  return draws_transfers(run.config) || std::ranges::any_of(run.train.label_keys(), [&run](const std::string& key) {
+           return run.train.num_with_labels(key) < run.train.size();
+         });
+}
+
+/// (tasks) float64: the tasks' losses over the epoch that just ended.
+at::Tensor epoch_losses(const Run& run, const Progress& progress) {
+  const at::Tensor sums = on_device(progress.epoch_loss_sums, run.device);
+  if (progress.epoch_term_images.empty()) {
+    return task_losses(sums / static_cast<double>(progress.epoch_images), *run.learner.objective);
   }
-  return images_of_terms(run.config, *run.learner.objective, run.learner.net.transfers(),
-                         progress.step - progress.step_in_epoch, images);
+  const at::Tensor images = on_device(progress.epoch_term_images, run.device);
+  const at::Tensor means = sums.narrow(0, 0, images.size(0)) / images.clamp_min(1.0);
+  return task_losses(means, *objective_of(run.config, run.learner.net, TransfersOf::evaluation));
 }
 
 /// Evaluates, logs and checkpoints the epoch that just ended, and moves progress to the next.
@@ -183,27 +200,25 @@ void finish_epoch(Run& run, Progress& progress) {
   require_finite(evaluation, run.moment(progress));
 
   const double val_loss = evaluation.losses.at("total");
-  run::EpochRecord record{
-      .epoch = progress.epoch + 1,
-      .step = progress.step,
-      .learning_rate = learning_rate(run.config.train, progress.epoch),
-      .train_loss = mean_train_losses(progress, *run.learner.objective, images_of_epoch(run, progress)),
-      .val_loss = evaluation.losses,
-      .task_weight = mean_task_weights(progress, *run.learner.objective),
-      .paper = evaluation.report.paper,
-      .dataset = evaluation.report.dataset,
-      .consistency = evaluation.consistency,
-      .class_iou = evaluation.report.class_iou,
-      .is_best = val_loss < progress.best_val_loss,
-      .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
-      .seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}}};
+  run::EpochRecord record{.epoch = progress.epoch + 1,
+                          .step = progress.step,
+                          .learning_rate = learning_rate(run.config.train, progress.epoch),
+                          .train_loss = mean_train_losses(progress, *run.learner.objective),
+                          .val_loss = evaluation.losses,
+                          .task_weight = mean_task_weights(progress, *run.learner.objective),
+                          .paper = evaluation.report.paper,
+                          .dataset = evaluation.report.dataset,
+                          .consistency = evaluation.consistency,
+                          .class_iou = evaluation.report.class_iou,
+                          .is_best = val_loss < progress.best_val_loss,
+                          .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
+                          .seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}}};
   if (!std::isfinite(record.train_loss.at("total"))) {  // a sum of finite losses that is too large
     throw Diverged(fmt::format("the training loss is {} after epoch {}: training diverged",
                                record.train_loss.at("total"), record.epoch));
   }
 
-  const at::Tensor means = on_device(progress.epoch_loss_sums, run.device) / static_cast<double>(progress.epoch_images);
-  run.learner.weighting->end_epoch(progress.epoch, task_losses(means, *run.learner.objective));
+  run.learner.weighting->end_epoch(progress.epoch, epoch_losses(run, progress));
   ++progress.epoch;
   if (record.is_best) {
     progress.best_val_loss = val_loss;
@@ -212,6 +227,7 @@ void finish_epoch(Run& run, Progress& progress) {
   progress.step_in_epoch = 0;
   std::ranges::fill(progress.epoch_loss_sums, 0.0);
   std::ranges::fill(progress.epoch_weight_sums, 0.0);
+  progress.epoch_term_images.clear();
   progress.epoch_images = 0;
   progress.epoch_seconds = 0.0;
   if (run.is_first()) {
@@ -288,21 +304,6 @@ Progress start_or_resume(Run& run, const TeacherWeights& teachers) {
     log_info("resuming after epoch {} and {} steps of the next", progress.epoch, progress.step_in_epoch);
   }
   return progress;
-}
-
-/// data.label_share and data.one_label; says what is left.
-void keep_labels(const config::RunConfig& config, data::Dataset& train) {
-  train.keep_labels({.share = config.data.label_share,
-                     .one_task = config.data.one_label,
-                     .seed = static_cast<std::uint64_t>(config.run.seed)});
-  std::string counts;
-  for (const std::string& key : train.label_keys()) {
-    const std::int64_t count = train.num_with_labels(key);
-    counts += count == train.size() ? "" : fmt::format("{}{} of {}", counts.empty() ? "" : ", ", count, key);
-  }
-  if (!counts.empty()) {
-    log_info("of {} training images have labels: {}", train.size(), counts);
-  }
 }
 
 }  // namespace

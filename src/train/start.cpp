@@ -124,4 +124,18 @@ void look_after_records(const run::RunFolder& folder, const config::RunConfig& c
   set_aside_if_wrong(folder.provenance(), [&] { check_provenance(folder, config); });
 }
 
+void keep_labels(const config::RunConfig& config, data::Dataset& train) {
+  train.keep_labels({.share = config.data.label_share,
+                     .one_task = config.data.one_label,
+                     .seed = static_cast<std::uint64_t>(config.run.seed)});
+  std::string counts;
+  for (const std::string& key : train.label_keys()) {
+    const std::int64_t count = train.num_with_labels(key);
+    counts += count == train.size() ? "" : fmt::format("{}{} of {}", counts.empty() ? "" : ", ", count, key);
+  }
+  if (!counts.empty()) {
+    log_info("of {} training images have labels: {}", train.size(), counts);
+  }
+}
+
 }  // namespace xtasc::train

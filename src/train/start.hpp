@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "config/run_config.hpp"
+#include "data/dataset.hpp"
 #include "dist/mpi_session.hpp"
 #include "pack/reader.hpp"
 #include "run/attempt.hpp"
@@ -23,6 +24,9 @@ namespace xtasc::train {
 [[nodiscard]] bool prepare_folder(const dist::MpiSession& session, const config::RunConfig& config,
                                   const run::RunFolder& folder, const RunOptions& options,
                                   std::optional<run::RunClaim>& claim);
+
+/// data.label_share and data.one_label: hides what the config does not keep, and says what is left.
+void keep_labels(const config::RunConfig& config, data::Dataset& train);
 
 /// Whether a metrics.jsonl holds anything.
 [[nodiscard]] bool has_epochs(const std::filesystem::path& metrics);

@@ -237,8 +237,10 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   if (const at::Tensor others = unweighed(means); others.defined()) {
     total = total + others;
   }
-  return {
-      .predictions = predictions.detached(), .losses = at::cat({means, total.view({1})}), .task_weights = task_weights};
+  return {.predictions = predictions.detached(),
+          .losses = at::cat({means, total.view({1})}),
+          .is_counted = (summed.narrow(0, num_terms, num_terms) > 0).to(at::kDouble),
+          .task_weights = task_weights};
 }
 
 at::Tensor Step::flat_weights() const {

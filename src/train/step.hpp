@@ -50,6 +50,7 @@ void give_place(data::Batch& batch, const config::RunConfig& config, const model
 struct StepResult {
   model::Predictions predictions;  ///< of this rank's images, detached
   at::Tensor losses;               ///< (terms + 1) float64, global: the terms' means, then the total as weighted
+  at::Tensor is_counted;           ///< (terms) float64, global: 1 where anything was counted, else 0
   at::Tensor task_weights;         ///< (tasks) what the gradient of each task's loss entered shared parameters with
 };
 

@@ -1,6 +1,5 @@
 #include "train/transfers.hpp"
 
-#include <algorithm>
 #include <map>
 #include <string>
 
@@ -32,22 +31,6 @@ std::vector<bool> transfers_of_step(const config::RunConfig& config, const std::
     }
   }
   return is_drawn;
-}
-
-std::vector<std::int64_t> images_of_terms(const config::RunConfig& config, const loss::Objective& objective,
-                                          const std::vector<model::Transfer>& transfers, std::int64_t first_step,
-                                          const std::vector<std::int64_t>& images_of_steps) {
-  std::vector<std::int64_t> images(objective.terms().size(), 0);
-  for (std::size_t step = 0; step < images_of_steps.size(); ++step) {
-    const auto is_drawn = transfers_of_step(config, transfers, first_step + static_cast<std::int64_t>(step));
-    for (std::size_t k = 0; k < images.size(); ++k) {
-      const auto transfer = std::ranges::find(transfers, objective.terms()[k].name, &model::Transfer::name);
-      const auto index = static_cast<std::size_t>(transfer - transfers.begin());
-      const bool is_in = is_drawn.empty() || transfer == transfers.end() || is_drawn[index];
-      images[k] += is_in ? images_of_steps[step] : 0;
-    }
-  }
-  return images;
 }
 
 }  // namespace xtasc::train

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "config/run_config.hpp"
-#include "loss/objective.hpp"
 #include "model/network.hpp"
 
 // model.transfer = "sample": which of a network's transfers a step computes.
@@ -17,13 +16,5 @@ namespace xtasc::train {
 /// Empty, as Mode::transfers has it: all. \param step  optimizer steps completed
 [[nodiscard]] std::vector<bool> transfers_of_step(const config::RunConfig& config,
                                                   const std::vector<model::Transfer>& transfers, std::int64_t step);
-
-/// How many images of some steps each term was computed for. \param first_step  optimizer steps before them
-/// \param images_of_steps  one a step
-[[nodiscard]] std::vector<std::int64_t> images_of_terms(const config::RunConfig& config,
-                                                        const loss::Objective& objective,
-                                                        const std::vector<model::Transfer>& transfers,
-                                                        std::int64_t first_step,
-                                                        const std::vector<std::int64_t>& images_of_steps);
 
 }  // namespace xtasc::train

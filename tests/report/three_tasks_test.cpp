@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/error.hpp"
 #include "report/aggregate.hpp"
 #include "report/metric_columns.hpp"
 #include "report/results_fixture.hpp"
@@ -93,12 +94,31 @@ TEST_F(TablesOfThree, NetsOfTwoTasksAreSetAgainstThoseTheyHave) {
   EXPECT_TRUE(row_of(found, "XTasC-Net (segmentation, depth, normals)").delta_m);
 }
 
+TEST_F(TablesOfThree, NetsStandBesideThoseThatKeptTheSameLabels) {
+  for (const char* share : {"1.0", "0.5"}) {
+    const std::string label_share = fmt::format("data.label_share={}", share);
+    const double quality = *share == '1' ? 0.1 : 0.0;
+    write(fmt::format("seg {}", share), {"model.system=base_st_seg", label_share}, quality);
+    write(fmt::format("depth {}", share), {"model.system=base_st_depth", label_share}, quality);
+    write(fmt::format("xtasc {}", share), {"model.system=xtasc", label_share}, quality);
+  }
+  const Table found = table();
+  ASSERT_EQ(found.rows.size(), 4U);
+  EXPECT_TRUE(found.footnotes.empty());
+  for (const Row& row : found.rows) {
+    ASSERT_TRUE(row.delta_m) << row.model;
+    EXPECT_NEAR(*row.delta_m, 0.0, 1e-12);  // of equal nets, where the others would give 10 % and more
+  }
+}
+
 TEST_F(TablesOfThree, SayWhichNetIsMissing) {
   write("seg", {"model.system=base_st_seg"});
   write("depth", {"model.system=base_st_depth"});
   write("three", {"model.system=base_mt", kThree});
   const Table found = table();
-  EXPECT_THAT(found.footnotes, testing::Contains(HasSubstr("no finished Base ST-Net (base_st_seg, base_st_depth and base_st (normals))")));
+  EXPECT_THAT(
+      found.footnotes,
+      testing::Contains(HasSubstr("no finished Base ST-Net (base_st_seg, base_st_depth and base_st (normals))")));
   EXPECT_FALSE(row_of(found, "Base MT-Net").delta_m);
 }
 

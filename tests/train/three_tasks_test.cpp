@@ -2,9 +2,6 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <numeric>
-
 #include "core/error.hpp"
 #include "support/methods.hpp"
 #include "support/nets.hpp"
@@ -172,30 +169,39 @@ TEST(ThreeTasks, EveryMethodWeighsThem) {
   }
 }
 
+TEST(Transfers, AStepSaysWhatItCounted) {
+  auto config = config_of({"model.system=xtasc", kThree, "model.transfer=sample"});
+  const auto communicator = dist::make_solo_communicator();
+  Learner learner(config, kClasses, at::kCPU);
+  Step step(config, learner, *communicator);
+  data::Batch batch = batch_of(2, at::kDouble, false);
+  batch.targets.at("seg").fill_(255);
+  const StepResult result = step.compute(batch, {.epoch = 0, .step = 3});
+  const auto drawn = transfers_of_step(config, learner.net.transfers(), 3);
+  const auto& terms = learner.objective->terms();
+  for (std::size_t k = 0; k < terms.size(); ++k) {
+    const bool is_expected = terms[k].name != "seg" && !terms[k].name.ends_with("_to_seg") && (k < 3 || drawn[k - 3]);
+    EXPECT_EQ(result.is_counted[static_cast<std::int64_t>(k)].item<double>(), is_expected ? 1.0 : 0.0) << terms[k].name;
+  }
+}
+
 TEST(Transfers, AreDrawnByStepAndTask) {
   const auto config = config_of({"model.system=xtasc", kThree, "model.transfer=sample"});
-  const Learner learner(config, kClasses, at::kMeta);
+  const Learner learner(config, kClasses, at::kCPU);
   const auto transfers = learner.net.transfers();
   ASSERT_EQ(transfers.size(), 6U);
-  std::vector<std::int64_t> images(12, 4);
-  images.back() = 1;
-  const auto of_terms = images_of_terms(config, *learner.objective, transfers, 7, images);
-  std::vector<std::int64_t> counted(transfers.size());
-  for (std::int64_t step = 7; step < 7 + 12; ++step) {
+  std::vector<int> counted(transfers.size());
+  for (std::int64_t step = 0; step < 20; ++step) {
     const auto drawn = transfers_of_step(config, transfers, step);
     for (std::size_t from = 0; from < 3; ++from) {  // of each task's two one
       EXPECT_NE(drawn[2 * from], drawn[2 * from + 1]) << step;
     }
     for (std::size_t i = 0; i < drawn.size(); ++i) {
-      counted[i] += drawn[i] ? (step == 18 ? 1 : 4) : 0;
+      counted[i] += drawn[i] ? 1 : 0;
     }
   }
-  for (std::size_t i = 0; i < 3; ++i) {
-    EXPECT_EQ(of_terms[i], std::accumulate(images.begin(), images.end(), std::int64_t{0}));
-  }
   for (std::size_t i = 0; i < counted.size(); ++i) {
-    EXPECT_EQ(of_terms[3 + i], counted[i]) << transfers[i].name();
-    EXPECT_GT(counted[i], 0) << transfers[i].name();
+    EXPECT_GT(counted[i], 2) << transfers[i].name();
   }
   EXPECT_TRUE(transfers_of_step(config_of({"model.system=xtasc", kThree}), transfers, 0).empty());
 }

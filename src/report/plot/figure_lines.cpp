@@ -111,9 +111,9 @@ Line& line_named(std::vector<Line>& lines, const std::string& name) {
 }
 
 Plot plot_of(std::string title, std::vector<Panel> panels, std::span<const SeedGroup> groups, Protocol protocol,
-             Checkpoint checkpoint) {
+             Checkpoint checkpoint, std::string_view spread) {
   return {.title = std::move(title),
-          .subtitle = fmt::format("{}; {} checkpoint", shown_text(groups, protocol, "bars"), name(checkpoint)),
+          .subtitle = fmt::format("{}; {} checkpoint", shown_text(groups, protocol, spread), name(checkpoint)),
           .num_columns = panels.size() > 4 ? 3UL : 2UL,
           .panels = std::move(panels)};
 }

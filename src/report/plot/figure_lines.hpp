@@ -53,6 +53,6 @@ void spread_lines(std::vector<Line>& lines, const std::function<double(double x,
 
 /// The panels under a title; below it what the groups are.
 [[nodiscard]] Plot plot_of(std::string title, std::vector<Panel> panels, std::span<const SeedGroup> groups,
-                           Protocol protocol, Checkpoint checkpoint);
+                           Protocol protocol, Checkpoint checkpoint, std::string_view spread = "bars");
 
 }  // namespace xtasc::report

@@ -75,16 +75,17 @@ LambdaAxis lambda_axis(std::span<const SeedGroup> groups) {
   return axis;
 }
 
-/// \returns  empty where both are above 0 and differ
+/// \returns  empty where both are above 0 and differ, or a third task's is not the second's
 std::string kind_of(const config::LossSection& loss) {
-  return loss.lambda_1 == loss.lambda_2 ? "\u03bb\u2081 = \u03bb\u2082"
-         : loss.lambda_2 == 0.0         ? "\u03bb\u2081 alone"
-         : loss.lambda_1 == 0.0         ? "\u03bb\u2082 alone"
-                                        : "";
+  return loss.lambda_of(2) != loss.lambda_2 ? ""
+         : loss.lambda_1 == loss.lambda_2   ? "\u03bb\u2081 = \u03bb\u2082"
+         : loss.lambda_2 == 0.0             ? "\u03bb\u2081 alone"
+         : loss.lambda_1 == 0.0             ? "\u03bb\u2082 alone"
+                                            : "";
 }
 
 std::vector<Line> lambda_lines(std::span<const SeedGroup> groups, const LambdaAxis& axis) {
-  const std::vector<std::string> names = series_names(groups, {"loss.lambda_1", "loss.lambda_2"});
+  const std::vector<std::string> names = series_names(groups, {"loss.lambda_1", "loss.lambda_2", "loss.lambda_3"});
   std::vector<Line> lines;
   std::int64_t num_left_out = 0;
   for (std::size_t i = 0; i < groups.size(); ++i) {
@@ -113,7 +114,7 @@ std::vector<Line> lambda_lines(std::span<const SeedGroup> groups, const LambdaAx
     }
   }
   if (num_left_out > 0) {
-    log_warning("in no series: {} of {} nets (a part of a row without the others, or two lambdas above 0 that differ)",
+    log_warning("in no series: {} of {} nets (a part of a row without the others, or lambdas above 0 that differ)",
                 num_left_out, groups.size());
   }
   give_styles(lines);

@@ -55,13 +55,14 @@ Plot labels_plot(std::span<const SeedGroup> all, Protocol protocol, Checkpoint c
   for (std::size_t i = 0; i < groups.size(); ++i) {
     if (!groups[i].is_lone_part) {
       const KeptLabelsPlace place(groups[i].first().config.data);
-      line_named(lines, names[i]).groups.push_back({&groups[i], tics.at(place).at});
+      Line& line = line_named(lines, names[i]);
+      line.kind = SeriesKind::curve;
+      line.groups.push_back({&groups[i], tics.at(place).at});
     }
   }
   give_styles(lines);
-  spread_lines(lines, [](double x, double offset) { return x + 0.24 * offset; });
   return plot_of("Metrics over the labels that training images keep", panels_of(axis, lines, {}, groups), groups,
-                 protocol, checkpoint);
+                 protocol, checkpoint, "bands");
 }
 
 }  // namespace xtasc::report

@@ -1,0 +1,84 @@
+#include "launch/predict_kinds.hpp"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "core/error.hpp"
+#include "io/image/image.hpp"
+#include "io/npy.hpp"
+#include "model/unit_vectors.hpp"
+
+namespace xtasc::launch {
+
+namespace {
+
+/// As data, height x width x 3 (as MTAN's files have it), and as a picture.
+void write_normals(const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height,
+                   std::int64_t width) {
+  const auto pixels = static_cast<std::size_t>(height * width);
+  std::vector<float> vectors(map.values.size());
+  std::vector<std::uint8_t> colors(map.values.size());
+  for (std::size_t p = 0; p < pixels; ++p) {
+    for (std::size_t c = 0; c < 3; ++c) {
+      vectors[3 * p + c] = map.values[c * pixels + p];
+    }
+    std::ranges::copy(figure::color_of_normal(vectors[3 * p], vectors[3 * p + 1], vectors[3 * p + 2]),
+                      colors.begin() + static_cast<std::ptrdiff_t>(3 * p));
+  }
+  io::write_npy(stem + ".npy", vectors, std::array<std::int64_t, 3>{height, width, channels});
+  io::write_png(stem + ".png", colors, height, width, 3);
+}
+
+constexpr std::array<KindOutput, 3> kKinds = {
+    {{.kind = task::Kind::classes,
+      .map_of =
+          [](const at::Tensor& logits) {
+            return Map{values_of<std::uint8_t>(logits.argmax(1)), {}};
+          },
+      .map_of_truth =
+          [](const at::Tensor& labels) {
+            return Map{values_of<std::uint8_t>(labels), {}};
+          },
+      .write = [](const Map& map, const std::string& stem, std::int64_t /*channels*/, std::int64_t height,
+                  std::int64_t width) { io::write_png(stem + ".png", map.classes, height, width, 1); },
+      .drawn = figure::MapKind::classes,
+      .plural = "s"},
+     {.kind = task::Kind::depth,
+      .map_of =
+          [](const at::Tensor& prediction) {
+            return Map{{}, values_of<float>(prediction)};
+          },
+      .map_of_truth =
+          [](const at::Tensor& target) {
+            return Map{{}, values_of<float>(target)};
+          },
+      .write =
+          [](const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height, std::int64_t width) {
+            const std::array<std::int64_t, 3> shape = {channels, height, width};
+            io::write_npy(stem + ".npy", map.values, std::span(shape).subspan(channels == 1 ? 1 : 0));
+          },
+      .drawn = figure::MapKind::numbers,
+      .plural = ""},
+     {.kind = task::Kind::unit_vector,
+      .map_of =
+          [](const at::Tensor& prediction) {
+            return Map{{}, values_of<float>(model::unit_vectors(prediction))};
+          },
+      .map_of_truth =
+          [](const at::Tensor& target) {
+            return Map{{}, values_of<float>(target)};
+          },
+      .write = write_normals,
+      .drawn = figure::MapKind::normals,
+      .plural = ""}}};
+
+}  // namespace
+
+const KindOutput& output_of(const task::Task& task) {
+  const auto found = std::ranges::find(kKinds, task.kind, &KindOutput::kind);
+  check(found != kKinds.end(), "predictions of task \"{}\" cannot be written: its kind is in no row here", task.key);
+  return *found;
+}
+
+}  // namespace xtasc::launch
