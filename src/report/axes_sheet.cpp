@@ -63,6 +63,7 @@ std::string caption_of(std::span<const SeedGroup> groups, Protocol protocol) {
     text += " Mean +- sample standard deviation over seeds. ";
     text += kBestRule;
   }
+  text += fmt::format(" {}", kSignOfDeltaM);
   const std::string baselines = baselines_text(runs_of(groups));
   text += baselines.empty() ? "" : " " + baselines;
   const std::string& digest = groups.front().first().provenance.pack_digest;

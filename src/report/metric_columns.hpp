@@ -22,6 +22,9 @@ namespace xtasc::report {
 [[nodiscard]] task::Tasks tasks_of(const Table& table);
 [[nodiscard]] std::vector<const run::RunSummary*> runs_of(const Table& table);
 
+/// For captions: the field prints Delta_m with the other sign, too.
+inline constexpr std::string_view kSignOfDeltaM = "Delta_m is eq. 17's: higher is better.";
+
 /// "Delta_m of MTAN is over SegNet, of the others over Base ST-Net.": where the rows of these runs are set against
 /// different nets; else empty. Such numbers are not to be compared with each other.
 [[nodiscard]] std::string baselines_text(std::span<const run::RunSummary* const> runs);

@@ -122,6 +122,7 @@ std::string caption(const Table& table) {
     }
   }
   text += shared.empty() ? "" : " Settings: " + shared + ".";
+  text += fmt::format(" {}", kSignOfDeltaM);
   const std::string baselines = baselines_text(runs_of(table));
   text += baselines.empty() ? "" : " " + baselines;
   const std::string& digest = table.rows.front().runs.front()->provenance.pack_digest;

@@ -1,5 +1,6 @@
 #include "train/epoch_record.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include "task/task.hpp"
@@ -26,6 +27,16 @@ std::map<std::string, double> mean_train_losses(const Progress& progress, const 
     }
   }
   return losses;
+}
+
+at::Tensor epoch_losses(const Progress& progress, const config::RunConfig& config, const Learner& learner) {
+  const at::Tensor sums = at::tensor(progress.epoch_loss_sums, at::kDouble);
+  if (progress.epoch_term_images.empty()) {
+    return task_losses(sums / static_cast<double>(progress.epoch_images), *learner.objective);
+  }
+  const at::Tensor images = at::tensor(progress.epoch_term_images, at::kDouble);
+  return task_losses(sums.narrow(0, 0, images.size(0)) / images.clamp_min(1.0),
+                     *objective_of(config, learner.net, TransfersOf::evaluation));
 }
 
 std::map<std::string, double> mean_task_weights(const Progress& progress, const loss::Objective& objective) {

@@ -16,6 +16,9 @@ namespace xtasc::train {
 /// anything, where steps tell (Progress::epoch_term_images).
 [[nodiscard]] std::map<std::string, double> mean_train_losses(const Progress& progress,
                                                               const loss::Objective& objective);
+/// (tasks) float64, host: the tasks' losses over the epoch under way; of transfers that steps drew, over all of them.
+[[nodiscard]] at::Tensor epoch_losses(const Progress& progress, const config::RunConfig& config,
+                                      const Learner& learner);
 /// The mean weights of the epoch by the tasks' keys; empty for a single task.
 [[nodiscard]] std::map<std::string, double> mean_task_weights(const Progress& progress,
                                                               const loss::Objective& objective);

@@ -106,6 +106,14 @@ void to_host(const at::Tensor& tensor, std::vector<double>& values) {
   std::copy_n(on_host.const_data_ptr<double>(), values.size(), values.begin());
 }
 
+/// Whether steps of the run may count nothing of a term for a reason of their own: a draw of transfers, or images
+/// without labels of a task. Else every step counts in the epoch's means as it is.
+bool counts_by_term(const Run& run) {
+  return draws_transfers(run.config) || std::ranges::any_of(run.train.label_keys(), [&run](const std::string& key) {
+           return run.train.num_with_labels(key) < run.train.size();
+         });
+}
+
 /// Trains from progress.step_in_epoch to the end of the epoch. \returns what stopped it (see StopCheck), or 0
 int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Progress& progress) {
   const auto& train = run.config.train;
@@ -168,25 +176,6 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
   return reason;
 }
 
-/// Whether steps of the run may count nothing of a term for a reason of their own: a draw of transfers, or images
-/// without labels of a task. Else every step counts in the epoch's means as it is.
-bool counts_by_term(const Run& run) {
-  return draws_transfers(run.config) || std::ranges::any_of(run.train.label_keys(), [&run](const std::string& key) {
-           return run.train.num_with_labels(key) < run.train.size();
-         });
-}
-
-/// (tasks) float64: the tasks' losses over the epoch that just ended.
-at::Tensor epoch_losses(const Run& run, const Progress& progress) {
-  const at::Tensor sums = on_device(progress.epoch_loss_sums, run.device);
-  if (progress.epoch_term_images.empty()) {
-    return task_losses(sums / static_cast<double>(progress.epoch_images), *run.learner.objective);
-  }
-  const at::Tensor images = on_device(progress.epoch_term_images, run.device);
-  const at::Tensor means = sums.narrow(0, 0, images.size(0)) / images.clamp_min(1.0);
-  return task_losses(means, *objective_of(run.config, run.learner.net, TransfersOf::evaluation));
-}
-
 /// Evaluates, logs and checkpoints the epoch that just ended, and moves progress to the next.
 void finish_epoch(Run& run, Progress& progress) {
   const Clock::time_point evaluation_start = Clock::now();
@@ -218,7 +207,7 @@ void finish_epoch(Run& run, Progress& progress) {
                                record.train_loss.at("total"), record.epoch));
   }
 
-  run.learner.weighting->end_epoch(progress.epoch, epoch_losses(run, progress));
+  run.learner.weighting->end_epoch(progress.epoch, epoch_losses(progress, run.config, run.learner).to(run.device));
   ++progress.epoch;
   if (record.is_best) {
     progress.best_val_loss = val_loss;
