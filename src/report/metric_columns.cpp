@@ -4,6 +4,8 @@
 #include <cctype>
 #include <iterator>
 #include <map>
+#include <utility>
+#include <vector>
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
@@ -148,21 +150,24 @@ std::string protocol_text(Protocol protocol, const task::Tasks& tasks) {
   const std::vector<std::string_view> by_image = class_headers(tasks);
   const auto has = [&tasks](task::Kind kind) { return std::ranges::count(tasks, kind, &task::Task::kind) > 0; };
   const bool has_angles = has(task::Kind::unit_vector);
-  const bool has_errors = has(task::Kind::depth) || has_angles;
   if (protocol == Protocol::paper) {
     const std::string text = by_image.empty()
                                  ? "Errors by batch, then averaged over images."
                                  : fmt::format("{} by image, then averaged over images.", fmt::join(by_image, " and "));
     return text + (has_angles ? " Angles by batch: their median is a mean of the batches' medians." : "");
   }
-  const std::string errors = has_angles && has(task::Kind::depth) ? "errors and angles"
-                             : has_angles                         ? "angles"
-                                                                  : "errors";
-  return fmt::format("{}{} over all pixels of the validation set.", fmt::join(by_image, has_errors ? ", " : " and "),
-                     !has_errors ? ""
-                     : by_image.empty()
-                         ? std::string(1, static_cast<char>(std::toupper(errors.front()))) + errors.substr(1)
-                         : " and " + errors);
+  std::vector<std::string> measured(by_image.begin(), by_image.end());
+  for (const auto& [is_there, word] : {std::pair(has(task::Kind::depth), "errors"), std::pair(has_angles, "angles")}) {
+    if (is_there) {
+      measured.emplace_back(word);
+    }
+  }
+  const std::string last = measured.back();
+  measured.pop_back();
+  std::string text = measured.empty() ? last : fmt::format("{} and {}", fmt::join(measured, ", "), last);
+  text.front() =
+      by_image.empty() ? static_cast<char>(std::toupper(static_cast<unsigned char>(text.front()))) : text.front();
+  return text + " over all pixels of the validation set.";
 }
 
 }  // namespace xtasc::report

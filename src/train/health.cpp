@@ -159,8 +159,9 @@ void check_targets(const config::RunConfig& config, const data::Splits& splits, 
     const bool has_classes = task.kind == task::Kind::classes;
     const std::vector<std::string> held = splits.train.label_keys();
     check(std::ranges::find(held, task.key) != held.end(),
-          "{}: the pack has no {}, which {} predicts here: pack the data with them, or leave \"{}\" out of model.tasks",
-          pack, task.truth, system.word, task.name);
+          "{}: the pack has no {}, which {} predicts here: pack the data with {}, or train without that task "
+          "(model.tasks)",
+          pack, task.truth, system.word, task.truth);
     check(splits.train.num_with_labels(task.key) > 0,
           "{}: no image of /train has labels of {} (data.label_share = {}, data.one_label = {}), which {} trains: "
           "nothing "

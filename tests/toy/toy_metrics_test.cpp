@@ -137,10 +137,10 @@ TEST(ToyMetrics, ATaskWithoutTruthIsOneClearError) {
   const auto config = config_of("toy");
   const Learner learner(config, kClasses, at::kCPU);
   const data::Batch batch = test::rows(test::random_batch(1, 3, kClasses, 32, 32), {0, 3}, at::kDouble);
-  EXPECT_EQ(
-      test::error_of([&] { static_cast<void>(evaluation_of(config, learner, {batch})); }),
-      "the samples hold no truth of task \"flow\", only of depth, seg: another pack is needed, or a system without "
-      "that task");
+  EXPECT_EQ(test::error_of([&] { static_cast<void>(evaluation_of(config, learner, {batch})); }),
+            "the samples hold no truth of task \"flow\", only of depth, normals, seg: another pack is needed, or a "
+            "system without "
+            "that task");
 }
 
 /// Before anything is trained: the pack knows labels and depth alone.
@@ -166,7 +166,7 @@ TEST(ToyMetrics, TwoTasksDoNotMeasureByOneName) {
   metrics.add({{"depth", ones}, {"depth_too", ones}}, {{"depth", ones}, {"depth_too", ones}});
   EXPECT_THROW(static_cast<void>(metrics.report()), Error);
   EXPECT_THROW(task::add(twin), Error) << "a row with the keys of another";
-  EXPECT_EQ(task::all().size(), 3U);
+  EXPECT_EQ(task::all().size(), 4U);
 }
 
 /// By the parameters that depend on it, whatever the network calls them.
