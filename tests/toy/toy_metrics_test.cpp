@@ -151,10 +151,9 @@ TEST(ToyMetrics, APackWithoutATasksTruthIsRefusedBeforeTraining) {
   const data::Splits splits = data::read_splits(pack::Reader(folder.path() / "a.h5"), 0, at::kCPU);
   EXPECT_TRUE(splits.train.has_truth_of("seg") && splits.val.has_truth_of("depth"));
   check_targets(config_of("toy_st_scene"), splits, "a.h5");
-  EXPECT_EQ(
-      test::error_of([&] { check_targets(config_of("toy"), splits, "a.h5"); }),
-      "a.h5: no pixel of /train has a flow (all are 0, invalid), and toy trains a flow prediction: nothing can be "
-      "learnt");
+  EXPECT_EQ(test::error_of([&] { check_targets(config_of("toy"), splits, "a.h5"); }),
+            "a.h5: the pack has no flow, which toy predicts here: pack the data with flow, or train without that task "
+            "(model.tasks)");
 }
 
 TEST(ToyMetrics, TwoTasksDoNotMeasureByOneName) {
