@@ -96,6 +96,15 @@ class PartialLabels(OneLine):
         self.assertRegex(done.stderr, r"of 24 training images have labels: \d+ of seg, \d+ of depth, \d+ of normals")
         self.assertIn("miou", metrics(run)[-1]["paper"])
 
+    def test_batches_without_labels_do_not_dilute_an_epochs_losses(self) -> None:
+        still = ("model.system=base_mt", THREE, "train.learning_rate=1e-9", "train.batch_size=2", "train.epochs=1",
+                 "data.flip=false", "data.scale_crop=false", "weighting.method=equal")
+        whole, _ = train("three/all_labels", *still)
+        some, _ = train("three/some_labels", *still, "data.label_share=0.25")
+        for task in ("seg", "depth", "normals"):
+            of_whole, of_some = (metrics(run)[0]["train_loss"][task] for run in (whole, some))
+            self.assertLess(abs(of_some / of_whole - 1.0), 0.25, task)  # counted as zeros, about a half would be left
+
     def test_a_share_that_leaves_nothing_is_told(self) -> None:
         done = programs.run("xtasc-train", *arguments("three/nothing", THREE, "data.label_share=1e-9"))
         self.one_line(done, 1, "nothing can be learnt")
