@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "config/enums.hpp"
-#include "config/systems.hpp"
+#include "config/methods.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "core/text_table.hpp"
@@ -121,7 +121,10 @@ nlohmann::json bench_weighting(const StepBench& options, const dist::MpiSession&
   std::vector<std::unique_ptr<Contestant>> contestants;
   for (const config::Method& method : methods) {
     config::RunConfig with_method = config;
-    with_method.weighting = {.method = std::string(method.word)};
+    with_method.weighting = config::default_weighting(method.word);
+    if (with_method.weighting.learning_rate == 0.0) {
+      with_method.weighting.learning_rate = method.learning_rate;
+    }
     contestants.push_back(
         std::make_unique<Contestant>(samples, options, session, with_method,
                                      dist::make_communicator(session, device.type(), train::sharing_of(config.run))));

@@ -84,6 +84,30 @@ Samples read_samples(const std::filesystem::path& path, const task::Tasks& tasks
   return samples;
 }
 
+/// What the weighting method keeps, where the file has it ("weighting.nadir", "weighting.logits" ...), else as it
+/// begins. Leaves in the file what the method publishes with the weights. \returns the epoch that the method is in
+std::int64_t take_method_state(const train::Learner& learner, const config::RunConfig& config, TensorDict& weights,
+                               const std::string& path) {
+  const weighting::NamedTensors published = learner.weighting->weights();
+  for (const auto& tensors : {published, learner.weighting->state()}) {
+    for (const auto& [name, tensor] : tensors) {
+      if (const auto found = weights.find(name); found != weights.end()) {
+        check(found->second.sizes() == tensor.sizes() && found->second.is_floating_point(),
+              "{}: {} must be floating point {}, found {} {}", path, name, fmt::join(tensor.sizes(), " x "),
+              c10::toString(found->second.scalar_type()), fmt::join(found->second.sizes(), " x "));
+        tensor.copy_(found->second);
+        weights.erase(found);
+      }
+    }
+  }
+  for (const auto& [name, tensor] : published) {
+    weights[name] = tensor.clone();
+  }
+  const auto nadir = weights.find("weighting.nadir");
+  const bool is_warm = nadir != weights.end() && nadir->second.gt(0.0).any().item<bool>();
+  return is_warm ? config.weighting.warm_up_epochs + 1 : 0;
+}
+
 /// All ranks' parts of a prediction in order, on every rank: each adds its own rows to zeros.
 at::Tensor all_rows(const at::Tensor& part, const data::Range& mine, std::int64_t num_samples,
                     dist::Communicator& communicator) {
@@ -104,9 +128,10 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   const at::Device device = train::choose_device(config.run, session);
   train::configure_torch(config, session);
   const auto communicator = dist::make_communicator(session, device.type(), train::sharing_of(config.run));
-  const TensorDict weights = tensorfile::read_tensor_dict(files.weights);
+  TensorDict weights = tensorfile::read_tensor_dict(files.weights);
   net::Sizes sizes = train::sizes_of(config.model, files.weights.string(), weights);
   train::Learner learner(config, sizes, device);
+  const std::int64_t epoch = take_method_state(learner, config, weights, files.weights.string());
   train::load_weights(learner, files.weights.string(), weights);
   const Samples samples = read_samples(files.samples, learner.net.tasks(), sizes.num_classes);
   sizes.height = samples.image.size(2);
@@ -134,7 +159,7 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   std::iota(places.begin(), places.end(), mine.begin);
   for (std::int64_t i = 0; i < std::max<std::int64_t>(files.num_steps, 1); ++i) {
     train::give_place(batch, config, learner.net, {.first = mine.begin, .samples = places, .step = i});
-    const train::StepResult result = step.compute(batch, {.epoch = 0, .step = i});
+    const train::StepResult result = step.compute(batch, {.epoch = epoch, .step = i});
     totals.push_back(result.losses[-1]);
     if (i == 0) {
       for (const auto& [name, tensor] : result.predictions.named()) {

@@ -147,6 +147,38 @@ constexpr std::string_view word(CombinedLosses value) {
   return "";
 }
 
+constexpr std::string_view word(HeadGradients value) {
+  switch (value) {
+    case HeadGradients::plain:
+      return "plain";
+    case HeadGradients::weighted:
+      return "weighted";
+  }
+  return "";
+}
+
+constexpr std::string_view word(FactorScale value) {
+  switch (value) {
+    case FactorScale::sum:
+      return "sum";
+    case FactorScale::mean:
+      return "mean";
+  }
+  return "";
+}
+
+constexpr std::string_view word(WeightDistribution value) {
+  switch (value) {
+    case WeightDistribution::normal:
+      return "normal";
+    case WeightDistribution::dirichlet:
+      return "dirichlet";
+    case WeightDistribution::uniform:
+      return "uniform";
+  }
+  return "";
+}
+
 constexpr std::string_view word(GradientNormalisation value) {
   switch (value) {
     case GradientNormalisation::none:
@@ -241,6 +273,21 @@ std::span<const std::string_view> names<TeacherBatchNorm>() {
 template <>
 std::span<const std::string_view> names<CombinedLosses>() {
   return kWords<CombinedLosses>;
+}
+
+template <>
+std::span<const std::string_view> names<HeadGradients>() {
+  return kWords<HeadGradients>;
+}
+
+template <>
+std::span<const std::string_view> names<FactorScale>() {
+  return kWords<FactorScale>;
+}
+
+template <>
+std::span<const std::string_view> names<WeightDistribution>() {
+  return kWords<WeightDistribution>;
 }
 
 template <>

@@ -31,6 +31,12 @@ enum class TransferredSegmentationLoss { cross, kl };
 enum class WeightedParameters { shared, all };
 /// Whose gradients a method combines: of the tasks' losses as they are, or as `uncertainty` weighs them.
 enum class CombinedLosses { plain, uncertainty };
+/// What of each task's own part a method on gradients scales: nothing, or each task's by the task's factor.
+enum class HeadGradients { plain, weighted };
+/// Whether factors are those of a sum of the tasks (equal: 1 each) or of their mean (1 / T each).
+enum class FactorScale { sum, mean };
+/// What rlw draws its weights from.
+enum class WeightDistribution { normal, dirichlet, uniform };
 /// What mgda divides a task's gradient by: nothing, its norm, the loss, both.
 enum class GradientNormalisation { none, l2, loss, loss_and_l2 };
 

@@ -12,6 +12,7 @@
 
 #include "config/enums.hpp"
 #include "config/fields.hpp"
+#include "config/methods.hpp"
 #include "config/run_config.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
@@ -257,6 +258,30 @@ struct FieldList {
       return {};
     };
     field.print = [&target] { return fmt::format("[{}]", fmt::join(target, ", ")); };
+    return field;
+  }
+
+  /// Any number of finite numbers >= 0.
+  Field& reals(std::string key, std::vector<double>& target, std::string documentation) {
+    Field& field = add(std::move(key), std::move(documentation));
+    field.read = [&target](const Value& value) -> std::string {
+      std::vector<double> read;
+      for (const Value& element : value.list) {
+        if (element.is_number() && element.real >= 0.0 && std::isfinite(element.real)) {
+          read.push_back(element.real);
+        }
+      }
+      if (value.kind != Value::Kind::list || read.size() != value.list.size()) {
+        return "a list of numbers >= 0";
+      }
+      target = read;
+      return {};
+    };
+    field.print = [&target] {
+      std::vector<std::string> texts;
+      std::ranges::transform(target, std::back_inserter(texts), real_text);
+      return fmt::format("[{}]", fmt::join(texts, ", "));
+    };
     return field;
   }
 

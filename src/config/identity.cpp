@@ -1,6 +1,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/run_config.hpp"
@@ -48,6 +49,9 @@ std::vector<KeyValue> deciding_keys(const RunConfig& config) {
 
 std::string identity_text(const RunConfig& config) {
   RunConfig defaults;
+  const std::string default_method =
+      std::exchange(defaults.weighting, default_weighting(config.weighting.method)).method;
+  defaults.weighting.method = default_method;
   std::map<std::string, std::string> default_values;
   for (const Field& field : run_fields(defaults)) {
     default_values[field.section + "." + field.key] = field.print();
@@ -80,6 +84,14 @@ std::string first_identity_text(const RunConfig& config) {
                                                 "model.transfer_pairs",
                                                 "model.transfers_per_task",
                                                 "loss.lambda_3",
+                                                "weighting.heads",
+                                                "weighting.scale",
+                                                "weighting.weights",
+                                                "weighting.distribution",
+                                                "weighting.beta",
+                                                "weighting.mu",
+                                                "weighting.warm_up_epochs",
+                                                "weighting.lambda",
                                                 "train.weight_decay"};
   RunConfig copy = config;
   std::string text;

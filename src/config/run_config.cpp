@@ -4,6 +4,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "config/methods.hpp"
 #include "config/run_fields.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
@@ -24,6 +25,31 @@ void resolve_weighting(RunConfig& c) {
   }
   if (c.weighting.learning_rate == 0.0) {
     c.weighting.learning_rate = method_of(c.weighting.method).learning_rate;
+  }
+  const HeadGradients heads = default_weighting(c.weighting.method).heads;
+  if (c.weighting.parameters == WeightedParameters::all && c.weighting.heads != heads) {
+    fail_usage(
+        "weighting.heads = \"{}\" says nothing beside weighting.parameters = \"all\", which combines what is each "
+        "task's "
+        "own, too",
+        name(c.weighting.heads));
+  }
+}
+
+/// Those of `fixed`, one a task.
+void resolve_weights(WeightingSection& weighting, const System& system) {
+  if (!method_of(weighting.method).uses("weights")) {
+    return;
+  }
+  if (weighting.weights.empty()) {
+    weighting.weights.assign(system.tasks.size(), 1.0);
+  }
+  if (weighting.weights.size() != system.tasks.size()) {
+    fail_usage("weighting.weights has {} value{}, but there are {} tasks: {}", weighting.weights.size(),
+               weighting.weights.size() == 1 ? "" : "s", system.tasks.size(), fmt::join(system.tasks, ", "));
+  }
+  if (std::ranges::all_of(weighting.weights, [](double weight) { return weight == 0.0; })) {
+    fail_usage("weighting.weights are all 0: nothing would be learnt");
   }
 }
 
@@ -127,6 +153,7 @@ void resolve(RunConfig& c) {
   if (!system.has_weights()) {
     c.weighting = {};  // there is nothing to weigh
   }
+  resolve_weights(c.weighting, system);
   resolve_lambdas(c.loss, system);
   if (system.consistency !=
       Consistency::xtc) {  // align holds transferred predictions to the truth by the direct losses
@@ -165,16 +192,34 @@ void resolve(RunConfig& c) {
   }
 }
 
-RunConfig resolved(const std::vector<std::string>& assignments, RunConfig config) {
-  const auto fields = run_fields(config);
-  for (const std::string& assignment : assignments) {
-    read_assignment(assignment, fields);
-  }
+/// Over the row's defaults of the method that is read. \param read  reads all that was given
+RunConfig resolved(const std::function<void(const std::vector<Field>&)>& read) {
+  RunConfig scratch;
+  read(run_fields(scratch));
+  RunConfig config;
+  config.weighting = default_weighting(scratch.weighting.method);
+  read(run_fields(config));
   resolve(config);
   return config;
 }
 
+void read_assignments(const std::vector<std::string>& assignments, const std::vector<Field>& fields) {
+  for (const std::string& assignment : assignments) {
+    read_assignment(assignment, fields);
+  }
+}
+
 }  // namespace
+
+WeightingSection default_weighting(std::string_view method) {
+  RunConfig config;
+  const std::vector<Field> fields = run_fields(config);
+  for (const std::string_view assignment : method_of(method).defaults) {
+    read_assignment(fmt::format("weighting.{}", assignment), fields, fmt::format("the row of {}", method));
+  }
+  config.weighting.method = method;
+  return config.weighting;
+}
 
 RunConfig read_run_config(const std::filesystem::path& file, const std::vector<std::string>& assignments) {
   std::ifstream stream(file, std::ios::binary);
@@ -186,13 +231,14 @@ RunConfig read_run_config(const std::filesystem::path& file, const std::vector<s
       fail_usage("cannot read the config {}: {}", file.string(), errno_text(errno));
     }
   }
-  RunConfig config;
-  read_toml(text.str(), file.string(), run_fields(config));
-  return resolved(assignments, config);
+  return resolved([&](const std::vector<Field>& fields) {
+    read_toml(text.str(), file.string(), fields);
+    read_assignments(assignments, fields);
+  });
 }
 
 RunConfig run_config_of(const std::vector<std::string>& assignments) {
-  return resolved(assignments, RunConfig{});
+  return resolved([&](const std::vector<Field>& fields) { read_assignments(assignments, fields); });
 }
 
 void check_key(const std::string& key, const std::string& where) {

@@ -98,10 +98,18 @@ struct WeightingSection {
   std::string method = "equal";  ///< a word of methods()
   WeightedParameters parameters = WeightedParameters::shared;
   CombinedLosses losses = CombinedLosses::plain;
+  HeadGradients heads = HeadGradients::plain;
+  FactorScale scale = FactorScale::sum;
+  std::vector<double> weights;  ///< (T); none: 1 each
+  WeightDistribution distribution = WeightDistribution::normal;
   double regulariser = 1.0;
   double learning_rate = 0.0;
   double alpha = 0.16;
+  double beta = 0.5;
   double temperature = 2.0;
+  double mu = 1.0;
+  std::int64_t warm_up_epochs = 4;
+  double lambda = 0.3;
   double c = 0.4;
   std::int64_t rescale = 1;
   GradientNormalisation normalisation = GradientNormalisation::none;
@@ -153,6 +161,9 @@ struct RunConfig {
 
 /// As read_run_config, from the defaults and assignments alone.
 [[nodiscard]] RunConfig run_config_of(const std::vector<std::string>& assignments);
+
+/// [weighting] of a method whose keys nobody set, as its row says. \throws Error when there is no such word
+[[nodiscard]] WeightingSection default_weighting(std::string_view method);
 
 /// The word of the encoder; "-" for a system that is not made with one.
 [[nodiscard]] std::string encoder_of(const ModelSection& model);

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "config/field_list.hpp"
+#include "config/methods.hpp"
 #include "config/systems.hpp"
 
 namespace xtasc::config {
@@ -187,13 +188,37 @@ std::vector<Field> run_fields(RunConfig& c) {
       "Whose gradients are compared and combined: those of what all tasks share, each task keeping its own, or all.");
   list.word("losses", c.weighting.losses,
             "Whose gradients are combined: of the losses as they are, or as uncertainty weighs them.");
+  list.word(
+      "heads", c.weighting.heads,
+      "What a method on gradients does to each task's own part of the net: nothing (plain), or its gradient gets the "
+      "task's factor, too (weighted). The default is each method's as its authors run it; parameters = all combines "
+      "everything.");
+  list.word("scale", c.weighting.scale,
+            "Factors as of a sum of the tasks, or as of their mean: 1/T of that. It does nothing to Adam alone, but to "
+            "weight decay, clipping and SGD. The default is each method's as its authors run it.");
+  list.reals("weights", c.weighting.weights, "Factors of the tasks' losses, in their order; []: 1 each.");
+  list.word(
+      "distribution", c.weighting.distribution,
+      "What is drawn at each step: the softmax of normal numbers, Dirichlet(1), or uniform numbers over their sum.");
   list.real("regulariser", c.weighting.regulariser, 0.0, false, 1.0,
             "Factor of s_t in 0.5 exp(-s_t) L_t + regulariser s_t; 0.5 is Kendall et al.'s.");
   list.real("learning_rate", c.weighting.learning_rate, 0.0, true, kInfinity,
             "Of the method's own values; 0: the model's" + other_rates() + ".");
   list.real("alpha", c.weighting.alpha, 0.0, true, kInfinity,
-            "How strongly the task that learns more slowly is pulled ahead.");
-  list.real("temperature", c.weighting.temperature, 0.0, false, kInfinity, "The larger, the more even the weights.");
+            "gradnorm: how strongly the task that learns more slowly is pulled ahead. fairgrad (2.0): (M w)_t = "
+            "w_t^(-1/alpha); 1 is nash, 0 equal.");
+  list.real(
+      "beta", c.weighting.beta, 0.0, true, 1.0,
+      "gradvac: by how much a step moves the cosines that it aims at; db_mtl (0.9): share of the average so far in a "
+      "gradient's moving average, 0: none is kept; moco: its step, divided by the root of the step's number.");
+  list.real("temperature", c.weighting.temperature, 0.0, false, kInfinity,
+            "The larger, the more even the weights; for uw_so (1.0) of the order of the largest 1 / L_t.");
+  list.real("mu", c.weighting.mu, 0.0, false, kInfinity,
+            "Smoothness of the maximum over the tasks: the smaller, the more the worst task counts.");
+  list.integer("warm_up_epochs", c.weighting.warm_up_epochs, 0,
+               "Epochs that minimise the sum of the losses' logarithms; so does the one behind them, whose mean losses "
+               "the losses of all later ones are compared with.");
+  list.real("lambda", c.weighting.lambda, 0.0, true, kInfinity, "Pull towards the mean gradient.");
   list.real("c", c.weighting.c, 0.0, true, 1.0, "Radius around the mean gradient, in its norm; 0 is equal.");
   list.integer("rescale", c.weighting.rescale, 0, "Divides the gradient by 1 (0), 1 + c^2 (1) or 1 + c (2).");
   list.word("normalisation", c.weighting.normalisation,

@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "config/rows.hpp"
 #include "config/run_config.hpp"
 #include "core/error.hpp"
 
@@ -162,41 +163,6 @@ std::vector<System>& system_rows() {
   return rows;
 }
 
-std::vector<Method>& method_rows() {
-  static std::vector<Method> rows = {
-      {.word = "equal", .keys = {}},
-      {.word = "uncertainty", .keys = {"regulariser", "learning_rate"}},
-      {.word = "gradnorm", .needs = Needs::norms, .keys = {"learning_rate", "alpha"}},
-      {.word = "dwa", .keys = {"temperature"}},
-      {.word = "rlw", .keys = {}},
-      {.word = "pcgrad", .needs = Needs::gram, .keys = {"parameters", "losses"}},
-      {.word = "cagrad", .needs = Needs::gram, .keys = {"parameters", "c", "rescale"}},
-      {.word = "mgda", .needs = Needs::gram, .keys = {"parameters", "normalisation"}},
-      {.word = "imtl_l", .keys = {"learning_rate"}},
-      {.word = "imtl_g", .needs = Needs::gram, .keys = {"parameters"}},
-      {.word = "imtl", .needs = Needs::gram, .keys = {"parameters", "learning_rate"}},
-      {.word = "famo",
-       .needs = Needs::losses_after_step,
-       .learning_rate = 0.025,
-       .keys = {"learning_rate", "weight_decay", "max_norm"}},
-      {.word = "alsw", .needs = Needs::own_magnitudes, .keys = {}},
-  };
-  return rows;
-}
-
-template <typename Row>
-const Row& row_of(const std::vector<Row>& rows, std::string_view word, std::string_view what) {
-  const auto found = std::ranges::find(rows, word, &Row::word);
-  check(found != rows.end(), "there is no {} \"{}\"", what, word);
-  return *found;
-}
-
-template <typename Row>
-void add_row(std::vector<Row>& rows, Row row, std::string_view what) {
-  check(std::ranges::find(rows, row.word, &Row::word) == rows.end(), "there is a {} \"{}\" already", what, row.word);
-  rows.push_back(std::move(row));
-}
-
 /// "segmentation", "depth".
 std::vector<std::string_view> names_of(const System& system) {
   std::vector<std::string_view> names;
@@ -281,16 +247,8 @@ bool System::is_set_against(const System& single) const {
   return set_against.empty() ? single.set_against.empty() : single.part_of == set_against;
 }
 
-bool Method::uses(std::string_view key) const {
-  return std::ranges::find(keys, key) != keys.end();
-}
-
 const std::vector<System>& systems() {
   return system_rows();
-}
-
-const std::vector<Method>& methods() {
-  return method_rows();
 }
 
 const System& system_of(std::string_view word) {
@@ -300,14 +258,6 @@ const System& system_of(std::string_view word) {
 const System& system_of(const ModelSection& model) {
   const System& row = system_of(model.system);
   return row.tasks.empty() ? with_tasks(row, model.tasks) : row;
-}
-
-const Method& method_of(std::string_view word) {
-  return row_of(methods(), word, "weighting method");
-}
-
-std::size_t place_of_method(std::string_view word) {
-  return static_cast<std::size_t>(&method_of(word) - methods().data());
 }
 
 task::Tasks tasks_of_rows(std::span<const System* const> systems) {
@@ -387,10 +337,6 @@ task::Tasks tasks_of(const System& system) {
 
 void add_system(System system) {
   add_row(system_rows(), std::move(system), "system");
-}
-
-void add_method(Method method) {
-  add_row(method_rows(), std::move(method), "weighting method");
 }
 
 }  // namespace xtasc::config

@@ -9,8 +9,8 @@
 
 #include "task/task.hpp"
 
-// The words of model.system and weighting.method, one row each: all that programs without torch know of a system or of
-// a method. What computes them is found by the same word in model/ and weighting/.
+// The words of model.system, one row each: all that programs without torch know of a system. What computes it is found
+// by the same word in model/.
 namespace xtasc::config {
 
 struct ModelSection;
@@ -53,38 +53,14 @@ struct System {
   [[nodiscard]] bool is_set_against(const System& single) const;
 };
 
-/// What a weighting method asks of a step beside its losses.
-enum class Needs {
-  losses,             ///< nothing more: one backward pass
-  gram,               ///< the dot products of the tasks' gradients
-  norms,              ///< the norms of the tasks' gradients at one layer
-  own_magnitudes,     ///< the mean absolute gradient of each task at the first layer of its own
-  losses_after_step,  ///< the losses of the same batch after the net has moved
-};
-
-/// A row of the table of weighting methods.
-struct Method {
-  std::string_view word;
-  Needs needs = Needs::losses;
-  double learning_rate = 0.0;          ///< what weighting.learning_rate = 0 resolves to; 0: train.learning_rate
-  std::vector<std::string_view> keys;  ///< of [weighting], that say something to it
-
-  [[nodiscard]] bool uses(std::string_view key) const;
-};
-
 /// All rows, those that were added last.
 [[nodiscard]] const std::vector<System>& systems();
-[[nodiscard]] const std::vector<Method>& methods();
 
 /// \throws Error when there is no such word
 [[nodiscard]] const System& system_of(std::string_view word);
 /// The system with its tasks, those of model.tasks where the row leaves them open; equal systems are one object.
 /// \throws Error (exit code 2) when it cannot have them
 [[nodiscard]] const System& system_of(const ModelSection& model);
-[[nodiscard]] const Method& method_of(std::string_view word);
-
-/// Where a word stands in its table, for what is sorted. \throws Error when there is no such word
-[[nodiscard]] std::size_t place_of_method(std::string_view word);
 
 /// The tasks that rows of single-task nets are about where these systems stand together: all of theirs, in the order of
 /// task::all(); those that model.tasks has by default, too, where it is a single one.
@@ -106,8 +82,7 @@ struct Method {
 /// The tasks of a system, in the order of its row.
 [[nodiscard]] task::Tasks tasks_of(const System& system);
 
-/// One row more, for systems and methods that live outside of this source tree. Before anything is read.
+/// One row more, for systems that live outside of this source tree. Before anything is read.
 void add_system(System system);
-void add_method(Method method);
 
 }  // namespace xtasc::config

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "config/methods.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "report/delta_m.hpp"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "config/systems.hpp"
+#include "config/methods.hpp"
 #include "core/error.hpp"
 #include "net/kd4mtl.hpp"
 #include "net/networks.hpp"
@@ -17,6 +17,7 @@ ExtraPasses extra_passes(const config::RunConfig& config) {
     case config::Needs::own_magnitudes:
       return {};
     case config::Needs::gram:
+    case config::Needs::vectors:
       return {.backward_by_task = true};
     case config::Needs::losses_after_step:
       return {.forward = 1};

@@ -115,6 +115,9 @@ json to_json(const Progress& p) {
   if (!p.epoch_term_images.empty()) {
     progress["epoch_term_images"] = p.epoch_term_images;
   }
+  if (!p.epoch_conflict_sums.empty()) {
+    progress["epoch_conflict_sums"] = p.epoch_conflict_sums;
+  }
   if (std::isfinite(p.best_val_loss)) {
     progress["best_val_loss"] = p.best_val_loss;
     progress["best_epoch"] = p.best_epoch;
@@ -130,6 +133,7 @@ Progress from_json(const json& j) {
   j.at("epoch_loss_sums").get_to(p.epoch_loss_sums);
   j.at("epoch_weight_sums").get_to(p.epoch_weight_sums);
   p.epoch_term_images = j.value("epoch_term_images", p.epoch_term_images);
+  p.epoch_conflict_sums = j.value("epoch_conflict_sums", p.epoch_conflict_sums);
   j.at("epoch_images").get_to(p.epoch_images);
   j.at("epoch_seconds").get_to(p.epoch_seconds);
   p.best_val_loss = j.value("best_val_loss", std::numeric_limits<double>::infinity());

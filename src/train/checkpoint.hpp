@@ -25,6 +25,7 @@ struct Progress {
   std::vector<double> epoch_weight_sums = {};  ///< of the task weights, likewise; both empty: no step yet
   /// By term: the images of the steps that counted anything of it; empty where all steps count as they are.
   std::vector<double> epoch_term_images = {};
+  std::vector<double> epoch_conflict_sums = {};  ///< of conflict_counts(); empty: no step had the tasks' gradients
   std::int64_t epoch_images = 0;
   double epoch_seconds = 0.0;  ///< spent training in the epoch under way, before this start
   double best_val_loss = std::numeric_limits<double>::infinity();

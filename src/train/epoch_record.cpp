@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include "core/log.hpp"
 #include "task/task.hpp"
 #include "train/step.hpp"
 
@@ -47,6 +48,17 @@ std::map<std::string, double> mean_task_weights(const Progress& progress, const 
         progress.epoch_weight_sums[task] / static_cast<double>(progress.epoch_images);
   }
   return weights;
+}
+
+void warn_of_small_weights(const run::EpochRecord& record, double smallest) {
+  for (const auto& [task, weight] : record.task_weight) {
+    if (weight < smallest) {
+      log_warning(
+          "the mean weight of {} in epoch {} is {:.1e}: it learns next to nothing; a larger "
+          "weighting.temperature makes the weights more even",
+          task, record.epoch, weight);
+    }
+  }
 }
 
 std::string epoch_text(const run::EpochRecord& record, std::int64_t epochs) {

@@ -25,6 +25,8 @@ namespace xtasc::train {
 
 /// "loss 1.2345 seg 0.9876 depth 0.2469", of one step. \param losses  StepResult::losses
 [[nodiscard]] std::string loss_text(const std::vector<double>& losses, const loss::Objective& objective);
+/// Warns of tasks that an epoch's weights left out. \param smallest  of TaskWeighting::smallest_weight()
+void warn_of_small_weights(const run::EpochRecord& record, double smallest);
 /// The line that the log has for an epoch. \param epochs  of the whole run
 [[nodiscard]] std::string epoch_text(const run::EpochRecord& record, std::int64_t epochs);
 

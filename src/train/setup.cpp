@@ -133,6 +133,7 @@ Learner::Learner(const config::RunConfig& config, const net::Sizes& sizes, at::D
       objective(objective_of(config, net, TransfersOf::a_step)),
       weighting(weighting::make_task_weighting({.section = config.weighting,
                                                 .num_tasks = static_cast<std::int64_t>(net.tasks().size()),
+                                                .num_values = net.parameters().flat_values().numel(),
                                                 .seed = static_cast<std::uint64_t>(config.run.seed),
                                                 .tensors = at::TensorOptions().dtype(types.storage).device(device)})),
       adam(groups_of(net, config, *weighting), {.beta1 = config.train.betas[0], .beta2 = config.train.betas[1]}) {}

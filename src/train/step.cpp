@@ -7,7 +7,7 @@
 
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
-#include "train/gradient_math.hpp"
+#include "optim/gradient_math.hpp"
 #include "train/transfers.hpp"
 
 namespace xtasc::train {
@@ -92,6 +92,7 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
     : config_(config),
       learner_(learner),
       communicator_(communicator),
+      scale_(weighting::factor_of_scale(config.weighting, learner.net.tasks().size())),
       losses_check_(learner.net.parameters().device()),
       gradients_check_(learner.net.parameters().device()),
       gradient_sync_(communicator, {learner.net.parameters().flat_gradients()},
@@ -110,7 +111,7 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
   const weighting::Needs needs = learner.weighting->needs();
   const bool asks_one_layer = needs == weighting::Needs::norms || needs == weighting::Needs::own_magnitudes;
   mode_.gradients_in_place = !asks_one_layer;  // which takes its gradient by itself
-  if (needs == weighting::Needs::gram || asks_one_layer) {
+  if (combines_gradients(needs) || asks_one_layer) {
     task_gradients_.emplace(config, learner, communicator, gradient_sync_,
                             [this](const at::Tensor& gradients) { gradients_check_.add(gradients); });
     if (learner.net.has_cut()) {
@@ -174,7 +175,11 @@ at::Tensor Step::share_of_objective(const std::vector<loss::SummedLoss>& losses,
 
 weighting::StepWeights Step::weigh(const at::Tensor& losses_t, const weighting::Moment& moment) {
   const CauseMark mark("weighting");
-  return learner_.weighting->weigh(losses_t, moment);
+  weighting::StepWeights weights = learner_.weighting->weigh(losses_t, moment);
+  if (scale_ != 1.0 && !combines_gradients(learner_.weighting->needs())) {  // whose factors come later
+    weights = {scale_ * weights.weights, scale_ * weights.total};
+  }
+  return weights;
 }
 
 StepResult Step::compute(const data::Batch& batch, const weighting::Moment& moment) {
@@ -199,10 +204,11 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   const at::Tensor counts = summed.narrow(0, num_terms, num_terms).clamp_min(1.0).to(storage);
   at::Tensor task_weights = weights.weights;
   at::Tensor total = weights.total.to(at::kDouble);
+  at::Tensor gram;
   enter(Phase::backward);
   if (task_gradients_) {
     // What no method weighs is part of a task's gradient where gradients are combined, and of nothing that is weighed.
-    const bool combines = learner_.weighting->needs() == weighting::Needs::gram;
+    const bool combines = combines_gradients(learner_.weighting->needs());
     std::vector<at::Tensor> shares;
     for (std::size_t task = 0; task < learner_.net.tasks().size(); ++task) {
       shares.push_back(share_of_objective(losses, counts, weights.weights, [&](const loss::Term& term) {
@@ -212,7 +218,9 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
     const at::Tensor rest = combines ? at::Tensor()
                                      : share_of_objective(losses, counts, weights.weights,
                                                           [](const loss::Term& term) { return !term.is_weighed; });
-    task_weights = task_weights * task_gradients_->backward(shares, rest, losses_t, moment);
+    const TaskGradients::Found found = task_gradients_->backward(shares, rest, losses_t, moment);
+    task_weights = task_weights * found.factors_t;
+    gram = found.gram_tt;
     if (learner_.weighting->needs() == weighting::Needs::own_magnitudes) {
       total = (task_weights * losses_t).sum().to(at::kDouble);
     }
@@ -224,8 +232,10 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
     enter(Phase::all_reduce);
     gradient_sync_.reduce();
   }
-  if (const double max_norm = learner_.weighting->max_norm(); max_norm > 0.0) {
-    clip_norm(parameters.flat_gradients(0, parameters.parameters().size() - learner_.net.num_adaptors()), max_norm);
+  if (const double max_norm = learner_.weighting->max_norm();
+      max_norm > 0.0 && !combines_gradients(learner_.weighting->needs())) {
+    optim::clip_norm(parameters.flat_gradients(0, parameters.parameters().size() - learner_.net.num_adaptors()),
+                     max_norm);
   }
   if (learner_.weighting->needs() == weighting::Needs::losses_after_step) {
     batch_ = batch;
@@ -240,7 +250,8 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   return {.predictions = predictions.detached(),
           .losses = at::cat({means, total.view({1})}),
           .is_counted = (summed.narrow(0, num_terms, num_terms) > 0).to(at::kDouble),
-          .task_weights = task_weights};
+          .task_weights = task_weights,
+          .gram_tt = gram};
 }
 
 at::Tensor Step::flat_weights() const {

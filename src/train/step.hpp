@@ -52,6 +52,8 @@ struct StepResult {
   at::Tensor losses;               ///< (terms + 1) float64, global: the terms' means, then the total as weighted
   at::Tensor is_counted;           ///< (terms) float64, global: 1 where anything was counted, else 0
   at::Tensor task_weights;         ///< (tasks) what the gradient of each task's loss entered shared parameters with
+  at::Tensor gram_tt =
+      {};  ///< (tasks, tasks) float64: products of the tasks' gradients; undefined where none are at hand
 };
 
 /// One optimizer step of a system, the same on every device; nothing in it waits for the device or looks at a value.
@@ -109,6 +111,7 @@ class Step {
   const config::RunConfig& config_;
   Learner& learner_;
   dist::Communicator& communicator_;
+  double scale_;                                       ///< of the weighting method's factors
   optim::FiniteCheck losses_check_, gradients_check_;  ///< of this rank's images, before the ranks' are summed
   dist::GradientSync gradient_sync_;
   model::Mode mode_;

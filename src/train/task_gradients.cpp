@@ -8,7 +8,7 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "train/gradient_math.hpp"
+#include "optim/gradient_math.hpp"
 #include "train/transfers.hpp"
 
 namespace xtasc::train {
@@ -16,11 +16,21 @@ namespace xtasc::train {
 namespace {
 
 at::Tensor dot_of(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
-  at::Tensor sum = dot_64(a.front(), b.front());
+  at::Tensor sum = optim::dot_64(a.front(), b.front());
   for (std::size_t i = 1; i < a.size(); ++i) {
-    sum = sum + dot_64(a[i], b[i]);
+    sum = sum + optim::dot_64(a[i], b[i]);
   }
   return sum;
+}
+
+std::vector<at::Tensor> compared_among(const std::vector<at::Tensor>& all, const std::vector<bool>& compared) {
+  std::vector<at::Tensor> some;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (compared[i]) {
+      some.push_back(all[i]);
+    }
+  }
+  return some;
 }
 
 }  // namespace
@@ -33,6 +43,7 @@ TaskGradients::TaskGradients(const config::RunConfig& config, Learner& learner, 
       sync_(sync),
       inspect_(inspect),
       num_tasks_(learner.net.tasks().size()),
+      scale_(weighting::factor_of_scale(config.weighting, num_tasks_)),
       own_(num_tasks_) {
   if (learner.weighting->needs() == weighting::Needs::norms) {
     layer_ = learner.net.last_shared_layer();
@@ -49,18 +60,24 @@ void TaskGradients::prepare(const Tensors& objectives) {
   const TaskSet everyone = (TaskSet{1} << num_tasks_) - 1;
   const bool has_shared = std::ranges::any_of(runs, [&](const ReachedRun& run) { return run.tasks == everyone; });
   const bool wants_all = config_.weighting.parameters == config::WeightedParameters::all;
-  const bool combines_all = wants_all || !has_shared || !own_layers_.empty();
-  if (combines_all && !wants_all && own_layers_.empty() && !is_prepared_) {
+  const bool compares_all = wants_all || !has_shared || !own_layers_.empty();
+  if (compares_all && !wants_all && own_layers_.empty() && !is_prepared_) {
     log_info("no parameter of {} is reached by all tasks: weighting.parameters counts as \"all\"",
              config_.model.system);
   }
+  // What a method changes element by element is never a task's own.
+  combines_own_ = compares_all && learner_.weighting->needs() != weighting::Needs::vectors;
+  const bool weighs_all = compares_all || config_.weighting.heads == config::HeadGradients::weighted;
   apart_.clear();
+  compared_.clear();
   std::ranges::for_each(own_, &Tensors::clear);
   for (const ReachedRun& run : runs) {
     const at::Tensor gradients = learner_.net.parameters().flat_gradients(run.first, run.last);
-    if (run.tasks == everyone || (combines_all && std::popcount(run.tasks) > 1)) {
+    const bool is_of_several = std::popcount(run.tasks) > 1;
+    if (run.tasks == everyone || (weighs_all && is_of_several)) {
       apart_.push_back(gradients);
-    } else if (combines_all && run.tasks != 0) {
+      compared_.push_back(run.tasks == everyone || compares_all);
+    } else if (weighs_all && run.tasks != 0) {
       own_[static_cast<std::size_t>(std::countr_zero(run.tasks))].push_back(gradients);
     }
   }
@@ -90,8 +107,8 @@ void TaskGradients::cut(std::span<at::Tensor> outputs) {
   }
 }
 
-at::Tensor TaskGradients::backward(const Tensors& objectives, const at::Tensor& rest, const at::Tensor& losses_t,
-                                   const weighting::Moment& moment) {
+TaskGradients::Found TaskGradients::backward(const Tensors& objectives, const at::Tensor& rest,
+                                             const at::Tensor& losses_t, const weighting::Moment& moment) {
   check(!rest.defined() || cut_.leaves.empty(), "no network with a cut has losses that no method weighs");
   rest_ = rest;
   if (!layer_.defined() && (!is_prepared_ || draws_transfers(config_))) {
@@ -101,18 +118,19 @@ at::Tensor TaskGradients::backward(const Tensors& objectives, const at::Tensor& 
   if (!cut_.leaves.empty()) {
     back_to_cut(objectives);
   }
-  at::Tensor factors = at::ones_like(losses_t);
+  Found found = {.factors_t = at::ones_like(losses_t), .gram_tt = {}};
   if (layer_.defined()) {
     show_norms(objectives, losses_t);
   } else if (!own_layers_.empty()) {
-    factors = weigh_by_magnitudes(objectives).to(losses_t.scalar_type());
+    found.factors_t = weigh_by_magnitudes(objectives).to(losses_t.scalar_type());
   } else {
-    factors = combine(objectives, losses_t, moment).to(losses_t.scalar_type());
+    found = combine(objectives, losses_t, moment);
+    found.factors_t = found.factors_t.to(losses_t.scalar_type());
   }
   cut_ = {};
   at_cut_.clear();
   rest_ = at::Tensor();
-  return factors;
+  return found;
 }
 
 void TaskGradients::back_to_cut(const Tensors& objectives) {
@@ -134,8 +152,8 @@ void TaskGradients::backward_of(std::size_t task, const Tensors& objectives, boo
   }
 }
 
-at::Tensor TaskGradients::combine(const Tensors& objectives, const at::Tensor& losses_t,
-                                  const weighting::Moment& moment) {
+TaskGradients::Found TaskGradients::combine(const Tensors& objectives, const at::Tensor& losses_t,
+                                            const weighting::Moment& moment) {
   for (std::size_t task = 0; task + 1 < num_tasks_; ++task) {
     backward_of(task, objectives, /*again=*/true);
     for (std::size_t i = 0; i < apart_.size(); ++i) {
@@ -148,23 +166,42 @@ at::Tensor TaskGradients::combine(const Tensors& objectives, const at::Tensor& l
     sync->reduce();
   }
   sync_.reduce();
-  at::Tensor factors = learner_.weighting->combine(gram(), losses_t, moment);
-  mix(factors.to(apart_.front().scalar_type()));
-  return factors;
+  weighting::TaskWeighting& method = *learner_.weighting;
+  const at::Tensor products = gram();
+  at::Tensor products_now = products;
+  if (method.needs() == weighting::Needs::vectors) {
+    show_gradients(losses_t, moment);
+    products_now = gram();
+  }
+  const at::Tensor factors = method.combine(products_now, losses_t, moment);
+  return {.factors_t = mix((scale_ == 1.0 ? factors : scale_ * factors).to(apart_.front().scalar_type())),
+          .gram_tt = products};
+}
+
+void TaskGradients::show_gradients(const at::Tensor& losses_t, const weighting::Moment& moment) const {
+  const std::int64_t begin = learner_.net.parameters().flat_gradients().storage_offset();
+  std::vector<weighting::GradientPiece> pieces;
+  for (std::size_t i = 0; i < apart_.size(); ++i) {
+    if (compared_[i]) {
+      weighting::GradientPiece& piece = pieces.emplace_back();
+      piece.first = apart_[i].storage_offset() - begin;
+      for (std::size_t task = 0; task < num_tasks_; ++task) {
+        piece.of_task.push_back(apart_of(task)[i]);
+      }
+    }
+  }
+  learner_.weighting->see_gradients(pieces, losses_t, moment);
 }
 
 at::Tensor TaskGradients::gram() const {
-  const auto apart_of = [&](std::size_t task) -> const Tensors& {
-    return task + 1 < num_tasks_ ? others_[task] : apart_;
-  };
   std::vector<Tensors> entries(num_tasks_, Tensors(num_tasks_));
   Tensors rows;
   for (std::size_t a = 0; a < num_tasks_; ++a) {
     for (std::size_t b = a; b < num_tasks_; ++b) {
-      entries[a][b] = dot_of(apart_of(a), apart_of(b));
+      entries[a][b] = dot_of(compared_among(apart_of(a), compared_), compared_among(apart_of(b), compared_));
       entries[b][a] = entries[a][b];
     }
-    if (!own_[a].empty()) {  // which no other task reaches
+    if (combines_own_ && !own_[a].empty()) {  // which no other task reaches
       entries[a][a] = entries[a][a] + dot_of(own_[a], own_[a]);
     }
     rows.push_back(at::stack(entries[a]));
@@ -172,7 +209,7 @@ at::Tensor TaskGradients::gram() const {
   return at::stack(rows);
 }
 
-void TaskGradients::mix(const at::Tensor& factors_t) {
+at::Tensor TaskGradients::mix(const at::Tensor& factors_t) {
   const auto factor = [&](std::size_t task) { return factors_t[static_cast<std::int64_t>(task)]; };
   for (std::size_t i = 0; i < apart_.size(); ++i) {
     apart_[i].mul_(factor(num_tasks_ - 1));
@@ -185,6 +222,22 @@ void TaskGradients::mix(const at::Tensor& factors_t) {
       own.mul_(factor(task));
     }
   }
+  const double max_norm = learner_.weighting->max_norm();
+  if (max_norm == 0.0) {
+    return factors_t;
+  }
+  Tensors combined = compared_among(apart_, compared_);
+  if (combines_own_) {
+    for (const Tensors& own : own_) {
+      combined.insert(combined.end(), own.begin(), own.end());
+    }
+  }
+  const at::Tensor shrinking =
+      optim::shrinking_factor(dot_of(combined, combined), max_norm).to(factors_t.scalar_type());
+  for (const at::Tensor& gradients : combined) {
+    gradients.mul_(shrinking);
+  }
+  return factors_t * shrinking;
 }
 
 void TaskGradients::show_norms(const Tensors& objectives, const at::Tensor& losses_t) {
@@ -201,7 +254,7 @@ void TaskGradients::show_norms(const Tensors& objectives, const at::Tensor& loss
   Tensors squares;
   for (std::size_t task = 0; task < num_tasks_; ++task) {
     const at::Tensor one = all[static_cast<std::int64_t>(task)];
-    squares.push_back(dot_64(one, one));
+    squares.push_back(optim::dot_64(one, one));
   }
   learner_.weighting->see_norms(at::stack(squares).sqrt(), losses_t);
   backward_of_sum(objectives, {});

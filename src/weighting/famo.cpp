@@ -6,8 +6,6 @@ namespace xtasc::weighting {
 
 namespace {
 
-constexpr double kEpsilon = 1e-8;
-
 class Famo final : public TaskWeighting {
  public:
   explicit Famo(const MethodOptions& options)

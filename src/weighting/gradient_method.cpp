@@ -8,27 +8,30 @@ namespace {
 
 class GradientMethod final : public TaskWeighting {
  public:
-  GradientMethod(const MethodOptions& options, GradientFactors factors)
-      : factors_(std::move(factors)), ones_(at::ones({options.num_tasks}, options.tensors)) {}
+  GradientMethod(const MethodOptions& options, GradientFactors factors, double max_norm)
+      : factors_(std::move(factors)), max_norm_(max_norm), ones_(at::ones({options.num_tasks}, options.tensors)) {}
 
   [[nodiscard]] Needs needs() const override { return Needs::gram; }
+  [[nodiscard]] double max_norm() const override { return max_norm_; }
 
   StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override { return {ones_, losses_t.sum()}; }
 
   [[nodiscard]] at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& losses_t,
-                                   const Moment& moment) const override {
+                                   const Moment& moment) override {
     return factors_(gram_tt, losses_t, moment);
   }
 
  private:
   GradientFactors factors_;
+  double max_norm_;
   at::Tensor ones_;
 };
 
 }  // namespace
 
-std::unique_ptr<TaskWeighting> make_gradient_method(const MethodOptions& options, GradientFactors factors) {
-  return std::make_unique<GradientMethod>(options, std::move(factors));
+std::unique_ptr<TaskWeighting> make_gradient_method(const MethodOptions& options, GradientFactors factors,
+                                                    double max_norm) {
+  return std::make_unique<GradientMethod>(options, std::move(factors), max_norm);
 }
 
 }  // namespace xtasc::weighting

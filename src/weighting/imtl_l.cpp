@@ -31,7 +31,7 @@ class ImtlL final : public TaskWeighting {
   }
 
   [[nodiscard]] at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& losses_t,
-                                   const Moment& moment) const override {
+                                   const Moment& moment) override {
     return factors_(gram_tt, losses_t, moment);
   }
 

@@ -1,35 +1,17 @@
 #include <ATen/ATen.h>
 
-#include <numeric>
-#include <vector>
-
 #include "core/error.hpp"
 #include "core/random.hpp"
 #include "weighting/methods.hpp"
+#include "weighting/task_order.hpp"
 
 namespace xtasc::weighting {
 
 namespace {
 
-constexpr double kTiny = 1e-300;  // a conflict needs two gradients that are not zero: this guards 0 / 0 only
-
 at::Tensor pcgrad_of_two(const at::Tensor& gram_tt) {
   const at::Tensor conflict = gram_tt[0][1].clamp_max(0.0);
   return 1.0 - conflict / at::stack({gram_tt[0][0], gram_tt[1][1]}).clamp_min(kTiny);
-}
-
-/// The other tasks in the order in which a task's gradient meets theirs.
-std::vector<std::int64_t> order_of_others(std::int64_t task, std::int64_t num_tasks, RandomStream& stream) {
-  std::vector<std::int64_t> others;
-  for (std::int64_t other = 0; other < num_tasks; ++other) {
-    if (other != task) {
-      others.push_back(other);
-    }
-  }
-  for (std::size_t i = others.size(); i > 1; --i) {
-    std::swap(others[i - 1], others[stream.below(i)]);
-  }
-  return others;
 }
 
 }  // namespace

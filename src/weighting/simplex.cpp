@@ -88,4 +88,32 @@ at::Tensor smallest_linear_plus_norm(const at::Tensor& matrix_tt, const at::Tens
   return best_of(x, values);
 }
 
+at::Tensor smallest_quadratic_above(const at::Tensor& matrix_tt, std::int64_t task) {
+  // v_t = 1, and on a face of the others M v = 0: M_FF v_F = -M_Ft.
+  const std::int64_t num_tasks = matrix_tt.size(0);
+  const at::Tensor on_face = faces(num_tasks, matrix_tt.device());
+  const at::Tensor scale = matrix_tt.diagonal().max();
+  const at::Tensor matrix = at::where(scale > 0.0, matrix_tt / scale, matrix_tt);
+  const at::Tensor bound = at::eye(num_tasks, matrix.options())[task];
+  // A face with the task itself has only v = 0 for the others where it is solved: that is the face of none.
+  const at::Tensor is_other = on_face.select(1, task).logical_not().unsqueeze(1);
+  const at::Tensor moved = solved_on(on_face.logical_and(is_other), matrix, -matrix.select(1, task));
+  const at::Tensor v = moved + bound;
+  constexpr double kOutside = -1e-12;
+  const at::Tensor is_inside = at::isfinite(v).all(1).logical_and((moved >= kOutside).all(1));
+  const at::Tensor values = quadratic_at(matrix, v);
+  const at::Tensor infinity = at::full({}, std::numeric_limits<double>::infinity(), values.options());
+  const at::Tensor best = at::where(is_inside, values, infinity).argmin(0, /*keepdim=*/true);
+  return v.index_select(0, best).squeeze(0).clamp_min(0.0);
+}
+
+at::Tensor nearest_of_simplex(const at::Tensor& y_t) {
+  const at::Tensor sorted = std::get<0>(at::sort(y_t, 0, /*descending=*/true));
+  const at::Tensor rank = at::arange(1, y_t.size(0) + 1, y_t.options());
+  const at::Tensor excess = (sorted.cumsum(0) - 1.0) / rank;
+  const at::Tensor is_above = sorted > excess;  // of the largest alone, then no more
+  const at::Tensor last = is_above.sum().clamp_min(1) - 1;
+  return (y_t - excess.index_select(0, last.unsqueeze(0))).clamp_min(0.0);
+}
+
 }  // namespace xtasc::weighting

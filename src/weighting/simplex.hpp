@@ -21,4 +21,12 @@ constexpr std::int64_t kMaxSimplexTasks = 10;
 [[nodiscard]] at::Tensor smallest_linear_plus_norm(const at::Tensor& matrix_tt, const at::Tensor& linear_t,
                                                    const at::Tensor& k);
 
+/// v (T) float64 where v^T M v is smallest of all v with v_t >= 1 for one task and v_s >= 0 for the others: found as
+/// above, by the faces of what binds. \param matrix_tt  (T, T) float64, positive semidefinite
+/// \throws Error for more than kMaxSimplexTasks
+[[nodiscard]] at::Tensor smallest_quadratic_above(const at::Tensor& matrix_tt, std::int64_t task);
+
+/// The x of the simplex that is nearest to y. \param y_t  (T)
+[[nodiscard]] at::Tensor nearest_of_simplex(const at::Tensor& y_t);
+
 }  // namespace xtasc::weighting

@@ -9,12 +9,15 @@
 #include <utility>
 #include <vector>
 
+#include "config/methods.hpp"
 #include "config/run_config.hpp"
-#include "config/systems.hpp"
 
 namespace xtasc::weighting {
 
 using config::Needs;
+
+/// What a method's factors are multiplied by, as made for the scale of its row: 1, T, or 1 / T.
+[[nodiscard]] double factor_of_scale(const config::WeightingSection& section, std::size_t num_tasks);
 
 /// Where a run stands; for methods that follow its course.
 struct Moment {
@@ -29,6 +32,12 @@ struct StepWeights {
 };
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// A run of the net's values, and what each task's gradient of it is.
+struct GradientPiece {
+  std::int64_t first = 0;           ///< of the run among all values of the net
+  std::vector<at::Tensor> of_task;  ///< (T) of 1-D, global
+};
 
 /// A method that weighs the T tasks of a step.
 ///
@@ -47,10 +56,14 @@ class TaskWeighting {
   /// \param losses_t  (T), detached, on the device
   [[nodiscard]] virtual StepWeights weigh(const at::Tensor& losses_t, const Moment& moment) = 0;
 
-  /// For Needs::gram: factors (T), float64, of the gradients in the one that the optimizer gets.
+  /// For Needs::vectors, before combine(): the tasks' gradients themselves, weights included, which the method may
+  /// change where they lie.
+  virtual void see_gradients(const std::vector<GradientPiece>& /*pieces*/, const at::Tensor& /*losses_t*/,
+                             const Moment& /*moment*/) {}
+
+  /// For Needs::gram and Needs::vectors: factors (T), float64, of the gradients in the one that the optimizer gets.
   /// \param gram_tt  (T, T) float64: dot products of the tasks' global gradients, weights included
-  [[nodiscard]] virtual at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& losses_t,
-                                           const Moment& moment) const;
+  [[nodiscard]] virtual at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& losses_t, const Moment& moment);
 
   /// For Needs::norms: the gradients of the method's own values. \param norms_t  (T) float64, of the weighted losses
   virtual void see_norms(const at::Tensor& /*norms_t*/, const at::Tensor& /*losses_t*/) {}
@@ -67,8 +80,11 @@ class TaskWeighting {
   /// \param mean_losses_t  (T) float64, over all images of the epoch
   virtual void end_epoch(std::int64_t /*epoch*/, const at::Tensor& /*mean_losses_t*/) {}
 
-  /// Largest norm of the net's gradient, to which longer ones are shortened; 0: any.
+  /// Largest norm to which a longer gradient is shortened: the net's, of methods that combine gradients the combined
+  /// one's; 0: any.
   [[nodiscard]] virtual double max_norm() const { return 0.0; }
+  /// A task's mean weight over an epoch below which the task does not learn; 0: none is that small.
+  [[nodiscard]] virtual double smallest_weight() const { return 0.0; }
 
   /// Values that are published with the net's weights; and all else that the next step depends on.
   [[nodiscard]] virtual NamedTensors weights() const { return {}; }
@@ -84,6 +100,7 @@ class TaskWeighting {
 struct MethodOptions {
   config::WeightingSection section;
   std::int64_t num_tasks = 2;      ///< T
+  std::int64_t num_values = 0;     ///< of the net: for Needs::vectors
   std::uint64_t seed = 1;          ///< for methods that draw
   at::TensorOptions tensors = {};  ///< device and dtype of losses and weights
 };

@@ -25,7 +25,7 @@ class Uncertainty final : public TaskWeighting {
   [[nodiscard]] Needs needs() const override { return factors_ ? Needs::gram : Needs::losses; }
 
   [[nodiscard]] at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& losses_t,
-                                   const Moment& moment) const override {
+                                   const Moment& moment) override {
     return factors_(gram_tt, losses_t, moment);
   }
 

@@ -232,10 +232,10 @@ TEST(PinDigest, WritesOrCompares) {
 
 TEST_F(ConfigFile, KeysOfAnotherWeightingMethodAreRefused) {
   EXPECT_EQ(refusal("[weighting]\nalpha = 0.5\n"),
-            "weighting.alpha = 0.5 says nothing to weighting.method = \"equal\": it is for gradnorm");
+            "weighting.alpha = 0.5 says nothing to weighting.method = \"equal\": it is for gradnorm, fairgrad");
   EXPECT_EQ(refusal("[weighting]\nmethod = \"pcgrad\"\nlearning_rate = 0.1\n"),
             "weighting.learning_rate = 0.1 says nothing to weighting.method = \"pcgrad\": it is for uncertainty, "
-            "gradnorm, imtl_l, imtl, famo");
+            "gradnorm, imtl_l, imtl, famo, sdmgrad, moco, excess_mtl");
   EXPECT_EQ(refusal("[weighting]\nalpha = 0.16\n"), "accepted");  // the default: nothing is lost
   EXPECT_EQ(refusal("", {"weighting.method=mgda", "weighting.normalisation=loss+", "weighting.parameters=all"}),
             "accepted");

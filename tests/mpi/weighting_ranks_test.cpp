@@ -29,7 +29,8 @@ config::RunConfig method_config(std::string_view method, const std::string& prec
 void change_method(train::Learner& learner, const config::RunConfig& config) {
   const auto type = at::TensorOptions().dtype(learner.types.storage);
   const model::ParameterSet& set = learner.net.parameters();
-  learner.weighting = weighting::make_task_weighting({.section = config.weighting, .tensors = type});
+  learner.weighting = weighting::make_task_weighting(
+      {.section = config.weighting, .num_values = set.flat_values().numel(), .tensors = type});
   std::vector<optim::Adam::Group> groups = {{"net", set.flat_values(), set.flat_gradients()}};
   if (learner.weighting->flat_values().defined()) {
     groups.push_back({"weighting", learner.weighting->flat_values(), learner.weighting->flat_gradients()});

@@ -3,10 +3,9 @@
     python tests/peer/compare_toy.py --program build/release/tests/toy_step [--ranks 1,2] [--methods NAME ...]
 
 The network is tests/toy's: no encoder that all share, and a convolution that all tasks share behind their own branches.
-The peer is written from the definitions alone: its gradients are torch.autograd's, whole vectors, and it combines them
-by projections (PCGrad, in every order that could have been drawn), by a search over the simplex that Newton's method
-finishes (CAGrad, MGDA), by a linear system of the vectors (IMTL-G), and by differentiating through the method (GradNorm,
-FAMO, uncertainty, IMTL-L). Losses, first gradients, and the weights after three Adam steps agree within 1e-9.
+The peer is written from the definitions alone: its gradients are torch.autograd's, whole vectors, which it combines as
+toy_factors.py says; the other methods are differentiated. Losses, first gradients, and the weights after three Adam steps
+agree within 1e-9.
 
 Exit code 0: all agree; 1: something does not; 77: this Python has no torch (ctest: SKIP_RETURN_CODE).
 """
@@ -31,12 +30,21 @@ except ImportError:
 from torch import Tensor
 from torch.nn.functional import batch_norm, conv2d, cross_entropy, relu
 
+from toy_factors import factors, gradvac, sdmgrad
+
 TASKS = ("seg", "depth", "flow")
 PAIRS = tuple(itertools.permutations(TASKS, 2))
 LAMBDAS = {"seg": 0.1, "depth": 0.2, "flow": 0.2}
 STEPS, RATE, TOLERANCE = 3, 1e-3, 1e-9
 EPOCH_MEANS = torch.tensor([[2.0, 2.4, 1.9], [3.0, 2.5, 2.8]], dtype=torch.float64)  # of the last epoch, the one before
-GRADIENT_METHODS = ("pcgrad", "cagrad", "mgda", "imtl_g", "imtl")
+GRAM_METHODS = ("pcgrad", "cagrad", "mgda", "imtl_g", "imtl", "fairgrad", "nash", "aligned", "gradvac", "upgrad", "sdmgrad")
+VECTOR_METHODS = ("db_mtl", "moco", "excess_mtl", "graddrop")
+GRADIENT_METHODS = GRAM_METHODS + VECTOR_METHODS
+WEIGHTED_HEADS = ("nash", "upgrad", "moco", "excess_mtl")
+MAX_NORM = {"fairgrad": 1.0, "nash": 1.0, "sdmgrad": 1.0}
+OF_LOSSES = ("fixed", "si", "gls", "stch", "uw_so")
+SETTINGS = {"stch": ["weighting.warm_up_epochs=1", "weighting.mu=0.7"], "fixed": ["weighting.weights=[0.3, 1.5, 0.9]"],
+            "uw_so": ["weighting.temperature=2.0"]}
 
 
 # ---- the network and its losses --------------------------------------------------------------------------------------
@@ -71,57 +79,6 @@ def task_losses(w: dict[str, Tensor], image: Tensor, targets: dict[str, Tensor])
     return torch.stack(list(terms.values())), torch.stack(of_tasks)
 
 
-# ---- factors of three gradients --------------------------------------------------------------------------------------
-def on_simplex(value: Callable[[Tensor], Tensor]) -> Tensor:
-    """x of the simplex where a convex function is smallest: a grid that closes in, then Newton's method on the face."""
-    best, radius = torch.full((3,), 1 / 3, dtype=torch.float64), 1.0
-    for _ in range(24):
-        steps = torch.linspace(-radius, radius, 21, dtype=torch.float64)
-        grid = torch.cartesian_prod(best[0] + steps, best[1] + steps)
-        grid = torch.cat([grid, 1 - grid.sum(1, keepdim=True)], 1).clamp_min(0)
-        grid = torch.cat([grid, best[None]]) / torch.cat([grid, best[None]]).sum(1, keepdim=True)
-        best = grid[torch.stack([value(x) for x in grid]).argmin()]
-        radius *= 0.45
-    face = [i for i in range(3) if best[i] > 1e-5]
-    directions = [torch.eye(3, dtype=torch.float64)[i] - torch.eye(3, dtype=torch.float64)[face[0]] for i in face[1:]]
-    x = torch.zeros(3, dtype=torch.float64).index_copy(0, torch.tensor(face), best[face] / best[face].sum())
-    if directions:
-        basis = torch.stack(directions)
-        for _ in range(30):
-            gradient = basis @ torch.autograd.functional.jacobian(value, x)
-            hessian = basis @ torch.autograd.functional.hessian(value, x) @ basis.T
-            x = x - torch.linalg.solve(hessian, gradient) @ basis
-    return x
-
-
-def pcgrad(g: Tensor, orders: tuple[tuple[int, ...], ...]) -> Tensor:
-    """(3, 3): row i is what is left of g_i, as a mixture of all."""
-    mixtures = torch.eye(3, dtype=torch.float64)
-    for i, order in enumerate(orders):
-        for j in order:
-            conflict = ((mixtures[i] @ g) @ g[j]).clamp_max(0) / (g[j] @ g[j])
-            mixtures[i, j] -= conflict
-    return mixtures.sum(0)
-
-
-def factors(method: str, g: Tensor, orders: tuple[tuple[int, ...], ...]) -> Tensor:
-    """(3), from the vectors (3, D)."""
-    gram = g @ g.T
-    if method == "pcgrad":
-        return pcgrad(g, orders)
-    if method == "cagrad":
-        mean, c = g.mean(0), 0.4
-        radius = c * mean.norm()
-        x = on_simplex(lambda x: x @ (g @ mean) + radius * (x @ gram @ x).sqrt())
-        return (1 + 3 * radius / (x @ g).norm() * x) / (1 + c * c)
-    if method == "mgda":
-        return on_simplex(lambda x: x @ gram @ x)
-    u = g / g.norm(dim=1, keepdim=True)  # IMTL-G, as its paper has it
-    d, v = g[0] - g[1:], u[0] - u[1:]
-    rest = (g[0] @ v.T) @ torch.linalg.inv(d @ v.T)
-    return torch.cat([1 - rest.sum().view(1), rest])
-
-
 # ---- training --------------------------------------------------------------------------------------------------------
 class Trainer:
     """Steps by one method. What was drawn is taken from what the program says: rlw's weights, pcgrad's orders."""
@@ -136,6 +93,8 @@ class Trainer:
         one = method == "gradnorm"
         self.s = torch.full((3,), 1.0 if one else 0.0, dtype=torch.float64, requires_grad=True)
         own = {"famo": {"lr": 0.025, "weight_decay": 0.001}, "gradnorm": {"lr": RATE}}
+        self.kept: dict[str, Tensor] = {}  # by methods that keep more than one number a task
+        self.steps = 0
         self.own_optimizer = torch.optim.Adam([self.s], betas=(0.9, 0.999) if method in own else (0.9, 0.99),
                                               **own.get(method, {"lr": RATE}))
 
@@ -174,6 +133,13 @@ class Trainer:
         if self.method == "famo":
             z = s.softmax(0)
             return z / (losses + 1e-8) / (z / (losses + 1e-8)).sum()
+        if self.method == "db_mtl":
+            return 1 / (losses + 1e-8)
+        if self.method == "uw_so":
+            return (1 / (losses + 1e-8) / 2.0).softmax(0)
+        if self.method in OF_LOSSES:
+            given = losses.clone().requires_grad_()
+            return torch.autograd.grad(self.total(given, torch.ones(3)), given)[0]
         return torch.ones(3, dtype=torch.float64)
 
     def total(self, losses: Tensor, weights: Tensor) -> Tensor:
@@ -184,7 +150,45 @@ class Trainer:
         if self.method == "famo":
             z, d = self.s.softmax(0), losses + 1e-8
             return (z * d.log()).sum() / (z / d).sum()
+        if self.method == "fixed":
+            return (torch.tensor([0.3, 1.5, 0.9], dtype=torch.float64) * losses).sum()
+        if self.method == "si":
+            return losses.log().sum()
+        if self.method == "gls":
+            return losses.prod() ** (1 / 3)
+        if self.method == "stch":
+            return 3 * 0.7 * ((losses / EPOCH_MEANS[0]) ** (1 / 0.7)).sum().log()
+        if self.method == "db_mtl":
+            return (losses + 1e-8).log().sum()
         return (weights * losses).sum()
+
+    def vector_method(self, g: Tensor, losses: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+        """What becomes of the shared gradients (3, D), and the factors (3). \\param found  the gradient, for what was drawn"""
+        root = (self.steps + 1) ** 0.5
+        if self.method == "db_mtl":
+            old = self.kept.get("average")
+            self.kept["average"] = g = g if old is None else 0.9 * old + 0.1 * g
+            return g, g.norm(dim=1).max() / (g.norm(dim=1) + 1e-8)
+        if self.method == "moco":
+            wanted = losses[:, None] * g / (g.norm(dim=1, keepdim=True) + 1e-8)
+            y = self.kept.get("y", torch.zeros_like(g))
+            self.kept["y"] = y = y - 0.5 / root * (y - wanted)
+            w = self.kept.get("w", torch.full((3,), 1 / 3, dtype=torch.float64))
+            self.kept["w"] = w = (w - 0.1 / root * (y @ y.T @ w)).softmax(0)
+            return y, w
+        if self.method == "excess_mtl":
+            self.kept["s"] = s = self.kept.get("s", torch.zeros_like(g)) + g**2
+            excess = (g**2 / (s + 1e-7).sqrt()).sum(1)
+            first = self.kept.setdefault("first", excess)
+            w = self.kept.get("w", torch.ones(3, dtype=torch.float64)) * (0.01 * excess / first).exp()
+            self.kept["w"] = w = 3 * w / w.sum()
+            return g, w
+        keeps_positive = (found - g.clamp_min(0).sum(0)).abs() <= (found - g.clamp_max(0).sum(0)).abs()
+        has_both = (g > 0).any(0) & (g < 0).any(0)
+        share = (1 + g.sum(0) / (g.abs().sum(0) + 1e-8)) / 2  # what was drawn must look like draws of these shares
+        excess = (keeps_positive.double() - share)[has_both].sum() / (share * (1 - share))[has_both].sum().sqrt()
+        assert abs(excess) < 5, excess
+        return torch.where(keeps_positive, g.clamp_min(0), g.clamp_max(0)), torch.ones(3, dtype=torch.float64)
 
     def move_own(self, losses: Tensor, g: Tensor) -> None:
         """The method's own values, by differentiating the method."""
@@ -210,7 +214,39 @@ class Trainer:
                 self.s.clamp_min_(1e-3)
                 self.s.mul_(3 / self.s.sum())
 
-    def step(self, told: Tensor, over_all: bool) -> tuple[Tensor, Tensor]:
+    def gram_factors(self, seen: Tensor, fits: Callable[[Tensor], float]) -> Tensor:
+        """(3). \\param fits  how far factors are from what the program says, which tells the order that was drawn"""
+        if self.method == "sdmgrad":
+            a, self.kept["w"] = sdmgrad(seen, self.kept.get("w", torch.full((3,), 1 / 3, dtype=torch.float64)))
+            return a
+        orders = itertools.product(*(itertools.permutations([j for j in range(3) if j != i]) for i in range(3)))
+        if self.method == "gradvac":
+            # Several orders may give the same factors, and other targets for the next step: all of them are kept.
+            known = self.kept.get("targets", torch.zeros(1, 3, 3, dtype=torch.float64))
+            found = [gradvac(seen, one, targets) for one, targets in itertools.product(orders, known)]
+            best = min(fits(a) for a, _ in found)
+            self.kept["targets"] = torch.stack([targets for a, targets in found if fits(a) <= best + 1e-10]).unique(dim=0)
+            return min(found, key=lambda one: fits(one[0]))[0]
+        kind = "imtl_g" if self.method == "imtl" else self.method
+        return min((factors(kind, seen, one) for one in (orders if kind == "pcgrad" else [()])), key=fits)
+
+    def combined(self, g: Tensor, losses: Tensor, told: Callable[[Tensor], float], found: Tensor,
+                 over_all: bool) -> Tensor:
+        """(D). \\param g  (3, D), weights included"""
+        mask = self.shared | over_all
+        a = torch.ones(3, dtype=torch.float64)
+        shared = g.clone()
+        if self.method in VECTOR_METHODS:
+            shared[:, mask], a = self.vector_method(g[:, mask], losses, found[mask])
+        else:
+            a = self.gram_factors(g[:, mask], told)
+        heads = a @ g if self.method in WEIGHTED_HEADS else g.sum(0)
+        result = a @ shared
+        limit = MAX_NORM.get(self.method, float("inf"))
+        result = result * min(1.0, limit / result[mask].norm().item())
+        return torch.where(mask, result, heads)
+
+    def step(self, told: Tensor, found: Tensor, over_all: bool) -> tuple[Tensor, Tensor]:
         """\\returns terms with the total, and the gradient (D)."""
         terms, losses = self.losses()
         detached = losses.detach()
@@ -219,19 +255,14 @@ class Trainer:
         g = weights[:, None] * plain
         gradient = g.sum(0)
         if self.method in GRADIENT_METHODS:
-            seen = g if over_all else g[:, self.shared]
-            kind = "imtl_g" if self.method == "imtl" else self.method
-            choices = [factors(kind, seen, orders) for orders in itertools.product(*(
-                itertools.permutations([j for j in range(3) if j != i]) for i in range(3)))] if kind == "pcgrad" else [
-                    factors(kind, seen, ())]
-            a = min(choices, key=lambda one: (weights * one - told).abs().max().item())
-            gradient = torch.where(self.shared | over_all, a @ g, gradient)
+            gradient = self.combined(g, detached, lambda a: (weights * a - told).abs().max().item(), found, over_all)
         if self.method == "famo":
             gradient = gradient * min(1.0, 1.0 / gradient.norm().item())
         self.set_gradient(gradient)
         total = self.total(detached, weights).detach()
         self.optimizer.step()
         self.move_own(detached, plain)
+        self.steps += 1
         return torch.cat([terms.detach(), total.view(1)]), gradient
 
 
@@ -243,10 +274,11 @@ def compare(found: dict[str, Tensor], method: str, over_all: bool) -> dict[str, 
     trainer = Trainer(method, found)
     worst = {"losses": 0.0, "gradient": 0.0, "weights": 0.0}
     for i in range(STEPS):
-        losses, gradient = trainer.step(found[f"weights.{i}"], over_all)
+        given = torch.cat([found[f"grad.{i}.{name}"].flatten() for name in trainer.w])
+        losses, gradient = trainer.step(found[f"weights.{i}"], given, over_all)
         worst["losses"] = max(worst["losses"], relative(found[f"loss.{i}"], losses))
         if i == 0:
-            worst["gradient"] = relative(torch.cat([found["grad." + name].flatten() for name in trainer.w]), gradient)
+            worst["gradient"] = relative(given, gradient)
     # The trunk's bias has no influence, as batch norm follows: Adam makes steps of its rounding.
     names = [name for name in trainer.w if name != "trunk.conv.bias"]
     both = [torch.cat([one.detach().flatten() for one in tensors])
@@ -259,7 +291,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True, help="toy_step")
     parser.add_argument("--ranks", default="1,2", help="numbers of ranks")
-    methods = ("equal", "uncertainty", "gradnorm", "dwa", "rlw", "imtl_l", "famo", "toy_halves", *GRADIENT_METHODS)
+    methods = ("equal", "uncertainty", "gradnorm", "dwa", "rlw", "imtl_l", "famo", "toy_halves", *OF_LOSSES,
+               *GRADIENT_METHODS)
     parser.add_argument("--methods", nargs="+", choices=methods, default=methods, help="these only")
     arguments = parser.parse_args()
     environment = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
@@ -268,11 +301,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="xtasc-toy-") as name:
         output = Path(name) / "O.pt"
         cases = [(m, over_all, int(ranks)) for m in arguments.methods for over_all in (False, True)
-                 for ranks in arguments.ranks.split(",") if not over_all or (m in GRADIENT_METHODS and ranks == "1")]
+                 for ranks in arguments.ranks.split(",") if not over_all or (m in GRAM_METHODS and ranks == "1")]
         for method, over_all, ranks in cases:
             command = ["mpirun", "--quiet", "-np", str(ranks), "--oversubscribe", "--bind-to", "none"] if ranks > 1 else []
             command += [arguments.program, str(output), str(STEPS), "model.system=toy", f"weighting.method={method}"]
-            command += ["weighting.parameters=all"] if over_all else []
+            command += SETTINGS.get(method, []) + (["weighting.parameters=all"] if over_all else [])
             result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
             if result.returncode != 0:
                 print(f"{method}: exit code {result.returncode}: {result.stderr.strip()[-2000:]}")

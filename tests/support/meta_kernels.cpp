@@ -58,6 +58,16 @@ at::Tensor& logical_and_out(const at::Tensor& self, const at::Tensor& other, at:
   return out;
 }
 
+at::Tensor dot(const at::Tensor& self, const at::Tensor& /*other*/) {
+  return at::empty({}, self.options());
+}
+
+at::Tensor index_select(const at::Tensor& self, std::int64_t dim, const at::Tensor& index) {
+  std::vector<std::int64_t> size = self.sizes().vec();
+  size[static_cast<std::size_t>(dim)] = index.numel();
+  return at::empty(size, self.options());
+}
+
 void fused_adam(at::TensorList /*self*/, at::TensorList /*grads*/, at::TensorList /*exp_avgs*/,
                 at::TensorList /*exp_avg_sqs*/, at::TensorList /*max_exp_avg_sqs*/, at::TensorList /*state_steps*/,
                 const at::Tensor& /*lr*/, double /*beta1*/, double /*beta2*/, double /*weight_decay*/, double /*eps*/,
@@ -71,6 +81,8 @@ TORCH_LIBRARY_IMPL(aten, Meta, library) {
   library.impl("relu_", relu_in_place);
   library.impl("where.self", where);
   library.impl("abs.out", abs_out);
+  library.impl("dot", dot);
+  library.impl("index_select", index_select);
   library.impl("logical_and.out", logical_and_out);
   library.impl("convolution", convolution);
   library.impl("convolution_backward", convolution_backward);

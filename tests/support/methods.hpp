@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "config/systems.hpp"
+#include "config/methods.hpp"
 
 namespace xtasc::test {
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 
+#include "config/methods.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "io/checksum.hpp"

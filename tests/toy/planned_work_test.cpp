@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "config/methods.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "launch/bench/launch_counter.hpp"

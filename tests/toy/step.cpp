@@ -2,8 +2,8 @@
 //
 //     toy_step OUT.pt NUM_STEPS section.key=value ...
 //
-// OUT.pt: weight0.NAME; image, target.TASK; then of every step loss.STEP (terms and total), weights.STEP (tasks); of
-// the first grad.NAME; and at last weight.NAME. Two epochs lie behind, so that every method is at work from the first
+// OUT.pt: weight0.NAME; image, target.TASK; then of every step loss.STEP (terms and total), weights.STEP (tasks),
+// grad.STEP.NAME; and at last weight.NAME. Two epochs lie behind, so that every method is at work from the first
 // step.
 #include <ATen/ATen.h>
 
@@ -48,9 +48,7 @@ void take_steps(const dist::MpiSession& session, const std::string& output, std:
     out[fmt::format("loss.{}", i)] = result.losses.clone();
     out[fmt::format("weights.{}", i)] = result.task_weights.clone();
     for (const auto& [name, tensor] : learner.net.parameters().parameters()) {
-      if (i == 0) {
-        out["grad." + name] = tensor.grad().contiguous().clone();
-      }
+      out[fmt::format("grad.{}.{}", i, name)] = tensor.grad().contiguous().clone();
     }
     step.update(kLearningRate);
   }

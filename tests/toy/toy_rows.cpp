@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/methods.hpp"
 #include "config/systems.hpp"
 #include "task/task.hpp"
 

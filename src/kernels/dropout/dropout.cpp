@@ -131,4 +131,15 @@ at::Tensor drop_values(const at::Tensor& x_nchw, const at::Tensor& draws_n2, dou
   return DropFunction::apply(x_nchw, draws_n2, share);
 }
 
+at::Tensor element_uniforms(std::int64_t first, std::int64_t count, std::uint64_t key, at::Device device) {
+  constexpr std::int64_t kLower = 0xffffffffLL;
+  constexpr double kRange = 4294967296.0;
+  check(first >= 0 && count >= 0 && first + count <= kLower, "numbers {} to {} are no 32 bits", first, first + count);
+  const at::Tensor numbers = at::arange(first, first + count, at::TensorOptions().dtype(at::kLong).device(device));
+  const auto lower = static_cast<std::int64_t>(key & 0xffffffffU);
+  const auto upper = static_cast<std::int64_t>(key >> 32U);
+  const at::Tensor begun = mixed(numbers.mul_(std::int64_t{kStep}).add_(lower).bitwise_and_(kLower));
+  return mixed(begun ^ upper).to(at::kDouble) / kRange;
+}
+
 }  // namespace xtasc::kernels

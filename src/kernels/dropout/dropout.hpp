@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 namespace xtasc::kernels {
 
 /// Dropout of single values, whose mask is a function of two draws an image and is kept nowhere: backward computes it
@@ -19,5 +21,12 @@ namespace xtasc::kernels {
 /// \param share     in [0, 1)
 /// \returns         as x, channels-last \throws Error where shapes or the share are others
 [[nodiscard]] at::Tensor drop_values(const at::Tensor& x_nchw, const at::Tensor& draws_n2, double share);
+
+/// Numbers that are a function of a key and of each one's own number k alone: with a the key's lower and b its upper
+/// half, mix(mix(k * 0x9e3779b9 + a) ^ b) / 2^32 as above. Nothing waits for the device.
+///
+/// \param first, count  k = first .. first + count - 1, below 2^32
+/// \returns             (count) float64, uniform in [0, 1)
+[[nodiscard]] at::Tensor element_uniforms(std::int64_t first, std::int64_t count, std::uint64_t key, at::Device device);
 
 }  // namespace xtasc::kernels

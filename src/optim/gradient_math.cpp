@@ -1,11 +1,11 @@
-#include "train/gradient_math.hpp"
+#include "optim/gradient_math.hpp"
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
 #include <vector>
 
-namespace xtasc::train {
+namespace xtasc::optim {
 
 namespace {
 
@@ -28,10 +28,13 @@ at::Tensor dot_64(const at::Tensor& a, const at::Tensor& b) {
   return at::cat(sums).sum();
 }
 
-void clip_norm(const at::Tensor& gradient, double max_norm) {
+at::Tensor shrinking_factor(const at::Tensor& squared_norm, double max_norm) {
   constexpr double kTiny = 1e-300;
-  const at::Tensor factor = (max_norm / dot_64(gradient, gradient).sqrt().clamp_min(kTiny)).clamp_max(1.0);
-  gradient.mul_(factor.to(gradient.scalar_type()));
+  return (max_norm / squared_norm.sqrt().clamp_min(kTiny)).clamp_max(1.0);
 }
 
-}  // namespace xtasc::train
+void clip_norm(const at::Tensor& gradient, double max_norm) {
+  gradient.mul_(shrinking_factor(dot_64(gradient, gradient), max_norm).to(gradient.scalar_type()));
+}
+
+}  // namespace xtasc::optim

@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace xtasc::train {
+namespace xtasc::optim {
 
 /// sum_i a_i b_i of two long vectors, in float64; 0-D.
 ///
@@ -12,7 +12,10 @@ namespace xtasc::train {
 /// \param a, b  1-D, of one size and of one floating-point type
 [[nodiscard]] at::Tensor dot_64(const at::Tensor& a, const at::Tensor& b);
 
+/// min(1, max_norm / sqrt(squared_norm)); 0-D float64.
+[[nodiscard]] at::Tensor shrinking_factor(const at::Tensor& squared_norm, double max_norm);
+
 /// gradient := gradient * min(1, max_norm / |gradient|). \param gradient  1-D, floating point
 void clip_norm(const at::Tensor& gradient, double max_norm);
 
-}  // namespace xtasc::train
+}  // namespace xtasc::optim

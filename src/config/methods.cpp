@@ -1,0 +1,97 @@
+#include "config/methods.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "config/rows.hpp"
+
+namespace xtasc::config {
+
+namespace {
+
+std::vector<Method>& method_rows() {
+  static std::vector<Method> rows = {
+      {.word = "equal", .keys = {"scale"}},
+      {.word = "uncertainty", .keys = {"regulariser", "learning_rate"}},
+      {.word = "gradnorm", .needs = Needs::norms, .keys = {"learning_rate", "alpha"}},
+      {.word = "dwa", .keys = {"temperature", "scale"}},
+      {.word = "rlw", .keys = {"distribution", "scale"}, .defaults = {"scale=mean"}},
+      {.word = "pcgrad", .needs = Needs::gram, .keys = {"parameters", "losses", "heads", "scale"}},
+      {.word = "cagrad", .needs = Needs::gram, .keys = {"parameters", "c", "rescale", "heads", "scale"}},
+      {.word = "mgda",
+       .needs = Needs::gram,
+       .keys = {"parameters", "normalisation", "heads", "scale"},
+       .defaults = {"scale=mean"}},
+      {.word = "imtl_l", .keys = {"learning_rate"}},
+      {.word = "imtl_g", .needs = Needs::gram, .keys = {"parameters", "heads", "scale"}, .defaults = {"scale=mean"}},
+      {.word = "imtl",
+       .needs = Needs::gram,
+       .keys = {"parameters", "learning_rate", "heads", "scale"},
+       .defaults = {"scale=mean"}},
+      {.word = "famo",
+       .needs = Needs::losses_after_step,
+       .learning_rate = 0.025,
+       .keys = {"learning_rate", "weight_decay", "max_norm"}},
+      {.word = "alsw", .needs = Needs::own_magnitudes, .keys = {}},
+      {.word = "fixed", .keys = {"weights", "scale"}},
+      {.word = "si", .keys = {"scale"}},
+      {.word = "gls", .keys = {"scale"}},
+      {.word = "stch", .keys = {"mu", "warm_up_epochs", "scale"}},
+      {.word = "uw_so", .keys = {"temperature", "scale"}, .defaults = {"temperature=1.0", "scale=mean"}},
+      {.word = "fairgrad",
+       .needs = Needs::gram,
+       .keys = {"parameters", "alpha", "max_norm", "heads", "scale"},
+       .defaults = {"alpha=2.0"}},
+      {.word = "nash",
+       .needs = Needs::gram,
+       .keys = {"parameters", "max_norm", "heads", "scale"},
+       .defaults = {"heads=weighted"}},
+      {.word = "aligned", .needs = Needs::gram, .keys = {"parameters", "heads", "scale"}},
+      {.word = "gradvac", .needs = Needs::gram, .keys = {"parameters", "beta", "heads", "scale"}},
+      {.word = "upgrad",
+       .needs = Needs::gram,
+       .keys = {"parameters", "heads", "scale"},
+       .defaults = {"heads=weighted", "scale=mean"}},
+      {.word = "sdmgrad",
+       .needs = Needs::gram,
+       .learning_rate = 10.0,
+       .keys = {"parameters", "lambda", "learning_rate", "max_norm", "heads", "scale"}},
+      {.word = "db_mtl", .needs = Needs::vectors, .keys = {"beta", "heads", "scale"}, .defaults = {"beta=0.9"}},
+      {.word = "moco",
+       .needs = Needs::vectors,
+       .learning_rate = 0.1,
+       .keys = {"beta", "learning_rate", "heads", "scale"},
+       .defaults = {"heads=weighted", "scale=mean"}},
+      {.word = "excess_mtl",
+       .needs = Needs::vectors,
+       .learning_rate = 0.01,
+       .keys = {"learning_rate", "heads", "scale"},
+       .defaults = {"heads=weighted"}},
+      {.word = "graddrop", .needs = Needs::vectors, .keys = {"scale"}},
+  };
+  return rows;
+}
+
+}  // namespace
+
+bool Method::uses(std::string_view key) const {
+  return std::ranges::find(keys, key) != keys.end();
+}
+
+const std::vector<Method>& methods() {
+  return method_rows();
+}
+
+const Method& method_of(std::string_view word) {
+  return row_of(methods(), word, "weighting method");
+}
+
+std::size_t place_of_method(std::string_view word) {
+  return static_cast<std::size_t>(&method_of(word) - methods().data());
+}
+
+void add_method(Method method) {
+  add_row(method_rows(), std::move(method), "weighting method");
+}
+
+}  // namespace xtasc::config
