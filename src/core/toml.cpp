@@ -21,7 +21,14 @@ using Kind = TomlValue::Kind;
 /// Makes our values of the parser's.
 class Converter {
  public:
-  explicit Converter(const std::string& source) : source_(source) {}
+  /// \param text  what is parsed; both must outlive the converter
+  Converter(std::string_view text, const std::string& source) : source_(source) {
+    for (std::size_t begin = 0; begin <= text.size();) {
+      const std::size_t end = std::min(text.find('\n', begin), text.size());
+      lines_.push_back(text.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
 
   [[nodiscard]] std::string at(const ::toml::source_position& position) const {
     return fmt::format("{}:{}:{}", source_, std::max(position.line, 1U), std::max(position.column, 1U));
@@ -40,11 +47,13 @@ class Converter {
         value.kind = Kind::integer;
         value.integer = **node.as_integer();
         value.real = static_cast<double>(value.integer);
+        value.literal = literal(node.source());
         value.type_name = fmt::format("the integer {}", value.integer);
         break;
       case ::toml::node_type::floating_point:
         value.kind = Kind::real;
         value.real = **node.as_floating_point();
+        value.literal = literal(node.source());
         value.type_name = fmt::format("the number {}", value.real);
         break;
       case ::toml::node_type::string:
@@ -71,6 +80,18 @@ class Converter {
   }
 
  private:
+  /// What stands at a place, which is within one line. The parser counts characters, not bytes.
+  [[nodiscard]] std::string literal(const ::toml::source_region& place) const {
+    const std::string_view line = lines_.at(std::clamp<std::size_t>(place.begin.line, 1, lines_.size()) - 1);
+    std::string found;
+    std::size_t column = 0;
+    for (const char c : line) {
+      column += (static_cast<unsigned char>(c) & 0xC0) == 0x80 ? 0 : 1;
+      found += column >= place.begin.column && column < place.end.column ? std::string(1, c) : "";
+    }
+    return found;
+  }
+
   /// The parser keeps them by name.
   [[nodiscard]] std::vector<TomlValue> entries(const ::toml::table& table) const {
     std::vector<std::pair<::toml::source_position, TomlValue>> placed;
@@ -91,6 +112,7 @@ class Converter {
   }
 
   const std::string& source_;
+  std::vector<std::string_view> lines_;
 };
 
 }  // namespace
@@ -111,7 +133,7 @@ const TomlValue* TomlValue::find(std::string_view name) const {
 
 TomlValue parse_toml(std::string_view text, const std::string& source) {
   check_toml_text(text, source);
-  const Converter converter(source);
+  const Converter converter(text, source);
   try {
     return converter.convert(::toml::parse(text));
   } catch (const ::toml::parse_error& error) {
@@ -123,7 +145,7 @@ std::optional<TomlValue> parse_toml_value(std::string_view text, const std::stri
   const std::string assignment = fmt::format("value = {}", text);
   check_toml_text(assignment, source);
   try {
-    TomlValue root = Converter(source).convert(::toml::parse(assignment));
+    TomlValue root = Converter(assignment, source).convert(::toml::parse(assignment));
     if (root.table.size() != 1) {
       fail_usage("{}: one value expected", source);
     }

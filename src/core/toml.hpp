@@ -14,7 +14,8 @@ struct TomlValue {
   Kind kind = Kind::other;  ///< other: a date or a time
   bool boolean = false;
   std::int64_t integer = 0;
-  double real = 0.0;  ///< of an integer too
+  double real = 0.0;         ///< of an integer too
+  std::string literal = {};  ///< of a number: its digits as they stand in the text, "57.20"
   std::string text = {};
   std::vector<TomlValue> list = {};   ///< its elements
   std::vector<TomlValue> table = {};  ///< its entries, in the text's order

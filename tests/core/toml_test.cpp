@@ -22,6 +22,17 @@ std::string message(const std::function<void()>& call) {
   return "";
 }
 
+TEST(Toml, NumbersKeepTheirDigits) {
+  const TomlValue root =
+      parse_toml("# \u00e9\na = { name = \"\u00e9\", list = [57.20, -1e-4, 7], x = 3 }\r\nb = +2.50", "a.toml");
+  const TomlValue& list = *root.find("a")->find("list");
+  EXPECT_EQ(list.list[0].literal, "57.20");
+  EXPECT_EQ(list.list[1].literal, "-1e-4");
+  EXPECT_EQ(list.list[2].literal, "7");
+  EXPECT_EQ(root.find("a")->find("x")->literal, "3");
+  EXPECT_EQ(root.find("b")->literal, "+2.50");
+}
+
 TEST(TomlText, WhatTheParserCannotTakeIsRefused) {
   const auto refusal = [](const std::string& text) -> std::string {
     try {
