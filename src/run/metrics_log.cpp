@@ -93,19 +93,23 @@ Json to_json(const EpochRecord& record) {
   for (const std::optional<double>& value : record.class_iou) {
     class_iou.push_back(value ? json_fields::number(*value) : Json(nullptr));
   }
-  return Json{{"epoch", record.epoch},
-              {"step", record.step},
-              {"learning_rate", json_fields::number(record.learning_rate)},
-              {"train_loss", json_fields::object(record.train_loss)},
-              {"val_loss", json_fields::object(record.val_loss)},
-              {"task_weight", json_fields::object(record.task_weight)},
-              {"paper", json_fields::object(record.paper)},
-              {"dataset", json_fields::object(record.dataset)},
-              {"consistency", json_fields::object(record.consistency)},
-              {"class_iou", std::move(class_iou)},
-              {"is_best", record.is_best},
-              {"images_per_second", json_fields::number(record.images_per_second)},
-              {"seconds", json_fields::object(record.seconds)}};
+  Json json{{"epoch", record.epoch},
+            {"step", record.step},
+            {"learning_rate", json_fields::number(record.learning_rate)},
+            {"train_loss", json_fields::object(record.train_loss)},
+            {"val_loss", json_fields::object(record.val_loss)},
+            {"task_weight", json_fields::object(record.task_weight)},
+            {"paper", json_fields::object(record.paper)},
+            {"dataset", json_fields::object(record.dataset)},
+            {"consistency", json_fields::object(record.consistency)},
+            {"class_iou", std::move(class_iou)},
+            {"is_best", record.is_best},
+            {"images_per_second", json_fields::number(record.images_per_second)},
+            {"seconds", json_fields::object(record.seconds)}};
+  for (const auto& [measure, by_pair] : record.gradients) {
+    json["gradients"][measure] = json_fields::object(by_pair);
+  }
+  return json;
 }
 
 constexpr std::string_view kDigestField = ",\"digest\":\"";
@@ -160,6 +164,11 @@ EpochRecord from_json_line(const std::string& line) {
   record.dataset = json_fields::numbers(json, "dataset");
   if (json.contains("consistency")) {
     record.consistency = json_fields::numbers(json, "consistency");
+  }
+  if (json.contains("gradients")) {
+    for (const auto& [measure, by_pair] : json_fields::field(json, "gradients").items()) {
+      record.gradients[measure] = json_fields::numbers(json["gradients"], measure.c_str());
+    }
   }
   const Json& class_iou = json_fields::field(json, "class_iou");
   check(class_iou.is_array(), "the field \"class_iou\" is {}, an array is needed", class_iou.type_name());

@@ -30,6 +30,9 @@ struct EpochRecord {
   /// Consistency energy: seg, depth, energy_2021 (analysis::ConsistencyEnergy); empty without task-transfer nets, and
   /// for files of versions that did not measure it.
   std::map<std::string, double> consistency;
+  /// Of each pair of tasks whose gradients the weighting method had at hand, "seg,depth": `cosine` and `norm_ratio`,
+  /// means over the epoch's steps, and `in_conflict`, the share of steps with a negative cosine. Else empty.
+  std::map<std::string, std::map<std::string, double>> gradients = {};
   std::vector<std::optional<double>> class_iou;  ///< dataset protocol; absent for classes that never occur
   bool is_best = false;                          ///< lowest val_loss.total so far
   double images_per_second = 0.0;

@@ -58,6 +58,7 @@ EpochRecord awkward_record() {
   record.task_weight = {{"seg", 0.1 + 0.2}};
   record.paper = {{"miou", std::nextafter(0.5, 1.0)}};
   record.dataset = {{"rel_err", 19.78}};
+  record.gradients = {{"cosine", {{"seg,depth", -0.25}}}, {"in_conflict", {{"seg,depth", 0.75}}}};
   record.consistency = {{"seg", 0.7}, {"energy_2021", 2.0 / 3.0}};
   record.class_iou = {0.25, std::nullopt, 1.0};
   record.is_best = true;
@@ -81,6 +82,7 @@ TEST(MetricsLine, KeepsEveryDigit) {
   EXPECT_EQ(read.paper, written.paper);
   EXPECT_EQ(read.dataset, written.dataset);
   EXPECT_EQ(read.consistency, written.consistency);
+  EXPECT_EQ(read.gradients, written.gradients);
   EXPECT_EQ(read.class_iou, written.class_iou);
   EXPECT_EQ(read.is_best, written.is_best);
   EXPECT_EQ(read.images_per_second, written.images_per_second);
