@@ -130,6 +130,7 @@ std::vector<SeedGroup> aggregate(const Table& table) {
       group.encoder = row.encoder;
       group.weighting = row.weighting;
       group.num_parameters = row.num_parameters;
+      group.delta_form = table.delta_form;
       group.is_lone_part = row.runs.size() == 1 && !config::system_of(row.runs.front()->config.model).part_of.empty();
       if (group.is_lone_part && row.footnote) {
         group.notes.push_back(table.footnotes[*row.footnote]);
@@ -141,7 +142,7 @@ std::vector<SeedGroup> aggregate(const Table& table) {
   std::ranges::for_each(groups, set_moments);
   for (SeedGroup& group : groups) {
     if (const SeedGroup* baseline = baseline_of(group, groups)) {
-      group.delta_m_of_means = delta_m(means_of(group), means_of(*baseline), tasks_of(group));
+      group.delta_m_of_means = delta_m(means_of(group), means_of(*baseline), tasks_of(group), table.delta_form);
     }
   }
   return groups;

@@ -27,6 +27,7 @@ struct SeedResult {
 struct SeedGroup {
   std::string model, encoder, weighting;  ///< as in Row
   std::int64_t num_parameters = 0;
+  DeltaForm delta_form = {};               ///< of the group's Delta_m
   bool is_lone_part = false;               ///< of a row of several parts only one is there
   std::vector<SeedResult> seeds;           ///< by seed, each once
   std::map<std::string, Moments> metrics;  ///< over the seeds that have the metric

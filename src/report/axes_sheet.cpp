@@ -63,7 +63,7 @@ std::string caption_of(std::span<const SeedGroup> groups, Protocol protocol) {
     text += " Mean +- sample standard deviation over seeds. ";
     text += kBestRule;
   }
-  text += fmt::format(" {}", kSignOfDeltaM);
+  text += " " + sign_text(groups.front().delta_form);
   const std::string baselines = baselines_text(runs_of(groups));
   text += baselines.empty() ? "" : " " + baselines;
   const std::string& digest = groups.front().first().provenance.pack_digest;
@@ -186,7 +186,8 @@ Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> lab
   for (const task::Metric& metric : metrics) {
     sheet.columns.push_back({.key = std::string(metric.key), .header = header_of(metric, from), .has_deviation = true});
   }
-  sheet.columns.push_back({.key = "delta_m", .header = "Delta_m (%)", .has_deviation = true});
+  const DeltaForm& form = groups.front().delta_form;
+  sheet.columns.push_back({.key = delta_m_key(form), .header = delta_m_header(form), .has_deviation = true});
   std::ranges::transform(extra, std::back_inserter(sheet.columns), &ExtraColumn::column);
   for (const LabelledRow& row : rows) {
     SheetRow line;
@@ -210,7 +211,7 @@ Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> lab
     mark_best(sheet, first_metric + i, better(metrics[i]));
   }
   if (baselines_text(runs_of(groups)).empty()) {
-    mark_best(sheet, first_metric + metrics.size(), Better::higher);
+    mark_best(sheet, first_metric + metrics.size(), better(form));
   }
   return sheet;
 }

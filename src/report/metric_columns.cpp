@@ -69,6 +69,25 @@ std::vector<const run::RunSummary*> runs_of(const Table& table) {
   return runs;
 }
 
+std::string sign_text(const DeltaForm& form) {
+  return fmt::format("Delta_m is eq. 17's{}{}: {} is better.",
+                     form.lower_is_better() ? " with the other sign, the field's" : "",
+                     form.mean_over == DeltaMean::tasks ? ", the mean over each task's metrics first" : "",
+                     form.lower_is_better() ? "lower" : "higher");
+}
+
+std::string delta_m_key(const DeltaForm& form) {
+  return form.lower_is_better() ? "delta_m_lower_is_better" : "delta_m";
+}
+
+std::string delta_m_header(const DeltaForm& form) {
+  return form.lower_is_better() ? "Delta_m (%), lower is better" : "Delta_m (%)";
+}
+
+std::string delta_m_axis(const DeltaForm& form) {
+  return fmt::format("\u0394m (%), {} is better", form.lower_is_better() ? "lower" : "higher");
+}
+
 std::string baselines_text(std::span<const run::RunSummary* const> runs) {
   std::map<std::string_view, std::vector<std::string_view>> labels;  // of the nets, by what they are set against
   std::map<std::string_view, std::string_view> label_of_baseline;
@@ -138,6 +157,10 @@ Cell value_cell(const task::Metric& metric, const std::optional<double>& value) 
 
 Better better(const task::Metric& metric) {
   return metric.higher_is_better ? Better::higher : Better::lower;
+}
+
+Better better(const DeltaForm& form) {
+  return form.lower_is_better() ? Better::lower : Better::higher;
 }
 
 std::string title_of(const task::Task& task) {

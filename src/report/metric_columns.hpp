@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "report/delta_m.hpp"
 #include "report/sheet.hpp"
 #include "report/table.hpp"
 #include "task/task.hpp"
@@ -22,8 +23,14 @@ namespace xtasc::report {
 [[nodiscard]] task::Tasks tasks_of(const Table& table);
 [[nodiscard]] std::vector<const run::RunSummary*> runs_of(const Table& table);
 
-/// For captions: the field prints Delta_m with the other sign, too.
-inline constexpr std::string_view kSignOfDeltaM = "Delta_m is eq. 17's: higher is better.";
+/// "Delta_m is eq. 17's: higher is better.": for captions, since papers print both signs.
+[[nodiscard]] std::string sign_text(const DeltaForm& form);
+/// What Delta_m is called in a CSV file: with eq. 17's sign "delta_m", with the other "delta_m_lower_is_better".
+[[nodiscard]] std::string delta_m_key(const DeltaForm& form);
+/// At the head of a column: "Delta_m (%)", "Delta_m (%), lower is better".
+[[nodiscard]] std::string delta_m_header(const DeltaForm& form);
+/// Beside an axis: "\u0394m (%), higher is better".
+[[nodiscard]] std::string delta_m_axis(const DeltaForm& form);
 
 /// "Delta_m of MTAN is over SegNet, of the others over Base ST-Net.": where the rows of these runs are set against
 /// different nets; else empty. Such numbers are not to be compared with each other.
@@ -48,6 +55,7 @@ inline constexpr std::string_view kSignOfDeltaM = "Delta_m is eq. 17's: higher i
 /// One measurement of it, as it is shown.
 [[nodiscard]] Cell value_cell(const task::Metric& metric, const std::optional<double>& value);
 [[nodiscard]] Better better(const task::Metric& metric);
+[[nodiscard]] Better better(const DeltaForm& form);
 
 /// "Segmentation": a task's name at the beginning of a text.
 [[nodiscard]] std::string title_of(const task::Task& task);

@@ -148,8 +148,7 @@ std::vector<Group> group_runs(const Runs& runs) {
 run::MetricValues values_of(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
   run::MetricValues all;
   for (const run::RunSummary* run : runs) {
-    const run::EpochRecord* record = checkpoint == Checkpoint::last ? &run->last : run->best ? &*run->best : nullptr;
-    if (record != nullptr) {
+    if (const run::EpochRecord* record = shown_of(*run, checkpoint)) {
       const run::MetricValues& values = protocol == Protocol::paper ? record->paper : record->dataset;
       all.insert(values.begin(), values.end());
     }
@@ -189,7 +188,7 @@ std::string number_word(std::size_t number) {
 }
 
 /// Sets the row's Delta_m; returns why it is absent, or an empty text. \param baselines  the rows of several parts
-std::string set_delta_m(Row& row, const std::vector<Row>& baselines) {
+std::string set_delta_m(Row& row, const std::vector<Row>& baselines, const DeltaForm& form) {
   const run::RunSummary& run = *row.runs.front();
   const task::Tasks tasks = tasks_of(row.runs);
   Runs candidates;
@@ -218,7 +217,7 @@ std::string set_delta_m(Row& row, const std::vector<Row>& baselines) {
   }
   const auto baseline =
       std::ranges::find_if(baselines, [&candidates](const Row& one) { return one.runs.front() == candidates.front(); });
-  row.delta_m = delta_m(row.metrics, baseline->metrics, tasks);
+  row.delta_m = delta_m(row.metrics, baseline->metrics, tasks, form);
   return row.delta_m ? ""
                      : fmt::format("No Delta_m: one of the {} metrics could not be measured here or for {}",
                                    number_word(num_in_delta_m(tasks)), baseline->model);
@@ -244,8 +243,8 @@ void tell_tasks_apart(std::vector<Row>& rows) {
   }
 }
 
-Table make_table(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
-  Table table{.protocol = protocol, .checkpoint = checkpoint, .rows = {}, .footnotes = {}};
+Table make_table(const Runs& runs, Protocol protocol, Checkpoint checkpoint, const DeltaForm& delta_form) {
+  Table table{.protocol = protocol, .checkpoint = checkpoint, .delta_form = delta_form, .rows = {}, .footnotes = {}};
   std::vector<std::string> missing;
   std::vector<Row> baselines;
   for (const Group& group : group_runs(runs)) {
@@ -257,7 +256,7 @@ Table make_table(const Runs& runs, Protocol protocol, Checkpoint checkpoint) {
   }
   tell_tasks_apart(table.rows);
   for (std::size_t i = 0; i < table.rows.size(); ++i) {
-    const std::string reason = missing[i].empty() ? set_delta_m(table.rows[i], baselines) : missing[i];
+    const std::string reason = missing[i].empty() ? set_delta_m(table.rows[i], baselines, delta_form) : missing[i];
     if (!reason.empty()) {
       table.rows[i].footnote = add_footnote(table, reason);
     }
@@ -325,10 +324,6 @@ std::string_view name(Protocol protocol) {
   return protocol == Protocol::paper ? "paper" : "dataset";
 }
 
-std::string_view name(Checkpoint checkpoint) {
-  return checkpoint == Checkpoint::best ? "best" : "last";
-}
-
 std::string joined(const Row& row, const std::function<std::string(const run::RunSummary&)>& text) {
   std::string result = text(*row.runs.front());
   for (std::size_t i = 1; i < row.runs.size(); ++i) {
@@ -339,7 +334,7 @@ std::string joined(const Row& row, const std::function<std::string(const run::Ru
 }
 
 std::vector<Table> make_tables(std::span<const run::RunSummary> runs, std::span<const Protocol> protocols,
-                               Checkpoint checkpoint) {
+                               Checkpoint checkpoint, const DeltaForm& delta_form) {
   std::map<PackKey, Runs> by_pack;
   Runs unlabelled;
   for (const run::RunSummary& run : runs) {
@@ -352,7 +347,7 @@ std::vector<Table> make_tables(std::span<const run::RunSummary> runs, std::span<
   std::vector<Table> tables;
   for (const auto& [key, of_pack] : by_pack) {
     for (const Protocol protocol : protocols) {
-      tables.push_back(make_table(of_pack, protocol, checkpoint));
+      tables.push_back(make_table(of_pack, protocol, checkpoint, delta_form));
     }
   }
   return tables;

@@ -8,17 +8,15 @@
 #include <string_view>
 #include <vector>
 
+#include "report/checkpoint.hpp"
+#include "report/delta_m.hpp"
 #include "run/run_summary.hpp"
 
 namespace xtasc::report {
 
 /// SPEC section 5: `paper` averages over images, `dataset` counts over all pixels of the set.
 enum class Protocol { paper, dataset };
-/// Which epoch a table shows: that of the lowest validation loss, or the last.
-enum class Checkpoint { best, last };
-
 [[nodiscard]] std::string_view name(Protocol protocol);
-[[nodiscard]] std::string_view name(Checkpoint checkpoint);
 
 /// One line of a table: one run, or the single-task nets that stand in one row.
 struct Row {
@@ -46,6 +44,7 @@ struct Row {
 struct Table {
   Protocol protocol = Protocol::paper;
   Checkpoint checkpoint = Checkpoint::best;
+  DeltaForm delta_form = {};  ///< of all rows' Delta_m
   std::vector<Row> rows;
   std::vector<std::string> footnotes;
 };
@@ -59,6 +58,6 @@ struct Table {
 /// the one with the row's precision, then batch size, then parent folder is meant; where that leaves none or several,
 /// Delta_m is absent and a footnote says why.
 [[nodiscard]] std::vector<Table> make_tables(std::span<const run::RunSummary> runs, std::span<const Protocol> protocols,
-                                             Checkpoint checkpoint);
+                                             Checkpoint checkpoint, const DeltaForm& delta_form = {});
 
 }  // namespace xtasc::report

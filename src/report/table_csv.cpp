@@ -50,8 +50,12 @@ std::vector<CsvColumn> csv_columns() {
   };
   const auto shown_epoch = [](const Table& table, const Row& row) {
     return joined(row, [&table](const run::RunSummary& run) {
-      const bool is_last = table.checkpoint == Checkpoint::last;
-      return is_last ? fmt::format("{}", run.last.epoch) : run.best ? fmt::format("{}", run.best->epoch) : "";
+      if (table.checkpoint == Checkpoint::mean10) {
+        return fmt::format("{}-{}", run.last.epoch - static_cast<std::int64_t>(run::kNumMeanEpochs) + 1,
+                           run.last.epoch);
+      }
+      const run::EpochRecord* shown = shown_of(run, table.checkpoint);
+      return shown == nullptr ? "" : fmt::format("{}", shown->epoch);
     });
   };
   return {{"dataset", of_first([](const run::RunSummary& run) { return run.provenance.pack_dataset; })},
@@ -127,7 +131,8 @@ std::string to_csv(std::span<const Table> tables) {
   for (const CsvColumn& column : columns) {
     text += std::string(column.header) + ',';
   }
-  text += fmt::format("{},delta_m_percent,runs,note\n", fmt::join(metrics, ","));
+  const DeltaForm form = tables.empty() ? DeltaForm{} : tables.front().delta_form;
+  text += fmt::format("{},{}_percent,runs,note\n", fmt::join(metrics, ","), delta_m_key(form));
   for (const Table& table : tables) {
     for (const Row& row : table.rows) {
       for (const CsvColumn& column : columns) {

@@ -122,7 +122,7 @@ std::string caption(const Table& table) {
     }
   }
   text += shared.empty() ? "" : " Settings: " + shared + ".";
-  text += fmt::format(" {}", kSignOfDeltaM);
+  text += " " + sign_text(table.delta_form);
   const std::string baselines = baselines_text(runs_of(table));
   text += baselines.empty() ? "" : " " + baselines;
   const std::string& digest = table.rows.front().runs.front()->provenance.pack_digest;
@@ -143,7 +143,7 @@ std::string data_text(const run::Provenance& from) {
 }
 
 std::string heading(const run::Provenance& from, Protocol protocol, Checkpoint checkpoint) {
-  return data_text(from) + fmt::format(": `{}` protocol, {} checkpoint", name(protocol), name(checkpoint));
+  return data_text(from) + fmt::format(": `{}` protocol, {}", name(protocol), text_of(checkpoint));
 }
 
 Cell parameters_cell(std::int64_t num_parameters) {
@@ -175,7 +175,7 @@ Sheet to_sheet(const Table& table) {
   for (const task::Metric& metric : metrics) {
     sheet.columns.push_back({.key = std::string(metric.key), .header = header_of(metric, from)});
   }
-  sheet.columns.push_back({.key = "delta_m", .header = "Delta_m (%)"});
+  sheet.columns.push_back({.key = delta_m_key(table.delta_form), .header = delta_m_header(table.delta_form)});
   for (const Row& row : table.rows) {
     SheetRow line{.cells = {text_cell(row.model), text_cell(row.encoder), text_cell(row.weighting)}};
     for (const Choice* choice : own_columns) {

@@ -67,6 +67,23 @@ void require_finite(const std::vector<EpochRecord>& epochs, const task::Tasks& t
   }
 }
 
+/// Of the metrics that all the epochs have.
+MetricValues means_of(std::span<const EpochRecord> epochs, MetricValues EpochRecord::*values_of) {
+  MetricValues means;
+  for (const auto& [key, first] : epochs.front().*values_of) {
+    double sum = 0.0;
+    const bool is_in_all = std::ranges::all_of(epochs, [&, &key = key](const EpochRecord& epoch) {
+      const auto found = (epoch.*values_of).find(key);
+      sum += found == (epoch.*values_of).end() ? 0.0 : found->second;
+      return found != (epoch.*values_of).end();
+    });
+    if (is_in_all) {
+      means[key] = sum / static_cast<double>(epochs.size());
+    }
+  }
+  return means;
+}
+
 RunSummary load_run(const RunFolder& run) {
   RunSummary summary;
   summary.folder = run.root;
@@ -87,6 +104,12 @@ RunSummary load_run(const RunFolder& run) {
     if (record.is_best) {
       summary.best = record;
     }
+  }
+  if (epochs.size() >= kNumMeanEpochs) {
+    const auto last_ones = std::span(epochs).last(kNumMeanEpochs);
+    summary.mean10.emplace();
+    summary.mean10->paper = means_of(last_ones, &EpochRecord::paper);
+    summary.mean10->dataset = means_of(last_ones, &EpochRecord::dataset);
   }
   return summary;
 }

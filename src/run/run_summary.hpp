@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -12,13 +13,19 @@
 
 namespace xtasc::run {
 
-/// A finished run: its choices, where its numbers come from, and the numbers of the two checkpoints that tables show.
+/// Over so many of the last epochs the field's tables average test metrics.
+inline constexpr std::size_t kNumMeanEpochs = 10;
+
+/// A finished run: its choices, where its numbers come from, and the numbers that tables show.
 struct RunSummary {
   std::filesystem::path folder;
   config::RunConfig config;  ///< every choice, resolved: system, encoder, weighting, seed, ...
   Provenance provenance;     ///< pack, its size and digest, world size, precision, number of parameters
   EpochRecord last;
   std::optional<EpochRecord> best;  ///< lowest validation loss; absent when no epoch had a finite one
+  /// `paper` and `dataset` alone: each metric's mean over the last kNumMeanEpochs epochs, where all of them have it.
+  /// Absent with fewer epochs.
+  std::optional<EpochRecord> mean10;
 };
 
 /// Whether two runs lie in one folder, however their paths are written.

@@ -141,8 +141,10 @@ report::Sheet sheet_of(const Sweep& sweep, const report::Table& table, const Row
 }  // namespace
 
 Collected collect(const Sweep& sweep, std::span<const RunStatus> statuses, std::span<const report::Protocol> protocols,
-                  report::Checkpoint checkpoint) {
-  const run::LoadedRuns loaded = load_done(sweep, statuses);
+                  report::Checkpoint checkpoint, const report::DeltaForm& delta_form) {
+  run::LoadedRuns loaded = load_done(sweep, statuses);
+  const std::size_t num_loaded = loaded.runs.size();
+  report::leave_out_runs_without(checkpoint, loaded);
   const Rows rows = rows_of(sweep, statuses);
   const auto num_not_done =
       std::ranges::count_if(statuses, [](const RunStatus& status) { return status.state != State::done; });
@@ -150,8 +152,9 @@ Collected collect(const Sweep& sweep, std::span<const RunStatus> statuses, std::
                       .left_out = loaded.left_out,
                       .warnings = run::pack_warnings(loaded.runs),
                       .num_done = loaded.runs.size(),
-                      .num_not_done = static_cast<std::size_t>(num_not_done)};
-  for (const report::Table& table : report::make_tables(loaded.runs, protocols, checkpoint)) {
+                      .num_not_done = static_cast<std::size_t>(num_not_done),
+                      .num_too_short = num_loaded - loaded.runs.size()};
+  for (const report::Table& table : report::make_tables(loaded.runs, protocols, checkpoint, delta_form)) {
     collected.sheets.push_back(sheet_of(sweep, table, rows));
   }
   return collected;

@@ -16,7 +16,9 @@ struct Collected {
   std::vector<run::LeftOutRun> left_out;  ///< runs that are not in them, with their state
   std::vector<std::string> warnings;      ///< packs that are no longer what these runs were trained on
   std::size_t num_done = 0;               ///< in the tables
-  std::size_t num_not_done = 0;           ///< of left_out; the others are DONE, but their files cannot be used
+  std::size_t num_not_done = 0;           ///< of left_out
+  std::size_t num_too_short = 0;          ///< of left_out: DONE, with too few epochs for mean10, where that is shown
+                                          ///< The others are DONE, but their files cannot be used
 };
 
 /// The runs that are DONE, in the sweep's rows and order: mean +- deviation over seeds, and p of a two-sided paired
@@ -24,6 +26,7 @@ struct Collected {
 ///
 /// \param statuses  of the sweep's runs, in their order
 [[nodiscard]] Collected collect(const Sweep& sweep, std::span<const RunStatus> statuses,
-                                std::span<const report::Protocol> protocols, report::Checkpoint checkpoint);
+                                std::span<const report::Protocol> protocols, report::Checkpoint checkpoint,
+                                const report::DeltaForm& delta_form = {});
 
 }  // namespace xtasc::sweep

@@ -18,6 +18,8 @@ struct CollectOptions {
   SweepChoice choice;
   std::string protocol = "paper";
   std::string checkpoint = "best";
+  std::string delta_sign = "paper";
+  std::string delta_mean = "metrics";
   std::string format = "markdown";
   std::string output;
 };
@@ -29,8 +31,9 @@ ExitCode collect_runs(const CollectOptions& options) {
   const std::vector<Protocol> protocols =
       options.protocol == "both" ? std::vector{Protocol::paper, Protocol::dataset}
                                  : std::vector{options.protocol == "paper" ? Protocol::paper : Protocol::dataset};
-  const auto checkpoint = options.checkpoint == "best" ? report::Checkpoint::best : report::Checkpoint::last;
-  const sweep::Collected collected = sweep::collect(sweep, statuses, protocols, checkpoint);
+  const sweep::Collected collected =
+      sweep::collect(sweep, statuses, protocols, report::checkpoint_of(options.checkpoint),
+                     report::delta_form_of(options.delta_sign, options.delta_mean));
   const std::vector<const sweep::PlannedRun*> all = sweep::select(sweep, {});
   for (const std::string& reason : sweep::reasons_without_id(all)) {
     log_warning("{}", reason);
@@ -43,9 +46,12 @@ ExitCode collect_runs(const CollectOptions& options) {
     for (const run::LeftOutRun& run : collected.left_out) {
       details.push_back(run.folder.string() + ": " + run.reason);
     }
-    throw Error(fmt::format("no run of {} is done: `xtasc-sweep run {}` or `submit` makes them", sweep.name,
-                            options.choice.file),
-                ExitCode::failure, details);
+    throw Error(
+        collected.num_too_short > 0
+            ? fmt::format("no run of {} that is done has the ten epochs that --checkpoint mean10 is of", sweep.name)
+            : fmt::format("no run of {} is done: `xtasc-sweep run {}` or `submit` makes them", sweep.name,
+                          options.choice.file),
+        ExitCode::failure, details);
   }
   report::publish(report::rendered(sweep.title, collected.sheets, collected.left_out), options.format, options.output,
                   collected.left_out);
@@ -55,7 +61,8 @@ ExitCode collect_runs(const CollectOptions& options) {
   if (collected.num_not_done > 0) {
     log_warning("{} of {} runs are not in the table: they are not done", collected.num_not_done, sweep.runs.size());
   }
-  if (const std::size_t damaged = collected.left_out.size() - collected.num_not_done; damaged > 0) {
+  if (const std::size_t damaged = collected.left_out.size() - collected.num_not_done - collected.num_too_short;
+      damaged > 0) {
     log_warning(
         "{} of {} runs are DONE and not in the table, since their files cannot be used (see there why); to train such "
         "a "
@@ -76,8 +83,14 @@ Command add_collect(CLI::App& program) {
                   "paper: metrics by image, averaged; dataset: over all pixels of the set; both: two tables")
       ->check(CLI::IsMember({"paper", "dataset", "both"}))
       ->capture_default_str();
-  app->add_option("--checkpoint", options->checkpoint, "The epoch shown: lowest validation loss (best), or the last")
-      ->check(CLI::IsMember({"best", "last"}))
+  app->add_option("--checkpoint", options->checkpoint, std::string(report::kCheckpointHelp))
+      ->check(CLI::IsMember(report::checkpoint_names()))
+      ->capture_default_str();
+  app->add_option("--delta-sign", options->delta_sign, report::kDeltaSignHelp)
+      ->check(CLI::IsMember({"paper", "field"}))
+      ->capture_default_str();
+  app->add_option("--delta-mean", options->delta_mean, report::kDeltaMeanHelp)
+      ->check(CLI::IsMember({"metrics", "tasks"}))
       ->capture_default_str();
   app->add_option("--format", options->format, "What is printed; latex: tables of the package booktabs")
       ->check(CLI::IsMember({"markdown", "csv", "latex"}))

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <string>
@@ -129,6 +130,26 @@ TEST(DeltaM, IsTheMeanOverHoweverManyMetricsTheTasksHave) {
     }
   }
   EXPECT_EQ(changes.size(), 9U);
+}
+
+TEST(DeltaM, HasTwoSignsAndTwoMeans) {
+  static constexpr std::array<task::Metric, 1> kOne = {{{.key = "a", .header = "A", .higher_is_better = true}}};
+  static constexpr std::array<task::Metric, 3> kThree = {
+      {{.key = "b", .header = "B"}, {.key = "c", .header = "C"}, {.key = "d", .header = "D"}}};
+  const task::Tasks tasks = {
+      {.name = "x", .key = "x", .kind = task::Kind::depth, .channels = 1, .truth = "t", .metrics = kOne},
+      {.name = "y", .key = "y", .kind = task::Kind::depth, .channels = 1, .truth = "t", .metrics = kThree}};
+  const MetricValues base = {{"a", 1.0}, {"b", 1.0}, {"c", 1.0}, {"d", 1.0}};
+  const MetricValues model = {{"a", 1.25}, {"b", 0.75}, {"c", 1.0}, {"d", 1.5}};  // +25 %; +25, 0, -50 %
+  const auto of = [&](DeltaSign sign, DeltaMean mean_over) {
+    return *delta_m(model, base, tasks, {.sign = sign, .mean_over = mean_over});
+  };
+  EXPECT_DOUBLE_EQ(of(DeltaSign::paper, DeltaMean::metrics), 0.0);
+  EXPECT_NEAR(of(DeltaSign::paper, DeltaMean::tasks), (25.0 - 25.0 / 3.0) / 2.0, 1e-12);
+  EXPECT_NEAR(of(DeltaSign::field, DeltaMean::tasks), -(25.0 - 25.0 / 3.0) / 2.0, 1e-12);
+  EXPECT_FALSE(std::signbit(of(DeltaSign::field, DeltaMean::metrics))) << "nothing is 0, not -0";
+  EXPECT_EQ(delta_form_of("field", "tasks").sign, DeltaSign::field);
+  EXPECT_THROW(static_cast<void>(delta_form_of("field", "all")), Error);
 }
 
 TEST(PublishedTables, OnNyuv2EquationSeventeenGivesThePrintedDelta) {

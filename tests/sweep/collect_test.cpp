@@ -155,6 +155,31 @@ TEST(Collect, SaysWhyThereIsNoTest) {
               ElementsAre(HasSubstr("no run of the baseline row \"Base ST-Net\" is done")));
 }
 
+TEST(Collect, Mean10LeavesOutRunsOfFewEpochs) {
+  const TempFolder folder;
+  const Sweep sweep = make_sweep(folder.path(), "[1]");
+  for (const PlannedRun& run : sweep.runs) {
+    finish(sweep, run);
+  }
+  const Collected all = collect(sweep, statuses(sweep), kPaper, report::Checkpoint::mean10, {});
+  EXPECT_EQ(all.num_done, 0U);
+  EXPECT_EQ(all.num_not_done, 0U);
+  EXPECT_EQ(all.num_too_short, sweep.runs.size());
+  EXPECT_THAT(all.left_out.at(0).reason, HasSubstr("and this run has 3"));
+}
+
+TEST(Collect, ShowsTheSignThatIsAskedFor) {
+  const TempFolder folder;
+  const Sweep sweep = make_sweep(folder.path(), "[1, 2]");
+  for (const PlannedRun& run : sweep.runs) {
+    finish(sweep, run);
+  }
+  const Collected all = collect(sweep, statuses(sweep), kPaper, report::Checkpoint::best,
+                                {.sign = report::DeltaSign::field, .mean_over = report::DeltaMean::metrics});
+  EXPECT_THAT(column(all.sheets.at(0), "delta_m_lower_is_better").at(0), testing::StartsWith("-"));
+  EXPECT_THAT(column(collected(sweep).sheets.at(0), "delta_m").at(0), testing::Not(testing::StartsWith("-")));
+}
+
 TEST(Collect, OfNothingIsNothing) {
   const TempFolder folder;
   const Sweep sweep = make_sweep(folder.path(), "[1]");

@@ -167,9 +167,9 @@ void add_delta_m(SheetRow& line, Sheet& sheet, const PublishedTable& table, cons
 
 std::string caption_of(const PublishedTable& table, const PaperMatch& match, Protocol protocol, Checkpoint checkpoint) {
   std::string text = fmt::format(
-      "`{}` protocol, {} checkpoint. {} Ours: mean +- sample standard deviation over seeds; paper: as published. "
+      "`{}` protocol, {}. {} Ours: mean +- sample standard deviation over seeds; paper: as published. "
       "{}.{} {}",
-      name(protocol), name(checkpoint), protocol_text(protocol, tasks_of(table)), units_text(table),
+      name(protocol), text_of(checkpoint), protocol_text(protocol, tasks_of(table)), units_text(table),
       has_delta_m(table) ? " Delta_m in %; eq. 17: recomputed from the published figures by the paper's eq. 17." : "",
       kBestRule);
   const auto shown = std::ranges::find_if(match.groups, [](const SeedGroup* group) { return group != nullptr; });

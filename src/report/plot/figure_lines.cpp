@@ -18,21 +18,25 @@ struct MetricPanel {
   double factor = 1.0;
 
   [[nodiscard]] bool is_delta_m() const { return key == "delta_m"; }
-  /// In the unit of the axis.
-  [[nodiscard]] std::optional<double> published(const PublishedRow& row) const {
-    return is_delta_m() ? row.delta_m : value_of(row.metrics, key);
+  /// In the unit of the axis. The paper's tables have two metrics a task: both means are one.
+  [[nodiscard]] std::optional<double> published(const PublishedRow& row, const DeltaForm& form) const {
+    if (!is_delta_m()) {
+      return value_of(row.metrics, key);
+    }
+    return row.delta_m && form.lower_is_better() ? std::optional(0.0 - *row.delta_m) : row.delta_m;
   }
 };
 
 /// The first task's metrics, Delta_m, the other tasks' metrics.
-std::vector<MetricPanel> metric_panels(const task::Tasks& tasks, const run::Provenance& from) {
+std::vector<MetricPanel> metric_panels(const task::Tasks& tasks, const SeedGroup& first) {
+  const run::Provenance& from = first.first().provenance;
   std::vector<MetricPanel> panels;
   for (const task::Task& task : tasks) {
     for (const task::Metric& metric : task.metrics) {
       panels.push_back({std::string(metric.key), axis_label(metric, from), metric.factor});
     }
     if (task.key == tasks.front().key) {
-      panels.push_back({"delta_m", "\u0394m (%), higher is better"});
+      panels.push_back({"delta_m", delta_m_axis(first.delta_form)});
     }
   }
   return panels;
@@ -62,7 +66,7 @@ Series series_of(const Line& line, const MetricPanel& panel, double x_min, doubl
 std::vector<Panel> panels_of(const Panel& axis, const std::vector<Line>& lines,
                              const std::vector<PublishedPoint>& published, std::span<const SeedGroup> groups) {
   std::vector<Panel> panels;
-  for (const MetricPanel& metric : metric_panels(tasks_of(groups), groups.front().first().provenance)) {
+  for (const MetricPanel& metric : metric_panels(tasks_of(groups), groups.front())) {
     Panel panel = axis;
     panel.y_label = metric.y_label;
     bool has_any = false;
@@ -71,7 +75,7 @@ std::vector<Panel> panels_of(const Panel& axis, const std::vector<Line>& lines,
       has_any = has_any || (line.kind != SeriesKind::reference && !panel.series.back().points.empty());
     }
     for (const PublishedPoint& point : published) {
-      const std::optional<double> y = metric.published(*point.row);
+      const std::optional<double> y = metric.published(*point.row, groups.front().delta_form);
       Series series{.name = point.name, .kind = SeriesKind::published, .style = point.style, .points = {}};
       if (y) {
         series.points.push_back({.x = point.x, .y = *y, .deviation = {}});
@@ -113,7 +117,7 @@ Line& line_named(std::vector<Line>& lines, const std::string& name) {
 Plot plot_of(std::string title, std::vector<Panel> panels, std::span<const SeedGroup> groups, Protocol protocol,
              Checkpoint checkpoint, std::string_view spread) {
   return {.title = std::move(title),
-          .subtitle = fmt::format("{}; {} checkpoint", shown_text(groups, protocol, spread), name(checkpoint)),
+          .subtitle = fmt::format("{}; {}", shown_text(groups, protocol, spread), text_of(checkpoint)),
           .num_columns = panels.size() > 4 ? 3UL : 2UL,
           .panels = std::move(panels)};
 }

@@ -112,7 +112,9 @@ Matrix pairs_matrix(const Table& table) {
                 .subtitle = "",
                 .row_label = "from",
                 .column_label = "to",
-                .scale_label = "change of \u0394m",
+                .scale_label = fmt::format("change of \u0394m,\n{} is better",
+                                           table.delta_form.lower_is_better() ? "lower" : "higher"),
+                .lower_is_better = table.delta_form.lower_is_better(),
                 .names = {},
                 .cells = {}};
   const task::Tasks tasks = config::tasks_of(config::system_of(first.config.model));
@@ -139,8 +141,8 @@ Matrix pairs_matrix(const Table& table) {
   }
   check(!num_seeds.empty(), "no \u0394m to show the change of: {}", why_no_delta_m(table, pairs.front()));
   matrix.subtitle =
-      fmt::format("\u0394m in percentage points; {}; {} checkpoint",
-                  shown_text(first.provenance, num_seeds, table.protocol, "\u00b1"), name(table.checkpoint));
+      fmt::format("\u0394m in percentage points; {}; {}",
+                  shown_text(first.provenance, num_seeds, table.protocol, "\u00b1"), text_of(table.checkpoint));
   return matrix;
 }
 

@@ -14,11 +14,13 @@ namespace {
 constexpr double kCellWidth = 128.0, kCellHeight = 88.0;
 constexpr double kBeforeCells = 170.0, kBehindCells = 130.0;  // names of rows; colour scale
 constexpr double kAboveCells = 132.0, kUnderCells = 28.0;     // titles and names of columns
-constexpr double kLeastWidth = 860.0;                         // of the subtitle
+constexpr double kLabelLine = 18.0;
+constexpr double kLeastWidth = 860.0;  // of the subtitle
 
 /// Orange, white, blue: Okabe and Ito's two that are light enough for black text, told apart by all common kinds of
 /// colour vision: https://jfly.uni-koeln.de/color/
 constexpr const char* kPalette = "-1 '#E69F00', 0 '#ffffff', 1 '#56B4E9'";
+constexpr const char* kPaletteOfLower = "-1 '#56B4E9', 0 '#ffffff', 1 '#E69F00'";
 
 /// The scale ends at the largest change, whatever its sign; at 1 where nothing changes.
 double largest_change(const Matrix& matrix) {
@@ -109,12 +111,13 @@ std::string gnuplot_script(const Matrix& matrix, const std::string& name) {
   text += fmt::format(
       "set palette defined ({})\nset cbrange [-{}:{}]\nset cbtics scale 0.5\nset colorbox user origin screen "
       "{:.5f},{:.5f} size screen {:.5f},{:.5f}\n",
-      kPalette, largest_change(matrix), largest_change(matrix), (right + 44.0) / width, kUnderCells / height,
-      18.0 / width, kCellHeight * num / height);
+      matrix.lower_is_better ? kPaletteOfLower : kPalette, largest_change(matrix), largest_change(matrix),
+      (right + 44.0) / width, kUnderCells / height, 18.0 / width, kCellHeight * num / height);
   text += title_labels(matrix.title, matrix.subtitle, height);
-  text +=
-      label(4, matrix.scale_label,
-            fmt::format("screen {:.5f},{:.5f} center", (right + 53.0) / width, 1.0 - (kAboveCells - 14.0) / height));
+  const auto lines_below_first = static_cast<double>(std::ranges::count(matrix.scale_label, '\n'));
+  text += label(4, matrix.scale_label,
+                fmt::format("screen {:.5f},{:.5f} center", (right + 53.0) / width,
+                            1.0 - (kAboveCells - 14.0 - kLabelLine * lines_below_first) / height));
   text += label(5, matrix.row_label, "first -0.08,-0.14 right");
   text += label(6, matrix.column_label, "graph 0.5, first -0.42 center");
   return text + cell_labels(matrix) + blocks.plot_command() + std::string(kPicturesEnd);

@@ -13,11 +13,12 @@ struct MatrixCell {
   std::string text = "-";  ///< lines
 };
 
-/// A number for each two of some things, in colours: the more above 0 the bluer, the more below the more orange, 0
+/// A number for each two of some things, in colours: the better than 0 the bluer, the worse the more orange, 0
 /// white. Grey where row and column are the same thing.
 struct Matrix {
   std::string title, subtitle;
   std::string row_label, column_label, scale_label;
+  bool lower_is_better = false;
   std::vector<std::string> names;              ///< of the rows, from above, and of the columns
   std::vector<std::vector<MatrixCell>> cells;  ///< row by row, as many as names by as many
 };
