@@ -101,7 +101,62 @@ std::vector<std::string> header_levels(const Column& column, std::size_t num_lev
   return levels;
 }
 
-std::string header_lines(const Sheet& sheet) {
+// A table in \scriptsize, in points.
+constexpr double kPageWidth = 512.0;   // 180 mm
+constexpr double kScriptLetter = 3.9;  // about that of a digit; those of a deviation are \tiny
+constexpr double kTinyLetter = 2.8;
+
+/// As wide as a page at most.
+bool is_wide(const Sheet& sheet) {
+  return sheet.columns.size() > 11;
+}
+
+/// Half of the space between two columns.
+double column_gap(const Sheet& sheet) {
+  return sheet.columns.size() > 13 ? 1.5 : is_wide(sheet) ? 2.0 : 4.0;
+}
+
+/// Where a header is broken in two lines: before its unit, or else at its last space; npos: nowhere.
+std::size_t break_of(std::string_view header) {
+  const std::size_t unit = header.find(" (");
+  return unit == std::string_view::npos ? header.rfind(' ') : unit;
+}
+
+/// About how wide the table is. \param is_stacked  whether headers are broken
+double width_of(const Sheet& sheet, bool is_stacked) {
+  double width = 0.0;
+  for (std::size_t i = 0; i < sheet.columns.size(); ++i) {
+    const Column& column = sheet.columns[i];
+    const std::string& header = column.levels.empty() ? column.header : column.levels.back();
+    const std::size_t at = is_stacked ? break_of(header) : std::string::npos;
+    const std::size_t letters = at == std::string::npos ? header.size() : std::max(at, header.size() - at - 1);
+    double of_column = kScriptLetter * static_cast<double>(letters);
+    for (const SheetRow& row : sheet.rows) {
+      const Cell& cell = row.cells[i];
+      const std::size_t end = cell.deviation ? std::min(cell.text.find(" +- "), cell.text.size()) : cell.text.size();
+      of_column = std::max(of_column, kScriptLetter * static_cast<double>(end) +
+                                          kTinyLetter * static_cast<double>(cell.text.size() - end));
+    }
+    width += of_column + 2.0 * column_gap(sheet);
+  }
+  return width;
+}
+
+/// Whether it is wider than a page with broken headers, too.
+bool needs_shrinking(const Sheet& sheet) {
+  return width_of(sheet, true) > kPageWidth;
+}
+
+/// In two lines, where it can be broken.
+std::string stacked(const Column& column) {
+  const std::size_t at = break_of(column.header);
+  return at == std::string::npos
+             ? latex_text(column.header)
+             : fmt::format("\\shortstack[{}]{{{}\\\\{}}}", column.is_text ? 'l' : 'r',
+                           latex_text(column.header.substr(0, at)), latex_text(column.header.substr(at + 1)));
+}
+
+std::string header_lines(const Sheet& sheet, bool is_stacked) {
   std::size_t num_levels = 1;
   for (const Column& column : sheet.columns) {
     num_levels = std::max(num_levels, column.levels.size());
@@ -125,7 +180,8 @@ std::string header_lines(const Sheet& sheet) {
       const bool is_group = end > begin + 1 || (level + 1 < num_levels && !header.empty());
       line += begin == 0 ? "" : " & ";
       line += is_group ? fmt::format("\\multicolumn{{{}}}{{c}}{{{}}}", end - begin, latex_text(header))
-                       : latex_text(header);
+              : is_stacked && sheet.columns[begin].levels.empty() ? stacked(sheet.columns[begin])
+                                                                  : latex_text(header);
       rules += is_group ? fmt::format("\\cmidrule(lr){{{}-{}}}", begin + 1, end) : "";
     }
     text += line + " \\\\\n" + (rules.empty() ? "" : rules + "\n");
@@ -135,22 +191,22 @@ std::string header_lines(const Sheet& sheet) {
 
 /// \param label  for \ref, without its "tab:"
 std::string sheet_latex(const Sheet& sheet, const std::string& label) {
-  const bool is_wide = sheet.columns.size() > 11;  // as wide as a page at most
+  const bool is_stacked = width_of(sheet, false) > kPageWidth;
+  const bool is_shrunk = needs_shrinking(sheet);
   // LaTeX numbers its tables itself: "Table 1: The paper's Table III. ..."
   const char* whose = sheet.title.starts_with(fmt::format("Table {}. ", sheet.label)) ? "The paper's " : "";
   std::string text = fmt::format(
       "\\begin{{table*}}[t]\n\\centering\n\\setlength{{\\belowcaptionskip}}{{4pt}}\n\\caption{{{}}}\n\\label{{tab:{}}}"
       "\n\\{}\n"
-      "\\setlength{{\\tabcolsep}}{{{}pt}}\n\\begin{{tabular}}{{@{{}}",
+      "\\setlength{{\\tabcolsep}}{{{}pt}}\n",
       latex_text(fmt::format("{}{}. {}", whose, sheet.title, sheet.caption)), label,
-      is_wide ? "scriptsize" : "footnotesize",
-      sheet.columns.size() > 13 ? "1.5"
-      : is_wide                 ? "2"
-                                : "4");
+      is_wide(sheet) ? "scriptsize" : "footnotesize", column_gap(sheet));
+  text += is_shrunk ? "\\begin{adjustbox}{max width=\\linewidth}\n" : "";
+  text += "\\begin{tabular}{@{}";
   for (const Column& column : sheet.columns) {
     text += column.is_text ? 'l' : 'r';
   }
-  text += fmt::format("@{{}}}}\n\\toprule\n{}\\midrule\n", header_lines(sheet));
+  text += fmt::format("@{{}}}}\n\\toprule\n{}\\midrule\n", header_lines(sheet, is_stacked));
   for (std::size_t i = 0; i < sheet.rows.size(); ++i) {
     text += sheet.rows[i].starts_block && i > 0 ? "\\midrule\n" : "";
     for (std::size_t column = 0; column < sheet.rows[i].cells.size(); ++column) {
@@ -160,6 +216,7 @@ std::string sheet_latex(const Sheet& sheet, const std::string& label) {
     text += " \\\\\n";
   }
   text += "\\bottomrule\n\\end{tabular}\n";
+  text += is_shrunk ? "\\end{adjustbox}\n" : "";
   if (!sheet.footnotes.empty() || !sheet.remarks.empty()) {
     text += "\\par\\smallskip\n\\begin{minipage}{\\linewidth}\\footnotesize\\raggedright\n";
     for (std::size_t i = 0; i < sheet.footnotes.size(); ++i) {
@@ -206,7 +263,8 @@ std::string latex_text(std::string_view text) {
 }
 
 std::string to_latex(std::span<const Sheet> sheets) {
-  std::string text = "% \\usepackage{booktabs} in the preamble, and \\input this file.\n";
+  std::string text = fmt::format("% \\usepackage{{booktabs{}}} in the preamble, and \\input this file.\n",
+                                 std::ranges::any_of(sheets, needs_shrinking) ? ",adjustbox" : "");
   std::map<std::string, int> num_seen;
   for (const Sheet& sheet : sheets) {
     const int number = ++num_seen[sheet.label];  // of both protocols, one label would be defined twice

@@ -6,7 +6,10 @@
 
 #include "core/error.hpp"
 #include "report/aggregate.hpp"
+#include "report/axes_sheet.hpp"
+#include "report/latex_check.hpp"
 #include "report/metric_columns.hpp"
+#include "report/plot/figures.hpp"
 #include "report/results_fixture.hpp"
 #include "report/table.hpp"
 #include "report/table_csv.hpp"
@@ -109,6 +112,54 @@ TEST_F(TablesOfThree, NetsStandBesideThoseThatKeptTheSameLabels) {
     ASSERT_TRUE(row.delta_m) << row.model;
     EXPECT_NEAR(*row.delta_m, 0.0, 1e-12);  // of equal nets, where the others would give 10 % and more
   }
+}
+
+TEST_F(TablesOfThree, EveryFormSaysWhichSignItsDeltaMHas) {
+  write("seg", {"model.system=base_st_seg"});
+  write("depth", {"model.system=base_st_depth"});
+  write("better", {"model.system=base_mt"}, 0.05);
+  static_cast<void>(table());
+  const std::array protocols = {Protocol::paper};
+  const auto paper = make_tables(runs.runs, protocols, Checkpoint::best);
+  const auto field = make_tables(runs.runs, protocols, Checkpoint::best, {.sign = DeltaSign::field});
+  EXPECT_EQ(*row_of(field[0], "Base MT-Net").delta_m, -*row_of(paper[0], "Base MT-Net").delta_m);
+  EXPECT_THAT(to_csv(paper), HasSubstr(",delta_m_percent,"));
+  EXPECT_THAT(to_csv(field), HasSubstr(",delta_m_lower_is_better_percent,"));
+  EXPECT_THAT(to_markdown("t", paper, {}), HasSubstr("Delta_m is eq. 17's: higher is better."));
+  EXPECT_THAT(to_markdown("t", field, {}), HasSubstr("Delta_m (%), lower is better |"));
+  EXPECT_THAT(to_markdown("t", field, {}),
+              HasSubstr("Delta_m is eq. 17's with the other sign, the field's: lower is better."));
+  const std::vector<SeedGroup> groups = aggregate(field[0]);
+  const std::vector<Sheet> sheets = {axes_sheet(groups, model_columns(), Protocol::paper, Checkpoint::best)};
+  EXPECT_THAT(to_csv(sheets), HasSubstr(",delta_m_lower_is_better,"));
+  EXPECT_THAT(to_latex(sheets),
+              HasSubstr("$\\Delta_m$ is eq. 17's with the other sign, the field's: lower is better."));
+  const Plot plot = encoders_plot(groups, {}, Protocol::paper, Checkpoint::best);
+  EXPECT_TRUE(std::ranges::any_of(plot.panels,
+                                  [](const Panel& panel) { return panel.y_label == "\u0394m (%), lower is better"; }));
+}
+
+TEST_F(TablesOfThree, ATableOfThreeFitsAPage) {
+  for (const int seed : {1, 2}) {
+    const std::string of_seed = fmt::format("run.seed={}", seed);
+    write(fmt::format("xtasc{}", seed), {of_seed, kThree}, 0.01 * seed);
+    write(fmt::format("two{}", seed), {of_seed}, 0.01 * seed);
+  }
+  const std::vector<SeedGroup> groups = aggregate(table());
+  std::vector<Sheet> sheets = {axes_sheet(groups, model_columns(), Protocol::paper, Checkpoint::best)};
+  const std::string text = to_latex(sheets);
+  EXPECT_THAT(text, HasSubstr("\\shortstack[r]{Median angle\\\\(degrees)}"));
+  EXPECT_THAT(test::latex_faults(text), testing::IsEmpty()) << text;
+  for (int i = 0; i < 10; ++i) {  // a p each, as a sweep's table has
+    sheets[0].columns.push_back({.key = fmt::format("p{}", i), .header = "p Median angle"});
+    for (SheetRow& row : sheets[0].rows) {
+      row.cells.push_back(number_cell(0.0123, 4));
+    }
+  }
+  const std::string wide = to_latex(sheets);
+  EXPECT_THAT(wide, HasSubstr("\\usepackage{booktabs,adjustbox}"));
+  EXPECT_THAT(wide, HasSubstr("\\begin{adjustbox}{max width=\\linewidth}\n\\begin{tabular}"));
+  EXPECT_THAT(test::latex_faults(wide), testing::IsEmpty()) << wide;
 }
 
 TEST_F(TablesOfThree, SayWhichNetIsMissing) {
