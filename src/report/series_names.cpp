@@ -18,6 +18,15 @@ std::string encoder_of(const SeedGroup& group, const std::set<std::string>& igno
   return encoder + (is_pretrained ? encoder.empty() ? "pretrained" : " pretrained" : "");
 }
 
+/// A list as it is read: one of a single text as that, nothing of an empty one; other values as they are.
+std::string list_text(std::string value) {
+  if (!value.starts_with('[')) {
+    return value;
+  }
+  std::erase(value, '"');
+  return value.find(',') == std::string::npos ? value.substr(1, value.size() - 2) : value;
+}
+
 }  // namespace
 
 std::vector<std::string> series_names(std::span<const SeedGroup> groups, const std::set<std::string>& ignored) {
@@ -28,7 +37,8 @@ std::vector<std::string> series_names(std::span<const SeedGroup> groups, const s
     if (!ignored.contains(key) && !key.starts_with("model.encoder_weights")) {  // "pretrained" says it
       labels.push_back(axis_column(key));
       labels.back().text = [column = labels.back()](const SeedGroup& group) {
-        return fmt::format("{} {}", column.header, column.text(group));
+        const std::string value = list_text(column.text(group));
+        return value.empty() ? value : fmt::format("{} {}", column.header, value);
       };
     }
   }
@@ -50,7 +60,7 @@ std::vector<std::string> series_names(std::span<const SeedGroup> groups, const s
   return names;
 }
 
-std::string shown_text(std::span<const SeedGroup> groups, Protocol protocol, std::string_view spread) {
+std::string shown_text(std::span<const SeedGroup> groups, std::optional<Protocol> protocol, std::string_view spread) {
   std::set<std::size_t> num_seeds;
   for (const SeedGroup& group : groups) {
     num_seeds.insert(group.seeds.size());
@@ -58,14 +68,14 @@ std::string shown_text(std::span<const SeedGroup> groups, Protocol protocol, std
   return shown_text(groups.front().first().provenance, num_seeds, protocol, spread);
 }
 
-std::string shown_text(const run::Provenance& from, const std::set<std::size_t>& num_seeds, Protocol protocol,
-                       std::string_view spread) {
+std::string shown_text(const run::Provenance& from, const std::set<std::size_t>& num_seeds,
+                       std::optional<Protocol> protocol, std::string_view spread) {
   std::string seeds = "one seed";
   if (*num_seeds.rbegin() > 1) {
     seeds = fmt::format("mean of {}{} seeds, {}: standard deviation", *num_seeds.begin(),
                         num_seeds.size() > 1 ? fmt::format(" to {}", *num_seeds.rbegin()) : "", spread);
   }
-  return fmt::format("{}; {} protocol; {}", data_text(from), name(protocol), seeds);
+  return fmt::format("{};{} {}", data_text(from), protocol ? fmt::format(" {} protocol;", name(*protocol)) : "", seeds);
 }
 
 }  // namespace xtasc::report

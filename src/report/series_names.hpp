@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -16,10 +17,12 @@ namespace xtasc::report {
                                                     const std::set<std::string>& ignored);
 
 /// "nyuv2, 96 x 128, 13 classes; `paper` protocol, mean of 3 seeds": what a figure shows, for the line below its title.
+/// \param protocol  absent where no metrics are shown
 /// \param spread  how a deviation is drawn: "bars", "bands"
-[[nodiscard]] std::string shown_text(std::span<const SeedGroup> groups, Protocol protocol, std::string_view spread);
+[[nodiscard]] std::string shown_text(std::span<const SeedGroup> groups, std::optional<Protocol> protocol,
+                                     std::string_view spread);
 /// The same of figures that are not over all seeds of groups. \param num_seeds  that numbers are means of, one at least
 [[nodiscard]] std::string shown_text(const run::Provenance& from, const std::set<std::size_t>& num_seeds,
-                                     Protocol protocol, std::string_view spread);
+                                     std::optional<Protocol> protocol, std::string_view spread);
 
 }  // namespace xtasc::report

@@ -16,6 +16,23 @@ namespace xtasc::report {
 /// \throws Error with more than kNumStyles groups
 [[nodiscard]] Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol);
 
+/// The cosine of each pair of tasks' gradients over epochs, a panel a pair; a curve a group whose weighting method had
+/// the gradients at hand, as mean with a band of one standard deviation over its seeds. Reads the runs' metrics.jsonl.
+/// \param groups  one pack's
+/// \throws Error when no run holds any, or with more than kNumStyles groups that do
+[[nodiscard]] Plot conflict_plot(std::span<const SeedGroup> groups);
+
+/// What one task gains at the cost of another: a panel a pair of tasks, one metric of each as its axes; a point a
+/// group, its mean with bars of one standard deviation over its seeds; filled where no other is as good in both and
+/// better in one, else hollow; a line along what the filled ones dominate. Groups of one model, encoder and weighting
+/// look alike.
+///
+/// \param metrics  keys, at most one a task; of the tasks that they leave out the first
+/// \throws Error when no net has two tasks, with a metric that they lack or a second one of a task (exit code 2), or
+/// with more than kNumPointStyles methods
+[[nodiscard]] Plot front_plot(std::span<const SeedGroup> groups, const std::vector<std::string>& metrics,
+                              Protocol protocol, Checkpoint checkpoint);
+
 /// The metrics over lambda: lambda_1 = lambda_2, and each alone; Base MT-Net stands at 0, Base ST-Net is a line across.
 /// The paper's points where the runs have its data set and size.
 /// \throws Error when no group has a lambda above 0

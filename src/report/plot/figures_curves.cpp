@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <string_view>
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
+#include "core/log.hpp"
 #include "report/metric_columns.hpp"
 #include "report/plot/figures.hpp"
 #include "report/series_names.hpp"
@@ -76,6 +78,21 @@ std::vector<CurvePanel> curve_panels(const task::Tasks& tasks, const run::Proven
   return panels;
 }
 
+std::int64_t most_epochs(std::span<const SeedGroup> groups) {
+  std::int64_t most = 1;
+  for (const SeedGroup& group : groups) {
+    most = std::max(most, group.first().last.epoch);
+  }
+  return most;
+}
+
+/// The cosines of an epoch by pair of tasks; none where the method had no gradients at hand.
+const std::map<std::string, double>& cosines_of(const run::EpochRecord& record) {
+  static const std::map<std::string, double> none;
+  const auto found = record.gradients.find("cosine");
+  return found == record.gradients.end() ? none : found->second;
+}
+
 /// Ten tics at most, on whole epochs.
 std::vector<Tic> epoch_tics(std::int64_t num_epochs) {
   std::int64_t step = 1;
@@ -101,11 +118,7 @@ Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol) {
             .num_columns = 3,
             .panels = {}};
   std::vector<Histories> histories;
-  std::int64_t num_epochs = 1;
-  for (const SeedGroup& group : groups) {
-    histories.push_back(read_histories(group));
-    num_epochs = std::max(num_epochs, group.first().last.epoch);
-  }
+  std::ranges::transform(groups, std::back_inserter(histories), read_histories);
   const Values train_loss = [](const run::EpochRecord& record) -> const auto& {
     return record.train_loss;
   };
@@ -118,7 +131,7 @@ Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol) {
   for (const CurvePanel& of : curve_panels(tasks_of(groups), groups.front().first().provenance)) {
     Panel panel{.x_label = "Epoch",
                 .y_label = of.y_label,
-                .x_tics = epoch_tics(num_epochs),
+                .x_tics = epoch_tics(most_epochs(groups)),
                 .x_min = {},
                 .x_max = {},
                 .series = {}};
@@ -137,6 +150,59 @@ Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol) {
     }
     plot.panels.push_back(std::move(panel));
   }
+  return plot;
+}
+
+Plot conflict_plot(std::span<const SeedGroup> all) {
+  check(!all.empty(), "no finished run to draw");
+  std::vector<SeedGroup> groups;
+  std::vector<Histories> histories;
+  for (const SeedGroup& group : all) {
+    Histories of_group = read_histories(group);
+    const std::vector<run::EpochRecord>& of_first = of_group.begin()->second.front();
+    if (std::ranges::any_of(of_first, [](const run::EpochRecord& epoch) { return !cosines_of(epoch).empty(); })) {
+      groups.push_back(group);
+      histories.push_back(std::move(of_group));
+    }
+  }
+  check(!groups.empty(),
+        "no finished run has cosines of its tasks' gradients in its metrics.jsonl: weighting methods that look at the "
+        "gradients write them, e.g. weighting.method = \"pcgrad\"");
+  if (groups.size() < all.size()) {
+    log_warning("not drawn: {} of {} nets, whose weighting method had no gradients at hand", all.size() - groups.size(),
+                all.size());
+  }
+  check(groups.size() <= kNumStyles, "{} nets, and a figure can tell {} apart: give fewer run folders", groups.size(),
+        kNumStyles);
+  const std::vector<std::string> names = series_names(groups, {});
+  Plot plot{.title = "Cosine of the tasks' gradients",
+            .subtitle = shown_text(groups, {}, "bands") + "; below 0 they are in conflict",
+            .panels = {}};
+  const std::int64_t num_epochs = most_epochs(groups);
+  const task::Tasks tasks = tasks_of(groups);
+  for (auto one = tasks.begin(); one != tasks.end(); ++one) {
+    for (auto other = std::next(one); other != tasks.end(); ++other) {
+      Panel panel{.x_label = "Epoch",
+                  .y_label = fmt::format("{} and {}", title_of(*one), other->name),
+                  .x_tics = epoch_tics(num_epochs),
+                  .series = {}};
+      panel.series.push_back({.name = "",
+                              .kind = SeriesKind::reference,
+                              .points = {{.x = 1.0, .y = 0.0}, {.x = static_cast<double>(num_epochs), .y = 0.0}}});
+      for (std::size_t i = 0; i < groups.size(); ++i) {
+        Series series{.name = names[i], .kind = SeriesKind::curve, .style = i, .points = {}};
+        // Under the name that the run's order of the tasks gives.
+        for (const auto& [first, second] : {std::pair(one, other), std::pair(other, one)}) {
+          const std::string pair = fmt::format("{},{}", first->key, second->key);
+          const std::vector<PlotPoint> points = mean_curve(histories[i][first->key], cosines_of, pair, 1.0);
+          series.points.insert(series.points.end(), points.begin(), points.end());
+        }
+        panel.series.push_back(std::move(series));
+      }
+      plot.panels.push_back(std::move(panel));
+    }
+  }
+  plot.num_columns = plot.panels.size() > 2 ? 3 : 2;
   return plot;
 }
 

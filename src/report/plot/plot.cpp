@@ -18,6 +18,7 @@ namespace {
 constexpr std::array<const char*, 6> kColours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"};
 constexpr std::array<int, 12> kMarkers = {7, 5, 9, 13, 11, 15, 6, 4, 8, 12, 10, 14};  // filled, then hollow
 constexpr int kMaxMarkersOnCurve = 10;
+constexpr std::size_t kMostEntriesInCell = 11;  // lines of a legend in a free cell of the grid
 
 // The picture in pixels; PNG has twice as many.
 constexpr double kPanelWidth = 400.0;
@@ -28,10 +29,14 @@ constexpr double kLegendLine = 24.0;
 constexpr double kLegendMark = 44.0;  // a piece of line with its marker
 constexpr double kLetter = 7.3;       // mean width of a letter of the legend
 
+bool is_grey(const Series& series) {
+  return series.kind == SeriesKind::reference || series.kind == SeriesKind::edge;
+}
+
 std::string colour(const Series& series) {
-  return series.kind == SeriesKind::published   ? "#000000"
-         : series.kind == SeriesKind::reference ? "#777777"
-                                                : kColours.at(series.style % kColours.size());
+  return series.kind == SeriesKind::published ? "#000000"
+         : is_grey(series)                    ? "#777777"
+                                              : kColours.at(series.style % kColours.size());
 }
 
 std::string line_style(const Series& series) {
@@ -42,10 +47,21 @@ std::string line_style(const Series& series) {
                                                        : 1);
 }
 
-std::string marker_style(const Series& series) {
+bool is_single_points(const Series& series) {
+  return series.kind == SeriesKind::point || series.kind == SeriesKind::hollow;
+}
+
+int marker_of(const Series& series) {
+  if (is_single_points(series)) {  // each colour with one marker, then with the next one
+    const std::size_t shape = (series.style + series.style / kColours.size()) % kColours.size();
+    return kMarkers.at(shape + (series.kind == SeriesKind::hollow ? kColours.size() : 0));
+  }
   // The third published series differs from the second by its size no more: hollow diamond, then hollow circle.
-  const int marker = series.kind == SeriesKind::published ? (series.style == 0 ? 12 : 6) : kMarkers.at(series.style);
-  return fmt::format("pt {} ps {}", marker, series.kind == SeriesKind::published ? 1.3 : 1.0);
+  return series.kind == SeriesKind::published ? (series.style == 0 ? 12 : 6) : kMarkers.at(series.style);
+}
+
+std::string marker_style(const Series& series) {
+  return fmt::format("pt {} ps {}", marker_of(series), series.kind == SeriesKind::published ? 1.3 : 1.0);
 }
 
 /// How the series is drawn from datablocks NAME and NAME_sd, and how the legend shows it.
@@ -71,6 +87,7 @@ std::vector<std::string> plot_elements(const Series& series, const std::string& 
     }
     case SeriesKind::faint:
     case SeriesKind::reference:
+    case SeriesKind::edge:
       elements.push_back(element(data, "1:2", "lines " + line));
       break;
     case SeriesKind::measured:
@@ -81,6 +98,14 @@ std::vector<std::string> plot_elements(const Series& series, const std::string& 
       elements.push_back(element(data, "1:2", fmt::format("linespoints {} {}", line, marker)));
       break;
     case SeriesKind::published:
+      elements.push_back(element(data, "1:2", fmt::format("points lc rgb '{}' lw 2 {}", colour(series), marker)));
+      break;
+    case SeriesKind::point:
+    case SeriesKind::hollow:
+      if (has_spread) {
+        elements.push_back(
+            element(data + "_sd", "1:2:4:3", fmt::format("xyerrorbars lc rgb '{}' lw 1 pt -1", colour(series))));
+      }
       elements.push_back(element(data, "1:2", fmt::format("points lc rgb '{}' lw 2 {}", colour(series), marker)));
       break;
   }
@@ -100,7 +125,10 @@ std::string data_blocks(const Plot& plot) {
       std::string with_spread;
       for (const PlotPoint& point : series.points) {
         all += fmt::format("{} {}\n", point.x, point.y);
-        with_spread += point.deviation ? fmt::format("{} {} {}\n", point.x, point.y, *point.deviation) : "";
+        if (point.deviation) {
+          with_spread += fmt::format("{} {} {}", point.x, point.y, *point.deviation);
+          with_spread += point.x_deviation ? fmt::format(" {}\n", *point.x_deviation) : "\n";
+        }
       }
       const std::string name = data_name(i, j);
       text += fmt::format("# {}: {}\n{} << EOD\n{}EOD\n", plot.panels[i].y_label, series.name, name, all);
@@ -147,7 +175,7 @@ struct Layout {
     }
     width = kPanelWidth * static_cast<double>(columns);
     height = kHead + kPanelHeight * num_rows;
-    if (plot.panels.size() % columns != 0) {
+    if (plot.panels.size() % columns != 0 && legend.size() <= kMostEntriesInCell) {
       legend_left = width - std::max(kPanelWidth - kLeft, entry_width);
       legend_top = kPanelHeight - kAbove;
       return;
@@ -230,10 +258,10 @@ std::string legend_commands(const std::vector<const Series*>& legend, const Layo
     const auto [left, y] = legend_place(i, layout);
     labels += fmt::format("set label {} {} at {:.1f},{:.1f} left\n", i + 10, quoted(series.name),
                           left + kLegendMark + 8.0, y);
-    if (series.kind != SeriesKind::published) {
+    if (series.kind != SeriesKind::published && !is_single_points(series)) {
       elements.push_back(fmt::format("$legend_{} with lines {} notitle", i + 1, line_style(series)));
     }
-    if (series.kind != SeriesKind::reference && series.kind != SeriesKind::faint) {
+    if (!is_grey(series) && series.kind != SeriesKind::faint) {
       elements.push_back(fmt::format("$legend_{} every ::1::1 with points lc rgb '{}' lw 2 {} notitle", i + 1,
                                      colour(series), marker_style(series)));
     }
