@@ -29,7 +29,10 @@ void publish(const RenderedTables& tables, const std::string& format, const std:
       log_warning("left out: {}: {}", run.folder.string(), run.reason);
     }
   }
-  const std::string& text = format == "csv" ? tables.csv : format == "latex" ? tables.latex : tables.markdown;
+  print(format == "csv" ? tables.csv : format == "latex" ? tables.latex : tables.markdown);
+}
+
+void print(const std::string& text) {
   const bool is_printed = std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
   check(is_printed, "cannot write to standard output: {}", errno_text(errno));
 }

@@ -22,6 +22,9 @@ struct RenderedTables {
 void publish(const RenderedTables& tables, const std::string& format, const std::string& prefix,
              std::span<const run::LeftOutRun> left_out);
 
+/// To standard output. \throws Error with the system's reason
+void print(const std::string& text);
+
 /// Makes the folder that PREFIX lies in. \throws Error with the folder and the system's reason
 void make_folder_of(const std::string& prefix);
 
