@@ -16,9 +16,9 @@ void add_options(CLI::App& app, tabulate::Options& options) {
                  "paper: metrics by image, averaged; dataset: over all pixels of the set; both: two tables. Default: "
                  "both; with --paper and --figure: paper")
       ->check(CLI::IsMember({"paper", "dataset", "both"}));
-  app.add_option("--checkpoint", options.checkpoint, "The epoch shown: lowest validation loss (best), or the last")
-      ->check(CLI::IsMember({"best", "last"}))
-      ->capture_default_str();
+  app.add_option("--checkpoint", options.checkpoint,
+                 fmt::format("{}. Default: best; with --field what the published rows are", report::kCheckpointHelp))
+      ->check(CLI::IsMember(report::checkpoint_names()));
   app.add_option("--format", options.format, "What is printed; latex: tables of the package booktabs")
       ->check(CLI::IsMember({"markdown", "csv", "latex"}))
       ->capture_default_str();
@@ -50,18 +50,44 @@ void add_options(CLI::App& app, tabulate::Options& options) {
                "Also runs that depart from the paper's settings (size, encoder, epochs, ...), all rows alike; the "
                "caption says how")
       ->needs(paper);
-  CLI::Option* figure = app.add_option("--figure", options.figure,
-                                       "Draw, with gnuplot: curves of loss and metrics over epochs, metrics over "
-                                       "lambda (lambda), the encoder's size (encoders) or the share of images that "
-                                       "keep their labels (labels), or what each pair of tasks alone changes of "
-                                       "Delta_m (pairs)")
-                            ->check(CLI::IsMember({"curves", "lambda", "encoders", "labels", "pairs"}));
+  CLI::Option* field =
+      app.add_option(
+             "--field", options.field,
+             "A table of other papers' results by its id, ours beside them, and in what their protocols differ; "
+             "list: the ids")
+          ->type_name("ID");
+  CLI::Option* figure =
+      app.add_option("--figure", options.figure,
+                     "Draw, with gnuplot: curves of loss and metrics over epochs, metrics over "
+                     "lambda (lambda), the encoder's size (encoders) or the share of images that "
+                     "keep their labels (labels), what each pair of tasks alone changes of "
+                     "Delta_m (pairs), each net by one metric of each task, with those that no "
+                     "other dominates (front), or the cosine of the tasks' gradients over epochs "
+                     "(conflict)")
+          ->check(CLI::IsMember({"curves", "lambda", "encoders", "labels", "pairs", "front", "conflict"}));
+  app.add_option("--metrics", options.metrics,
+                 "The axes of --figure front: keys of metrics, at most one a task, e.g. pix_acc,rel_err; of the other "
+                 "tasks the first")
+      ->type_name("KEY[,KEY]")
+      ->allow_extra_args(false)
+      ->delimiter(',')
+      ->needs(figure);
   app.add_option("--published", options.published,
-                 "The published figures, in the format of results/paper_tables.toml, instead of those built in")
+                 "The published figures, in the format of results/paper_tables.toml, with --field of "
+                 "results/field_tables.toml, instead of those built in")
       ->type_name("FILE");
+  CLI::Option* delta_sign = app.add_option("--delta-sign", options.delta_sign, report::kDeltaSignHelp)
+                                ->check(CLI::IsMember({"paper", "field"}))
+                                ->capture_default_str();
+  CLI::Option* delta_mean = app.add_option("--delta-mean", options.delta_mean, report::kDeltaMeanHelp)
+                                ->check(CLI::IsMember({"metrics", "tasks"}))
+                                ->capture_default_str();
   paper->excludes(by)->excludes(figure)->excludes(seeds);
   by->excludes(figure)->excludes(seeds);
   figure->excludes(seeds);
+  paper->excludes(delta_sign)->excludes(delta_mean);  // published tables have their own
+  field->excludes(delta_sign)->excludes(delta_mean);
+  field->excludes(paper)->excludes(by)->excludes(figure)->excludes(seeds);
 }
 
 }  // namespace
@@ -73,6 +99,7 @@ int main(int argc, char** argv) {
   add_options(app, options);
   return run_program(app, argc, argv, [&options] {
     return options.paper             ? tabulate::print_paper_tables(options)
+           : !options.field.empty()  ? tabulate::print_field_table(options)
            : !options.figure.empty() ? tabulate::draw_figure(options)
                                      : tabulate::print_tables(options);
   });

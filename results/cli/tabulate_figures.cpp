@@ -15,10 +15,13 @@ namespace {
 report::Plot plot_over_axis(const Options& options, const std::vector<report::SeedGroup>& groups,
                             const std::vector<report::PublishedTable>& published) {
   const report::Protocol protocol = options.shown_protocols("paper").front();
-  return options.figure == "curves"   ? report::curves_plot(groups, protocol)
-         : options.figure == "lambda" ? report::lambda_plot(groups, published, protocol, options.shown_checkpoint())
-         : options.figure == "labels" ? report::labels_plot(groups, protocol, options.shown_checkpoint())
-                                      : report::encoders_plot(groups, published, protocol, options.shown_checkpoint());
+  const report::Checkpoint checkpoint = options.shown_checkpoint();
+  return options.figure == "curves"     ? report::curves_plot(groups, protocol)
+         : options.figure == "conflict" ? report::conflict_plot(groups)
+         : options.figure == "front"    ? report::front_plot(groups, options.metrics, protocol, checkpoint)
+         : options.figure == "lambda"   ? report::lambda_plot(groups, published, protocol, checkpoint)
+         : options.figure == "labels"   ? report::labels_plot(groups, protocol, checkpoint)
+                                        : report::encoders_plot(groups, published, protocol, checkpoint);
 }
 
 const std::string& shown_title(const Options& options, const std::string& usual) {
@@ -35,13 +38,16 @@ ExitCode draw_figure(const Options& options) {
   if (protocols.size() != 1) {
     fail_usage("--figure {}: one protocol a figure; give --protocol paper or dataset", options.figure);
   }
+  if (!options.metrics.empty() && options.figure != "front") {
+    fail_usage("--metrics is of --figure front, whose axes it chooses; --figure {} has all metrics", options.figure);
+  }
   const auto published = report::published_tables(
       options.published.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.published));
   const run::LoadedRuns loaded = load_finished_runs(options);
   for (const run::LeftOutRun& run : loaded.left_out) {
     log_warning("left out: {}: {}", run.folder.string(), run.reason);
   }
-  const auto tables = report::make_tables(loaded.runs, protocols, options.shown_checkpoint());
+  const auto tables = report::make_tables(loaded.runs, protocols, options.shown_checkpoint(), options.delta_form());
   if (tables.size() != 1) {
     std::vector<std::string> packs;
     for (const report::Table& table : tables) {

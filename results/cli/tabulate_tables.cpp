@@ -5,8 +5,10 @@
 #include <optional>
 
 #include "core/log.hpp"
+#include "core/text_table.hpp"
 #include "report/aggregate.hpp"
 #include "report/axes_sheet.hpp"
+#include "report/field/field_sheet.hpp"
 #include "report/paper/paper_sheet.hpp"
 #include "report/publish.hpp"
 #include "report/table_csv.hpp"
@@ -26,7 +28,8 @@ report::RenderedTables axes_tables(const Options& options, const run::LoadedRuns
                                    const std::vector<report::LabelColumn>& labels) {
   std::vector<report::Sheet> sheets;
   const auto protocols = options.shown_protocols("both");
-  for (const report::Table& table : report::make_tables(loaded.runs, protocols, options.shown_checkpoint())) {
+  for (const report::Table& table :
+       report::make_tables(loaded.runs, protocols, options.shown_checkpoint(), options.delta_form())) {
     sheets.push_back(report::axes_sheet(report::aggregate(table), labels, table.protocol, options.shown_checkpoint()));
   }
   return report::rendered(options.title, sheets, loaded.left_out);
@@ -44,6 +47,7 @@ std::vector<report::Protocol> Options::shown_protocols(const std::string& usual)
 run::LoadedRuns load_finished_runs(const Options& options) {
   const std::vector<fs::path> roots(options.roots.begin(), options.roots.end());
   run::LoadedRuns loaded = run::load_runs(roots);
+  report::leave_out_runs_without(options.shown_checkpoint(), loaded);
   if (loaded.runs.empty()) {
     std::vector<std::string> details;
     for (const run::LeftOutRun& run : loaded.left_out) {
@@ -54,6 +58,16 @@ run::LoadedRuns load_finished_runs(const Options& options) {
                     details.empty() ? "no run folder" : fmt::format("{} that cannot be shown", details.size())),
         ExitCode::failure, details);
   }
+  warn_of_packs(loaded);
+  return loaded;
+}
+
+run::LoadedRuns load_runs_if_any(const Options& options, report::Checkpoint checkpoint) {
+  // Without any run there still is what is published, and what to run.
+  const bool has_runs = options.roots != Options{}.roots || fs::exists(options.roots.front());
+  const std::vector<fs::path> roots(options.roots.begin(), options.roots.end());
+  run::LoadedRuns loaded = has_runs ? run::load_runs(roots) : run::LoadedRuns{};
+  report::leave_out_runs_without(checkpoint, loaded);
   warn_of_packs(loaded);
   return loaded;
 }
@@ -76,7 +90,8 @@ ExitCode print_tables(const Options& options) {
     report::publish(tables, options.format, options.output, loaded.left_out);
     return ExitCode::success;
   }
-  const auto tables = report::make_tables(loaded.runs, options.shown_protocols("both"), options.shown_checkpoint());
+  const auto tables = report::make_tables(loaded.runs, options.shown_protocols("both"), options.shown_checkpoint(),
+                                          options.delta_form());
   std::vector<report::Sheet> sheets;
   std::ranges::transform(tables, std::back_inserter(sheets), report::to_sheet);
   report::RenderedTables all = report::rendered(options.title, sheets, loaded.left_out);
@@ -88,11 +103,7 @@ ExitCode print_tables(const Options& options) {
 ExitCode print_paper_tables(const Options& options) {
   const auto published =
       report::published_tables(options.published.empty() ? std::nullopt : std::optional<fs::path>(options.published));
-  // Without any run there still is what is published, and what to run.
-  const bool has_runs = options.roots != Options{}.roots || fs::exists(options.roots.front());
-  const std::vector<fs::path> roots(options.roots.begin(), options.roots.end());
-  const run::LoadedRuns loaded = has_runs ? run::load_runs(roots) : run::LoadedRuns{};
-  warn_of_packs(loaded);
+  const run::LoadedRuns loaded = load_runs_if_any(options, options.shown_checkpoint());
   std::vector<report::Sheet> sheets;
   for (const report::Protocol protocol : options.shown_protocols("paper")) {
     std::vector<report::SeedGroup> groups;
@@ -112,6 +123,44 @@ ExitCode print_paper_tables(const Options& options) {
     }
   }
   const std::string title = options.title == Options{}.title ? "The paper's tables" : options.title;
+  report::publish(report::rendered(title, sheets, loaded.left_out), options.format, options.output, loaded.left_out);
+  return ExitCode::success;
+}
+
+ExitCode print_field_table(const Options& options) {
+  const std::vector<report::FieldTable> tables =
+      report::field_tables(options.published.empty() ? std::nullopt : std::optional<fs::path>(options.published));
+  if (options.field == "list") {
+    std::vector<std::vector<std::string>> lines;
+    std::ranges::transform(tables, std::back_inserter(lines), [](const report::FieldTable& table) {
+      return std::vector{table.id, table.title};
+    });
+    report::print(text_table(lines));
+    return ExitCode::success;
+  }
+  const report::FieldTable& table = report::field_table(tables, options.field);
+  if (options.protocol == "both") {
+    fail_usage(
+        "--field {}: one protocol a table: paper or dataset; without --protocol each metric is pooled as the published "
+        "ones",
+        options.field);
+  }
+  const auto checkpoint = options.shown_checkpoint(table.checkpoint.empty() ? report::Checkpoint::best
+                                                                            : report::checkpoint_of(table.checkpoint));
+  const run::LoadedRuns loaded = load_runs_if_any(options, checkpoint);
+  const auto nets = [&](report::Protocol protocol) {
+    std::vector<report::SeedGroup> groups;
+    const std::vector<report::Protocol> one = {protocol};
+    for (const report::Table& of_pack : report::make_tables(loaded.runs, one, checkpoint)) {
+      std::ranges::move(report::aggregate(of_pack), std::back_inserter(groups));
+    }
+    return groups;
+  };
+  const auto forced =
+      options.protocol.empty() ? std::nullopt : std::optional<report::Protocol>(options.shown_protocols("").front());
+  const std::vector<report::Sheet> sheets = {report::field_sheet(
+      table, {.paper = nets(report::Protocol::paper), .dataset = nets(report::Protocol::dataset)}, checkpoint, forced)};
+  const std::string title = options.title == Options{}.title ? "Published results and ours" : options.title;
   report::publish(report::rendered(title, sheets, loaded.left_out), options.format, options.output, loaded.left_out);
   return ExitCode::success;
 }

@@ -43,8 +43,8 @@ def toml(settings: dict) -> str:
 
 
 def write_run(folder: pathlib.Path, settings: dict, seed: int, quality: float, size: tuple[int, int] = (288, 384),
-              dataset: str = "nyuv2", classes: int = 13) -> None:
-    """A finished run: all that the programs read of one."""
+              dataset: str = "nyuv2", classes: int = 13, cosines: dict[str, float] | None = None) -> None:
+    """A finished run: all that the programs read of one. cosines: of the tasks' gradients, in every epoch."""
     settings = {"data.pack": "pack.h5", **settings, "run.seed": seed}
     system = settings.get("model.system", "xtasc")
     has_segmentation, has_depth = system != "base_st_depth", system != "base_st_seg"
@@ -67,7 +67,7 @@ def write_run(folder: pathlib.Path, settings: dict, seed: int, quality: float, s
         lines.append(with_digest(json.dumps({
             "epoch": epoch, "step": epoch, "learning_rate": 1e-4, "train_loss": loss, "val_loss": loss,
             "task_weight": {}, "paper": values, "dataset": values, "class_iou": [], "is_best": epoch == 1,
-            "images_per_second": 1.0, "seconds": {}})))
+            "images_per_second": 1.0, "seconds": {}, **({"gradients": {"cosine": cosines}} if cosines else {})})))
     (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "DONE").write_text("")
 
@@ -135,8 +135,58 @@ class Tables(unittest.TestCase):
         self.assertIn(" +- ", mean)
         self.assertNotIn(" +- ", each)
 
+    def test_mean10_is_of_runs_with_ten_epochs(self) -> None:
+        text = self.call("--checkpoint", "mean10", "--protocol", "paper", "runs").stdout
+        self.assertIn("mean10 (last ten epochs' mean)", text)
+        write_run(self.scratch / "short/a", SMALL, 1, 0.0)
+        done = self.call("--checkpoint", "mean10", "short", code=1)
+        self.assertIn("short/a: mean10 is of the last 10 epochs, and this run has 3", done.stderr)
+        self.assertIn("| XTasC-Net", self.call("short").stdout)
+        mixed = self.call("--checkpoint", "mean10", "--protocol", "paper", "short", "runs").stdout
+        self.assertIn("- short/a: mean10 is of the last 10 epochs", mixed)
+
+    def test_the_sign_of_delta_m(self) -> None:
+        def of_xtasc(*arguments: str) -> list[dict[str, str]]:
+            text = self.call("--protocol", "paper", "--format", "csv", *arguments, "runs").stdout
+            return [row for row in csv.DictReader(io.StringIO(text)) if row["model"] == "XTasC-Net"]
+
+        for paper, field in zip(of_xtasc(), of_xtasc("--delta-sign", "field"), strict=True):
+            self.assertGreater(float(paper["delta_m_percent"]), 0)
+            self.assertEqual(float(field["delta_m_lower_is_better_percent"]), -float(paper["delta_m_percent"]))
+        self.assertIn("the mean over each task's metrics first", self.call("--delta-mean", "tasks", "runs").stdout)
+
+    def test_the_fields_tables_beside_ours(self) -> None:
+        ids = [line.split()[0] for line in self.call("--field", "list").stdout.splitlines()]
+        self.assertIn("nyuv2_mtan_3", ids)
+        self.assertIn('did you mean "nyuv2_mtan_3"?', self.call("--field", "nyuv2_mtan3", code=2).stderr)
+        for table in ids:
+            with self.subTest(table):
+                self.assertIn(f"## {table}: ", self.call("--field", table).stdout)
+        text = self.call("--field", "readme_nyuv2_3tasks", "runs").stdout
+        self.assertEqual(len(re.findall(r"^\| published", text, re.MULTILINE)), 4)
+        self.assertRegex(text, r"\| ours \[\d\] +\| uncertainty +\| XTasC-Net, resnet34")
+        self.assertIn("tasks seg, depth (published: tasks seg, depth, normals)", text)
+        self.assertNotIn("(published: 288 x 384 pixels)", text)
+        self.assertIn("finished nets are not shown: of another data set", self.call("--field", "cityscapes_mtan_2", "runs").stdout)
+        self.assertIn("one protocol a table", self.call("--field", ids[0], "--protocol", "both", "runs", code=2).stderr)
+
+    def test_published_tables_of_a_file(self) -> None:
+        (self.scratch / "own.toml").write_text(
+            '[mine]\ntitle = "Mine"\ndataset = "nyuv2"\ntasks = ["seg"]\nsize = [288, 384]\nclasses = 13\n'
+            'metrics = ["miou"]\ndelta = { better = "lower", mean_over = "metrics", base = "A" }\n'
+            'rows = [{ method = "A", values = [40.0] }, { method = "B", values = [41.0], delta_m = -9.9 }]\n')
+        text = self.call("--field", "mine", "--published", "own.toml", "runs").stdout
+        self.assertIn("-9.9 of B is not what its printed figures give over A: -2.50", text)
+        self.assertIn("| ours", text)
+        broken = self.scratch / "broken.toml"
+        broken.write_text((self.scratch / "own.toml").read_text().replace("[41.0]", "[41.0, 1]"))
+        self.assertIn("[mine] row 2: values has 2 numbers, and 1 are wanted",
+                      self.call("--field", "mine", "--published", "broken.toml", code=2).stderr)
+
     def test_options_that_do_not_go_together(self) -> None:
-        for arguments in (("--paper", "--by", "seed"), ("--only", "I"), ("--paper", "--figure", "curves"),
+        for arguments in (("--paper", "--by", "seed"), ("--paper", "--delta-sign", "field"), ("--metrics", "miou"),
+                          ("--field", "nyuv2_mtan_3", "--paper"), ("--field", "nyuv2_mtan_3", "--delta-mean", "tasks"),
+                          ("--figure", "curves", "--metrics", "miou", "--output", "x"), ("--only", "I"), ("--paper", "--figure", "curves"),
                           ("--only", "IX", "--paper"), ("--format", "html")):
             done = self.call(*arguments, "runs", code=2)
             self.assertEqual(done.stdout, "")
@@ -187,6 +237,28 @@ class Tables(unittest.TestCase):
         done = self.call("--figure", "pairs", "--output", "x", "labels", code=1)
         self.assertIn("no finished run has a single pair in model.transfer_pairs", done.stderr)
 
+    def test_figures_of_the_front_and_of_conflict(self) -> None:
+        if shutil.which("gnuplot") is None:
+            self.skipTest("gnuplot is not installed")
+        for method, quality in (("equal", 0.0), ("pcgrad", 0.01), ("mgda", 0.02)):
+            for seed in (1, 2):
+                write_run(self.scratch / f"methods/{method}-{seed}", {**SMALL, "weighting.method": method}, seed,
+                          quality * seed, cosines={"seg,depth": quality * seed - 0.015} if method != "equal" else None)
+        for figure, shown in (("front", "not dominated"), ("conflict", "Segmentation and depth")):
+            with self.subTest(figure):
+                done = self.call("--figure", figure, "--output", f"figures/{figure}", "methods")
+                self.assertTrue((self.scratch / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n"))
+                svg = (self.scratch / f"figures/{figure}.svg").read_text()
+                self.assertIn(shown, svg)
+                self.assertIn("pcgrad", svg)
+                self.assertEqual("not drawn: 1 of 3 nets" in done.stderr, figure == "conflict", done.stderr)
+        self.call("--figure", "front", "--metrics", "pix_acc", "--output", "figures/front", "methods")
+        self.assertIn("PixAcc", (self.scratch / "figures/front.svg").read_text())
+        done = self.call("--figure", "front", "--metrics", "pixacc", "--output", "x", "methods", code=2)
+        self.assertIn('did you mean "pix_acc"?', done.stderr)
+        done = self.call("--figure", "conflict", "--output", "x", "runs", code=1)
+        self.assertIn("no finished run has cosines", done.stderr)
+
     def test_a_figure_without_gnuplot_leaves_its_script(self) -> None:
         done = self.call("--figure", "curves", "--output", "alone/curves", "runs", code=1, path="/nonexistent")
         self.assertIn("gnuplot is not installed", done.stderr)
@@ -221,6 +293,10 @@ class Tables(unittest.TestCase):
         self.assertIn("nothing can be said", done.stdout)
         for extension in (".md", ".csv", ".tex"):
             self.assertTrue((self.scratch / f"collected{extension}").exists())
+        field = self.call("collect", "sweep.toml", "--delta-sign", "field", program="xtasc-sweep").stdout
+        self.assertIn("lower is better", field)
+        done = self.call("collect", "sweep.toml", "--checkpoint", "mean10", program="xtasc-sweep", code=1)
+        self.assertIn("no run of sweep that is done has the ten epochs that --checkpoint mean10 is of", done.stderr)
 
 
 def main() -> None:
