@@ -36,7 +36,7 @@ set cbtics scale 0.5
 set colorbox user origin screen 0.79767,0.06604 size screen 0.02093,0.62264
 set label 1 'What each pair of tasks changes, generated scenes' at screen 0.5,0.94811 center font sprintf(',%g', 17 * points)
 set label 3 'Δm in percentage points; scenes, 32 x 64, 7 classes; paper protocol; one seed; best checkpoint' at screen 0.5,0.88915 center font sprintf(',%g', 12 * points) textcolor rgb '#444444'
-set label 4 "change of Δm" at screen 0.80814,0.72170 center front
+set label 4 "change of Δm,\nhigher is better" at screen 0.80814,0.76415 center front
 set label 5 "from" at first -0.08,-0.14 right front
 set label 6 "to" at graph 0.5, first -0.42 center front
 set label 10 "segmentation" at first -0.08,0.5 right front
