@@ -28,6 +28,10 @@ int main(int argc, char** argv) {
   app.add_option("--config", config_file, "The run's config (TOML)")->required();
   app.add_option("--set", assignments, "Override one key: section.key=value; may be repeated")->allow_extra_args(false);
   app.add_flag("--restart", options.restart, "Throw away what an earlier run of this config left, and start anew");
+  app.add_option("--until-epoch", options.until_epoch,
+                 "End after epoch N with a checkpoint; without it, go on from there")
+      ->check(CLI::Range(1, 1000000000))
+      ->type_name("N");
   app.add_flag("--print-config", print_config, "Print every key, resolved, with its documentation, and exit");
 
   std::optional<dist::MpiSession> session;

@@ -62,7 +62,11 @@ void write_records(const run::RunFolder& folder, const config::RunConfig& config
   run::write_provenance(folder.provenance(), written);
 }
 
-void mark_done(const run::RunFolder& folder) {
+void mark_end(const run::RunFolder& folder, std::int64_t epoch, bool goes_on_later) {
+  if (goes_on_later) {
+    log_info("paused after epoch {}, as --until-epoch says; without it the same command goes on", epoch);
+    return;
+  }
   run::Provenance provenance = run::read_provenance(folder.provenance());
   provenance.finished = run::utc_now();
   run::write_provenance(folder.provenance(), provenance);

@@ -25,8 +25,9 @@ namespace xtasc::train {
 void write_records(const run::RunFolder& folder, const config::RunConfig& config, const run::Provenance& provenance,
                    const Progress& progress);
 
-/// The time of the end, and DONE. Rank 0 only.
-void mark_done(const run::RunFolder& folder);
+/// The time of the end, and DONE; of a run that goes on later only a line in the log. Rank 0 only.
+/// \param epoch  after which it ended
+void mark_end(const run::RunFolder& folder, std::int64_t epoch, bool goes_on_later);
 
 /// One line for each of several ranks: "rank 3 -> node17 -> cuda:1 (NVIDIA H200, 0000:41:00.0)". Collective.
 void log_ranks(const dist::MpiSession& session, at::Device device);

@@ -226,13 +226,13 @@ void finish_epoch(Run& run, Progress& progress) {
   log_line(epoch_text(record, run.config.train.epochs));
 }
 
-/// Trains epoch after epoch. \returns what stopped it (see StopCheck), or 0
-int train_epochs(Run& run, Progress& progress) {
+/// Trains up to the end of an epoch. \returns what stopped it (see StopCheck), or 0
+int train_epochs(Run& run, std::int64_t last_epoch, Progress& progress) {
   const auto& config = run.config;
   Step plain_step(config, run.learner, *run.communicator);
   CapturedStep step(plain_step, graph_capture_for(config, run.device, *run.communicator),
                     [&run](const std::string& text) { return run.session.gather(text); });
-  while (progress.epoch < config.train.epochs && !reached_max_steps(config.train, progress)) {
+  while (progress.epoch < last_epoch && !reached_max_steps(config.train, progress)) {
     if (const int reason = train_epoch(run, step, plain_step, progress); reason != 0) {
       return reason;
     }
@@ -298,7 +298,9 @@ Progress start_or_resume(Run& run, const TeacherWeights& teachers) {
 }  // namespace
 
 ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, const RunOptions& options) {
-  check_same_run(session, given, {{"--restart", options.restart ? "given" : "not given"}});
+  check_same_run(session, given,
+                 {{"--restart", options.restart ? "given" : "not given"},
+                  {"--until-epoch", fmt::format("{}", options.until_epoch)}});
   const at::Device device = choose_device(given.run, session);
   configure_torch(given, session);
   if (given.data.pack.empty()) {
@@ -369,7 +371,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   }
   int reason = 0;
   try {
-    reason = train_epochs(run, progress);
+    reason = train_epochs(run, options.last_epoch(config.train), progress);
   } catch (const Diverged&) {
     finish_last_checkpoint(run, progress);
     throw;
@@ -389,7 +391,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
     watchdog.beat("checkpoint of epoch", progress.epoch);
     run.checkpoints->require_complete(progress);
     claim->check_still_ours();
-    mark_done(folder);
+    mark_end(folder, progress.epoch, options.pauses_after(progress.epoch, config.train));
   }
   session.barrier();
   return ExitCode::success;

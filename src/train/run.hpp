@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,15 +14,25 @@ namespace xtasc::train {
 struct RunOptions {
   bool restart = false;                   ///< throw away what an earlier run of this config left
   bool take_over = false;                 ///< go on although another process seems to train this run
+  std::int64_t until_epoch = 0;           ///< end after this epoch, to go on later; 0: at the end of the run
   std::vector<std::string> command_line;  ///< for provenance.json
+
+  /// The last epoch of this start.
+  [[nodiscard]] std::int64_t last_epoch(const config::TrainSection& train) const {
+    return until_epoch > 0 ? std::min(until_epoch, train.epochs) : train.epochs;
+  }
+  /// Whether a run that ends after this epoch is to go on later.
+  [[nodiscard]] bool pauses_after(std::int64_t epoch, const config::TrainSection& train) const {
+    return epoch < train.epochs && until_epoch > 0 && epoch >= until_epoch;
+  }
 };
 
 /// One run from start, or from where it stopped, to its end: train, evaluate and checkpoint each epoch, mark it DONE.
 /// Collective: every rank of the session calls it with the same config.
 ///
-/// \returns success; or interrupted after SIGTERM, SIGUSR2, SIGINT or a file STOP in the run
-/// folder, with a checkpoint from which the same call
-/// resumes. \throws Error for anything wrong with config, pack, run folder, or a loss that is no longer finite.
+/// \returns success, after options.until_epoch without DONE; or interrupted after SIGTERM, SIGUSR2, SIGINT or a file
+/// STOP in the run folder, with a checkpoint from which the same call resumes. \throws Error for anything wrong with
+/// config, pack, run folder, or a loss that is no longer finite.
 [[nodiscard]] ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, const RunOptions& options);
 
 }  // namespace xtasc::train

@@ -82,6 +82,19 @@ class Resume(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.check_equal(output)
 
+    def test_paused_after_an_epoch(self) -> None:
+        for until in ("1", "1", "2"):  # the second finds nothing to do
+            done = programs.run("xtasc-train", *programs.train_arguments("paused", *EPOCHS), "--until-epoch", until,
+                                ranks=2)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"paused after epoch {until}, as --until-epoch says", done.stderr)
+            run = programs.run_folder("paused")
+            self.assertFalse((run / "DONE").exists())
+            self.assertEqual(metrics(run), metrics(self.unbroken)[:int(until)])
+        done = programs.run("xtasc-train", *programs.train_arguments("paused", *EPOCHS), "--until-epoch", "3", ranks=2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.check_equal("paused")
+
     @long_tier
     def test_stopped_again_and_again(self) -> None:
         stopped_mid_epoch = False
