@@ -21,6 +21,7 @@ enum class Purpose : std::uint64_t {
   transfers = 11,
   labels = 12,
   gradient_drop = 13,
+  sweep_axes = 20,
 };
 
 /// A random stream that is a pure function of (seed, purpose, epoch, index), never of a rank, a thread or the order of

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -119,6 +120,21 @@ std::string test_remark(const Sweep& sweep, const SeedGroup* baseline, const std
       sweep.baseline, has_pairs ? "" : ". Fewer than two such seeds: nothing can be said");
 }
 
+/// " 6 of 12 rows are not in it: halted by delta_m, after epoch 20 or 60."; empty where none is.
+std::string halted_text(const Sweep& sweep, std::span<const RunStatus> statuses) {
+  std::set<std::string> rows, halted;
+  for (std::size_t i = 0; i < sweep.runs.size(); ++i) {
+    rows.insert(sweep.runs[i].row);
+    if (statuses[i].state == State::halted) {
+      halted.insert(sweep.runs[i].row);
+    }
+  }
+  return halted.empty() ? ""
+                        : fmt::format(" {} of {} rows {} not in it: halted by {}, after epoch {}.", halted.size(),
+                                      rows.size(), halted.size() == 1 ? "is" : "are", sweep.stop->by,
+                                      fmt::join(sweep.stop->after_epochs, " or "));
+}
+
 report::Sheet sheet_of(const Sweep& sweep, const report::Table& table, const Rows& rows) {
   std::vector<SeedGroup> groups = report::aggregate(table);
   std::ranges::stable_sort(
@@ -148,14 +164,17 @@ Collected collect(const Sweep& sweep, std::span<const RunStatus> statuses, std::
   const Rows rows = rows_of(sweep, statuses);
   const auto num_not_done =
       std::ranges::count_if(statuses, [](const RunStatus& status) { return status.state != State::done; });
-  Collected collected{.sheets = {},
-                      .left_out = loaded.left_out,
-                      .warnings = run::pack_warnings(loaded.runs),
-                      .num_done = loaded.runs.size(),
-                      .num_not_done = static_cast<std::size_t>(num_not_done),
-                      .num_too_short = num_loaded - loaded.runs.size()};
+  Collected collected{
+      .sheets = {},
+      .left_out = loaded.left_out,
+      .warnings = run::pack_warnings(loaded.runs),
+      .num_done = loaded.runs.size(),
+      .num_not_done = static_cast<std::size_t>(num_not_done),
+      .num_halted = static_cast<std::size_t>(std::ranges::count(statuses, State::halted, &RunStatus::state)),
+      .num_too_short = num_loaded - loaded.runs.size()};
   for (const report::Table& table : report::make_tables(loaded.runs, protocols, checkpoint, delta_form)) {
     collected.sheets.push_back(sheet_of(sweep, table, rows));
+    collected.sheets.back().caption += halted_text(sweep, statuses);
   }
   return collected;
 }

@@ -17,6 +17,7 @@ struct Collected {
   std::vector<std::string> warnings;      ///< packs that are no longer what these runs were trained on
   std::size_t num_done = 0;               ///< in the tables
   std::size_t num_not_done = 0;           ///< of left_out
+  std::size_t num_halted = 0;             ///< of those, by [stop]
   std::size_t num_too_short = 0;          ///< of left_out: DONE, with too few epochs for mean10, where that is shown
                                           ///< The others are DONE, but their files cannot be used
 };

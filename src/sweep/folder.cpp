@@ -48,11 +48,15 @@ fs::path find_trainer(const std::string& given) {
 }
 
 fs::path freeze_trainer(const SweepFolder& folder, const fs::path& trainer) {
-  const std::string content = io::read_file(trainer);
-  const fs::path copy = folder.frozen() / io::digest_hex(content).substr(0, 12) / "xtasc-train";
+  return freeze_program(folder, trainer, "xtasc-train");
+}
+
+fs::path freeze_program(const SweepFolder& folder, const fs::path& program, const std::string& name) {
+  const std::string content = io::read_file(program);
+  const fs::path copy = folder.frozen() / io::digest_hex(content).substr(0, 12) / name;
   std::error_code error;
   // In a bundle (launch/bundle.sh) a program looks for its libraries in ../lib.
-  const fs::path libraries = fs::absolute(trainer).parent_path().parent_path() / "lib";
+  const fs::path libraries = fs::absolute(program).parent_path().parent_path() / "lib";
   if (fs::exists(libraries / "libtorch_cpu.so", error) && !fs::exists(folder.frozen() / "lib", error)) {
     make_folder(folder.frozen());
     fs::create_directory_symlink(libraries, folder.frozen() / "lib", error);

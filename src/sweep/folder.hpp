@@ -20,6 +20,9 @@ namespace xtasc::sweep {
 ///       frozen/<12 hex>/xtasc-train     the program that runs use, by the hash of its content
 ///       configs/<run id>.toml           the resolved config of each run
 ///       submissions/     jobs of a cluster
+///       race.json        what [stop] halts by, for jobs
+///       rungs/epoch_<E>_<N>.json        what was decided after epoch E
+///       released/<run id>               of a halted run: it goes on all the same
 struct SweepFolder {
   std::filesystem::path root;
 
@@ -29,6 +32,9 @@ struct SweepFolder {
   [[nodiscard]] std::filesystem::path frozen() const { return own() / "frozen"; }
   [[nodiscard]] std::filesystem::path config(const std::string& id) const { return own() / "configs" / (id + ".toml"); }
   [[nodiscard]] std::filesystem::path submissions() const { return own() / "submissions"; }
+  [[nodiscard]] std::filesystem::path race() const { return own() / "race.json"; }
+  [[nodiscard]] std::filesystem::path rungs() const { return own() / "rungs"; }
+  [[nodiscard]] std::filesystem::path released(const std::string& id) const { return own() / "released" / id; }
   [[nodiscard]] run::RunFolder run(const std::string& id) const { return {root / id}; }
   /// Standard output and error of the run, one attempt after the other.
   [[nodiscard]] std::filesystem::path log(const std::string& id) const { return root / id / "log.txt"; }
@@ -46,7 +52,10 @@ void prepare_sweep_folder(const SweepFolder& folder);
 [[nodiscard]] std::filesystem::path find_trainer(const std::string& given);
 
 /// Copies the program into frozen/ under the hash of its content, once. What runs use stays as it was, whatever is
-/// built meanwhile. Hold the sweep's lock. \returns the copy
+/// built meanwhile. Hold the sweep's lock. \param name  of the copy  \returns the copy
+[[nodiscard]] std::filesystem::path freeze_program(const SweepFolder& folder, const std::filesystem::path& program,
+                                                   const std::string& name);
+/// The same for xtasc-train.
 [[nodiscard]] std::filesystem::path freeze_trainer(const SweepFolder& folder, const std::filesystem::path& trainer);
 
 /// The sweeps beside this one: the other folders in the folder that it lies in, by name.

@@ -56,7 +56,10 @@ Verdict verdict_on(State state) {
   switch (state) {
     case State::waiting:
     case State::interrupted:
+    case State::paused:
       return Verdict::start;
+    case State::halted:
+      return Verdict::is_halted;
     case State::queued:
     case State::running:
       return Verdict::is_under_way;

@@ -16,9 +16,10 @@ namespace xtasc::sweep {
 
 /// What a driver, here or for a cluster, does about a run.
 enum class Verdict {
-  start,         ///< it never started, or was interrupted
+  start,         ///< it never started, was interrupted, or waits at a rung
   is_under_way,  ///< queued or running somewhere
   has_failed,    ///< failed or incomplete: left alone until clear_failures()
+  is_halted,     ///< left alone until release_halted() (sweep/halving/rungs.hpp)
   is_done,
 };
 [[nodiscard]] Verdict verdict_on(State state);

@@ -13,6 +13,7 @@
 #include "run/metrics_log.hpp"
 #include "run/provenance.hpp"
 #include "run/run_id.hpp"
+#include "sweep/halving/rungs.hpp"
 #include "sweep/waiting.hpp"
 
 namespace fs = std::filesystem;
@@ -131,6 +132,10 @@ std::string_view name(State state) {
       return "running";
     case State::interrupted:
       return "interrupted";
+    case State::paused:
+      return "paused";
+    case State::halted:
+      return "halted";
     case State::incomplete:
       return "incomplete";
     case State::failed:
@@ -226,8 +231,9 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
 
 std::vector<RunStatus> statuses(const Sweep& sweep, const Queue& queue) {
   std::vector<RunStatus> all;
+  const Rungs rungs(sweep, queue);
   for (const PlannedRun& run : sweep.runs) {
-    all.push_back(status_in(sweep, run, queue));
+    all.push_back(status_in(sweep, run, queue, rungs));
   }
   return all;
 }

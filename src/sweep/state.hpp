@@ -18,6 +18,8 @@ enum class State {
   queued,       ///< submitted, not started
   running,      ///< somewhere, now
   interrupted,  ///< stopped or killed; goes on from its checkpoint
+  paused,       ///< came to a rung of [stop], and waits for its decision
+  halted,       ///< by [stop]: left where it is until it is let go on
   incomplete,   ///< ended with exit code 0 but without DONE
   failed,       ///< ended with an error
   done,
@@ -62,7 +64,7 @@ enum class Claims { heed, ignore };
 /// counts only where the folder has no end.json.
 [[nodiscard]] RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queue& queue = {},
                                   Claims claims = Claims::heed);
-/// Of all runs, in the sweep's order; those that need others as status_in (sweep/waiting.hpp).
+/// Of all runs, in the sweep's order, as status_in (sweep/waiting.hpp).
 [[nodiscard]] std::vector<RunStatus> statuses(const Sweep& sweep, const Queue& queue = {});
 
 void write_end(const SweepFolder& folder, const std::string& id, const End& end);

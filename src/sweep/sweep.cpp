@@ -11,6 +11,7 @@
 #include "run/run_id.hpp"
 #include "sweep/digests.hpp"
 #include "sweep/expand.hpp"
+#include "sweep/halving/race.hpp"
 #include "sweep/needs.hpp"
 #include "sweep/other_runs.hpp"
 
@@ -220,11 +221,15 @@ Sweep read_sweep(const fs::path& file, const std::vector<std::string>& assignmen
               .baseline = {},
               .ranks = content.ranks,
               .data = content.data,
+              .stop = content.stop,
               .runs = {}};
   sweep.title = content.title.empty() ? sweep.name : content.title;
   sweep.base = joined_path(file, content.base.text);
   sweep.axes = axis_keys(content);
   sweep.axis_names = axis_names(content);
+  for (const AxisGroup& group : content.groups) {
+    sweep.drawn += group.drawn;
+  }
   for (const std::string& assignment : assignments) {
     try {
       config::check_assignment(assignment, {});
@@ -271,6 +276,7 @@ Sweep read_sweep(const fs::path& file, const std::vector<std::string>& assignmen
       check_baseline(sweep, *content.baseline, faults);
       sweep.baseline = content.baseline->text;
     }
+    check_race(sweep, content.stop_where, faults);
   }
   throw_if_any(file, faults);
   sweep.folder = sweep.runs.front().config.run.output;

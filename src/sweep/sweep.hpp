@@ -43,6 +43,14 @@ struct RunOnOtherPack {
   std::string pack_digest;
 };
 
+/// [stop]: successive halving. When all rows have reached the epoch of a rung, the worse ones are halted there.
+struct Stop {
+  std::vector<std::int64_t> after_epochs = {};  ///< the rungs, rising
+  double keep = 0.5;                            ///< the share of the rows of each rung that go on, in (0, 1)
+  std::string by = "delta_m";                   ///< what rows are ranked by: Delta_m, or the key of a metric
+  std::string protocol = "paper";               ///< whose metrics: "paper" or "dataset"
+};
+
 /// Sizes of a data set, for the cost of runs whose pack is not on this machine.
 struct DataShape {
   std::int64_t train = 0, val = 0;  ///< images
@@ -67,11 +75,13 @@ struct Sweep {
   std::filesystem::path folder;                   ///< <run.output>/<name>: the run folders lie in it
   std::filesystem::path base;                     ///< the base config
   std::vector<std::string> overrides;             ///< read_sweep's assignments
-  std::vector<std::string> axes;                  ///< "section.key" of each grid and zip axis, in the file's order
+  std::vector<std::string> axes;                  ///< "section.key" of each axis, in the file's order
   std::map<std::string, std::string> axis_names;  ///< of axes: what a table calls them; the last part of the key
   std::string baseline;                           ///< a row; empty: none
   RanksWish ranks;
   std::optional<DataShape> data;  ///< [data_shape]; absent: not told
+  std::optional<Stop> stop = {};  ///< [stop]; absent: every row trains to its end
+  std::string drawn = {};         ///< what [random] drew, for people; empty: there is none
   std::vector<PlannedRun> runs;
   std::vector<RunOnOtherPack> on_other_packs = {};
   /// Runs of this sweep that an earlier version began, which knew them by the paths of their files, and did not end.

@@ -32,10 +32,11 @@ struct Axis {
   std::vector<Setting> values;
 };
 
-/// Axes that move together: one of [grid], or all of a [[zip]], which have equally many values.
+/// Axes that move together: one of [grid], or all of a [[zip]] or of [random], which have equally many values.
 struct AxisGroup {
   std::vector<Axis> axes;
   std::vector<std::string> names;  ///< of a [[zip]]: the row of each step; may be empty
+  std::string drawn = {};          ///< of [random]: what was drawn, and how; for people
   std::string where;
 
   [[nodiscard]] std::size_t size() const { return axes.front().values.size(); }
@@ -71,6 +72,8 @@ struct SweepFile {
   std::map<std::string, std::string> axis_names;                          ///< [axis_names]
   std::map<std::string, std::map<std::string, std::string>> value_names;  ///< [value_names], by key and value
   std::optional<DataShape> data;                                          ///< [data_shape]
+  std::optional<Stop> stop;                                               ///< [stop]
+  std::string stop_where;
 };
 
 /// \param faults  one line is added for each fault: "FILE:LINE:COLUMN: what is wrong"

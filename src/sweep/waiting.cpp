@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
+#include "sweep/halving/rungs.hpp"
 #include "sweep/select.hpp"
 
 namespace xtasc::sweep {
@@ -44,9 +45,33 @@ std::string left_waiting_text(const OpenNeed& need, bool is_selected) {
                      is_elsewhere ? fmt::format(" ({})", need.status.detail) : "");
 }
 
+std::string rung_text(std::int64_t rung, const std::vector<OpenNeed>& open) {
+  if (open.empty()) {
+    return fmt::format("at epoch {}: every row is there, the next `run` or `submit` decides who goes on", rung);
+  }
+  const std::size_t others = open.size() - 1;
+  return fmt::format("at epoch {}, {}{}", rung, left_waiting_text(open.front(), true),
+                     others == 0 ? "" : fmt::format(", and {} other run{}", others, others == 1 ? "" : "s"));
+}
+
 RunStatus status_in(const Sweep& sweep, const PlannedRun& run, const Queue& queue) {
+  return status_in(sweep, run, queue, Rungs(sweep, queue));
+}
+
+RunStatus status_in(const Sweep& sweep, const PlannedRun& run, const Queue& queue, const Rungs& rungs) {
   RunStatus status = status_of({sweep.folder}, run, queue);
-  if (run.needs.empty() || !run.has_id() || verdict_on(status.state) != Verdict::start) {
+  if (!run.has_id() || verdict_on(status.state) != Verdict::start) {
+    return status;
+  }
+  const Pace pace = rungs.pace_of(run, status.epoch);
+  if (pace.is_halted) {
+    status.state = State::halted;
+    status.detail = pace.text;
+    return status;
+  }
+  if (pace.is_over_at(status.epoch)) {
+    status.state = State::paused;
+    status.detail = rung_text(pace.until_epoch, rungs.open_at(pace.until_epoch));
     return status;
   }
   if (const std::vector<OpenNeed> open = open_needs(sweep, run, queue); !open.empty()) {

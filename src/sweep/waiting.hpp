@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,8 @@
 #include "sweep/sweep.hpp"
 
 namespace xtasc::sweep {
+
+class Rungs;
 
 /// A run that another one needs and that is not DONE.
 struct OpenNeed {
@@ -24,7 +27,12 @@ struct OpenNeed {
 /// \param is_selected  whether the driver was asked to run it
 [[nodiscard]] std::string left_waiting_text(const OpenNeed& need, bool is_selected);
 
-/// status_of a run of the sweep; one that might start, but needs runs that are not done, is waiting for them.
+/// "at epoch 20, waiting for A, which is running, and 3 other runs". \param open  of that rung
+[[nodiscard]] std::string rung_text(std::int64_t rung, const std::vector<OpenNeed>& open);
+
+/// status_of a run of the sweep; one that might start, but needs runs that are not done, is waiting for them, and one
+/// that [stop] holds is paused or halted.
 [[nodiscard]] RunStatus status_in(const Sweep& sweep, const PlannedRun& run, const Queue& queue = {});
+[[nodiscard]] RunStatus status_in(const Sweep& sweep, const PlannedRun& run, const Queue& queue, const Rungs& rungs);
 
 }  // namespace xtasc::sweep

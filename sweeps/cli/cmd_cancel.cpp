@@ -33,7 +33,7 @@ ExitCode cancel(const SweepChoice& choice, const std::vector<std::string>& only)
   const sweep::Slurm slurm(kPatience);
   const auto jobs = sweep::find_lost_answers(submissions, slurm);
   const sweep::SubmittedRuns submitted = sweep::submitted_runs(submissions, jobs);
-  const std::int64_t num_active = sweep::cancel(folder, submissions, submitted, runs, slurm);
+  const std::int64_t num_active = sweep::cancel(folder, submissions, jobs, runs, slurm);
   fmt::print("cancelled {} run{}\n", num_active, num_active == 1 ? "" : "s");
   if (const std::string others = sweep::strangers_text(sweep, sweep::to_queue(submitted)); !others.empty()) {
     fmt::print("{}; scancel ends their jobs\n", others);

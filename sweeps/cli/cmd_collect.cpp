@@ -58,8 +58,8 @@ ExitCode collect_runs(const CollectOptions& options) {
   for (const std::string& warning : collected.warnings) {
     log_warning("{}", warning);
   }
-  if (collected.num_not_done > 0) {
-    log_warning("{} of {} runs are not in the table: they are not done", collected.num_not_done, sweep.runs.size());
+  if (const std::size_t left = collected.num_not_done - collected.num_halted; left > 0) {
+    log_warning("{} of {} runs are not in the table: they are not done", left, sweep.runs.size());
   }
   if (const std::size_t damaged = collected.left_out.size() - collected.num_not_done - collected.num_too_short;
       damaged > 0) {

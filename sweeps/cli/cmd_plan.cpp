@@ -11,6 +11,7 @@
 #include "core/progress.hpp"
 #include "core/text_table.hpp"
 #include "sweep/cost.hpp"
+#include "sweep/halving/rungs.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/select.hpp"
 #include "sweep/slurm/site.hpp"
@@ -35,18 +36,21 @@ struct Total {
   double petaflop_without_rate = 0.0;
   std::map<sweep::CostSource, std::size_t> sources;
   std::size_t without_shape = 0;
+  bool is_bound = false;  ///< [stop] may end runs before
 
-  void add(const sweep::RunCost& cost, const sweep::RunStatus& status) {
+  /// \param share  of the run's epochs that it trains at most
+  void add(const sweep::RunCost& cost, const sweep::RunStatus& status, double share) {
     const double done =
         status.state == sweep::State::done
             ? 1.0
             : static_cast<double>(status.epoch) / static_cast<double>(std::max<std::int64_t>(1, status.epochs));
     ++runs;
     ++sources[cost.source];
-    hours += cost.rank_hours();
-    hours_left += cost.rank_hours() * (1.0 - std::min(1.0, done));
+    is_bound = is_bound || share < 1.0;
+    hours += cost.rank_hours() * share;
+    hours_left += cost.rank_hours() * std::max(0.0, share - std::min(1.0, done));
     if (cost.source == sweep::CostSource::unknown) {
-      petaflop_without_rate += cost.flop.value_or(0.0) / 1e15;
+      petaflop_without_rate += cost.flop.value_or(0.0) * share / 1e15;
       without_shape += cost.flop ? 0 : 1;
     }
   }
@@ -60,7 +64,8 @@ struct Total {
     const std::size_t num_known =
         runs - (sources.contains(sweep::CostSource::unknown) ? sources.at(sweep::CostSource::unknown) : 0);
     if (num_known > 0) {
-      text += fmt::format(": {} rank-hours, {} of them still to run", hours_text(hours), hours_text(hours_left));
+      text += fmt::format(": {}{} rank-hours, {} of them still to run", is_bound ? "at most " : "", hours_text(hours),
+                          hours_text(hours_left));
     }
     if (petaflop_without_rate > 0.0) {
       text += fmt::format("{} {:.4g} PFLOP without a known rate", num_known > 0 ? ", and" : ":", petaflop_without_rate);
@@ -149,6 +154,35 @@ std::vector<std::string> line_of(const sweep::PlannedRun& run, const sweep::RunS
           run.needs.empty() ? "" : fmt::format("after {}", fmt::join(run.needs, ", "))};
 }
 
+/// What all runs of a sweep cost to their ends, by id: rank-hours, or arithmetic where no rate is known.
+std::map<std::string, double> weights_of(const sweep::Sweep& sweep, const sweep::CostModel& model) {
+  std::map<std::string, double> weights;
+  for (const sweep::PlannedRun& run : sweep.runs) {
+    const sweep::RunCost cost = model.cost_of(sweep, run);
+    weights[run.id] = cost.source == sweep::CostSource::unknown ? cost.flop.value_or(1.0) : cost.rank_hours();
+  }
+  return weights;
+}
+
+/// "[stop] by delta_m: of 12 rows 6 go on after epoch 20, 3 after epoch 60; at most 800 of 1400 epochs are trained".
+std::string stop_text(const sweep::Sweep& sweep, const sweep::Rungs& rungs,
+                      const std::map<std::string, std::int64_t>& epochs) {
+  std::vector<std::string> parts;
+  for (const std::int64_t rung : sweep.stop->after_epochs) {
+    const auto goes_on = [&](const sweep::RacingRow& row) { return epochs.at(row.runs.front().run->id) > rung; };
+    const auto count = std::ranges::count_if(rungs.rows(), goes_on);
+    const std::string_view verb = !parts.empty() ? "" : count == 1 ? " goes on" : " go on";
+    parts.push_back(fmt::format("{}{} after epoch {}", count, verb, rung));
+  }
+  std::int64_t most = 0, all = 0;
+  for (const sweep::PlannedRun& run : sweep.runs) {
+    most += epochs.at(run.id);
+    all += run.config.train.epochs;
+  }
+  return fmt::format("[stop] by {}: of {} rows {}; at most {} of {} epochs are trained", sweep.stop->by,
+                     rungs.rows().size(), fmt::join(parts, ", "), most, all);
+}
+
 /// From the command line, else from the site file. \returns 0 when nobody knows
 double tflops_of(const PlanOptions& options) {
   std::error_code ignored;
@@ -169,19 +203,30 @@ ExitCode plan(const PlanOptions& options) {
         {"run", "row", "seed", "state", "epochs", "time", "ranks", "from", ""}};
     Total total;
     LongestChain chain;
+    const sweep::Rungs rungs(sweep, queue);
+    const std::map<std::string, std::int64_t> epochs =
+        sweep::epochs_at_most(sweep, rungs, sweep.stop ? weights_of(sweep, model) : std::map<std::string, double>());
     for (const sweep::PlannedRun* run : sweep::select(sweep, options.only)) {
-      const sweep::RunStatus status = sweep::status_in(sweep, *run, queue);
+      const sweep::RunStatus status = sweep::status_in(sweep, *run, queue, rungs);
+      const double share =
+          static_cast<double>(epochs.at(run->id)) / static_cast<double>(std::max<std::int64_t>(1, status.epochs));
       const sweep::RunCost cost = model.cost_of(sweep, *run);
       cells.push_back(line_of(*run, status, cost));
-      total.add(cost, status);
+      total.add(cost, status, share);
       chain.add(*run, cost);
       if (counted.insert(run->id).second) {
-        all.add(cost, status);
+        all.add(cost, status, share);
       }
     }
     lacks_rate = lacks_rate || total.sources.contains(sweep::CostSource::unknown);
     fmt::print("{}: {}\n{}{}{}\n", sweep.name, sweep.title, options.is_brief ? "" : text_table(cells),
                options.is_brief ? "" : "\n", total.text());
+    if (!sweep.drawn.empty()) {
+      fmt::print("[random] {}\n", sweep.drawn);
+    }
+    if (sweep.stop) {
+      fmt::print("{}\n", stop_text(sweep, rungs, epochs));
+    }
     if (const std::string text = chain.text(); !text.empty()) {
       fmt::print("{}\n", text);
     }

@@ -27,7 +27,7 @@ std::string status_text(const sweep::Sweep& sweep) {
   const sweep::Queue queue = queue_if_it_answers(sweep);
   const auto statuses = sweep::statuses(sweep, queue);
   std::vector<std::vector<std::string>> cells = {{"run", "row", "seed", "state", "epoch", ""}};
-  std::array<std::size_t, 7> counts{};
+  std::array<std::size_t, static_cast<std::size_t>(sweep::State::done) + 1> counts{};
   for (std::size_t i = 0; i < statuses.size(); ++i) {
     const sweep::PlannedRun& run = sweep.runs[i];
     const sweep::RunStatus& status = statuses[i];

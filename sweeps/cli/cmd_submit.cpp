@@ -3,15 +3,20 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <ctime>
+#include <iterator>
 #include <memory>
+#include <set>
+#include <utility>
 
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
 #include "run/attempt.hpp"
 #include "sweep/folder.hpp"
+#include "sweep/halving/legs.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/other_runs.hpp"
 #include "sweep/select.hpp"
@@ -35,17 +40,40 @@ constexpr std::int64_t kDefaultMaxArraySize = 1001;
 /// The runs to submit, and why the others are left alone.
 struct Choice {
   std::vector<const sweep::PlannedRun*> runs;
-  std::vector<std::vector<const sweep::PlannedRun*>> waves;  ///< the same, those that need others after them
-  std::vector<std::string> left_alone;                       ///< "ID is done"
-  std::size_t num_failed = 0;                                ///< of those left alone
+  std::vector<sweep::Leg> waves;  ///< the same, those that need others after them; then what goes on from each rung
+  std::vector<std::string> left_alone;  ///< "ID is done"
+  std::size_t num_failed = 0;           ///< of those left alone
 };
+
+/// Takes runs out of the choice.
+void leave(Choice& choice, const sweep::PlannedRun* run, const std::string& what) {
+  std::erase(choice.runs, run);
+  choice.left_alone.push_back(fmt::format("{} is {}", run->id, what));
+}
+
+/// Puts the chosen runs in order.
+void order(Choice& choice, const sweep::Sweep& sweep, const sweep::Rungs& rungs,
+           const sweep::SubmittedRuns& submitted) {
+  for (const auto& [run, what] : sweep::waves_of(sweep, choice.runs, submitted).left_waiting) {
+    leave(choice, run, what);
+  }
+  sweep::Legs legs = sweep::legs_of(sweep, rungs, choice.runs);
+  for (const sweep::PlannedRun* run : legs.left_waiting) {
+    leave(choice, run, legs.blocked);
+  }
+  for (auto& wave : sweep::waves_of(sweep, legs.first, submitted).waves) {
+    choice.waves.push_back({.runs = std::move(wave)});
+  }
+  std::ranges::move(legs.later, std::back_inserter(choice.waves));
+}
 
 Choice choose(const sweep::Sweep& sweep, const SubmitOptions& options, const sweep::SubmittedRuns& submitted) {
   const sweep::SweepFolder folder{sweep.folder};
   const sweep::Queue queue = sweep::to_queue(submitted);
+  const sweep::Rungs rungs(sweep, queue);
   Choice choice;
   for (const sweep::PlannedRun* run : sweep::select(sweep, options.only)) {
-    sweep::RunStatus status = sweep::status_of(folder, *run, queue);
+    sweep::RunStatus status = sweep::status_in(sweep, *run, queue, rungs);
     sweep::Verdict verdict = sweep::verdict_on(status.state);
     const bool may_run = verdict == sweep::Verdict::start || verdict == sweep::Verdict::has_failed;
     if (may_run && is_locked(folder.run(run->id).lock())) {  // by xtasc-train alone, maybe on another machine
@@ -63,39 +91,58 @@ Choice choose(const sweep::Sweep& sweep, const SubmitOptions& options, const swe
         fmt::format("{} {} {}{}{}", run->id, status.state == sweep::State::failed ? "has" : "is",
                     sweep::name(status.state), is_told ? ": " : "", is_told ? status.detail : ""));
   }
-  sweep::Waves found = sweep::waves_of(sweep, choice.runs, submitted);
-  for (const auto& [run, what] : found.left_waiting) {
-    std::erase(choice.runs, run);
-    choice.left_alone.push_back(fmt::format("{} is {}", run->id, what));
-  }
-  choice.waves = std::move(found.waves);
+  order(choice, sweep, rungs, submitted);
   return choice;
 }
 
 /// The runs in arrays that Slurm takes.
-std::vector<std::vector<const sweep::PlannedRun*>> split(const Choice& choice, const sweep::Site& site,
-                                                         std::int64_t max_array_size) {
+std::vector<sweep::Leg> split(const Choice& choice, const sweep::Site& site, std::int64_t max_array_size) {
   const auto most = static_cast<std::size_t>(max_array_size * site.runs_per_gpu);
-  std::vector<std::vector<const sweep::PlannedRun*>> arrays;
-  for (const auto& wave : choice.waves) {
-    for (std::size_t i = 0; i < wave.size(); ++i) {
+  std::vector<sweep::Leg> arrays;
+  for (const sweep::Leg& wave : choice.waves) {
+    for (std::size_t i = 0; i < wave.runs.size(); ++i) {
       if (i % most == 0) {
-        arrays.emplace_back();
+        arrays.push_back({.rung = wave.rung});
       }
-      arrays.back().push_back(wave[i]);
+      arrays.back().runs.push_back(wave.runs[i]);
     }
   }
   return arrays;
 }
 
+/// The jobs that must have ended before the runs of an array go on from their rung: all of this submission's that do
+/// not, and those that Slurm has of others which the rung waits for.
+std::vector<std::string> jobs_before_rung(const sweep::Rungs& rungs, std::int64_t rung,
+                                          const std::vector<std::pair<std::int64_t, std::string>>& arrays,
+                                          const sweep::JobsOfRuns& active, const std::string& before) {
+  std::set<std::string> jobs;
+  for (const auto& [rung_of_array, job] : arrays) {
+    if (rung_of_array < rung || job == before) {
+      jobs.insert(job);
+    }
+  }
+  for (const sweep::OpenNeed& open : rungs.open_at(rung)) {
+    if (const auto job = active.find(open.run->id); job != active.end()) {
+      jobs.insert(job->second);
+    }
+  }
+  return {jobs.begin(), jobs.end()};
+}
+
+std::string rung_text(const sweep::Leg& array) {
+  return array.rung > 0 ? fmt::format(", to go on from epoch {} where they are kept", array.rung) : "";
+}
+
 std::string script_of(const sweep::Sweep& sweep, const sweep::Site& site, const std::string& form,
-                      const std::string& token, const std::string& trainer_hash, std::size_t num_runs) {
+                      const std::string& token, const std::string& trainer_hash, const std::string& sweeper_hash,
+                      std::size_t num_runs) {
   return sweep::batch_script(form, site,
                              {.sweep = sweep.name,
                               .token = token,
                               .folder = fs::absolute(sweep.folder).lexically_normal(),
                               .directory = fs::current_path(),
                               .trainer_hash = trainer_hash,
+                              .sweeper_hash = sweeper_hash,
                               .num_runs = static_cast<std::int64_t>(num_runs),
                               .max_at_once = site.max_at_once});
 }
@@ -155,15 +202,18 @@ ExitCode print_dry_run(const sweep::Sweep& sweep, const sweep::Site& site, const
   const Choice choice = choose(sweep, options, submitted);
   print_left_alone(sweep, choice);
   check_inputs_of(sweep, choice);
-  const std::string hash = io::digest_hex(io::read_file(sweep::find_trainer(options.trainer))).substr(0, 12);
+  const auto hash_of = [](const fs::path& program) { return io::digest_hex(io::read_file(program)).substr(0, 12); };
+  const std::string hash = hash_of(sweep::find_trainer(options.trainer));
+  const std::string sweeper_hash = sweep.stop ? hash_of("/proc/self/exe") : "";
   const auto arrays = split(choice, site, max_array_size);
-  for (const auto& runs : arrays) {
+  for (const sweep::Leg& array : arrays) {
+    const auto& runs = array.runs;
     const std::string token(12, '0');  // a real one is drawn when it is submitted
-    const bool follows = site.max_at_once > 0 && &runs != &arrays.front();
+    const bool follows = site.max_at_once > 0 && &array != &arrays.front();
     const bool waits = std::ranges::any_of(runs, [&](const sweep::PlannedRun* run) {
       return !sweep::open_needs(sweep, *run, sweep::to_queue(submitted)).empty();
     });
-    fmt::print("\n{} would be submitted{}{}, element by element:\n", plural(runs.size(), "run"),
+    fmt::print("\n{} would be submitted{}{}{}, element by element:\n", plural(runs.size(), "run"), rung_text(array),
                follows ? ", to start when the array before has ended" : "",
                waits ? ", to start when the runs that they need have ended" : "");
     for (std::size_t i = 0; i < runs.size(); ++i) {
@@ -171,7 +221,7 @@ ExitCode print_dry_run(const sweep::Sweep& sweep, const sweep::Site& site, const
                  runs[i]->needs.empty() ? "" : fmt::format(", after {}", fmt::join(runs[i]->needs, ", ")));
     }
     fmt::print("\nby this script:\n\n{}",
-               script_of(sweep, site, io::read_file(options.form), token, hash, runs.size()));
+               script_of(sweep, site, io::read_file(options.form), token, hash, sweeper_hash, runs.size()));
   }
   if (arrays.empty()) {
     fmt::print("nothing to submit\n");
@@ -197,6 +247,12 @@ ExitCode submit_runs(const SubmitOptions& options) {
   const auto jobs = sweep::find_lost_answers(submissions, slurm);
   sweep::link_finished_runs(sweep);
   const sweep::SubmittedRuns submitted = sweep::submitted_runs(submissions, jobs);
+  sweep::Rungs rungs(sweep, sweep::to_queue(submitted));
+  for (const sweep::Decision& decision : rungs.decide()) {
+    for (const sweep::Decision::Row& row : decision.rows) {
+      fmt::print("{} {} {}\n", row.name, row.is_kept ? "goes on" : "is halted", decision.text_of(row));
+    }
+  }
   const Choice choice = choose(sweep, options, submitted);
   print_left_alone(sweep, choice);
   if (choice.runs.empty()) {
@@ -205,6 +261,14 @@ ExitCode submit_runs(const SubmitOptions& options) {
   }
   check_inputs_of(sweep, choice);
   const fs::path frozen = sweep::freeze_trainer(folder, trainer);
+  std::string sweeper_hash;
+  if (sweep.stop) {
+    sweep::freeze_race(sweep);
+    sweeper_hash = sweep::freeze_program(folder, fs::read_symlink("/proc/self/exe"), "xtasc-sweep")
+                       .parent_path()
+                       .filename()
+                       .string();
+  }
   for (const sweep::PlannedRun* run : choice.runs) {
     sweep::freeze_config(folder, *run);
     std::error_code ignored;
@@ -213,9 +277,12 @@ ExitCode submit_runs(const SubmitOptions& options) {
   }
   const auto arrays = split(choice, site, slurm.max_array_size());
   sweep::JobsOfRuns jobs_of_runs = sweep::active_jobs(submitted);
+  const sweep::JobsOfRuns active = jobs_of_runs;
+  std::vector<std::pair<std::int64_t, std::string>> submitted_now;
   std::string previous_job;
   std::int64_t sequence = submissions.empty() ? 0 : submissions.back().sequence;
-  for (const auto& runs : arrays) {
+  for (const sweep::Leg& array : arrays) {
+    const auto& runs = array.runs;
     const std::string token = sweep::new_token();
     sweep::Submission submission{.token = token,
                                  .folder = folder.submissions() / token,
@@ -227,14 +294,18 @@ ExitCode submit_runs(const SubmitOptions& options) {
       submission.needs.push_back(run->needs);
     }
     const std::string script =
-        script_of(sweep, site, form, token, frozen.parent_path().filename().string(), runs.size());
+        script_of(sweep, site, form, token, frozen.parent_path().filename().string(), sweeper_hash, runs.size());
     sweep::write_submission(submission, script);
     // Arrays side by side would have more elements at once than the site allows.
-    const std::vector<std::string> after =
-        sweep::jobs_before(runs, jobs_of_runs, site.max_at_once > 0 ? previous_job : "");
+    const std::string before = site.max_at_once > 0 ? previous_job : "";
+    const std::vector<std::string> after = array.rung > 0
+                                               ? jobs_before_rung(rungs, array.rung, submitted_now, active, before)
+                                               : sweep::jobs_before(runs, jobs_of_runs, before);
     sweep::submit(submission, slurm, lock.descriptor(), after);
     sweep::add_jobs(jobs_of_runs, submission);
-    fmt::print("submitted {} as job {}{}\n", plural(runs.size(), "run"), submission.job, after_text(after));
+    submitted_now.emplace_back(array.rung, submission.job);
+    fmt::print("submitted {} as job {}{}{}\n", plural(runs.size(), "run"), submission.job, rung_text(array),
+               after_text(after));
     previous_job = submission.job;
     std::fflush(stdout);
   }

@@ -74,5 +74,6 @@ void add_local_options(CLI::App& app, sweep::LocalOptions& options);
 [[nodiscard]] Command add_submit(CLI::App& program);
 [[nodiscard]] Command add_cancel(CLI::App& program);
 [[nodiscard]] Command add_collect(CLI::App& program);
+[[nodiscard]] Command add_rung(CLI::App& program);
 
 }  // namespace xtasc::sweeps

@@ -17,8 +17,8 @@ namespace {
 constexpr std::chrono::seconds kShortPatience{10};
 
 /// The subcommands, in the order in which --help lists them.
-constexpr std::array kCommands = {add_plan,  add_run,    add_status, add_logs,
-                                  add_retry, add_submit, add_cancel, add_collect};
+constexpr std::array kCommands = {add_plan,   add_run,    add_status,  add_logs, add_retry,
+                                  add_submit, add_cancel, add_collect, add_rung};
 
 }  // namespace
 

@@ -142,6 +142,21 @@ TEST(BatchScript, NodesWithoutGpus) {
   EXPECT_THAT(text, HasSubstr("1 run in 1 element."));
 }
 
+TEST(BatchScript, OneOfASweepWithRungsAsksHowFarARunMayGo) {
+  const Site site = parse_site("[launch]\nruns_per_gpu = 2\n", "site.toml");
+  BatchJob batch = job();
+  const std::string plain = batch_script(form(), site, batch);
+  EXPECT_THAT(plain, Not(HasSubstr("rung")));
+  EXPECT_THAT(plain, Not(HasSubstr("until_epoch")));
+  batch.sweeper_hash = "0123456789ab";
+  const std::string text = batch_script(form(), site, batch);
+  EXPECT_THAT(text, HasSubstr("readonly SWEEPER=\"$SWEEP/.sweep/frozen/0123456789ab/xtasc-sweep\"\nreadonly RUNS_PER"));
+  EXPECT_THAT(text, HasSubstr("  if ! until_epoch=\"$(\"$SWEEPER\" rung \"$SWEEP\" \"$1\")\"; then"));
+  EXPECT_THAT(text, HasSubstr(".toml\" --set run.threads="));
+  EXPECT_THAT(text, HasSubstr(" ${until_epoch:+--until-epoch \"$until_epoch\"} >>\"$SWEEP/$run/log.txt\""));
+  EXPECT_LT(text.find("elif (($2 == 0)); then"), text.find("elif (($2 != STOPPED && $2 <= 128)); then"));
+}
+
 TEST(BatchScript, FoldersWithSpacesAreQuoted) {
   BatchJob batch = job();
   batch.folder = "/home/some user/it's";

@@ -104,8 +104,8 @@ TEST_F(NeedsTest, RowsThatCannotBeInOrderAreFaults) {
               ElementsAre("trial.toml:15:9: needs must be a list of rows of this file, e.g. needs = [\"STAN\"]"));
   EXPECT_THAT(faults(kTeachers + student("KD", "[3]")), testing::Contains(StartsWith("trial.toml:15:10: each of")));
   EXPECT_THAT(faults(fmt::format("needs = [\"STAN\"]\n{}", kTeachers)),
-              ElementsAre("trial.toml:4:10: needs stands here for the runs of [grid] and [[zip]], of which there are "
-                          "none: write it into the [[point]]"));
+              ElementsAre("trial.toml:4:10: needs stands here for the runs of [grid], [[zip]] and [random], of which "
+                          "there are none: write it into the [[point]]"));
   EXPECT_THAT(faults(fmt::format("needs = [\"STAM\"]\nset.model.system = \"kd4mtl\"\n"
                                  "[grid]\ndistillation.weight_seg = [1.0, 2.0]\n{}",
                                  kTeachers)),

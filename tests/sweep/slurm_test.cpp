@@ -270,11 +270,28 @@ TEST_F(Ledger, AControllerThatComesBackIsWaitedFor) {
   }
 }
 
+/// A run of a sweep with rungs is in several arrays at once.
+TEST_F(Ledger, ARunThatRunsAndIsToGoOnLaterIsRunningAndIsCancelledInAll) {
+  program("scancel", "echo \"$@\" >>" + (root_ / "cancelled").string());
+  const auto first = submission({"a", "b"}, 1);
+  const auto later = submission({"a", "b"}, 2);
+  auto running = job("abc1", 17, 0, "RUNNING");
+  running.nodes = "n1";
+  const std::vector<SlurmJob> jobs = {running, job("abc2", 18, 0, "PENDING")};
+  EXPECT_EQ(submitted_runs({first, later}, jobs).at("a").job, "17_0");
+  std::ofstream(first.folder / "ended/a") << "85 paused at a rung of [stop]\n";
+  EXPECT_EQ(submitted_runs({first, later}, jobs).at("a").job, "18_0");
+  EXPECT_EQ(cancel(folder_, {first, later}, jobs, {"a", "b"}, Slurm(seconds(5))), 2);
+  EXPECT_EQ(io::read_file(root_ / "cancelled"), "--quiet 17_0 18_0\n");
+  EXPECT_EQ(io::read_file(later.folder / "ended/a"), "85 cancelled\n");
+  EXPECT_EQ(io::read_file(first.folder / "ended/a"), "85 paused at a rung of [stop]\n");
+}
+
 TEST_F(Ledger, CancelEndsWholeElementsAndStopsPartsOfOne) {
   program("scancel", "echo \"$@\" >>" + (root_ / "cancelled").string());
   const auto made = submission({"a", "b", "c"});
-  const auto runs = submitted_runs({made}, {job("abc1", 17, 0, "RUNNING"), job("abc1", 17, 1, "PENDING")});
-  EXPECT_EQ(cancel(folder_, {made}, runs, {"a", "c"}, Slurm(seconds(5))), 2);
+  const std::vector<SlurmJob> jobs = {job("abc1", 17, 0, "RUNNING"), job("abc1", 17, 1, "PENDING")};
+  EXPECT_EQ(cancel(folder_, {made}, jobs, {"a", "c"}, Slurm(seconds(5))), 2);
   EXPECT_EQ(io::read_file(root_ / "cancelled"), "--quiet 17_1\n");
   EXPECT_TRUE(fs::exists(root_ / "a" / "STOP"));
   EXPECT_FALSE(fs::exists(root_ / "b" / "STOP"));

@@ -128,7 +128,7 @@ TEST_F(SweepTest, NamesOfAxesAndValuesMakeTheRows) {
       "[[point]]\nname = \"one more\"\nmodel.system = \"base_mt\"\n",
       {"train.batch_size=3"});
   EXPECT_EQ(faults("base = \"base.toml\"\n"),
-            std::vector<std::string>{"trial.toml: nothing to run: needed is [grid], [[zip]] or [[point]]"});
+            std::vector<std::string>{"trial.toml: nothing to run: needed is [grid], [[zip]], [random] or [[point]]"});
   EXPECT_THAT(rows(sweep), ElementsAre("Base ST-Net, short", "system = xtasc, short", "system = xtasc, long",
                                        "Base ST-Net", "one more"));
   EXPECT_EQ(sweep.axis_names.at("train.epochs"), "length");

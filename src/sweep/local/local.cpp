@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <fstream>
 #include <iterator>
 
 #include "core/host.hpp"
@@ -13,9 +12,11 @@
 #include "core/process.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
-#include "run/provenance.hpp"
+#include "sweep/halving/rungs.hpp"
 #include "sweep/inputs.hpp"
+#include "sweep/local/attempt.hpp"
 #include "sweep/local/live_block.hpp"
+#include "sweep/local/outcome.hpp"
 #include "sweep/local/slots.hpp"
 #include "sweep/other_runs.hpp"
 #include "sweep/select.hpp"
@@ -41,20 +42,10 @@ constexpr Seconds kStopPatience{300.0};
 /// A signal that comes before mpirun has started its ranks is lost, and one too many does no harm.
 constexpr Seconds kStopAgain{5.0};
 
-std::string title_of(const PlannedRun& run) {
-  return fmt::format("{} ({}, seed {})", run.id, run.row, run.config.run.seed);
-}
-
 /// Sleeps, but not through a signal.
 void sleep_for(Seconds seconds) {
   const timespec time = {.tv_sec = 0, .tv_nsec = static_cast<long>(seconds.count() * 1e9)};
   ::nanosleep(&time, nullptr);
-}
-
-/// What a signal that we sent left behind counts as stopped, even where it came before the run listened.
-bool was_stopped(int code) {
-  return code == static_cast<int>(ExitCode::interrupted) || code == 128 + SIGUSR2 || code == 128 + SIGTERM ||
-         code == 128 + SIGKILL || code == 128 + SIGINT;
 }
 
 /// Runs one sweep's runs on this machine.
@@ -115,17 +106,14 @@ class LocalDriver {
     Process process;
     Place* place;
     Clock::time_point start;
+    std::int64_t until_epoch;
   };
-  struct Failure {
-    const PlannedRun* run;
-    std::string reason;
-  };
-
   /// A file that runs to be started need and that is not there is told once, before any of them starts.
   void refuse_what_cannot_start() const {
     std::vector<const PlannedRun*> starting;
+    const Rungs rungs(sweep_, queue_);
     std::ranges::copy_if(selected_, std::back_inserter(starting), [&](const PlannedRun* run) {
-      return verdict_on(status_of(folder_, *run, queue_).state) == Verdict::start;
+      return verdict_on(status_in(sweep_, *run, queue_, rungs).state) == Verdict::start;
     });
     InputFaults faults = faults_of_starting(sweep_, starting);
     std::ranges::move(faults.wrong, std::back_inserter(faults.absent));
@@ -137,7 +125,7 @@ class LocalDriver {
   }
 
   [[nodiscard]] bool may_start() const {
-    return stop_signal() == 0 && (options_.max_failures == 0 || num_failures_ < options_.max_failures);
+    return stop_signal() == 0 && (options_.max_failures == 0 || std::ssize(outcome_.failed) < options_.max_failures);
   }
 
   void start_next() {
@@ -161,26 +149,34 @@ class LocalDriver {
     const RunStatus status = status_of(folder_, run, queue_, claim ? Claims::ignore : Claims::heed);
     const auto job = queue_.find(run.id);
     const bool is_on_cluster = job != queue_.end() && job->second.kind != QueueState::Kind::ended;
+    const Pace pace = sweep_.stop ? Rungs(sweep_, queue_).pace_of(run, status.epoch) : Pace();
     const auto drop = [&] { waiting_.erase(next); };
     if (status.state == State::done) {
-      ++num_done_;
+      ++outcome_.num_done;
       drop();
     } else if (is_on_cluster) {
-      left_alone_.push_back({&run, status.detail});
+      outcome_.left_alone.push_back({&run, status.detail});
       drop();
     } else if (!claim || status.state == State::running) {
       wait_for(*next, fmt::format("{} is running already ({}): waiting for it", title_of(run), status.detail));
     } else if (verdict_on(status.state) == Verdict::has_failed) {
-      failed_before_.push_back({&run, status.detail});
+      outcome_.failed_before.push_back({&run, status.detail});
       drop();
+    } else if (pace.is_halted) {
+      outcome_.halted.push_back({&run, pace.text});
+      drop();
+    } else if (pace.is_over_at(status.epoch)) {
+      if (!may_wait_at(pace.until_epoch, *next)) {
+        drop();
+      }
     } else if (const auto open = open_needs(sweep_, run, queue_); !open.empty()) {
-      if (!may_wait_for(open, *next)) {
+      if (!may_wait_for(open, *next, "")) {
         drop();
       }
     } else {
       drop();
       link_needed(run);
-      start(run, std::move(*claim), place);
+      start(run, std::move(*claim), place, pace.until_epoch);
     }
     return true;
   }
@@ -193,24 +189,46 @@ class LocalDriver {
     waiting.not_before = Clock::now() + std::chrono::duration_cast<Clock::duration>(kRetryClaim);
   }
 
-  /// Whether this driver is still to start, or to end, a run that this one needs.
-  [[nodiscard]] bool needs_own_run(const PlannedRun& run) const {
-    return std::ranges::any_of(run.needs, [&](const std::string& id) {
-      const auto is_it = [&id](const auto& entry) { return entry.run->id == id; };
-      return std::ranges::any_of(waiting_, is_it) || std::ranges::any_of(running_, is_it);
-    });
+  /// Whether this driver is still to start, or to end, a run.
+  [[nodiscard]] bool is_own(const std::string& id) const {
+    const auto is_it = [&id](const auto& entry) { return entry.run->id == id; };
+    return std::ranges::any_of(waiting_, is_it) || std::ranges::any_of(running_, is_it);
   }
 
-  /// Somebody else may have the runs that are needed. \returns false where nobody has: it is left waiting then
-  bool may_wait_for(const std::vector<OpenNeed>& open, Waiting& waiting) {
+  [[nodiscard]] bool needs_own_run(const PlannedRun& run) const {
+    return std::ranges::any_of(run.needs, [&](const std::string& id) { return is_own(id); });
+  }
+
+  /// For a run that came to a rung: decides it, where all others are there. \returns false as may_wait_for
+  bool may_wait_at(std::int64_t rung, Waiting& waiting) {
+    const std::vector<OpenNeed> open = Rungs(sweep_, queue_).open_at(rung);
+    if (open.empty()) {
+      const FileLock lock = lock_sweep(folder_);
+      for (const Decision& decision : Rungs(sweep_, queue_).decide()) {
+        for (const Decision::Row& row : decision.rows) {
+          say(fmt::format("{} {} {}", row.name, row.is_kept ? "goes on" : "is halted", decision.text_of(row)));
+        }
+      }
+      return true;
+    }
+    if (std::ranges::any_of(open, [&](const OpenNeed& need) { return is_own(need.run->id); })) {
+      waiting.not_before = Clock::now() + std::chrono::duration_cast<Clock::duration>(kRetryClaim);
+      return true;
+    }
+    return may_wait_for(open, waiting, fmt::format("at epoch {}, ", rung));
+  }
+
+  /// Somebody else may have the runs that are needed. \param where  the run is, for people  \returns false where
+  /// nobody has: it is left waiting then
+  bool may_wait_for(const std::vector<OpenNeed>& open, Waiting& waiting, const std::string& where) {
     const auto lost = std::ranges::find_if(
         open, [](const OpenNeed& need) { return verdict_on(need.status.state) != Verdict::is_under_way; });
     if (lost != open.end()) {
-      left_waiting_.push_back(
-          {waiting.run, left_waiting_text(*lost, std::ranges::find(selected_, lost->run) != selected_.end())});
+      outcome_.left_waiting.push_back(
+          {waiting.run, where + left_waiting_text(*lost, std::ranges::find(selected_, lost->run) != selected_.end())});
       return false;
     }
-    wait_for(waiting, fmt::format("{} is {}", title_of(*waiting.run), left_waiting_text(open.front(), true)));
+    wait_for(waiting, fmt::format("{} is {}{}", title_of(*waiting.run), where, left_waiting_text(open.front(), true)));
     if (!queue_.empty() && Clock::now() - queue_asked_ > kAskQueue) {
       queue_asked_ = Clock::now();
       try {
@@ -230,29 +248,16 @@ class LocalDriver {
     }
   }
 
-  void start(const PlannedRun& run, FileLock claim, Place& place) {
-    const Slot slot = slot_for(run.config, place.slot);
-    const std::int64_t ranks = ranks_in(slot, ranks_, run.config);
-    std::vector<std::string> command = launcher(slot, ranks, slots_.size() == 1);
-    const bool is_bound_by_launcher = std::ranges::find(command, "core") != command.end();
-    command.insert(command.end(), {trainer_.string(), "--config", folder_.config(run.id).string()});
-    std::error_code error;
-    fs::create_directories(folder_.run(run.id).root, error);
-    check(!error, "cannot make the folder {}: {}", folder_.run(run.id).root.string(), error.message());
-    std::ofstream log(folder_.log(run.id), std::ios::app);
-    log << fmt::format("{}{} on {}: {}\n", kAttemptMark, run::utc_now(), this_host(), fmt::join(command, " "));
-    check(static_cast<bool>(log.flush()), "cannot write to {}", folder_.log(run.id).string());
-    log.close();
-    write_end(folder_, run.id, {.code = static_cast<int>(ExitCode::interrupted), .by = this_process()});
-    Process process({.command = command,
-                     .environment = environment(slot, ranks),
-                     .log = folder_.log(run.id),
-                     .cores = is_bound_by_launcher ? std::vector<int>{} : slot.cores,
-                     .inherited = claim.descriptor(),
-                     .signal_when_orphaned = SIGUSR2});
+  void start(const PlannedRun& run, FileLock claim, Place& place, std::int64_t until_epoch) {
+    Process process = start_attempt(folder_, run, claim,
+                                    {.trainer = trainer_,
+                                     .slot = place.slot,
+                                     .ranks = ranks_,
+                                     .is_alone = slots_.size() == 1,
+                                     .until_epoch = until_epoch});
     place.is_taken = true;
     say(fmt::format("{} started", title_of(run)));
-    running_.push_back({&run, std::move(claim), std::move(process), &place, Clock::now()});
+    running_.push_back({&run, std::move(claim), std::move(process), &place, Clock::now(), until_epoch});
   }
 
   void collect_ended() {
@@ -262,33 +267,46 @@ class LocalDriver {
         ++job;
         continue;
       }
-      const bool is_stopped = stop_time_ && was_stopped(*code);
+      const bool has_paused = *code == 0 && is_at_rung(*job);
+      const bool is_stopped = has_paused || (stop_time_ && was_stopped(*code));
       write_end(folder_, job->run->id,
                 {.code = is_stopped ? static_cast<int>(ExitCode::interrupted) : *code, .by = this_process()});
-      told_end(*job);
+      told_end(*job, has_paused ? "paused" : "stopped");
+      if (has_paused) {
+        waiting_.push_back({job->run, Clock::time_point{}});
+      }
+      for (Waiting& waiting : waiting_) {  // at a rung, maybe for this run
+        waiting.not_before = {};
+      }
       job->place->is_taken = false;
       job = running_.erase(job);
     }
   }
 
-  void told_end(const Running& job) {
+  [[nodiscard]] bool is_at_rung(const Running& job) const {
+    const RunStatus status = status_of(folder_, *job.run, {}, Claims::ignore);
+    return job.until_epoch > 0 && !folder_.run(job.run->id).is_done() && status.epoch >= job.until_epoch;
+  }
+
+  /// \param interrupted  what became of it where it goes on later
+  void told_end(const Running& job, const char* interrupted) {
     const RunStatus status = status_of(folder_, *job.run, {}, Claims::ignore);
     const std::string time = duration_text(Seconds(Clock::now() - job.start).count());
     switch (status.state) {
       case State::done:
-        ++num_done_;
-        say(fmt::format("{} done after {}, {} of {} done", title_of(*job.run), time, num_done_, selected_.size()));
+        ++outcome_.num_done;
+        say(fmt::format("{} done after {}, {} of {} done", title_of(*job.run), time, outcome_.num_done,
+                        selected_.size()));
         break;
       case State::interrupted:
-        say(fmt::format("{} stopped after {}, at epoch {} of {}", title_of(*job.run), time, status.epoch,
+        say(fmt::format("{} {} after {}, at epoch {} of {}", title_of(*job.run), interrupted, time, status.epoch,
                         status.epochs));
         break;
       default:
-        ++num_failures_;
-        failed_.push_back({job.run, status.detail});
+        outcome_.failed.push_back({job.run, status.detail});
         say(fmt::format("{} {} after {}: {}", title_of(*job.run), name(status.state), time, status.detail));
         if (!may_start() && !waiting_.empty() && stop_signal() == 0) {
-          say(fmt::format("{} failed, the limit of --max-failures: no further run is started", num_failures_));
+          say(fmt::format("{} failed, the limit of --max-failures: no further run is started", outcome_.failed.size()));
         }
     }
   }
@@ -327,9 +345,8 @@ class LocalDriver {
       const std::string line = last_line(folder_.log(job.run->id));
       lines.push_back(fmt::format("{}: {}", title_of(*job.run), line.starts_with(kAttemptMark) ? "starting" : line));
     }
-    lines.push_back(fmt::format("{}: {} of {} done, {} running, {} waiting{}", sweep_.name, num_done_, selected_.size(),
-                                running_.size(), waiting_.size(),
-                                num_failures_ == 0 ? "" : fmt::format(", {} failed", num_failures_)));
+    lines.push_back(fmt::format("{}: {} of {} done, {} running, {} waiting{}", sweep_.name, outcome_.num_done,
+                                selected_.size(), running_.size(), waiting_.size(), outcome_.failed_text()));
     if (block_.is_on_terminal()) {
       block_.draw(lines);
     } else {
@@ -340,25 +357,11 @@ class LocalDriver {
   }
 
   ExitCode report() {
-    for (const auto& [failures, what] : {std::pair{&failed_before_, "failed before"}, {&failed_, "failed"}}) {
-      for (const Failure& failure : *failures) {
-        log_warning("{} {}: {}", title_of(*failure.run), what, failure.reason);
-      }
-    }
-    for (const Failure& other : left_alone_) {
-      log_info("{} is left to the cluster: {}", title_of(*other.run), other.reason);
-    }
-    for (const Failure& student : left_waiting_) {
-      log_warning("{} is {}", title_of(*student.run), student.reason);
-    }
-    if (const std::size_t num_failed = failed_before_.size() + failed_.size(); num_failed > 0) {
-      log_info("{}", left_alone_text(sweep_, num_failed));
-    }
-    log_info("{}: {} of {} done", sweep_.name, num_done_, selected_.size());
+    outcome_.tell(sweep_, selected_.size());
     if (stop_signal() != 0) {
       return ExitCode::interrupted;
     }
-    return num_done_ == selected_.size() ? ExitCode::success : ExitCode::failure;
+    return outcome_.num_done + outcome_.halted.size() == selected_.size() ? ExitCode::success : ExitCode::failure;
   }
 
   void say(const std::string& text) {
@@ -377,9 +380,7 @@ class LocalDriver {
   std::vector<Place> slots_;
   std::vector<Waiting> waiting_;
   std::vector<Running> running_;
-  std::vector<Failure> failed_before_, failed_, left_alone_, left_waiting_;
-  std::size_t num_done_ = 0;
-  std::int64_t num_failures_ = 0;
+  Outcome outcome_;
   std::optional<Clock::time_point> stop_time_;
   Clock::time_point last_stop_{};
   LiveBlock block_;

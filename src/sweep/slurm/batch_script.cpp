@@ -140,12 +140,36 @@ start_mps
 )sh";
 }
 
-std::string trainer_options(const Site& site) {
-  if (site.runs_per_gpu == 1) {
+std::string trainer_options(const Site& site, const BatchJob& job) {
+  std::string options;
+  if (site.runs_per_gpu > 1) {
+    // The trainer shares a host's cores among its own ranks, and knows nothing of other runs.
+    options = fmt::format(" --set run.threads={}", std::max<std::int64_t>(1, site.cpus_per_rank / site.runs_per_gpu));
+  }
+  return options + (job.sweeper_hash.empty() ? "" : R"( ${until_epoch:+--until-epoch "$until_epoch"})");
+}
+
+/// What a script of a sweep with [stop] has more: who is asked for a run's rungs, the question before a start, and what
+/// becomes of a run that ended well at a rung.
+struct RungParts {
+  std::string program, question, end;
+};
+
+RungParts rung_parts(const BatchJob& job) {
+  if (job.sweeper_hash.empty()) {
     return {};
   }
-  // The trainer shares a host's cores among its own ranks, and knows nothing of other runs.
-  return fmt::format(" --set run.threads={}", std::max<std::int64_t>(1, site.cpus_per_rank / site.runs_per_gpu));
+  return {
+      .program = fmt::format("readonly SWEEPER=\"$SWEEP/.sweep/frozen/{}/xtasc-sweep\"\n", job.sweeper_hash),
+      .question =
+          R"sh(  if ! until_epoch="$("$SWEEPER" rung "$SWEEP" "$1")"; then # halted, or not all others are at the rung
+    end_run "$1" "$STOPPED" "${until_epoch:-xtasc-sweep rung failed}"
+    return 1
+  fi
+)sh",
+      .end = R"sh(  elif (($2 == 0)); then # the job that goes on from the rung waits for this one's end
+    end_run "$1" "$STOPPED" "paused at a rung of [stop]"
+)sh"};
 }
 
 }  // namespace
@@ -164,6 +188,7 @@ std::string job_comment(std::string_view token) {
 
 std::string batch_script(std::string_view form, const Site& site, const BatchJob& job) {
   const std::int64_t elements = num_elements(job.num_runs, site);
+  const RungParts rungs = rung_parts(job);
   std::map<std::string, std::string, std::less<>> values = {
       {"SWEEP", job.sweep},
       {"NUM_RUNS", fmt::format("{} run{} in {} element{}", job.num_runs, job.num_runs == 1 ? "" : "s", elements,
@@ -177,7 +202,10 @@ std::string batch_script(std::string_view form, const Site& site, const BatchJob
       {"ENVIRONMENT", environment(site)},
       {"SHARING", sharing(site)},
       {"LAUNCH", launch_command(site)},
-      {"TRAINER_OPTIONS", trainer_options(site)},
+      {"TRAINER_OPTIONS", trainer_options(site, job)},
+      {"SWEEPER", rungs.program},
+      {"ASK_RUNG", rungs.question},
+      {"AT_RUNG", rungs.end},
       {"ON_WARNING", site.launcher == Launcher::mpirun ? "kill -USR2 \"${pids[@]}\"" : ":"}};
   std::string text;
   std::map<std::string, int> used;
@@ -204,7 +232,7 @@ std::string batch_script(std::string_view form, const Site& site, const BatchJob
   }
   text += form;
   for (const auto& [name, value] : values) {
-    check(used.contains(name), "the form of the batch script lacks @{}@", name);
+    check(used.contains(name) || value.empty(), "the form of the batch script lacks @{}@", name);
   }
   return text;
 }

@@ -181,7 +181,8 @@ SubmittedRuns submitted_runs(const std::vector<Submission>& submissions, const s
         continue;
       }
       SubmittedRun& known = runs[submission.runs[i]];
-      if (!known.is_active || entry.is_active) {
+      const bool runs_now = entry.is_active && !entry.nodes.empty();  // a later one may wait to go on from a rung
+      if (!known.is_active || runs_now) {
         known = entry;
       }
     }
@@ -301,39 +302,37 @@ void submit(Submission& submission, const Slurm& slurm, int lock, const std::vec
 }
 
 std::int64_t cancel(const SweepFolder& folder, const std::vector<Submission>& submissions,
-                    const SubmittedRuns& submitted, const std::vector<std::string>& runs, const Slurm& slurm) {
+                    const std::vector<SlurmJob>& jobs, const std::vector<std::string>& runs, const Slurm& slurm) {
   const std::set<std::string> wanted(runs.begin(), runs.end());
-  std::set<std::string> kept_jobs;
-  for (const auto& [id, run] : submitted) {
-    if (run.is_active && !wanted.contains(id)) {
-      kept_jobs.insert(run.job);
+  std::set<std::string> cancelled, ended_jobs;
+  for (const Submission& submission : submissions) {  // a run may be in several: one for each of its rungs
+    const SubmittedRuns submitted = submitted_runs({submission}, jobs);
+    std::set<std::string> kept_jobs;
+    for (const auto& [id, run] : submitted) {
+      if (run.is_active && !wanted.contains(id)) {
+        kept_jobs.insert(run.job);
+      }
+    }
+    for (const auto& [id, run] : submitted) {
+      if (!run.is_active || !wanted.contains(id)) {
+        continue;
+      }
+      cancelled.insert(id);
+      // First the word that keeps the batch script from starting it again, then the deed.
+      io::write_file_atomically(submission.folder / "ended" / id, std::string_view("85 cancelled\n"));
+      if (kept_jobs.contains(run.job)) {
+        const run::RunFolder run_folder = folder.run(id);
+        run::prepare_run_folder(run_folder);
+        io::write_file_atomically(run_folder.stop_request(), std::string_view("cancelled\n"));
+      } else {
+        ended_jobs.insert(run.job);
+      }
     }
   }
-  std::int64_t num_active = 0;
-  std::set<std::string> jobs;
-  for (const std::string& id : wanted) {
-    const auto run = submitted.find(id);
-    if (run == submitted.end() || !run->second.is_active) {
-      continue;
-    }
-    ++num_active;
-    const auto submission = std::find_if(submissions.begin(), submissions.end(), [&](const Submission& candidate) {
-      return candidate.token == run->second.submission;
-    });
-    // First the word that keeps the batch script from starting it again, then the deed.
-    io::write_file_atomically(submission->folder / "ended" / id, std::string_view("85 cancelled\n"));
-    if (kept_jobs.contains(run->second.job)) {
-      const run::RunFolder run_folder = folder.run(id);
-      run::prepare_run_folder(run_folder);
-      io::write_file_atomically(run_folder.stop_request(), std::string_view("cancelled\n"));
-    } else {
-      jobs.insert(run->second.job);
-    }
+  if (!ended_jobs.empty()) {
+    slurm.cancel({ended_jobs.begin(), ended_jobs.end()});
   }
-  if (!jobs.empty()) {
-    slurm.cancel({jobs.begin(), jobs.end()});
-  }
-  return num_active;
+  return std::ssize(cancelled);
 }
 
 }  // namespace xtasc::sweep

@@ -60,8 +60,8 @@ struct SubmittedRun {
 /// By run id; a run that was never submitted, or that Slurm forgot and no script said anything of, is absent.
 using SubmittedRuns = std::map<std::string, SubmittedRun>;
 
-/// What became of every run that was submitted. An active element counts more than an ended one, a later submission
-/// more than an earlier one.
+/// What became of every run that was submitted. An active element counts more than an ended one, of active ones that
+/// which runs, then the earliest; of ended ones the last.
 [[nodiscard]] SubmittedRuns submitted_runs(const std::vector<Submission>& submissions,
                                            const std::vector<SlurmJob>& jobs);
 
@@ -87,8 +87,8 @@ std::vector<SlurmJob> find_lost_answers(std::vector<Submission>& submissions, co
 void submit(Submission& submission, const Slurm& slurm, int lock, const std::vector<std::string>& after = {});
 
 /// Ends runs that wait or run in Slurm: elements all of whose active runs are among them by scancel, others by a file
-/// STOP in the run's folder. None comes back. \param submitted  of submitted_runs \returns how many were active
+/// STOP in the run's folder. None comes back. \param jobs  of Slurm::queue \returns how many runs were active
 std::int64_t cancel(const SweepFolder& folder, const std::vector<Submission>& submissions,
-                    const SubmittedRuns& submitted, const std::vector<std::string>& runs, const Slurm& slurm);
+                    const std::vector<SlurmJob>& jobs, const std::vector<std::string>& runs, const Slurm& slurm);
 
 }  // namespace xtasc::sweep
