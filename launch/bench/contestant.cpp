@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "core/temp_folder.hpp"
-#include "data/sampler.hpp"
 #include "gpu/gpu.hpp"
 #include "launch/common/noise_pack.hpp"
 #include "pack/reader.hpp"
+#include "train/draw.hpp"
 
 namespace xtasc::launch {
 
@@ -51,16 +51,15 @@ Contestant::Contestant(const data::Dataset& train, const StepBench& options, con
       captured_step_(step_, train::graph_capture_for(config_, device_, *communicator_),
                      [&session](const std::string& text) { return session.gather(text); }) {}
 
-data::Batch Contestant::draw() const {
-  const auto seed = static_cast<std::uint64_t>(config_.run.seed);
-  const auto order = data::epoch_order(seed, kEpoch, train_.size());
-  const data::Range mine = data::share_of({0, config_.train.batch_size}, communicator_->rank(), communicator_->size());
-  const auto samples =
-      std::span(order).subspan(static_cast<std::size_t>(mine.begin), static_cast<std::size_t>(mine.size()));
-  data::Batch batch = data::draw_batch(
-      train_, samples, {.flip = config_.data.flip, .scale_crop = config_.data.scale_crop}, seed, kEpoch);
-  train::give_place(batch, config_, learner_.net, {.first = mine.begin, .samples = samples, .step = num_steps_});
-  return batch;
+std::vector<data::Batch> Contestant::draw() const {
+  const auto order = data::epoch_samples(train_, static_cast<std::uint64_t>(config_.run.seed), kEpoch);
+  return train::draw_pieces(config_, learner_.net, train_,
+                            {.order = order,
+                             .places = {0, config_.train.batch_size},
+                             .rank = communicator_->rank(),
+                             .num_ranks = communicator_->size(),
+                             .epoch = kEpoch,
+                             .step = num_steps_});
 }
 
 void Contestant::warm_up() {

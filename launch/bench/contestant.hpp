@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "config/run_config.hpp"
 #include "data/dataset.hpp"
@@ -40,8 +41,8 @@ class Contestant {
   /// Seconds of a plain step's phases, of the slowest rank each; the device is waited for after each. Collective.
   std::array<double, train::kPhaseNames.size()> take_step_by_phases();
 
-  /// This rank's part of the global batch, drawn as training draws it.
-  [[nodiscard]] data::Batch draw() const;
+  /// This rank's part of the global batch, drawn as training draws it: a piece, or train.accumulate of them.
+  [[nodiscard]] std::vector<data::Batch> draw() const;
   /// StepResult::losses of the first step, from the weights that it was made with; on the CPU.
   [[nodiscard]] const at::Tensor& first_losses() const { return first_losses_; }
   [[nodiscard]] const train::Learner& learner() const { return learner_; }

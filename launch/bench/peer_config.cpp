@@ -12,7 +12,7 @@ namespace xtasc::launch {
 namespace {
 
 /// What the peer is told.
-constexpr std::array<std::string_view, 29> kFollowed = {"model.system",
+constexpr std::array<std::string_view, 32> kFollowed = {"model.system",
                                                         "model.tasks",
                                                         "model.transfer",
                                                         "model.transfer_pairs",
@@ -38,16 +38,34 @@ constexpr std::array<std::string_view, 29> kFollowed = {"model.system",
                                                         "loss.lambda_2",
                                                         "loss.lambda_3",
                                                         "run.precision",
+                                                        "train.optimizer",
                                                         "train.learning_rate",
                                                         "train.weight_decay",
-                                                        "train.betas"};
+                                                        "train.momentum",
+                                                        "train.betas",
+                                                        "train.clip_norm"};
 
 /// What reaches the peer with the weights and the samples, or is not at work in the steps that are timed.
-constexpr std::array<std::string_view, 15> kWithoutMeaning = {
-    "run.seed",       "run.device",          "data.pack_digest",   "data.label_set",
-    "data.flip",      "data.scale_crop",     "data.normalise",     "model.encoder_weights_digest",
-    "train.epochs",   "train.batch_size",    "train.max_steps",    "train.lr_step",
-    "train.lr_gamma", "train.deterministic", "evaluate.batch_size"};
+constexpr std::array<std::string_view, 20> kWithoutMeaning = {"run.seed",
+                                                              "run.device",
+                                                              "data.pack_digest",
+                                                              "data.label_set",
+                                                              "data.flip",
+                                                              "data.scale_crop",
+                                                              "data.holdout",
+                                                              "data.normalise",
+                                                              "model.encoder_weights_digest",
+                                                              "train.epochs",
+                                                              "train.batch_size",
+                                                              "train.max_steps",
+                                                              "train.patience",
+                                                              "train.schedule",
+                                                              "train.lr_step",
+                                                              "train.lr_gamma",
+                                                              "train.poly_power",
+                                                              "train.warmup_steps",
+                                                              "train.deterministic",
+                                                              "evaluate.batch_size"};
 
 template <std::size_t kSize>
 bool holds(const std::array<std::string_view, kSize>& keys, const std::string& key) {

@@ -36,7 +36,7 @@ std::vector<std::string> arguments_of(const StepBench& options, const config::Ru
     peer["width"] = options.width;
     peer["batch_size"] = config.train.batch_size;
   }
-  const data::Batch batch = ours.draw();
+  const data::Batch batch = ours.draw().front();  // the peer follows no train.accumulate
   const auto weights_path = folder / "W.pt";
   const auto samples_path = folder / "S.pt";
   tensorfile::write_tensor_dict(weights_path, weights);

@@ -85,7 +85,7 @@ void train_steps(Trial& trial, std::int64_t begin, std::int64_t end) {
 /// Empty when weights and optimizer have the same bits, else what differs.
 std::string difference_of(const Trial& a, const Trial& b) {
   const std::string weights = first_difference(a.learner.weights(), b.learner.weights());
-  return weights.empty() ? first_difference(a.learner.adam.state(), b.learner.adam.state()) : weights;
+  return weights.empty() ? first_difference(a.learner.optimizer->state(), b.learner.optimizer->state()) : weights;
 }
 
 Finding comes_back(const Machine& machine) {

@@ -193,6 +193,32 @@ constexpr std::string_view word(GradientNormalisation value) {
   return "";
 }
 
+constexpr std::string_view word(Optimizer value) {
+  switch (value) {
+    case Optimizer::adam:
+      return "adam";
+    case Optimizer::adamw:
+      return "adamw";
+    case Optimizer::sgd:
+      return "sgd";
+  }
+  return "";
+}
+
+constexpr std::string_view word(Schedule value) {
+  switch (value) {
+    case Schedule::step:
+      return "step";
+    case Schedule::cosine:
+      return "cosine";
+    case Schedule::poly:
+      return "poly";
+    case Schedule::constant:
+      return "constant";
+  }
+  return "";
+}
+
 /// The words of the values 0, 1, ..., up to the first that is none.
 template <typename Enum>
 constexpr auto words() {
@@ -293,6 +319,16 @@ std::span<const std::string_view> names<WeightDistribution>() {
 template <>
 std::span<const std::string_view> names<GradientNormalisation>() {
   return kWords<GradientNormalisation>;
+}
+
+template <>
+std::span<const std::string_view> names<Optimizer>() {
+  return kWords<Optimizer>;
+}
+
+template <>
+std::span<const std::string_view> names<Schedule>() {
+  return kWords<Schedule>;
 }
 
 }  // namespace xtasc::config

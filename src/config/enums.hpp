@@ -39,6 +39,10 @@ enum class FactorScale { sum, mean };
 enum class WeightDistribution { normal, dirichlet, uniform };
 /// What mgda divides a task's gradient by: nothing, its norm, the loss, both.
 enum class GradientNormalisation { none, l2, loss, loss_and_l2 };
+/// What moves the network by its gradients.
+enum class Optimizer { adam, adamw, sgd };
+/// How the learning rate goes over a run.
+enum class Schedule { step, cosine, poly, constant };
 
 /// The words that a config accepts for an enumeration, in the order of its values.
 template <typename Enum>

@@ -352,7 +352,7 @@ struct FieldList {
     }
   }
 
-  void betas(std::string key, std::vector<double>& target, std::string documentation) {
+  Field& betas(std::string key, std::vector<double>& target, std::string documentation) {
     Field& field = add(std::move(key), std::move(documentation));
     field.read = [&target](const Value& value) -> std::string {
       std::vector<double> read;
@@ -370,6 +370,7 @@ struct FieldList {
     field.print = [&target] {
       return target.empty() ? std::string("[]") : fmt::format("[{}, {}]", real_text(target[0]), real_text(target[1]));
     };
+    return field;
   }
 };
 

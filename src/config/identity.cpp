@@ -74,6 +74,7 @@ std::string first_identity_text(const RunConfig& config) {
   static const std::set<std::string> not_yet = {"data.pack_digest",
                                                 "data.label_share",
                                                 "data.one_label",
+                                                "data.holdout",
                                                 "data.normalise",
                                                 "model.encoder_weights_digest",
                                                 "model.tasks",
@@ -92,7 +93,15 @@ std::string first_identity_text(const RunConfig& config) {
                                                 "weighting.mu",
                                                 "weighting.warm_up_epochs",
                                                 "weighting.lambda",
-                                                "train.weight_decay"};
+                                                "train.accumulate",
+                                                "train.patience",
+                                                "train.optimizer",
+                                                "train.weight_decay",
+                                                "train.momentum",
+                                                "train.schedule",
+                                                "train.poly_power",
+                                                "train.warmup_steps",
+                                                "train.clip_norm"};
   RunConfig copy = config;
   std::string text;
   std::set<std::string> changed;

@@ -1,6 +1,7 @@
 #include "config/run_config.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <sstream>
 
@@ -141,15 +142,41 @@ void resolve_lambdas(LossSection& loss, const System& system) {
   loss.lambda_3 = has_third ? loss.lambda_of(2) : LossSection::kAsLambda2;
 }
 
+/// Refuses what says nothing beside the other keys of [train], and gives Adam its betas.
+void resolve_training(TrainSection& train, const System& system) {
+  const TrainSection defaults;
+  const auto check_is_for = [](bool is_default, bool says_something, const std::string& set, const std::string& beside,
+                               std::string_view wanted) {
+    if (!is_default && !says_something) {
+      fail_usage("train.{} says nothing to train.{}: it is for {}", set, beside, wanted);
+    }
+  };
+  const std::string optimizer = fmt::format("optimizer = \"{}\"", name(train.optimizer));
+  const bool is_sgd = train.optimizer == Optimizer::sgd;
+  check_is_for(train.momentum == defaults.momentum, is_sgd, fmt::format("momentum = {}", train.momentum), optimizer,
+               "sgd");
+  const bool has_adam = !is_sgd || system.uses("distillation.");  // a student's adaptors have one
+  check_is_for(train.betas.empty(), has_adam, fmt::format("betas = [{}]", fmt::join(train.betas, ", ")), optimizer,
+               "adam, adamw");
+  check_is_for(train.poly_power == defaults.poly_power, train.schedule == Schedule::poly,
+               fmt::format("poly_power = {}", train.poly_power), fmt::format("schedule = \"{}\"", name(train.schedule)),
+               "poly");
+  if (train.accumulate > train.batch_size) {
+    fail_usage("train.accumulate = {} would cut a batch of {} images (train.batch_size) into more pieces than it has",
+               train.accumulate, train.batch_size);
+  }
+  if (train.betas.empty() && has_adam) {
+    train.betas = {0.9, system.beta_2};
+  }
+}
+
 void resolve(RunConfig& c) {
   resolve_weighting(c);
   refuse_keys_of_other_systems(c);
   const System& system = system_of(c.model);
   name_fixed_row(c.model, system);
   check_transfers(c.model, system);
-  if (c.train.betas.empty()) {
-    c.train.betas = {0.9, system.beta_2};
-  }
+  resolve_training(c.train, system);
   if (!system.has_weights()) {
     c.weighting = {};  // there is nothing to weigh
   }
@@ -249,6 +276,10 @@ void check_key(const std::string& key, const std::string& where) {
 void check_assignment(const std::string& assignment, const std::string& where) {
   RunConfig scratch;
   read_assignment(assignment, run_fields(scratch), where);
+}
+
+std::int64_t DataSection::num_held_out(std::int64_t num_images) const {
+  return std::llround(holdout * static_cast<double>(num_images));
 }
 
 DistillationSection::Teacher DistillationSection::of(std::string_view task) const {

@@ -37,8 +37,12 @@ struct DataSection {
   bool scale_crop = true;
   double label_share = 1.0;
   bool one_label = false;
+  double holdout = 0.0;
   bool normalise = true;
   bool verify = false;
+
+  /// Of so many training images those that are held out: the nearest whole number to their share.
+  [[nodiscard]] std::int64_t num_held_out(std::int64_t num_images) const;
 };
 
 /// [model]: the system and its layers.
@@ -121,12 +125,20 @@ struct WeightingSection {
 struct TrainSection {
   std::int64_t epochs = 250;
   std::int64_t batch_size = 8;
+  std::int64_t accumulate = 1;
   std::int64_t max_steps = 0;
+  std::int64_t patience = 0;
+  Optimizer optimizer = Optimizer::adam;
   double learning_rate = 1e-4;
   double weight_decay = 0.0;
+  double momentum = 0.9;
   std::vector<double> betas;
+  Schedule schedule = Schedule::step;
   std::int64_t lr_step = 80;
   double lr_gamma = 0.5;
+  double poly_power = 0.9;
+  std::int64_t warmup_steps = 0;
+  double clip_norm = 0.0;
   bool deterministic = true;
   bool rewrites = true;
   bool pad_channels = false;

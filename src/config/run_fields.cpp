@@ -60,6 +60,9 @@ std::vector<Field> run_fields(RunConfig& c) {
       "one_label", c.data.one_label,
       "Each training image keeps the labels of one task alone, drawn by the seed among all that the pack has of it, "
       "also those that the system does not predict (Li et al. 2022, arXiv:2111.14893).");
+  list.share("holdout", c.data.holdout,
+             "Share of the training images that are not trained on and choose the best epoch, drawn by run.seed; the "
+             "validation split is then looked at once, at the end. 0: the validation split chooses.");
   list.boolean("normalise", c.data.normalise,
                "Images less the pack's mean, divided by its deviation; false: as they are, between 0 and 1.");
   list.boolean("verify", c.data.verify,
@@ -231,13 +234,40 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.section = "train";
   list.integer("epochs", c.train.epochs, 1, "Passes over the training set.");
   list.integer("batch_size", c.train.batch_size, 1, "Images a step over all ranks: the ranks split it.");
+  list.integer(
+      "accumulate", c.train.accumulate, 1,
+      "Pieces that a batch is computed in, one after the other; their sum is the batch's gradient, but for "
+      "batch norm, which sees a piece. For weighting methods whose weights follow from no gradient and no loss "
+      "of the step.");
   list.integer("max_steps", c.train.max_steps, 0, "Stop after this many optimizer steps; 0: no limit.");
-  list.real("learning_rate", c.train.learning_rate, 0.0, false, kInfinity, "Adam's learning rate at the start.");
-  list.real("weight_decay", c.train.weight_decay, 0.0, true, kInfinity,
-            "So much of the network's values is added to their gradients, as in PyTorch's Adam.");
-  list.betas("betas", c.train.betas, "Adam's decay rates; []: [0.9, 0.99]" + other_betas() + ".");
-  list.integer("lr_step", c.train.lr_step, 1, "The learning rate is multiplied by lr_gamma every so many epochs.");
-  list.real("lr_gamma", c.train.lr_gamma, 0.0, false, 1.0, "See lr_step.");
+  list.integer("patience", c.train.patience, 0,
+               "Stop when so many epochs in turn were not better than the best; 0: never.");
+  list.word("optimizer", c.train.optimizer,
+            "What moves the network, and what a weighting method trains with it, as PyTorch's.");
+  list.real("learning_rate", c.train.learning_rate, 0.0, false, kInfinity,
+            "The learning rate that schedule begins with.");
+  list.real(
+      "weight_decay", c.train.weight_decay, 0.0, true, kInfinity,
+      "So much of the network's values is added to their gradients (adam, sgd), or, times the learning rate, taken "
+      "off them (adamw).");
+  list.real("momentum", c.train.momentum, 0.0, true, 1.0, "sgd: share of the last step's direction that goes on.")
+      .counts = [&c] { return c.train.optimizer == Optimizer::sgd; };
+  list.betas("betas", c.train.betas, "adam, adamw: decay rates; []: [0.9, 0.99]" + other_betas() + ".").counts = [&c] {
+    return c.train.optimizer != Optimizer::sgd || system_of(c.model).uses("distillation.");
+  };
+  list.word("schedule", c.train.schedule,
+            "step: times lr_gamma every lr_step epochs; cosine, poly: down to 0 at the run's last step, step by step.");
+  const auto falls_by_step = [&c] { return c.train.schedule == Schedule::step; };
+  list.integer("lr_step", c.train.lr_step, 1, "step: the learning rate is multiplied by lr_gamma every so many epochs.")
+      .counts = falls_by_step;
+  list.real("lr_gamma", c.train.lr_gamma, 0.0, false, 1.0, "step: see lr_step.").counts = falls_by_step;
+  list.real("poly_power", c.train.poly_power, 0.0, false, kInfinity, "poly: power of the share of steps that is left.")
+      .counts = [&c] { return c.train.schedule == Schedule::poly; };
+  list.integer("warmup_steps", c.train.warmup_steps, 0,
+               "In the first N steps the rate is 1/N, 2/N, ... N/N of itself; cosine and poly begin behind them.");
+  list.real("clip_norm", c.train.clip_norm, 0.0, true, kInfinity,
+            "The network's gradient is shortened to this norm at most, behind all that a weighting method does to it, "
+            "as PyTorch's clip_grad_norm_; 0: never.");
   list.boolean("deterministic", c.train.deterministic,
                "The same bits from the same run; false lets CUDA choose faster kernels.");
   list.boolean("rewrites", c.train.rewrites,

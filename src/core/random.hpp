@@ -20,7 +20,8 @@ enum class Purpose : std::uint64_t {
   dropout = 10,
   transfers = 11,
   labels = 12,
-  gradient_drop = 13,
+  holdout = 13,
+  gradient_drop = 14,
   sweep_axes = 20,
 };
 

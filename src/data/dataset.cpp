@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <iterator>
+#include <numeric>
 
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
@@ -24,10 +26,15 @@ std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
 }
 
-/// Whether any value is another than `unknown`.
+/// For each sample whether any of its values is another than `unknown`.
 template <typename T>
-bool any_known(const at::Tensor& truth, T unknown = {}) {
-  return std::ranges::any_of(elements<T>(truth), [unknown](T value) { return value != unknown; });
+std::vector<std::uint8_t> known_in(const at::Tensor& truth, T unknown = {}) {
+  std::vector<std::uint8_t> known;
+  for (std::int64_t sample = 0; sample < truth.size(0); ++sample) {
+    const bool any = std::ranges::any_of(elements<T>(truth[sample]), [unknown](T value) { return value != unknown; });
+    known.push_back(any ? 1 : 0);
+  }
+  return known;
 }
 
 /// What of the store holds the truth of a task.
@@ -66,31 +73,33 @@ void check_unchanged(const pack::ContentDigest& digest, const pack::Reader& read
 
 Dataset::Dataset(const pack::Reader& reader, pack::Split split, const Reading& reading, at::Device device,
                  pack::ContentDigest* digest)
-    : size_(reader.size(split)) {
+    : samples_(static_cast<std::size_t>(reader.size(split))) {
   const pack::Schema& schema = reader.schema();
-  check(size_ > 0, "{}: split {} is empty", reader.path().string(), pack::split_name(split));
+  const std::int64_t count = size();
+  std::iota(samples_.begin(), samples_.end(), std::int64_t{0});
+  check(count > 0, "{}: split {} is empty", reader.path().string(), pack::split_name(split));
   const bool depth_is_uint16 = schema.depth_type == pack::DepthType::uint16;
   const auto bytes = at::TensorOptions().dtype(at::kByte);
-  at::Tensor image = at::empty({size_, schema.height, schema.width, 3}, bytes);
-  at::Tensor label = at::empty({size_, schema.height, schema.width}, bytes);
+  at::Tensor image = at::empty({count, schema.height, schema.width, 3}, bytes);
+  at::Tensor label = at::empty({count, schema.height, schema.width}, bytes);
   at::Tensor depth =
-      at::empty({size_, schema.height, schema.width}, bytes.dtype(depth_is_uint16 ? at::kUInt16 : at::kFloat));
+      at::empty({count, schema.height, schema.width}, bytes.dtype(depth_is_uint16 ? at::kUInt16 : at::kFloat));
   at::Tensor normals =
-      schema.has_normals() ? at::empty({size_, schema.height, schema.width, 3}, bytes.dtype(at::kShort)) : at::Tensor();
+      schema.has_normals() ? at::empty({count, schema.height, schema.width, 3}, bytes.dtype(at::kShort)) : at::Tensor();
   for (const at::Tensor* store : {&image, &label, &depth, &normals}) {
     if (store->defined()) {
       prefer_huge_pages({static_cast<std::byte*>(store->mutable_data_ptr()), store->nbytes()});
     }
   }
-  reader.read_images(split, 0, size_, elements<std::uint8_t>(image));
-  reader.read_labels(split, reading.label_set, 0, size_, elements<std::uint8_t>(label));
+  reader.read_images(split, 0, count, elements<std::uint8_t>(image));
+  reader.read_labels(split, reading.label_set, 0, count, elements<std::uint8_t>(label));
   if (depth_is_uint16) {
-    reader.read_depth(split, 0, size_, elements<std::uint16_t>(depth));
+    reader.read_depth(split, 0, count, elements<std::uint16_t>(depth));
   } else {
-    reader.read_depth(split, 0, size_, elements<float>(depth));
+    reader.read_depth(split, 0, count, elements<float>(depth));
   }
   if (normals.defined()) {
-    reader.read_normals(split, 0, size_, elements<std::int16_t>(normals));
+    reader.read_normals(split, 0, count, elements<std::int16_t>(normals));
   }
   if (digest != nullptr) {
     digest->add(split, 0, bytes_of(image));
@@ -126,15 +135,22 @@ Dataset::Dataset(const pack::Reader& reader, pack::Split split, const Reading& r
 }
 
 void Dataset::find_truths(const at::Tensor& label, const at::Tensor& depth, const at::Tensor& normals) {
-  for (const Labels& labels : labels_) {
-    const bool is_known = labels.truth == kernels::kLabelTruth     ? any_known<std::uint8_t>(label, pack::kIgnoreLabel)
-                          : labels.truth == kernels::kNormalsTruth ? any_known<std::int16_t>(normals)
-                          : depth.scalar_type() == at::kUInt16     ? any_known<std::uint16_t>(depth)
-                                                                   : any_known<float>(depth);
-    if (is_known) {
-      tasks_with_truth_.insert(labels.key);
-    }
+  for (Labels& labels : labels_) {
+    labels.knows = labels.truth == kernels::kLabelTruth     ? known_in<std::uint8_t>(label, pack::kIgnoreLabel)
+                   : labels.truth == kernels::kNormalsTruth ? known_in<std::int16_t>(normals)
+                   : depth.scalar_type() == at::kUInt16     ? known_in<std::uint16_t>(depth)
+                                                            : known_in<float>(depth);
   }
+}
+
+Dataset Dataset::take_out(std::span<const std::int64_t> samples) {
+  Dataset taken = *this;
+  taken.samples_.assign(samples.begin(), samples.end());
+  std::vector<std::int64_t> left;
+  std::ranges::set_difference(samples_, samples, std::back_inserter(left));
+  check(left.size() + samples.size() == samples_.size(), "take_out: a sample that is not there, or not in order");
+  samples_ = std::move(left);
+  return taken;
 }
 
 std::vector<std::string> Dataset::label_keys() const {
@@ -145,17 +161,33 @@ std::vector<std::string> Dataset::label_keys() const {
   return keys;
 }
 
-std::int64_t Dataset::num_with_labels(std::string_view task) const {
+const Dataset::Labels& Dataset::labels_of(std::string_view task) const {
   const auto found = std::ranges::find(labels_, task, &Labels::key);
   check(found != labels_.end(), "the pack has no labels of task \"{}\"", task);
-  return found->has.empty() ? size_ : std::ranges::count(found->has, 1);
+  return *found;
+}
+
+std::int64_t Dataset::num_with_labels(std::string_view task) const {
+  const std::vector<std::uint8_t>& has = labels_of(task).has;
+  return has.empty() ? size() : std::ranges::count_if(samples_, [&has](std::int64_t sample) {
+    return has[static_cast<std::size_t>(sample)] != 0;
+  });
+}
+
+bool Dataset::has_truth_of(std::string_view task) const {
+  const auto found = std::ranges::find(labels_, task, &Labels::key);
+  return found != labels_.end() && std::ranges::any_of(samples_, [&](std::int64_t sample) {
+           const auto i = static_cast<std::size_t>(sample);
+           return found->knows[i] != 0 && (found->has.empty() || found->has[i] != 0);
+         });
 }
 
 void Dataset::keep_labels(const KeptLabels& kept) {
   if (kept.share == 1.0 && !kept.one_task) {
     return;
   }
-  std::vector<std::size_t> chosen(static_cast<std::size_t>(size_));  // by sample: a task of which it has labels
+  std::vector<std::size_t> chosen(
+      static_cast<std::size_t>(image_.size(0)));  // by sample: a task of which it has labels
   for (std::size_t sample = 0; sample < chosen.size(); ++sample) {
     std::vector<std::size_t> there;
     for (std::size_t task = 0; task < labels_.size(); ++task) {
@@ -167,15 +199,12 @@ void Dataset::keep_labels(const KeptLabels& kept) {
   }
   for (std::size_t task = 0; task < labels_.size(); ++task) {
     Labels& labels = labels_[task];
-    labels.has.resize(static_cast<std::size_t>(size_), 1);
+    labels.has.resize(chosen.size(), 1);
     for (std::size_t sample = 0; sample < labels.has.size(); ++sample) {
       const bool is_in_share =
           RandomStream(kept.seed, Purpose::labels, hash_name(labels.key), sample).uniform() < kept.share;
       const bool is_the_one = !kept.one_task || chosen[sample] == task;
       labels.has[sample] = is_in_share && is_the_one ? labels.has[sample] : 0;
-    }
-    if (std::ranges::count(labels.has, 1) == 0) {
-      tasks_with_truth_.erase(labels.key);
     }
   }
 }
@@ -196,7 +225,7 @@ Batch Dataset::batch(std::span<const std::int64_t> samples, std::span<const Augm
   views.reserve(samples.size());
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const Augmentation& a = augmentations[i];
-    check(samples[i] >= 0 && samples[i] < size_, "sample {} of {}", samples[i], size_);
+    check(samples[i] >= 0 && samples[i] < image_.size(0), "sample {} of {}", samples[i], image_.size(0));
     // A scene seen s times larger is s times nearer; inverse depth is left alone, as in the 2021 code.
     const double factor = depth_is_metric_ ? depth_scale_ / a.scale : depth_scale_;
     views.push_back({.index = samples[i],
@@ -308,6 +337,14 @@ at::Tensor draws_of(std::span<const std::int64_t> samples, std::int64_t count, s
     next = std::generate_n(next, count, [&stream] { return static_cast<float>(stream.uniform()); });
   }
   return sent_to(draws, device);
+}
+
+std::vector<std::int64_t> epoch_samples(const Dataset& train, std::uint64_t seed, std::int64_t epoch) {
+  std::vector<std::int64_t> samples = epoch_order(seed, epoch, train.size());
+  for (std::int64_t& sample : samples) {
+    sample = train.samples()[static_cast<std::size_t>(sample)];
+  }
+  return samples;
 }
 
 Batch draw_batch(const Dataset& train, std::span<const std::int64_t> samples, const AugmentationOptions& options,

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <set>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,8 +50,8 @@ struct KeptLabels {
   std::uint64_t seed = 0;
 };
 
-/// One split of a pack, resident on the device as it is stored (uint8, int16, uint16 or float32): batches are cut from
-/// it there.
+/// One split of a pack, or some of its samples, resident on the device as it is stored (uint8, int16, uint16 or
+/// float32): batches are cut from it there.
 class Dataset {
  public:
   /// Reads the whole split. \param digest  sees every byte that was read; may be null
@@ -59,12 +59,16 @@ class Dataset {
   Dataset(const pack::Reader& reader, pack::Split split, const Reading& reading, at::Device device,
           pack::ContentDigest* digest = nullptr);
 
-  [[nodiscard]] std::int64_t size() const { return size_; }
+  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(samples_.size()); }
+  /// What it holds, by its place in the pack's split; in order.
+  [[nodiscard]] std::span<const std::int64_t> samples() const { return samples_; }
+  /// Moves some of its samples, given in order, into a data set of their own, which shares this one's memory.
+  [[nodiscard]] Dataset take_out(std::span<const std::int64_t> samples);
   [[nodiscard]] std::int64_t height() const { return store_.height; }
   [[nodiscard]] std::int64_t width() const { return store_.width; }
   [[nodiscard]] at::Device device() const { return image_.device(); }
   /// Whether any pixel has a truth of the task.
-  [[nodiscard]] bool has_truth_of(std::string_view task) const { return tasks_with_truth_.contains(task); }
+  [[nodiscard]] bool has_truth_of(std::string_view task) const;
   /// The keys of the tasks that the pack has labels of.
   [[nodiscard]] std::vector<std::string> label_keys() const;
   /// How many samples have labels of the task.
@@ -72,7 +76,7 @@ class Dataset {
   /// Keeps some of the labels that there are, and hides the others.
   void keep_labels(const KeptLabels& kept);
 
-  /// The samples with their augmentations; as many of one as of the other.
+  /// The samples with their augmentations; as many of one as of the other. \param samples  by their places in the split
   [[nodiscard]] Batch batch(std::span<const std::int64_t> samples, std::span<const Augmentation> augmentations) const;
   /// The samples as they are.
   [[nodiscard]] Batch batch(std::span<const std::int64_t> samples) const;
@@ -80,12 +84,12 @@ class Dataset {
  private:
   [[nodiscard]] Batch gather(const std::vector<kernels::SampleView>& views) const;
 
-  std::int64_t size_ = 0;
-  /// What of the truth a task looks at, and which samples have it.
+  /// What of the truth a task looks at, and which samples of the whole split have it.
   struct Labels {
     std::string key;
     kernels::Truth truth;
-    std::vector<std::uint8_t> has;  ///< one a sample; empty: all
+    std::vector<std::uint8_t> has;         ///< one a sample; empty: all
+    std::vector<std::uint8_t> knows = {};  ///< one a sample: whether any pixel has a truth
   };
   void find_truths(const at::Tensor& label, const at::Tensor& depth, const at::Tensor& normals);
   /// Which of the views' samples have these labels. \returns (views) uint8 on the device
@@ -93,8 +97,10 @@ class Dataset {
   /// The truths that a sample does not have.
   [[nodiscard]] std::uint32_t hidden_of(std::int64_t sample) const;
 
-  std::set<std::string, std::less<>> tasks_with_truth_;  ///< by their keys: those of which any pixel has one
-  std::vector<Labels> labels_;                           ///< in the order of pack::label_keys()
+  [[nodiscard]] const Labels& labels_of(std::string_view task) const;
+
+  std::vector<std::int64_t> samples_;
+  std::vector<Labels> labels_;  ///< in the order of pack::label_keys()
   bool depth_is_metric_ = false;
   double depth_scale_ = 1.0;
   at::Tensor image_, label_, depth_, normals_;  ///< normals: undefined where the pack has none
@@ -104,6 +110,7 @@ class Dataset {
 /// Both splits of a pack.
 struct Splits {
   Dataset train, val;
+  std::optional<Dataset> held_out = std::nullopt;  ///< what was taken out of `train`, to choose an epoch by
 };
 
 /// Reads both splits and compares what they hold with the digest in the pack's header, which names the run.
@@ -121,6 +128,9 @@ struct Splits {
 /// sample).
 [[nodiscard]] at::Tensor draws_of(std::span<const std::int64_t> samples, std::int64_t count, std::uint64_t seed,
                                   std::int64_t step, at::Device device);
+
+/// The samples of a data set in an epoch's order, see epoch_order().
+[[nodiscard]] std::vector<std::int64_t> epoch_samples(const Dataset& train, std::uint64_t seed, std::int64_t epoch);
 
 /// The samples as an epoch augments them: a function of (seed, epoch, sample).
 [[nodiscard]] Batch draw_batch(const Dataset& train, std::span<const std::int64_t> samples,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <span>
 #include <utility>
 
 #include "core/random.hpp"
@@ -19,12 +20,37 @@ std::vector<std::int64_t> epoch_order(std::uint64_t seed, std::int64_t epoch, st
   return order;
 }
 
+std::vector<std::int64_t> held_out(std::int64_t num_samples, std::int64_t count, std::uint64_t seed) {
+  std::vector<std::pair<std::uint64_t, std::int64_t>> draws;
+  for (std::int64_t sample = 0; sample < num_samples; ++sample) {
+    draws.emplace_back(RandomStream(seed, Purpose::holdout, 0, static_cast<std::uint64_t>(sample)).next(), sample);
+  }
+  std::ranges::sort(draws);
+  std::vector<std::int64_t> samples;
+  for (const auto& [draw, sample] : std::span(draws).first(static_cast<std::size_t>(count))) {
+    samples.push_back(sample);
+  }
+  std::ranges::sort(samples);
+  return samples;
+}
+
 std::int64_t steps_per_epoch(std::int64_t num_samples, std::int64_t batch_size) {
   return (num_samples + batch_size - 1) / batch_size;
 }
 
 Range global_batch(std::int64_t step, std::int64_t batch_size, std::int64_t num_samples) {
   return {step * batch_size, std::min((step + 1) * batch_size, num_samples)};
+}
+
+std::vector<Range> pieces_of(const Range& whole, std::int64_t count) {
+  std::vector<Range> pieces;
+  for (std::int64_t k = 0; k < count; ++k) {
+    const Range piece = {whole.begin + whole.size() * k / count, whole.begin + whole.size() * (k + 1) / count};
+    if (piece.size() > 0) {
+      pieces.push_back(piece);
+    }
+  }
+  return pieces;
 }
 
 Range share_of(const Range& whole, int rank, int num_ranks) {

@@ -8,6 +8,10 @@ namespace xtasc::data {
 /// A training epoch's order: a permutation of 0 .. num_samples - 1, a function of (seed, epoch) alone.
 [[nodiscard]] std::vector<std::int64_t> epoch_order(std::uint64_t seed, std::int64_t epoch, std::int64_t num_samples);
 
+/// Which `count` of 0 .. num_samples - 1 are held out, in order: those of the smallest draws, each a function of (seed,
+/// sample). The same on every rank.
+[[nodiscard]] std::vector<std::int64_t> held_out(std::int64_t num_samples, std::int64_t count, std::uint64_t seed);
+
 /// Steps an epoch has: every sample once, the last batch smaller when the batch does not divide.
 [[nodiscard]] std::int64_t steps_per_epoch(std::int64_t num_samples, std::int64_t batch_size);
 
@@ -19,6 +23,10 @@ struct Range {
 
 /// The positions in the epoch's order that make up global batch `step`.
 [[nodiscard]] Range global_batch(std::int64_t step, std::int64_t batch_size, std::int64_t num_samples);
+
+/// A range cut into `count` consecutive pieces whose sizes differ by at most one; none is empty, so that a small range
+/// has fewer.
+[[nodiscard]] std::vector<Range> pieces_of(const Range& whole, std::int64_t count);
 
 /// One rank's part of a range: consecutive, sizes differing by at most one, possibly empty.
 [[nodiscard]] Range share_of(const Range& whole, int rank, int num_ranks);

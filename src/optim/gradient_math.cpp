@@ -28,13 +28,13 @@ at::Tensor dot_64(const at::Tensor& a, const at::Tensor& b) {
   return at::cat(sums).sum();
 }
 
-at::Tensor shrinking_factor(const at::Tensor& squared_norm, double max_norm) {
+at::Tensor shrinking_factor(const at::Tensor& squared_norm, double max_norm, double added) {
   constexpr double kTiny = 1e-300;
-  return (max_norm / squared_norm.sqrt().clamp_min(kTiny)).clamp_max(1.0);
+  return (max_norm / (squared_norm.sqrt() + added).clamp_min(kTiny)).clamp_max(1.0);
 }
 
-void clip_norm(const at::Tensor& gradient, double max_norm) {
-  gradient.mul_(shrinking_factor(dot_64(gradient, gradient), max_norm).to(gradient.scalar_type()));
+void clip_norm(const at::Tensor& gradient, double max_norm, double added) {
+  gradient.mul_(shrinking_factor(dot_64(gradient, gradient), max_norm, added).to(gradient.scalar_type()));
 }
 
 }  // namespace xtasc::optim

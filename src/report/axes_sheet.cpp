@@ -56,9 +56,10 @@ void sort_rows(std::vector<LabelledRow>& rows) {
   });
 }
 
-std::string caption_of(std::span<const SeedGroup> groups, Protocol protocol) {
+std::string caption_of(std::span<const SeedGroup> groups, Protocol protocol, Checkpoint checkpoint) {
   const bool has_spread = std::ranges::any_of(groups, [](const SeedGroup& group) { return group.seeds.size() > 1; });
-  std::string text = protocol_text(protocol, tasks_of(groups));
+  std::string text =
+      fmt::format("{} {}", protocol_text(protocol, tasks_of(groups)), chosen_text(checkpoint, runs_of(groups)));
   if (has_spread) {
     text += " Mean +- sample standard deviation over seeds. ";
     text += kBestRule;
@@ -172,7 +173,7 @@ Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> lab
   const run::Provenance& from = groups.front().first().provenance;
   Sheet sheet{.label = from.pack_dataset,
               .title = heading(from, protocol, checkpoint),
-              .caption = caption_of(groups, protocol),
+              .caption = caption_of(groups, protocol, checkpoint),
               .columns = {},
               .rows = {},
               .footnotes = {}};

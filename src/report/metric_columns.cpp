@@ -4,6 +4,7 @@
 #include <cctype>
 #include <iterator>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -167,6 +168,22 @@ std::string title_of(const task::Task& task) {
   std::string title(task.name);
   title.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(title.front())));
   return title;
+}
+
+std::string chosen_text(Checkpoint checkpoint, std::span<const run::RunSummary* const> runs) {
+  if (checkpoint == Checkpoint::last) {
+    return "Weights of the last epoch.";
+  }
+  std::set<double> shares;
+  for (const run::RunSummary* run : runs) {
+    shares.insert(run->config.data.holdout);
+  }
+  const bool has_paper = shares.erase(0.0) > 0;
+  const std::string by_validation = has_paper ? "the validation split, as in the paper" : "";
+  const std::string by_holdout =
+      shares.empty() ? "" : fmt::format("a held-out share of {} of the training images", fmt::join(shares, " or "));
+  return fmt::format("Weights of the best epoch by {}{}{}.", by_validation,
+                     has_paper && !shares.empty() ? ", or by " : "", by_holdout);
 }
 
 std::string protocol_text(Protocol protocol, const task::Tasks& tasks) {

@@ -60,10 +60,15 @@ Runs candidates_for(const run::RunSummary& run, const Runs& among, const System&
 
 /// "resnet18, 10 epochs and seed 1": what a baseline has to share with the run.
 std::string terms(const run::RunSummary& run) {
+  const config::RunConfig& config = run.config;
+  const std::string held_out = config.data.holdout == 0.0 ? "" : fmt::format("data.holdout {}, ", config.data.holdout);
+  const std::string patience =
+      config.train.patience == 0 ? "" : fmt::format("train.patience {}, ", config.train.patience);
+  const std::int64_t epochs = config.train.patience == 0 ? run.last.epoch : config.train.epochs;
   const std::string encoder = config::encoder_of(run.config.model);
   const std::string_view pretrained = run.config.model.encoder_weights.empty() ? "" : " (pretrained)";
-  return fmt::format("{}{} epochs and seed {}", encoder == "-" ? "" : fmt::format("{}{}, ", encoder, pretrained),
-                     run.last.epoch, run.config.run.seed);
+  return fmt::format("{}{}{}{} epochs and seed {}", encoder == "-" ? "" : fmt::format("{}{}, ", encoder, pretrained),
+                     held_out, patience, epochs, run.config.run.seed);
 }
 
 std::string absent_text(const Runs& candidates, const run::RunSummary& run, const System& system) {
@@ -309,7 +314,9 @@ bool are_alike(const run::RunSummary& a, const run::RunSummary& b) {
   const config::ModelSection& second = b.config.model;
   const bool have_encoders = config::encoder_of(first) != "-" && config::encoder_of(second) != "-";
   const bool have_widths = config::decoder_width_of(first) > 0 && config::decoder_width_of(second) > 0;
-  return a.last.epoch == b.last.epoch &&
+  const config::TrainSection& train = a.config.train;
+  const bool equally_long = train.patience == 0 ? a.last.epoch == b.last.epoch : train.epochs == b.config.train.epochs;
+  return train.patience == b.config.train.patience && a.config.data.holdout == b.config.data.holdout && equally_long &&
          (!have_encoders || (first.encoder == second.encoder && run::weights_of(first) == run::weights_of(second))) &&
          (!have_widths || first.decoder_width == second.decoder_width);
 }

@@ -30,7 +30,8 @@ struct Row {
   std::optional<std::size_t> footnote;       ///< index into Table::footnotes: why delta_m or a metric is absent
 };
 
-/// Whether two runs of one pack trained equally long, with one encoder, its weights and a decoder's width, as far as
+/// Whether two runs of one pack trained equally long, or would have but for the same patience, on the same share of the
+/// images, with one encoder, its weights and a decoder's width, as far as
 /// both nets have them.
 [[nodiscard]] bool are_alike(const run::RunSummary& a, const run::RunSummary& b);
 /// Whether two runs kept the same share of a pack's labels.

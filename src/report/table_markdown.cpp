@@ -83,6 +83,10 @@ const std::vector<Choice>& choices() {
       {"Transfer", [](const run::RunSummary& run) { return lambda(run, 0.0).empty() ? "" : transfer_text(run); },
        unless_default("pairs", "transfer ")},
       {"Labels", labels_text, unless_default("all", "labels kept: ")},
+      {"Held out", [](const run::RunSummary& run) { return fmt::format("{}", run.config.data.holdout); },
+       unless_default("0", "share held out ")},
+      {"Patience", [](const run::RunSummary& run) { return fmt::format("{}", run.config.train.patience); },
+       unless_default("0", "patience ")},
       {"Seed", [](const run::RunSummary& run) { return fmt::format("{}", run.config.run.seed); }, before("seed ")}};
   return list;
 }
@@ -113,7 +117,8 @@ Cell delta_m_cell(const Row& row) {
 }
 
 std::string caption(const Table& table) {
-  std::string text = protocol_text(table.protocol, tasks_of(table));
+  std::string text = fmt::format("{} {}", protocol_text(table.protocol, tasks_of(table)),
+                                 chosen_text(table.checkpoint, runs_of(table)));
   std::string shared;
   for (const Choice& choice : choices()) {
     if (const auto values = values_of(choice, table); values.size() == 1) {

@@ -87,29 +87,40 @@ class LogFile {
   int descriptor_ = -1;
 };
 
+constexpr const char* kHoldout = "holdout";
+constexpr const char* kStoppedBy = "stopped_by";
+
 /// Fields in the order of EpochRecord, which is the order that a reader of the file wants.
 Json to_json(const EpochRecord& record) {
   Json class_iou = Json::array();
   for (const std::optional<double>& value : record.class_iou) {
     class_iou.push_back(value ? json_fields::number(*value) : Json(nullptr));
   }
-  Json json{{"epoch", record.epoch},
-            {"step", record.step},
-            {"learning_rate", json_fields::number(record.learning_rate)},
-            {"train_loss", json_fields::object(record.train_loss)},
-            {"val_loss", json_fields::object(record.val_loss)},
-            {"task_weight", json_fields::object(record.task_weight)},
-            {"paper", json_fields::object(record.paper)},
-            {"dataset", json_fields::object(record.dataset)},
-            {"consistency", json_fields::object(record.consistency)},
-            {"class_iou", std::move(class_iou)},
-            {"is_best", record.is_best},
-            {"images_per_second", json_fields::number(record.images_per_second)},
-            {"seconds", json_fields::object(record.seconds)}};
-  for (const auto& [measure, by_pair] : record.gradients) {
-    json["gradients"][measure] = json_fields::object(by_pair);
+  Json line = {{"epoch", record.epoch},
+               {"step", record.step},
+               {"learning_rate", json_fields::number(record.learning_rate)},
+               {"train_loss", json_fields::object(record.train_loss)}};
+  Json held_out;
+  Json& measured = record.is_of_holdout ? held_out : line;
+  measured[record.is_of_holdout ? "loss" : "val_loss"] = json_fields::object(record.val_loss);
+  line["task_weight"] = json_fields::object(record.task_weight);
+  measured["paper"] = json_fields::object(record.paper);
+  measured["dataset"] = json_fields::object(record.dataset);
+  measured["consistency"] = json_fields::object(record.consistency);
+  measured["class_iou"] = std::move(class_iou);
+  if (record.is_of_holdout) {
+    line[kHoldout] = std::move(held_out);
   }
-  return json;
+  for (const auto& [measure, by_pair] : record.gradients) {
+    line["gradients"][measure] = json_fields::object(by_pair);
+  }
+  line["is_best"] = record.is_best;
+  line["images_per_second"] = json_fields::number(record.images_per_second);
+  line["seconds"] = json_fields::object(record.seconds);
+  if (record.is_end_of_patience) {
+    line[kStoppedBy] = "train.patience";
+  }
+  return line;
 }
 
 constexpr std::string_view kDigestField = ",\"digest\":\"";
@@ -158,19 +169,22 @@ EpochRecord from_json_line(const std::string& line) {
   record.step = json_fields::get<std::int64_t>(json, "step");
   record.learning_rate = json_fields::get<double>(json, "learning_rate");
   record.train_loss = json_fields::numbers(json, "train_loss");
-  record.val_loss = json_fields::numbers(json, "val_loss");
+  record.is_of_holdout = json.contains(kHoldout);
+  record.is_end_of_patience = json.contains(kStoppedBy);
+  const Json& measured = record.is_of_holdout ? json_fields::field(json, kHoldout) : json;
+  record.val_loss = json_fields::numbers(measured, record.is_of_holdout ? "loss" : "val_loss");
   record.task_weight = json_fields::numbers(json, "task_weight");
-  record.paper = json_fields::numbers(json, "paper");
-  record.dataset = json_fields::numbers(json, "dataset");
-  if (json.contains("consistency")) {
-    record.consistency = json_fields::numbers(json, "consistency");
+  record.paper = json_fields::numbers(measured, "paper");
+  record.dataset = json_fields::numbers(measured, "dataset");
+  if (measured.contains("consistency")) {
+    record.consistency = json_fields::numbers(measured, "consistency");
   }
   if (json.contains("gradients")) {
     for (const auto& [measure, by_pair] : json_fields::field(json, "gradients").items()) {
       record.gradients[measure] = json_fields::numbers(json["gradients"], measure.c_str());
     }
   }
-  const Json& class_iou = json_fields::field(json, "class_iou");
+  const Json& class_iou = json_fields::field(measured, "class_iou");
   check(class_iou.is_array(), "the field \"class_iou\" is {}, an array is needed", class_iou.type_name());
   for (const Json& value : class_iou) {
     check(value.is_number() || value.is_null(), "the field \"class_iou\" holds {}, numbers or null are needed",

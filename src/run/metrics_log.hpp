@@ -23,7 +23,7 @@ struct EpochRecord {
   std::int64_t step = 0;   ///< optimizer steps since the start of the run
   double learning_rate = 0.0;
   std::map<std::string, double> train_loss;   ///< seg, depth, seg_to_depth, depth_to_seg, total: means over the epoch
-  std::map<std::string, double> val_loss;     ///< the same on the validation set; total = unweighted sum of eq. 11
+  std::map<std::string, double> val_loss;     ///< the same on what was evaluated; total = unweighted sum of eq. 11
   std::map<std::string, double> task_weight;  ///< seg, depth: at the epoch's end
   MetricValues paper;                         ///< metrics, `paper` protocol
   MetricValues dataset;                       ///< metrics, `dataset` protocol
@@ -34,10 +34,14 @@ struct EpochRecord {
   /// means over the epoch's steps, and `in_conflict`, the share of steps with a negative cosine. Else empty.
   std::map<std::string, std::map<std::string, double>> gradients = {};
   std::vector<std::optional<double>> class_iou;  ///< dataset protocol; absent for classes that never occur
-  bool is_best = false;                          ///< lowest val_loss.total so far
+  bool is_best = false;                          ///< lowest val_loss.total of the run so far
   double images_per_second = 0.0;
   /// By phase: train; evaluate; checkpoint, which the training stood still for the checkpoint before this line's.
   std::map<std::string, double> seconds;
+  /// What was evaluated are the images that data.holdout holds out, not the validation split: in the line, all that was
+  /// measured of them stands under "holdout".
+  bool is_of_holdout = false;
+  bool is_end_of_patience = false;  ///< train.patience ended the run here: "stopped_by" in the line
 };
 
 /// One JSON object on one line, numbers with all their digits; NaN is written as null. Its last field, "digest", is

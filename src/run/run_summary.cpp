@@ -25,7 +25,8 @@ void require_whole_history(const std::vector<EpochRecord>& epochs, const config:
   const std::int64_t num_epochs = epochs.empty() ? 0 : epochs.back().epoch;
   check(is_done, "not finished: {} of {} epochs", num_epochs, train.epochs);
   check(num_epochs > 0, "DONE, but metrics.jsonl holds no epoch");
-  const bool was_ended = train.max_steps > 0 && epochs.back().step >= train.max_steps;  // shorter on purpose
+  const bool was_ended = (train.max_steps > 0 && epochs.back().step >= train.max_steps) ||  // shorter on purpose
+                         (train.patience > 0 && epochs.back().is_end_of_patience);
   check(num_epochs == train.epochs || was_ended, "DONE, but metrics.jsonl ends at epoch {} of {}", num_epochs,
         train.epochs);
   for (std::size_t i = 0; i < epochs.size(); ++i) {
@@ -47,10 +48,11 @@ void require_finite(const std::vector<EpochRecord>& epochs, const task::Tasks& t
     return found != values.end() && std::isfinite(found->second);
   };
   for (const EpochRecord& record : epochs) {
-    check(is_finite(record.val_loss, "total"), "diverged: the validation loss of epoch {} is not a finite number",
+    const std::string_view of = record.is_of_holdout ? "held-out" : "validation";
+    check(is_finite(record.val_loss, "total"), "diverged: the {} loss of epoch {} is not a finite number", of,
           record.epoch);
     for (const auto& [task, value] : record.val_loss) {
-      check(std::isfinite(value), "diverged: the validation loss \"{}\" of epoch {} is not a finite number", task,
+      check(std::isfinite(value), "diverged: the {} loss \"{}\" of epoch {} is not a finite number", of, task,
             record.epoch);
     }
   }
@@ -84,6 +86,27 @@ MetricValues means_of(std::span<const EpochRecord> epochs, MetricValues EpochRec
   return means;
 }
 
+/// The epochs that tables show: of a run that held images out as they were measured on the validation split at its end.
+std::vector<EpochRecord> shown_epochs(const RunFolder& run, const std::vector<EpochRecord>& epochs, bool holds_out) {
+  for (const EpochRecord& record : epochs) {
+    check(record.is_of_holdout == holds_out, "epoch {} was measured on {}, data.holdout says otherwise", record.epoch,
+          record.is_of_holdout ? "held-out images" : "the validation split");
+  }
+  if (!holds_out) {
+    return epochs;
+  }
+  std::vector<EpochRecord> at_end = read_metrics(run.final_metrics(), Digests::needed);
+  const auto has = [&at_end](const EpochRecord& record) {
+    return std::ranges::count_if(at_end, [&record](const EpochRecord& other) {
+             return other.epoch == record.epoch && !other.is_of_holdout && other.is_best == record.is_best;
+           }) == 1;
+  };
+  const auto best = std::ranges::find(epochs.rbegin(), epochs.rend(), true, &EpochRecord::is_best);
+  check(has(epochs.back()) && (best == epochs.rend() || has(*best)),
+        "final.jsonl is not of the best and the last epoch of metrics.jsonl");
+  return at_end;
+}
+
 RunSummary load_run(const RunFolder& run) {
   RunSummary summary;
   summary.folder = run.root;
@@ -99,8 +122,9 @@ RunSummary load_run(const RunFolder& run) {
   check(wanted.empty() || found.empty() || wanted == found,
         "trained on a pack of digest {} by its provenance.json, {} by its config.toml: somebody changed one of them",
         found, wanted);
-  summary.last = epochs.back();
-  for (const EpochRecord& record : epochs) {
+  const std::vector<EpochRecord> shown = shown_epochs(run, epochs, summary.config.data.holdout > 0.0);
+  summary.last = shown.back();
+  for (const EpochRecord& record : shown) {
     if (record.is_best) {
       summary.best = record;
     }

@@ -35,7 +35,7 @@ std::string similar_key(const config::RunConfig& config) {
   std::string text;
   for (const auto& [key, value] : config::deciding_keys(config)) {
     const bool decides = key.starts_with("data.") || key.starts_with("model.") || key == "run.device" ||
-                         key == "run.precision" || key == "train.batch_size";
+                         key == "run.precision" || key == "train.batch_size" || key == "train.accumulate";
     if (decides && !run::is_digest_key(key)) {
       text += fmt::format("{} = {}\n", key, value);
     }

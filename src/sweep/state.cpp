@@ -67,6 +67,16 @@ std::int64_t epochs_completed(const fs::path& metrics) {
   }
 }
 
+/// Whether the last epoch says that train.patience ended the run there.
+bool ended_by_patience(const fs::path& metrics) {
+  try {
+    const auto records = run::read_metrics(metrics);
+    return !records.empty() && records.back().is_end_of_patience;
+  } catch (const Error&) {
+    return false;  // a table will name the broken line
+  }
+}
+
 bool was_started(const run::RunFolder& run) {
   std::error_code ignored;
   return fs::exists(run.metrics(), ignored) || fs::exists(run.checkpoints(), ignored) ||
@@ -171,7 +181,11 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
       return is(State::failed, fmt::format("DONE, but {}; move it away to train this run", fault));
     }
     const std::string other = name_of_other(folder, status.folder);
-    return is(State::done, other.empty() ? "" : fmt::format("in {}", other));
+    const bool has_ended_early =
+        run.config.train.patience > 0 && ended_by_patience(run::RunFolder{status.folder}.metrics());
+    return is(State::done,
+              fmt::format("{}{}{}", other.empty() ? "" : "in " + other, !other.empty() && has_ended_early ? ", " : "",
+                          has_ended_early ? "ended by train.patience" : ""));
   };
   // Code 85: the driver did not live to see the end, or a failure was cleared.
   if (is_done && (!end || end->code == 0 || end->code == static_cast<int>(ExitCode::interrupted))) {

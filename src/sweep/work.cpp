@@ -10,6 +10,16 @@
 
 namespace xtasc::sweep {
 
+namespace {
+
+/// The data without the images that the config holds out.
+DataShape trained_on(const config::RunConfig& config, DataShape data) {
+  data.train -= config.data.num_held_out(data.train);
+  return data;
+}
+
+}  // namespace
+
 ExtraPasses extra_passes(const config::RunConfig& config) {
   switch (config::method_of(config.weighting.method).needs) {
     case config::Needs::losses:
@@ -54,7 +64,8 @@ ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, st
   return work;
 }
 
-double epochs_of(const config::RunConfig& config, const DataShape& data) {
+double epochs_of(const config::RunConfig& config, const DataShape& whole) {
+  const DataShape data = trained_on(config, whole);
   const auto epochs = static_cast<double>(config.train.epochs);
   if (config.train.max_steps == 0 || data.train == 0) {
     return epochs;
@@ -63,11 +74,16 @@ double epochs_of(const config::RunConfig& config, const DataShape& data) {
   return std::min(epochs, static_cast<double>(config.train.max_steps) / steps);
 }
 
-double flop_of_run(const config::RunConfig& config, const DataShape& data) {
+double flop_of_run(const config::RunConfig& config, const DataShape& whole) {
+  const DataShape data = trained_on(config, whole);
   const ImageWork work = work_of_image(config, data.height, data.width, data.classes);
-  const double epochs = epochs_of(config, data);
-  return 2.0 * (epochs * static_cast<double>(data.train) * work.step +
-                std::ceil(epochs) * static_cast<double>(data.val) * work.losses);
+  const double epochs = epochs_of(config, whole);
+  const std::int64_t held_out = whole.train - data.train;
+  // Of a run that holds images out, every epoch is judged by these, and the last and the best by the others at the end.
+  const double judged = held_out == 0 ? std::ceil(epochs) * static_cast<double>(data.val)
+                                      : std::ceil(epochs) * static_cast<double>(held_out) +
+                                            std::min(2.0, std::ceil(epochs)) * static_cast<double>(data.val);
+  return 2.0 * (epochs * static_cast<double>(data.train) * work.step + judged * work.losses);
 }
 
 }  // namespace xtasc::sweep

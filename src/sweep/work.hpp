@@ -32,10 +32,11 @@ struct ImageWork {
 [[nodiscard]] ImageWork work_of_image(const config::RunConfig& config, std::int64_t height, std::int64_t width,
                                       std::int64_t classes);
 
-/// Epochs that a run really has: train.max_steps may end it before train.epochs.
+/// Epochs that a run has at most: train.max_steps may end it before train.epochs. What train.patience will spare it
+/// nobody knows. \param data  of the whole pack, what data.holdout takes out included
 [[nodiscard]] double epochs_of(const config::RunConfig& config, const DataShape& data);
 
-/// Floating-point operations (two a multiply-add) of a whole run: training steps and evaluations.
+/// Floating-point operations (two a multiply-add) of a whole run: training steps and evaluations. \param data  as above
 [[nodiscard]] double flop_of_run(const config::RunConfig& config, const DataShape& data);
 
 }  // namespace xtasc::sweep

@@ -46,20 +46,24 @@ CapturedStep::CapturedStep(Step& step, MakeGraphCapture make_capture, Gather gat
   }
 }
 
-StepResult CapturedStep::run_plainly(const data::Batch& batch, const weighting::Moment& moment, double learning_rate) {
-  StepResult result = step_.compute(batch, moment);
+StepResult CapturedStep::run_plainly(std::span<const data::Batch> pieces, const weighting::Moment& moment,
+                                     double learning_rate) {
+  StepResult result = step_.compute(pieces, moment);
   step_.update(learning_rate);
   return result;
 }
 
-bool CapturedStep::capture(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment) {
+bool CapturedStep::capture(std::span<const data::Batch> pieces, std::int64_t global_size,
+                           const weighting::Moment& moment) {
   std::string fault;
   try {
     CapturedWork& captured = captures_[global_size];
-    captured.batch = batch.changed([](const at::Tensor& tensor) { return at::empty_like(tensor); });
+    for (const data::Batch& piece : pieces) {
+      captured.pieces.push_back(piece.changed([](const at::Tensor& tensor) { return at::empty_like(tensor); }));
+    }
     captured.graph = make_capture_();
     captured.graph->capture([this, &captured, moment] {
-      captured.result = step_.compute(captured.batch, moment);
+      captured.result = step_.compute(captured.pieces, moment);
       step_.update();
     });
   } catch (const std::exception& error) {
@@ -78,17 +82,19 @@ bool CapturedStep::capture(const data::Batch& batch, std::int64_t global_size, c
   return false;
 }
 
-StepResult CapturedStep::run(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment,
-                             double learning_rate) {
+StepResult CapturedStep::run(std::span<const data::Batch> pieces, std::int64_t global_size,
+                             const weighting::Moment& moment, double learning_rate) {
   if (!make_capture_ || (!captures_.contains(global_size) && num_plain_[global_size]++ < kPlainSteps)) {
-    return run_plainly(batch, moment, learning_rate);
+    return run_plainly(pieces, moment, learning_rate);
   }
   step_.set_learning_rate(learning_rate);
-  if (!captures_.contains(global_size) && !capture(batch, global_size, moment)) {
-    return run_plainly(batch, moment, learning_rate);
+  if (!captures_.contains(global_size) && !capture(pieces, global_size, moment)) {
+    return run_plainly(pieces, moment, learning_rate);
   }
   const CapturedWork& captured = captures_.at(global_size);
-  copy_into(captured.batch, batch);
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    copy_into(captured.pieces[i], pieces[i]);
+  }
   captured.graph->replay();
   return captured.result;
 }

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,21 +54,27 @@ class CapturedStep {
   CapturedStep(Step& step, MakeGraphCapture make_capture, Gather gather);
 
   /// Step::compute and Step::update. Tensors of the result are overwritten by the next call of this batch size.
+  /// \param pieces  those of the batch, as many for one size as for the same size before
   /// \param global_size  images of the global batch: all ranks record at the same step. Collective.
-  StepResult run(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment,
+  StepResult run(std::span<const data::Batch> pieces, std::int64_t global_size, const weighting::Moment& moment,
                  double learning_rate);
+  StepResult run(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment,
+                 double learning_rate) {
+    return run(std::span(&batch, 1), global_size, moment, learning_rate);
+  }
 
   [[nodiscard]] std::size_t num_captured() const { return captures_.size(); }
 
  private:
   struct CapturedWork {
-    data::Batch batch;  ///< what the captured work reads
-    StepResult result;  ///< what it writes
+    std::vector<data::Batch> pieces;  ///< what the captured work reads
+    StepResult result;                ///< what it writes
     std::unique_ptr<GraphCapture> graph;
   };
 
-  StepResult run_plainly(const data::Batch& batch, const weighting::Moment& moment, double learning_rate);
-  [[nodiscard]] bool capture(const data::Batch& batch, std::int64_t global_size, const weighting::Moment& moment);
+  StepResult run_plainly(std::span<const data::Batch> pieces, const weighting::Moment& moment, double learning_rate);
+  [[nodiscard]] bool capture(std::span<const data::Batch> pieces, std::int64_t global_size,
+                             const weighting::Moment& moment);
 
   Step& step_;
   MakeGraphCapture make_capture_;

@@ -3,11 +3,20 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/log.hpp"
 #include "task/task.hpp"
 #include "train/step.hpp"
+#include "train/transfers.hpp"
 
 namespace xtasc::train {
+
+bool counts_by_term(const config::RunConfig& config, const data::Dataset& train) {
+  return draws_transfers(config) || std::ranges::any_of(train.label_keys(), [&train](const std::string& key) {
+           return train.num_with_labels(key) < train.size();
+         });
+}
 
 std::string loss_text(const std::vector<double>& losses, const loss::Objective& objective) {
   std::string text = fmt::format("loss {:.4f}", losses.back());
@@ -61,9 +70,17 @@ void warn_of_small_weights(const run::EpochRecord& record, double smallest) {
   }
 }
 
-std::string epoch_text(const run::EpochRecord& record, std::int64_t epochs) {
-  std::string text = fmt::format("epoch {}/{}: train loss {:.4f}, val loss {:.4f}", record.epoch, epochs,
-                                 record.train_loss.at("total"), record.val_loss.at("total"));
+void set_evaluation(run::EpochRecord& record, const Evaluation& evaluation) {
+  record.val_loss = evaluation.losses;
+  record.paper = evaluation.report.paper;
+  record.dataset = evaluation.report.dataset;
+  record.consistency = evaluation.consistency;
+  record.class_iou = evaluation.report.class_iou;
+}
+
+std::string evaluation_text(const run::EpochRecord& record) {
+  std::string text =
+      fmt::format("{} loss {:.4f}", record.is_of_holdout ? "held-out" : "val", record.val_loss.at("total"));
   for (const task::Task& task : task::all()) {
     for (const task::Metric& metric : task.metrics) {
       if (const auto found = record.paper.find(std::string(metric.key)); found != record.paper.end()) {
@@ -71,7 +88,13 @@ std::string epoch_text(const run::EpochRecord& record, std::int64_t epochs) {
       }
     }
   }
-  return text + fmt::format(", {:.1f} images/s{}", record.images_per_second, record.is_best ? ", best so far" : "");
+  return text;
+}
+
+std::string epoch_text(const run::EpochRecord& record, std::int64_t epochs) {
+  return fmt::format("epoch {}/{}: train loss {:.4f}, {}, {:.1f} images/s{}", record.epoch, epochs,
+                     record.train_loss.at("total"), evaluation_text(record), record.images_per_second,
+                     record.is_best ? ", best so far" : "");
 }
 
 }  // namespace xtasc::train

@@ -3,8 +3,6 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
-#include <numeric>
-
 #include "train/step.hpp"
 
 namespace xtasc::train {
@@ -73,9 +71,8 @@ Evaluation evaluate(const config::RunConfig& config, const Learner& learner, con
   std::int64_t images_done = 0;
   for (std::int64_t index = communicator.rank(); index < num_batches; index += communicator.size()) {
     const data::Range range = data::global_batch(index, batch_size, dataset.size());
-    std::vector<std::int64_t> samples(static_cast<std::size_t>(range.size()));
-    std::iota(samples.begin(), samples.end(), range.begin);
-    sums.add(dataset.batch(samples));
+    sums.add(dataset.batch(
+        dataset.samples().subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()))));
     images_done += range.size();
     if (on_batch) {
       on_batch(images_done);

@@ -66,6 +66,39 @@ std::string told_by(const dist::MpiSession& session, const std::string& mine) {
   return fmt::format("{}", fmt::join(told, "; "));
 }
 
+constexpr std::string_view kChoosesTheBest = "no epoch could be called the best";
+constexpr std::string_view kSeenAtTheEnd = "the run's numbers would be none";
+
+/// \throws Error where a set has no truth of any of the system's tasks; warns of those of which it has none.
+/// \param without_any  what would follow
+void check_judges(const config::RunConfig& config, const data::Dataset& judges, const std::string& pack,
+                  std::string_view place, std::string_view without_any) {
+  const config::System& system = config::system_of(config.model);
+  const task::Tasks tasks = config::tasks_of(system);
+  std::vector<std::string> truths;
+  std::vector<task::Task> judged;
+  for (const task::Task& task : tasks) {
+    truths.push_back(task.kind == task::Kind::classes ? fmt::format("{}s", task.truth) : std::string(task.truth));
+    if (judges.has_truth_of(task.key)) {
+      judged.push_back(task);
+    }
+  }
+  check(!judged.empty(), "{}: {} has nothing that {} predicts, {} {}: {}", pack, place, system.word,
+        truths.size() > 1 ? "neither" : "no", fmt::join(truths, " nor "), without_any);
+  const auto joined = [](const auto& rows, auto member) {
+    std::vector<std::string_view> texts;
+    std::ranges::transform(rows, std::back_inserter(texts), member);
+    return fmt::format("{}", fmt::join(texts, " and "));
+  };
+  for (const task::Task& task : tasks) {
+    if (!judges.has_truth_of(task.key)) {
+      log_warning("{}: no pixel of {} has a {}: {} by {} alone, {} stay unknown", pack, place, task.truth,
+                  without_any == kChoosesTheBest ? "the best epoch is chosen" : "its loss is made",
+                  joined(judged, &task::Task::name), joined(task.metrics, &task::Metric::header));
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<double> require_finite_steps(const dist::MpiSession& session, const Step& step, const at::Tensor& losses,
@@ -128,34 +161,35 @@ std::string first_not_finite(const Evaluation& evaluation) {
   return {};
 }
 
-void require_finite(const Evaluation& evaluation, const RunMoment& moment) {
+void require_finite(const Evaluation& evaluation, const RunMoment& moment, std::string_view of) {
   const std::string fault = first_not_finite(evaluation);
-  require(fault.empty(), "training diverged in epoch {}, after step {}: the validation {}; {}", moment.epoch,
-          moment.step, fault, kAdvice);
+  require(fault.empty(), "training diverged in epoch {}, after step {}: the {} {}; {}", moment.epoch, moment.step, of,
+          fault, kAdvice);
 }
 
 void check_batch_norm(const config::ModelSection& model, std::int64_t num_images, std::int64_t batch_size,
-                      std::int64_t max_steps, std::int64_t height, std::int64_t width) {
+                      std::int64_t max_steps, std::int64_t height, std::int64_t width, std::int64_t accumulate) {
   const bool reaches_rest = max_steps == 0 || max_steps > num_images / batch_size;
   const std::int64_t rest = reaches_rest ? num_images % batch_size : 0;
-  const std::int64_t smallest = rest > 0 ? rest : std::min(batch_size, num_images);
+  const std::int64_t smallest_batch = rest > 0 ? rest : std::min(batch_size, num_images);
+  const std::int64_t smallest = std::max<std::int64_t>(1, smallest_batch / accumulate);  // of its pieces
   if (smallest * net::fewest_normed_pixels(model, height, width) > 1) {
     return;
   }
   const bool size_helps = net::fewest_normed_pixels(model, 2 * height, 2 * width) > 1;
+  const bool has_pieces = accumulate > 1;
   fail_usage(
-      "batch norm needs two values a channel, but the {} batch of an epoch has {} image (of {}, train.batch_size = "
-      "{}), which is 1 x 1 at the network's deepest layer ({} x {} pixels): another train.batch_size{}",
-      rest > 0 && num_images > batch_size ? "last" : "only", smallest, num_images, batch_size, height, width,
-      size_helps ? ", or larger images" : "");
+      "batch norm needs two values a channel, but {} has {} image (of {}, train.batch_size = {}{}), which is 1 x 1 at "
+      "the network's deepest layer ({} x {} pixels): another train.batch_size{}{}",
+      has_pieces ? "a piece of a batch"
+                 : fmt::format("the {} batch of an epoch", rest > 0 && num_images > batch_size ? "last" : "only"),
+      smallest, num_images, batch_size, has_pieces ? fmt::format(", train.accumulate = {}", accumulate) : "", height,
+      width, has_pieces ? " or train.accumulate" : "", size_helps ? ", or larger images" : "");
 }
 
 void check_targets(const config::RunConfig& config, const data::Splits& splits, const std::string& pack) {
   const config::System& system = config::system_of(config.model);
-  const task::Tasks tasks = config::tasks_of(system);
-  std::vector<std::string> truths;
-  std::vector<task::Task> judged;
-  for (const task::Task& task : tasks) {
+  for (const task::Task& task : config::tasks_of(system)) {
     const bool has_classes = task.kind == task::Kind::classes;
     const std::vector<std::string> held = splits.train.label_keys();
     check(std::ranges::find(held, task.key) != held.end(),
@@ -172,23 +206,10 @@ void check_targets(const config::RunConfig& config, const data::Splits& splits, 
           task.kind == task::Kind::unit_vector ? "normal" : task.truth,
           has_classes ? "all are 255, ignored" : "all are 0, invalid", system.word, task.name,
           has_classes ? "" : " prediction");
-    truths.push_back(has_classes ? fmt::format("{}s", task.truth) : std::string(task.truth));
-    if (splits.val.has_truth_of(task.key)) {
-      judged.push_back(task);
-    }
   }
-  check(!judged.empty(), "{}: /val has nothing that {} predicts, {} {}: no epoch could be called the best", pack,
-        system.word, truths.size() > 1 ? "neither" : "no", fmt::join(truths, " nor "));
-  const auto joined = [](const auto& rows, auto member) {
-    std::vector<std::string_view> texts;
-    std::ranges::transform(rows, std::back_inserter(texts), member);
-    return fmt::format("{}", fmt::join(texts, " and "));
-  };
-  for (const task::Task& task : tasks) {
-    if (!splits.val.has_truth_of(task.key)) {
-      log_warning("{}: no pixel of /val has a {}: the best epoch is chosen by {} alone, {} stay unknown", pack,
-                  task.truth, joined(judged, &task::Task::name), joined(task.metrics, &task::Metric::header));
-    }
+  check_judges(config, splits.val, pack, "/val", splits.held_out ? kSeenAtTheEnd : kChoosesTheBest);
+  if (splits.held_out) {
+    check_judges(config, *splits.held_out, pack, "the held-out images (data.holdout)", kChoosesTheBest);
   }
 }
 

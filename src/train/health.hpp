@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/run_config.hpp"
@@ -40,14 +41,15 @@ void require_finite_state(const dist::MpiSession& session, const Learner& learne
 /// Of every loss, metric and consistency energy that could be measured, the first that is not finite: "validation loss
 /// total is nan"; empty where all are finite.
 [[nodiscard]] std::string first_not_finite(const Evaluation& evaluation);
-/// \throws Diverged naming first_not_finite()
-void require_finite(const Evaluation& evaluation, const RunMoment& moment);
+/// \param of  what was evaluated, for the message \throws Diverged naming first_not_finite()
+void require_finite(const Evaluation& evaluation, const RunMoment& moment, std::string_view of = "validation");
 
-/// Batch norm needs two values a channel in each batch of all ranks together.
+/// Batch norm needs two values a channel in each batch of all ranks together, or piece of one.
 /// \param max_steps  train.max_steps: a run that ends before an epoch's last batch never sees it; 0: no limit
+/// \param accumulate  train.accumulate: pieces of a batch
 /// \throws Error (exit code 2) naming the smallest batch that an epoch will have, and what would be right
 void check_batch_norm(const config::ModelSection& model, std::int64_t num_images, std::int64_t batch_size,
-                      std::int64_t max_steps, std::int64_t height, std::int64_t width);
+                      std::int64_t max_steps, std::int64_t height, std::int64_t width, std::int64_t accumulate = 1);
 
 /// \throws Error when a task has nothing to learn from, or no task of the system anything to be judged by; warns where
 /// the validation split lacks one task's.

@@ -20,18 +20,23 @@
 #include "run/metrics_log.hpp"
 #include "run/run_folder.hpp"
 #include "run/run_id.hpp"
+#include "train/accumulation.hpp"
 #include "train/agreement.hpp"
 #include "train/captured_step.hpp"
 #include "train/checkpoint_writer.hpp"
+#include "train/conflict.hpp"
+#include "train/draw.hpp"
 #include "train/epoch_record.hpp"
+#include "train/epoch_sums.hpp"
 #include "train/evaluate.hpp"
+#include "train/final_evaluation.hpp"
 #include "train/health.hpp"
 #include "train/records.hpp"
+#include "train/schedule.hpp"
 #include "train/setup.hpp"
 #include "train/start.hpp"
 #include "train/step.hpp"
 #include "train/stop_check.hpp"
-#include "train/transfers.hpp"
 #include "train/weights.hpp"
 
 namespace xtasc::train {
@@ -58,12 +63,14 @@ struct Run {
   at::Device device;
   std::unique_ptr<dist::Communicator> communicator;
   pack::Reader pack;
-  data::Dataset train, val;
+  data::Splits data;
   Learner learner;
   std::unique_ptr<CheckpointWriter> checkpoints;  ///< on rank 0; null elsewhere
   std::int64_t first_step = 0;                    ///< optimizer steps that were done before this start
 
   [[nodiscard]] bool is_first() const { return session.rank() == 0; }
+  /// What the best epoch is chosen by.
+  [[nodiscard]] const data::Dataset& judges() const { return data.held_out ? *data.held_out : data.val; }
   [[nodiscard]] RunMoment moment(const Progress& progress) const {
     return {.epoch = progress.epoch + 1, .step = progress.step, .start = first_step};
   }
@@ -74,68 +81,29 @@ StopCheck stop_check(const Run& run) {
           run.is_first() ? run.folder.stop_request() : fs::path()};
 }
 
-/// This rank's part of global batch `step` of the epoch, augmented.
-data::Batch next_batch(const Run& run, const Progress& progress, const std::vector<std::int64_t>& order) {
-  const auto& config = run.config;
-  const data::Range whole = data::global_batch(progress.step_in_epoch, config.train.batch_size, run.train.size());
-  const data::Range mine = data::share_of(whole, run.session.rank(), run.session.size());
-  const auto samples =
-      std::span(order).subspan(static_cast<std::size_t>(mine.begin), static_cast<std::size_t>(mine.size()));
-  data::Batch batch =
-      data::draw_batch(run.train, samples, {.flip = config.data.flip, .scale_crop = config.data.scale_crop},
-                       static_cast<std::uint64_t>(config.run.seed), progress.epoch);
-  give_place(batch, config, run.learner.net, {mine.begin - whole.begin, samples, progress.step});
-  return batch;
-}
-
-double learning_rate(const config::TrainSection& train, std::int64_t epoch) {
-  const std::int64_t num_falls = epoch / train.lr_step;
-  return train.learning_rate * std::pow(train.lr_gamma, static_cast<double>(num_falls));
-}
-
-bool reached_max_steps(const config::TrainSection& train, const Progress& progress) {
-  return train.max_steps > 0 && progress.step >= train.max_steps;
-}
-
-at::Tensor on_device(const std::vector<double>& values, at::Device device) {
-  return at::tensor(values, at::kDouble).to(device);
-}
-
-void to_host(const at::Tensor& tensor, std::vector<double>& values) {
-  const at::Tensor on_host = tensor.to(at::kCPU);
-  std::copy_n(on_host.const_data_ptr<double>(), values.size(), values.begin());
-}
-
-/// Whether steps of the run may count nothing of a term for a reason of their own: a draw of transfers, or images
-/// without labels of a task. Else every step counts in the epoch's means as it is.
-bool counts_by_term(const Run& run) {
-  return draws_transfers(run.config) || std::ranges::any_of(run.train.label_keys(), [&run](const std::string& key) {
-           return run.train.num_with_labels(key) < run.train.size();
-         });
+/// The rate of a step. \param step  optimizer steps completed before it
+double rate_of(const Run& run, std::int64_t epoch, std::int64_t step) {
+  const auto& train = run.config.train;
+  return learning_rate(train, {.epoch = epoch, .step = step, .num_steps = num_steps_of(train, run.data.train.size())});
 }
 
 /// Trains from progress.step_in_epoch to the end of the epoch. \returns what stopped it (see StopCheck), or 0
 int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Progress& progress) {
   const auto& train = run.config.train;
   const auto order =
-      data::epoch_order(static_cast<std::uint64_t>(run.config.run.seed), progress.epoch, run.train.size());
-  const std::int64_t num_steps = data::steps_per_epoch(run.train.size(), train.batch_size);
+      data::epoch_samples(run.data.train, static_cast<std::uint64_t>(run.config.run.seed), progress.epoch);
+  const std::int64_t num_steps = data::steps_per_epoch(run.data.train.size(), train.batch_size);
   const Clock::time_point start = Clock::now();
   const double seconds_before = progress.epoch_seconds;
   const std::int64_t images_before = progress.epoch_images;
-  const at::Tensor loss_sums = on_device(progress.epoch_loss_sums, run.device);
-  const at::Tensor weight_sums = on_device(progress.epoch_weight_sums, run.device);
-  if (counts_by_term(run) && progress.epoch_term_images.empty()) {
-    progress.epoch_term_images.assign(run.learner.objective->terms().size(), 0.0);
-  }
-  const at::Tensor term_images = on_device(progress.epoch_term_images, run.device);
+  EpochSums sums(progress, run.learner, counts_by_term(run.config, run.data.train), run.device);
   xtasc::Progress live(fmt::format("epoch {}/{} step", progress.epoch + 1, train.epochs), num_steps);
   std::string losses_text;
   at::Tensor last_losses;
   int reason = 0;
   StopCheck stop = stop_check(run);
 
-  while (progress.step_in_epoch < num_steps && !reached_max_steps(train, progress)) {
+  while (progress.step_in_epoch < num_steps && !reached_max_steps(train, progress.step)) {
     reason = stop.reason();
     if (reason != 0) {
       break;
@@ -144,16 +112,20 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
       run.checkpoints->require_healthy();
     }
     run.watchdog.beat("training step", progress.step + 1);
-    const std::int64_t images = data::global_batch(progress.step_in_epoch, train.batch_size, run.train.size()).size();
-    const StepResult result = step.run(next_batch(run, progress, order), images, {progress.epoch, progress.step},
-                                       learning_rate(train, progress.epoch));
+    const data::Range batch = data::global_batch(progress.step_in_epoch, train.batch_size, run.data.train.size());
+    const std::int64_t images = batch.size();
+    const std::vector<data::Batch> pieces = draw_pieces(run.config, run.learner.net, run.data.train,
+                                                        {.order = order,
+                                                         .places = batch,
+                                                         .rank = run.session.rank(),
+                                                         .num_ranks = run.session.size(),
+                                                         .epoch = progress.epoch,
+                                                         .step = progress.step});
+    const StepResult result =
+        step.run(pieces, images, {progress.epoch, progress.step}, rate_of(run, progress.epoch, progress.step));
     last_losses = result.losses;
     const bool is_read = progress.step_in_epoch % kStepsBetweenReadings == 0;
-    loss_sums.add_(result.losses * static_cast<double>(images));
-    weight_sums.add_(result.task_weights * static_cast<double>(images));
-    if (term_images.size(0) > 0) {
-      term_images.add_(result.is_counted * static_cast<double>(images));
-    }
+    sums.add(result, images);
     progress.epoch_images += images;
     ++progress.step_in_epoch;
     ++progress.step;
@@ -169,9 +141,7 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
     require_finite_steps(run.session, plain_step, last_losses, run.moment(progress));
     require_finite_state(run.session, run.learner, run.moment(progress));
   }
-  to_host(loss_sums, progress.epoch_loss_sums);
-  to_host(weight_sums, progress.epoch_weight_sums);
-  to_host(term_images, progress.epoch_term_images);
+  sums.store(progress);
   progress.epoch_seconds = seconds_before + seconds_since(start);
   return reason;
 }
@@ -179,29 +149,36 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
 /// Evaluates, logs and checkpoints the epoch that just ended, and moves progress to the next.
 void finish_epoch(Run& run, Progress& progress) {
   const Clock::time_point evaluation_start = Clock::now();
-  xtasc::Progress live(fmt::format("epoch {} evaluating", progress.epoch + 1), run.val.size());
+  xtasc::Progress live(fmt::format("epoch {} evaluating", progress.epoch + 1), run.judges().size());
   run.watchdog.beat("evaluation before image", 1);
-  const Evaluation evaluation = evaluate(run.config, run.learner, run.val, *run.communicator, [&](std::int64_t images) {
+  const Evaluation evaluation = evaluate(run.config, run.learner, run.judges(), *run.communicator, [&](auto images) {
     run.watchdog.beat("evaluation before image", images + 1);
-    live.update(std::min(images * run.session.size(), run.val.size()), "images");
+    live.update(std::min(images * run.session.size(), run.judges().size()), "images");
   });
   const double evaluation_seconds = seconds_since(evaluation_start);
-  require_finite(evaluation, run.moment(progress));
+  require_finite(evaluation, run.moment(progress), run.data.held_out ? "held-out" : "validation");
 
   const double val_loss = evaluation.losses.at("total");
-  run::EpochRecord record{.epoch = progress.epoch + 1,
-                          .step = progress.step,
-                          .learning_rate = learning_rate(run.config.train, progress.epoch),
-                          .train_loss = mean_train_losses(progress, *run.learner.objective),
-                          .val_loss = evaluation.losses,
-                          .task_weight = mean_task_weights(progress, *run.learner.objective),
-                          .paper = evaluation.report.paper,
-                          .dataset = evaluation.report.dataset,
-                          .consistency = evaluation.consistency,
-                          .class_iou = evaluation.report.class_iou,
-                          .is_best = val_loss < progress.best_val_loss,
-                          .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
-                          .seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}}};
+  const bool is_best = val_loss < progress.best_val_loss;
+  const std::int64_t epochs = progress.epoch + 1;
+  run::EpochRecord record{
+      .epoch = epochs,
+      .step = progress.step,
+      .learning_rate = rate_of(run, progress.epoch, progress.step - 1),
+      .train_loss = mean_train_losses(progress, *run.learner.objective),
+      .val_loss = evaluation.losses,
+      .task_weight = mean_task_weights(progress, *run.learner.objective),
+      .paper = evaluation.report.paper,
+      .dataset = evaluation.report.dataset,
+      .consistency = evaluation.consistency,
+      .gradients = conflicts_of_epoch(progress.epoch_conflict_sums, run.learner.net.tasks()),
+      .class_iou = evaluation.report.class_iou,
+      .is_best = is_best,
+      .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
+      .seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}},
+      .is_of_holdout = run.data.held_out.has_value(),
+      .is_end_of_patience = epochs < run.config.train.epochs &&
+                            is_out_of_patience(run.config.train, epochs, is_best ? epochs : progress.best_epoch)};
   if (!std::isfinite(record.train_loss.at("total"))) {  // a sum of finite losses that is too large
     throw Diverged(fmt::format("the training loss is {} after epoch {}: training diverged",
                                record.train_loss.at("total"), record.epoch));
@@ -209,21 +186,23 @@ void finish_epoch(Run& run, Progress& progress) {
 
   run.learner.weighting->end_epoch(progress.epoch, epoch_losses(progress, run.config, run.learner).to(run.device));
   ++progress.epoch;
-  if (record.is_best) {
+  if (is_best) {
     progress.best_val_loss = val_loss;
     progress.best_epoch = progress.epoch;
   }
-  progress.step_in_epoch = 0;
-  std::ranges::fill(progress.epoch_loss_sums, 0.0);
-  std::ranges::fill(progress.epoch_weight_sums, 0.0);
-  progress.epoch_term_images.clear();
-  progress.epoch_images = 0;
-  progress.epoch_seconds = 0.0;
+  clear_epoch(progress);
   if (run.is_first()) {
     run.watchdog.beat("checkpoint of epoch", progress.epoch);
     run.checkpoints->save(run.learner, progress, record);
   }
   log_line(epoch_text(record, run.config.train.epochs));
+  warn_of_small_weights(record, run.learner.weighting->smallest_weight());
+}
+
+/// Whether nothing is left to train. \param progress  after an epoch, or in the middle of one
+bool is_over(const config::TrainSection& train, const Progress& progress) {
+  return progress.epoch >= train.epochs || reached_max_steps(train, progress.step) ||
+         (progress.step_in_epoch == 0 && is_out_of_patience(train, progress.epoch, progress.best_epoch));
 }
 
 /// Trains up to the end of an epoch. \returns what stopped it (see StopCheck), or 0
@@ -232,13 +211,36 @@ int train_epochs(Run& run, std::int64_t last_epoch, Progress& progress) {
   Step plain_step(config, run.learner, *run.communicator);
   CapturedStep step(plain_step, graph_capture_for(config, run.device, *run.communicator),
                     [&run](const std::string& text) { return run.session.gather(text); });
-  while (progress.epoch < last_epoch && !reached_max_steps(config.train, progress)) {
+  while (progress.epoch < last_epoch && !is_over(config.train, progress)) {
     if (const int reason = train_epoch(run, step, plain_step, progress); reason != 0) {
       return reason;
     }
     finish_epoch(run, progress);
   }
+  if (progress.epoch < config.train.epochs && is_out_of_patience(config.train, progress.epoch, progress.best_epoch)) {
+    log_info("ended by train.patience = {}: no epoch since {} was better", config.train.patience, progress.best_epoch);
+  }
   return 0;
+}
+
+/// What is left to do when nothing is left to train, or where the run is to go on later.
+void finish_run(Run& run, const Progress& progress, const run::RunClaim* claim) {
+  if (run.is_first()) {
+    run.watchdog.beat("checkpoint of epoch", progress.epoch);
+    run.checkpoints->require_complete(progress);
+    claim->check_still_ours();
+  }
+  const bool goes_on_later = !is_over(run.config.train, progress);
+  if (run.data.held_out && !goes_on_later) {
+    run.watchdog.beat("last evaluation before image", 1);
+    evaluate_at_end(run.config, run.folder, run.learner, run.data.val, *run.communicator, progress,
+                    [&](auto images) { run.watchdog.beat("last evaluation before image", images + 1); });
+  }
+  if (run.is_first()) {
+    claim->check_still_ours();
+    mark_end(run.folder, progress.epoch, goes_on_later);
+  }
+  run.session.barrier();
 }
 
 /// No rank ends the others, as each will, before the checkpoint that is still good is whole. Collective.
@@ -252,21 +254,6 @@ void finish_last_checkpoint(Run& run, const Progress& progress) {
     }
   }
   run.session.barrier();
-}
-
-/// \throws Error where a teacher was trained anew, or its file changed, since the run began
-void check_teachers_of(const run::RunFolder& folder, const TeacherWeights& teachers) {
-  std::error_code ignored;
-  if (teachers.digests.empty() || !fs::exists(folder.provenance(), ignored)) {
-    return;
-  }
-  for (const auto& [task, digest] : run::read_provenance(folder.provenance()).teacher_weights) {
-    const auto found = teachers.digests.find(task);
-    check(found != teachers.digests.end() && found->second == digest,
-          "distillation.teacher_{} has other weights than when this run began (trained anew?): {} instead of {}; put "
-          "those back, or begin anew with --restart",
-          task, found == teachers.digests.end() ? "none" : found->second, digest);
-  }
 }
 
 /// Initial weights, or those of the last checkpoint; the same bits on every rank. \returns where the run stands
@@ -317,10 +304,11 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
 
   // The data first: what they hold names the run.
   data::Splits splits = data::read_splits(pack, {label_set, config.data.normalise}, device);
-  keep_labels(config, splits.train);
+  choose_samples(config, splits);
   check_targets(config, splits, config.data.pack);
   check_batch_norm(config.model, splits.train.size(), config.train.batch_size, config.train.max_steps,
-                   splits.train.height(), splits.train.width());
+                   splits.train.height(), splits.train.width(), config.train.accumulate);
+  check_accumulation(config, *weighting::make_task_weighting({.section = config.weighting}));
   const run::RunFolder folder{fs::path(config.run.output) / run::run_id(config)};
   const net::Sizes sizes(num_classes, splits.train.height(), splits.train.width(), config.train.batch_size);
   const bool is_done = folder.is_done() && !options.restart;
@@ -340,8 +328,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
           .device = device,
           .communicator = dist::make_communicator(session, device.type(), sharing_of(config.run)),
           .pack = std::move(pack),
-          .train = std::move(splits.train),
-          .val = std::move(splits.val),
+          .data = std::move(splits),
           .learner = {config, sizes, device},
           .checkpoints = nullptr};
   load_teachers(run.learner, config, sizes, teachers, *run.communicator);
@@ -350,11 +337,12 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
     run.checkpoints =
         std::make_unique<CheckpointWriter>(folder, std::move(identity), [&] { claim->check_still_ours(); });
   }
-  log_info("{} {} on {}: {} train, {} val, {} x {}, {} classes; {} parameters; {} rank{} ({}), {}, {}",
-           config.model.system, config::encoder_of(config.model), run.pack.schema().dataset, run.train.size(),
-           run.val.size(), run.train.height(), run.train.width(), num_classes,
-           run.learner.net.parameters().num_parameters(), session.size(), session.size() == 1 ? "" : "s",
-           run.communicator->backend(), config::name(config.run.precision), describe_device(device));
+  log_info("{} {} on {}: {} train, {}{} val, {} x {}, {} classes; {} parameters; {} rank{} ({}), {}, {}",
+           config.model.system, config::encoder_of(config.model), run.pack.schema().dataset, run.data.train.size(),
+           run.data.held_out ? fmt::format("{} held out, ", run.data.held_out->size()) : "", run.data.val.size(),
+           run.data.val.height(), run.data.val.width(), num_classes, run.learner.net.parameters().num_parameters(),
+           session.size(), session.size() == 1 ? "" : "s", run.communicator->backend(),
+           config::name(config.run.precision), describe_device(device));
   log_info("run folder {}", folder.root.string());
   if (const std::string advice = advice_on_precision(device.type(), config.run.precision); !advice.empty()) {
     log_warning("{}", advice);
@@ -387,13 +375,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
                 progress.step);
     return ExitCode::interrupted;
   }
-  if (run.is_first()) {
-    watchdog.beat("checkpoint of epoch", progress.epoch);
-    run.checkpoints->require_complete(progress);
-    claim->check_still_ours();
-    mark_end(folder, progress.epoch, options.pauses_after(progress.epoch, config.train));
-  }
-  session.barrier();
+  finish_run(run, progress, claim ? &*claim : nullptr);
   return ExitCode::success;
 }
 

@@ -21,10 +21,6 @@ struct RunOptions {
   [[nodiscard]] std::int64_t last_epoch(const config::TrainSection& train) const {
     return until_epoch > 0 ? std::min(until_epoch, train.epochs) : train.epochs;
   }
-  /// Whether a run that ends after this epoch is to go on later.
-  [[nodiscard]] bool pauses_after(std::int64_t epoch, const config::TrainSection& train) const {
-    return epoch < train.epochs && until_epoch > 0 && epoch >= until_epoch;
-  }
 };
 
 /// One run from start, or from where it stopped, to its end: train, evaluate and checkpoint each epoch, mark it DONE.

@@ -16,6 +16,7 @@
 #include "gpu/gpu.hpp"
 #include "io/hdf5/hdf5.hpp"
 #include "loss/distillation.hpp"
+#include "optim/sgd.hpp"
 #include "pack/verify.hpp"
 #include "train/memory.hpp"
 #include "train/transfers.hpp"
@@ -38,26 +39,45 @@ int threads_of_this_rank(const dist::MpiSession& session) {
   return std::max(1, CPU_COUNT(&allowed) / static_cast<int>(std::count(all.begin(), all.end(), mine)));
 }
 
-std::vector<optim::Adam::Group> groups_of(const model::Network& net, const config::RunConfig& config,
-                                          const weighting::TaskWeighting& weighting) {
+std::unique_ptr<optim::Optimizer> optimizer_of(const model::Network& net, const config::TrainSection& train,
+                                               const weighting::TaskWeighting& weighting) {
   const model::ParameterSet& set = net.parameters();
-  const std::size_t all = set.parameters().size();
-  const std::size_t first_adaptor = all - net.num_adaptors();
-  std::vector<optim::Adam::Group> groups = {{.name = "net",
-                                             .values = set.flat_values(0, first_adaptor),
-                                             .gradients = set.flat_gradients(0, first_adaptor),
-                                             .weight_decay = config.train.weight_decay}};
-  if (first_adaptor < all) {
-    groups.push_back({.name = "adaptors",
-                      .values = set.flat_values(first_adaptor, all),
-                      .gradients = set.flat_gradients(first_adaptor, all),
-                      .weight_decay = config.distillation.adaptor_weight_decay,
-                      .learning_rate = config.distillation.adaptor_learning_rate});
-  }
+  const std::size_t first_adaptor = set.parameters().size() - net.num_adaptors();
+  std::vector<optim::Group> groups = {{.name = "net",
+                                       .values = set.flat_values(0, first_adaptor),
+                                       .gradients = set.flat_gradients(0, first_adaptor),
+                                       .weight_decay = train.weight_decay}};
   if (weighting.flat_values().defined()) {
     groups.push_back({.name = "weighting", .values = weighting.flat_values(), .gradients = weighting.flat_gradients()});
   }
-  return groups;
+  switch (train.optimizer) {
+    case config::Optimizer::adam:
+    case config::Optimizer::adamw:
+      return std::make_unique<optim::Adam>(
+          std::move(groups),
+          optim::Adam::Options{.beta1 = train.betas[0],
+                               .beta2 = train.betas[1],
+                               .decouples_weight_decay = train.optimizer == config::Optimizer::adamw});
+    case config::Optimizer::sgd:
+      return std::make_unique<optim::Sgd>(std::move(groups), train.momentum);
+  }
+  fail("unknown optimizer {}", static_cast<int>(train.optimizer));
+}
+
+std::optional<optim::Adam> adam_of_adaptors(const model::Network& net, const config::RunConfig& config) {
+  if (net.num_adaptors() == 0) {
+    return std::nullopt;
+  }
+  const model::ParameterSet& set = net.parameters();
+  const std::size_t all = set.parameters().size();
+  const std::size_t first = all - net.num_adaptors();
+  optim::Adam adam({{.name = "adaptors",
+                     .values = set.flat_values(first, all),
+                     .gradients = set.flat_gradients(first, all),
+                     .weight_decay = config.distillation.adaptor_weight_decay}},
+                   {.beta1 = config.train.betas[0], .beta2 = config.train.betas[1]});
+  adam.set_learning_rate(config.distillation.adaptor_learning_rate);
+  return adam;
 }
 
 }  // namespace
@@ -136,7 +156,8 @@ Learner::Learner(const config::RunConfig& config, const net::Sizes& sizes, at::D
                                                 .num_values = net.parameters().flat_values().numel(),
                                                 .seed = static_cast<std::uint64_t>(config.run.seed),
                                                 .tensors = at::TensorOptions().dtype(types.storage).device(device)})),
-      adam(groups_of(net, config, *weighting), {.beta1 = config.train.betas[0], .beta2 = config.train.betas[1]}) {}
+      optimizer(optimizer_of(net, config.train, *weighting)),
+      adaptors_adam(adam_of_adaptors(net, config)) {}
 
 std::vector<std::pair<std::string, at::Tensor>> Learner::weights() const {
   std::vector<std::pair<std::string, at::Tensor>> all;
@@ -153,10 +174,12 @@ std::vector<std::pair<std::string, at::Tensor>> Learner::weights() const {
 }
 
 std::vector<std::pair<std::string, at::Tensor>> Learner::state() const {
-  auto all = adam.state();
-  for (const auto& named : weighting->state()) {
-    all.push_back(named);
+  auto all = optimizer->state();
+  const auto add = [&all](const auto& others) { all.insert(all.end(), others.begin(), others.end()); };
+  if (adaptors_adam) {
+    add(adaptors_adam->state());
   }
+  add(weighting->state());
   return all;
 }
 

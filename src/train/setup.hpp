@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "model/network.hpp"
 #include "net/networks.hpp"
 #include "optim/adam.hpp"
+#include "optim/optimizer.hpp"
 #include "run/provenance.hpp"
 #include "train/device.hpp"
 #include "train/teachers.hpp"
@@ -45,7 +47,7 @@ enum class TransfersOf { a_step, evaluation };
 [[nodiscard]] std::unique_ptr<loss::Objective> objective_of(const config::RunConfig& config, const model::Network& net,
                                                             TransfersOf transfers);
 
-/// Everything that learns, and the optimizer that moves it. Not movable: parts refer to each other.
+/// Everything that learns, and what moves it. Not movable: parts refer to each other.
 struct Learner {
   /// \throws Error when nothing makes the config's system or method
   Learner(const config::RunConfig& config, const net::Sizes& sizes, at::Device device);
@@ -57,7 +59,8 @@ struct Learner {
   const model::Network& net;  ///< *network
   std::unique_ptr<loss::Objective> objective;
   std::unique_ptr<weighting::TaskWeighting> weighting;
-  optim::Adam adam;
+  std::unique_ptr<optim::Optimizer> optimizer;   ///< of the net, and of values that a method trains with it
+  std::optional<optim::Adam> adaptors_adam;      ///< of a student's adaptors, at a rate of their own
   std::unique_ptr<Teachers> teachers = nullptr;  ///< of a student, once somebody needs them: for training
 
   /// Parameters, buffers and the weighting's published values by name: what weights.pt holds.

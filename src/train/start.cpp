@@ -124,10 +124,24 @@ void look_after_records(const run::RunFolder& folder, const config::RunConfig& c
   set_aside_if_wrong(folder.provenance(), [&] { check_provenance(folder, config); });
 }
 
-void keep_labels(const config::RunConfig& config, data::Dataset& train) {
-  train.keep_labels({.share = config.data.label_share,
-                     .one_task = config.data.one_label,
-                     .seed = static_cast<std::uint64_t>(config.run.seed)});
+void choose_samples(const config::RunConfig& config, data::Splits& splits) {
+  const auto seed = static_cast<std::uint64_t>(config.run.seed);
+  const std::int64_t all = splits.train.size();
+  if (config.data.holdout > 0.0) {
+    const std::int64_t count = config.data.num_held_out(all);
+    if (count == 0 || count == all) {
+      fail_usage(
+          "data.holdout = {} of {} training images is {}: one at least must choose the best epoch, and one train",
+          config.data.holdout, all, count);
+    }
+    splits.held_out = splits.train.take_out(data::held_out(all, count, seed));
+  }
+  const data::KeptLabels kept = {.share = config.data.label_share, .one_task = config.data.one_label, .seed = seed};
+  if (splits.held_out) {
+    splits.held_out->keep_labels(kept);
+  }
+  data::Dataset& train = splits.train;
+  train.keep_labels(kept);
   std::string counts;
   for (const std::string& key : train.label_keys()) {
     const std::int64_t count = train.num_with_labels(key);
@@ -135,6 +149,20 @@ void keep_labels(const config::RunConfig& config, data::Dataset& train) {
   }
   if (!counts.empty()) {
     log_info("of {} training images have labels: {}", train.size(), counts);
+  }
+}
+
+void check_teachers_of(const run::RunFolder& folder, const TeacherWeights& teachers) {
+  std::error_code ignored;
+  if (teachers.digests.empty() || !fs::exists(folder.provenance(), ignored)) {
+    return;
+  }
+  for (const auto& [task, digest] : run::read_provenance(folder.provenance()).teacher_weights) {
+    const auto found = teachers.digests.find(task);
+    check(found != teachers.digests.end() && found->second == digest,
+          "distillation.teacher_{} has other weights than when this run began (trained anew?): {} instead of {}; put "
+          "those back, or begin anew with --restart",
+          task, found == teachers.digests.end() ? "none" : found->second, digest);
   }
 }
 

@@ -8,11 +8,26 @@
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "optim/gradient_math.hpp"
+#include "train/accumulation.hpp"
 #include "train/transfers.hpp"
 
 namespace xtasc::train {
 
 namespace {
+
+/// So that a norm of nothing divides nothing,
+/// https://docs.pytorch.org/docs/2.11/generated/torch.nn.utils.clip_grad_norm_.html
+constexpr double kAddedToNorm = 1e-6;
+
+bool is_any(const loss::Term& /*term*/) {
+  return true;
+}
+
+/// (terms) of sums_and_counts().
+at::Tensor counts_in(const at::Tensor& summed) {
+  const std::int64_t num_terms = summed.size(0) / 2;
+  return summed.narrow(0, num_terms, num_terms);
+}
 
 Phase phase_of(model::Part part) {
   switch (part) {
@@ -105,6 +120,7 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
             .pads_channels = config.train.pad_channels,
             .wants_features = learner.teachers != nullptr} {
   check(learner.teachers != nullptr || learner.net.num_adaptors() == 0, "a student trains without its teachers");
+  check_accumulation(config, *learner.weighting);
   if (communicator.size() > 1) {
     mode_.sum_over_ranks = [this](const at::Tensor& tensor) { communicator_.sum(tensor); };
   }
@@ -182,15 +198,37 @@ weighting::StepWeights Step::weigh(const at::Tensor& losses_t, const weighting::
   return weights;
 }
 
-StepResult Step::compute(const data::Batch& batch, const weighting::Moment& moment) {
-  const auto storage = learner_.types.storage;
+StepResult Step::compute(std::span<const data::Batch> pieces, const weighting::Moment& moment) {
   const model::ParameterSet& parameters = learner_.net.parameters();
   parameters.flat_gradients().zero_();
   mode_.flat_weights = flat_weights();
-  mode_.draws_nk = batch.draws_nk;
   mode_.transfers = transfers_of_step(config_, learner_.net.transfers(), moment.step);
+  StepResult result = pieces.size() == 1 ? compute_whole(pieces.front(), moment) : compute_pieces(pieces, moment);
+  const at::Tensor of_net = parameters.flat_gradients(0, parameters.parameters().size() - learner_.net.num_adaptors());
+  if (const double max_norm = learner_.weighting->max_norm();
+      max_norm > 0.0 && !combines_gradients(learner_.weighting->needs())) {
+    optim::clip_norm(of_net, max_norm);
+  }
+  if (config_.train.clip_norm > 0.0) {  // behind all that the method does
+    optim::clip_norm(of_net, config_.train.clip_norm, kAddedToNorm);
+  }
+  if (learner_.weighting->needs() == weighting::Needs::losses_after_step) {
+    batch_ = pieces.front();
+  }
+  losses_check_.end_step();
+  gradients_check_.end_step();
+  return result;
+}
+
+model::Predictions Step::forward(const data::Batch& batch) {
+  mode_.draws_nk = batch.draws_nk;
   mode_.first_in_batch = batch.first;
-  const model::Predictions predictions = learner_.net.forward(batch.image_n3hw, mode_);
+  return learner_.net.forward(batch.image_n3hw, mode_);
+}
+
+StepResult Step::compute_whole(const data::Batch& batch, const weighting::Moment& moment) {
+  const auto storage = learner_.types.storage;
+  const model::Predictions predictions = forward(batch);
   enter(Phase::losses);
   const std::vector<loss::SummedLoss> losses = losses_of(predictions, batch, mode_.wants_features);
   const at::Tensor summed = sums_and_counts(losses);
@@ -199,9 +237,7 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
   const at::Tensor means = mean_losses(summed);
   const at::Tensor losses_t = task_losses(means, *learner_.objective).to(storage);
   const weighting::StepWeights weights = weigh(losses_t, moment);
-
-  const auto num_terms = static_cast<std::int64_t>(losses.size());
-  const at::Tensor counts = summed.narrow(0, num_terms, num_terms).clamp_min(1.0).to(storage);
+  const at::Tensor counts = counts_in(summed).clamp_min(1.0).to(storage);
   at::Tensor task_weights = weights.weights;
   at::Tensor total = weights.total.to(at::kDouble);
   at::Tensor gram;
@@ -228,30 +264,57 @@ StepResult Step::compute(const data::Batch& batch, const weighting::Moment& mome
     if (communicator_.overlaps()) {
       gradient_sync_.expect_backward();
     }
-    share_of_objective(losses, counts, weights.weights, [](const loss::Term& /*term*/) { return true; }).backward();
+    share_of_objective(losses, counts, weights.weights, is_any).backward();
     enter(Phase::all_reduce);
     gradient_sync_.reduce();
   }
-  if (const double max_norm = learner_.weighting->max_norm();
-      max_norm > 0.0 && !combines_gradients(learner_.weighting->needs())) {
-    optim::clip_norm(parameters.flat_gradients(0, parameters.parameters().size() - learner_.net.num_adaptors()),
-                     max_norm);
-  }
-  if (learner_.weighting->needs() == weighting::Needs::losses_after_step) {
-    batch_ = batch;
-  }
+  StepResult result = result_of(predictions, summed, means, task_weights, total);
+  result.gram_tt = gram;
+  return result;
+}
 
-  losses_check_.end_step();
-  gradients_check_.end_step();
-
-  if (const at::Tensor others = unweighed(means); others.defined()) {
-    total = total + others;
+StepResult Step::compute_pieces(std::span<const data::Batch> pieces, const weighting::Moment& moment) {
+  const auto storage = learner_.types.storage;
+  at::Tensor counted;
+  for (const data::Batch& piece : pieces) {
+    const at::Tensor one = counts_of(*learner_.objective, learner_.net, piece, mode_);
+    counted = counted.defined() ? counted + one : one;
   }
+  communicator_.sum(counted);
+  const at::Tensor counts = counted.clamp_min(1.0).to(storage);
+  const auto num_tasks = static_cast<std::int64_t>(learner_.net.tasks().size());
+  const at::Tensor weights = weigh(at::zeros({num_tasks}, counts.options()), moment).weights;  // follow from no loss
+  at::Tensor summed;
+  model::Predictions last;
+  for (const data::Batch& piece : pieces) {
+    const model::Predictions predictions = forward(piece);
+    enter(Phase::losses);
+    const std::vector<loss::SummedLoss> losses = losses_of(predictions, piece, mode_.wants_features);
+    const at::Tensor one = sums_and_counts(losses);
+    losses_check_.add(one);
+    summed = summed.defined() ? summed + one : one;
+    enter(Phase::backward);
+    if (&piece == &pieces.back() && communicator_.overlaps()) {
+      gradient_sync_.expect_backward();
+    }
+    share_of_objective(losses, counts, weights, is_any).backward();
+    last = predictions.detached();
+  }
+  enter(Phase::all_reduce);
+  gradient_sync_.reduce();
+  communicator_.sum(summed);
+  const at::Tensor means = mean_losses(summed);
+  const at::Tensor losses_t = task_losses(means, *learner_.objective).to(storage);
+  return result_of(last, summed, means, weights, weigh(losses_t, moment).total.to(at::kDouble));
+}
+
+StepResult Step::result_of(const model::Predictions& predictions, const at::Tensor& summed, const at::Tensor& means,
+                           const at::Tensor& task_weights, const at::Tensor& total) const {
+  const at::Tensor others = unweighed(means);
   return {.predictions = predictions.detached(),
-          .losses = at::cat({means, total.view({1})}),
-          .is_counted = (summed.narrow(0, num_terms, num_terms) > 0).to(at::kDouble),
-          .task_weights = task_weights,
-          .gram_tt = gram};
+          .losses = at::cat({means, (others.defined() ? total + others : total).view({1})}),
+          .is_counted = (counts_in(summed) > 0).to(at::kDouble),
+          .task_weights = task_weights};
 }
 
 at::Tensor Step::flat_weights() const {
@@ -280,7 +343,7 @@ bool Step::is_the_same_each_time() const {
 
 void Step::set_learning_rate(double learning_rate) {
   learning_rate_ = learning_rate;
-  learner_.adam.set_learning_rate(learning_rate);
+  learner_.optimizer->set_learning_rate(learning_rate);
 }
 
 void Step::update(double learning_rate) {
@@ -290,7 +353,10 @@ void Step::update(double learning_rate) {
 
 void Step::update() {
   enter(Phase::optimizer);
-  learner_.adam.step();
+  learner_.optimizer->step();
+  if (learner_.adaptors_adam) {
+    learner_.adaptors_adam->step();
+  }
   learner_.weighting->update(learning_rate_, batch_ ? losses_after_step() : at::Tensor());
   batch_.reset();
 }

@@ -48,7 +48,7 @@ void give_place(data::Batch& batch, const config::RunConfig& config, const model
 [[nodiscard]] std::vector<std::string> loss_names(const loss::Objective& objective);
 
 struct StepResult {
-  model::Predictions predictions;  ///< of this rank's images, detached
+  model::Predictions predictions;  ///< of this rank's images, of the last piece's where there are several; detached
   at::Tensor losses;               ///< (terms + 1) float64, global: the terms' means, then the total as weighted
   at::Tensor is_counted;           ///< (terms) float64, global: 1 where anything was counted, else 0
   at::Tensor task_weights;         ///< (tasks) what the gradient of each task's loss entered shared parameters with
@@ -64,7 +64,13 @@ class Step {
   /// Forward, losses of the global batch, backward, gradients summed over the ranks. Leaves the gradients in
   /// learner.net.parameters().flat_gradients(). Collective; the batch may be empty on some ranks.
   /// \param moment  for weighting methods that follow the run's course
-  StepResult compute(const data::Batch& batch, const weighting::Moment& moment = {});
+  StepResult compute(const data::Batch& batch, const weighting::Moment& moment = {}) {
+    return compute(std::span(&batch, 1), moment);
+  }
+  /// The same of a batch in pieces, of which one at a time is in memory (train.accumulate): the gradient of the whole,
+  /// each loss over the counts of all pieces and ranks, but for batch norm, which sees one piece of all ranks at a
+  /// time. \param pieces  at least one, as many on every rank
+  StepResult compute(std::span<const data::Batch> pieces, const weighting::Moment& moment = {});
   /// The optimizer's move, then the weighting method's. Every rank has the same gradients; collective where the method
   /// wants the batch's losses after the move.
   void update(double learning_rate);
@@ -86,6 +92,14 @@ class Step {
   [[nodiscard]] bool is_the_same_each_time() const;
 
  private:
+  /// One pass forward, in training.
+  [[nodiscard]] model::Predictions forward(const data::Batch& batch);
+  [[nodiscard]] StepResult compute_whole(const data::Batch& batch, const weighting::Moment& moment);
+  [[nodiscard]] StepResult compute_pieces(std::span<const data::Batch> pieces, const weighting::Moment& moment);
+  /// \param summed  of all ranks, see sums_and_counts() \param total  of what a method weighs
+  [[nodiscard]] StepResult result_of(const model::Predictions& predictions, const at::Tensor& summed,
+                                     const at::Tensor& means, const at::Tensor& task_weights,
+                                     const at::Tensor& total) const;
   /// \param learns_from_teachers  whether they are asked about the batch
   [[nodiscard]] std::vector<loss::SummedLoss> losses_of(const model::Predictions& predictions, const data::Batch& batch,
                                                         bool learns_from_teachers) const;

@@ -21,6 +21,7 @@ class ImtlL final : public TaskWeighting {
   }
 
   [[nodiscard]] bool is_the_same_each_step() const override { return true; }
+  [[nodiscard]] bool weighs_before_losses() const override { return true; }
   [[nodiscard]] Needs needs() const override { return factors_ ? Needs::gram : Needs::losses; }
 
   StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override {

@@ -22,6 +22,7 @@ class Uncertainty final : public TaskWeighting {
   }
 
   [[nodiscard]] bool is_the_same_each_step() const override { return true; }
+  [[nodiscard]] bool weighs_before_losses() const override { return true; }
   [[nodiscard]] Needs needs() const override { return factors_ ? Needs::gram : Needs::losses; }
 
   [[nodiscard]] at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& losses_t,

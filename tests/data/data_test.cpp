@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -251,6 +252,66 @@ TEST_F(DatasetTest, LabelsThatAreNotKeptAreUnknown) {
     num_kept += static_cast<int>(count);
   }
   EXPECT_NEAR(num_kept, 40, 15);  // half of 20 times 4
+}
+
+TEST(HeldOut, AreSoManySamplesByTheSeed) {
+  const auto one = held_out(50, 5, 1);
+  EXPECT_EQ(one.size(), 5U);
+  EXPECT_TRUE(std::ranges::is_sorted(one));
+  EXPECT_EQ(one, held_out(50, 5, 1));
+  EXPECT_NE(one, held_out(50, 5, 2));
+  const auto more = held_out(50, 6, 1);  // a larger share takes one more out, and puts none back
+  EXPECT_TRUE(std::ranges::includes(more, one));
+  EXPECT_TRUE(held_out(50, 0, 1).empty());
+  std::set<std::int64_t> ever;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    const auto samples = held_out(50, 5, seed);
+    ever.insert(samples.begin(), samples.end());
+  }
+  EXPECT_GT(ever.size(), 45U);
+}
+
+TEST(Pieces, CutARangeOnceEachPlace) {
+  for (const std::int64_t size : {1, 4, 5, 8}) {
+    const auto pieces = pieces_of({10, 10 + size}, 3);
+    EXPECT_EQ(pieces.size(), static_cast<std::size_t>(std::min<std::int64_t>(3, size)));
+    std::int64_t next = 10;
+    for (const Range& piece : pieces) {
+      EXPECT_EQ(piece.begin, next);
+      EXPECT_GE(piece.size(), 1);
+      EXPECT_LE(piece.size(), size / 3 + 1);
+      next = piece.end;
+    }
+    EXPECT_EQ(next, 10 + size);
+  }
+}
+
+TEST_F(DatasetTest, SamplesThatAreTakenOutAreInOnePartAlone) {
+  const pack::Reader reader = write(pack::DepthKind::metres);
+  Dataset train(reader, pack::Split::train, 0, at::kCPU);
+  const Batch whole = train.batch(std::array<std::int64_t, 4>{0, 1, 2, 3});
+  const std::vector<std::int64_t> some = {0, 2};
+  const Dataset held = train.take_out(some);
+  EXPECT_THAT(held.samples(), testing::ElementsAre(0, 2));
+  EXPECT_THAT(train.samples(), testing::ElementsAre(1, 3));
+  EXPECT_EQ(train.size(), 2);
+  for (std::int64_t epoch = 0; epoch < 5; ++epoch) {
+    EXPECT_THAT(epoch_samples(train, 1, epoch), testing::UnorderedElementsAre(1, 3));
+  }
+  EXPECT_TRUE(at::equal(train.batch(train.samples()).image_n3hw, whole.image_n3hw.index_select(0, at::tensor({1, 3}))));
+  EXPECT_TRUE(at::equal(held.batch(held.samples()).image_n3hw, whole.image_n3hw.index_select(0, at::tensor({0, 2}))));
+  const std::vector<std::int64_t> gone = {2};
+  EXPECT_THROW(static_cast<void>(train.take_out(gone)), Error);
+  // Labels are kept by the sample, whichever part it is in; a part without labels has no truth.
+  Dataset all(reader, pack::Split::train, 0, at::kCPU);
+  const KeptLabels half = {.share = 0.5, .seed = 7};
+  all.keep_labels(half);
+  Dataset rest(reader, pack::Split::train, 0, at::kCPU);
+  Dataset taken = rest.take_out(some);
+  rest.keep_labels(half);
+  taken.keep_labels(half);
+  EXPECT_EQ(rest.num_with_labels("seg") + taken.num_with_labels("seg"), all.num_with_labels("seg"));
+  EXPECT_EQ(taken.has_truth_of("depth"), taken.num_with_labels("depth") > 0);
 }
 
 TEST_F(DatasetTest, EditedNormalsAreFound) {

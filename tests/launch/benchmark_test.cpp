@@ -157,17 +157,34 @@ TEST(ExecutedWork, FormsAreThoseThatTheNetTakes) {
 
 TEST(Peer, FollowsWhatItIsTold) {
   EXPECT_THAT(not_followed_by_peer(config_of({})), IsEmpty());
-  for (const char* assignment : {"loss.lambda_1=0.9",           "loss.transferred_segmentation=kl",
-                                 "loss.soft_target=true",       "loss.label_smoothing=0.1",
-                                 "loss.transferred_depth=ssim", "loss.depth=MSE",
-                                 "model.decoder_width=32",      "model.ttnet_widths=[8, 8, 8]",
-                                 "model.ttnet_batch_norm=true", "model.system=align",
-                                 "model.encoder=resnet50",      "run.precision=bf16",
-                                 "train.learning_rate=1e-5",    "train.betas=[0.5, 0.6]",
-                                 "train.batch_size=3",          "data.flip=false",
-                                 "data.pack='a = b.h5'",        "train.rewrites=false",
-                                 "model.system=base_st_depth",  "model.system=base_mt",
-                                 "model.transfer=ring",         "model.transfer_pairs=[\"seg>depth\"]"}) {
+  for (const char* assignment : {"loss.lambda_1=0.9",
+                                 "loss.transferred_segmentation=kl",
+                                 "loss.soft_target=true",
+                                 "loss.label_smoothing=0.1",
+                                 "loss.transferred_depth=ssim",
+                                 "loss.depth=MSE",
+                                 "model.decoder_width=32",
+                                 "model.ttnet_widths=[8, 8, 8]",
+                                 "model.ttnet_batch_norm=true",
+                                 "model.system=align",
+                                 "model.encoder=resnet50",
+                                 "run.precision=bf16",
+                                 "train.learning_rate=1e-5",
+                                 "train.betas=[0.5, 0.6]",
+                                 "train.batch_size=3",
+                                 "data.flip=false",
+                                 "data.pack='a = b.h5'",
+                                 "train.rewrites=false",
+                                 "model.system=base_st_depth",
+                                 "model.system=base_mt",
+                                 "model.transfer=ring",
+                                 "model.transfer_pairs=[\"seg>depth\"]",
+                                 "train.optimizer=adamw",
+                                 "train.clip_norm=0.5",
+                                 "train.schedule=cosine",
+                                 "train.warmup_steps=5",
+                                 "data.holdout=0.1",
+                                 "train.patience=3"}) {
     EXPECT_THAT(not_followed_by_peer(config_of({assignment})), IsEmpty()) << assignment;
   }
   const nlohmann::json told = peer_options(config_of(
@@ -188,6 +205,8 @@ TEST(Peer, WhatItDoesNotFollowIsNamed) {
               ElementsAre("weighting.method = \"dwa\"", "weighting.temperature = 3.0"));
   EXPECT_THAT(not_followed_by_peer(config_of({"model.transfer=sample", "loss.lambda_2=0.9"})),
               ElementsAre("model.transfer = \"sample\""));
+  EXPECT_THAT(not_followed_by_peer(config_of({"train.accumulate=2", "train.optimizer=sgd", "train.momentum=0.8"})),
+              ElementsAre("train.accumulate = 2"));
 }
 
 }  // namespace

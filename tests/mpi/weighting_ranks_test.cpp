@@ -35,7 +35,7 @@ void change_method(train::Learner& learner, const config::RunConfig& config) {
   if (learner.weighting->flat_values().defined()) {
     groups.push_back({"weighting", learner.weighting->flat_values(), learner.weighting->flat_gradients()});
   }
-  learner.adam = optim::Adam(groups, {.beta1 = 0.9, .beta2 = 0.99});
+  learner.optimizer = std::make_unique<optim::Adam>(groups, optim::Adam::Options{.beta1 = 0.9, .beta2 = 0.99});
   // Two epochs lie behind: every method is at work from the first step on.
   learner.weighting->end_epoch(0, at::tensor({3.0, 2.5}, at::kDouble));
   learner.weighting->end_epoch(1, at::tensor({2.0, 2.4}, at::kDouble));

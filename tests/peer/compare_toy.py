@@ -66,9 +66,11 @@ def held_to(task: str, prediction: Tensor, target: Tensor, known: Tensor) -> Ten
     return torch.stack(means).mean()
 
 
-def task_losses(w: dict[str, Tensor], image: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """(9) terms and (3) L_i."""
-    p = predictions(w, image)
+def task_losses(w: dict[str, Tensor], image: Tensor, targets: dict[str, Tensor],
+                pieces: list[slice] | None = None) -> tuple[Tensor, Tensor]:
+    """(9) terms and (3) L_i. pieces: of the images, each of which the network sees by itself."""
+    found = [predictions(w, image[piece]) for piece in pieces or [slice(None)]]
+    p = {name: torch.cat([one[name] for one in found]) for name in found[0]}
     known = {t: targets[t] != 255 if t == "seg" else targets[t] > 0 for t in TASKS}
     terms = {t: held_to(t, p[t], targets[t], known[t]) for t in TASKS}
     for a, b in PAIRS:

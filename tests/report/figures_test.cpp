@@ -214,6 +214,15 @@ TEST(Figures, CurvesShowLossesAndMetricsOverSeeds) {
   EXPECT_THAT(series(plot, 4, "Base ST-Net").points, SizeIs(3)) << "AbsErr is the depth net's";
 }
 
+TEST(Figures, CurvesSayWhatTheyAreMeasuredOn) {
+  const TempFolder folder;
+  write_seed(folder.path(), "held", 1, 0.0, {"data.holdout=0.25"});
+  const auto subtitle = [&folder] { return curves_plot(groups_in(folder.path()).groups, Protocol::paper).subtitle; };
+  EXPECT_THAT(subtitle(), HasSubstr("losses: solid held-out images, dashed training; metrics: of held-out images"));
+  write_seed(folder.path(), "plain", 2, 0.0, {});
+  EXPECT_THROW(static_cast<void>(subtitle()), Error);
+}
+
 TEST(Figures, RefuseMoreCurvesThanCanBeToldApart) {
   const TempFolder folder;
   for (int i = 0; i < 13; ++i) {

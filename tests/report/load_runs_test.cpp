@@ -63,6 +63,50 @@ TEST(LoadRuns, LeavesOutRunsThatDiverged) {
   EXPECT_EQ(loaded.left_out[1].reason, "diverged: abs_err (paper protocol) of epoch 2 is not a finite number");
 }
 
+TEST(LoadRuns, TakesTheValidationSplitsNumbersOfARunThatHeldImagesOut) {
+  const TempFolder folder;
+  const SyntheticRun held = {.name = "held", .settings = {"data.holdout=0.25"}};
+  const RunFolder run = write_run(folder.path(), held);
+  const LoadedRuns loaded = load(folder.path());
+  ASSERT_THAT(loaded.runs, SizeIs(1));
+  EXPECT_EQ(loaded.runs[0].best->epoch, 2);
+  EXPECT_EQ(loaded.runs[0].last.epoch, 3);
+  EXPECT_DOUBLE_EQ(loaded.runs[0].best->paper.at("miou"), 0.3);  // 0.15 of the held-out images
+  EXPECT_DOUBLE_EQ(loaded.runs[0].last.paper.at("miou"), 0.29);
+  const std::string at_end = test::read_text(run.final_metrics());
+  const auto reason_with = [&](const std::string& text) {
+    write_text(run.final_metrics(), text);
+    const LoadedRuns found = load(folder.path());
+    return found.left_out.size() == 1 ? found.left_out[0].reason : "taken";
+  };
+  EXPECT_EQ(reason_with(at_end), "taken");
+  EXPECT_THAT(reason_with(at_end.substr(0, at_end.find('\n') + 1)),
+              HasSubstr("final.jsonl is not of the best and the last epoch of metrics.jsonl"));
+  EXPECT_THAT(reason_with(test::read_text(run.metrics())), HasSubstr("final.jsonl is not of the best and the last"));
+  std::string changed = at_end;
+  changed.replace(changed.find("0.3"), 3, "0.9");
+  EXPECT_THAT(reason_with(changed), HasSubstr("it was changed after the run wrote it"));
+  fs::remove(run.final_metrics());
+  EXPECT_THAT(load(folder.path()).left_out.at(0).reason, HasSubstr("final.jsonl"));
+  write_text(run.final_metrics(), at_end);
+  write_run(folder.path(), {.name = "plain"});
+  write_text(folder.path() / "plain/metrics.jsonl", test::read_text(run.metrics()));
+  EXPECT_THAT(load(folder.path()).left_out.at(0).reason, HasSubstr("epoch 1 was measured on held-out images"));
+}
+
+TEST(LoadRuns, TakesARunThatPatienceEnded) {
+  const TempFolder folder;
+  const SyntheticRun ended = {
+      .name = "ended", .settings = {"train.epochs=9", "train.patience=1"}, .ends_by_patience = true};
+  write_run(folder.path(), ended);
+  EXPECT_THAT(load(folder.path()).runs, SizeIs(1));
+  SyntheticRun cut = ended;
+  cut.name = "cut";
+  cut.ends_by_patience = false;
+  write_run(folder.path(), cut);
+  EXPECT_THAT(load(folder.path()).left_out.at(0).reason, HasSubstr("DONE, but metrics.jsonl ends at epoch 3 of 9"));
+}
+
 TEST(LoadRuns, LeavesOutARunWhoseConfigSomebodyEdited) {
   const TempFolder folder;
   const auto settings = [](const std::string& seed) {

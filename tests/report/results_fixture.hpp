@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -64,7 +65,8 @@ inline run::EpochRecord synthetic_epoch(std::int64_t epoch, bool is_best, double
   return record;
 }
 
-/// A run folder to be: three epochs, the second the best, unless changed.
+/// A run folder to be: three epochs, the second the best, unless changed. With data.holdout its epochs' metrics are
+/// half of those at its end, which are what they would be without.
 struct SyntheticRun {
   std::string name;
   std::vector<std::string> settings = {};  ///< as for --set
@@ -72,6 +74,7 @@ struct SyntheticRun {
   std::int64_t num_parameters = 21445184;
   std::int64_t num_epochs = 3;
   bool is_done = true;
+  bool ends_by_patience = false;
   std::string pack_digest = "00112233445566778899aabbccddeeff";
   std::string dataset = "scenes";
   std::int64_t height = 64, width = 128, num_classes = 7;
@@ -100,7 +103,7 @@ inline run::RunFolder write_run(const std::filesystem::path& root, const Synthet
   run::write_provenance(folder.provenance(), provenance);
 
   const config::System& system = config::system_of(config.model);
-  std::string lines;
+  std::string lines, at_end;
   for (std::int64_t epoch = 1; epoch <= run.num_epochs; ++epoch) {
     const double gain = epoch == 1 ? -0.02 : epoch == 2 ? 0.0 : -0.01;
     run::EpochRecord record =
@@ -112,10 +115,23 @@ inline run::RunFolder write_run(const std::filesystem::path& root, const Synthet
         record.dataset.emplace(metric.key, value);
       }
     }
+    if (config.data.holdout > 0.0) {
+      if (epoch == std::min<std::int64_t>(2, run.num_epochs) || epoch == run.num_epochs) {
+        at_end += run::to_json_line(record) + '\n';
+      }
+      record.is_of_holdout = true;
+      for (run::MetricValues* values : {&record.paper, &record.dataset}) {
+        std::ranges::for_each(*values, [](auto& entry) { entry.second *= 0.5; });
+      }
+    }
+    record.is_end_of_patience = run.ends_by_patience && epoch == run.num_epochs;
     lines += run::to_json_line(record) + '\n';
   }
   if (run.num_epochs > 0) {
     write_text(folder.metrics(), lines);
+  }
+  if (!at_end.empty()) {
+    write_text(folder.final_metrics(), at_end);
   }
   if (run.is_done) {
     write_text(folder.done_marker(), "");

@@ -132,6 +132,29 @@ TEST(Tables, ShowTheBestOrTheLastEpoch) {
   EXPECT_DOUBLE_EQ(make_tables(loaded.runs, kPaper, Checkpoint::last)[0].rows[0].metrics.at("miou"), 0.31);
 }
 
+TEST(Tables, SayWhatChoseTheWeights) {
+  const TempFolder folder;
+  write_run(folder.path(), base_seg());
+  write_run(folder.path(), base_depth());
+  write_run(folder.path(), xtasc_run("a", 0.02));
+  const auto shown = [&](Checkpoint checkpoint) {
+    const run::LoadedRuns loaded = load(folder.path());
+    return to_markdown("Results", make_tables(loaded.runs, kPaper, checkpoint), loaded.left_out);
+  };
+  EXPECT_THAT(shown(Checkpoint::best),
+              HasSubstr(" Weights of the best epoch by the validation split, as in the paper. Settings: "));
+  EXPECT_THAT(shown(Checkpoint::last), HasSubstr(" Weights of the last epoch. Settings: "));
+  // Not set against nets that were chosen otherwise.
+  write_run(folder.path(), xtasc_run("b", 0.02, {"data.holdout=0.1"}));
+  write_run(folder.path(), xtasc_run("c", 0.02, {"train.patience=5"}));
+  const std::string text = shown(Checkpoint::best);
+  EXPECT_THAT(text, HasSubstr("Weights of the best epoch by the validation split, as in the paper, or by a held-out "
+                              "share of 0.1 of the training images."));
+  EXPECT_THAT(text, HasSubstr("| Held out | Patience |"));
+  EXPECT_THAT(text, HasSubstr("with resnet18, data.holdout 0.1, 3 epochs and seed 1 on this pack"));
+  EXPECT_THAT(text, HasSubstr("with resnet18, train.patience 5, 3 epochs and seed 1 on this pack"));
+}
+
 TEST(Tables, SayWhyDeltaIsAbsent) {
   const TempFolder folder;
   write_run(folder.path(), xtasc_run("xtasc", 0.02));

@@ -90,6 +90,25 @@ TEST(MetricsLine, KeepsEveryDigit) {
   EXPECT_EQ(to_json_line(read), line);
 }
 
+/// What was measured of held-out images stands where nobody takes it for the validation split's.
+TEST(MetricsLine, HeldOutImagesHaveAPlaceOfTheirOwn) {
+  const EpochRecord plain = awkward_record();
+  EXPECT_THAT(to_json_line(plain), testing::Not(testing::AnyOf(HasSubstr("holdout"), HasSubstr("stopped_by"))));
+  EpochRecord record = plain;
+  record.is_of_holdout = true;
+  record.is_end_of_patience = true;
+  const std::string line = to_json_line(record);
+  EXPECT_THAT(line, testing::AllOf(HasSubstr("\"holdout\":{\"loss\":{"), HasSubstr("\"stopped_by\":\"train.patience\""),
+                                   testing::Not(HasSubstr("val_loss"))));
+  const EpochRecord read = from_json_line(line);
+  EXPECT_TRUE(read.is_of_holdout && read.is_end_of_patience);
+  EXPECT_EQ(read.val_loss, plain.val_loss);
+  EXPECT_EQ(read.paper, plain.paper);
+  EXPECT_EQ(read.dataset, plain.dataset);
+  EXPECT_EQ(read.class_iou, plain.class_iou);
+  EXPECT_EQ(to_json_line(read), line);
+}
+
 TEST(MetricsLine, WritesNanAsNullAndReadsItAsAbsent) {
   EpochRecord record = awkward_record();
   record.paper = {{"miou", kNan}, {"pix_acc", 0.5}, {"abs_err", std::numeric_limits<double>::infinity()}};

@@ -68,11 +68,17 @@ at::Tensor index_select(const at::Tensor& self, std::int64_t dim, const at::Tens
   return at::empty(size, self.options());
 }
 
+/// AdamW's, too.
 void fused_adam(at::TensorList /*self*/, at::TensorList /*grads*/, at::TensorList /*exp_avgs*/,
                 at::TensorList /*exp_avg_sqs*/, at::TensorList /*max_exp_avg_sqs*/, at::TensorList /*state_steps*/,
                 const at::Tensor& /*lr*/, double /*beta1*/, double /*beta2*/, double /*weight_decay*/, double /*eps*/,
                 bool /*amsgrad*/, bool /*maximize*/, const std::optional<at::Tensor>& /*grad_scale*/,
                 const std::optional<at::Tensor>& /*found_inf*/) {}
+
+void fused_sgd(at::TensorList /*self*/, at::TensorList /*grads*/, at::TensorList /*momentum_buffer_list*/,
+               double /*weight_decay*/, double /*momentum*/, const at::Tensor& /*lr*/, double /*dampening*/,
+               bool /*nesterov*/, bool /*maximize*/, bool /*is_first_step*/,
+               const std::optional<at::Tensor>& /*grad_scale*/, const std::optional<at::Tensor>& /*found_inf*/) {}
 
 }  // namespace
 
@@ -87,4 +93,6 @@ TORCH_LIBRARY_IMPL(aten, Meta, library) {
   library.impl("convolution", convolution);
   library.impl("convolution_backward", convolution_backward);
   library.impl("_fused_adam_.tensor_lr", fused_adam);
+  library.impl("_fused_adamw_.tensor_lr", fused_adam);
+  library.impl("_fused_sgd_.tensor_lr", fused_sgd);
 }

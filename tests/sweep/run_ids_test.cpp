@@ -107,6 +107,7 @@ Lines defaults() {
     add(test::assignments_of(system));
   }
   add({"model.tasks=[\"segmentation\",\"depth\",\"normals\"]"});
+  add({"train.optimizer=sgd", "train.schedule=poly"});
   return {found.begin(), found.end()};
 }
 

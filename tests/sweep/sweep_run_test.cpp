@@ -73,6 +73,15 @@ TEST(Work, AWholeRun) {
   EXPECT_DOUBLE_EQ(epochs_of(config_of({"train.epochs=3", "train.batch_size=4", "train.max_steps=4"}), data), 4.0 / 3);
 }
 
+/// Without the images that are held out, which judge each epoch; the validation split judges two at the end.
+TEST(Work, OfARunThatHoldsImagesOut) {
+  const DataShape data{.train = 10, .val = 4, .height = 64, .width = 64, .classes = 7};
+  const auto config = config_of({"train.epochs=3", "train.batch_size=4", "data.holdout=0.25"});
+  const ImageWork work = work_of_image(config, 64, 64, 7);  // 2.5 of 10 are 3
+  EXPECT_DOUBLE_EQ(flop_of_run(config, data), 2 * (3 * (7 * work.step + 3 * work.forward) + 2 * 4 * work.forward));
+  EXPECT_DOUBLE_EQ(epochs_of(config_of({"train.batch_size=4", "data.holdout=0.25", "train.max_steps=3"}), data), 1.5);
+}
+
 TEST_F(SweepRuns, CostIsMeasuredThenModelledThenUnknown) {
   const PlannedRun& measured = sweep_.runs[0];
   write_run(measured, 3, false);

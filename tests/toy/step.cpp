@@ -3,8 +3,8 @@
 //     toy_step OUT.pt NUM_STEPS section.key=value ...
 //
 // OUT.pt: weight0.NAME; image, target.TASK; then of every step loss.STEP (terms and total), weights.STEP (tasks),
-// grad.STEP.NAME; and at last weight.NAME. Two epochs lie behind, so that every method is at work from the first
-// step.
+// grad.STEP.NAME; and at last weight.NAME. Two epochs lie behind, so that every method is at work from the first step;
+// to the learning rate these are the run's first steps, five an epoch.
 #include <ATen/ATen.h>
 
 #include <cstdio>
@@ -14,24 +14,29 @@
 #include "support/nets.hpp"
 #include "tensorfile/tensor_file.hpp"
 #include "toy/toy.hpp"
+#include "train/schedule.hpp"
 #include "train/step.hpp"
 
 namespace xtasc {
 namespace {
 
 constexpr std::int64_t kClasses = 5;
-constexpr double kLearningRate = 1e-3;
+constexpr std::int64_t kImages = 5;
+constexpr std::int64_t kStepsAnEpoch = 5;
 
 void take_steps(const dist::MpiSession& session, const std::string& output, std::int64_t num_steps,
-                const std::vector<std::string>& assignments) {
+                std::vector<std::string> assignments) {
+  assignments.insert(assignments.begin(), "train.learning_rate=1e-3");
   const auto config = test::step_config(assignments);
   const auto communicator = dist::make_communicator(session, at::kCPU);
   train::Learner learner(config, kClasses, at::kCPU);
   learner.weighting->end_epoch(0, at::tensor({3.0, 2.5, 2.8}, at::kDouble));
   learner.weighting->end_epoch(1, at::tensor({2.0, 2.4, 1.9}, at::kDouble));
-  const data::Batch whole = test::rows(test::toy_batch(1, 5, kClasses, 32, 64), {0, 5}, at::kDouble);
-  const data::Batch mine =
-      test::rows(whole, data::share_of({0, 5}, communicator->rank(), communicator->size()), at::kDouble);
+  const data::Batch whole = test::rows(test::toy_batch(1, kImages, kClasses, 32, 64), {0, kImages}, at::kDouble);
+  std::vector<data::Batch> mine;
+  for (const data::Range& piece : data::pieces_of({0, kImages}, config.train.accumulate)) {
+    mine.push_back(test::rows(whole, data::share_of(piece, communicator->rank(), communicator->size()), at::kDouble));
+  }
   tensorfile::TensorDict out = {{"image", whole.image_n3hw.contiguous()}};
   for (const auto& [task, target] : whole.targets) {
     out["target." + task] = target;
@@ -50,7 +55,7 @@ void take_steps(const dist::MpiSession& session, const std::string& output, std:
     for (const auto& [name, tensor] : learner.net.parameters().parameters()) {
       out[fmt::format("grad.{}.{}", i, name)] = tensor.grad().contiguous().clone();
     }
-    step.update(kLearningRate);
+    step.update(train::learning_rate(config.train, {.epoch = i / kStepsAnEpoch, .step = i, .num_steps = num_steps}));
   }
   keep("weight.", learner.net.parameters().parameters());
   if (session.rank() == 0) {

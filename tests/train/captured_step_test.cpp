@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -63,8 +64,15 @@ struct Trial {
                  {.first = 0,
                   .samples = std::span(samples).first(static_cast<std::size_t>(size)),
                   .step = static_cast<std::int64_t>(i)});
+      std::vector<data::Batch> pieces;
+      for (const data::Range& piece : data::pieces_of({0, size}, config.train.accumulate)) {
+        pieces.push_back(batch);
+        if (config.train.accumulate > 1) {
+          pieces.back() = test::rows(batch, piece, learner.types.storage);
+        }
+      }
       const StepResult result =
-          step.run(batch, size, {0, static_cast<std::int64_t>(i)}, 1e-3 / static_cast<double>(i + 1));
+          step.run(pieces, size, {0, static_cast<std::int64_t>(i)}, 1e-3 / static_cast<double>(i + 1));
       losses.push_back(result.losses[-1].item<double>());
     }
     return losses;
@@ -102,6 +110,30 @@ TEST(CapturedStep, OneCaptureABatchSizeWithTheBitsOfPlainSteps) {
   EXPECT_EQ(captured.step.num_captured(), 1);  // the small batch came twice: not yet
   EXPECT_EQ(num_replays, 3);                   // of six, three were plain
 }
+
+const std::map<std::string, std::vector<std::string>> kRecipes = {
+    {"sgd", {"train.optimizer=sgd"}},
+    {"adamw", {"train.optimizer=adamw"}},
+    {"pieces", {"train.accumulate=2", "train.clip_norm=0.1"}}};
+
+class CapturedRecipe : public testing::TestWithParam<const char*> {};
+
+/// The optimizer's state, its rate and the pieces of a batch lie where they were captured.
+TEST_P(CapturedRecipe, HasTheBitsOfPlainSteps) {
+  std::vector<std::string> config = {"model.system=toy_st_scene", "weighting.method=uncertainty",
+                                     "train.weight_decay=0.1"};
+  const std::vector<std::string>& recipe = kRecipes.at(GetParam());
+  config.insert(config.end(), recipe.begin(), recipe.end());
+  int num_replays = 0;
+  Trial captured(config, [&] { return std::make_unique<Double>(num_replays); });
+  Trial plain(config);
+  EXPECT_EQ(captured.run(), plain.run());
+  EXPECT_TRUE(at::equal(captured.learner.net.parameters().flat_values(), plain.learner.net.parameters().flat_values()));
+  EXPECT_EQ(num_replays, 3);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CapturedRecipe, testing::Values("sgd", "adamw", "pieces"),
+                         [](const auto& test) { return std::string(test.param); });
 
 TEST(CapturedStep, StaysPlainWhereNothingCanBeCaptured) {
   const std::vector<std::string> config = {"model.system=toy_st_scene"};

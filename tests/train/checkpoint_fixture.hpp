@@ -59,7 +59,7 @@ class CheckpointTest : public testing::Test {
       }
       return x.size() == y.size();
     };
-    return equal(a.weights(), b.weights()) && equal(a.adam.state(), b.adam.state());
+    return equal(a.weights(), b.weights()) && equal(a.optimizer->state(), b.optimizer->state());
   }
 
   /// In place: a file that shares its bytes with another changes both.

@@ -81,6 +81,34 @@ TEST_F(CheckpointTest, AnotherConfigOrPackIsRefusedByName) {
   EXPECT_NE(refusal(checkpoint_, {identity_.config, "other"}).find("digest"), std::string::npos);
 }
 
+/// By its identity, which names the key; and were that the same, by what its state is called.
+TEST_F(CheckpointTest, AnotherOptimizersIsRefused) {
+  test::add_toys();
+  const auto learner_of = [](const std::string& optimizer) {
+    const auto config = test::step_config({"model.system=toy_st_scene", "train.optimizer=" + optimizer});
+    return std::make_unique<Learner>(config, 5, at::kCPU);
+  };
+  const auto adam = learner_of("adam");
+  const auto refused_by = [&](const std::string& optimizer, const RunIdentity& identity) -> std::string {
+    try {
+      static_cast<void>(checkpoint_.load(*learner_of(optimizer), identity));
+      return "accepted";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  checkpoint_.save(tensors_of(*adam), {}, identity_);
+  EXPECT_EQ(refused_by("adam", identity_), "accepted");
+  for (const std::string optimizer : {"adamw", "sgd"}) {
+    const RunIdentity other = {identity_.config + fmt::format("train.optimizer = \"{}\"\n", optimizer), "digest"};
+    EXPECT_NE(refused_by(optimizer, other)
+                  .find(fmt::format("it has train.optimizer at its default, this run has train.optimizer = \"{}\"",
+                                    optimizer)),
+              std::string::npos);
+    EXPECT_NE(refused_by(optimizer, identity_).find(fmt::format("state.pt: {}.net.", optimizer)), std::string::npos);
+  }
+}
+
 /// A crash between any two of the renames leaves the old or the new checkpoint, whole.
 TEST_F(CheckpointTest, InterruptedSavesAreFinished) {
   checkpoint_.save(tensors_of(after(0)), {.epoch = 1}, identity_);

@@ -106,6 +106,9 @@ TEST(BatchNormHealth, TheSmallestBatchOfAnEpochNeedsTwoValues) {
   EXPECT_THAT(message_of([&] { check_batch_norm(deeplab, 3, 2, 0, 288, 384); }),
               testing::EndsWith("(288 x 384 pixels): another train.batch_size"));
   EXPECT_NO_THROW(check_batch_norm(deeplab, 4, 2, 0, 288, 384));
+  EXPECT_THAT(message_of([&] { check_batch_norm(deeplab, 4, 2, 0, 288, 384, /*accumulate=*/2); }),
+              HasSubstr("but a piece of a batch has 1 image (of 4, train.batch_size = 2, "
+                        "train.accumulate = 2)"));
 }
 
 /// What diverged shows in the flags of the step itself: nothing else was looked at.

@@ -60,6 +60,28 @@ INSTANTIATE_TEST_SUITE_P(All, MetaStep, testing::ValuesIn(meta_cases()), [](cons
   return std::string(test.param.system) + "_" + test.param.weighting + "_" + test.param.precision;
 });
 
+class MetaRecipe : public testing::TestWithParam<const char*> {};
+
+TEST_P(MetaRecipe, NeverLooksAtAValue) {
+  const auto config = test::step_config({"model.system=kd4mtl", "weighting.method=uncertainty", "run.precision=fp32",
+                                         "train.weight_decay=0.1", "train.clip_norm=0.1", GetParam()});
+  const auto communicator = dist::make_solo_communicator();
+  const data::Batch batch = test::on_meta(test::random_batch(1, 4, 7, 64, 64));
+  const auto learner = test::learner_for(config, 7, batch, at::kMeta);
+  Step step(config, *learner, *communicator);
+  const std::vector<data::Batch> pieces(static_cast<std::size_t>(config.train.accumulate),
+                                        test::in_place(batch, config, *learner));
+  EXPECT_TRUE(step.compute(pieces).losses.is_meta());
+  step.update(1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MetaRecipe,
+                         testing::Values("train.optimizer=adamw", "train.optimizer=sgd", "train.accumulate=3"),
+                         [](const auto& test) {
+                           const std::string word = test.param;
+                           return word.substr(word.find('=') + 1) == "3" ? "pieces" : word.substr(word.find('=') + 1);
+                         });
+
 class MetaEvaluation : public testing::TestWithParam<Case> {};
 
 TEST_P(MetaEvaluation, NeverLooksAtAValueBeforeItsEnd) {

@@ -31,7 +31,7 @@ except ImportError as error:
 
 from peer_device import open_device
 from peer_losses import losses
-from xtasc_peer import Options, distillation_losses, make_net, parameter_groups, task_losses, total_loss
+from xtasc_peer import Options, clip_gradient, distillation_losses, make_net, make_optimizer, task_losses, total_loss
 
 FORMS = ("eager", "best", "graph", "compiled")
 TEACHERS = "teachers."
@@ -63,11 +63,8 @@ class Contestant:
             self.net.set_teachers({key: {name.removeprefix(prefix): value for name, value in weights.items()
                                          if name.startswith(prefix)} for key, prefix in prefixes.items()})
         self.net = self.net.to(self.device.device, memory_format=layout).train()
-        self.optimizer = torch.optim.Adam(
-            parameter_groups(self.net), lr=options.learning_rate, betas=betas, eps=1e-8,
-            fused=True if self.is_best else None,
-            capturable=self.is_captured and self.device.device.type == "cuda",
-        )
+        self.optimizer = make_optimizer(self.net, betas, fused=True if self.is_best else None,
+                                        capturable=self.is_captured and self.device.device.type == "cuda")
         self.forward = self.parts
         if self.is_compiled:
             self.forward = torch.compile(self.parts, mode=self.device.compile_mode)
@@ -102,6 +99,7 @@ class Contestant:
             tasks = self.task_losses(parts)
             for index, task in enumerate(tasks):
                 task.backward(retain_graph=index + 1 < len(tasks))
+        clip_gradient(self.net)
         self.optimizer.step()
         if self.first_losses is None:
             names = [*self.options.order, *(f"{a}_to_{b}" for a, b in self.options.transfers)]

@@ -57,7 +57,10 @@ class Options:
     lambda_3: float | None = None  # None: as lambda_2
     weighting: str = "equal"
     learning_rate: float = 1e-4
+    optimizer: str = "adam"  # or adamw, sgd
     weight_decay: float = 0.0  # of the network
+    momentum: float = 0.9  # of sgd
+    clip_norm: float = 0.0  # of the network's gradient; 0: any
     weight_seg: float = 1.0  # of the distillation
     weight_depth: float = 1.0
     weight_normals: float = 1.0
@@ -262,11 +265,28 @@ def parameter_groups(net: nn.Module) -> list[dict[str, object]]:
     return groups
 
 
-def make_optimizer(net: Net) -> torch.optim.Adam:
-    """Adam; XTasC-Net and what it is compared with directly have a second beta of their own."""
-    own = not net.options.is_open and not net.options.system.startswith("base_st")
-    betas = (0.9, 0.99) if own else (0.9, 0.999)
-    return torch.optim.Adam(parameter_groups(net), lr=net.options.learning_rate, betas=betas, eps=1e-8)
+def make_optimizer(net: Net, betas: tuple[float, float] | None = None, **form: object) -> torch.optim.Optimizer:
+    """betas: None: of XTasC-Net and what it is compared with directly others than of the rest. form: of the class."""
+    options, groups = net.options, parameter_groups(net)
+    if options.optimizer == "sgd":
+        if options.system == "kd4mtl":
+            raise SystemExit("the peer has one optimizer, and kd4mtl's adaptors have Adam beside sgd")
+        form.pop("capturable", None)  # it always is
+        return torch.optim.SGD(groups, lr=options.learning_rate, momentum=options.momentum, **form)
+    own = not options.is_open and not options.system.startswith("base_st")
+    betas = betas or ((0.9, 0.99) if own else (0.9, 0.999))
+    if options.optimizer == "adamw":
+        # AdamW's decay is 0.01 where a group names none, and the adaptors' Adam is no AdamW.
+        if options.system == "kd4mtl":
+            raise SystemExit("the peer has one optimizer, and kd4mtl's adaptors have Adam beside adamw")
+        return torch.optim.AdamW(groups, lr=options.learning_rate, betas=betas, eps=1e-8, weight_decay=0.0, **form)
+    return torch.optim.Adam(groups, lr=options.learning_rate, betas=betas, eps=1e-8, **form)
+
+
+def clip_gradient(net: nn.Module) -> None:
+    """The network's, to options.clip_norm: not the adaptors', nor the task weights'."""
+    if net.options.clip_norm > 0:
+        torch.nn.utils.clip_grad_norm_(parameter_groups(net)[0]["params"], net.options.clip_norm)
 
 
 def run_steps(net: Net, samples: dict[str, Tensor], steps: int, autocast: bool = False) -> dict[str, Tensor]:
@@ -302,6 +322,7 @@ def run_steps(net: Net, samples: dict[str, Tensor], steps: int, autocast: bool =
         for parameter in net.parameters():
             if parameter.grad is None:  # of a transfer that was not drawn: Adam goes on there too
                 parameter.grad = torch.zeros_like(parameter)
+        clip_gradient(net)
         if step == 0:
             outputs |= {name: value.detach() for name, value in predictions.items()}
             outputs |= {f"loss.{name}": value.detach() for name, value in parts.items()}

@@ -173,11 +173,18 @@ std::string caption_of(const PublishedTable& table, const PaperMatch& match, Pro
       has_delta_m(table) ? " Delta_m in %; eq. 17: recomputed from the published figures by the paper's eq. 17." : "",
       kBestRule);
   const auto shown = std::ranges::find_if(match.groups, [](const SeedGroup* group) { return group != nullptr; });
+  std::vector<const run::RunSummary*> runs;
+  for (const SeedGroup* group : match.groups) {
+    if (group != nullptr) {
+      runs.push_back(&group->first());
+    }
+  }
   if (shown != match.groups.end()) {
     const run::Provenance& from = (*shown)->first().provenance;
     text += fmt::format(
         " Ours: {}, pack {}{}", data_text(from), from.pack_digest.substr(0, 12),
         match.departures.empty() ? ", the paper's settings." : fmt::format("; {}.", fmt::join(match.departures, ", ")));
+    text += fmt::format(" {}", chosen_text(checkpoint, runs));
   }
   return text;
 }

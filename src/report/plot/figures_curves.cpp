@@ -106,6 +106,17 @@ std::vector<Tic> epoch_tics(std::int64_t num_epochs) {
   return tics;
 }
 
+/// What the epochs' losses and metrics are of. \throws Error where that is not the same for all
+std::string measured_on(std::span<const SeedGroup> groups) {
+  const bool holds_out = groups.front().first().config.data.holdout > 0.0;
+  for (const SeedGroup& group : groups) {
+    check((group.first().config.data.holdout > 0.0) == holds_out,
+          "curves of runs with data.holdout are of held-out images, those of others of the validation split: give runs "
+          "of one kind");
+  }
+  return holds_out ? "held-out images" : "validation";
+}
+
 }  // namespace
 
 Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol) {
@@ -113,8 +124,10 @@ Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol) {
   check(groups.size() <= kNumStyles, "{} nets, and a figure can tell {} apart: give fewer run folders", groups.size(),
         kNumStyles);
   const std::vector<std::string> names = series_names(groups, {});
+  const std::string on = measured_on(groups);
   Plot plot{.title = "Training curves",
-            .subtitle = shown_text(groups, protocol, "bands") + "; losses: solid validation, dashed training",
+            .subtitle = shown_text(groups, protocol, "bands") + fmt::format("; losses: solid {}, dashed training", on) +
+                        (on == "validation" ? "" : "; metrics: of " + on),
             .num_columns = 3,
             .panels = {}};
   std::vector<Histories> histories;
