@@ -13,7 +13,7 @@
 #include "support/learners.hpp"
 #include "support/nets.hpp"
 #include "train/accumulation.hpp"
-#include "train/gradient_math.hpp"
+#include "optim/gradient_math.hpp"
 #include "train/schedule.hpp"
 #include "train/step.hpp"
 #include "train/transfers.hpp"
