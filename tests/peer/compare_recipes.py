@@ -47,21 +47,26 @@ class Case:
 
 
 CASES = {
-    "adam": Case({"weight_decay": 0.05}),
-    "adamw": Case({"optimizer": "adamw", "weight_decay": 0.05, "betas": [0.8, 0.95]}, "uncertainty"),
-    "sgd": Case({"optimizer": "sgd", "weight_decay": 0.05, "learning_rate": 0.02}, "uncertainty"),
-    "sgd_plain": Case({"optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.02}),
-    "step_warmup": Case({"lr_step": 2, "lr_gamma": 0.7, "warmup_steps": 7}),
-    "cosine": Case({"schedule": "cosine"}),
-    "cosine_warmup": Case({"schedule": "cosine", "warmup_steps": 7, "optimizer": "sgd"}),
-    "poly": Case({"schedule": "poly"}),
-    "poly_warmup": Case({"schedule": "poly", "poly_power": 2.0, "warmup_steps": 7}),
-    "constant_warmup": Case({"schedule": "constant", "warmup_steps": 7}),
-    "clip": Case({"clip_norm": 0.5}),
-    "pieces": Case({"accumulate": 3, "optimizer": "sgd", "learning_rate": 0.02}, "uncertainty"),
-    "pieces_on_ranks": Case({"accumulate": 3, "optimizer": "sgd", "learning_rate": 0.02}, "uncertainty", ranks=2),
+    "adam_step": Case({"weight_decay": 0.05, "lr_step": 2, "lr_gamma": 0.7, "warmup_steps": 7}),
+    "adamw_poly": Case({"optimizer": "adamw", "weight_decay": 0.05, "betas": [0.8, 0.95], "schedule": "poly",
+                        "poly_power": 2.0, "warmup_steps": 7}, "uncertainty"),
+    "sgd_cosine": Case({"optimizer": "sgd", "weight_decay": 0.05, "learning_rate": 0.02, "schedule": "cosine",
+                        "warmup_steps": 7}, "uncertainty"),
+    "sgd_clip": Case({"optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.02, "schedule": "constant",
+                      "warmup_steps": 7, "clip_norm": 0.5}),
+    "pieces": Case({"accumulate": 3}, "uncertainty"),
     "all_on_ranks": Case({"accumulate": 2, "optimizer": "adamw", "weight_decay": 0.05, "schedule": "cosine",
                           "warmup_steps": 7, "clip_norm": 0.5}, "imtl_l", ranks=2),
+}
+LONG_CASES = {
+    "adamw": Case({"optimizer": "adamw", "weight_decay": 0.05}),
+    "sgd": Case({"optimizer": "sgd", "weight_decay": 0.05, "learning_rate": 0.02}),
+    "sgd_plain": Case({"optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.02}),
+    "cosine": Case({"schedule": "cosine"}),
+    "poly": Case({"schedule": "poly"}),
+    "clip": Case({"clip_norm": 0.5}),
+    "pieces_of_sgd": Case({"accumulate": 3, "optimizer": "sgd", "learning_rate": 0.02}, "uncertainty"),
+    "pieces_on_ranks": Case({"accumulate": 3, "optimizer": "sgd", "learning_rate": 0.02}, "uncertainty", ranks=2),
 }
 
 
@@ -122,7 +127,9 @@ def run_peer(case: Case, given: dict[str, Tensor]) -> tuple[list[Tensor], dict[s
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True, help="toy_step")
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="these only")
+    every = CASES | LONG_CASES
+    default = every if os.environ.get("XTASC_TESTS") == "long" else CASES
+    parser.add_argument("--cases", nargs="+", choices=every, default=list(default), help="these only")
     arguments = parser.parse_args()
     environment = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
                                 "OMP_NUM_THREADS": "1"}
@@ -132,7 +139,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="xtasc-recipes-") as name:
         output = Path(name) / "O.pt"
         for word in arguments.cases:
-            case = CASES[word]
+            case = every[word]
             command = ["mpirun", "--quiet", "-np", str(case.ranks), "--oversubscribe", "--bind-to", "none"]
             command = (command if case.ranks > 1 else []) + [arguments.program, str(output), str(STEPS)]
             command += ["model.system=toy", f"weighting.method={case.method}", "run.threads=1"]
