@@ -107,7 +107,7 @@ std::vector<double> require_finite_steps(const dist::MpiSession& session, const 
                                   step.gradients_check().state().to(at::kDouble)})
                              .to(at::kCPU);  // one wait
   const auto* values = all.const_data_ptr<double>();
-  const std::vector<double> read(values, values + losses.size(0));
+  std::vector<double> read(values, values + losses.size(0));
   const auto first_bad = [&](std::int64_t check) {
     return static_cast<std::int64_t>(values[losses.size(0) + check * kernels::kFiniteStateSize + kernels::kFirstBad]);
   };

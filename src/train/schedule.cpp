@@ -17,8 +17,10 @@ double factor_of(const config::TrainSection& train, const ScheduleTime& time) {
   const auto length = static_cast<double>(std::max<std::int64_t>(1, time.num_steps - train.warmup_steps));
   const double done = std::min(1.0, behind_warmup / length);
   switch (train.schedule) {
-    case config::Schedule::step:
-      return std::pow(train.lr_gamma, static_cast<double>(time.epoch / train.lr_step));
+    case config::Schedule::step: {
+      const std::int64_t num_falls = time.epoch / train.lr_step;
+      return std::pow(train.lr_gamma, static_cast<double>(num_falls));
+    }
     case config::Schedule::cosine:
       return 0.5 * (1.0 + std::cos(std::numbers::pi * done));
     case config::Schedule::poly:
