@@ -54,8 +54,14 @@ void leave_out_runs_without(Checkpoint checkpoint, run::LoadedRuns& loaded) {
   }
   for (const run::RunSummary& run : loaded.runs) {
     if (!run.mean10) {
-      loaded.left_out.push_back({run.folder, fmt::format("mean10 is of the last {} epochs, and this run has {}",
-                                                         run::kNumMeanEpochs, run.last.epoch)});
+      loaded.left_out.push_back(
+          {run.folder,
+           run.config.data.holdout > 0.0
+               ? fmt::format("mean10 is of the last {} epochs on the validation split, which this run did not "
+                             "look at before its end (data.holdout = {})",
+                             run::kNumMeanEpochs, run.config.data.holdout)
+               : fmt::format("mean10 is of the last {} epochs, and this run has {}", run::kNumMeanEpochs,
+                             run.last.epoch)});
     }
   }
   std::erase_if(loaded.runs, [](const run::RunSummary& run) { return !run.mean10; });

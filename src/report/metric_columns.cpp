@@ -174,6 +174,9 @@ std::string chosen_text(Checkpoint checkpoint, std::span<const run::RunSummary* 
   if (checkpoint == Checkpoint::last) {
     return "Weights of the last epoch.";
   }
+  if (checkpoint == Checkpoint::mean10) {
+    return fmt::format("Each metric's mean over the last {} epochs.", run::kNumMeanEpochs);
+  }
   std::set<double> shares;
   for (const run::RunSummary* run : runs) {
     shares.insert(run->config.data.holdout);

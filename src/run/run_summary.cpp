@@ -129,8 +129,8 @@ RunSummary load_run(const RunFolder& run) {
       summary.best = record;
     }
   }
-  if (epochs.size() >= kNumMeanEpochs) {
-    const auto last_ones = std::span(epochs).last(kNumMeanEpochs);
+  if (summary.config.data.holdout == 0.0 && shown.size() >= kNumMeanEpochs) {
+    const auto last_ones = std::span(shown).last(kNumMeanEpochs);
     summary.mean10.emplace();
     summary.mean10->paper = means_of(last_ones, &EpochRecord::paper);
     summary.mean10->dataset = means_of(last_ones, &EpochRecord::dataset);

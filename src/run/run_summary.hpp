@@ -24,7 +24,7 @@ struct RunSummary {
   EpochRecord last;
   std::optional<EpochRecord> best;  ///< lowest validation loss; absent when no epoch had a finite one
   /// `paper` and `dataset` alone: each metric's mean over the last kNumMeanEpochs epochs, where all of them have it.
-  /// Absent with fewer epochs.
+  /// Absent with fewer epochs, and where held-out images were looked at in their place (data.holdout).
   std::optional<EpochRecord> mean10;
 };
 

@@ -148,7 +148,7 @@ TEST(ClipNorm, ShortensWhatTheMethodLeft) {
 
 TEST(ClipNorm, OfNothingIsNothing) {
   const at::Tensor zeros = at::zeros({5}, at::kDouble);
-  clip_norm(zeros, 1.0, 1e-6);
+  optim::clip_norm(zeros, 1.0, 1e-6);
   EXPECT_TRUE(at::equal(zeros, at::zeros({5}, at::kDouble)));
 }
 
