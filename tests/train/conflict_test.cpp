@@ -21,7 +21,7 @@ TEST(Conflict, IsOfEachPairOverTheStepsThatHaveBoth) {
   EXPECT_EQ(found.at("in_conflict").at("seg,depth"), 0.5);
   EXPECT_EQ(found.at("cosine").at("seg,normals"), 0.0);  // of the first step alone
   EXPECT_NEAR(found.at("cosine").at("depth,normals"), 1.0, 1e-15);
-  EXPECT_EQ(found.at("norm_ratio").at("depth,normals"), 3.0);
+  EXPECT_NEAR(found.at("norm_ratio").at("depth,normals"), 3.0, 1e-14);
   EXPECT_EQ(found.at("in_conflict").at("depth,normals"), 0.0);
   EXPECT_TRUE(conflicts_of_epoch({}, tasks).empty());
 }

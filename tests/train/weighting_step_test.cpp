@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "config/methods.hpp"
 #include "support/methods.hpp"
 #include "support/nets.hpp"
 #include "support/tier.hpp"
@@ -109,6 +110,49 @@ TEST_F(TaskGradientsTest, AreCombinedAsTheMethodSays) {
   const at::Tensor found = gradient_by(method_config("cagrad", {"weighting.rescale=0", "weighting.c=0.3"}));
   EXPECT_NEAR(length(shared(found) - shared(of_equal)) / length(shared(of_equal)), 0.3, 1e-9);
   EXPECT_LT(deviation(own(found), own(of_equal)), 1e-9);
+}
+
+TEST_F(TaskGradientsTest, HeadsGetTheirGradientOrTheTasksFactorOfIt) {
+  const at::Tensor g1 = gradient_of(0);
+  const at::Tensor g2 = gradient_of(1);
+  const auto own = [&](const at::Tensor& g) { return g.narrow(0, num_shared_, g.numel() - num_shared_); };
+  const auto shared = [&](const at::Tensor& g) { return g.narrow(0, 0, num_shared_); };
+  for (const char* method : {"mgda", "nash"}) {
+    std::vector<std::string> more = {"weighting.heads=plain"};
+    if (config::method_of(method).uses("max_norm")) {
+      more.emplace_back("weighting.max_norm=0");
+    }
+    const at::Tensor plain = gradient_by(method_config(method, more));
+    more.front() = "weighting.heads=weighted";
+    const at::Tensor weighted = gradient_by(method_config(method, more));
+    const at::Tensor a = result_.task_weights;
+    EXPECT_LT(deviation(shared(weighted), shared(plain)), 1e-12) << method;
+    EXPECT_LT(deviation(own(plain), own(g1) + own(g2)), 1e-9) << method;
+    EXPECT_LT(deviation(own(weighted), a[0] * own(g1) + a[1] * own(g2)), 1e-9) << method;
+  }
+  // A method's max_norm shortens what it combines, and leaves the heads what they got.
+  const at::Tensor nash = gradient_by(method_config("nash"));
+  EXPECT_NEAR(length(shared(nash)), 1.0, 1e-12);
+  const at::Tensor longer = gradient_by(method_config("nash", {"weighting.max_norm=0"}));
+  EXPECT_NEAR(length(shared(longer)), std::sqrt(2.0), 1e-9);
+  EXPECT_LT(deviation(own(nash), own(longer)), 1e-12);
+  EXPECT_NEAR(length(gradient_by(method_config("nash", {"weighting.parameters=all"}))), 1.0, 1e-12);
+}
+
+TEST_F(TaskGradientsTest, ScaleIsThatOfASumOrOfAMean) {
+  const auto shared = [&](const at::Tensor& g) { return g.narrow(0, 0, num_shared_); };
+  for (const char* method : {"equal", "dwa", "rlw", "uw_so", "stch", "pcgrad", "mgda", "aligned"}) {
+    const at::Tensor sum = gradient_by(method_config(method, {"weighting.scale=sum"}));
+    const at::Tensor factors = result_.task_weights;
+    const double total = result_.losses[-1].item<double>();
+    const at::Tensor mean = gradient_by(method_config(method, {"weighting.scale=mean"}));
+    EXPECT_LT(deviation(shared(mean), 0.5 * shared(sum)), 1e-12) << method;
+    EXPECT_LT(deviation(result_.task_weights, 0.5 * factors), 1e-12) << method;
+    const bool weighs_losses = !config::combines_gradients(config::method_of(method).needs);
+    EXPECT_NEAR(result_.losses[-1].item<double>(), weighs_losses ? 0.5 * total : total, 1e-12) << method;
+  }
+  EXPECT_EQ(method_config("rlw").weighting.scale, config::FactorScale::mean);
+  EXPECT_EQ(method_config("pcgrad").weighting.scale, config::FactorScale::sum);
 }
 
 TEST_F(TaskGradientsTest, ImtlCombinesTheScaledLosses) {
