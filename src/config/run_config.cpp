@@ -27,6 +27,22 @@ void resolve_weighting(RunConfig& c) {
   if (c.weighting.learning_rate == 0.0) {
     c.weighting.learning_rate = method_of(c.weighting.method).learning_rate;
   }
+  if (c.weighting.method == "fairgrad" && c.weighting.alpha != 0.0 &&
+      (c.weighting.alpha < 0.5 || c.weighting.alpha > 5.0)) {
+    fail_usage(
+        "weighting.alpha of fairgrad must be 0, or between 0.5 and 5, where its solver is known to converge; found {}",
+        c.weighting.alpha);
+  }
+  if (c.weighting.method == "moco" && c.weighting.beta == 0.0) {
+    fail_usage("weighting.beta = 0 would keep moco from ever seeing a gradient: a number > 0 and <= 1");
+  }
+  if (c.weighting.method == "db_mtl" && c.weighting.beta == 1.0) {
+    fail_usage("weighting.beta = 1 would keep db_mtl at its first batch's gradients: a number >= 0 and < 1");
+  }
+  if (c.weighting.method == "stch" && c.train.epochs <= c.weighting.warm_up_epochs + 1) {
+    fail_usage("weighting.warm_up_epochs = {} leaves stch none of train.epochs = {}: its first is epoch {}",
+               c.weighting.warm_up_epochs, c.train.epochs, c.weighting.warm_up_epochs + 2);
+  }
   const HeadGradients heads = default_weighting(c.weighting.method).heads;
   if (c.weighting.parameters == WeightedParameters::all && c.weighting.heads != heads) {
     fail_usage(
@@ -219,21 +235,49 @@ void resolve(RunConfig& c) {
   }
 }
 
-/// Over the row's defaults of the method that is read. \param read  reads all that was given
-RunConfig resolved(const std::function<void(const std::vector<Field>&)>& read) {
-  RunConfig scratch;
-  read(run_fields(scratch));
-  RunConfig config;
-  config.weighting = default_weighting(scratch.weighting.method);
-  read(run_fields(config));
-  resolve(config);
-  return config;
-}
-
 void read_assignments(const std::vector<std::string>& assignments, const std::vector<Field>& fields) {
   for (const std::string& assignment : assignments) {
     read_assignment(assignment, fields);
   }
+}
+
+/// [weighting] of a file under another method than its own: a key at the default of the file's method, as a printed
+/// config has it, counts as not given.
+WeightingSection under_method(const WeightingSection& of_file, const std::string& method) {
+  RunConfig given, usual, result;
+  given.weighting = of_file;
+  usual.weighting = default_weighting(of_file.method);
+  result.weighting = default_weighting(method);
+  const auto given_fields = run_fields(given);
+  const auto usual_fields = run_fields(usual);
+  const auto result_fields = run_fields(result);
+  for (std::size_t i = 0; i < given_fields.size(); ++i) {
+    const Field& field = given_fields[i];
+    if (field.section == "weighting" && field.key != "method" && field.print() != usual_fields[i].print()) {
+      read_assignment(fmt::format("weighting.{}={}", field.key, field.print()), result_fields);
+    }
+  }
+  return result.weighting;
+}
+
+/// Over the defaults of the rows of the methods that are read. \param read_file  reads the file, where there is one
+RunConfig resolved(const std::function<void(const std::vector<Field>&)>& read_file,
+                   const std::vector<std::string>& assignments) {
+  const auto read_over = [&read_file](RunConfig config) {
+    read_file(run_fields(config));
+    return config;
+  };
+  RunConfig config;
+  config.weighting = default_weighting(read_over(RunConfig()).weighting.method);
+  config = read_over(std::move(config));
+  RunConfig assigned = config;
+  read_assignments(assignments, run_fields(assigned));
+  if (assigned.weighting.method != config.weighting.method) {
+    config.weighting = under_method(config.weighting, assigned.weighting.method);
+  }
+  read_assignments(assignments, run_fields(config));
+  resolve(config);
+  return config;
 }
 
 }  // namespace
@@ -258,14 +302,11 @@ RunConfig read_run_config(const std::filesystem::path& file, const std::vector<s
       fail_usage("cannot read the config {}: {}", file.string(), errno_text(errno));
     }
   }
-  return resolved([&](const std::vector<Field>& fields) {
-    read_toml(text.str(), file.string(), fields);
-    read_assignments(assignments, fields);
-  });
+  return resolved([&](const std::vector<Field>& fields) { read_toml(text.str(), file.string(), fields); }, assignments);
 }
 
 RunConfig run_config_of(const std::vector<std::string>& assignments) {
-  return resolved([&](const std::vector<Field>& fields) { read_assignments(assignments, fields); });
+  return resolved([](const std::vector<Field>& /*fields*/) {}, assignments);
 }
 
 void check_key(const std::string& key, const std::string& where) {

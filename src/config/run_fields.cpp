@@ -197,8 +197,9 @@ std::vector<Field> run_fields(RunConfig& c) {
       "task's factor, too (weighted). The default is each method's as its authors run it; parameters = all combines "
       "everything.");
   list.word("scale", c.weighting.scale,
-            "Factors as of a sum of the tasks, or as of their mean: 1/T of that. It does nothing to Adam alone, but to "
-            "weight decay, clipping and SGD. The default is each method's as its authors run it.");
+            "Factors as of a sum of the tasks, or as of their mean: 1/T of that; plain heads keep their gradient. The "
+            "default "
+            "is each method's as its authors run it.");
   list.reals("weights", c.weighting.weights, "Factors of the tasks' losses, in their order; []: 1 each.");
   list.word(
       "distribution", c.weighting.distribution,

@@ -1,6 +1,7 @@
 #include "sweep/collect.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
@@ -122,17 +123,31 @@ std::string test_remark(const Sweep& sweep, const SeedGroup* baseline, const std
 
 /// " 6 of 12 rows are not in it: halted by delta_m, after epoch 20 or 60."; empty where none is.
 std::string halted_text(const Sweep& sweep, std::span<const RunStatus> statuses) {
-  std::set<std::string> rows, halted;
+  std::set<std::string> rows, halted, shown, with_fewer_seeds;
   for (std::size_t i = 0; i < sweep.runs.size(); ++i) {
     rows.insert(sweep.runs[i].row);
     if (statuses[i].state == State::halted) {
       halted.insert(sweep.runs[i].row);
+    } else if (statuses[i].state == State::done) {
+      shown.insert(sweep.runs[i].row);
     }
   }
-  return halted.empty() ? ""
-                        : fmt::format(" {} of {} rows {} not in it: halted by {}, after epoch {}.", halted.size(),
-                                      rows.size(), halted.size() == 1 ? "is" : "are", sweep.stop->by,
-                                      fmt::join(sweep.stop->after_epochs, " or "));
+  std::ranges::set_intersection(halted, shown, std::inserter(with_fewer_seeds, with_fewer_seeds.end()));
+  if (halted.empty()) {
+    return "";
+  }
+  const std::string cause =
+      fmt::format("halted by {}, after epoch {}", sweep.stop->by, fmt::join(sweep.stop->after_epochs, " or "));
+  const std::size_t num_gone = halted.size() - with_fewer_seeds.size();
+  std::string text;
+  if (num_gone > 0) {
+    text += fmt::format(" {} of {} rows {} not in it: {}.", num_gone, rows.size(), num_gone == 1 ? "is" : "are", cause);
+  }
+  if (!with_fewer_seeds.empty()) {
+    text += fmt::format(" Of {} other seeds are {}, so that the mean is over seeds that were chosen.",
+                        fmt::join(with_fewer_seeds, ", "), cause);
+  }
+  return text;
 }
 
 report::Sheet sheet_of(const Sweep& sweep, const report::Table& table, const Rows& rows) {

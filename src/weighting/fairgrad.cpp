@@ -11,6 +11,7 @@ namespace {
 constexpr int kIterations = 24;  // random matrices of up to 10 tasks take 13 at most, to 1e-10, for alpha from 0.5 to 5
 constexpr int kHalvings = 8;
 constexpr double kLargestOpposition = 1.0 - 1e-6;
+constexpr double kRidge = 1e-14;  ///< of each squared norm: three gradients may add up to 0 without any two opposing
 constexpr double kIsNear = 0.05;  ///< a relative step from which on Newton's method needs no search
 constexpr double kSmallestShrinking = 0.1;
 constexpr double kLargestExponent = 8.0;
@@ -21,7 +22,8 @@ at::Tensor regular(const at::Tensor& gram_tt, const at::Tensor& has_gradient_t) 
   const at::Tensor both = has_gradient_t.unsqueeze(0).logical_and(has_gradient_t.unsqueeze(1));
   const at::Tensor matrix = at::where(both, gram_tt, at::eye(gram_tt.size(0), gram_tt.options()));
   const at::Tensor norms = matrix.diagonal().sqrt();
-  return at::maximum(matrix, -kLargestOpposition * norms.unsqueeze(0) * norms.unsqueeze(1));
+  return at::maximum(matrix, -kLargestOpposition * norms.unsqueeze(0) * norms.unsqueeze(1)) +
+         kRidge * at::diag(matrix.diagonal());
 }
 
 /// (K): what the solution makes smallest, at each row. \param w_kt  (K, T), positive

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -35,8 +37,7 @@ TEST(WeightingConfig, DefaultsOfAWeightingMethodAreItsRows) {
   EXPECT_THAT(id({"weighting.method=mgda"}), testing::HasSubstr("weighting.method = \"mgda\"\n"));
   EXPECT_THAT(id({"weighting.method=mgda"}), testing::Not(testing::HasSubstr("weighting.scale")));
   EXPECT_EQ(id({"weighting.method=fairgrad", "weighting.alpha=2.0"}), id({"weighting.method=fairgrad"}));
-  EXPECT_THAT(id({"weighting.method=fairgrad", "weighting.alpha=0.16"}),
-              testing::HasSubstr("weighting.alpha = 0.16\n"));
+  EXPECT_THAT(id({"weighting.method=fairgrad", "weighting.alpha=0.5"}), testing::HasSubstr("weighting.alpha = 0.5\n"));
   EXPECT_THAT(id({"weighting.method=mgda", "weighting.scale=sum"}), testing::HasSubstr("weighting.scale = \"sum\"\n"));
   // Printed and set again it is the same.
   const RunConfig printed = run_config_of({"weighting.method=db_mtl", "weighting.scale=mean"});
@@ -45,6 +46,39 @@ TEST(WeightingConfig, DefaultsOfAWeightingMethodAreItsRows) {
     again.push_back(key + "=" + value);
   }
   EXPECT_EQ(to_toml(run_config_of(again), true), to_toml(printed, true));
+}
+
+/// As in a printed config: values that repeat the defaults of the file's method are no choice under another one.
+TEST(WeightingConfig, AFileThatListsEveryKeyKeepsNoOtherMethodsDefaults) {
+  const auto path = std::filesystem::path(testing::TempDir()) / "every_key.toml";
+  const auto of_file = [&](const std::string& printed, const std::string& method, std::vector<std::string> more = {}) {
+    std::ofstream(path) << printed;
+    more.push_back("weighting.method=" + method);
+    return read_run_config(path, more);
+  };
+  const std::string of_equal = to_toml(RunConfig{}, true);
+  for (const char* method : {"fairgrad", "nash", "db_mtl", "rlw", "upgrad", "uw_so", "mgda", "famo"}) {
+    const RunConfig expected = run_config_of({std::string("weighting.method=") + method});
+    EXPECT_EQ(to_toml(of_file(of_equal, method), true), to_toml(expected, true)) << method;
+  }
+  const std::string of_rlw = to_toml(run_config_of({"weighting.method=rlw"}), true);  // scale = "mean"
+  EXPECT_EQ(of_file(of_rlw, "pcgrad").weighting.scale, FactorScale::sum);
+  // What the file chose stays chosen, and so does what comes with the method.
+  const std::string chosen = to_toml(run_config_of({"weighting.method=pcgrad", "weighting.heads=weighted"}), true);
+  EXPECT_EQ(of_file(chosen, "cagrad").weighting.heads, HeadGradients::weighted);
+  EXPECT_EQ(of_file(of_equal, "nash", {"weighting.heads=plain"}).weighting.heads, HeadGradients::plain);
+  std::filesystem::remove(path);
+}
+
+TEST(WeightingConfig, WhatAMethodCannotDoIsRefused) {
+  EXPECT_THAT(refusal({"weighting.method=fairgrad", "weighting.alpha=20"}),
+              testing::HasSubstr("must be 0, or between 0.5 and 5"));
+  EXPECT_EQ(refusal({"weighting.method=fairgrad", "weighting.alpha=0"}), "accepted");
+  EXPECT_THAT(refusal({"weighting.method=moco", "weighting.beta=0"}), testing::HasSubstr("a number > 0 and <= 1"));
+  EXPECT_THAT(refusal({"weighting.method=db_mtl", "weighting.beta=1"}), testing::HasSubstr("a number >= 0 and < 1"));
+  EXPECT_EQ(refusal({"weighting.method=stch", "train.epochs=5"}),
+            "weighting.warm_up_epochs = 4 leaves stch none of train.epochs = 5: its first is epoch 6");
+  EXPECT_EQ(refusal({"weighting.method=stch", "train.epochs=6"}), "accepted");
 }
 
 TEST(WeightingConfig, WeightsAreOneATask) {

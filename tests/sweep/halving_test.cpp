@@ -310,6 +310,28 @@ TEST_F(Halving, TheTableSaysHowManyRowsItLacks) {
   EXPECT_THAT(collected.left_out.at(0).reason, HasSubstr("halted, epoch 2 of 10; after epoch 2: Delta_m"));
 }
 
+TEST_F(Halving, TheTableSaysWhichRowsHaveChosenSeeds) {
+  std::vector<RunStatus> all = statuses(sweep_);
+  for (RunStatus& status : all) {
+    status.state = State::halted;
+  }
+  Sweep of_one_row = sweep_;
+  for (PlannedRun& planned : of_one_row.runs) {
+    planned.row = "one row";
+  }
+  train(run(4), 10, 0.02, 0);
+  run::write_provenance(files().run(run(4).id).provenance(), run::Provenance());
+  test::write_text(files().run(run(4).id).done_marker(), "now\n");
+  all[4].state = State::done;
+  const Collected collected = collect(of_one_row, all, std::vector{report::Protocol::paper}, report::Checkpoint::last);
+  ASSERT_THAT(collected.sheets, SizeIs(1));
+  EXPECT_THAT(collected.sheets[0].caption, testing::Not(HasSubstr("not in it")));
+  EXPECT_THAT(
+      collected.sheets[0].caption,
+      HasSubstr("Of one row other seeds are halted by delta_m, after epoch 2 or 4, so that the mean is over seeds "
+                "that were chosen."));
+}
+
 TEST(Stops, KeepAtLeastOne) {
   EXPECT_EQ(num_kept({.keep = 0.5}, 12), 6U);
   EXPECT_EQ(num_kept({.keep = 0.5}, 5), 3U);
@@ -338,6 +360,9 @@ TEST_F(Halving, FaultsOfTheSection) {
               ElementsAre(HasSubstr("no row may be halted: the baseline, single-task nets and what other rows need")));
   EXPECT_THAT(faults("[stop]\nafter_epochs = [2]\nby = \"angle_mean\"\n" + rows),
               testing::Each(HasSubstr("angle_mean is not measured of xtasc")));
+  EXPECT_THAT(faults("[stop]\nafter_epochs = [2]\nby = \"miou\"\n[grid]\nloss.lambda_1 = [0.1, 0.2]\n[[point]]\nname = "
+                     "\"held\"\ndata.holdout = 0.2\n"),
+              testing::Contains(HasSubstr("\"held\": is measured on other images (data.holdout = 0.2) than")));
 }
 
 }  // namespace

@@ -247,7 +247,7 @@ TEST_F(SweepTest, WhatTheConfigRefusesIsToldWithTheRow) {
           "base = \"base.toml\"\nseeds = [1, 2]\nbaseline = \"b\"\n[[point]]\nname = \"a\"\nweighting.alpha = 0.2\n"),
       ElementsAre(
           "trial.toml:4:1: \"a\": weighting.alpha = 0.2 says nothing to weighting.method = \"equal\": it is for "
-          "gradnorm"));
+          "gradnorm, fairgrad"));
   EXPECT_THAT(faults("base = \"none.toml\"\n[[point]]\nname = \"a\"\n"),
               ElementsAre("trial.toml:1:8: cannot read the config none.toml: No such file or directory"));
   EXPECT_THAT(faults("[[point]]\nname = \"a\"\n"),

@@ -87,6 +87,25 @@ TEST_P(VectorMethods, DbMtlWithoutAverageKeepsNothing) {
   EXPECT_LT(deviation(combine(*method, g, losses, 5).sum(), expected), 1e-6);
 }
 
+/// A batch without labels of a task has no loss and no gradient of it: the task's average waits, and harms no number.
+TEST_P(VectorMethods, DbMtlKeepsTheAverageOfATaskThatABatchLacks) {
+  const auto method = make("db_mtl");
+  const at::Tensor g = random();
+  const at::Tensor losses = random_losses();
+  at::Tensor without = g.clone();
+  without[1].zero_();
+  at::Tensor fewer = losses.clone();
+  fewer[1].zero_();
+  const at::Tensor first = combine(*method, without, fewer, 0).factors_t;
+  EXPECT_EQ(first[1].item<double>(), 0.0);
+  EXPECT_LT(method->weigh(fewer, {}).weights.max().item<double>(), 1e6);
+  EXPECT_LT(first.max().item<double>(), 1e6);
+  const at::Tensor seen = combine(*method, g, losses, 1).gradients;
+  const at::Tensor of_log = g / (losses + 1e-8).unsqueeze(1);
+  EXPECT_LT(deviation(seen[1], of_log[1]), 1e-12) << "the first gradient is the first average";
+  EXPECT_TRUE(at::equal(combine(*method, without, fewer, 2).gradients[1], seen[1]));
+}
+
 TEST_P(VectorMethods, MocoTracksNormalisedGradients) {
   const auto method = make("moco");
   at::Tensor tracked = at::zeros({GetParam(), 2 * kSize}, at::kDouble);

@@ -196,7 +196,8 @@ std::vector<Aspect> aspects_of(const FieldTable& table, Checkpoint checkpoint, c
           return std::string(text(!run.config.model.encoder_weights.empty()));
         }));
   }
-  for (const char* key : {"data.label_share", "data.one_label", "data.holdout"}) {
+  for (const char* key : {"data.label_share", "data.one_label", "data.holdout", "train.accumulate", "train.patience",
+                          "train.warmup_steps", "train.clip_norm", "run.precision"}) {
     aspects.push_back(implied_aspect(key));
   }
   if (!table.checkpoint.empty()) {

@@ -40,6 +40,7 @@ bool are_comparable(const PlannedRun& a, const PlannedRun& b) {
   const bool have_widths = config::decoder_width_of(first) > 0 && config::decoder_width_of(second) > 0;
   return a.config.run.seed == b.config.run.seed && data.pack == other_data.pack &&
          data.pack_digest == other_data.pack_digest && data.label_set == other_data.label_set &&
+         data.holdout == other_data.holdout && a.config.train.patience == b.config.train.patience &&
          (!have_encoders || (first.encoder == second.encoder && run::weights_of(first) == run::weights_of(second))) &&
          (!have_widths || first.decoder_width == second.decoder_width);
 }
@@ -146,6 +147,11 @@ std::vector<RacingRow> race_of(const Sweep& sweep, std::vector<std::string>* fau
       fault = std::ranges::find(metrics, sweep.stop->by, &task::Metric::key) != metrics.end()
                   ? ""
                   : fmt::format("{} is not measured of {}", sweep.stop->by, config::words_of({&system_of(run)}));
+    }
+    const PlannedRun& first = rows.empty() ? run : *rows.front().runs.front().run;
+    if (fault.empty() && run.config.data.holdout != first.config.data.holdout) {
+      fault = fmt::format("is measured on other images (data.holdout = {}) than \"{}\" (data.holdout = {})",
+                          run.config.data.holdout, first.row, first.config.data.holdout);
     }
     fault = fault.empty() ? fault_of_rungs(*sweep.stop, runner) : fault;
     const auto row = std::ranges::find(rows, run.row, &RacingRow::name);
