@@ -36,8 +36,8 @@ namespace xtasc::report {
 /// different nets; else empty. Such numbers are not to be compared with each other.
 [[nodiscard]] std::string baselines_text(std::span<const run::RunSummary* const> runs);
 
-/// "Weights of the best epoch by the validation split, as in the paper.": which epochs or whose weights the numbers of these runs are
-/// of, and what chose them; a sentence for a caption.
+/// "Weights of the best epoch by the validation split, as in the paper.": which epochs or whose weights the numbers of
+/// these runs are of, and what chose them; a sentence for a caption.
 [[nodiscard]] std::string chosen_text(Checkpoint checkpoint, std::span<const run::RunSummary* const> runs);
 
 /// Whether all of `wanted` are among `tasks`.

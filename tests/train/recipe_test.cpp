@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "optim/gradient_math.hpp"
 #include "support/learners.hpp"
 #include "support/nets.hpp"
 #include "train/accumulation.hpp"
-#include "optim/gradient_math.hpp"
 #include "train/schedule.hpp"
 #include "train/step.hpp"
 #include "train/transfers.hpp"
