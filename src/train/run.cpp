@@ -161,24 +161,20 @@ void finish_epoch(Run& run, Progress& progress) {
   const double val_loss = evaluation.losses.at("total");
   const bool is_best = val_loss < progress.best_val_loss;
   const std::int64_t epochs = progress.epoch + 1;
-  run::EpochRecord record{
-      .epoch = epochs,
-      .step = progress.step,
-      .learning_rate = rate_of(run, progress.epoch, progress.step - 1),
-      .train_loss = mean_train_losses(progress, *run.learner.objective),
-      .val_loss = evaluation.losses,
-      .task_weight = mean_task_weights(progress, *run.learner.objective),
-      .paper = evaluation.report.paper,
-      .dataset = evaluation.report.dataset,
-      .consistency = evaluation.consistency,
-      .gradients = conflicts_of_epoch(progress.epoch_conflict_sums, run.learner.net.tasks()),
-      .class_iou = evaluation.report.class_iou,
-      .is_best = is_best,
-      .images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds,
-      .seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}},
-      .is_of_holdout = run.data.held_out.has_value(),
-      .is_end_of_patience = epochs < run.config.train.epochs &&
-                            is_out_of_patience(run.config.train, epochs, is_best ? epochs : progress.best_epoch)};
+  run::EpochRecord record;
+  set_evaluation(record, evaluation);
+  record.epoch = epochs;
+  record.step = progress.step;
+  record.learning_rate = rate_of(run, progress.epoch, progress.step - 1);
+  record.train_loss = mean_train_losses(progress, *run.learner.objective);
+  record.task_weight = mean_task_weights(progress, *run.learner.objective);
+  record.gradients = conflicts_of_epoch(progress.epoch_conflict_sums, run.learner.net.tasks());
+  record.is_best = is_best;
+  record.images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds;
+  record.seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}};
+  record.is_of_holdout = run.data.held_out.has_value();
+  record.is_end_of_patience = epochs < run.config.train.epochs &&
+                              is_out_of_patience(run.config.train, epochs, is_best ? epochs : progress.best_epoch);
   if (!std::isfinite(record.train_loss.at("total"))) {  // a sum of finite losses that is too large
     throw Diverged(fmt::format("the training loss is {} after epoch {}: training diverged",
                                record.train_loss.at("total"), record.epoch));

@@ -9,23 +9,21 @@ namespace {
 
 constexpr double kExcessEpsilon = 1e-7;
 
-class ExcessMtl final : public TaskWeighting {
+class ExcessMtl final : public OfPlainLosses {
  public:
   explicit ExcessMtl(const MethodOptions& options)
-      : learning_rate_(options.section.learning_rate),
-        ones_(at::ones({options.num_tasks}, options.tensors)),
+      : OfPlainLosses(options),
+        learning_rate_(options.section.learning_rate),
         squares_(at::zeros({options.num_tasks, options.num_values}, options.tensors)),
         first_excess_(at::zeros({options.num_tasks}, options.tensors.dtype(at::kDouble))),
         weights_(at::ones({options.num_tasks}, options.tensors.dtype(at::kDouble))) {}
 
   [[nodiscard]] Needs needs() const override { return Needs::vectors; }
 
-  StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override { return {ones_, losses_t.sum()}; }
-
   void see_gradients(const std::vector<GradientPiece>& pieces, const at::Tensor& /*losses_t*/,
                      const Moment& /*moment*/) override {
     std::vector<at::Tensor> excess;
-    for (std::int64_t task = 0; task < ones_.size(0); ++task) {
+    for (std::int64_t task = 0; task < weights_.size(0); ++task) {
       at::Tensor sum = at::zeros({}, weights_.options());
       for (const GradientPiece& piece : pieces) {
         const at::Tensor& gradient = piece.of_task[static_cast<std::size_t>(task)];
@@ -55,7 +53,6 @@ class ExcessMtl final : public TaskWeighting {
 
  private:
   double learning_rate_;
-  at::Tensor ones_;
   at::Tensor squares_;       ///< (T, values of the net): sums over the steps, of what all tasks share, 0 elsewhere
   at::Tensor first_excess_;  ///< (T) float64: of the first step in which a task had a gradient
   at::Tensor weights_;       ///< (T) float64

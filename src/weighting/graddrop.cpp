@@ -12,14 +12,11 @@ namespace {
 
 constexpr std::int64_t kAtOnce = std::int64_t{1} << 20;  // what is made of them stays small
 
-class GradDrop final : public TaskWeighting {
+class GradDrop final : public OfPlainLosses {
  public:
-  explicit GradDrop(const MethodOptions& options)
-      : seed_(options.seed), ones_(at::ones({options.num_tasks}, options.tensors)) {}
+  explicit GradDrop(const MethodOptions& options) : OfPlainLosses(options), seed_(options.seed) {}
 
   [[nodiscard]] Needs needs() const override { return Needs::vectors; }
-
-  StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override { return {ones_, losses_t.sum()}; }
 
   void see_gradients(const std::vector<GradientPiece>& pieces, const at::Tensor& /*losses_t*/,
                      const Moment& moment) override {
@@ -32,7 +29,8 @@ class GradDrop final : public TaskWeighting {
         for (const at::Tensor& gradient : piece.of_task) {
           gradients.push_back(gradient.narrow(0, first, size));
         }
-        drop_by_sign(gradients, kernels::element_uniforms(piece.first + first, size, key, ones_.device()));
+        drop_by_sign(gradients,
+                     kernels::element_uniforms(piece.first + first, size, key, piece.of_task.front().device()));
       }
     }
   }
@@ -44,7 +42,6 @@ class GradDrop final : public TaskWeighting {
 
  private:
   std::uint64_t seed_;
-  at::Tensor ones_;
 };
 
 }  // namespace

@@ -6,15 +6,13 @@ namespace xtasc::weighting {
 
 namespace {
 
-class GradientMethod final : public TaskWeighting {
+class GradientMethod final : public OfPlainLosses {
  public:
   GradientMethod(const MethodOptions& options, GradientFactors factors, double max_norm)
-      : factors_(std::move(factors)), max_norm_(max_norm), ones_(at::ones({options.num_tasks}, options.tensors)) {}
+      : OfPlainLosses(options), factors_(std::move(factors)), max_norm_(max_norm) {}
 
   [[nodiscard]] Needs needs() const override { return Needs::gram; }
   [[nodiscard]] double max_norm() const override { return max_norm_; }
-
-  StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override { return {ones_, losses_t.sum()}; }
 
   [[nodiscard]] at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& losses_t,
                                    const Moment& moment) override {
@@ -24,7 +22,6 @@ class GradientMethod final : public TaskWeighting {
  private:
   GradientFactors factors_;
   double max_norm_;
-  at::Tensor ones_;
 };
 
 }  // namespace

@@ -9,16 +9,14 @@ namespace {
 
 constexpr double kSmallestSine = 1e-6;
 
-class GradVac final : public TaskWeighting {
+class GradVac final : public OfPlainLosses {
  public:
   explicit GradVac(const MethodOptions& options)
-      : options_(options),
-        ones_(at::ones({options.num_tasks}, options.tensors)),
+      : OfPlainLosses(options),
+        options_(options),
         targets_(at::zeros({options.num_tasks, options.num_tasks}, options.tensors.dtype(at::kDouble))) {}
 
   [[nodiscard]] Needs needs() const override { return Needs::gram; }
-
-  StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override { return {ones_, losses_t.sum()}; }
 
   [[nodiscard]] at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& /*losses_t*/,
                                    const Moment& moment) override {
@@ -30,7 +28,6 @@ class GradVac final : public TaskWeighting {
 
  private:
   MethodOptions options_;
-  at::Tensor ones_;
   at::Tensor targets_;  ///< (T, T) float64: the cosine that the row's gradient is to have with the column's
 };
 

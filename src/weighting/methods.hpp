@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/ones.h>
 
 #include <cstdint>
 #include <functional>
@@ -18,6 +19,17 @@ namespace xtasc::weighting {
 constexpr double kEpsilon = 1e-8;
 /// Guards 0 / 0, and changes nothing else.
 constexpr double kTiny = 1e-300;
+
+/// A method on gradients of the losses as they are.
+class OfPlainLosses : public TaskWeighting {
+ public:
+  explicit OfPlainLosses(const MethodOptions& options) : ones_(at::ones({options.num_tasks}, options.tensors)) {}
+
+  StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) final { return {ones_, losses_t.sum()}; }
+
+ private:
+  at::Tensor ones_;  ///< (T)
+};
 
 // One file for each method. L_t: global losses; g_t: their global gradients; a_t: factors of the gradients.
 

@@ -9,29 +9,28 @@ namespace xtasc::weighting {
 
 namespace {
 
-class MoCo final : public TaskWeighting {
+class MoCo final : public OfPlainLosses {
  public:
   explicit MoCo(const MethodOptions& options)
-      : section_(options.section),
-        ones_(at::ones({options.num_tasks}, options.tensors)),
+      : OfPlainLosses(options),
+        section_(options.section),
         tracked_(at::zeros({options.num_tasks, options.num_values}, options.tensors)),
         shares_(at::full({options.num_tasks}, 1.0 / static_cast<double>(options.num_tasks),
                          options.tensors.dtype(at::kDouble))) {}
 
   [[nodiscard]] Needs needs() const override { return Needs::vectors; }
 
-  StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override { return {ones_, losses_t.sum()}; }
-
   void see_gradients(const std::vector<GradientPiece>& pieces, const at::Tensor& losses_t,
                      const Moment& moment) override {
     const double step = section_.beta / root_of(moment);
-    for (std::int64_t task = 0; task < ones_.size(0); ++task) {
+    for (std::int64_t task = 0; task < shares_.size(0); ++task) {
       at::Tensor squared = at::zeros({}, shares_.options());
       for (const GradientPiece& piece : pieces) {
         const at::Tensor& gradient = piece.of_task[static_cast<std::size_t>(task)];
         squared = squared + optim::dot_64(gradient, gradient);
       }
-      const at::Tensor factor = (losses_t[task].to(at::kDouble) / (squared.sqrt() + kEpsilon)).to(ones_.scalar_type());
+      const at::Tensor factor =
+          (losses_t[task].to(at::kDouble) / (squared.sqrt() + kEpsilon)).to(tracked_.scalar_type());
       for (const GradientPiece& piece : pieces) {
         const at::Tensor& gradient = piece.of_task[static_cast<std::size_t>(task)];
         const at::Tensor tracked = tracked_[task].narrow(0, piece.first, gradient.size(0));
@@ -56,7 +55,6 @@ class MoCo final : public TaskWeighting {
   static double root_of(const Moment& moment) { return std::sqrt(static_cast<double>(moment.step + 1)); }
 
   config::WeightingSection section_;
-  at::Tensor ones_;
   at::Tensor tracked_;  ///< (T, values of the net): y_t of what all tasks share, 0 elsewhere
   at::Tensor shares_;   ///< (T) float64: lambda
 };

@@ -10,18 +10,16 @@ namespace {
 constexpr int kInnerSteps = 20;
 constexpr double kMomentum = 0.5;
 
-class SdmGrad final : public TaskWeighting {
+class SdmGrad final : public OfPlainLosses {
  public:
   explicit SdmGrad(const MethodOptions& options)
-      : section_(options.section),
-        ones_(at::ones({options.num_tasks}, options.tensors)),
+      : OfPlainLosses(options),
+        section_(options.section),
         shares_(at::full({options.num_tasks}, 1.0 / static_cast<double>(options.num_tasks),
                          options.tensors.dtype(at::kDouble))) {}
 
   [[nodiscard]] Needs needs() const override { return Needs::gram; }
   [[nodiscard]] double max_norm() const override { return section_.max_norm; }
-
-  StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override { return {ones_, losses_t.sum()}; }
 
   [[nodiscard]] at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& /*losses_t*/,
                                    const Moment& /*moment*/) override {
@@ -32,7 +30,6 @@ class SdmGrad final : public TaskWeighting {
 
  private:
   config::WeightingSection section_;
-  at::Tensor ones_;
   at::Tensor shares_;  ///< (T) float64: w, from which the next step goes on
 };
 

@@ -11,19 +11,15 @@
 #include "weighting/simplex.hpp"
 #include "weighting/symmetric.hpp"
 #include "weighting/task_order.hpp"
+#include "weighting/vectors.hpp"
 
 // The field's methods on gradients against a second computation: by definition, by search, in closed form, with whole
 // vectors; for two, three and more tasks.
 namespace xtasc::weighting {
 namespace {
 
-double product(const at::Tensor& a, const at::Tensor& b) {
-  return (a * b).sum().item<double>();
-}
-
-double length(const at::Tensor& a) {
-  return std::sqrt(product(a, a));
-}
+using test::length;
+using test::product;
 
 at::Tensor gram_of(const at::Tensor& g) {
   return at::matmul(g, g.t());

@@ -10,18 +10,14 @@
 #include "core/error.hpp"
 #include "weighting/methods.hpp"
 #include "weighting/simplex.hpp"
+#include "weighting/vectors.hpp"
 
 // The factors of three and more gradients against a second computation: by search, in every order, by definition.
 namespace xtasc::weighting {
 namespace {
 
-double product(const at::Tensor& a, const at::Tensor& b) {
-  return (a * b).sum().item<double>();
-}
-
-double length(const at::Tensor& a) {
-  return std::sqrt(product(a, a));
-}
+using test::length;
+using test::product;
 
 /// Several gradients of which some oppose each other, some lie in the span of the others, one may be zero.
 std::vector<at::Tensor> sets_of_gradients() {

@@ -12,6 +12,7 @@
 #include "core/random.hpp"
 #include "weighting/methods.hpp"
 #include "weighting/simplex.hpp"
+#include "weighting/vectors.hpp"
 
 // Each method against a second computation: with the gradients' vectors instead of their dot products, by search
 // instead of in closed form, by finite differences instead of a derivative.
@@ -28,13 +29,8 @@ Pair pair(const at::Tensor& t) {
   return {t[0].item<double>(), t[1].item<double>()};
 }
 
-double product(const at::Tensor& a, const at::Tensor& b) {
-  return (a * b).sum().item<double>();
-}
-
-double length(const at::Tensor& a) {
-  return std::sqrt(product(a, a));
-}
+using test::length;
+using test::product;
 
 at::Tensor gram_of(const at::Tensor& g1, const at::Tensor& g2) {
   const at::Tensor both = (g1 * g2).sum();
