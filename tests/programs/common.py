@@ -113,15 +113,19 @@ def metrics(run: pathlib.Path) -> list[dict]:
     return records
 
 
+def set_environment() -> None:
+    """As launch/common.sh: one thread a rank, and Open MPI may run as root, as in a container; who waits yields."""
+    os.environ.update(OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+                      OMPI_MCA_mpi_yield_when_idle="1", OMPI_MCA_pml="ob1")
+
+
 def main() -> None:
     """Runs the calling script's tests on the programs in --bin."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="folder of the programs")
     parser.add_argument("--preload", type=pathlib.Path, help="a library of tests/support to put before others")
     options, rest = parser.parse_known_args()
-    # As launch/common.sh: one thread a rank, and Open MPI may run as root, as in a container; who waits yields.
-    os.environ.update(OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-                      OMPI_MCA_mpi_yield_when_idle="1", OMPI_MCA_pml="ob1")
+    set_environment()
     module = sys.modules["__main__"]
     module.programs = Programs(options.bin.resolve(), options.preload and options.preload.resolve())
     run_tests(rest)
