@@ -62,7 +62,7 @@ void add_options(CLI::App& app, tabulate::Options& options) {
                      "lambda (lambda), the encoder's size (encoders) or the share of images that "
                      "keep their labels (labels), what each pair of tasks alone changes of "
                      "Delta_m (pairs), each net by one metric of each task, with those that no "
-                     "other dominates (front), or the cosine of the tasks' gradients over epochs "
+                     "other dominates (front), or the conflict of the tasks' gradients over epochs "
                      "(conflict)")
           ->check(CLI::IsMember({"curves", "lambda", "encoders", "labels", "pairs", "front", "conflict"}));
   app.add_option("--metrics", options.metrics,

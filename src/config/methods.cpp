@@ -4,10 +4,41 @@
 #include <utility>
 
 #include "config/rows.hpp"
+#include "config/run_config.hpp"
+#include "core/error.hpp"
 
 namespace xtasc::config {
 
 namespace {
+
+void check_fairgrad(const RunConfig& c) {
+  const double alpha = c.weighting.alpha;
+  if (alpha != 0.0 && (alpha < 0.5 || alpha > 5.0)) {
+    fail_usage(
+        "weighting.alpha of fairgrad must be 0, or between 0.5 and 5, where its solver is known to converge; found {}",
+        alpha);
+  }
+}
+
+void check_moco(const RunConfig& c) {
+  if (c.weighting.beta == 0.0) {
+    fail_usage("weighting.beta = 0 would keep moco from ever seeing a gradient: a number > 0 and <= 1");
+  }
+}
+
+void check_db_mtl(const RunConfig& c) {
+  if (c.weighting.beta == 1.0) {
+    fail_usage("weighting.beta = 1 would keep db_mtl at its first batch's gradients: a number >= 0 and < 1");
+  }
+}
+
+void check_stch(const RunConfig& c) {
+  const std::int64_t warm_up = c.weighting.warm_up_epochs;
+  if (c.train.epochs <= warm_up + 1) {
+    fail_usage("weighting.warm_up_epochs = {} leaves stch none of train.epochs = {}: its first is epoch {}", warm_up,
+               c.train.epochs, warm_up + 2);
+  }
+}
 
 std::vector<Method>& method_rows() {
   static std::vector<Method> rows = {
@@ -36,12 +67,13 @@ std::vector<Method>& method_rows() {
       {.word = "fixed", .keys = {"weights", "scale"}},
       {.word = "si", .keys = {"scale"}},
       {.word = "gls", .keys = {"scale"}},
-      {.word = "stch", .keys = {"mu", "warm_up_epochs", "scale"}},
+      {.word = "stch", .keys = {"mu", "warm_up_epochs", "scale"}, .check_keys = check_stch},
       {.word = "uw_so", .keys = {"temperature", "scale"}, .defaults = {"temperature=1.0", "scale=mean"}},
       {.word = "fairgrad",
        .needs = Needs::gram,
        .keys = {"parameters", "alpha", "max_norm", "heads", "scale"},
-       .defaults = {"alpha=2.0"}},
+       .defaults = {"alpha=2.0"},
+       .check_keys = check_fairgrad},
       {.word = "nash",
        .needs = Needs::gram,
        .keys = {"parameters", "max_norm", "heads", "scale"},
@@ -56,12 +88,17 @@ std::vector<Method>& method_rows() {
        .needs = Needs::gram,
        .learning_rate = 10.0,
        .keys = {"parameters", "lambda", "learning_rate", "max_norm", "heads", "scale"}},
-      {.word = "db_mtl", .needs = Needs::vectors, .keys = {"beta", "heads", "scale"}, .defaults = {"beta=0.9"}},
+      {.word = "db_mtl",
+       .needs = Needs::vectors,
+       .keys = {"beta", "heads", "scale"},
+       .defaults = {"beta=0.9"},
+       .check_keys = check_db_mtl},
       {.word = "moco",
        .needs = Needs::vectors,
        .learning_rate = 0.1,
        .keys = {"beta", "learning_rate", "heads", "scale"},
-       .defaults = {"heads=weighted", "scale=mean"}},
+       .defaults = {"heads=weighted", "scale=mean"},
+       .check_keys = check_moco},
       {.word = "excess_mtl",
        .needs = Needs::vectors,
        .learning_rate = 0.01,

@@ -23,6 +23,8 @@ enum class Needs {
   return needs == Needs::gram || needs == Needs::vectors;
 }
 
+struct RunConfig;
+
 /// A row of the table of weighting methods.
 struct Method {
   std::string_view word;
@@ -30,6 +32,8 @@ struct Method {
   double learning_rate = 0.0;          ///< what weighting.learning_rate = 0 resolves to; 0: train.learning_rate
   std::vector<std::string_view> keys;  ///< of [weighting], that say something to it
   std::vector<std::string_view> defaults = {};  ///< "key=value": where they are others than most methods'
+  /// Refuses values that say nothing to it, each in the range of its key. \throws Error (exit code 2). Null: none
+  void (*check_keys)(const RunConfig&) = nullptr;
 
   [[nodiscard]] bool uses(std::string_view key) const;
 };

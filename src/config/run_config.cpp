@@ -27,28 +27,14 @@ void resolve_weighting(RunConfig& c) {
   if (c.weighting.learning_rate == 0.0) {
     c.weighting.learning_rate = method_of(c.weighting.method).learning_rate;
   }
-  if (c.weighting.method == "fairgrad" && c.weighting.alpha != 0.0 &&
-      (c.weighting.alpha < 0.5 || c.weighting.alpha > 5.0)) {
-    fail_usage(
-        "weighting.alpha of fairgrad must be 0, or between 0.5 and 5, where its solver is known to converge; found {}",
-        c.weighting.alpha);
-  }
-  if (c.weighting.method == "moco" && c.weighting.beta == 0.0) {
-    fail_usage("weighting.beta = 0 would keep moco from ever seeing a gradient: a number > 0 and <= 1");
-  }
-  if (c.weighting.method == "db_mtl" && c.weighting.beta == 1.0) {
-    fail_usage("weighting.beta = 1 would keep db_mtl at its first batch's gradients: a number >= 0 and < 1");
-  }
-  if (c.weighting.method == "stch" && c.train.epochs <= c.weighting.warm_up_epochs + 1) {
-    fail_usage("weighting.warm_up_epochs = {} leaves stch none of train.epochs = {}: its first is epoch {}",
-               c.weighting.warm_up_epochs, c.train.epochs, c.weighting.warm_up_epochs + 2);
+  if (const auto check_keys = method_of(c.weighting.method).check_keys) {
+    check_keys(c);
   }
   const HeadGradients heads = default_weighting(c.weighting.method).heads;
   if (c.weighting.parameters == WeightedParameters::all && c.weighting.heads != heads) {
     fail_usage(
         "weighting.heads = \"{}\" says nothing beside weighting.parameters = \"all\", which combines what is each "
-        "task's "
-        "own, too",
+        "task's own, too",
         name(c.weighting.heads));
   }
 }

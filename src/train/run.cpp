@@ -304,6 +304,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   check_targets(config, splits, config.data.pack);
   check_batch_norm(config.model, splits.train.size(), config.train.batch_size, config.train.max_steps,
                    splits.train.height(), splits.train.width(), config.train.accumulate);
+  check_warmup(config.train, splits.train.size());
   check_accumulation(config, *weighting::make_task_weighting({.section = config.weighting}));
   const run::RunFolder folder{fs::path(config.run.output) / run::run_id(config)};
   const net::Sizes sizes(num_classes, splits.train.height(), splits.train.width(), config.train.batch_size);

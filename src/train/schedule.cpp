@@ -38,6 +38,16 @@ std::int64_t num_steps_of(const config::TrainSection& train, std::int64_t num_im
   return train.max_steps > 0 ? std::min(train.max_steps, all) : all;
 }
 
+void check_warmup(const config::TrainSection& train, std::int64_t num_images) {
+  const std::int64_t num_steps = num_steps_of(train, num_images);
+  if (train.warmup_steps > num_steps) {
+    fail_usage(
+        "train.warmup_steps = {} are more than the run's {} steps, so that it would never reach train.learning_rate: "
+        "give at most those",
+        train.warmup_steps, num_steps);
+  }
+}
+
 bool reached_max_steps(const config::TrainSection& train, std::int64_t step) {
   return train.max_steps > 0 && step >= train.max_steps;
 }

@@ -16,6 +16,10 @@ struct ScheduleTime {
 /// Optimizer steps of a run that nothing ends early. \param num_images  that an epoch trains on
 [[nodiscard]] std::int64_t num_steps_of(const config::TrainSection& train, std::int64_t num_images);
 
+/// \throws Error when the run would end before train.warmup_steps are over (exit code 2). \param num_images  that an
+/// epoch trains on
+void check_warmup(const config::TrainSection& train, std::int64_t num_images);
+
 /// Whether train.max_steps have been done.
 [[nodiscard]] bool reached_max_steps(const config::TrainSection& train, std::int64_t step);
 /// Whether the last train.patience epochs were not better than the best, after so many in all. \param best_epoch  from

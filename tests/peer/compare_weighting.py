@@ -155,6 +155,27 @@ def run_famo(net: Net, samples: dict[str, Tensor]) -> dict[str, Tensor]:
     return outputs | {"losses": torch.stack(totals)}
 
 
+NADIR = (2.5, 0.4)
+
+
+def run_stch(net: Net, samples: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Behind the warm-up, whose nadir the program reads from W.pt; mu = 1."""
+    named = dict(net.named_parameters())
+    optimizer = make_optimizer(net)
+    outputs: dict[str, Tensor] = {}
+    totals = []
+    for step in range(STEPS):
+        tasks = both_losses(net, samples)
+        total = 2 * torch.logsumexp(torch.log(tasks / torch.tensor(NADIR, dtype=torch.float64)), 0)
+        optimizer.zero_grad()
+        total.backward()
+        if step == 0:
+            outputs = {f"grad.{name}": p.grad.clone() for name, p in named.items()}
+        totals.append(total.detach())
+        optimizer.step()
+    return outputs | {"losses": torch.stack(totals)}
+
+
 def cases() -> dict[str, tuple[list[str], Callable[[Net, dict[str, Tensor]], dict[str, Tensor]]]]:
     def of(combine: Combine, over_all: bool = False) -> Callable[[Net, dict[str, Tensor]], dict[str, Tensor]]:
         return lambda net, samples: run_gradient_method(net, samples, combine, over_all)
@@ -169,6 +190,7 @@ def cases() -> dict[str, tuple[list[str], Callable[[Net, dict[str, Tensor]], dic
         "mgda_l2_all": (["weighting.method=mgda", "weighting.normalisation=l2", everywhere], of(mgda_l2, True)),
         "imtl_g": (["weighting.method=imtl_g"], of(imtl_g)),
         "famo": (["weighting.method=famo"], run_famo),
+        "stch": (["weighting.method=stch"], run_stch),
     }
 
 
@@ -176,7 +198,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True, help="xtasc-inspect")
     # The toy's peer (compare_toy.py) has every method, for three tasks: here a witness of each closed form of two.
-    default = list(cases()) if os.environ.get("XTASC_TESTS") == "long" else ["cagrad", "mgda_l2_all", "imtl_g", "pcgrad_uncertainty"]
+    default = list(cases()) if os.environ.get("XTASC_TESTS") == "long" else ["cagrad", "mgda_l2_all", "imtl_g", "pcgrad_uncertainty", "stch"]
     parser.add_argument("--methods", nargs="+", choices=list(cases()), default=default, help="these only")
     arguments = parser.parse_args()
     wrong = 0
@@ -191,6 +213,8 @@ def main() -> int:
             net = random_net(options)
             samples = random_samples(OPTIONS.num_classes, (32, 64))
             save_weights(net, "dict", folder / "W.pt")
+            if method == "stch":
+                torch.save(torch.load(folder / "W.pt") | {"weighting.nadir": torch.tensor(NADIR, dtype=torch.float64)}, folder / "W.pt")
             torch.save(samples, folder / "S.pt")
             samples = {k: v.double() if v.is_floating_point() else v for k, v in samples.items()}
             expected = run_peer(net.double().train(), samples)

@@ -27,7 +27,8 @@ const std::string kThree = "model.tasks=[\"segmentation\",\"depth\",\"normals\"]
 
 class FiguresOfTasks : public testing::Test {
  protected:
-  /// The metrics of every epoch, in both protocols.
+  /// The metrics of every epoch, in both protocols. Of a cosine c the norms' ratio is 2^c, and in conflict is what is
+  /// below 0.
   void write(const std::string& name, std::vector<std::string> settings, const run::MetricValues& metrics,
              const std::vector<std::map<std::string, double>>& cosines = {}) {
     settings.emplace_back("train.epochs=2");
@@ -42,6 +43,10 @@ class FiguresOfTasks : public testing::Test {
       }
       if (!cosines.empty()) {
         record.gradients["cosine"] = cosines.at(static_cast<std::size_t>(epoch) - 1);
+        for (const auto& [pair, cosine] : record.gradients["cosine"]) {
+          record.gradients["norm_ratio"][pair] = std::exp2(cosine);
+          record.gradients["in_conflict"][pair] = cosine < 0.0 ? 1.0 : 0.0;
+        }
       }
       lines += run::to_json_line(record) + '\n';
     }
@@ -154,7 +159,7 @@ TEST_F(FiguresOfTasks, OneTaskHasNoFront) {
   EXPECT_THAT(error_of({}), HasSubstr("no finished net has two tasks"));
 }
 
-TEST_F(FiguresOfTasks, ConflictHasThePairsCosinesOverEpochs) {
+TEST_F(FiguresOfTasks, ConflictHasThePairsMeasuresOverEpochs) {
   write("plain", {"weighting.method=dwa", kThree}, {});
   EXPECT_THROW(static_cast<void>(conflict_plot(groups())), Error) << "no gradients";
   write("a", {"weighting.method=pcgrad", kThree}, {},
@@ -165,9 +170,9 @@ TEST_F(FiguresOfTasks, ConflictHasThePairsCosinesOverEpochs) {
   write("c", {"weighting.method=mgda", "model.tasks=[\"normals\",\"depth\"]"}, {},
         {{{"normals,depth", -1.0}}, {{"normals,depth", -0.5}}});
   const Plot plot = conflict_plot(groups());
-  ASSERT_THAT(plot.panels, SizeIs(3));
-  EXPECT_EQ(plot.panels[0].y_label, "Segmentation and depth");
-  EXPECT_EQ(plot.panels[2].y_label, "Depth and normals");
+  ASSERT_THAT(plot.panels, SizeIs(9)) << "three pairs, three measures";
+  EXPECT_EQ(plot.panels[0].y_label, "Segmentation and depth: cosine");
+  EXPECT_EQ(plot.panels[7].y_label, "Depth and normals: log2 of the norms' ratio");
   const auto curve = [&plot](std::size_t panel, const std::string& method) -> const Series& {
     const auto& all = plot.panels.at(panel).series;
     const auto found =
@@ -177,10 +182,15 @@ TEST_F(FiguresOfTasks, ConflictHasThePairsCosinesOverEpochs) {
   };
   EXPECT_THAT(places(curve(0, "pcgrad")), ElementsAre(std::pair(1.0, 0.625), std::pair(2.0, 0.25)));
   EXPECT_NEAR(*curve(0, "pcgrad").points[0].deviation, 0.25 / std::sqrt(2.0), 1e-12);
-  EXPECT_THAT(places(curve(1, "pcgrad")), ElementsAre(std::pair(1.0, -0.25), std::pair(2.0, -0.5)));
-  EXPECT_THAT(places(curve(2, "mgda")), ElementsAre(std::pair(1.0, -1.0), std::pair(2.0, -0.5)));
+  EXPECT_THAT(places(curve(3, "pcgrad")), ElementsAre(std::pair(1.0, -0.25), std::pair(2.0, -0.5)));
+  EXPECT_THAT(places(curve(4, "pcgrad")), ElementsAre(std::pair(1.0, -0.25), std::pair(2.0, -0.5)));
+  EXPECT_THAT(places(curve(5, "pcgrad")), ElementsAre(std::pair(1.0, 100.0), std::pair(2.0, 100.0)));
+  EXPECT_THAT(places(curve(2, "pcgrad")), ElementsAre(std::pair(1.0, 0.0), std::pair(2.0, 0.0)));
+  EXPECT_THAT(places(curve(6, "mgda")), ElementsAre(std::pair(1.0, -1.0), std::pair(2.0, -0.5)));
+  EXPECT_THAT(places(curve(7, "mgda")), ElementsAre(std::pair(1.0, 1.0), std::pair(2.0, 0.5)));
   EXPECT_THAT(curve(0, "mgda").points, IsEmpty());
   EXPECT_EQ(plot.panels[0].series[0].kind, SeriesKind::reference) << "no conflict: 0";
+  EXPECT_NE(plot.panels[2].series[0].kind, SeriesKind::reference) << "a share has none";
   EXPECT_THAT(plot.panels[0].series, SizeIs(3)) << "dwa has none";
 }
 

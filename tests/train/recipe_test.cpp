@@ -73,6 +73,20 @@ TEST(Schedule, EndsWithTheRun) {
   EXPECT_FALSE(is_out_of_patience(test::step_config({}).train, 500, 1));
 }
 
+TEST(Schedule, AWarmUpIsNoLongerThanTheRun) {
+  const auto check_ten_images = [](const std::string& warmup) {
+    check_warmup(test::step_config({"train.epochs=3", "train.batch_size=4", "train.warmup_steps=" + warmup}).train, 10);
+  };
+  EXPECT_NO_THROW(check_ten_images("9"));
+  try {
+    check_ten_images("10");
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    EXPECT_THAT(error.what(), testing::HasSubstr("train.warmup_steps = 10 are more than the run's 9 steps"));
+  }
+}
+
 /// What decides a term's count is the truth alone: asked before any forward pass, each system says what its losses then
 /// say, pieces add up to the batch, and images without labels count as they do in the step.
 TEST(Pieces, CountsAreKnownBeforeTheForwardPass) {

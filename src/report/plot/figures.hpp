@@ -16,10 +16,11 @@ namespace xtasc::report {
 /// \throws Error with more than kNumStyles groups
 [[nodiscard]] Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol);
 
-/// The cosine of each pair of tasks' gradients over epochs, a panel a pair; a curve a group whose weighting method had
-/// the gradients at hand, as mean with a band of one standard deviation over its seeds. Reads the runs' metrics.jsonl.
-/// \param groups  one pack's
-/// \throws Error when no run holds any, or with more than kNumStyles groups that do
+/// How much the tasks' gradients disagree over epochs: a row of panels a pair of tasks, with their cosine, log2 of the
+/// ratio of their norms (first task to second) and the share of steps in conflict; a curve a group whose weighting
+/// method had the gradients at hand, as mean with a band of one standard deviation over its seeds. Reads the runs'
+/// metrics.jsonl. \param groups  one pack's \throws Error when no run holds any, or with more than kNumStyles groups
+/// that do
 [[nodiscard]] Plot conflict_plot(std::span<const SeedGroup> groups);
 
 /// What one task gains at the cost of another: a panel a pair of tasks, one metric of each as its axes; a point a

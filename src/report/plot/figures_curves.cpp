@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <functional>
 #include <iterator>
 #include <map>
@@ -38,12 +40,12 @@ using Values = std::function<const std::map<std::string, double>&(const run::Epo
 
 /// Mean and deviation over the seeds, epoch by epoch.
 std::vector<PlotPoint> mean_curve(const std::vector<std::vector<run::EpochRecord>>& seeds, const Values& values,
-                                  std::string_view key, double factor) {
+                                  std::string_view key, const std::function<double(double)>& shown) {
   std::map<std::int64_t, std::vector<double>> by_epoch;
   for (const std::vector<run::EpochRecord>& records : seeds) {
     for (const run::EpochRecord& record : records) {
       if (const std::optional<double> value = value_of(values(record), key)) {
-        by_epoch[record.epoch].push_back(*value * factor);
+        by_epoch[record.epoch].push_back(shown(*value));
       }
     }
   }
@@ -86,10 +88,25 @@ std::int64_t most_epochs(std::span<const SeedGroup> groups) {
   return most;
 }
 
-/// The cosines of an epoch by pair of tasks; none where the method had no gradients at hand.
-const std::map<std::string, double>& cosines_of(const run::EpochRecord& record) {
+/// What is measured of each pair of tasks' gradients.
+struct ConflictMeasure {
+  const char* key;      ///< in the records
+  const char* y_label;  ///< behind the tasks' names
+  bool has_zero_line;
+  double (*shown)(double value, bool is_swapped);  ///< is_swapped: the run has the pair's tasks in the other order
+};
+
+constexpr std::array<ConflictMeasure, 3> kConflictMeasures = {
+    ConflictMeasure{"cosine", "cosine", true, [](double cosine, bool /*is_swapped*/) { return cosine; }},
+    ConflictMeasure{"norm_ratio", "log2 of the norms' ratio", true,
+                    [](double ratio, bool is_swapped) { return is_swapped ? -std::log2(ratio) : std::log2(ratio); }},
+    ConflictMeasure{"in_conflict", "steps in conflict (%)", false,
+                    [](double share, bool /*is_swapped*/) { return 100.0 * share; }}};
+
+/// One of an epoch's measures by pair of tasks; empty where the method had no gradients at hand.
+const std::map<std::string, double>& conflicts_of(const run::EpochRecord& record, const char* measure) {
   static const std::map<std::string, double> none;
-  const auto found = record.gradients.find("cosine");
+  const auto found = record.gradients.find(measure);
   return found == record.gradients.end() ? none : found->second;
 }
 
@@ -148,18 +165,19 @@ Plot curves_plot(std::span<const SeedGroup> groups, Protocol protocol) {
                 .x_min = {},
                 .x_max = {},
                 .series = {}};
+    const auto shown = [&of](double value) { return value * of.factor; };
     for (std::size_t i = 0; i < groups.size(); ++i) {
       const auto& seeds = histories[i][of.task];
       if (of.is_loss) {
         panel.series.push_back({.name = "",
                                 .kind = SeriesKind::faint,
                                 .style = i,
-                                .points = mean_curve(seeds, train_loss, of.key, of.factor)});
+                                .points = mean_curve(seeds, train_loss, of.key, shown)});
       }
       panel.series.push_back({.name = names[i],
                               .kind = SeriesKind::curve,
                               .style = i,
-                              .points = mean_curve(seeds, of.is_loss ? val_loss : metrics, of.key, of.factor)});
+                              .points = mean_curve(seeds, of.is_loss ? val_loss : metrics, of.key, shown)});
     }
     plot.panels.push_back(std::move(panel));
   }
@@ -173,14 +191,14 @@ Plot conflict_plot(std::span<const SeedGroup> all) {
   for (const SeedGroup& group : all) {
     Histories of_group = read_histories(group);
     const std::vector<run::EpochRecord>& of_first = of_group.begin()->second.front();
-    if (std::ranges::any_of(of_first, [](const run::EpochRecord& epoch) { return !cosines_of(epoch).empty(); })) {
+    if (std::ranges::any_of(of_first, [](const run::EpochRecord& epoch) { return !epoch.gradients.empty(); })) {
       groups.push_back(group);
       histories.push_back(std::move(of_group));
     }
   }
   check(!groups.empty(),
-        "no finished run has cosines of its tasks' gradients in its metrics.jsonl: weighting methods that look at the "
-        "gradients write them, e.g. weighting.method = \"pcgrad\"");
+        "no finished run has anything of its tasks' gradients in its metrics.jsonl: weighting methods that look at the "
+        "gradients write it, e.g. weighting.method = \"pcgrad\"");
   if (groups.size() < all.size()) {
     log_warning("not drawn: {} of {} nets, whose weighting method had no gradients at hand", all.size() - groups.size(),
                 all.size());
@@ -188,34 +206,44 @@ Plot conflict_plot(std::span<const SeedGroup> all) {
   check(groups.size() <= kNumStyles, "{} nets, and a figure can tell {} apart: give fewer run folders", groups.size(),
         kNumStyles);
   const std::vector<std::string> names = series_names(groups, {});
-  Plot plot{.title = "Cosine of the tasks' gradients",
-            .subtitle = shown_text(groups, {}, "bands") + "; below 0 they are in conflict",
+  Plot plot{.title = "Conflict of the tasks' gradients",
+            .subtitle = shown_text(groups, {}, "bands") + "; a cosine below 0 is a conflict",
+            .num_columns = kConflictMeasures.size(),
             .panels = {}};
   const std::int64_t num_epochs = most_epochs(groups);
   const task::Tasks tasks = tasks_of(groups);
   for (auto one = tasks.begin(); one != tasks.end(); ++one) {
     for (auto other = std::next(one); other != tasks.end(); ++other) {
-      Panel panel{.x_label = "Epoch",
-                  .y_label = fmt::format("{} and {}", title_of(*one), other->name),
-                  .x_tics = epoch_tics(num_epochs),
-                  .series = {}};
-      panel.series.push_back({.name = "",
-                              .kind = SeriesKind::reference,
-                              .points = {{.x = 1.0, .y = 0.0}, {.x = static_cast<double>(num_epochs), .y = 0.0}}});
-      for (std::size_t i = 0; i < groups.size(); ++i) {
-        Series series{.name = names[i], .kind = SeriesKind::curve, .style = i, .points = {}};
-        // Under the name that the run's order of the tasks gives.
-        for (const auto& [first, second] : {std::pair(one, other), std::pair(other, one)}) {
-          const std::string pair = fmt::format("{},{}", first->key, second->key);
-          const std::vector<PlotPoint> points = mean_curve(histories[i][first->key], cosines_of, pair, 1.0);
-          series.points.insert(series.points.end(), points.begin(), points.end());
+      for (const ConflictMeasure& measure : kConflictMeasures) {
+        Panel panel{.x_label = "Epoch",
+                    .y_label = fmt::format("{} and {}: {}", title_of(*one), other->name, measure.y_label),
+                    .x_tics = epoch_tics(num_epochs),
+                    .series = {}};
+        if (measure.has_zero_line) {
+          panel.series.push_back({.name = "",
+                                  .kind = SeriesKind::reference,
+                                  .points = {{.x = 1.0, .y = 0.0}, {.x = static_cast<double>(num_epochs), .y = 0.0}}});
         }
-        panel.series.push_back(std::move(series));
+        for (std::size_t i = 0; i < groups.size(); ++i) {
+          Series series{.name = names[i], .kind = SeriesKind::curve, .style = i, .points = {}};
+          // Under the name that the run's order of the tasks gives.
+          for (const bool is_swapped : {false, true}) {
+            const task::Task& first = is_swapped ? *other : *one;
+            const std::vector<PlotPoint> points = mean_curve(
+                histories[i][first.key],
+                [&measure](const run::EpochRecord& record) -> const std::map<std::string, double>& {
+                  return conflicts_of(record, measure.key);
+                },
+                fmt::format("{},{}", first.key, (is_swapped ? *one : *other).key),
+                [&measure, is_swapped](double value) { return measure.shown(value, is_swapped); });
+            series.points.insert(series.points.end(), points.begin(), points.end());
+          }
+          panel.series.push_back(std::move(series));
+        }
+        plot.panels.push_back(std::move(panel));
       }
-      plot.panels.push_back(std::move(panel));
     }
   }
-  plot.num_columns = plot.panels.size() > 2 ? 3 : 2;
   return plot;
 }
 
