@@ -12,6 +12,8 @@ Usage: slurm/test_cluster.sh COMMAND [--nodes N] [--dir DIR]
   status          say what runs; exit code 1 when it is not up
   kill NODE       what a power cut does: every process of that node dies, and what a reboot clears is cleared
   boot NODE       start a node again that was killed
+  cut NODE        what a lost network does: Slurm hears no more of the node, whose ranks live on
+  heal NODE       end that
   controller stop|start   take slurmctld away, and bring it back
 
   --dir DIR       the cluster's folder (default /tmp/xtasc-slurm); its parents must be open to everyone (munge asks)
@@ -179,6 +181,16 @@ kill_node() {
   rm -rf "$DIR/tmp/$node" "$DIR/spool/$node"/{pmix.*,stepd.slurm.pmix.*,job*}
 }
 
+# Slurm's part of a node's processes stands still, or goes on; ranks do not notice.
+signal_daemons() { # NODE SIGNAL
+  local pid
+  for pid in $(processes_of "$1"); do
+    case "$(cat "/proc/$pid/comm" 2>/dev/null)" in
+      slurmd | slurmstepd | srun | bash | slurm_script) kill "-$2" "$pid" 2>/dev/null || true ;;
+    esac
+  done
+}
+
 # ---- commands --------------------------------------------------------------------------------------------------------
 nodes() { sed -n 's/^NodeName=n\[1-\([0-9]*\)\] .*Port.*/\1/p' "$DIR/slurm.conf" | xargs -I{} seq -f n%g {}; }
 
@@ -270,6 +282,8 @@ main() {
   case "${arguments[*]:-}" in
     up | down | status) "${arguments[0]}" ;;
     "kill "*) known_node "${arguments[1]}" && kill_node "${arguments[1]}" ;;
+    "cut "*) known_node "${arguments[1]}" && signal_daemons "${arguments[1]}" STOP ;;
+    "heal "*) known_node "${arguments[1]}" && signal_daemons "${arguments[1]}" CONT ;;
     "boot "*)
       known_node "${arguments[1]}"
       start_node "${arguments[1]}"

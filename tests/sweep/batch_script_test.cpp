@@ -183,7 +183,10 @@ TEST(Site, FaultsAreNamedWithTheirPlace) {
   EXPECT_EQ(error_of("[job]\npartition = \"a b\"\n"),
             "site.toml:2:13: job.partition must be a partition's name, found the string \"a b\"");
   EXPECT_THAT(error_of("[launch]\nlauncher = \"ssh\"\n"), HasSubstr("one of srun, mpirun"));
-  EXPECT_THAT(error_of("[launch]\nenvironment = [\"1A=b\"]\n"), HasSubstr("a list of \"NAME=value\""));
+  EXPECT_EQ(
+      error_of("[launch]\nenvironment = [\"A=b\", \"1A=b\", \"NONE\"]\n"),
+      "site.toml:2:15: launch.environment must be a list of \"NAME=value\" (the string \"1A=b\" is none), found a "
+      "list");
   EXPECT_THAT(error_of("[launch]\nmodules = [\"a; rm b\"]\n"), HasSubstr("a list of module names"));
   EXPECT_THAT(error_of("[job]\nextra = [\"--a\\n--b\"]\n"), HasSubstr("a list of options of sbatch"));
   EXPECT_THAT(error_of("[job]\ngpus_per_node = 2\nranks_per_node = 3\n"), HasSubstr("each rank has one GPU"));

@@ -1,16 +1,9 @@
-#include "sweep/slurm/slurm.hpp"
+#include "sweep/slurm/submission.hpp"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
-#include <string>
 
 #include "core/error.hpp"
-#include "io/atomic_file.hpp"
-#include "sweep/slurm/submission.hpp"
+#include "sweep/ledger_fixture.hpp"
 
 namespace xtasc::sweep {
 
@@ -21,106 +14,6 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Pair;
-
-std::string golden(const std::string& file) {
-  return io::read_file(fs::path(XTASC_SOURCE_DIR) / "tests/golden" / file);
-}
-
-TEST(Queue, RecordedBySlurm2205) {
-  const auto jobs = parse_queue(golden("squeue_22.05.json"));
-  ASSERT_EQ(jobs.size(), 4U);
-  EXPECT_EQ(jobs[0].token, "abc");
-  EXPECT_EQ(jobs[0].array, 1);
-  EXPECT_THAT(jobs[0].elements, ElementsAre(Pair(0, 0)));
-  EXPECT_EQ(jobs[0].state, "PENDING");
-  EXPECT_EQ(jobs[0].reason, "BeginTime");
-  EXPECT_EQ(jobs[1].array, 2);
-  EXPECT_EQ(jobs[1].state, "RUNNING");
-  EXPECT_EQ(jobs[1].reason, "");
-  EXPECT_EQ(jobs[1].nodes, "n[1-2]");
-  EXPECT_THAT(jobs[2].elements, ElementsAre(Pair(1, 1)));
-  EXPECT_THAT(jobs[3].elements, ElementsAre(Pair(2, 3)));
-}
-
-TEST(Queue, NumbersAsObjectsAndStatesAsListsOfLaterVersions) {
-  const auto jobs = parse_queue(golden("squeue_24.05.json"));
-  ASSERT_EQ(jobs.size(), 4U);
-  EXPECT_EQ(jobs[0].state, "PENDING");
-  EXPECT_EQ(jobs[1].state, "COMPLETING");
-  EXPECT_EQ(jobs[1].array, 2);
-  EXPECT_THAT(jobs[2].elements, ElementsAre(Pair(1, 1)));
-  EXPECT_THAT(jobs[3].elements, ElementsAre(Pair(2, 3)));
-}
-
-TEST(Queue, WithoutAControllerAnEmptyListIsNoAnswer) {
-  const std::string text = golden("squeue_22.05_no_controller.json");
-  EXPECT_EQ(fault_in_queue(text), "Failed while looking for jobs");
-  EXPECT_THROW(static_cast<void>(parse_queue(text)), Error);
-  EXPECT_EQ(fault_in_queue(golden("squeue_22.05.json")), "");
-  EXPECT_EQ(fault_in_queue("no JSON"), "");
-}
-
-TEST(Queue, WhatIsNotOursIsLeftOut) {
-  EXPECT_THAT(parse_queue(R"({"jobs": [{"job_id": 7, "comment": "mine", "job_state": "RUNNING"}, {"job_id": 8}]})"),
-              IsEmpty());
-  EXPECT_THROW(static_cast<void>(parse_queue("slurm_load_jobs error")), Error);
-  EXPECT_THROW(static_cast<void>(parse_queue("{}")), Error);
-}
-
-TEST(Queue, ElementsThatWait) {
-  EXPECT_THAT(parse_elements("0-3,7,12-15%4"), ElementsAre(Pair(0, 3), Pair(7, 7), Pair(12, 15)));
-  EXPECT_THAT(parse_elements(""), IsEmpty());
-  EXPECT_THROW(static_cast<void>(parse_elements("1,a")), Error);
-  EXPECT_THROW(static_cast<void>(parse_elements("1-")), Error);
-}
-
-/// A folder with programs that stand in for Slurm's, first in PATH.
-class Ledger : public ::testing::Test {
- protected:
-  Ledger() : root_(fs::temp_directory_path() / fs::path("xtasc-ledger-" + std::to_string(getpid()))), folder_{root_} {
-    fs::remove_all(root_);
-    fs::create_directories(root_ / "bin");
-    old_path_ = std::getenv("PATH");
-    ::setenv("PATH", ((root_ / "bin").string() + ":" + old_path_).c_str(), 1);
-    program("squeue", R"(echo '{"jobs": []}')");
-  }
-
- public:
-  ~Ledger() override {
-    ::setenv("PATH", old_path_.c_str(), 1);
-    fs::remove_all(root_);
-  }
-  Ledger(const Ledger&) = delete;
-  Ledger& operator=(const Ledger&) = delete;
-
- protected:
-  void program(const std::string& name, const std::string& body) {
-    const fs::path path = root_ / "bin" / name;
-    std::ofstream(path) << "#!/bin/sh\n" << body << "\n";
-    fs::permissions(path, fs::perms::owner_all);
-  }
-
-  Submission submission(const std::vector<std::string>& runs, std::int64_t sequence = 1) {
-    const std::string token = "abc" + std::to_string(sequence);
-    Submission made{.token = token,
-                    .folder = folder_.submissions() / token,
-                    .sequence = sequence,
-                    .created_unix = 0,
-                    .runs_per_element = 2,
-                    .runs = runs};
-    write_submission(made, "#!/bin/bash\n");
-    return made;
-  }
-
-  static SlurmJob job(const std::string& token, std::int64_t array, std::int64_t element, const std::string& state) {
-    return {.token = token, .array = array, .elements = {{element, element}}, .state = state};
-  }
-
-  fs::path root_;
-  SweepFolder folder_;
-  std::string old_path_;
-};
 
 TEST_F(Ledger, ReadsBackInTheOrderOfSubmission) {
   static_cast<void>(submission({"a", "b", "c"}, 2));
@@ -236,7 +129,7 @@ TEST_F(Ledger, ALostAnswerIsFoundAndNotSubmittedTwice) {
 TEST_F(Ledger, AnIntentThatNeverArrivedIsMarkedAndOneThatDidIsFound) {
   static_cast<void>(submission({"a"}, 1));
   static_cast<void>(submission({"b"}, 2));
-  program("squeue", R"(echo '{"jobs": [{"job_id": 9, "comment": "xtasc:abc2", "job_state": "RUNNING"}]}')");
+  queue_has(R"({"job_id": 9, "comment": "xtasc:abc2", "job_state": "RUNNING"})");
   auto submissions = read_submissions(folder_);
   static_cast<void>(find_lost_answers(submissions, Slurm(seconds(20))));
   EXPECT_EQ(submissions[0].refused, "never arrived");

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <sstream>
 
 #include "core/command.hpp"
 #include "io/atomic_file.hpp"
@@ -89,8 +90,10 @@ class ScriptOfNeeds : public Waved {
   void SetUp() override {
     Waved::SetUp();
     prepare_sweep_folder({sweep_.folder});
-    program("srun", "while [ \"$1\" != --config ]; do shift; done; touch \"" + (sweep_.folder / "").string() +
-                        "$(basename \"$2\" .toml)/DONE\"");
+    program("srun",
+            "echo \"$@\" >>" + (folder_ / "srun.txt").string() +
+                "; while [ $# -gt 0 ] && [ \"$1\" != --config ]; do shift; done; [ $# -gt 0 ] || exit 0; touch \"" +
+                (sweep_.folder / "").string() + "$(basename \"$2\" .toml)/DONE\"");
     program("squeue", "echo RUNNING");
     program("scontrol", "echo \"$@\" >>" + (folder_ / "scontrol.txt").string());
   }
@@ -170,6 +173,29 @@ TEST_F(ScriptOfNeeds, ASubmissionOfBeforeHasNoSuchFile) {
   const CommandResult again = run_script("aa", {student_}, 1);
   EXPECT_EQ(again.exit_code, 0) << again.output << again.errors;
   EXPECT_EQ(again.errors, "");
+}
+
+/// A node that was cut off and comes back ends the steps that it knows, by their numbers, which begin at 0 each time.
+TEST_F(ScriptOfNeeds, ALaterStartUsesUpTheStepNumbersOfThoseBefore) {
+  const auto steps = [&] {
+    const std::string text = io::read_file(folder_ / "srun.txt");
+    fs::remove(folder_ / "srun.txt");
+    std::vector<std::string> kinds;
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);) {
+      kinds.emplace_back(line.ends_with("--ntasks=1 --mpi=none true") ? "nothing" : "run");
+    }
+    return kinds;
+  };
+  static_cast<void>(run_script("aa", {seg_, depth_}));
+  EXPECT_THAT(steps(), ElementsAre("run", "run"));
+  for (const PlannedRun* run : {seg_, depth_}) {
+    fs::remove(SweepFolder{sweep_.folder}.submissions() / "aa" / "ended" / run->id);
+    fs::remove_all(sweep_.folder / run->id);
+  }
+  const CommandResult third = run_script("aa", {seg_, depth_}, 2);
+  EXPECT_EQ(third.exit_code, 0) << third.output << third.errors;
+  EXPECT_THAT(steps(), ElementsAre("nothing", "nothing", "nothing", "nothing", "run", "run"));
 }
 
 }  // namespace

@@ -118,7 +118,7 @@ class SiteFields {
       std::vector<std::string> read;
       for (const Value& element : value.list) {
         if (element.kind != Value::Kind::text || !is_good(element.text)) {
-          return accepted;
+          return fmt::format("{} ({} is none)", accepted, element.type_name);
         }
         read.push_back(element.text);
       }

@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 #include <string_view>
 #include <thread>
 
@@ -14,16 +12,30 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 
+extern char** environ;  // NOLINT: POSIX's name
+
 namespace xtasc::sweep {
 
 namespace {
 
-using nlohmann::json;
 using std::chrono::seconds;
 
 /// One command may take so long. Slurm's own clients give up after MessageTimeout (10 s) and a few repetitions.
 constexpr seconds kCommandTimeout{60};
 constexpr seconds kLongestPause{30};
+
+/// What squeue prints of a job where it has no JSON: a mark, then id of the array (or the job), elements, state,
+/// reason, nodes and comment. Every Slurm has this form.
+constexpr const char* kLineForm = "--format=xtasc|%F|%K|%T|%r|%N|%k";
+
+CommandResult run_slurm(const std::vector<std::string>& words, std::optional<int> inherited = std::nullopt) {
+  return run_command(words,
+                     {.timeout = kCommandTimeout,
+                      .inherited = inherited,
+                      .if_missing = fmt::format("there is no {} here: is this a node of a Slurm cluster, and are "
+                                                "its commands in PATH?",
+                                                words.front())});
+}
 
 /// What Slurm's commands say when the controller is away, busy or just starting: to be asked again.
 bool is_passing(const CommandResult& result) {
@@ -40,22 +52,10 @@ bool is_passing(const CommandResult& result) {
          });
 }
 
-/// The line that says what was wrong, without Slurm's prefix.
-std::string reason_of(const CommandResult& result, const std::string& command) {
-  if (result.timed_out) {
-    return fmt::format("{} gave no answer in {} s", command, kCommandTimeout.count());
-  }
-  for (std::size_t begin = 0; begin < result.errors.size();) {
-    const auto end = std::min(result.errors.find('\n', begin), result.errors.size());
-    const std::string line = result.errors.substr(begin, end - begin);
-    const auto error = line.find("error: ");
-    if (error != std::string::npos) {
-      return fmt::format("{}: {}", command, line.substr(error + 7));
-    }
-    begin = end + 1;
-  }
-  return result.errors.empty() ? fmt::format("{} ended with exit code {}", command, result.exit_code)
-                               : fmt::format("{}: {}", command, result.errors.substr(0, result.errors.find('\n')));
+/// Whether squeue failed because this Slurm is from before 21.08 or was built without JSON.
+bool lacks_json(const CommandResult& result) {
+  return !result.timed_out &&
+         (result.errors.find("json") != std::string::npos || result.errors.find("JSON") != std::string::npos);
 }
 
 std::string no_fault(const std::string& answer) {
@@ -63,158 +63,54 @@ std::string no_fault(const std::string& answer) {
   return {};
 }
 
-std::string first_word(const std::string& text) {
-  return text.substr(0, text.find_first_of(";\n"));
+/// The line that says what was wrong, without Slurm's prefix.
+std::string reason_of(const CommandResult& result, const std::string& command) {
+  if (result.timed_out) {
+    return fmt::format("{} gave no answer in {} s", command, kCommandTimeout.count());
+  }
+  const std::vector<std::string> lines = answer_lines(result.errors);
+  for (const std::string& line : lines) {
+    if (const auto error = line.find("error: "); error != std::string::npos) {
+      return fmt::format("{}: {}", command, line.substr(error + 7));
+    }
+  }
+  if (lines.empty()) {
+    return fmt::format("{} ended with exit code {}", command, result.exit_code);
+  }
+  const std::string prefix = command + ": ";
+  return lines.front().starts_with(prefix) ? lines.front() : prefix + lines.front();
 }
 
-// ---- squeue --json, as it differs between versions: 17 | {"set": true, "number": 17}; "RUNNING" | ["RUNNING"]
-
-std::optional<std::int64_t> number_of(const json& job, const char* key) {
-  const auto found = job.find(key);
-  if (found == job.end()) {
-    return std::nullopt;
+/// Takes variables that begin with `prefix` out of this process's environment, but for those named.
+void forget_variables(std::string_view prefix, const std::vector<std::string_view>& kept) {
+  std::vector<std::string> names;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::string_view name = text.substr(0, text.find('='));
+    if (name.starts_with(prefix) && std::ranges::find(kept, name) == kept.end()) {
+      names.emplace_back(name);
+    }
   }
-  if (found->is_number_integer()) {
-    return found->get<std::int64_t>();
+  for (const std::string& name : names) {
+    ::unsetenv(name.c_str());
   }
-  if (found->is_object() && found->value("set", false) && found->contains("number")) {
-    return found->at("number").get<std::int64_t>();
-  }
-  return std::nullopt;
-}
-
-std::string text_of(const json& job, const char* key) {
-  const auto found = job.find(key);
-  if (found == job.end()) {
-    return {};
-  }
-  if (found->is_array()) {  // the first is the state, more are flags such as REQUEUED
-    return found->empty() || !found->front().is_string() ? std::string() : found->front().get<std::string>();
-  }
-  if (found->is_object()) {  // a comment by several authors
-    return found->value("job", std::string());
-  }
-  return found->is_string() ? found->get<std::string>() : std::string();
-}
-
-bool has_flag(const json& job, const char* key, const char* flag) {
-  const auto found = job.find(key);
-  return found != job.end() && found->is_array() && std::find(found->begin(), found->end(), json(flag)) != found->end();
-}
-
-std::string token_of(const std::string& comment) {
-  constexpr std::string_view kMark = "xtasc:";
-  const auto mark = comment.find(kMark);
-  if (mark == std::string::npos) {
-    return {};
-  }
-  const auto begin = mark + kMark.size();
-  return comment.substr(begin, comment.find_first_not_of("0123456789abcdef", begin) - begin);
-}
-
-SlurmJob read_job(const json& job) {
-  SlurmJob read;
-  read.token = token_of(text_of(job, "comment"));
-  const std::int64_t id = number_of(job, "job_id").value_or(0);
-  const std::int64_t array = number_of(job, "array_job_id").value_or(0);
-  const auto element = number_of(job, "array_task_id");
-  const std::string waiting = text_of(job, "array_task_string");
-  read.array = array == 0 ? id : array;
-  if (array != 0 && !waiting.empty()) {
-    read.elements = parse_elements(waiting);
-  } else {
-    const std::int64_t index = array == 0 ? 0 : element.value_or(0);
-    read.elements = {{index, index}};
-  }
-  read.state = text_of(job, "job_state");
-  if (has_flag(job, "job_state", "COMPLETING")) {
-    read.state = "COMPLETING";
-  }
-  read.reason = text_of(job, "state_reason");
-  if (read.reason == "None") {
-    read.reason.clear();
-  }
-  read.nodes = text_of(job, "nodes");
-  return read;
 }
 
 }  // namespace
 
-bool is_active(const std::string& state) {
-  constexpr std::array<std::string_view, 10> kOver = {"COMPLETED", "CANCELLED", "FAILED",    "TIMEOUT",
-                                                      "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "OUT_OF_MEMORY",
-                                                      "DEADLINE",  "REVOKED"};
-  return !state.empty() && std::find(kOver.begin(), kOver.end(), state) == kOver.end();
-}
-
-std::vector<std::pair<std::int64_t, std::int64_t>> parse_elements(const std::string& text) {
-  std::vector<std::pair<std::int64_t, std::int64_t>> ranges;
-  const char* at = text.data();
-  const char* end = at + std::min(text.find('%'), text.size());
-  while (at < end) {
-    std::pair<std::int64_t, std::int64_t> range;
-    auto [stop, error] = std::from_chars(at, end, range.first);
-    check(error == std::errc(), "\"{}\" is no list of array elements", text);
-    range.second = range.first;
-    if (stop < end && *stop == '-') {
-      std::tie(stop, error) = [&, from = stop + 1] {
-        const auto result = std::from_chars(from, end, range.second);
-        return std::pair(result.ptr, result.ec);
-      }();
-      check(error == std::errc(), "\"{}\" is no list of array elements", text);
-    }
-    ranges.push_back(range);
-    check(stop == end || *stop == ',', "\"{}\" is no list of array elements", text);
-    at = stop == end ? end : stop + 1;
-  }
-  return ranges;
-}
-
-std::vector<SlurmJob> parse_queue(const std::string& text) {
-  try {
-    std::vector<SlurmJob> jobs;
-    const std::string fault = fault_in_queue(text);
-    check(fault.empty(), "squeue: {}", fault);
-    const json read = json::parse(text);
-    for (const json& job : read.at("jobs")) {
-      if (SlurmJob ours = read_job(job); !ours.token.empty()) {
-        jobs.push_back(std::move(ours));
-      }
-    }
-    return jobs;
-  } catch (const json::exception& error) {
-    fail("squeue --json printed what is not its JSON: {}", error.what());
-  }
-}
-
-std::string fault_in_queue(const std::string& text) {
-  try {
-    const json read = json::parse(text);
-    const auto errors = read.find("errors");
-    if (errors == read.end() || !errors->is_array() || errors->empty()) {
-      return {};
-    }
-    const std::string description = text_of(errors->front(), "description");
-    return description.empty() ? "it says that it failed, and not why" : description;
-  } catch (const json::exception&) {
-    return {};  // not JSON at all: parse_queue says so
-  }
-}
-
-std::string Slurm::ask(const std::vector<std::string>& words,
-                       const std::function<std::string(const std::string&)>& fault_in) const {
+CommandResult Slurm::ask(const std::vector<std::string>& words,
+                         const std::function<std::string(const std::string&)>& fault_in) const {
   const auto end = std::chrono::steady_clock::now() + patience_;
   seconds pause{1};
   while (true) {
-    const CommandResult result = run_command(words, {.timeout = kCommandTimeout});
+    CommandResult result = run_slurm(words);
     const bool has_answered = result.exit_code == 0 && !result.timed_out;
     const std::string fault = has_answered ? fault_in(result.output) : std::string();
-    if (has_answered && fault.empty()) {
-      return result.output;
+    if (has_answered ? fault.empty() : !is_passing(result)) {
+      return result;
     }
     const std::string reason =
         has_answered ? fmt::format("{}: {}", words.front(), fault) : reason_of(result, words.front());
-    check(has_answered || is_passing(result), "{}", reason);
     check(std::chrono::steady_clock::now() + pause < end, "{}; asked for {} s: is the controller up?", reason,
           patience_.count());
     log_warning("{}; asking again in {} s", reason, pause.count());
@@ -223,41 +119,71 @@ std::string Slurm::ask(const std::vector<std::string>& words,
   }
 }
 
-std::vector<SlurmJob> Slurm::queue() const {
-  // SLURM_BITSTR_LEN: else the elements that wait are cut off after 64 characters, "0-3,5,9,...".
-  ::setenv("SLURM_BITSTR_LEN", "0", /*overwrite=*/1);
-  return parse_queue(ask({"squeue", "--me", "--states=all", "--json"}, fault_in_queue));
+std::string Slurm::output_of(const std::vector<std::string>& words) const {
+  const CommandResult result = ask(words, no_fault);
+  check(result.exit_code == 0, "{}", reason_of(result, words.front()));
+  return result.output;
 }
 
-std::optional<std::string> Slurm::submit(const std::string& script, int lock,
-                                         const std::vector<std::string>& after) const {
+std::vector<SlurmJob> Slurm::queue() const {
+  // What a user likes to see of the queue (SQUEUE_PARTITION, SQUEUE_STATES, ...) would hide jobs of ours.
+  forget_variables("SQUEUE_", {});
+  // SLURM_BITSTR_LEN: else the elements that wait are cut off after 64 characters, "0-3,5,9,...".
+  ::setenv("SLURM_BITSTR_LEN", "0", /*overwrite=*/1);
+  const CommandResult answer = ask({"squeue", "--me", "--states=all", "--json"}, fault_in_queue);
+  if (answer.exit_code == 0) {
+    return parse_queue(answer.output);
+  }
+  const std::string reason = reason_of(answer, "squeue");
+  check(lacks_json(answer), "{}", reason);
+  const CommandResult plain = ask({"squeue", "--me", "--states=all", kLineForm}, no_fault);
+  check(plain.exit_code == 0,
+        "{}: Slurm >= 21.08 with its JSON serializer is needed, or else a squeue that takes --format ({})", reason,
+        reason_of(plain, "squeue"));
+  return parse_plain_queue(plain.output);
+}
+
+SubmitAnswer Slurm::submit(const std::string& script, int lock, const std::vector<std::string>& after) const {
+  if (std::getenv("SLURM_JOB_ID") != nullptr) {
+    // In the shell of another job: sbatch hands its variables on, and srun in the new job would take them for its own.
+    forget_variables("SLURM_", {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT"});
+    forget_variables("PMI", {});
+  }
   std::vector<std::string> words = {"sbatch", "--parsable"};
   if (!after.empty()) {
     words.push_back(fmt::format("--dependency=afterany:{}", fmt::join(after, ":")));
   }
   words.push_back(script);
-  const CommandResult result = run_command(words, {.timeout = kCommandTimeout, .inherited = lock});
-  if (result.exit_code == 0 && !result.timed_out && !result.output.empty()) {
-    return first_word(result.output);
+  const CommandResult result = run_slurm(words, lock);
+  const std::optional<std::string> id = job_id_of(result.output);
+  const bool has_ended_well = result.exit_code == 0 && !result.timed_out;
+  if (has_ended_well && id) {
+    return {.job = *id};
+  }
+  if (has_ended_well || (id && !result.timed_out)) {
+    return {.puzzle = fmt::format("sbatch ended with exit code {} and printed {}", result.exit_code,
+                                  quoted_answer(result.output))};
   }
   const std::string reason = reason_of(result, "sbatch");
   check(is_passing(result), "Slurm refused the job: {} (script {})", reason, script);
   log_warning("{}", reason);
-  return std::nullopt;
+  return {};
 }
 
 void Slurm::cancel(const std::vector<std::string>& jobs) const {
   std::vector<std::string> words = {"scancel", "--quiet"};
   words.insert(words.end(), jobs.begin(), jobs.end());
-  static_cast<void>(ask(words, no_fault));
+  static_cast<void>(output_of(words));
 }
 
 std::int64_t Slurm::max_array_size() const {
-  const std::string text = ask({"scontrol", "show", "config"}, no_fault);
+  const std::string text = output_of({"scontrol", "show", "config"});
   const auto key = text.find("\nMaxArraySize");
   const auto value = text.find_first_of("0123456789", key);
   check(key != std::string::npos && value != std::string::npos, "scontrol show config says no MaxArraySize");
-  return std::stoll(text.substr(value, 9));
+  const std::int64_t size = std::stoll(text.substr(value, 9));
+  check(size > 0, "this cluster takes no job arrays (MaxArraySize = 0 in scontrol show config), which submit hands in");
+  return size;
 }
 
 }  // namespace xtasc::sweep

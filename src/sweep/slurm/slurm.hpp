@@ -3,37 +3,19 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "core/command.hpp"
+#include "sweep/slurm/answers.hpp"
 
 namespace xtasc::sweep {
 
-/// One record of squeue: an element of an array, or its elements that wait still.
-struct SlurmJob {
-  std::string token = {};  ///< of the submission, from comment or name; empty: not one of ours
-  std::int64_t array = 0;  ///< the array's job id, or the job's own
-  /// Indices of its elements, each range from first to last; without an array the one element 0.
-  std::vector<std::pair<std::int64_t, std::int64_t>> elements = {};
-  std::string state = {};   ///< Slurm's word: PENDING, RUNNING, COMPLETING, COMPLETED, FAILED, CANCELLED, ...
-  std::string reason = {};  ///< why it waits; empty: it does not
-  std::string nodes = {};   ///< "n[1-2]"
+/// What became of one attempt at sbatch. Without a job, whether it was accepted is not known, and only the queue tells.
+struct SubmitAnswer {
+  std::string job = {};     ///< its id; empty: there is none in the answer, or no answer came
+  std::string puzzle = {};  ///< an answer that is not understood, for people; empty: there was none
 };
-
-/// Is there anything to come of a job in this state? (It waits, runs, or is about to be put back into the queue.)
-[[nodiscard]] bool is_active(const std::string& state);
-
-/// Reads what `squeue --json` prints, of Slurm 22.05 or later (where numbers became objects and states lists).
-/// \throws Error when it is not that, or when it says that Slurm did not answer.
-[[nodiscard]] std::vector<SlurmJob> parse_queue(const std::string& json);
-
-/// What an answer of `squeue --json` says went wrong; empty: nothing. Without a controller, 22.05 prints an empty list
-/// of jobs with this beside it, and ends with exit code 0.
-[[nodiscard]] std::string fault_in_queue(const std::string& json);
-
-/// "0-3,7,12-15%4" -> ranges. \throws Error
-[[nodiscard]] std::vector<std::pair<std::int64_t, std::int64_t>> parse_elements(const std::string& text);
 
 /// The few commands of Slurm that a sweep needs. While the controller does not answer they are repeated, with pauses
 /// that grow, until patience ends; each pause is logged.
@@ -46,21 +28,24 @@ class Slurm {
   [[nodiscard]] std::vector<SlurmJob> queue() const;
 
   /// One attempt at sbatch. \param lock  a descriptor that sbatch keeps open, see run_command. \param after  jobs
-  /// ("17") and elements ("17_3") that must have ended before this one starts, however they ended. \returns the job's
-  /// id; nullopt when no answer came: whether the job was accepted is not known then, and only queue() tells
+  /// ("17") and elements ("17_3") that must have ended before this one starts, however they ended. In the shell of
+  /// another job that one's variables are taken out of this process's environment before.
   /// \throws Error when Slurm refused the script, with its reason.
-  [[nodiscard]] std::optional<std::string> submit(const std::string& script, int lock,
-                                                  const std::vector<std::string>& after = {}) const;
+  [[nodiscard]] SubmitAnswer submit(const std::string& script, int lock,
+                                    const std::vector<std::string>& after = {}) const;
 
   /// Ends jobs or elements ("17", "17_3"); those that are gone already are no error.
   void cancel(const std::vector<std::string>& jobs) const;
 
-  /// MaxArraySize: one more than the largest index of an array.
+  /// MaxArraySize: one more than the largest index of an array. \throws Error where it is 0
   [[nodiscard]] std::int64_t max_array_size() const;
 
  private:
-  [[nodiscard]] std::string ask(const std::vector<std::string>& words,
-                                const std::function<std::string(const std::string&)>& fault_in) const;
+  /// An answer, whatever it is, but that the controller is away. \param fault_in  why an answer says that, too
+  [[nodiscard]] CommandResult ask(const std::vector<std::string>& words,
+                                  const std::function<std::string(const std::string&)>& fault_in) const;
+  /// \throws Error where the command failed
+  [[nodiscard]] std::string output_of(const std::vector<std::string>& words) const;
 
   std::chrono::seconds patience_;
 };

@@ -17,6 +17,7 @@
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "run/run_folder.hpp"
+#include "sweep/slurm/batch_script.hpp"
 
 namespace xtasc::sweep {
 
@@ -45,11 +46,13 @@ Submission read_submission(const fs::path& folder) {
   try {
     using json_fields::get;
     const auto fields = json_fields::parse(io::read_file(path));
+    // A version before wrote down whatever line sbatch began with: the queue knows the job by its token.
+    const auto job = job_id_of(get<std::string>(fields, "job"));
     return {.token = get<std::string>(fields, "token"),
             .folder = folder,
             .sequence = get<std::int64_t>(fields, "sequence"),
             .created_unix = get<std::int64_t>(fields, "created_unix"),
-            .job = get<std::string>(fields, "job"),
+            .job = job.value_or(""),
             .refused = get<std::string>(fields, "refused"),
             .runs_per_element = get<std::int64_t>(fields, "runs_per_element"),
             .runs = runs};
@@ -276,16 +279,18 @@ std::vector<SlurmJob> find_lost_answers(std::vector<Submission>& submissions, co
 void submit(Submission& submission, const Slurm& slurm, int lock, const std::vector<std::string>& after) {
   const std::string script = (submission.folder / "job.sbatch").string();
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
+    SubmitAnswer answer;
     try {
-      if (const auto job = slurm.submit(script, lock, after)) {
-        submission.job = *job;
-        write_record(submission);
-        return;
-      }
+      answer = slurm.submit(script, lock, after);
     } catch (const Error& error) {
       submission.refused = error.what();
       write_record(submission);
       throw;
+    }
+    if (!answer.job.empty()) {
+      submission.job = answer.job;
+      write_record(submission);
+      return;
     }
     // It may have been accepted all the same. Two looks, since the controller may be slow to take it in.
     for (const int pause : {attempt, 5}) {
@@ -295,6 +300,11 @@ void submit(Submission& submission, const Slurm& slurm, int lock, const std::vec
         return;
       }
     }
+    check(answer.puzzle.empty(),
+          "{}, which is no job's id, and the queue has no job with the comment {}: it is not submitted again now, the "
+          "same "
+          "command looks for it once more (script {})",
+          answer.puzzle, job_comment(submission.token), script);
     log_info("Slurm does not have it: submitting again");
   }
   fail("sbatch got no answer in {} attempts; the same command tries again, and finds the job if it was accepted",
