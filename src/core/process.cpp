@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <map>
@@ -24,6 +25,9 @@ std::vector<std::string> environment_of(const ProcessOptions& options) {
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
     const auto equals = text.find('=');
+    if (std::ranges::any_of(options.without, [&](const std::string& prefix) { return text.starts_with(prefix); })) {
+      continue;
+    }
     variables[text.substr(0, equals)] = equals == std::string::npos ? "" : text.substr(equals + 1);
   }
   for (const auto& [name, value] : options.environment) {

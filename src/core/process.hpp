@@ -34,7 +34,8 @@ class Pipe {
 struct ProcessOptions {
   std::vector<std::string> command = {};  ///< the program, looked up in PATH, and its arguments; no shell
   std::vector<std::pair<std::string, std::string>> environment = {};  ///< set over this process's own
-  std::filesystem::path folder = {};                                  ///< where it runs; empty: where this process does
+  std::vector<std::string> without = {};  ///< of this process's own variables, those that begin so are left out
+  std::filesystem::path folder = {};      ///< where it runs; empty: where this process does
   std::filesystem::path log = {};     ///< what it writes is appended to this file, where no descriptor is given for it
   std::optional<int> input = {};      ///< a descriptor that it reads, as a pipe's; absent: it reads nothing
   std::optional<int> output = {};     ///< a descriptor for its standard output; absent: `log`, or else this process's

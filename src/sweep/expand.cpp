@@ -98,6 +98,27 @@ bool is_excluded(const Exclude& exclude, const std::vector<Setting>& settings) {
 
 }  // namespace
 
+std::string fault_of_size(const SweepFile& file) {
+  // As long a list as anybody looks through; each run's config is read, which takes a fraction of a millisecond.
+  constexpr double kMostRuns = 20000;
+  std::vector<std::string> factors;
+  double runs = static_cast<double>(std::max<std::size_t>(1, file.seeds.size()));
+  for (const AxisGroup& group : file.groups) {
+    factors.push_back(fmt::format("{}", group.size()));
+    runs *= static_cast<double>(group.size());
+  }
+  if (file.groups.empty() || runs <= kMostRuns) {
+    return {};
+  }
+  if (file.seeds.size() > 1) {
+    factors.push_back(fmt::format("{} seeds", file.seeds.size()));
+  }
+  return fmt::format(
+      "{}: the axes come to {:.0f} runs ({}), and {:.0f} are the most: take fewer values, or let [random] draw rows "
+      "from them",
+      file.groups.front().where, runs, fmt::join(factors, " x "), kMostRuns);
+}
+
 std::vector<Candidate> expand(const SweepFile& file, std::vector<std::string>& faults) {
   std::vector<Candidate> candidates;
   const auto names = axis_names(file);

@@ -22,6 +22,9 @@ struct Candidate {
 /// What each axis is called in rows and tables: its given name, else the last part of its key where that is enough.
 [[nodiscard]] std::map<std::string, std::string> axis_names(const SweepFile& file);
 
+/// What is wrong with so many combinations of the axes, and runs of them all together, one a seed; empty: nothing.
+[[nodiscard]] std::string fault_of_size(const SweepFile& file);
+
 /// Faults of the file as a whole: keys that may not vary, names and excludes of axes that there are not.
 /// \param assignments  of the command line, over all runs
 void check_meaning(const SweepFile& file, const std::vector<std::string>& assignments,

@@ -1,8 +1,10 @@
 #include "sweep/folder.hpp"
 
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <string_view>
 #include <system_error>
 
@@ -71,6 +73,25 @@ fs::path freeze_program(const SweepFolder& folder, const fs::path& program, cons
     io::publish_file(temporary, copy);
   }
   return copy;
+}
+
+std::string fault_of_starting(const fs::path& program) {
+  if (::access(program.c_str(), X_OK) == 0) {
+    return {};
+  }
+  const int reason = errno;
+  struct statvfs system {};
+  const bool is_noexec = ::statvfs(program.c_str(), &system) == 0 && (system.f_flag & ST_NOEXEC) != 0;
+  return fmt::format("cannot start {}: {}", program.string(),
+                     is_noexec
+                         ? "its file system is mounted noexec, so that no program starts from there; give run.output "
+                           "a folder on another one"
+                         : errno_text(reason));
+}
+
+void check_may_be_started(const fs::path& program) {
+  const std::string fault = fault_of_starting(program);
+  check(fault.empty(), "{}", fault);
 }
 
 std::vector<fs::path> siblings_of(const SweepFolder& folder) {

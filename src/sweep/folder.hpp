@@ -58,6 +58,11 @@ void prepare_sweep_folder(const SweepFolder& folder);
 /// The same for xtasc-train.
 [[nodiscard]] std::filesystem::path freeze_trainer(const SweepFolder& folder, const std::filesystem::path& trainer);
 
+/// Whether the system starts this program where it lies. \returns why not, in one line; empty: it does
+[[nodiscard]] std::string fault_of_starting(const std::filesystem::path& program);
+/// \throws Error with it
+void check_may_be_started(const std::filesystem::path& program);
+
 /// The sweeps beside this one: the other folders in the folder that it lies in, by name.
 [[nodiscard]] std::vector<std::filesystem::path> siblings_of(const SweepFolder& folder);
 

@@ -16,7 +16,11 @@
 #include "run/teacher.hpp"
 #include "run/weights_digest.hpp"
 #include "sweep/folder.hpp"
+#include "sweep/halving/rungs.hpp"
 #include "sweep/needs.hpp"
+#include "sweep/other_runs.hpp"
+#include "sweep/select.hpp"
+#include "sweep/waiting.hpp"
 
 namespace fs = std::filesystem;
 
@@ -202,6 +206,21 @@ InputFaults faults_of_starting(const Sweep& sweep, const std::vector<const Plann
     }
   }
   return faults;
+}
+
+void refuse_what_cannot_start(const Sweep& sweep, const std::vector<const PlannedRun*>& selected, const Queue& queue) {
+  std::vector<const PlannedRun*> starting;
+  const Rungs rungs(sweep, queue);
+  std::ranges::copy_if(selected, std::back_inserter(starting), [&](const PlannedRun* run) {
+    return verdict_on(status_in(sweep, *run, queue, rungs).state) == Verdict::start;
+  });
+  InputFaults faults = faults_of_starting(sweep, starting);
+  std::ranges::move(faults.wrong, std::back_inserter(faults.absent));
+  refuse(sweep, faults.absent);
+  require_ids(sweep, starting, "nothing was run");
+  if (const std::string text = other_packs_text(sweep); !text.empty()) {
+    log_warning("{}", text);
+  }
 }
 
 void refuse(const Sweep& sweep, const std::vector<std::string>& faults) {

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sweep/state.hpp"
 #include "sweep/sweep.hpp"
 
 namespace xtasc::sweep {
@@ -34,6 +35,10 @@ struct InputFaults {
 
 /// \throws Error with those reasons when a run has no id. \param what_was_not  "nothing was submitted"
 void require_ids(const Sweep& sweep, const std::vector<const PlannedRun*>& runs, std::string_view what_was_not);
+
+/// Looks, before any of them starts, at what the selected runs need that are to be started here.
+/// \throws Error with all that is missing or wrong
+void refuse_what_cannot_start(const Sweep& sweep, const std::vector<const PlannedRun*>& selected, const Queue& queue);
 
 /// \throws Error with all `faults`, and that nothing was run. Returns when there are none.
 void refuse(const Sweep& sweep, const std::vector<std::string>& faults);

@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "core/error.hpp"
-#include "core/host.hpp"
+#include "core/file_lock.hpp"
 #include "core/json.hpp"
 #include "io/atomic_file.hpp"
 #include "run/attempt.hpp"
@@ -21,6 +21,8 @@ namespace fs = std::filesystem;
 namespace xtasc::sweep {
 
 namespace {
+
+constexpr std::string_view kError = ": error: ";
 
 /// The end of a file: enough for the last messages of a run.
 std::string tail(const fs::path& path) {
@@ -83,20 +85,45 @@ bool was_started(const run::RunFolder& run) {
          fs::exists(run.config(), ignored) || fs::exists(run.root / "attempt.json", ignored);
 }
 
-/// Rank 0 of a run that was started by hand on this machine, by attempt.json, which the trainer writes at its start.
+/// Rank 0 of a run that is trained by whomever. Its lock says that it lives (a process's number may be another's by
+/// now), attempt.json who it is.
 std::optional<std::string> living_trainer(const run::RunFolder& run) {
+  if (!is_locked(run.lock())) {
+    return std::nullopt;
+  }
   try {
     const auto attempt = run::read_attempt(run);
-    if (!attempt || attempt->host != this_host()) {
-      return std::nullopt;
-    }
-    std::ifstream stream(fmt::format("/proc/{}/cmdline", attempt->pid), std::ios::binary);
-    const std::string command(std::istreambuf_iterator<char>(stream), {});
-    const bool lives = command.find("xtasc-train") != std::string::npos;
-    return lives ? std::optional(fmt::format("{}, process {}", attempt->host, attempt->pid)) : std::nullopt;
+    return attempt ? fmt::format("{}, process {}", attempt->host, attempt->pid) : "";
   } catch (const Error&) {
-    return std::nullopt;  // of another version: says nothing
+    return "";  // of another version: says nothing
   }
+}
+
+/// The error of one of our programs, whose name is the word in front: not srun's and mpirun's noise about it.
+bool is_own_error(const std::string& line) {
+  const auto error = line.find(kError);
+  return error != std::string::npos && line.compare(line.rfind(' ', error) + 1, 5, "xtasc") == 0;
+}
+
+/// The lines of the last attempt in a log.
+std::vector<std::string> lines_of_last_attempt(const fs::path& log) {
+  std::string text = fmt::format("\n{}", tail(log));
+  if (const auto attempt = text.rfind(fmt::format("\n{}", kAttemptMark)); attempt != std::string::npos) {
+    text.erase(0, std::min(text.find('\n', attempt + 1), text.size()));
+  }
+  return telling_lines(text);
+}
+
+/// Why a run that is to be resumed was interrupted; empty: it was asked to stop, or nothing is known.
+std::string why_interrupted(const End& end, const fs::path& log) {
+  if (!end.why.empty()) {
+    return end.why;
+  }
+  const std::vector<std::string> lines = lines_of_last_attempt(log);
+  const auto error = std::find_if(lines.rbegin(), lines.rend(), is_own_error);
+  return error != lines.rend()                                 ? *error
+         : end.code == static_cast<int>(ExitCode::interrupted) ? ""
+                                                               : fmt::format("ended by signal {}", end.code - 128);
 }
 
 /// The sweep beside this one in whose folder a run is; empty where it is in its own.
@@ -228,8 +255,8 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
   if (is_done) {
     return is(State::failed, fmt::format("DONE, but it ended with exit code {}", end->code));
   }
-  if (end->code == static_cast<int>(ExitCode::interrupted)) {
-    return is(State::interrupted, ended_text);
+  if (is_resumable(end->code)) {
+    return is(State::interrupted, ended_text.empty() ? why_interrupted(*end, folder.log(run.id)) : ended_text);
   }
   if (end->code == 0) {
     return is(State::incomplete, "ended with exit code 0, but wrote no DONE");
@@ -250,6 +277,11 @@ std::vector<RunStatus> statuses(const Sweep& sweep, const Queue& queue) {
     all.push_back(status_in(sweep, run, queue, rungs));
   }
   return all;
+}
+
+bool is_resumable(int code) {
+  constexpr int kSignals = 128;  // a shell and mpirun add it to a signal's number
+  return code == static_cast<int>(ExitCode::interrupted) || code > kSignals;
 }
 
 void write_end(const SweepFolder& folder, const std::string& id, const End& end) {
@@ -280,13 +312,12 @@ std::optional<End> read_end(const SweepFolder& folder, const std::string& id) {
 }
 
 std::string last_error_line(const fs::path& log) {
-  std::string text = fmt::format("\n{}", tail(log));
-  if (const auto attempt = text.rfind(fmt::format("\n{}", kAttemptMark)); attempt != std::string::npos) {
-    text.erase(0, std::min(text.find('\n', attempt + 1), text.size()));
+  const std::vector<std::string> lines = lines_of_last_attempt(log);
+  auto error = std::find_if(lines.rbegin(), lines.rend(), is_own_error);
+  if (error == lines.rend()) {
+    error = std::find_if(lines.rbegin(), lines.rend(),
+                         [](const std::string& line) { return line.find(kError) != std::string::npos; });
   }
-  const auto lines = telling_lines(text);
-  const auto error = std::find_if(lines.rbegin(), lines.rend(),
-                                  [](const std::string& line) { return line.find(": error: ") != std::string::npos; });
   return error != lines.rend() ? *error : lines.empty() ? "" : lines.back();
 }
 

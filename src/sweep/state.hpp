@@ -17,7 +17,7 @@ enum class State {
   waiting,      ///< never started, or needs runs that are not done
   queued,       ///< submitted, not started
   running,      ///< somewhere, now
-  interrupted,  ///< stopped or killed; goes on from its checkpoint
+  interrupted,  ///< stopped, killed or ended by its watchdog; goes on from its checkpoint
   paused,       ///< came to a rung of [stop], and waits for its decision
   halted,       ///< by [stop]: left where it is until it is let go on
   incomplete,   ///< ended with exit code 0 but without DONE
@@ -67,11 +67,16 @@ enum class Claims { heed, ignore };
 /// Of all runs, in the sweep's order, as status_in (sweep/waiting.hpp).
 [[nodiscard]] std::vector<RunStatus> statuses(const Sweep& sweep, const Queue& queue = {});
 
+/// Whether a run that ended with this exit code is to go on from its checkpoint: it was stopped, ended by its watchdog
+/// (85), or by a signal (above 128, as when a rank was killed). The batch script has the same rule.
+[[nodiscard]] bool is_resumable(int code);
+
 void write_end(const SweepFolder& folder, const std::string& id, const End& end);
 /// nullopt when there is none. A broken file counts as a failure.
 [[nodiscard]] std::optional<End> read_end(const SweepFolder& folder, const std::string& id);
 
-/// The line of the last attempt in a log that says why it failed: the last with ": error: ", else the last one.
+/// The line of the last attempt in a log that says why it failed: the last error of one of our programs, else the last
+/// with ": error: ", else the last one.
 [[nodiscard]] std::string last_error_line(const std::filesystem::path& log);
 /// The last line of a log, without the time of day in front.
 [[nodiscard]] std::string last_line(const std::filesystem::path& log);

@@ -247,6 +247,9 @@ Sweep read_sweep(const fs::path& file, const std::vector<std::string>& assignmen
   if (faults.empty()) {  // names of axes with faults of their own would only be noise
     check_meaning(content, assignments, faults);
   }
+  if (std::string fault = fault_of_size(content); faults.empty() && !fault.empty()) {
+    faults.push_back(std::move(fault));
+  }
   throw_if_any(file, faults);
 
   const std::vector<Candidate> candidates = expand(content, faults);

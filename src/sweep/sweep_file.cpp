@@ -246,6 +246,9 @@ class SweepReader {
 SweepFile read_sweep_file(const std::filesystem::path& file, std::vector<std::string>& faults) {
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(file, ignored)) {
+    if (std::filesystem::exists(file, ignored)) {
+      fail_usage("{} is no regular file, as a sweep file must be", file.string());
+    }
     fail_usage("there is no sweep file {}", file.string());
   }
   return SweepReader(file.string(), faults).read(parse_toml(io::read_file(file), file.string()));

@@ -68,19 +68,12 @@ void order(Choice& choice, const sweep::Sweep& sweep, const sweep::Rungs& rungs,
 }
 
 Choice choose(const sweep::Sweep& sweep, const SubmitOptions& options, const sweep::SubmittedRuns& submitted) {
-  const sweep::SweepFolder folder{sweep.folder};
   const sweep::Queue queue = sweep::to_queue(submitted);
   const sweep::Rungs rungs(sweep, queue);
   Choice choice;
   for (const sweep::PlannedRun* run : sweep::select(sweep, options.only)) {
-    sweep::RunStatus status = sweep::status_in(sweep, *run, queue, rungs);
-    sweep::Verdict verdict = sweep::verdict_on(status.state);
-    const bool may_run = verdict == sweep::Verdict::start || verdict == sweep::Verdict::has_failed;
-    if (may_run && is_locked(folder.run(run->id).lock())) {  // by xtasc-train alone, maybe on another machine
-      status.state = sweep::State::running;
-      status.detail.clear();
-      verdict = sweep::Verdict::is_under_way;
-    }
+    const sweep::RunStatus status = sweep::status_in(sweep, *run, queue, rungs);
+    const sweep::Verdict verdict = sweep::verdict_on(status.state);
     if (verdict == sweep::Verdict::start) {
       choice.runs.push_back(run);
       continue;
@@ -261,6 +254,9 @@ ExitCode submit_runs(const SubmitOptions& options) {
   }
   check_inputs_of(sweep, choice);
   const fs::path frozen = sweep::freeze_trainer(folder, trainer);
+  if (const std::string fault = sweep::fault_of_starting(frozen); !fault.empty()) {
+    log_warning("{}: submitted all the same, the nodes must be able to", fault);
+  }
   std::string sweeper_hash;
   if (sweep.stop) {
     sweep::freeze_race(sweep);

@@ -70,6 +70,20 @@ TEST(ProcessTest, LogEnvironmentCoresAndExitCode) {
   EXPECT_EQ(wait_for(killed), 128 + SIGTERM);
 }
 
+TEST(ProcessTest, VariablesOfThisProcessMayBeLeftOut) {
+  const test::TempFolder folder;
+  ::setenv("XTASC_TEST_ONE", "1", 1);
+  ::setenv("XTASC_TEST_TWO", "2", 1);
+  Process process({.command = {"sh", "-c", "echo \"${XTASC_TEST_ONE-none} ${XTASC_TEST_TWO-none} ${PATH:+path}\""},
+                   .environment = {{"XTASC_TEST_TWO", "3"}},
+                   .without = {"XTASC_TEST_"},
+                   .log = folder.path() / "log"});
+  EXPECT_EQ(wait_for(process), 0);
+  EXPECT_EQ(read_text(folder.path() / "log"), "none 3 path\n");
+  ::unsetenv("XTASC_TEST_ONE");
+  ::unsetenv("XTASC_TEST_TWO");
+}
+
 TEST(ProcessTest, WhatCannotStartSaysWhy) {
   const auto fault = [](const ProcessOptions& options) -> std::string {
     try {

@@ -14,8 +14,8 @@ import unittest
 import common
 from common import Programs
 
-# xtasc-train --config FILE. What a run does is in the files $STAND_IN/SEED and $STAND_IN/NAME: fail, no_done, slow;
-# nothing: it succeeds. A student wants its teachers to be there.
+# xtasc-train --config FILE. What a run does is in the files $STAND_IN/SEED and $STAND_IN/NAME: fail, no_done, slow,
+# killed, stalled (these two with a step more in the checkpoint, where the file further is there); nothing: it succeeds. A student wants its teachers to be there.
 STAND_IN = r"""#!/bin/sh
 config="$2"
 seed="$(sed -n 's/^seed = //p' "$config")"
@@ -32,6 +32,16 @@ case "$(cat "$STAND_IN/$seed" "$STAND_IN/$name" 2>/dev/null)" in
   fail) rmdir "$run/exclusive"; echo "xtasc-train: error: no space left for seed $seed" >&2; exit 1 ;;
   no_done) rmdir "$run/exclusive"; exit 0 ;;
   slow) sleep 2 ;;
+  killed | stalled)
+    mkdir -p "$run/checkpoint/last"
+    if [ -e "$STAND_IN/further" ]; then
+      echo $(($(cat "$run/checkpoint/last/step" 2>/dev/null || echo 0) + 1)) >"$run/checkpoint/last/step"
+      [ "$(cat "$run/checkpoint/last/step")" -ge 5 ] && rm -f "$STAND_IN/$seed"
+    fi
+    rmdir "$run/exclusive"
+    if grep -qs killed "$STAND_IN/$seed"; then kill -KILL $$; fi
+    echo "xtasc: error: rank 0 on here: nothing got done for 1 s in training step 3" >&2
+    exit 85 ;;
 esac
 echo now >"$run/DONE"
 rmdir "$run/exclusive"

@@ -215,6 +215,56 @@ class ManyRuns(SweepCase):
         self.sweep("run", *trainer)
         self.assertEqual(sorted(self.attempts(run) for run in self.runs()), [1, 1, 2, 2])
 
+    def test_what_nobody_asked_to_end_is_started_again_while_it_gets_further(self) -> None:
+        self.write_sweep(seeds=[1, 2, 3], rows=["xtasc"])
+        trainer = self.stand_in()
+        (self.folder / "1").write_text("killed")
+        (self.folder / "2").write_text("stalled")
+        (self.folder / "further").touch()
+        done = self.sweep("run", *trainer)
+        self.assertIn("3 of 3 done", done.stderr)
+        self.assertEqual(sorted(self.attempts(run) for run in self.runs()), [1, 6, 6])
+        self.assertEqual(done.stderr.count("; it is started again\n"), 10, done.stderr)
+        self.assertRegex(done.stderr, r"ended with exit code 137 after .*, at epoch 0 of \d+: ended by signal 9; it is")
+        self.assertRegex(done.stderr, r"ended with exit code 85 after .*: xtasc: error: rank 0 on here: nothing got done "
+                                      r"for 1 s in training step 3; it is started again")
+
+    def test_what_gets_no_further_is_given_up_as_on_a_cluster(self) -> None:
+        self.write_sweep(seeds=[1, 2], rows=["xtasc"])
+        for seed, what in ((1, "killed"), (2, "stalled")):
+            (self.folder / str(seed)).write_text(what)
+        self.sweep("run", *self.stand_in(), code=1)
+        self.assertEqual([self.attempts(run) for run in self.runs()], [3, 3])
+        self.assertEqual(self.states(), ["failed"] * 2)
+        status = self.sweep("status").stdout
+        self.assertEqual(status.count("given up after 3 starts that got it no further"), 2, status)
+        self.assertIn("no further: xtasc: error: rank 0 on here: nothing got done for 1 s", status)
+
+    def test_a_run_that_was_asked_to_stop_is_not_started_again(self) -> None:
+        self.write_sweep(seeds=[1], rows=["xtasc"])
+        (self.folder / "1").write_text("stalled")
+        trainer = self.stand_in()
+        (self.folder / "stand_in").write_text((self.folder / "stand_in").read_text().replace(
+            "    exit 85 ;;", '    touch "$run/STOP"; exit 85 ;;'))
+        done = self.sweep("run", *trainer, code=1)
+        self.assertIn(" stopped after ", done.stderr)
+        self.assertEqual(self.states(), ["interrupted"])
+        self.assertEqual([self.attempts(run) for run in self.runs()], [1])
+
+    def test_in_a_shell_of_a_slurm_job_runs_are_this_machines(self) -> None:
+        """srun --pty bash, salloc, a notebook in a batch job: mpirun would keep to the job's one task."""
+        self.write_sweep(seeds=[1], rows=["xtasc"])
+        job = {"SLURM_JOB_ID": "77", "SLURM_JOBID": "77", "SLURM_NTASKS": "1", "SLURM_NPROCS": "1", "SLURM_NNODES": "1",
+               "SLURM_JOB_NUM_NODES": "1", "SLURM_NODELIST": "elsewhere", "SLURM_JOB_NODELIST": "elsewhere",
+               "SLURM_TASKS_PER_NODE": "1", "SLURM_JOB_CPUS_PER_NODE": "1", "SLURM_CPUS_ON_NODE": "1",
+               "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_STEP_ID": "0", "SLURM_STEPID": "0",
+               "SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NODELIST": "elsewhere", "SLURM_MPI_TYPE": "none",
+               "PMIX_RANK": "0", "PMIX_NAMESPACE": "slurm.pmix.77.0"}
+        done = subprocess.run(self.command("run", *self.stand_in()), capture_output=True, text=True, timeout=600,
+                              cwd=programs.scratch, env=self.environment() | job, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.states(), ["done"])
+
     def test_gpus_are_divided_among_runs_at_a_time(self) -> None:
         self.write_sweep(seeds=[1, 2, 3], rows=["xtasc"])
         trainer = self.stand_in()

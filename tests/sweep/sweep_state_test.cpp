@@ -5,6 +5,8 @@
 #include <fstream>
 
 #include "core/file_lock.hpp"
+#include "core/host.hpp"
+#include "core/process.hpp"
 #include "sweep/select.hpp"
 #include "sweep/sweep_fixture.hpp"
 
@@ -27,11 +29,14 @@ TEST_F(SweepRuns, StatesFollowTheFolder) {
   EXPECT_EQ(status(run).state, State::incomplete);
   EXPECT_EQ(status(run).detail, "ended with exit code 0, but wrote no DONE");
   write_end(files_, run.id, {.code = 137, .by = "me"});
+  EXPECT_EQ(status(run).state, State::interrupted) << "a rank was killed: it goes on";
+  EXPECT_EQ(status(run).detail, "ended by signal 9");
+  write_end(files_, run.id, {.code = 127, .by = "me"});
   EXPECT_EQ(status(run).state, State::failed);
-  EXPECT_EQ(status(run).detail, "exit code 137");
+  EXPECT_EQ(status(run).detail, "exit code 127");
   write_end(files_, run.id, {.code = static_cast<int>(ExitCode::out_of_memory), .by = "me"});
   EXPECT_EQ(status(run).state, State::failed) << "which is not started again";
-  write_end(files_, run.id, {.code = 137, .by = "me"});
+  write_end(files_, run.id, {.code = 127, .by = "me"});
   std::ofstream(files_.log(run.id)) << "---- first attempt\nxtasc-train: error: an old one\n"
                                     << "---- second attempt\n12:00:00 epoch 1/4\rxtasc-train: error: the disk is full\n"
                                     << "  a detail\nMPI_ABORT was invoked\n";
@@ -39,7 +44,7 @@ TEST_F(SweepRuns, StatesFollowTheFolder) {
 
   write_run(run, 0, true);
   EXPECT_EQ(status(run).state, State::failed);
-  EXPECT_EQ(status(run).detail, "DONE, but it ended with exit code 137");
+  EXPECT_EQ(status(run).detail, "DONE, but it ended with exit code 127");
   write_end(files_, run.id, {.code = 0, .by = "me"});
   EXPECT_EQ(status(run).state, State::done);
   EXPECT_EQ(status(run).detail, "");
@@ -55,6 +60,60 @@ TEST_F(SweepRuns, ARunThatWasGivenUpSaysWhy) {
   EXPECT_EQ(status(run).detail, "given up after 3 starts");
   std::ofstream(files_.log(run.id)) << "xtasc-train: error: out of memory\n";
   EXPECT_EQ(status(run).detail, "given up after 3 starts: xtasc-train: error: out of memory");
+}
+
+TEST_F(SweepRuns, TheErrorOfOurProgramComesBeforeTheLaunchersNoise) {
+  const PlannedRun& run = sweep_.runs[0];
+  write_run(run, 1, false);
+  write_end(files_, run.id, {.code = 1, .by = "job 7_0"});
+  const auto detail_of = [&](const std::string& log) {
+    std::ofstream(files_.log(run.id)) << log;
+    return status(run).detail;
+  };
+  EXPECT_EQ(detail_of("xtasc-train: error: rank 1 on n2: cannot write 'last': No space left on device\n"
+                      "srun: error: n2: task 1: Exited with exit code 1\n"
+                      "srun: error: n1: task 0: Killed\nslurmstepd: error: *** STEP 7.0 CANCELLED ***\n"),
+            "xtasc-train: error: rank 1 on n2: cannot write 'last': No space left on device");
+  EXPECT_EQ(detail_of("1: xtasc-train: error: by srun --label\n0: srun: error: n1\n"),
+            "1: xtasc-train: error: by srun --label");
+  EXPECT_EQ(detail_of("epoch 1\nsrun: error: Unable to create step for job 7\nafterwards\n"),
+            "srun: error: Unable to create step for job 7");
+  // Each start on a cluster begins as one of a driver here does.
+  EXPECT_EQ(detail_of("xtasc-train: error: of the start before\n---- now on n1: job 7_0, restart 1\nsrun: error: n1\n"),
+            "srun: error: n1");
+}
+
+TEST_F(SweepRuns, AnInterruptedRunSaysWhyWhereNobodyAskedForIt) {
+  const PlannedRun& run = sweep_.runs[0];
+  write_run(run, 1, false);
+  write_end(files_, run.id, {.code = 85, .by = "me"});
+  std::ofstream(files_.log(run.id)) << "---- start\n12:00:00 stopped by SIGUSR2\n";
+  EXPECT_EQ(status(run).detail, "") << "it was asked to";
+  std::ofstream(files_.log(run.id))
+      << "---- start\nxtasc: error: rank 0 on n1: nothing got done for 12 s\nmpirun: bye\n";
+  EXPECT_EQ(status(run).detail, "xtasc: error: rank 0 on n1: nothing got done for 12 s");
+  EXPECT_EQ(status(run).state, State::interrupted);
+}
+
+TEST_F(SweepRuns, ARunsLockAndNotAProcessNumberSaysThatItLives) {
+  const PlannedRun& run = sweep_.runs[0];
+  write_run(run, 1, false);
+  // The number that its last trainer had is another trainer's by now.
+  const Process other({.command = {"sh", "-c", "sleep 60; :", "xtasc-train"}, .log = folder_.path() / "other.txt"});
+  const auto write_attempt = [&](pid_t process) {
+    std::ofstream(files_.run(run.id).attempt()) << fmt::format(
+        R"({{"attempt": 1, "host": "{}", "pid": {}, "job": "", "started": "now"}})", this_host(), process);
+  };
+  write_attempt(other.id());
+  EXPECT_EQ(status(run).state, State::interrupted);
+  {
+    const auto lock = FileLock::try_take(files_.run(run.id).lock(), "");
+    EXPECT_EQ(status(run).state, State::running);
+    EXPECT_EQ(status(run).detail, fmt::format("{}, process {}", this_host(), other.id()));
+    std::ofstream(files_.run(run.id).attempt()) << "{";
+    EXPECT_EQ(status(run).state, State::running) << "whoever it is";
+  }
+  EXPECT_EQ(status(run).state, State::interrupted);
 }
 
 TEST_F(SweepRuns, StatesFollowTheQueueAndClaims) {

@@ -178,6 +178,26 @@ TEST_F(SweepTest, RanksAreANumberOrLeftToTheMachine) {
               ElementsAre("trial.toml:2:9: ranks must be an integer >= 1, or \"auto\""));
 }
 
+TEST_F(SweepTest, AProductThatNobodyWantsIsRefusedWithItsSize) {
+  const auto axis = [](const char* key, int count) {
+    std::string text = fmt::format("{} = [1", key);
+    for (int value = 2; value <= count; ++value) {
+      text += fmt::format(", {}", value);
+    }
+    return text + "]\n";
+  };
+  const std::string grid =
+      "[grid]\n" + axis("train.epochs", 100) + axis("train.batch_size", 100) + axis("run.threads", 100);
+  EXPECT_THAT(
+      faults("base = \"base.toml\"\n" + grid),
+      ElementsAre("trial.toml:2:1: the axes come to 1000000 runs (100 x 100 x 100), and 20000 are the most: take "
+                  "fewer values, or let [random] draw rows from them"));
+  EXPECT_THAT(faults("base = \"base.toml\"\nseeds = [1, 2, 3]\n[grid]\n" + axis("train.epochs", 100) +
+                     axis("train.batch_size", 100)),
+              ElementsAre(testing::HasSubstr("come to 30000 runs (100 x 100 x 3 seeds)")));
+  EXPECT_EQ(read("base = \"base.toml\"\nseeds = [1, 2]\n[grid]\n" + axis("train.epochs", 50)).runs.size(), 100U);
+}
+
 TEST_F(SweepTest, EveryFaultIsToldAtOnceWithItsPlace) {
   std::vector<std::string_view> systems;
   std::ranges::transform(config::systems(), std::back_inserter(systems), &config::System::word);

@@ -14,11 +14,6 @@
 
 namespace xtasc::sweep {
 
-bool was_stopped(int code) {
-  return code == static_cast<int>(ExitCode::interrupted) || code == 128 + SIGUSR2 || code == 128 + SIGTERM ||
-         code == 128 + SIGKILL || code == 128 + SIGINT;
-}
-
 Process start_attempt(const SweepFolder& folder, const PlannedRun& run, const FileLock& claim,
                       const AttemptOptions& options) {
   const Slot slot = slot_for(run.config, options.slot);
@@ -39,10 +34,13 @@ Process start_attempt(const SweepFolder& folder, const PlannedRun& run, const Fi
   write_end(folder, run.id, {.code = static_cast<int>(ExitCode::interrupted), .by = this_process()});
   return Process({.command = command,
                   .environment = environment(slot, ranks),
+                  // In a shell of a Slurm job mpirun would take the job's nodes and tasks for those of this run.
+                  .without = {"SLURM_", "PMI_", "PMIX_"},
                   .log = folder.log(run.id),
                   .cores = is_bound_by_launcher ? std::vector<int>{} : slot.cores,
                   .inherited = claim.descriptor(),
-                  .signal_when_orphaned = SIGUSR2});
+                  .signal_when_orphaned = SIGUSR2,
+                  .if_missing = fmt::format("there is no {} in PATH: Open MPI starts the runs", command.front())});
 }
 
 }  // namespace xtasc::sweep

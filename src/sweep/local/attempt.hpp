@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 
@@ -10,6 +11,22 @@
 #include "sweep/sweep.hpp"
 
 namespace xtasc::sweep {
+
+/// A part of this machine, and whether a run has it.
+struct Place {
+  Slot slot;
+  bool is_taken = false;
+};
+
+/// A run under way here.
+struct Running {
+  const PlannedRun* run;
+  FileLock claim;
+  Process process;
+  Place* place;
+  std::chrono::steady_clock::time_point start;
+  std::int64_t until_epoch;  ///< where it is to pause; 0: it trains to its end
+};
 
 /// How a run is started here.
 struct AttemptOptions {
@@ -25,8 +42,5 @@ struct AttemptOptions {
 /// \throws Error when the run's folder cannot be written
 [[nodiscard]] Process start_attempt(const SweepFolder& folder, const PlannedRun& run, const FileLock& claim,
                                     const AttemptOptions& options);
-
-/// Whether an exit code is what a signal that we sent leaves behind, even where it came before the run listened.
-[[nodiscard]] bool was_stopped(int code);
 
 }  // namespace xtasc::sweep

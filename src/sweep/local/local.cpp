@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <iterator>
 
 #include "core/host.hpp"
 #include "core/log.hpp"
@@ -18,7 +17,7 @@
 #include "sweep/local/live_block.hpp"
 #include "sweep/local/outcome.hpp"
 #include "sweep/local/slots.hpp"
-#include "sweep/other_runs.hpp"
+#include "sweep/local/starts.hpp"
 #include "sweep/select.hpp"
 #include "sweep/slurm/submission.hpp"
 #include "sweep/waiting.hpp"
@@ -57,15 +56,17 @@ class LocalDriver {
         folder_{sweep.folder},
         selected_(select(sweep, options.only)),
         queue_(options.queue),
+        starts_(folder_),
         ranks_{.number = options.ranks.value_or(sweep.ranks.number), .most = sweep.ranks.most} {
     const fs::path trainer = find_trainer(options.trainer);
     prepare_sweep_folder(folder_);
     const FileLock lock = lock_sweep(folder_);
-    refuse_what_cannot_start();
+    refuse_what_cannot_start(sweep, selected_, queue_);
     for (const PlannedRun* run : link_finished_runs(sweep)) {
       log_info("{} is done in a sweep beside this one: linked", title_of(*run));
     }
     trainer_ = freeze_trainer(folder_, trainer);
+    check_may_be_started(trainer_);
     for (const PlannedRun* run : selected_) {
       freeze_config(folder_, *run);
       waiting_.push_back({run, Clock::time_point{}});
@@ -96,33 +97,6 @@ class LocalDriver {
     Clock::time_point not_before;
     bool is_told = false;  ///< why it waits
   };
-  struct Place {
-    Slot slot;
-    bool is_taken;
-  };
-  struct Running {
-    const PlannedRun* run;
-    FileLock claim;
-    Process process;
-    Place* place;
-    Clock::time_point start;
-    std::int64_t until_epoch;
-  };
-  /// A file that runs to be started need and that is not there is told once, before any of them starts.
-  void refuse_what_cannot_start() const {
-    std::vector<const PlannedRun*> starting;
-    const Rungs rungs(sweep_, queue_);
-    std::ranges::copy_if(selected_, std::back_inserter(starting), [&](const PlannedRun* run) {
-      return verdict_on(status_in(sweep_, *run, queue_, rungs).state) == Verdict::start;
-    });
-    InputFaults faults = faults_of_starting(sweep_, starting);
-    std::ranges::move(faults.wrong, std::back_inserter(faults.absent));
-    refuse(sweep_, faults.absent);
-    require_ids(sweep_, starting, "nothing was run");
-    if (const std::string text = other_packs_text(sweep_); !text.empty()) {
-      log_warning("{}", text);
-    }
-  }
 
   [[nodiscard]] bool may_start() const {
     return stop_signal() == 0 && (options_.max_failures == 0 || std::ssize(outcome_.failed) < options_.max_failures);
@@ -249,6 +223,7 @@ class LocalDriver {
   }
 
   void start(const PlannedRun& run, FileLock claim, Place& place, std::int64_t until_epoch) {
+    starts_.begin(run.id);
     Process process = start_attempt(folder_, run, claim,
                                     {.trainer = trainer_,
                                      .slot = place.slot,
@@ -267,12 +242,7 @@ class LocalDriver {
         ++job;
         continue;
       }
-      const bool has_paused = *code == 0 && is_at_rung(*job);
-      const bool is_stopped = has_paused || (stop_time_ && was_stopped(*code));
-      write_end(folder_, job->run->id,
-                {.code = is_stopped ? static_cast<int>(ExitCode::interrupted) : *code, .by = this_process()});
-      told_end(*job, has_paused ? "paused" : "stopped");
-      if (has_paused) {
+      if (note_end(*job, *code)) {
         waiting_.push_back({job->run, Clock::time_point{}});
       }
       for (Waiting& waiting : waiting_) {  // at a rung, maybe for this run
@@ -283,13 +253,39 @@ class LocalDriver {
     }
   }
 
+  /// Writes down and says how a run ended. \returns whether it is to go on: from a rung, or as nobody asked it to end
+  bool note_end(const Running& job, int code) {
+    constexpr int kInterrupted = static_cast<int>(ExitCode::interrupted);
+    const run::RunFolder files = folder_.run(job.run->id);
+    const auto write = [&](int as, std::string why = "") {
+      write_end(folder_, job.run->id, {.code = as, .by = this_process(), .why = std::move(why)});
+    };
+    if (code == 0 && is_at_rung(job)) {
+      write(kInterrupted);
+      told_end(job, "paused");
+      return true;
+    }
+    const bool is_asked = stop_time_ || fs::exists(files.stop_request());
+    if (!is_resumable(code) || is_asked || files.is_done()) {
+      write(is_asked && is_resumable(code) ? kInterrupted : code);
+      told_end(job, "stopped");
+      return false;
+    }
+    const std::int64_t fruitless = starts_.end(job.run->id);
+    const bool goes_on = fruitless < Starts::kMostFruitless;
+    write(goes_on ? code : static_cast<int>(ExitCode::failure),
+          goes_on ? "" : fmt::format("given up after {} starts that got it no further", fruitless));
+    told_end(job, fmt::format("ended with exit code {}", code), goes_on ? "; it is started again" : "");
+    return goes_on;
+  }
+
   [[nodiscard]] bool is_at_rung(const Running& job) const {
     const RunStatus status = status_of(folder_, *job.run, {}, Claims::ignore);
     return job.until_epoch > 0 && !folder_.run(job.run->id).is_done() && status.epoch >= job.until_epoch;
   }
 
-  /// \param interrupted  what became of it where it goes on later
-  void told_end(const Running& job, const char* interrupted) {
+  /// \param interrupted, then  what became of it where it goes on later
+  void told_end(const Running& job, const std::string& interrupted, const std::string& then = "") {
     const RunStatus status = status_of(folder_, *job.run, {}, Claims::ignore);
     const std::string time = duration_text(Seconds(Clock::now() - job.start).count());
     switch (status.state) {
@@ -299,8 +295,9 @@ class LocalDriver {
                         selected_.size()));
         break;
       case State::interrupted:
-        say(fmt::format("{} {} after {}, at epoch {} of {}", title_of(*job.run), interrupted, time, status.epoch,
-                        status.epochs));
+      case State::running:  // a rank outlives its launcher for a moment
+        say(fmt::format("{} {} after {}, at epoch {} of {}{}{}{}", title_of(*job.run), interrupted, time, status.epoch,
+                        status.epochs, status.detail.empty() ? "" : ": ", status.detail, then));
         break;
       default:
         outcome_.failed.push_back({job.run, status.detail});
@@ -374,6 +371,7 @@ class LocalDriver {
   SweepFolder folder_;
   std::vector<const PlannedRun*> selected_;
   Queue queue_;
+  Starts starts_;
   Clock::time_point queue_asked_ = Clock::now();
   RanksWish ranks_;
   fs::path trainer_;
