@@ -27,7 +27,16 @@ int lock_now(int descriptor, int operation) {
 }
 
 std::string fault_text(const std::filesystem::path& path, int error) {
-  return fmt::format("cannot lock {}: {}", path.string(), errno_text(error));
+  const bool has_none = error == ENOLCK || error == ENOSYS || error == EOPNOTSUPP;
+  return fmt::format(
+      "cannot lock {}: {}{}", path.string(), errno_text(error),
+      has_none ? " (its file system keeps no locks; NFS wants lockd for them, Lustre the mount option flock)" : "");
+}
+
+/// For a lock that nobody can do without.
+void check_kept(const LockAttempt& made) {
+  check(made.fault.empty(), "{}: two at once would spoil each other's work, so choose a folder on another file system",
+        made.fault);
 }
 
 /// A file open for a look at its lock. The shared lock that a look takes, let go at once, excludes nobody who also only
@@ -100,13 +109,13 @@ LockAttempt FileLock::attempt(const std::filesystem::path& path, const std::stri
 
 std::optional<FileLock> FileLock::try_take(const std::filesystem::path& path, const std::string& note) {
   LockAttempt made = attempt(path, note, 0.0);
-  check(made.fault.empty(), "{}", made.fault);
+  check_kept(made);
   return std::move(made.lock);
 }
 
 FileLock FileLock::take(const std::filesystem::path& path, const std::string& note, double timeout_seconds) {
   LockAttempt made = attempt(path, note, timeout_seconds);
-  check(made.fault.empty(), "{}", made.fault);
+  check_kept(made);
   check(made.lock.has_value(), "{} is held by {} for more than {:.0f} s", path.string(),
         lock_holder(path).value_or("another process"), timeout_seconds);
   return std::move(*made.lock);
@@ -119,12 +128,7 @@ bool is_locked(const std::filesystem::path& path) {
 
 std::optional<std::string> lock_holder(const std::filesystem::path& path) {
   const Look look(path);
-  if (!look.is_open()) {
-    return std::nullopt;
-  }
-  const int error = look.error();
-  check(error == 0 || error == EWOULDBLOCK, "{}", fault_text(path, error));
-  return error == 0 ? std::nullopt : std::optional(first_line_of(look.descriptor()));
+  return look.is_open() && look.error() == EWOULDBLOCK ? std::optional(first_line_of(look.descriptor())) : std::nullopt;
 }
 
 }  // namespace xtasc

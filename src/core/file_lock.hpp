@@ -40,14 +40,13 @@ class FileLock {
 /// What became of an attempt to take a lock.
 struct LockAttempt {
   std::optional<FileLock> lock;  ///< absent: another holds it, or `fault` says why nobody can
-  std::string fault;             ///< "cannot lock PATH: REASON", on a file system without locks; else empty
+  std::string fault;             ///< "cannot lock PATH: REASON", as on a file system that keeps no locks; else empty
 };
 
 /// Does a process hold the lock? Never when there is no such file, or the file system has no locks.
 [[nodiscard]] bool is_locked(const std::filesystem::path& path);
 
-/// The note of the lock's holder, or nullopt when none holds it (or there is no such file). \throws Error when the file
-/// system has no locks
+/// The note of the lock's holder; nullopt where is_locked() is false.
 [[nodiscard]] std::optional<std::string> lock_holder(const std::filesystem::path& path);
 
 }  // namespace xtasc

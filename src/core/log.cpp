@@ -2,8 +2,10 @@
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include "core/progress.hpp"
+#include "core/terminal.hpp"
 
 namespace xtasc {
 
@@ -11,7 +13,8 @@ namespace {
 
 spdlog::logger& logger() {
   static const std::shared_ptr<spdlog::logger> instance = [] {
-    auto made = spdlog::stderr_color_mt("xtasc");
+    const auto colours = may_have_colours(STDERR_FILENO) ? spdlog::color_mode::automatic : spdlog::color_mode::never;
+    auto made = spdlog::stderr_color_mt("xtasc", colours);
     made->set_pattern("%H:%M:%S %^%v%$");
     return made;
   }();

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/log.hpp"
+#include "core/terminal.hpp"
 
 namespace xtasc {
 
@@ -42,7 +43,7 @@ std::string duration_text(double seconds) {
 Progress::Progress(std::string label, std::int64_t total)
     : label_(std::move(label)),
       total_(total),
-      on_terminal_(isatty(STDERR_FILENO) == 1),
+      on_terminal_(can_redraw(STDERR_FILENO)),
       start_(std::chrono::steady_clock::now()),
       last_draw_(start_) {}
 
@@ -73,7 +74,8 @@ void Progress::draw(const std::string& detail) {
   const std::string text = fmt::format("{} {}/{}{}{}, {} left", label_, done_, total_, detail.empty() ? "" : ", ",
                                        detail, duration_text(left));
   if (on_terminal_) {
-    fmt::print(stderr, "\r{}\033[K", text);
+    // A line as wide as the window, or wider, would leave a row behind at every drawing.
+    fmt::print(stderr, "\r{}\033[K", cut_to_columns(text, terminal_size(STDERR_FILENO).columns - 1));
     std::fflush(stderr);
     live_line_shown = true;
   } else {

@@ -6,8 +6,8 @@
 
 namespace xtasc {
 
-/// Progress of long work on standard error: one live line on a terminal, a plain line every ten seconds elsewhere.
-/// Silent after set_quiet(true).
+/// Progress of long work on standard error: one live line, cut to the window, on a terminal; a plain line every ten
+/// seconds elsewhere, and where TERM is dumb. Silent after set_quiet(true).
 class Progress {
  public:
   /// \param label  what is being done, e.g. "packing train"

@@ -10,10 +10,12 @@
 #include <ctime>
 #include <exception>
 #include <map>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/file_lock.hpp"
 #include "core/version.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
@@ -122,6 +124,7 @@ bool is_empty(const Sample& sample, std::string_view key) {
 struct Writer::Impl {
   fs::path output, temporary;
   Schema schema;
+  std::optional<FileLock> mark;  ///< on the temporary file, where that is possible: its writer lives
   Hdf5Handle file;
   std::array<SplitWriter, 2> splits;
   std::unordered_set<std::string> names;
@@ -301,6 +304,7 @@ Writer::Writer(fs::path output, Schema schema, bool overwrite) {
   impl_ = std::make_unique<Impl>(std::move(output), std::move(schema));
   ::unlink(impl_->temporary.c_str());  // of an earlier, failed attempt of a process with our number
   impl_->file = io::create_hdf5(impl_->temporary, impl_->output.string());
+  impl_->mark = FileLock::attempt(impl_->temporary, {}, 0.0).lock;
 }
 
 Writer::~Writer() = default;
@@ -378,6 +382,7 @@ Schema Writer::finish(std::vector<std::string> skipped, std::string orientation)
   check(impl.file.close(), "cannot write '{}'", impl.output.string());
   io::publish_file(impl.temporary, impl.output);
   impl.is_published = true;
+  impl.mark.reset();
   return impl.schema;
 }
 

@@ -10,6 +10,7 @@
 
 #include "core/log.hpp"
 #include "core/signals.hpp"
+#include "core/terminal.hpp"
 #include "core/text_table.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/other_runs.hpp"
@@ -80,7 +81,7 @@ Command add_status(CLI::App& program) {
               log_warning("{}", edited);
             }
             do {
-              const bool clears = *watch && ::isatty(STDOUT_FILENO) == 1;
+              const bool clears = *watch && can_redraw(STDOUT_FILENO);
               fmt::print("{}{}", clears ? "\033[H\033[2J" : "", status_text(sweep));
               std::fflush(stdout);
             } while (*watch && wait_seconds(kWatchSeconds));

@@ -205,6 +205,7 @@ Hdf5Handle open_hdf5(const std::filesystem::path& path, Hdf5Metadata metadata) {
 Hdf5Handle create_hdf5(const std::filesystem::path& path, std::string_view where) {
   prepare_library();
   const Hdf5Handle access(check(H5Pcreate(H5P_FILE_ACCESS), "cannot make a property list"), H5Pclose);
+  check(H5Pset_file_locking(access.get(), false, true), "cannot switch file locking off");
   check(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "cannot choose the HDF5 format");
   const Hdf5Handle creation(check(H5Pcreate(H5P_FILE_CREATE), "cannot make a property list"), H5Pclose);
   check(H5Pset_obj_track_times(creation.get(), false), "cannot switch time stamps off");

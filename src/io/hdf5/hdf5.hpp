@@ -89,7 +89,7 @@ enum class Hdf5Metadata { checksummed, any };
 /// \throws Error  that tells a missing file, one that is no HDF5 file, a Git LFS pointer and a broken file apart.
 [[nodiscard]] Hdf5Handle open_hdf5(const std::filesystem::path& path, Hdf5Metadata metadata = Hdf5Metadata::any);
 
-/// Creates a file in the format of HDF5 1.10, whose metadata carry checksums.
+/// Creates a file in the format of HDF5 1.10, whose metadata carry checksums; without a file lock, as open_hdf5.
 /// \param where  names the file in the error. \throws Error when it exists already or cannot be written.
 [[nodiscard]] Hdf5Handle create_hdf5(const std::filesystem::path& path, std::string_view where);
 
