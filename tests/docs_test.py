@@ -10,6 +10,7 @@ Commands are looked for in code: fenced and indented blocks, and spans that begi
   preset    what --preset names is in CMakePresets.json
   file      a path below a folder of the repository exists, in code or prose, but for what a command writes
   link      a relative link leads to a file, and its #anchor to a heading
+  test      a test FILE::NAME is there, and each row of docs/faults.md names one or says that there is none
   length    README.md has 180 lines at most
 """
 
@@ -27,6 +28,8 @@ import tempfile
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+
+from support import named_tests
 
 README_LINES = 180
 FOLDERS = ("cmake", "configs", "docs", "launch", "preprocess", "results", "slurm", "src", "sweeps", "tests")
@@ -157,9 +160,7 @@ class Checker:
     @cache
     def output(self, *command: str) -> str:
         environment = dict(os.environ, OMP_NUM_THREADS="1")
-        done = subprocess.run(
-            command, cwd=self.root, capture_output=True, text=True, timeout=120, check=False, env=environment
-        )
+        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=120, env=environment)
         if done.returncode != 0:
             said = (done.stdout + done.stderr).strip()[-300:]
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {said}")
@@ -194,9 +195,8 @@ class Checker:
 
     def exists(self, path: str) -> bool:
         path = path.rstrip("./,")
-        if not path or any(path == out or path.startswith(out + "/") for out in WRITTEN):
-            return True
-        if PLACEHOLDER.search(path):
+        is_written = any(path == out or path.startswith(out + "/") for out in WRITTEN)
+        if not path or is_written or PLACEHOLDER.search(path):
             return True
         braces = re.search(r"\{([^}]*)\}", path)
         if braces:
@@ -276,20 +276,21 @@ class Checker:
         for snippet in snippets(page, text):
             for words in commands(snippet.text):
                 self.check_command(snippet, words)
+        for line, what in named_tests.faults(self.root, page, text):
+            self.fault(page, line, what)
         self.check_paths(page, text)
         self.check_links(page, text)
 
 
 def anchors(text: str) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
-    plain = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-    headings = re.findall(r"^#+ (.*)$", plain, flags=re.M)
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), flags=re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def pages(root: Path) -> list[str]:
-    named = [name for name in ("README.md", "CONTRIBUTING.md") if (root / name).exists()]
-    return named + [f"docs/{file.name}" for file in sorted((root / "docs").glob("*.md"))]
+    found = [root / name for name in ("README.md", "CONTRIBUTING.md") if (root / name).exists()]
+    return [str(file.relative_to(root)) for file in [*found, *sorted((root / "docs").glob("*.md"))]]
 
 
 def check(root: Path, bin_folder: Path) -> tuple[list[str], int]:
@@ -346,6 +347,9 @@ CASES = {
     "[a](absent.md)": "leads nowhere",
     "[a](#absent)\n# Present": "no heading #absent",
     "[a](#the-one-heading)\n# The `one` heading!": None,
+    "see `tests/here_test.py::test_here` and tests/here_test.cpp::Suite.Here.": None,
+    "see `tests/here_test.py::test_absent`": "no test tests/here_test.py::test_absent",
+    "see `tests/here_test.cpp::Suite.Her`": "no test tests/here_test.cpp::Suite.Her",
     "line\n" * 181: "has 181 lines",
 }
 
@@ -355,13 +359,15 @@ def self_test() -> list[str]:
     for text, expected in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
-            for name in ("bin", "docs", "launch", "configs"):
+            for name in ("bin", "docs", "launch", "configs", "tests"):
                 (root / name).mkdir()
             (root / "CMakePresets.json").write_text('{"configurePresets": [{"name": "release"}]}')
             (root / "configs/base.toml").write_text("")
             (root / "launch/here.sh").write_text("echo 'Usage: here.sh [--preset NAME]'\n")
             (root / "bin/xtasc-train").write_text(FAKE)
             (root / "bin/xtasc-train").chmod(0o700 | stat.S_IXUSR)
+            (root / "tests/here_test.py").write_text("    def test_here(self) -> None:\n")
+            (root / "tests/here_test.cpp").write_text("TEST_F(Suite,\n       Here) {\n")
             (root / "README.md").write_text(text)
             faults, _ = check(root, root / "bin")
             as_expected = not faults if expected is None else len(faults) == 1 and expected in faults[0]
