@@ -62,7 +62,7 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
     const run::RunFolder run = run::find_run(source.run);
     const train::Checkpoint checkpoint(run.checkpoints() / source.checkpoint);
     model.trained_on = pack_digest_of(run);
-    model.config = config::read_run_config(run.config(), source.assignments);
+    model.config = config::read_written_config(run.config(), source.assignments);
     model.weights_path = checkpoint.weights_path();
     tensors = checkpoint.weights();
   } else {

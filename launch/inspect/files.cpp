@@ -141,7 +141,7 @@ void inspect_pack(const std::filesystem::path& path) {
 }
 
 void inspect_checkpoint(const std::filesystem::path& path) {
-  if (std::filesystem::is_regular_file(path)) {
+  if (std::filesystem::exists(path) && !std::filesystem::is_directory(path)) {
     const auto file = tensorfile::read_tensor_file(path);
     fmt::print("{}\n\n", tensorfile::format_name(file.format));
     const std::string sum = print_tensors(file.tensors);

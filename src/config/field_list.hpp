@@ -127,6 +127,12 @@ struct FieldList {
     return field;
   }
 
+  Field& path(std::string key, std::string& target, std::string documentation) {
+    Field& field = text(std::move(key), target, std::move(documentation));
+    field.is_path = true;
+    return field;
+  }
+
   /// A digest of `kDigits` lower-case hexadecimal digits, or empty.
   Field& digest(std::string key, std::string& target, std::string documentation) {
     static constexpr std::size_t kDigits = 32;

@@ -22,6 +22,7 @@ struct Field {
   /// Whether the key says something to the config that the field was made for; empty: always.
   std::function<bool()> counts = {};
   bool takes_text = false;                ///< a string or a word: `--set` may leave the quotes out
+  bool is_path = false;                   ///< of a file or folder, as fill_in_home() takes it from a user
   bool is_of_systems = false;             ///< says something to the systems alone whose rows name it
   bool is_for_no_other = false;           ///< the same, and refused where it is set and says nothing
   std::vector<std::string> methods = {};  ///< the values of weighting.method that use it; empty: not of that kind
@@ -30,9 +31,13 @@ struct Field {
   std::function<std::string()> print;  ///< the value as TOML
 };
 
+/// Whose paths a text holds: a user's, in which "~/" is the home folder, or a program's, which mean what they say.
+enum class PathsOf { user, program };
+
 /// Reads TOML text into the fields. \param source  the file's name, or "--set"
 /// \throws Error (exit code 2), one line with file, line and column.
-void read_toml(std::string_view text, const std::string& source, const std::vector<Field>& fields);
+void read_toml(std::string_view text, const std::string& source, const std::vector<Field>& fields,
+               PathsOf paths = PathsOf::user);
 
 /// \throws Error (exit code 2) unless "section.key" is one of the fields. \param where  what the message begins with
 void check_known_key(const std::string& key, const std::string& where, const std::vector<Field>& fields);

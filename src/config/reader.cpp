@@ -3,6 +3,7 @@
 
 #include "config/fields.hpp"
 #include "core/error.hpp"
+#include "core/user_path.hpp"
 
 namespace xtasc::config {
 
@@ -42,7 +43,12 @@ const Field& find_field(const std::vector<Field>& fields, const std::string& whe
   fail_usage("{}: unknown key \"{}\" in [{}]; {}", where, key, section, did_you_mean(key, keys));
 }
 
-void store(const Field& field, const Value& value, const std::string& where) {
+void store(const Field& field, Value value, const std::string& where, PathsOf paths = PathsOf::user) {
+  if (field.is_path && paths == PathsOf::user) {
+    if (const std::string fault = fill_in_home(value.text); !fault.empty()) {
+      fail_usage("{}: {}.{}: {}", where, field.section, field.key, fault);
+    }
+  }
   const std::string accepted = field.read(value);
   if (!accepted.empty()) {
     fail_usage("{}: {}.{} must be {}, found {}", where, field.section, field.key, accepted, value.type_name);
@@ -51,7 +57,7 @@ void store(const Field& field, const Value& value, const std::string& where) {
 
 }  // namespace
 
-void read_toml(std::string_view text, const std::string& source, const std::vector<Field>& fields) {
+void read_toml(std::string_view text, const std::string& source, const std::vector<Field>& fields, PathsOf paths) {
   const Value root = parse_toml(text, source);
   for (const Value& section : root.table) {
     if (!section.is(Value::Kind::table)) {
@@ -63,7 +69,7 @@ void read_toml(std::string_view text, const std::string& source, const std::vect
                  did_you_mean(section.key, section_names(fields)));
     }
     for (const Value& entry : section.table) {
-      store(find_field(fields, entry.key_where, section.key, entry.key), entry, entry.where);
+      store(find_field(fields, entry.key_where, section.key, entry.key), entry, entry.where, paths);
     }
   }
 }

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <sstream>
 
 #include "config/methods.hpp"
 #include "config/run_fields.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
+#include "io/file.hpp"
 
 namespace xtasc::config {
 
@@ -266,6 +265,12 @@ RunConfig resolved(const std::function<void(const std::vector<Field>&)>& read_fi
   return config;
 }
 
+RunConfig read_config(const std::filesystem::path& file, const std::vector<std::string>& assignments, PathsOf paths) {
+  const std::string text = io::read_config_file(file, "a config (TOML)");
+  return resolved([&](const std::vector<Field>& fields) { read_toml(text, file.string(), fields, paths); },
+                  assignments);
+}
+
 }  // namespace
 
 WeightingSection default_weighting(std::string_view method) {
@@ -279,16 +284,11 @@ WeightingSection default_weighting(std::string_view method) {
 }
 
 RunConfig read_run_config(const std::filesystem::path& file, const std::vector<std::string>& assignments) {
-  std::ifstream stream(file, std::ios::binary);
-  std::ostringstream text;
-  if (!std::filesystem::is_regular_file(file) || !stream || !(text << stream.rdbuf())) {
-    // An empty file sets failbit too: it is a config of defaults only.
-    std::error_code ignored;
-    if (!std::filesystem::is_regular_file(file, ignored) || !stream) {
-      fail_usage("cannot read the config {}: {}", file.string(), errno_text(errno));
-    }
-  }
-  return resolved([&](const std::vector<Field>& fields) { read_toml(text.str(), file.string(), fields); }, assignments);
+  return read_config(file, assignments, PathsOf::user);
+}
+
+RunConfig read_written_config(const std::filesystem::path& file, const std::vector<std::string>& assignments) {
+  return read_config(file, assignments, PathsOf::program);
 }
 
 RunConfig run_config_of(const std::vector<std::string>& assignments) {

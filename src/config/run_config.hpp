@@ -171,6 +171,10 @@ struct RunConfig {
 [[nodiscard]] RunConfig read_run_config(const std::filesystem::path& file,
                                         const std::vector<std::string>& assignments = {});
 
+/// As read_run_config, of a config.toml that a program wrote: its paths mean what they say, "~" too.
+[[nodiscard]] RunConfig read_written_config(const std::filesystem::path& file,
+                                            const std::vector<std::string>& assignments = {});
+
 /// As read_run_config, from the defaults and assignments alone.
 [[nodiscard]] RunConfig run_config_of(const std::vector<std::string>& assignments);
 

@@ -24,7 +24,7 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.section = "run";
   list.text("name", c.run.name, "First part of the run folder's name; empty: SYSTEM_ENCODER (SYSTEM, without one).")
       .decides_numbers = false;
-  list.text("output", c.run.output, "Folder that the run's own folder is made in.").decides_numbers = false;
+  list.path("output", c.run.output, "Folder that the run's own folder is made in.").decides_numbers = false;
   list.integer("seed", c.run.seed, 0, "Seed of every random draw: weights, order, augmentation.");
   list.word("device", c.run.device, "Where to compute; auto: CUDA where there is a GPU, else the CPU.").counts = [&c] {
     return c.run.precision != Precision::fp64;  // which is for the CPU alone
@@ -42,7 +42,7 @@ std::vector<Field> run_fields(RunConfig& c) {
       .decides_numbers = false;
 
   list.section = "data";
-  list.text("pack", c.data.pack, "The pack (.h5) that xtasc-preprocess made. Where it lies makes no other run.")
+  list.path("pack", c.data.pack, "The pack (.h5) that xtasc-preprocess made. Where it lies makes no other run.")
       .decides_numbers = false;
   list.digest(
       "pack_digest", c.data.pack_digest,
@@ -102,7 +102,7 @@ std::vector<Field> run_fields(RunConfig& c) {
                "Of transfer = sample: from how many others each step lets a task predict.")
       .is_for_no_other = true;
   list.word("encoder", c.model.encoder, "Size of the ResNet.").is_of_systems = true;
-  list.text("encoder_weights", c.model.encoder_weights,
+  list.path("encoder_weights", c.model.encoder_weights,
             "A file with torchvision's ResNet weights to start from (.pth or .safetensors; fc.* is not used); empty: "
             "random.")
       .decides_numbers = false;
@@ -159,7 +159,7 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.section = "distillation";
   for (const task::Task& task : task::all()) {
     DistillationSection::Teacher& teacher = c.distillation.teachers[std::string(task.key)];
-    Field& path = list.text(fmt::format("teacher_{}", task.key), teacher.weights,
+    Field& path = list.path(fmt::format("teacher_{}", task.key), teacher.weights,
                             fmt::format("The teacher of {}: the folder of a stan run that is DONE, whose best weights "
                                         "count, or a file of such weights.",
                                         task.name));

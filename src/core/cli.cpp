@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/utf8.hpp"
 #include "core/version.hpp"
 
 namespace xtasc {
@@ -34,18 +35,35 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& app) {
   return fmt::format("unknown subcommand \"{}\"; known are {}", unknown.front(), fmt::join(names, ", "));
 }
 
-/// The name of an option or argument that was given an empty text, of the program or its subcommand; empty when none
-/// was. No option means anything by one, but several would take it for "not given" or for 0.
-std::string empty_option(const CLI::App& app) {
+/// What is wrong with the values of the options and arguments of the program or its subcommand; empty: nothing. No
+/// option means anything by an empty text, but several would take it for "not given" or for 0. And a "~/" that the
+/// shell left would be a folder of that name.
+std::string fault_of_values(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
-    const std::vector<std::string>& values = option->results();
-    if (std::find(values.begin(), values.end(), "") != values.end()) {
-      return option->get_name();
+    for (const std::string& value : option->results()) {
+      if (value.empty()) {
+        return fmt::format("{} is empty: give it a value or leave it out", option->get_name());
+      }
+      if (value == "~" || value.starts_with("~/")) {
+        return fmt::format("{} is '{}': the shell fills in ~ at the beginning of a word alone, so write \"{} {}\"",
+                           option->get_name(), value, option->get_name(), value);
+      }
     }
   }
   for (const CLI::App* command : app.get_subcommands()) {
-    if (std::string name = empty_option(*command); !name.empty()) {
-      return name;
+    if (std::string fault = fault_of_values(*command); !fault.empty()) {
+      return fault;
+    }
+  }
+  return {};
+}
+
+/// Paths and settings end up in files that are UTF-8. \returns what is wrong with an argument; empty: nothing
+std::string encoding_fault_of(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (first_not_utf8(argv[i])) {
+      return fmt::format("argument {}, '{}', is not UTF-8: rename what it names, or give a link to it", i,
+                         with_escaped_bytes(argv[i]));
     }
   }
   return {};
@@ -74,6 +92,10 @@ std::optional<Error> error_of(const std::function<ExitCode()>& body, const Error
 int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCode()>& body, const ErrorHooks& hooks) {
   const std::string program = app.get_name();
   app.set_version_flag("--version", program + " " + version_text());
+  if (const std::string fault = encoding_fault_of(argc, argv); !fault.empty()) {
+    print_error(program, Error(fault));
+    return static_cast<int>(ExitCode::usage);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {
@@ -82,9 +104,8 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCo
     print_error(program, Error(message_of(error, app) + " (see " + program + " --help)"));
     return static_cast<int>(ExitCode::usage);
   }
-  if (const std::string name = empty_option(app); !name.empty()) {
-    print_error(program,
-                Error(fmt::format("{} is empty: give it a value or leave it out (see {} --help)", name, program)));
+  if (const std::string fault = fault_of_values(app); !fault.empty()) {
+    print_error(program, Error(fmt::format("{} (see {} --help)", fault, program)));
     return static_cast<int>(ExitCode::usage);
   }
   ExitCode outcome = ExitCode::success;

@@ -5,15 +5,17 @@
 #include <string_view>
 #include <system_error>
 
+#include "core/utf8.hpp"
+
 namespace xtasc {
 
 namespace {
 
-/// `text` without control characters and of a readable length.
+/// `text` without control characters and bytes that are no text, and of a readable length.
 std::string readable_line(std::string_view text) {
   constexpr std::size_t kMaxBytes = 2000;
   std::string line;
-  for (const char c : text.substr(0, kMaxBytes)) {
+  for (const char c : with_escaped_bytes(text.substr(0, kMaxBytes))) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) {
       line += fmt::format("\\x{:02x}", byte);

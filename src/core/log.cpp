@@ -6,6 +6,7 @@
 
 #include "core/progress.hpp"
 #include "core/terminal.hpp"
+#include "core/utf8.hpp"
 
 namespace xtasc {
 
@@ -33,12 +34,12 @@ bool is_quiet() {
 
 void log_line(const std::string& text) {
   clear_live_line();
-  logger().info(text);
+  logger().info(with_escaped_bytes(text));
 }
 
 void log_warning_line(const std::string& text) {
   clear_live_line();
-  logger().warn("warning: {}", text);
+  logger().warn("warning: {}", with_escaped_bytes(text));
 }
 
 }  // namespace xtasc

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "core/error.hpp"
+#include "core/utf8.hpp"
 
 namespace xtasc {
 
@@ -19,8 +20,7 @@ class Scanner {
   Scanner(std::string_view text, const std::string& source) : text_(text), source_(source) {}
 
   void run() {
-    constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-    at_ = text_.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+    at_ = text_.size() - without_byte_order_mark(text_).size();
     while (at_ < text_.size()) {
       const char c = text_[at_];
       if (quote_ != '\0') {
@@ -100,6 +100,9 @@ class Scanner {
 }  // namespace
 
 void check_toml_text(std::string_view text, const std::string& source) {
+  if (const auto fault = encoding_fault(text)) {
+    fail_usage("{}: {}", source, *fault);
+  }
   if (text.size() > kMaxBytes) {
     fail_usage("{}: {} bytes are too many, {} is the limit", source, text.size(), kMaxBytes);
   }

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,28 +13,13 @@
 
 #include "core/error.hpp"
 #include "core/file_lock.hpp"
+#include "io/file.hpp"
 
 namespace xtasc::io {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Owns a file descriptor.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) noexcept : fd_(fd) {}
-  ~Descriptor() { close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  [[nodiscard]] int get() const noexcept { return fd_; }
-  [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
-  int close() noexcept { return fd_ < 0 ? 0 : ::close(std::exchange(fd_, -1)); }
-
- private:
-  int fd_;
-};
 
 [[noreturn]] void fail_on(const char* action, const fs::path& path, int error_number) {
   fail("cannot {} '{}': {}", action, path.string(), errno_text(error_number));
@@ -80,37 +64,6 @@ void write_all(int fd, std::span<const std::byte> bytes, const fs::path& path) {
   }
 }
 
-/// The whole of a file that was just opened, or was not.
-std::string read_all(const Descriptor& fd, const fs::path& path) {
-  if (!fd.is_open()) {
-    fail_on("read", path, errno);
-  }
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) {
-    fail_on("read", path, errno);
-  }
-  // One more than there should be, to see the end without growing.
-  std::string content(static_cast<std::size_t>(std::max<off_t>(status.st_size, 0)) + 1, '\0');
-  std::size_t filled = 0;
-  while (true) {
-    if (filled == content.size()) {
-      content.resize(content.size() + 4096);  // also for files that report no size, as in /proc
-    }
-    const ssize_t got = ::read(fd.get(), content.data() + filled, content.size() - filled);
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      fail_on("read", path, errno);
-    }
-    if (got == 0) {
-      content.resize(filled);
-      return content;
-    }
-    filled += static_cast<std::size_t>(got);
-  }
-}
-
 /// A writer is dead when no process has its number and nobody holds the file's lock (the number may be another host's).
 bool writer_is_dead(const fs::path& temporary, pid_t pid) {
   return ::kill(pid, 0) != 0 && errno == ESRCH && !is_locked(temporary);
@@ -147,6 +100,7 @@ void remove_stale_temporaries(const fs::path& path) noexcept {
 }
 
 void publish_file(const fs::path& temporary, const fs::path& path) {
+  const fs::path end = end_of_links(path);
   {
     Descriptor fd(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd.is_open()) {
@@ -156,15 +110,16 @@ void publish_file(const fs::path& temporary, const fs::path& path) {
       fail_on("write", path, errno);
     }
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+  if (::rename(temporary.c_str(), end.c_str()) != 0) {
     fail_on("write", path, errno);
   }
-  sync_folder(folder_of(path));
+  sync_folder(folder_of(end));
 }
 
 void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
-  remove_stale_temporaries(path);
-  const fs::path temporary = temporary_path(path);
+  const fs::path end = end_of_links(path);
+  remove_stale_temporaries(end);
+  const fs::path temporary = temporary_path(end);
   Descriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (!fd.is_open()) {
     fail_on("write", path, errno);
@@ -174,23 +129,15 @@ void write_file_atomically(const fs::path& path, std::span<const std::byte> byte
   if (::fsync(fd.get()) != 0 || fd.close() != 0) {
     fail_on("write", path, errno);
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+  if (::rename(temporary.c_str(), end.c_str()) != 0) {
     fail_on("write", path, errno);
   }
   guard.release();
-  sync_folder(folder_of(path));
+  sync_folder(folder_of(end));
 }
 
 void write_file_atomically(const fs::path& path, std::string_view text) {
   write_file_atomically(path, std::as_bytes(std::span(text)));
-}
-
-std::string read_file(const fs::path& path) {
-  return read_all(Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), path);
-}
-
-std::string read_file_at(int folder, const std::string& name, const fs::path& path) {
-  return read_all(Descriptor(::openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC)), path);
 }
 
 void sync_folder(const fs::path& folder) {

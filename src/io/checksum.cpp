@@ -1,6 +1,5 @@
 #include "io/checksum.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "io/file.hpp"
 
 namespace xtasc::io {
 
@@ -18,32 +18,6 @@ namespace {
 std::string hex_text(XXH128_hash_t hash) {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
-
-/// A file open for reading.
-class ReadOnlyFile {
- public:
-  explicit ReadOnlyFile(const std::filesystem::path& path)
-      : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    check(descriptor_ >= 0, "cannot read {}: {}", path.string(), errno_text(errno));
-  }
-  ~ReadOnlyFile() { ::close(descriptor_); }
-  ReadOnlyFile(const ReadOnlyFile&) = delete;
-  ReadOnlyFile& operator=(const ReadOnlyFile&) = delete;
-
-  /// \returns how many bytes came; 0 at the end
-  [[nodiscard]] std::size_t read(std::span<std::byte> out) const {
-    ssize_t count = 0;
-    do {
-      count = ::read(descriptor_, out.data(), out.size());
-    } while (count < 0 && errno == EINTR);
-    check(count >= 0, "cannot read {}: {}", path_.string(), errno_text(errno));
-    return static_cast<std::size_t>(count);
-  }
-
- private:
-  std::filesystem::path path_;
-  int descriptor_;
-};
 
 }  // namespace
 
@@ -92,13 +66,20 @@ bool is_digest(std::string_view text) {
 }
 
 std::string file_digest(const std::filesystem::path& path) {
-  const ReadOnlyFile file(path);
+  const Descriptor file = open_file(path);
   std::vector<std::byte> block(std::size_t{1} << 20);
   Digest digest;
-  while (const std::size_t count = file.read(block)) {
-    digest.add(std::span(block).first(count));
+  while (true) {
+    const ssize_t count = ::read(file.get(), block.data(), block.size());
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    check(count >= 0, "cannot read '{}': {}", path.string(), errno_text(errno));
+    if (count == 0) {
+      return digest.hex();
+    }
+    digest.add(std::span(block).first(static_cast<std::size_t>(count)));
   }
-  return digest.hex();
 }
 
 }  // namespace xtasc::io

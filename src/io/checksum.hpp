@@ -33,7 +33,7 @@ class Digest {
 [[nodiscard]] std::string digest_hex(std::string_view text);
 /// Whether a text is one: 32 lower-case hexadecimal digits.
 [[nodiscard]] bool is_digest(std::string_view text);
-/// Of a file's bytes, however large it is. \throws Error with the path and the system's reason
+/// Of a file's bytes, however large it is. \throws Error as read_file does
 [[nodiscard]] std::string file_digest(const std::filesystem::path& path);
 
 }  // namespace xtasc::io

@@ -6,7 +6,6 @@
 #include <array>
 #include <cctype>
 #include <cstring>
-#include <fstream>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -15,6 +14,7 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
+#include "io/file.hpp"
 #include "io/image/image.hpp"
 
 namespace xtasc::io {
@@ -22,6 +22,7 @@ namespace xtasc::io {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
+constexpr std::string_view kWanted = "a .npy file";
 
 /// The text after 'key': in the header's dictionary, without leading blanks; empty when the key is absent.
 std::string_view value_of(std::string_view header, std::string_view key) {
@@ -210,21 +211,13 @@ void write_npy(const std::filesystem::path& path, std::span<const float> values,
 
 NpyHeader read_npy_header(const std::filesystem::path& path) {
   constexpr std::size_t kHeadBytes = 4096;
+  std::string head = read_head(path, kHeadBytes, kWanted);
   std::error_code error;
-  check(!std::filesystem::is_directory(path, error), "cannot read '{}': it is a folder, a .npy file is expected",
-        path.string());
   const std::uintmax_t size = std::filesystem::file_size(path, error);
   check(!error, "cannot read '{}': {}", path.string(), error.message());
-  std::ifstream stream(path, std::ios::binary);
-  std::string head(kHeadBytes, '\0');
-  stream.read(head.data(), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<std::size_t>(stream.gcount()));
-  if (head.empty() && size > 0) {
-    head = read_file(path);  // says why it cannot be read
-  }
   auto parsed = parse_header(head, size, path);
   if (!parsed) {
-    head = read_file(path);
+    head = read_file(path, kWanted);
     parsed = parse_header(head, head.size(), path);
   }
   check_data_size(parsed->first, number_bytes(parsed->first, path), size - parsed->second, path);
@@ -232,7 +225,7 @@ NpyHeader read_npy_header(const std::filesystem::path& path) {
 }
 
 NpyNumbers read_npy_numbers(const std::filesystem::path& path) {
-  const std::string file = read_file(path);
+  const std::string file = read_file(path, kWanted);
   auto [header, offset] = parse_header(file, file.size(), path).value();
   check_data_size(header, number_bytes(header, path), file.size() - offset, path);
   NpyNumbers numbers;

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdlib>
-#include <ctime>
 #include <exception>
 #include <map>
 #include <optional>
@@ -16,6 +14,7 @@
 
 #include "core/error.hpp"
 #include "core/file_lock.hpp"
+#include "core/utc_time.hpp"
 #include "core/version.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
@@ -30,23 +29,6 @@ namespace {
 namespace fs = std::filesystem;
 using io::check;
 using io::Hdf5Handle;
-
-/// Now in UTC, or the time that SOURCE_DATE_EPOCH names (reproducible-builds.org).
-std::string creation_time() {
-  std::time_t now = std::time(nullptr);
-  if (const char* epoch = std::getenv("SOURCE_DATE_EPOCH")) {
-    char* end = nullptr;
-    now = static_cast<std::time_t>(std::strtoll(epoch, &end, 10));
-    if (end == epoch || *end != '\0') {
-      fail_usage("SOURCE_DATE_EPOCH is '{}', it must be a whole number of seconds since 1970", epoch);
-    }
-  }
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text.data();
-}
 
 hid_t element_type(const Schema& schema, std::size_t data_set) {
   if (data_set < depth_data_set(schema)) {
@@ -281,11 +263,11 @@ void Writer::Impl::close_data_sets() {
 
 void check_output(const fs::path& output, bool overwrite) {
   std::error_code error;
-  check(output.has_filename() && !fs::is_directory(output, error),
-        "cannot write '{}': it is a folder, a file is expected", output.string());
-  check(overwrite || !fs::exists(fs::symlink_status(output, error)),
+  check(output.has_filename(), "cannot write '{}': it is a folder, a file is expected", output.string());
+  const fs::path end = io::end_of_links(output);
+  check(overwrite || !fs::exists(end, error),
         "output '{}' exists already: choose another name, or --force to replace it", output.string());
-  const fs::path folder = output.has_parent_path() ? output.parent_path() : fs::path(".");
+  const fs::path folder = end.has_parent_path() ? end.parent_path() : fs::path(".");
   check(fs::is_directory(folder, error), "cannot write '{}': there is no folder '{}'", output.string(),
         folder.string());
   if (::access(folder.c_str(), W_OK) != 0) {
@@ -295,10 +277,11 @@ void check_output(const fs::path& output, bool overwrite) {
 
 Writer::Writer(fs::path output, Schema schema, bool overwrite) {
   check_output(output, overwrite);
-  schema.created = creation_time();
+  schema.created = utc_now();
   schema.tool_version = source_version().version;
   schema.depth_max = 0.0;
   check_schema(schema, output.string());
+  output = io::end_of_links(output);
   io::remove_stale_temporaries(output);
   const auto lock = io::lock_hdf5();
   impl_ = std::make_unique<Impl>(std::move(output), std::move(schema));

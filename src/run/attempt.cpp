@@ -10,8 +10,8 @@
 #include "core/host.hpp"
 #include "core/json.hpp"
 #include "core/log.hpp"
+#include "core/utc_time.hpp"
 #include "io/atomic_file.hpp"
-#include "run/provenance.hpp"
 
 namespace xtasc::run {
 
@@ -38,7 +38,9 @@ void write_attempt(const RunFolder& run, const Attempt& attempt) {
                                   {"pid", attempt.pid},
                                   {"job", attempt.job},
                                   {"started", attempt.started}};
-  io::write_file_atomically(run.attempt(), json.dump(2) + "\n");
+  // What the environment holds need not be UTF-8.
+  const std::string text = json.dump(2, ' ', false, json_fields::Json::error_handler_t::replace);
+  io::write_file_atomically(run.attempt(), text + "\n");
 }
 
 /// "by attempt 2 (...)", or as much as is known.

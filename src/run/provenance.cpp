@@ -1,8 +1,5 @@
 #include "run/provenance.hpp"
 
-#include <array>
-#include <cstdlib>
-#include <ctime>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -251,21 +248,6 @@ Provenance read_provenance(const std::filesystem::path& path) {
   } catch (const Error& error) {
     fail("{}: {}", path.string(), error.what());
   }
-}
-
-std::string utc_now() {
-  std::time_t now = std::time(nullptr);
-  if (const char* fixed = std::getenv("SOURCE_DATE_EPOCH"); fixed != nullptr && *fixed != '\0') {
-    char* end = nullptr;
-    const long long seconds = std::strtoll(fixed, &end, 10);
-    check(*end == '\0' && seconds >= 0, "SOURCE_DATE_EPOCH is \"{}\", a number of seconds since 1970 is needed", fixed);
-    now = static_cast<std::time_t>(seconds);
-  }
-  std::tm utc{};
-  std::array<char, 32> text{};
-  check(::gmtime_r(&now, &utc) != nullptr && std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc) != 0,
-        "the time {} s since 1970 has no date", now);
-  return text.data();
 }
 
 }  // namespace xtasc::run

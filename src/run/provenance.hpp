@@ -57,7 +57,5 @@ struct Provenance {
 void write_provenance(const std::filesystem::path& path, const Provenance& provenance);
 /// Keys that a later version added are ignored. \throws Error with the path and the field that is missing or wrong.
 [[nodiscard]] Provenance read_provenance(const std::filesystem::path& path);
-/// Now, as "2026-01-31T12:34:56Z"; SOURCE_DATE_EPOCH is honoured.
-[[nodiscard]] std::string utc_now();
 
 }  // namespace xtasc::run

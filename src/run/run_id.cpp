@@ -32,7 +32,7 @@ std::string first_run_id(const config::RunConfig& config) {
 }
 
 config::RunConfig read_config_of(const RunFolder& run) {
-  config::RunConfig config = config::read_run_config(run.config());
+  config::RunConfig config = config::read_written_config(run.config());
   const std::string wanted = hash_in_name(run, config.run.name);
   const std::string found = config::is_of_first_ids(config) ? first_run_id(config) : run_id(config);
   check(

@@ -103,7 +103,7 @@ void RecordedDigests::read() {
   }
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_ / ".sweep" / "configs", error)) {
     try {
-      const config::RunConfig config = config::read_run_config(entry.path());
+      const config::RunConfig config = config::read_written_config(entry.path());
       note(config, config.data.pack_digest);
     } catch (const Error&) {
       continue;

@@ -7,7 +7,8 @@
 #include "core/error.hpp"
 #include "core/nearest.hpp"
 #include "core/toml.hpp"
-#include "io/atomic_file.hpp"
+#include "core/user_path.hpp"
+#include "io/file.hpp"
 #include "sweep/halving/stop.hpp"
 #include "sweep/random_axes.hpp"
 #include "sweep/setting_reader.hpp"
@@ -60,6 +61,10 @@ class SweepReader {
       file.title = parts_.text(entry).text;
     } else if (entry.key == "base") {
       file.base = parts_.text(entry);
+      if (const std::string fault = fill_in_home(file.base.text); !fault.empty()) {
+        parts_.fault(entry.where, fmt::format("base: {}", fault));
+        file.base.text.clear();
+      }
     } else if (entry.key == "baseline") {
       file.baseline = parts_.text(entry);
     } else if (entry.key == "seeds") {
@@ -245,13 +250,11 @@ class SweepReader {
 
 SweepFile read_sweep_file(const std::filesystem::path& file, std::vector<std::string>& faults) {
   std::error_code ignored;
-  if (!std::filesystem::is_regular_file(file, ignored)) {
-    if (std::filesystem::exists(file, ignored)) {
-      fail_usage("{} is no regular file, as a sweep file must be", file.string());
-    }
+  if (!std::filesystem::exists(file, ignored)) {
     fail_usage("there is no sweep file {}", file.string());
   }
-  return SweepReader(file.string(), faults).read(parse_toml(io::read_file(file), file.string()));
+  const std::string text = io::read_config_file(file, "a sweep file (TOML)");
+  return SweepReader(file.string(), faults).read(parse_toml(text, file.string()));
 }
 
 }  // namespace xtasc::sweep

@@ -1,6 +1,7 @@
 #include "train/records.hpp"
 
 #include "core/log.hpp"
+#include "core/utc_time.hpp"
 #include "core/version.hpp"
 #include "dist/communicator.hpp"
 #include "gpu/gpu.hpp"
@@ -37,7 +38,7 @@ run::Provenance provenance_of(const dist::MpiSession& session, const config::Run
   provenance.pack_depth_kind = pack::depth_kind_name(schema.depth_kind);
   provenance.pack_orientation = schema.orientation;
   provenance.command_line = command_line;
-  provenance.started = run::utc_now();
+  provenance.started = utc_now();
   provenance.num_parameters = learner.net.parameters().num_parameters();
   return provenance;
 }
@@ -68,7 +69,7 @@ void mark_end(const run::RunFolder& folder, std::int64_t epoch, bool goes_on_lat
     return;
   }
   run::Provenance provenance = run::read_provenance(folder.provenance());
-  provenance.finished = run::utc_now();
+  provenance.finished = utc_now();
   run::write_provenance(folder.provenance(), provenance);
   io::write_file_atomically(folder.done_marker(), provenance.finished + "\n");
 }

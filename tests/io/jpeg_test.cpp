@@ -85,7 +85,52 @@ TEST(RealJpegs, JpegPixelsAreTheOnesThatOpenCvReads) {
   EXPECT_EQ(digest_hex(digests), "aca1b78de0d93a8d8b3055000326ba17");
 }
 
-TEST(Jpeg, EveryWarningIsAnErrorAndNothingIsPrinted) {
+/// What phones append: a film, with marks that look like those of a JPEG.
+const std::string kTrailer = "ftypmp42 \xff\xd8\xff\xe0 not the end of it \xff\xd9 but this";
+
+TEST(Jpeg, WhatNoPixelDependsOnIsARemark) {
+  const std::string good = jpeg_file(picture(kHeight, kWidth, 3), kHeight, kWidth, 3);
+  EXPECT_EQ(decoded(good).remark, "");
+  EXPECT_EQ(decoded(good + std::string("\0\0\r\n ", 5)).remark, "") << "some cameras pad";
+  std::string stray = good;
+  stray.insert(stray.find("\xff\xdb"), "ab");
+  std::string version = good;
+  version[version.find("JFIF") + 5] = '\x02';
+  std::string scan = good;
+  scan[scan.find("\xff\xda") + 4 + 1 + 6 + 1] = '\0';  // the last coefficient of the scan, 63 in a baseline file
+  const std::pair<std::string, std::string> cases[] = {
+      {good + kTrailer, fmt::format("{} bytes behind its end mark", kTrailer.size())},
+      {stray, "Corrupt JPEG data: 2 extraneous bytes before marker 0xdb"},
+      {version, "Warning: unknown JFIF revision number 2.01"},
+      {scan, "Invalid SOS parameters for sequential JPEG"},
+      {version + kTrailer,
+       fmt::format("Warning: unknown JFIF revision number 2.01, {} bytes behind its end mark", kTrailer.size())}};
+  for (const auto& [file, remark] : cases) {
+    EXPECT_EQ(decoded(file).remark, remark);
+    EXPECT_EQ(digest(file), "414738fc0e13d3d527095284df7c509c") << remark;
+  }
+  const TempFolder folder;
+  write_bytes(folder / "a.jpg", good + kTrailer);
+  EXPECT_EQ(read_rgb_image(folder / "a.jpg").remark, cases[0].second);
+  EXPECT_EQ(read_rgb_image(folder / "a.jpg", {}, {{3}, {4}}).remark, cases[0].second);
+  EXPECT_EQ(remarks_text(1, "'a.jpg': x"), "1 picture is odd in a way that no pixel depends on: 'a.jpg': x");
+  EXPECT_EQ(remarks_text(3, "'a.jpg': x"), "3 pictures are odd in a way that no pixel depends on: 'a.jpg': x, ...");
+}
+
+/// The end mark of the trailer, or of a thumbnail, is not the picture's.
+TEST(Jpeg, ATrailerHidesNoLostPixels) {
+  for (const bool is_progressive : {false, true}) {
+    const std::string good =
+        jpeg_file(picture(kHeight, kWidth, 3), kHeight, kWidth, 3, {.is_progressive = is_progressive});
+    EXPECT_EQ(decoded(good + kTrailer).remark, fmt::format("{} bytes behind its end mark", kTrailer.size()));
+    for (std::size_t size = good.size() - 2; size > good.size() / 4; size -= 29) {
+      EXPECT_NE(error(good.substr(0, size) + kTrailer), "no error") << size;
+      EXPECT_NE(error(good.substr(0, size)), "no error") << size;
+    }
+  }
+}
+
+TEST(Jpeg, EveryOtherWarningIsAnErrorAndNothingIsPrinted) {
   testing::internal::CaptureStderr();
   const std::string good = jpeg_file(picture(64, 64, 3), 64, 64, 3, {.restart_interval = 2});
   EXPECT_EQ(error(good.substr(0, good.size() - 2)),

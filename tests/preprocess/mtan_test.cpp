@@ -192,7 +192,7 @@ TEST_F(Mtan, FindsEveryFaultOfTheFilesFirst) {
       error(),
       "the raw data has 14 faults, nothing was written\n"
       "cannot use 'RAW/train/depth/last.npy': a number is expected as its name, as in 0.npy\n"
-      "cannot read 'RAW/train/image/0.npy': No such file or directory\n"
+      "cannot read 'RAW/train/image/0.npy': it is a link that leads nowhere (nowhere)\n"
       "cannot use 'RAW/train/image/1.npy': 'RAW/train/image/01.npy' has the same number\n"
       "'RAW/train/label/3.npy' is missing, 'RAW/train/image/3.npy' is there\n"
       "cannot read 'RAW/train/image/4.npy': found a Git LFS pointer instead of the file (run `git lfs pull`), a "

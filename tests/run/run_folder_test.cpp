@@ -89,15 +89,6 @@ TEST(ProvenanceFile, ReadsBackAsWritten) {
             path.string() + ": the field \"commit\" is number, a text is needed");
 }
 
-TEST(UtcNow, HonoursSourceDateEpoch) {
-  ::setenv("SOURCE_DATE_EPOCH", "1769862896", 1);
-  EXPECT_EQ(utc_now(), "2026-01-31T12:34:56Z");
-  ::setenv("SOURCE_DATE_EPOCH", "soon", 1);
-  EXPECT_THAT(error_text([] { static_cast<void>(utc_now()); }), HasSubstr("SOURCE_DATE_EPOCH is \"soon\""));
-  ::unsetenv("SOURCE_DATE_EPOCH");
-  EXPECT_THAT(utc_now(), ::testing::AllOf(StartsWith("20"), EndsWith("Z")));
-}
-
 TEST(RunFolders, AreMadeWithTheirParentsAndLeftClean) {
   const TempFolder folder;
   const RunFolder run{folder.path() / "sweep" / "run"};

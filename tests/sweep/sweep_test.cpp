@@ -269,7 +269,7 @@ TEST_F(SweepTest, WhatTheConfigRefusesIsToldWithTheRow) {
           "trial.toml:4:1: \"a\": weighting.alpha = 0.2 says nothing to weighting.method = \"equal\": it is for "
           "gradnorm, fairgrad"));
   EXPECT_THAT(faults("base = \"none.toml\"\n[[point]]\nname = \"a\"\n"),
-              ElementsAre("trial.toml:1:8: cannot read the config none.toml: No such file or directory"));
+              ElementsAre("trial.toml:1:8: cannot read 'none.toml': No such file or directory"));
   EXPECT_THAT(faults("[[point]]\nname = \"a\"\n"),
               ElementsAre("trial.toml: base is missing: name the config that all runs start from, e.g. base = "
                           "\"../configs/nyuv2.toml\""));

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 
+#include "io/file.hpp"
 #include "io/hdf5/hdf5_storage.hpp"
 #include "io/image/image.hpp"
 
@@ -14,6 +14,14 @@ namespace {
 // Of one attribute or list of texts; a damaged file may claim any number.
 constexpr std::size_t kMaxTexts = std::size_t{1} << 21;
 constexpr std::size_t kMaxTextBytes = std::size_t{256} << 20;
+
+// What hdf5_reason says of files that need not be damaged.
+constexpr std::string_view kOpenElsewhere = "it is open for writing in another program";
+constexpr std::string_view kNewer = "it was written by a newer HDF5";
+
+bool is_our_words(std::string_view reason) {
+  return reason.starts_with(kOpenElsewhere) || reason.starts_with(kNewer);
+}
 
 /// HDF5 prints nothing itself, and does not visit files again when the process ends: on a full disk that ends in
 /// messages about an infinite loop. Every handle is closed by its owner anyway.
@@ -170,6 +178,13 @@ std::string hdf5_reason() {
     const auto start = at + kSystem.size();
     return reason.substr(start, reason.find('\'', start) - start);
   }
+  if (reason.find("file is already open for") != std::string::npos) {
+    return fmt::format("{} (close it there; after a crash, `h5clear -s FILE` takes the mark off)", kOpenElsewhere);
+  }
+  // "bad version number for layout message", "unknown superblock version", ...
+  if (reason.find("version number") != std::string::npos || reason.find("superblock version") != std::string::npos) {
+    return fmt::format("{} than ours, {}, or damaged ({})", kNewer, hdf5_library_version(), reason);
+  }
   return reason;
 }
 
@@ -181,13 +196,7 @@ std::unique_lock<std::recursive_mutex> lock_hdf5() {
 Hdf5Handle open_hdf5(const std::filesystem::path& path, Hdf5Metadata metadata) {
   prepare_library();
   constexpr std::string_view kMagic = "\x89HDF\r\n\x1a\n";
-  std::error_code error;
-  check(!std::filesystem::is_directory(path, error), "cannot read '{}': Is a directory", path.string());
-  std::ifstream stream(path, std::ios::binary);
-  check(stream.good(), "cannot read '{}': {}", path.string(), errno_text(errno));
-  std::string head(1024, '\0');
-  stream.read(head.data(), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<std::size_t>(stream.gcount()));
+  const std::string head = read_head(path, 1024, "an HDF5 file");
   // MATLAB puts its own header of 512 bytes in front.
   const bool is_hdf5 = head.starts_with(kMagic) || (head.size() > 520 && head.compare(512, 8, kMagic) == 0);
   check(is_hdf5, "cannot read '{}': found {}, an HDF5 file is expected", path.string(), describe_content(head));
@@ -197,9 +206,13 @@ Hdf5Handle open_hdf5(const std::filesystem::path& path, Hdf5Metadata metadata) {
 
   const Hdf5Handle access(check(H5Pcreate(H5P_FILE_ACCESS), "cannot make a property list"), H5Pclose);
   check(H5Pset_file_locking(access.get(), false, true), "cannot switch file locking off");
-  return {check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), "cannot read '{}': truncated or damaged HDF5 file",
-                path.string()),
-          H5Fclose};
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get());
+  if (file < 0) {
+    const std::string reason = hdf5_reason();
+    fail("cannot read '{}': {}{}", path.string(),
+         is_our_words(reason) ? "" : "truncated or damaged HDF5 file: ", reason);
+  }
+  return {file, H5Fclose};
 }
 
 Hdf5Handle create_hdf5(const std::filesystem::path& path, std::string_view where) {

@@ -44,7 +44,8 @@ class Hdf5Handle {
 };
 
 /// Why the last HDF5 call failed, from its own error stack: the system's words where there are some
-/// ("No space left on device"), else HDF5's innermost ("data error detected by Fletcher32 checksum").
+/// ("No space left on device"), else HDF5's innermost ("data error detected by Fletcher32 checksum"); a file that
+/// another program has open for writing, and one that a newer HDF5 wrote, in words of our own.
 [[nodiscard]] std::string hdf5_reason();
 /// "1.10.8", as loaded.
 [[nodiscard]] std::string hdf5_library_version();

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
 #include <utility>
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
+#include "io/file.hpp"
 #include "io/image/exif.hpp"
 #include "io/image/jpeg.hpp"
 #include "io/image/png.hpp"
@@ -22,6 +22,52 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kHeadBytes = 64 * 1024;
+constexpr std::string_view kWanted = "a PNG or JPEG image";
+
+/// Pictures of other formats by their first bytes, which are `magic` from `at` on. Sources: each format's
+/// specification; ISO/IEC 14496-12, 4.3 (ftyp) for those of HEIF.
+struct PictureFormat {
+  std::size_t at;
+  std::string_view magic, name;
+};
+constexpr PictureFormat kOtherFormats[] = {
+    {0, {"II*\0", 4}, "TIFF"},
+    {0, {"MM\0*", 4}, "TIFF"},
+    {0, {"II+\0", 4}, "BigTIFF"},
+    {0, {"MM\0+", 4}, "BigTIFF"},
+    {0, "GIF8", "GIF"},
+    {8, "WEBP", "WebP"},
+    {4, "ftypavi", "AVIF"},
+    {4, "ftyphei", "HEIC"},
+    {4, "ftyphev", "HEIC"},
+    {4, "ftypmif1", "HEIF"},
+    {4, "ftypmsf1", "HEIF"},
+    {0, {"\0\0\0\x0cjP  \r\n\x87\n", 12}, "JPEG 2000"},
+    {0, "\xff\x4f\xff\x51", "JPEG 2000"},
+    {0, {"\0\0\0\x0cJXL \r\n\x87\n", 12}, "JPEG XL"},
+    {0, "\xff\x0a", "JPEG XL"},
+    {0, "8BPS", "Photoshop"},
+    {0, "\x76\x2f\x31\x01", "OpenEXR"},
+    {0, "#?RADIANCE", "Radiance HDR"},
+    {0, "PF\n", "PFM"},
+    {0, "Pf\n", "PFM"},
+};
+
+/// The name of the format that the bytes begin as; empty where it is none of those above.
+std::string_view picture_format(std::string_view bytes) {
+  const auto begins = [bytes](std::string_view magic) { return bytes.starts_with(magic); };
+  for (const PictureFormat& format : kOtherFormats) {
+    if (bytes.size() > format.at && bytes.substr(format.at).starts_with(format.magic)) {
+      return format.name;
+    }
+  }
+  const bool is_netpbm = bytes.size() > 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' &&
+                         std::isspace(static_cast<unsigned char>(bytes[2])) != 0;
+  constexpr std::size_t kReserved = 6;  // four bytes of zeros, behind the magic and the file's size
+  const bool is_bmp =
+      begins("BM") && bytes.size() > kReserved + 4 && bytes.substr(kReserved, 4) == std::string_view("\0\0\0\0", 4);
+  return is_netpbm ? "Netpbm" : is_bmp ? "BMP" : "";
+}
 
 /// \param is_whole  whether `file` is all of the file, or its beginning only.
 std::optional<ImageHeader> parse_header(std::string_view file, bool is_whole, const fs::path& path) {
@@ -35,7 +81,8 @@ std::optional<ImageHeader> parse_header(std::string_view file, bool is_whole, co
     }
     check(header.has_value(), "cannot read '{}': truncated within its JPEG header", path.string());
   } else {
-    fail("cannot read '{}': found {}, a PNG or JPEG image is expected", path.string(), describe_content(file));
+    fail("cannot read '{}': found {}, {} is expected{}", path.string(), describe_content(file), kWanted,
+         picture_format(file).empty() ? "" : ": save it as PNG");
   }
   check(header->height > 0 && header->width > 0, "cannot read '{}': its header says {} x {} pixels", path.string(),
         header->height, header->width);
@@ -48,27 +95,6 @@ ImageHeader checked_header(std::string_view file, const ImageRules& rules, const
   const ImageHeader header = *parse_header(file, true, path);
   check_image_rules(header, rules, path);
   return header;
-}
-
-/// \throws Error  when `path` is a folder, or a link that leads nowhere.
-void check_is_file(const fs::path& path) {
-  std::error_code error;
-  const fs::file_type type = fs::status(path, error).type();
-  check(type != fs::file_type::directory, "cannot read '{}': it is a folder, a PNG or JPEG image is expected",
-        path.string());
-  if (type == fs::file_type::not_found && fs::is_symlink(path, error)) {
-    fail("cannot read '{}': it is a link that leads nowhere ({})", path.string(),
-         fs::read_symlink(path, error).string());
-  }
-}
-
-std::string read_image_file(const fs::path& path) {
-  try {
-    return read_file(path);
-  } catch (const Error&) {
-    check_is_file(path);  // says it more clearly
-    throw;
-  }
 }
 
 /// The selected pixels of an image that was decoded whole.
@@ -109,17 +135,34 @@ Image<T> decode_selected(const ImageHeader& header, const ImageRules& rules, con
   return image;
 }
 
+/// \param check_kind  throws unless the PNG has one channel that T holds
 template <typename T>
-Image<T> read_grey_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
-  const std::string file = read_image_file(path);
+Image<T> read_one_channel(const fs::path& path, const ImageRules& rules, const Selection& selection,
+                          const auto& check_kind) {
+  const std::string file = read_file(path, kWanted);
   const ImageHeader header = checked_header(file, rules, path);
-  check_grey_png(header, static_cast<int>(sizeof(T) * 8), path);
+  check_kind(header);
   const PngContent png = read_png_chunks(file, path);
-  check(!png.has_transparency, "cannot read '{}': a transparent colour makes its values ambiguous", path.string());
+  check(header.palette || !png.has_transparency, "cannot read '{}': a transparent colour makes its values ambiguous",
+        path.string());
   return decode_selected<T>(header, rules, selection, [&](const Selection& wanted) {
     return is_plain_png(png) ? decode_png<T>(png, 1, wanted, path)
                              : pick(decode_general_png<T>(file, header, 1, path), wanted);
   });
+}
+
+template <typename T>
+Image<T> read_grey_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
+  return read_one_channel<T>(path, rules, selection, [&path](const ImageHeader& header) {
+    check_grey_png(header, static_cast<int>(sizeof(T) * 8), path);
+  });
+}
+
+/// "PNG of 3 channels of 8 bits with a palette".
+std::string kind_text(const ImageHeader& header) {
+  const int channels = header.palette ? 1 : header.channels;
+  return fmt::format("{} of {} channel{} of {} bits{}", header.format == ImageHeader::Format::png ? "PNG" : "JPEG",
+                     channels, channels == 1 ? "" : "s", header.bit_depth, header.palette ? " with a palette" : "");
 }
 
 void check_pixel_count(const fs::path& path, std::size_t found, std::int64_t height, std::int64_t width,
@@ -131,6 +174,12 @@ void check_pixel_count(const fs::path& path, std::size_t found, std::int64_t hei
 }
 
 }  // namespace
+
+std::string remarks_text(std::size_t num_pictures, const std::string& first) {
+  return num_pictures == 1
+             ? fmt::format("1 picture is odd in a way that no pixel depends on: {}", first)
+             : fmt::format("{} pictures are odd in a way that no pixel depends on: {}, ...", num_pictures, first);
+}
 
 std::string describe_content(std::string_view first_bytes) {
   if (first_bytes.empty()) {
@@ -145,6 +194,9 @@ std::string describe_content(std::string_view first_bytes) {
   if (first_bytes.starts_with(kJpegMagic)) {
     return "a JPEG image";
   }
+  if (const std::string_view format = picture_format(first_bytes); !format.empty()) {
+    return fmt::format("a picture of the format {}", format);
+  }
   const auto head = first_bytes.substr(0, 32);
   const bool is_text = std::all_of(head.begin(), head.end(), [](unsigned char c) {
     return std::isprint(c) != 0 || c == '\n' || c == '\r' || c == '\t';
@@ -153,22 +205,13 @@ std::string describe_content(std::string_view first_bytes) {
 }
 
 ImageHeader read_image_header(const fs::path& path) {
-  check_is_file(path);
-  std::ifstream stream(path, std::ios::binary);
-  std::string head(kHeadBytes, '\0');
-  if (!stream) {
-    return *parse_header(read_file(path), true, path);  // says why it cannot be read
-  }
-  stream.read(head.data(), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<std::size_t>(stream.gcount()));
-  if (const auto header = parse_header(head, head.size() < kHeadBytes, path)) {
-    return *header;
-  }
-  return *parse_header(read_file(path), true, path);
+  const std::string head = read_head(path, kHeadBytes, kWanted);
+  const auto header = parse_header(head, head.size() < kHeadBytes, path);
+  return header ? *header : read_whole_image_header(path);
 }
 
 ImageHeader read_whole_image_header(const fs::path& path) {
-  return *parse_header(read_image_file(path), true, path);
+  return *parse_header(read_file(path, kWanted), true, path);
 }
 
 void check_image_rules(const ImageHeader& header, const ImageRules& rules, const fs::path& path) {
@@ -201,31 +244,49 @@ void check_image_rules(const ImageHeader& header, const ImageRules& rules, const
 void check_grey_png(const ImageHeader& header, int bit_depth, const fs::path& path) {
   const bool is_png = header.format == ImageHeader::Format::png;
   check(is_png && header.channels == 1 && !header.palette && header.bit_depth == bit_depth,
-        "cannot use '{}': a {} of {} channel{} of {} bits{}, a grey PNG of {} bits is expected", path.string(),
-        is_png ? "PNG" : "JPEG", header.palette ? 1 : header.channels,
-        header.channels == 1 || header.palette ? "" : "s", header.bit_depth, header.palette ? " with a palette" : "",
-        bit_depth);
+        "cannot use '{}': a {}, a grey PNG of {} bits is expected", path.string(), kind_text(header), bit_depth);
+}
+
+void check_label_png(const ImageHeader& header, const fs::path& path) {
+  const bool is_png = header.format == ImageHeader::Format::png;
+  const bool has_one = header.channels == 1 || header.palette;
+  check(is_png && has_one && header.bit_depth <= 8,
+        "cannot use '{}': a {}, a PNG of one channel of 8 bits or fewer is expected{}", path.string(),
+        kind_text(header),
+        !is_png   ? ": a JPEG changes labels, so save them anew from where they came from"
+        : has_one ? ""
+                  : ": save each pixel's class as a number, grey or with a palette whose index it is");
 }
 
 Image<std::uint8_t> read_rgb_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
-  const std::string file = read_image_file(path);
+  const std::string file = read_file(path, kWanted);
   const ImageHeader header = checked_header(file, rules, path);
   check(header.bit_depth <= 8, "cannot use '{}': {} bits a channel, 8 are expected", path.string(), header.bit_depth);
   std::optional<PngContent> png;
   if (header.format == ImageHeader::Format::png) {
     png = read_png_chunks(file, path);
   }
-  return decode_selected<std::uint8_t>(header, rules, selection, [&](const Selection& wanted) {
+  std::string remark;
+  Image<std::uint8_t> image = decode_selected<std::uint8_t>(header, rules, selection, [&](const Selection& wanted) {
     if (png && is_plain_png(*png)) {
       return decode_png<std::uint8_t>(*png, 3, wanted, path);
     }
-    return pick(png ? decode_general_png<std::uint8_t>(file, header, 3, path) : decode_jpeg(file, header, path),
-                wanted);
+    Image<std::uint8_t> whole =
+        png ? decode_general_png<std::uint8_t>(file, header, 3, path) : decode_jpeg(file, header, path);
+    remark = std::move(whole.remark);
+    return pick(std::move(whole), wanted);
   });
+  image.remark = std::move(remark);
+  return image;
 }
 
 Image<std::uint8_t> read_grey8_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
   return read_grey_image<std::uint8_t>(path, rules, selection);
+}
+
+Image<std::uint8_t> read_label_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
+  return read_one_channel<std::uint8_t>(path, rules, selection,
+                                        [&path](const ImageHeader& header) { check_label_png(header, path); });
 }
 
 Image<std::uint16_t> read_grey16_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {

@@ -44,7 +44,11 @@ struct Image {
   std::int64_t channels = 0;
   std::vector<T> pixels;  ///< height x width x channels
   int orientation = 1;    ///< what the file's EXIF says of the stored pixels, whatever became of it
+  std::string remark{};   ///< what is odd about the file and harmless to its pixels; empty: nothing
 };
+
+/// What is said of pictures with remarks: how many there are, and the first one's.
+[[nodiscard]] std::string remarks_text(std::size_t num_pictures, const std::string& first);
 
 /// The pixels to keep of an image: those in both a listed row and a listed column. Ascending, a number may come twice;
 /// an empty list means all. A PNG decoder saves much of its work when most rows are not wanted.
@@ -65,14 +69,21 @@ void check_image_rules(const ImageHeader& header, const ImageRules& rules, const
 /// \throws Error  unless the file is a PNG of one grey channel of `bit_depth` (8 or 16) bits, without a palette:
 /// everything else would be converted on reading and its values would change.
 void check_grey_png(const ImageHeader& header, int bit_depth, const std::filesystem::path& path);
+/// \throws Error  unless the file is a PNG of one number a pixel, of 8 bits at most: grey, or indices of a palette.
+void check_label_png(const ImageHeader& header, const std::filesystem::path& path);
 
 /// A colour picture (PNG or JPEG of 8 bits a channel) as H x W x 3 RGB; grey is spread to RGB, alpha dropped.
 /// Every byte of a PNG is checked against its CRCs; a JPEG must be whole up to its end mark and decode without a
-/// warning. \throws Error  naming the file: as read_image_header and check_image_rules, or 16 bits, truncated, damaged.
+/// warning that could hide lost pixels; what else is odd about it becomes the image's remark. \throws Error  naming the
+/// file: as read_image_header and check_image_rules, or 16 bits, truncated, damaged.
 [[nodiscard]] Image<std::uint8_t> read_rgb_image(const std::filesystem::path& path, const ImageRules& rules = {},
                                                  const Selection& selection = {});
 /// A PNG of one channel of 8 bits, values as stored (labels, coarse depth). \throws Error as read_rgb_image.
 [[nodiscard]] Image<std::uint8_t> read_grey8_image(const std::filesystem::path& path, const ImageRules& rules = {},
+                                                   const Selection& selection = {});
+/// As read_grey8_image, also a PNG of 1, 2 or 4 bits and one with a palette: of each pixel the number that is stored,
+/// whatever its colour is. \throws Error as check_label_png and read_rgb_image.
+[[nodiscard]] Image<std::uint8_t> read_label_image(const std::filesystem::path& path, const ImageRules& rules = {},
                                                    const Selection& selection = {});
 /// A PNG of one channel of 16 bits, values as stored (depth, disparity). \throws Error as read_rgb_image.
 [[nodiscard]] Image<std::uint16_t> read_grey16_image(const std::filesystem::path& path, const ImageRules& rules = {},
@@ -90,7 +101,7 @@ void write_png(const std::filesystem::path& path, std::span<const std::uint8_t> 
 void write_png(const std::filesystem::path& path, std::span<const std::uint16_t> pixels, std::int64_t height,
                std::int64_t width, PngEffort effort = PngEffort::quick);
 
-/// The file's content in few words when it is no image: "a Git LFS pointer, run `git lfs pull`", "text", "empty", ...
+/// The file's content in few words: "a Git LFS pointer, run `git lfs pull`", "a WebP picture", "text", "empty", ...
 [[nodiscard]] std::string describe_content(std::string_view first_bytes);
 
 }  // namespace xtasc::io

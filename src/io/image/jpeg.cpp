@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdio>
 // clang-format off
+#include <jerror.h>
 #include <jpeglib.h>
 // clang-format on
 
@@ -33,11 +34,14 @@ std::uint32_t big_endian(std::string_view bytes, std::size_t at, std::size_t cou
   return value;
 }
 
+using Message = std::array<char, JMSG_LENGTH_MAX>;
+
 /// libjpeg's error manager, which has to be the first member, and where to go on after an error.
 struct ErrorManager {
   jpeg_error_mgr base;
   std::jmp_buf escape;
-  std::array<char, JMSG_LENGTH_MAX> message;
+  Message message;  ///< why it gave up
+  Message remark;   ///< the first warning that was let pass
 };
 
 /// A decoder and its memory. The caller of libjpeg owns it, so that an error, which jumps, skips no destructor.
@@ -59,9 +63,19 @@ extern "C" {
   std::longjmp(errors->escape, 1);
 }
 
-static void refuse_warning(j_common_ptr info, int level) {
-  if (level < 0) {  // a warning; the others are traces
+/// Warnings that no pixel depends on pass; behind the first scan's header, stray bytes may be what is left of pixels.
+static void judge_warning(j_common_ptr info, int level) {
+  if (level >= 0) {  // a trace
+    return;
+  }
+  auto* errors = reinterpret_cast<ErrorManager*>(info->err);
+  const bool is_before_scans = reinterpret_cast<j_decompress_ptr>(info)->input_scan_number == 0;
+  const int code = info->err->msg_code;
+  if (code != JWRN_JFIF_MAJOR && code != JWRN_NOT_SEQUENTIAL && !(code == JWRN_EXTRANEOUS_DATA && is_before_scans)) {
     jump_out(info);
+  }
+  if (errors->remark[0] == '\0') {
+    info->err->format_message(info, errors->remark.data());
   }
 }
 
@@ -87,7 +101,7 @@ bool start(Decoder& decoder, const unsigned char* bytes, std::size_t size) {
   jpeg_decompress_struct& info = decoder.info;
   info.err = jpeg_std_error(&decoder.errors.base);
   info.err->error_exit = jump_out;
-  info.err->emit_message = refuse_warning;
+  info.err->emit_message = judge_warning;
   info.err->output_message = print_nothing;
   if (setjmp(decoder.errors.escape) != 0) {
     return false;
@@ -124,12 +138,14 @@ bool read_pixels(Decoder& decoder, std::uint8_t* rgb) {
   return true;
 }
 
-/// A JPEG ends with the mark FF D9; libjpeg would look no further than its last row.
-void check_end(std::string_view file, const fs::path& path) {
-  const auto end = file.find_last_not_of(std::string_view("\0\n\r ", 4));  // some cameras pad
-  const bool is_whole = end != std::string_view::npos && end > 0 && file[end] == '\xd9' && file[end - 1] == '\xff';
-  check(is_whole, "cannot read '{}': truncated JPEG, it does not end with the end mark after {} bytes", path.string(),
-        file.size());
+/// What is odd and harmless about a file that was decoded; empty: nothing. Some cameras pad.
+std::string remark_of(const Decoder& decoder, std::string_view file) {
+  std::string remark = decoder.errors.remark.data();
+  const std::string_view rest = file.substr(file.size() - decoder.info.src->bytes_in_buffer);
+  if (rest.find_first_not_of(std::string_view("\0\n\r ", 4)) != std::string_view::npos) {
+    remark += fmt::format("{}{} bytes behind its end mark", remark.empty() ? "" : ", ", rest.size());
+  }
+  return remark;
 }
 
 /// The orientation in the segment at `at`, of `size` bytes behind its marker; nothing when it is no EXIF block.
@@ -171,9 +187,12 @@ std::optional<ImageHeader> parse_jpeg_header(std::string_view file, const fs::pa
   std::size_t at = 2;
   std::optional<int> orientation;
   while (at + 4 <= file.size()) {
-    check(file[at] == '\xff', "cannot read '{}': damaged JPEG header at byte {}", path.string(), at);
+    at = std::min(file.find('\xff', at), file.size());
+    if (at + 4 > file.size()) {
+      return std::nullopt;
+    }
     const auto marker = static_cast<unsigned char>(file[at + 1]);
-    if (marker == 0xff) {  // fill byte
+    if (marker == 0xff || marker == 0) {  // a fill byte, or a stray one
       ++at;
       continue;
     }
@@ -194,6 +213,10 @@ std::optional<ImageHeader> parse_jpeg_header(std::string_view file, const fs::pa
       header.orientation = orientation.value_or(1);
       return header;
     }
+    if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8)) {  // these have no length
+      at += 2;
+      continue;
+    }
     check(marker != kEndOfImage && marker != kStartOfScan, "cannot read '{}': JPEG without a frame header",
           path.string());
     const std::size_t size = big_endian(file, at + 2, 2);
@@ -206,10 +229,12 @@ std::optional<ImageHeader> parse_jpeg_header(std::string_view file, const fs::pa
 }
 
 Image<std::uint8_t> decode_jpeg(std::string_view file, const ImageHeader& header, const fs::path& path) {
-  check_end(file, path);
   Decoder decoder;
   const auto check_decoder = [&](bool is_good) {
     if (!is_good) {
+      check(decoder.errors.base.msg_code != JWRN_JPEG_EOF,
+            "cannot read '{}': truncated JPEG, it does not end with the end mark after {} bytes", path.string(),
+            file.size());
       const std::string_view reason = decoder.errors.message.data();
       fail("cannot read '{}': {}{}", path.string(), reason.starts_with("Unsupported") ? "" : "damaged JPEG, ", reason);
     }
@@ -221,6 +246,7 @@ Image<std::uint8_t> decode_jpeg(std::string_view file, const ImageHeader& header
   Image<std::uint8_t> image{header.height, header.width, 3, {}, header.orientation};
   image.pixels.resize(static_cast<std::size_t>(header.height * header.width * 3));
   check_decoder(read_pixels(decoder, image.pixels.data()));
+  image.remark = remark_of(decoder, file);
   return image;
 }
 

@@ -57,7 +57,7 @@ struct Decoder {
   Decoder& operator=(const Decoder&) = delete;
 };
 
-enum class Pixels { rgb, grey };
+enum class Pixels { rgb, stored };
 
 /// Reads up to the image data and chooses the conversions. \returns  whether that worked; decoder.source.reason says
 /// why not. Here and in read_pixels nothing has a destructor, since errors leave by longjmp.
@@ -75,6 +75,8 @@ bool start(Decoder& decoder, Pixels pixels) {
     png_set_expand_gray_1_2_4_to_8(png);
     png_set_gray_to_rgb(png);
     png_set_strip_alpha(png);
+  } else {
+    png_set_packing(png);  // a byte for each number of fewer bits
   }
   if constexpr (std::endian::native == std::endian::little) {
     png_set_swap(png);  // 16 bits only
@@ -112,7 +114,7 @@ Image<T> decode_general_png(std::string_view file, const ImageHeader& header, st
   const auto check_decoder = [&](bool is_good) {
     check(is_good, "cannot read '{}': damaged PNG, {}", path.string(), decoder.source.reason.data());
   };
-  check_decoder(start(decoder, channels == 3 ? Pixels::rgb : Pixels::grey));
+  check_decoder(start(decoder, channels == 3 ? Pixels::rgb : Pixels::stored));
   Image<T> image{header.height, header.width, channels, {}};
   const auto row_values = static_cast<std::size_t>(image.width * image.channels);
   image.pixels.resize(static_cast<std::size_t>(image.height) * row_values);

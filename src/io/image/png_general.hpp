@@ -13,7 +13,7 @@ namespace xtasc::io {
 /// passed over, and a transparent colour is an opaque one. Nothing is printed. CRCs are the caller's: read_png_chunks.
 ///
 /// \param header  of the same file; its size is what is allocated, so judge it first.
-/// \param channels  3: RGB of 8 bits; 1: grey as stored, of T's bits, as the PNG must be.
+/// \param channels  3: RGB of 8 bits; 1: the PNG's one channel as stored, of T's bits or fewer; of a palette, indices.
 /// \throws Error  "cannot read 'PATH': damaged PNG, REASON".
 template <typename T>
 [[nodiscard]] Image<T> decode_general_png(std::string_view file, const ImageHeader& header, std::int64_t channels,

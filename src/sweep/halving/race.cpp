@@ -225,7 +225,7 @@ std::optional<Sweep> read_frozen_race(const SweepFolder& folder) {
                 .runs = {}};
     for (const auto& entry : json_fields::field(json, "runs")) {
       const auto id = get<std::string>(entry, "id");
-      sweep.runs.push_back({.config = config::read_run_config(folder.config(id)),
+      sweep.runs.push_back({.config = config::read_written_config(folder.config(id)),
                             .id = id,
                             .row = get<std::string>(entry, "row"),
                             .axes = {},

@@ -9,7 +9,7 @@
 
 #include "core/error.hpp"
 #include "core/host.hpp"
-#include "run/provenance.hpp"
+#include "core/utc_time.hpp"
 #include "sweep/state.hpp"
 
 namespace xtasc::sweep {
@@ -28,7 +28,7 @@ Process start_attempt(const SweepFolder& folder, const PlannedRun& run, const Fi
   std::filesystem::create_directories(folder.run(run.id).root, error);
   check(!error, "cannot make the folder {}: {}", folder.run(run.id).root.string(), error.message());
   std::ofstream log(folder.log(run.id), std::ios::app);
-  log << fmt::format("{}{} on {}: {}\n", kAttemptMark, run::utc_now(), this_host(), fmt::join(command, " "));
+  log << fmt::format("{}{} on {}: {}\n", kAttemptMark, utc_now(), this_host(), fmt::join(command, " "));
   check(static_cast<bool>(log.flush()), "cannot write to {}", folder.log(run.id).string());
   log.close();
   write_end(folder, run.id, {.code = static_cast<int>(ExitCode::interrupted), .by = this_process()});

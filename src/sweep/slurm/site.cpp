@@ -10,7 +10,8 @@
 
 #include "config/field_list.hpp"
 #include "core/error.hpp"
-#include "io/atomic_file.hpp"
+#include "core/user_path.hpp"
+#include "io/file.hpp"
 
 namespace xtasc::sweep {
 
@@ -37,6 +38,15 @@ bool is_assignment(const std::string& text) {
 
 bool is_long_option(const std::string& text) {
   return text.starts_with("--") && text.size() > 2 && is_one_line(text);
+}
+
+/// As fill_in_home() does with a path, with what stands behind the first "=", or with all of the text.
+std::string fill_in_value(std::string& text) {
+  const auto begin = text.find('=') + 1;  // npos + 1 is 0
+  std::string value = text.substr(begin);
+  std::string fault = fill_in_home(value);
+  text.replace(begin, std::string::npos, value);
+  return fault;
 }
 
 /// Seconds of a time limit in one of sbatch's forms: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S. nullopt: it is in none.
@@ -120,7 +130,11 @@ class SiteFields {
         if (element.kind != Value::Kind::text || !is_good(element.text)) {
           return fmt::format("{} ({} is none)", accepted, element.type_name);
         }
-        read.push_back(element.text);
+        std::string text = element.text;
+        if (const std::string fault = fill_in_value(text); !fault.empty()) {
+          return fmt::format("{} ({})", accepted, fault);
+        }
+        read.push_back(std::move(text));
       }
       if (value.kind != Value::Kind::list) {
         return accepted;
@@ -185,10 +199,10 @@ Site parse_site(const std::string& text, const std::string& source) {
 
 Site read_site(const std::filesystem::path& file) {
   std::error_code ignored;
-  if (!std::filesystem::is_regular_file(file, ignored)) {
+  if (!std::filesystem::exists(file, ignored)) {
     fail_usage("no site file {}: copy slurm/site.toml and fill it in, then name it by --site", file.string());
   }
-  return parse_site(io::read_file(file), file.string());
+  return parse_site(io::read_config_file(file, "a site file (TOML)"), file.string());
 }
 
 }  // namespace xtasc::sweep
