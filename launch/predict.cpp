@@ -177,15 +177,43 @@ std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel&
   return rows;
 }
 
-std::vector<Row> predict_images(const Options& options, const launch::LoadedModel& model, const DataFacts& facts) {
+/// Decodes every picture before the first is predicted: with one that is no good, nothing is written.
+void look_at_images(const std::vector<std::string>& images) {
   std::set<std::string> stems;
-  for (const std::string& path : options.images) {
-    const std::string stem = fs::path(path).stem().string();
+  std::vector<std::string> faults;
+  std::size_t num_odd = 0;
+  std::string first_remark;
+  Progress progress("looking at", static_cast<std::int64_t>(images.size()));
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const std::string stem = fs::path(images[i]).stem().string();
     if (!stems.insert(stem).second) {
       fail_usage("two images are called {}: their results would overwrite each other; predict them into two folders",
                  stem);
     }
+    try {
+      const std::string remark = io::read_rgb_image(images[i], {.orientation = io::Orientation::ignore}).remark;
+      if (!remark.empty()) {
+        first_remark = num_odd == 0 ? fmt::format("'{}': {}", images[i], remark) : first_remark;
+        ++num_odd;
+      }
+    } catch (const Error& error) {
+      faults.emplace_back(error.what());
+    }
+    progress.update(static_cast<std::int64_t>(i) + 1, "images");
   }
+  if (faults.size() == 1) {
+    fail("{}", faults.front());
+  }
+  if (!faults.empty()) {
+    throw Error(fmt::format("{} of {} images cannot be used, nothing was predicted", faults.size(), images.size()),
+                ExitCode::failure, faults);
+  }
+  if (num_odd > 0) {
+    log_line(io::remarks_text(num_odd, first_remark));
+  }
+}
+
+std::vector<Row> predict_images(const Options& options, const launch::LoadedModel& model, const DataFacts& facts) {
   const auto constants = at::TensorOptions().dtype(at::kFloat);
   const at::Tensor mean = at::tensor(at::ArrayRef<double>(facts.mean), constants).view({1, 3, 1, 1});
   const at::Tensor deviation = at::tensor(at::ArrayRef<double>(facts.deviation), constants).view({1, 3, 1, 1});
@@ -283,6 +311,9 @@ void predict_all(const dist::MpiSession& session, const Options& options) {
     fail_usage("name the input by --images FILE..., or by --pack PACK --samples 0,1,2");
   }
   check(session.size() == 1, "xtasc-predict runs on one rank, mpirun started {}", session.size());
+  if (!options.images.empty()) {
+    look_at_images(options.images);
+  }
   const c10::NoGradGuard no_grad;
   const launch::LoadedModel model = launch::load_model(options.model, session);
   const DataFacts facts = find_facts(options, model);

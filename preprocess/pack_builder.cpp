@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <opencv2/core.hpp>
 #include <optional>
 #include <unordered_map>
@@ -14,6 +15,7 @@
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
+#include "core/utf8.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
 #include "pack/verify.hpp"
@@ -51,6 +53,8 @@ struct Findings {
   std::string first_in_both;                                  ///< the train image that the first of them is
   std::size_t num_turned = 0;
   std::string orientation;
+  std::size_t num_remarks = 0;
+  std::string first_remark;
 };
 
 std::string plural(std::size_t count, const char* noun) {
@@ -95,8 +99,9 @@ class Faults {
  public:
   explicit Faults(const BuildOptions& options) : options_(options) {}
 
-  void add(std::vector<std::string> lines) {
-    lines_.insert(lines_.end(), std::make_move_iterator(lines.begin()), std::make_move_iterator(lines.end()));
+  /// They go into the pack too, whose texts are UTF-8; the names of files need not be.
+  void add(const std::vector<std::string>& lines) {
+    std::ranges::transform(lines, std::back_inserter(lines_), with_escaped_bytes);
   }
   [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
 
@@ -141,10 +146,13 @@ std::vector<Item> check_raw(const RawDataset& raw, const BuildOptions& options, 
     for (std::size_t i = 0; i < items.size(); ++i) {
       std::vector<std::string> found = pool.take();
       stop_if_asked();
+      if (const std::string& name = raw.names(items[i].split)[items[i].index]; first_not_utf8(name)) {
+        found.push_back(fmt::format("'{}' is not named in UTF-8, as the names in a pack are: rename it", name));
+      }
       if (found.empty()) {
         good.push_back(items[i]);
       }
-      faults.add(std::move(found));
+      faults.add(found);
       progress.update(static_cast<std::int64_t>(i) + 1);
     }
   }
@@ -202,6 +210,10 @@ void note(Findings& findings, pack::Split split, const std::string& name, Decode
     ++findings.num_turned;
     findings.orientation = std::move(decoded.sample.orientation);
   }
+  if (!decoded.sample.remark.empty()) {
+    findings.first_remark = findings.num_remarks == 0 ? std::move(decoded.sample.remark) : findings.first_remark;
+    ++findings.num_remarks;
+  }
   if (split == pack::Split::train) {
     findings.train_images.emplace(std::move(decoded.image_digest), name);
   } else if (const auto twin = findings.train_images.find(decoded.image_digest); twin != findings.train_images.end()) {
@@ -238,6 +250,9 @@ void log_findings(const Findings& findings, const pack::Schema& schema) {
              findings.num_turned == 1 ? "has" : "have", findings.orientation,
              findings.orientation == "apply" ? "they were turned" : "their pixels are as stored");
   }
+  if (findings.num_remarks > 0) {
+    log_line(io::remarks_text(findings.num_remarks, findings.first_remark));
+  }
   if (const std::string doubt = doubt_of_depth(schema); !doubt.empty()) {
     log_warning("depth up to {:.4g} m, {} depth = (value + offset) / divisor should be metres", schema.depth_max,
                 doubt);
@@ -265,7 +280,7 @@ std::vector<Item> write_samples(const RawDataset& raw, const BuildOptions& optio
       Decoded decoded = pool.take();
       stop_if_asked();
       if (decoded.fault) {
-        faults.add({std::move(*decoded.fault)});
+        faults.add({*decoded.fault});
         ++num_bad;
       } else if (num_bad == 0 || options.skip_bad) {  // otherwise only the faults matter: go on, to find them all
         const std::string& name = raw.names(items[i].split)[items[i].index];

@@ -25,11 +25,15 @@ struct RawSample {
   std::vector<std::string> without;   ///< the tasks whose labels it lacks, see pack::Sample::without
   /// What was done with a file that EXIF turns: "apply" or "ignore"; empty when the sample has none.
   std::string orientation;
+  std::string remark;  ///< "FILE: what is odd about it and harmless to its pixels"; empty: nothing
 };
 
 /// Gives a sample that lacks the labels of a task maps of its height and width that hold none, and says so in it.
 /// \param key  "seg", "depth" or "normals" \param schema  of the pack
 void leave_out(RawSample& sample, std::string_view key, const pack::Schema& schema);
+
+/// Keeps what is odd about one of a sample's files. \param remark  empty: nothing \param file  relative to the root
+void note_remark(const std::string& remark, const std::string& file, RawSample& sample);
 
 /// Makes a sample that was decoded whole as `resize` wants it.
 void resize_sample(RawSample& sample, const Resize& resize);

@@ -1,5 +1,7 @@
 #include "preprocess/resize.hpp"
 
+#include <fmt/format.h>
+
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
 
@@ -52,6 +54,12 @@ void resize_sample(RawSample& sample, const Resize& resize) {
   }
   sample.height = resize.to.height;
   sample.width = resize.to.width;
+}
+
+void note_remark(const std::string& remark, const std::string& file, RawSample& sample) {
+  if (!remark.empty()) {
+    sample.remark = fmt::format("'{}': {}", file, remark);
+  }
 }
 
 void leave_out(RawSample& sample, std::string_view key, const pack::Schema& schema) {

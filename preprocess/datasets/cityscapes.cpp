@@ -45,6 +45,19 @@ void add_fault(std::vector<std::string>& faults, const auto& look) {
   }
 }
 
+/// \throws Error  when the label ids are missing, and the toolbox's other file of labels is there.
+void check_is_no_train_ids(const fs::path& labels) {
+  constexpr std::string_view kTrainIdsEnd = "_gtFine_labelTrainIds.png";
+  std::string other = labels.filename().string();
+  other.replace(other.size() - kLabelEnd.size(), kLabelEnd.size(), kTrainIdsEnd);
+  std::error_code ignored;
+  check(fs::exists(fs::symlink_status(labels, ignored)) || !fs::exists(labels.parent_path() / other, ignored),
+        "cannot read '{}': No such file or directory; labelTrainIds are there, labelIds are needed: "
+        "gtFine_trainvaltest.zip "
+        "has them",
+        labels.string());
+}
+
 template <typename T>
 std::vector<T> picked(const std::vector<T>& plane, Size from, Size to) {
   return from == to ? plane : resize_nearest(std::span<const T>(plane), from, to, 1);
@@ -58,7 +71,7 @@ CityscapesDataset::CityscapesDataset(fs::path root) : root_(std::move(root)) {
   std::vector<std::string> missing;
   for (const std::string_view name : {kImages, std::string_view("gtFine"), std::string_view("disparity")}) {
     if (!fs::is_directory(root_ / name, error)) {
-      missing.push_back(fmt::format("'{}' is missing", (root_ / name).string()));
+      missing.push_back(fmt::format("'{}' is missing{}", (root_ / name).string(), archive_hint(root_, name)));
     }
   }
   if (!missing.empty()) {
@@ -273,14 +286,17 @@ std::vector<std::string> CityscapesDataset::check_files(pack::Split split, std::
           "cannot use '{}': {} channel{} of {} bits{}, an RGB image of 8 bits is expected", path.string(),
           header.channels, header.channels == 1 ? "" : "s", header.bit_depth, header.palette ? " with a palette" : "");
   });
-  const auto check_grey = [&](const std::string& file, int bits) {
+  const auto check_map = [&](const std::string& file, bool is_labels) {
     const fs::path path = root_ / file;
+    if (is_labels) {
+      check_is_no_train_ids(path);
+    }
     const io::ImageHeader header = io::read_image_header(path);
-    io::check_grey_png(header, bits, path);
+    is_labels ? io::check_label_png(header, path) : io::check_grey_png(header, 16, path);
     io::check_image_rules(header, rules, path);
   };
-  add_fault(faults, [&] { check_grey(frame.label, frame.has_instances ? 16 : 8); });
-  add_fault(faults, [&] { check_grey(frame.disparity, 16); });
+  add_fault(faults, [&] { check_map(frame.label, !frame.has_instances); });
+  add_fault(faults, [&] { check_map(frame.disparity, false); });
   return faults;
 }
 
@@ -302,7 +318,7 @@ std::vector<std::uint8_t> CityscapesDataset::decode_label_ids(const Frame& frame
     }
     return ids;
   }
-  ids = io::read_grey8_image(path, rules).pixels;
+  ids = io::read_label_image(path, rules).pixels;
   if (*std::max_element(ids.begin(), ids.end()) > kMaxLabelId) {
     const auto bad = std::find_if(ids.begin(), ids.end(), [](std::uint8_t id) { return id > kMaxLabelId; });
     const auto at = static_cast<std::size_t>(bad - ids.begin());
@@ -319,11 +335,11 @@ RawSample CityscapesDataset::decode(pack::Split split, std::size_t index, const 
   RawSample sample;
   sample.height = resize.to.height;
   sample.width = resize.to.width;
-  if (resize.image_filter == ImageFilter::area && raw_size_ != resize.to) {
-    sample.image = resize_area(io::read_rgb_image(root_ / frame.image, rules).pixels, raw_size_, resize.to);
-  } else {
-    sample.image = io::read_rgb_image(root_ / frame.image, rules, selection).pixels;
-  }
+  const bool is_averaged = resize.image_filter == ImageFilter::area && raw_size_ != resize.to;
+  io::Image<std::uint8_t> image =
+      io::read_rgb_image(root_ / frame.image, rules, is_averaged ? io::Selection{} : selection);
+  sample.image = is_averaged ? resize_area(image.pixels, raw_size_, resize.to) : std::move(image.pixels);
+  note_remark(image.remark, frame.image, sample);
   const std::vector<std::uint8_t> ids = picked(decode_label_ids(frame), raw_size_, resize.to);
   for (const auto& class_of_id : {kClassOfId7, kClassOfId19}) {
     std::vector<std::uint8_t>& labels = sample.labels.emplace_back(ids.size());

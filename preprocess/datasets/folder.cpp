@@ -12,7 +12,7 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "io/atomic_file.hpp"
+#include "io/file.hpp"
 #include "io/image/exif.hpp"
 #include "preprocess/datasets/raw_folder.hpp"
 
@@ -81,7 +81,7 @@ FolderDataset::FolderDataset(fs::path root, FolderDescription description)
 
 void FolderDataset::read_split(pack::Split split) {
   const fs::path list = root_ / description_.split_files[static_cast<std::size_t>(split)];
-  std::istringstream lines(io::read_file(list));
+  std::istringstream lines(io::read_text(list, "a list of ids, one a line,"));
   std::unordered_map<std::string, std::string> seen;  // id -> where
   for (const std::string& id : ids_[0]) {
     seen.emplace(fs::path(id).lexically_normal().string(), description_.split_files[0]);
@@ -231,6 +231,11 @@ std::vector<std::string> FolderDataset::look_at_files(const std::string& id,
   };
   attempt([&] {
     const fs::path path = file(description_.image_file, id);
+    if (std::error_code ignored; !fs::exists(fs::symlink_status(path, ignored))) {
+      const std::string hint =
+          id_hint(id, [this](const std::string& one) { return file(description_.image_file, one); });
+      check(hint.empty(), "cannot read '{}': No such file or directory{}", path.string(), hint);
+    }
     const io::ImageHeader header = read_header(path);
     io::check_image_rules(header, rules, path);
     check(header.bit_depth <= 8, "cannot use '{}': {} bits a channel, 8 are expected", path.string(), header.bit_depth);
@@ -247,17 +252,21 @@ std::vector<std::string> FolderDataset::look_at_files(const std::string& id,
           header.orientation, path.string(), io::orientation_words(header.orientation), is_turned ? "ignore" : "apply");
     }
   });
-  const auto check_grey = [&](const auto& section, int bits) {
+  const auto check_map = [&](const auto& section, const auto& check_kind) {
     if (is_missing(section.file, section.may_be_missing, id)) {
       return;
     }
     const fs::path path = file(section.file, id);
     const io::ImageHeader header = read_header(path);
-    io::check_grey_png(header, bits, path);
+    check_kind(header, path);
     io::check_image_rules(header, rules, path);
   };
-  attempt([&] { check_grey(description_.label, 8); });
-  attempt([&] { check_grey(description_.depth, description_.depth.bits); });
+  attempt([&] { check_map(description_.label, io::check_label_png); });
+  attempt([&] {
+    check_map(description_.depth, [this](const io::ImageHeader& header, const fs::path& path) {
+      io::check_grey_png(header, description_.depth.bits, path);
+    });
+  });
   if (const auto& normals = description_.normals; normals && !is_missing(normals->file, normals->may_be_missing, id)) {
     attempt([&] { check_normals_files(normals_files(id), rules, read_header); });
   }
@@ -272,7 +281,7 @@ void FolderDataset::note_orientation(int orientation, RawSample& sample) const {
 
 void FolderDataset::decode_labels(const std::string& id, const io::ImageRules& rules, RawSample& sample) const {
   const fs::path path = file(description_.label.file, id);
-  io::Image<std::uint8_t> image = io::read_grey8_image(path, rules);
+  io::Image<std::uint8_t> image = io::read_label_image(path, rules);
   for (std::size_t i = 0; i < image.pixels.size(); ++i) {
     const std::uint8_t value = image.pixels[i];
     if (!value_is_known_[value]) {
@@ -324,6 +333,7 @@ RawSample FolderDataset::decode(pack::Split split, std::size_t index, const Resi
   sample.height = image.height;
   sample.width = image.width;
   note_orientation(image.orientation, sample);
+  note_remark(image.remark, fill_pattern(description_.image_file, id), sample);
   sample.image = std::move(image.pixels);
   if (is_missing(description_.label.file, description_.label.may_be_missing, id)) {
     leave_out(sample, "seg", schema_);

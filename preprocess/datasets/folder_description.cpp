@@ -8,7 +8,7 @@
 
 #include "core/error.hpp"
 #include "core/toml.hpp"
-#include "io/atomic_file.hpp"
+#include "io/file.hpp"
 
 namespace xtasc::preprocess {
 
@@ -288,7 +288,7 @@ FolderDescription read_folder_description(const std::filesystem::path& path) {
     fail_usage("there is no description '{}': write one (docs/data.md), or name another with --description",
                path.string());
   }
-  return read_table(parse_toml(io::read_file(path), path.string()), path.string());
+  return read_table(parse_toml(io::read_config_file(path, "a description (TOML)"), path.string()), path.string());
 }
 
 }  // namespace xtasc::preprocess

@@ -83,7 +83,7 @@ MtanDataset::MtanDataset(fs::path root, MtanKind kind, std::optional<int> num_cl
   for (const std::string& split : split_folders_) {
     for (const std::string& folder : folders_) {
       if (const fs::path path = root_ / split / folder; !is_folder(path)) {
-        missing.push_back(fmt::format("there is no folder '{}'", path.string()));
+        missing.push_back(fmt::format("there is no folder '{}'{}", path.string(), archive_hint(root_, "")));
       }
     }
   }

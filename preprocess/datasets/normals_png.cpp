@@ -31,7 +31,7 @@ void check_normals_files(const NormalsFiles& files, io::ImageRules rules,
   io::check_image_rules(header, wanted, files.normals);
   if (!files.mask.empty()) {
     const io::ImageHeader mask = read_header(files.mask);
-    io::check_grey_png(mask, 8, files.mask);
+    io::check_label_png(mask, files.mask);
     io::check_image_rules(mask, wanted, files.mask);
   }
 }
@@ -41,7 +41,7 @@ std::vector<std::int16_t> read_normals_files(const NormalsFiles& files, io::Imag
   const io::Image<std::uint8_t> image = io::read_rgb_image(files.normals, rules);
   io::Image<std::uint8_t> mask;
   if (!files.mask.empty()) {
-    mask = io::read_grey8_image(files.mask, rules);
+    mask = io::read_label_image(files.mask, rules);
   }
   std::vector<std::int16_t> normals(image.pixels.size(), 0);
   for (std::size_t i = 0; i < normals.size(); i += 3) {

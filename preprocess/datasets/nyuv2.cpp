@@ -14,6 +14,7 @@
 #include "preprocess/datasets/matlab5.hpp"
 #include "preprocess/datasets/normals_png.hpp"
 #include "preprocess/datasets/nyuv2_tables.hpp"
+#include "preprocess/datasets/raw_folder.hpp"
 
 namespace xtasc::preprocess {
 
@@ -152,8 +153,7 @@ Nyuv2Dataset::Impl::Impl(const fs::path& root, std::optional<Nyuv2Normals> the_n
     : path(root / kLabeledFile), normals(std::move(the_normals)) {
   std::error_code error;
   check(fs::is_directory(root, error), "there is no folder '{}'", root.string());
-  check(fs::is_regular_file(path, error), "'{}' is {}", path.string(),
-        fs::is_directory(path, error) ? "a folder, NYU Depth v2's file is expected" : "missing");
+  check(fs::exists(path, error), "'{}' is missing{}", path.string(), archive_hint(root, "nyu"));
   schema.dataset = "nyuv2";
   schema.height = 288;
   schema.width = 384;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,16 @@ struct FolderEntries {
 /// Whether the name ends like that of a picture or an array, in whatever case: nothing so named is passed over without
 /// being named. Hidden files are none, macOS leaves "._0.png" beside each 0.png.
 [[nodiscard]] bool looks_like_data(std::string_view name);
+
+/// The way out where part of a download is missing: "; X.zip is there: unpack it" with the first archive in `folder`
+/// whose name begins with `begin`, in whatever case; empty where there is none.
+[[nodiscard]] std::string archive_hint(const std::filesystem::path& folder, std::string_view begin);
+
+/// Why the ids of a list may lead to no file: "; ids are without extension: '0000'", where a file is there for the id
+/// without it, with / for \\ or up to the first blank or comma; empty where there is none.
+/// \param path_of  gives the file of an id
+[[nodiscard]] std::string id_hint(const std::string& id,
+                                  const std::function<std::filesystem::path(const std::string&)>& path_of);
 
 /// What was found beside the data: Thumbs.db, .DS_Store, @eaDir, __MACOSX, notes, downloads that were never finished.
 /// It makes no fault and changes no pack, but the log names it, in one line for all.

@@ -302,6 +302,20 @@ TEST_F(CityscapesTest, NothingThatMayBeDataIsPassedOver) {
                         "those of Cityscapes are upright"));
 }
 
+TEST_F(CityscapesTest, NamesAreUtf8AndLabelsAreIds) {
+  fs::rename(raw / "gtFine/val/lindau/lindau_000000_000019_gtFine_labelIds.png",
+             raw / "gtFine/val/lindau/lindau_000000_000019_gtFine_labelTrainIds.png");
+  add("train", "k\xf6ln", "k\xf6ln_000000_000019", 5);
+  options.skip_bad = true;
+  EXPECT_EQ(build().num_skipped, 2U);
+  EXPECT_THAT(
+      pack::Reader(options.output).schema().skipped,
+      ElementsAre(HasSubstr("'leftImg8bit/train/k\\xf6ln/k\\xf6ln_000000_000019_leftImg8bit.png' is not named in "
+                            "UTF-8, as the names in a pack are: rename it"),
+                  HasSubstr("labelIds.png': No such file or directory; labelTrainIds are there, labelIds are "
+                            "needed")));
+}
+
 TEST_F(CityscapesTest, LinkedCitiesArePackedAndTurnedSetsAreNot) {
   const std::string digest = build().schema.content_digest;
   fs::rename(raw / "leftImg8bit/train/aachen", raw / "elsewhere");
@@ -351,6 +365,8 @@ TEST_F(CityscapesTest, TestSplitAndMissingFoldersAreExplained) {
   EXPECT_THAT(build_error(), HasSubstr("holds images of test/ only, and the labels of test are not public"));
   fs::remove_all(raw / "disparity");
   EXPECT_THAT(build_error(), HasSubstr("disparity' is missing"));
+  write_bytes(raw / "disparity_trainvaltest.zip", "PK");
+  EXPECT_THAT(build_error(), HasSubstr("disparity' is missing; disparity_trainvaltest.zip is there: unpack it"));
   EXPECT_THAT(error_of([&] { CityscapesDataset(raw / "nowhere"); }), HasSubstr("there is no folder '"));
 }
 

@@ -108,7 +108,8 @@ TEST_F(FolderTest, ListsEveryFaultyFileBeforePacking) {
   EXPECT_THAT(error, HasSubstr("label/a/2.png': 10 x 10 pixels (height x width), 48 x 80 are expected"));
   EXPECT_THAT(error, HasSubstr("depth/a/3.png': a PNG of 1 channel of 8 bits, a grey PNG of 16 bits is expected"));
   EXPECT_THAT(error, HasSubstr("depth/b/4.png': found an empty file"));
-  EXPECT_THAT(error, HasSubstr("label/b/5.png': a PNG of 1 channel of 16 bits, a grey PNG of 8 bits is expected"));
+  EXPECT_THAT(error,
+              HasSubstr("label/b/5.png': a PNG of 1 channel of 16 bits, a PNG of one channel of 8 bits or fewer is"));
   EXPECT_THAT(out.entries(), IsEmpty());
 }
 
