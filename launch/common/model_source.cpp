@@ -13,6 +13,7 @@
 #include "tensorfile/tensor_file.hpp"
 #include "train/agreement.hpp"
 #include "train/checkpoint.hpp"
+#include "train/prefixes.hpp"
 #include "train/weights.hpp"
 
 namespace xtasc::launch {
@@ -68,7 +69,7 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
   } else {
     model.config = config::read_run_config(source.config, source.assignments);
     model.weights_path = source.weights;
-    tensors = tensorfile::read_tensor_dict(model.weights_path);
+    tensors = train::read_network_file(source.weights, model.config.model);
   }
   train::check_same_run(session, model.config);
   take_from_first_rank(tensors, session);

@@ -12,6 +12,7 @@
 #include "tensorfile/tensor_file.hpp"
 #include "train/agreement.hpp"
 #include "train/health.hpp"
+#include "train/prefixes.hpp"
 #include "train/setup.hpp"
 #include "train/step.hpp"
 #include "train/weights.hpp"
@@ -128,7 +129,7 @@ void inspect_step(const dist::MpiSession& session, const config::RunConfig& conf
   const at::Device device = train::choose_device(config.run, session);
   train::configure_torch(config, session);
   const auto communicator = dist::make_communicator(session, device.type(), train::sharing_of(config.run));
-  TensorDict weights = tensorfile::read_tensor_dict(files.weights);
+  TensorDict weights = train::read_network_file(files.weights.string(), config.model);
   net::Sizes sizes = train::sizes_of(config.model, files.weights.string(), weights);
   train::Learner learner(config, sizes, device);
   const std::int64_t epoch = take_method_state(learner, config, weights, files.weights.string());

@@ -8,13 +8,13 @@
 
 namespace xtasc::tensorfile {
 
-/// The first bytes of the older torch.save format: the number 0x1950a86a20f9469cfc6c, pickled by protocol 2.
-inline constexpr std::string_view kLegacyMagic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15);
-
 /// One reader for each format; `bytes` is the whole file. \throws Error, or c10::Error from the zip reader
 [[nodiscard]] TensorFile read_torch_zip(std::string_view bytes);
 [[nodiscard]] TensorFile read_torch_legacy(std::string_view bytes);
 [[nodiscard]] TensorFile read_safetensors(std::string_view bytes);
+
+/// Whether `bytes` starts as the older torch.save format: with the number 0x1950a86a20f9469cfc6c, pickled.
+[[nodiscard]] bool is_torch_legacy(std::string_view bytes);
 
 /// Whether `bytes` starts as a safetensors file: a length below the format's bound, then the "{" of its header.
 [[nodiscard]] bool is_safetensors(std::string_view bytes);

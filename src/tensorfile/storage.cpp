@@ -97,11 +97,6 @@ const at::Tensor& StorageTable::at(std::string_view key) const {
 StorageId storage_id_of(const PickleList& id) {
   check(id.size() >= 2, "malformed pickle: a persistent id of {} parts", id.size());
   const std::string_view kind = pickle_text(id[0]);
-  if (kind == "module") {
-    const auto& type = pickle_as<PickleGlobal>(id[1], "a class");
-    fail("it holds a whole module ({}.{}), not its tensors: save module.state_dict() instead", printable(type.module),
-         printable(type.name));
-  }
   check(kind == "storage" && id.size() >= 5, "malformed pickle: unknown persistent id \"{}\"", printable(kind));
   return {storage_dtype(pickle_as<PickleGlobal>(id[1], "a storage type")), pickle_text(id[2]), pickle_integer(id[4])};
 }

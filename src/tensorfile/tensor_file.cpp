@@ -26,7 +26,7 @@ TensorFile read_by_content(std::string_view bytes) {
   if (bytes.starts_with(std::string_view("PK\x03\x04", 4))) {
     return read_torch_zip(bytes);
   }
-  if (bytes.starts_with(kLegacyMagic)) {
+  if (is_torch_legacy(bytes)) {
     return read_torch_legacy(bytes);
   }
   check(!is_tar(bytes),
@@ -43,15 +43,60 @@ bool holds_tensors(const PickleDict& dict) {
                      [](const auto& entry) { return std::holds_alternative<at::Tensor>(entry.second.data); });
 }
 
-/// The keys at the top level, for an error message.
-std::string keys_of(const PickleDict& dict) {
-  std::string keys;
+/// A dictionary of tensors within others, and its keys on the way there.
+struct Wrapped {
+  std::string path;
+  const PickleDict* dict;
+};
+
+/// Dictionaries of tensors below the keys that usually hold them, "state_dict" or "state_dict.model".
+/// \param depth  how far down: a dictionary may hold itself
+std::vector<Wrapped> wrapped_in(const PickleDict& dict, int depth = 3) {
+  std::vector<Wrapped> found;
   for (const auto& [key, value] : dict) {
-    if (const auto* name = std::get_if<std::string_view>(&key.data); name != nullptr && keys.size() < 100) {
-      keys += (keys.empty() ? "" : ", ") + printable(*name);
+    const auto* name = std::get_if<std::string_view>(&key.data);
+    auto* const* inner = std::get_if<PickleDict*>(&value.data);
+    if (name == nullptr || inner == nullptr ||
+        std::find(kWrappers.begin(), kWrappers.end(), *name) == kWrappers.end()) {
+      continue;
+    }
+    if (holds_tensors(**inner)) {
+      found.push_back({std::string(*name), *inner});
+    } else if (depth > 1) {
+      for (Wrapped& deeper : wrapped_in(**inner, depth - 1)) {
+        found.push_back({fmt::format("{}.{}", *name, deeper.path), deeper.dict});
+      }
     }
   }
-  return keys.empty() ? "none" : keys;
+  return found;
+}
+
+/// The keys at the top level, and how to save what lies below the first that holds tensors, for an error message.
+std::string keys_of(const PickleDict& dict) {
+  std::string keys, way_out;
+  for (const auto& [key, value] : dict) {
+    const auto* name = std::get_if<std::string_view>(&key.data);
+    if (name == nullptr || keys.size() >= 100) {
+      continue;
+    }
+    keys += (keys.empty() ? "" : ", ") + printable(*name);
+    auto* const* inner = std::get_if<PickleDict*>(&value.data);
+    if (inner != nullptr && way_out.empty() && holds_tensors(**inner)) {
+      way_out = fmt::format(": save them alone, torch.save(torch.load(FILE, weights_only=False)[\"{}\"], NEW)",
+                            printable(*name));
+    }
+  }
+  return fmt::format("(keys: {}){}", keys.empty() ? "none" : keys, way_out);
+}
+
+/// Fails for a tensor that this reader cannot make: a quantised, sparse or otherwise unusual one.
+void check_is_no_tensor(std::string_view name, const PickleValue& value) {
+  const auto* opaque = std::get_if<PickleOpaque>(&value.data);
+  check(opaque == nullptr || !opaque->module.starts_with("torch") || !opaque->name.starts_with("_rebuild"),
+        "{} is made by {}.{}, which is not known here: save plain tensors, torch.save({{k: v.dequantize() if "
+        "v.is_quantized else v.to_dense() for k, v in ...}}, NEW)",
+        printable(name), opaque == nullptr ? "" : printable(opaque->module),
+        opaque == nullptr ? "" : printable(opaque->name));
 }
 
 }  // namespace
@@ -69,26 +114,28 @@ std::string_view format_name(Format format) {
 }
 
 TensorFile tensors_of(const Pickle& pickle, Format format, std::uint64_t file_bytes) {
+  if (const auto* opaque = std::get_if<PickleOpaque>(&pickle.root.data)) {
+    fail("it holds an object ({}.{}), not a dictionary of tensors: save those of a module by torch.save({}, NEW)",
+         printable(opaque->module), printable(opaque->name),
+         opaque->module.starts_with("__torch__") ? "torch.jit.load(FILE).state_dict()"
+                                                 : "torch.load(FILE, weights_only=False).state_dict()");
+  }
   auto* const* root = std::get_if<PickleDict*>(&pickle.root.data);
   check(root != nullptr, "it does not hold a dictionary");
-  TensorFile file{.format = format, .wrapper = {}, .tensors = {}};
-  const PickleDict* dict = *root;
-  for (const auto& [key, value] : **root) {
-    const auto* name = std::get_if<std::string_view>(&key.data);
-    auto* const* inner = std::get_if<PickleDict*>(&value.data);
-    if (name != nullptr && inner != nullptr && holds_tensors(**inner) &&
-        std::find(kWrappers.begin(), kWrappers.end(), *name) != kWrappers.end()) {
-      check(file.wrapper.empty(), "it holds tensors in \"{}\" and in \"{}\": save one of them alone", file.wrapper,
-            *name);
-      file.wrapper = *name;
-      dict = *inner;
-    }
+  const std::vector<Wrapped> wrapped = wrapped_in(**root);
+  if (wrapped.size() > 1) {
+    fail("it holds tensors in \"{}\" and in \"{}\": save one of them alone", wrapped[0].path, wrapped[1].path);
   }
+  TensorFile file{.format = format, .wrapper = wrapped.empty() ? "" : wrapped.front().path, .tensors = {}};
+  const PickleDict* dict = wrapped.empty() ? *root : wrapped.front().dict;
   // Views may share their storage or repeat it, so all tensors together can be larger than the file, within reason.
   std::uint64_t bytes_left = 16 * file_bytes + (std::uint64_t{64} << 20);
   for (const auto& [key, value] : *dict) {
     const auto* name = std::get_if<std::string_view>(&key.data);
     const auto* tensor = std::get_if<at::Tensor>(&value.data);
+    if (name != nullptr) {
+      check_is_no_tensor(*name, value);
+    }
     if (name == nullptr || tensor == nullptr) {
       continue;
     }
@@ -99,7 +146,7 @@ TensorFile tensors_of(const Pickle& pickle, Format format, std::uint64_t file_by
     bytes_left -= tensor->nbytes();
     file.tensors[std::string(*name)] = tensor->clone(at::MemoryFormat::Contiguous);
   }
-  check(!file.tensors.empty(), "it holds no tensors by name at its top level (keys: {})", keys_of(**root));
+  check(!file.tensors.empty(), "it holds no tensors by name at its top level {}", keys_of(**root));
   return file;
 }
 

@@ -25,6 +25,9 @@ void check_system(const Pickle& system) {
 /// ("storage", type, key, location, number of elements, view), view being None or (key, offset, number of elements).
 PickleValue load_storage(const PickleValue& id_value, StorageTable& storages) {
   const PickleList& id = pickle_list(id_value);
+  if (id.size() >= 2 && pickle_text(id[0]) == "module") {  // a class of torch.nn, with its source code behind it
+    return {pickle_as<PickleGlobal>(id[1], "a class")};
+  }
   const StorageId storage = storage_id_of(id);
   const at::Tensor flat = storages.declare(storage.key, storage.dtype, storage.num_elements);
   if (id.size() < 6 || std::holds_alternative<std::monostate>(id[5].data)) {
@@ -39,8 +42,16 @@ PickleValue load_storage(const PickleValue& id_value, StorageTable& storages) {
 
 }  // namespace
 
+bool is_torch_legacy(std::string_view bytes) {
+  constexpr std::string_view kNumber("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 13);
+  constexpr std::size_t kMostBefore = 11;  // the protocol, and a frame since protocol 4
+  return bytes.starts_with('\x80') &&
+         bytes.substr(0, kMostBefore + kNumber.size()).find(kNumber) != std::string_view::npos;
+}
+
 TensorFile read_torch_legacy(std::string_view bytes) {
-  ByteReader reader(bytes.substr(kLegacyMagic.size()));
+  ByteReader reader(bytes);
+  static_cast<void>(reader.pickle());  // the magic number
   constexpr std::int64_t kProtocol = 1001;
   const std::int64_t protocol = pickle_integer(reader.pickle().root);
   check(protocol == kProtocol, "it is of torch.save's protocol {}, {} is known", protocol, kProtocol);

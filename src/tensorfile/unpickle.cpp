@@ -6,7 +6,6 @@
 #include <cstring>
 #include <map>
 
-#include "tensorfile/printable.hpp"
 #include "tensorfile/storage.hpp"
 
 namespace xtasc::tensorfile {
@@ -15,6 +14,7 @@ namespace {
 
 /// A state_dict of a thousand tensors takes 0.2 MiB.
 constexpr std::size_t kMaxBytes = std::size_t{8} << 20;
+constexpr std::size_t kMaxMemos = std::size_t{1} << 20;
 
 std::vector<std::int64_t> integers_of(const PickleValue& value) {
   std::vector<std::int64_t> integers;
@@ -22,6 +22,11 @@ std::vector<std::int64_t> integers_of(const PickleValue& value) {
     integers.push_back(pickle_integer(element));
   }
   return integers;
+}
+
+bool is_tensor_maker(const PickleGlobal& function) {
+  return function.module == "torch._utils" &&
+         (function.name == "_rebuild_tensor_v2" || function.name == "_rebuild_tensor");
 }
 
 /// torch._utils._rebuild_tensor_v2(storage, storage_offset, size, stride, requires_grad, backward_hooks)
@@ -90,11 +95,9 @@ class Unpickler {
 
   void push_list(PickleList items) { push({&pickle_.lists.emplace_back(std::move(items))}); }
 
-  PickleDict& push_dict() {
-    PickleDict& dict = pickle_.dicts.emplace_back();
-    push({&dict});
-    return dict;
-  }
+  void push_global(std::string_view module, std::string_view name) { push({PickleGlobal{module, name}}); }
+
+  [[nodiscard]] bool top_is_opaque() { return std::holds_alternative<PickleOpaque>(top().data); }
 
   PickleList pop_to_mark() {
     check(!marks_.empty() && marks_.back() <= stack_.size(), "malformed pickle: no mark");
@@ -115,6 +118,9 @@ class Unpickler {
 
   void set_items(const PickleList& items) {
     check(items.size() % 2 == 0, "malformed pickle: a key without a value");
+    if (top_is_opaque()) {
+      return;
+    }
     PickleDict& dict = *pickle_as<PickleDict*>(top(), "a dictionary");
     for (std::size_t i = 0; i < items.size(); i += 2) {
       dict.emplace_back(items[i], items[i + 1]);
@@ -122,11 +128,17 @@ class Unpickler {
   }
 
   void append(const PickleList& items) {
+    if (top_is_opaque()) {
+      return;
+    }
     PickleList& list = *pickle_as<PickleList*>(top(), "a list");
     list.insert(list.end(), items.begin(), items.end());
   }
 
-  void memoise(std::uint32_t index) { memo_[index] = top(); }
+  void memoise(std::uint32_t index) {
+    check(memo_.size() < kMaxMemos, "its pickle remembers more than {} values", kMaxMemos);
+    memo_[index] = top();
+  }
 
   void recall(std::uint32_t index) {
     const auto found = memo_.find(index);
@@ -134,29 +146,53 @@ class Unpickler {
     push(found->second);
   }
 
-  /// The makers of tensors, parameters and dictionaries; no other call is needed, and none is made.
+  /// Makes tensors, parameters and dictionaries; no other call is made.
   void call() {
     const PickleValue arguments_value = pop();
     const PickleValue function = pop();
-    const PickleList& arguments = pickle_list(arguments_value);
-    const auto& [module, name] = pickle_as<PickleGlobal>(function, "a function");
+    auto* const* arguments = std::get_if<PickleList*>(&arguments_value.data);
+    check(arguments != nullptr, "malformed pickle: a tuple or list expected");
+    const auto* global = std::get_if<PickleGlobal>(&function.data);
+    if (global != nullptr) {
+      push(made_by(*global, **arguments));
+    } else {  // what a call gave is called, or a text by a stranger's hand
+      const auto* opaque = std::get_if<PickleOpaque>(&function.data);
+      check(opaque != nullptr, "malformed pickle: a function expected");
+      push({*opaque});
+    }
+  }
+
+  PickleValue made_by(const PickleGlobal& function, const PickleList& arguments) {
+    const auto& [module, name] = function;
     const bool is_parameter =
         (module == "torch.nn.parameter" && name == "Parameter") ||
         (module == "torch._utils" && (name == "_rebuild_parameter" || name == "_rebuild_parameter_with_state"));
     if (module == "collections" && name == "OrderedDict") {
-      make_dict(arguments);
-    } else if (module == "torch._utils" && (name == "_rebuild_tensor_v2" || name == "_rebuild_tensor")) {
-      push({rebuild_tensor(arguments)});
-    } else if (is_parameter) {
-      push({arguments.empty() ? at::Tensor() : pickle_as<at::Tensor>(arguments[0], "a tensor")});
-    } else {
-      fail("it asks to call {}.{}, which a file of tensors does not need", printable(module), printable(name));
+      return {make_dict(arguments)};
     }
+    if (is_tensor_maker(function)) {
+      return {rebuild_tensor(arguments)};
+    }
+    // A tensor with attributes of its own: (the function that makes it, its type, that function's arguments,
+    // attributes)
+    if (module == "torch._tensor" && name == "_rebuild_from_type_v2" && arguments.size() == 4) {
+      const auto* maker = std::get_if<PickleGlobal>(&arguments[0].data);
+      if (maker != nullptr && is_tensor_maker(*maker)) {
+        return {rebuild_tensor(pickle_list(arguments[2]))};
+      }
+    }
+    if (is_parameter) {
+      if (!arguments.empty() && std::holds_alternative<PickleOpaque>(arguments[0].data)) {
+        return arguments[0];
+      }
+      return {arguments.empty() ? at::Tensor() : pickle_as<at::Tensor>(arguments[0], "a tensor")};
+    }
+    return {PickleOpaque{module, name}};
   }
 
   /// OrderedDict(), or Python 2's OrderedDict([[key, value], ...])
-  void make_dict(const PickleList& arguments) {
-    PickleDict& dict = push_dict();
+  PickleDict* make_dict(const PickleList& arguments) {
+    PickleDict& dict = pickle_.dicts.emplace_back();
     if (!arguments.empty()) {
       for (const PickleValue& entry : pickle_list(arguments[0])) {
         const PickleList& pair = pickle_list(entry);
@@ -164,6 +200,7 @@ class Unpickler {
         dict.emplace_back(pair[0], pair[1]);
       }
     }
+    return &dict;
   }
 
   /// Attributes of an object, such as a state_dict's _metadata, are not needed. But the first versions of PyTorch made
@@ -183,21 +220,25 @@ class Unpickler {
     switch (opcode) {
       case 0x80: {
         const auto protocol = number<std::uint8_t>();
-        check(protocol == 2, "its pickle is of protocol {}, 2 is needed: save it with torch.save's own default",
-              protocol);
+        check(protocol >= 2 && protocol <= 5, "its pickle is of protocol {}, 2 to 5 are known", protocol);
         break;
       }
       case '(':
         marks_.push_back(stack_.size());
         break;
+      case 0x95:  // a frame, which says how much could be read at once
+        number<std::uint64_t>();
+        break;
       case '}':
-        push_dict();
+        push({make_dict({})});
         break;
       case ']':
       case ')':
+      case 0x8f:  // a set, which is a list here
         push_list({});
         break;
       case 't':
+      case 0x91:  // a frozen set
         push_list(pop_to_mark());
         break;
       case 0x85:
@@ -222,23 +263,43 @@ class Unpickler {
         push({std::int64_t{number<std::int32_t>()}});
         break;
       case 0x8a:
-        push_long();
+        push_long(number<std::uint8_t>());
+        break;
+      case 0x8b:
+        push_long(number<std::uint32_t>());
         break;
       case 'G':
         push_double();
         break;
       case 'X':
       case 'T':  // Python 2's bytes, which were its texts
+      case 'B':  // Python 3's
         push({take(number<std::uint32_t>())});
         break;
       case 'U':
+      case 'C':
+      case 0x8c:
         push({take(number<std::uint8_t>())});
+        break;
+      case 0x8d:
+      case 0x8e:
+      case 0x96:
+        push({take(number<std::uint64_t>())});
         break;
       case 'c': {
         const std::string_view module = line();
-        push({PickleGlobal{module, line()}});
+        push_global(module, line());
         break;
       }
+      case 0x93: {
+        const PickleValue name = pop();
+        const PickleValue module = pop();
+        push_global(pickle_text(module), pickle_text(name));
+        break;
+      }
+      case 0x94:
+        memoise(static_cast<std::uint32_t>(memo_.size()));
+        break;
       case 'q':
         memoise(number<std::uint8_t>());
         break;
@@ -258,6 +319,10 @@ class Unpickler {
       case 0x81:  // NEWOBJ, the same for what may be called
         call();
         break;
+      case 0x92:  // NEWOBJ_EX: also arguments by name, which nothing that is known has
+        pop();
+        call();
+        break;
       case 's': {
         PickleValue value = pop();
         PickleValue key = pop();
@@ -271,6 +336,7 @@ class Unpickler {
         append({pop()});
         break;
       case 'e':
+      case 0x90:
         append(pop_to_mark());
         break;
       case 'b':
@@ -279,15 +345,23 @@ class Unpickler {
       case '0':
         pop();
         break;
+      case '1':
+        pop_to_mark();
+        break;
+      case '2':
+        push(top());
+        break;
       default:
         fail("malformed pickle: opcode 0x{:02x} at byte {}", opcode, position_ - 1);
     }
   }
 
-  void push_long() {
-    const auto count = number<std::uint8_t>();
-    check(count <= 8, "malformed pickle: an integer of {} bytes", count);
+  void push_long(std::size_t count) {
     const std::string_view digits = take(count);
+    if (count > 8) {  // a seed, the state of a random stream: no tensor is made of it
+      push({PickleOpaque{"builtins", "int"}});
+      return;
+    }
     std::uint64_t value = count > 0 && (static_cast<unsigned char>(digits.back()) & 0x80U) != 0 ? ~std::uint64_t{0} : 0;
     for (std::size_t i = count; i > 0; --i) {
       value = (value << 8) | static_cast<unsigned char>(digits[i - 1]);

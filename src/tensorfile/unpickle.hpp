@@ -30,11 +30,17 @@ struct PickleStorage {
   at::Tensor flat;  ///< 1-D
 };
 
+/// What a pickle makes by calling something that this reader does not know: an argparse.Namespace, a NumPy number, an
+/// int of more than 64 bits. Nothing was called, and all that went into it was dropped.
+struct PickleOpaque {
+  std::string_view module, name;  ///< of what would have made it
+};
+
 /// What a pickle of tensors can hold. Texts are views of the pickle's bytes and containers belong to the Pickle, so
 /// that no value is expensive to copy and no nesting, not even a list that holds itself, is deep to destroy.
 struct PickleValue {
-  std::variant<std::monostate, bool, std::int64_t, double, std::string_view, PickleGlobal, PickleStorage, at::Tensor,
-               PickleList*, PickleDict*>
+  std::variant<std::monostate, bool, std::int64_t, double, std::string_view, PickleGlobal, PickleStorage, PickleOpaque,
+               at::Tensor, PickleList*, PickleDict*>
       data;
 };
 
@@ -49,11 +55,11 @@ struct Pickle {
 /// Gives what a persistent id stands for: a storage or a tensor that lies outside of the pickle.
 using PersistentLoader = std::function<PickleValue(const PickleValue& id)>;
 
-/// Interprets the pickle at the start of `bytes`: those opcodes of protocol 2 that torch.save uses for tensors,
-/// numbers, texts, lists and dictionaries, and Python 2's texts.
+/// Interprets the pickle at the start of `bytes`, of protocol 2 to 5, and Python 2's texts. The makers of tensors,
+/// parameters and OrderedDicts are known; what anything else would make becomes a PickleOpaque, and nothing is called.
 ///
-/// \throws Error for any other opcode, a call of anything but the makers of tensors, parameters and OrderedDicts (named
-/// in the message), a malformed stream, or more than 8 MiB; never reads outside of `bytes`.
+/// \throws Error for an opcode of older protocols, or of data that lie outside of the pickle (protocol 5), a tensor
+/// that needs what is opaque, a malformed stream, or more than 8 MiB; never reads outside of `bytes`.
 ///
 /// Source: https://docs.python.org/3/library/pickletools.html (opcodes),
 /// https://github.com/pytorch/pytorch/blob/v2.11.0/torch/_weights_only_unpickler.py (what torch.load lets through).

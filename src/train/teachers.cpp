@@ -15,6 +15,7 @@
 #include "run/teacher.hpp"
 #include "run/weights_digest.hpp"
 #include "train/checkpoint.hpp"
+#include "train/prefixes.hpp"
 #include "train/weights.hpp"
 
 namespace xtasc::train {
@@ -40,7 +41,7 @@ void read_teacher(const std::string& path, const config::ModelSection& teacher, 
     run::check_teacher(run, teacher, {sizes.num_classes, sizes.height, sizes.width});
   }
   const Checkpoint best(run.checkpoints() / "best");
-  TensorDict tensors = is_run ? best.weights() : tensorfile::read_tensor_file(path).tensors;
+  TensorDict tensors = is_run ? best.weights() : read_network_file(path, teacher);
   const std::int64_t num_classes = num_classes_of(teacher, "its weights", tensors);
   check(num_classes != 1, "it is of another task: its head gives a single channel");
   check(num_classes == 0 || num_classes == sizes.num_classes, "it knows {} classes, the student's data have {}",

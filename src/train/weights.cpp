@@ -16,6 +16,7 @@
 #include "net/networks.hpp"
 #include "net/resnet.hpp"
 #include "task/task.hpp"
+#include "train/prefixes.hpp"
 
 namespace xtasc::train {
 
@@ -150,21 +151,6 @@ std::string guessed_encoder(const TensorDict& tensors) {
   return "";
 }
 
-/// Leaves "module." off when it stands before every name. \returns whether it did
-bool strip_module(TensorDict& tensors) {
-  constexpr std::string_view kModule = "module.";
-  if (!std::all_of(tensors.begin(), tensors.end(),
-                   [&](const auto& named) { return named.first.starts_with(kModule); })) {
-    return false;
-  }
-  TensorDict stripped;
-  for (const auto& [name, tensor] : tensors) {
-    stripped.emplace(name.substr(kModule.size()), tensor);
-  }
-  tensors = std::move(stripped);
-  return true;
-}
-
 }  // namespace
 
 std::int64_t num_classes_of(const config::ModelSection& model, const std::string& source, const TensorDict& tensors) {
@@ -225,14 +211,23 @@ EncoderWeights read_encoder_weights(const model::ParameterSet& set, const config
   if (!file.wrapper.empty()) {
     weights.note += fmt::format(", the tensors in \"{}\"", file.wrapper);
   }
-  if (strip_module(file.tensors)) {
-    weights.note += ", \"module.\" left off the names";
+  const Targets targets = encoder_targets(set);
+  std::vector<std::string> wanted;
+  std::ranges::transform(targets, std::back_inserter(wanted), &Targets::value_type::first);
+  const Prefix prefix = strip_prefix(file.tensors, wanted, model.encoder_weights);
+  std::string source = model.encoder_weights;
+  if (!prefix.text.empty()) {
+    weights.note += fmt::format(", \"{}\" left off the names", prefix.text);
+    source += fmt::format(" (\"{}\" left off the names)", prefix.text);
+  }
+  if (!prefix.outside.empty()) {
+    std::ranges::for_each(prefix.outside, [&](const std::string& name) { file.tensors.erase(name); });
+    weights.note += fmt::format(", {} tensors not below it not used", prefix.outside.size());
   }
   if (std::erase_if(file.tensors, [](const auto& named) { return named.first.starts_with("fc."); }) > 0) {
     weights.note += ", fc.* not used";
   }
-  const Targets targets = encoder_targets(set);
-  check_fit(targets, file.tensors, model.encoder_weights,
+  check_fit(targets, file.tensors, source,
             fmt::format("model.encoder = \"{}\"{}", config::name(model.encoder), guessed_encoder(file.tensors)));
   for (const auto& [name, target] : targets) {
     const at::Tensor& tensor = file.tensors.at(name);

@@ -43,7 +43,8 @@ struct EncoderWeights {
 };
 
 /// Reads model.encoder_weights, a file with the names of torchvision's ResNets, in any format of tensorfile. The
-/// classifier (fc.*) is not used, and "module.", which DataParallel puts before every name, is left off.
+/// classifier (fc.*) is not used; what stands before all of their names ("module.", "backbone.") is left off, and what
+/// the file holds besides is not used.
 /// \param set  the net's tensors, on any device: only their names and shapes are looked at
 /// \throws Error as load_weights does; also when a number is NaN or infinite
 [[nodiscard]] EncoderWeights read_encoder_weights(const model::ParameterSet& set, const config::ModelSection& model);

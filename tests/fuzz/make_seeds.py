@@ -2,13 +2,14 @@
 
     python3 tests/fuzz/make_seeds.py --add PARSER FILE ...     adds files, such as one that broke a promise, to a corpus
 
-Same files, same bytes. The former needs numpy and the wheel of h5py. The seeds in text (config, description) and the
+Same files, same bytes. The former needs numpy and the wheels of h5py and torch. The seeds in text (config, description) and the
 JPEG files were written by other means; those named corpus_* and most named fault_* come from the fuzzers.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
 import ctypes
 import gzip
 import io
@@ -21,8 +22,9 @@ from pathlib import Path
 try:
     import h5py
     import numpy as np
+    import torch
 except ImportError:  # --add does without
-    h5py = np = None
+    h5py = np = torch = None
 
 CORPORA = Path(__file__).resolve().parent / "corpora"
 
@@ -220,6 +222,33 @@ def packs() -> dict[str, bytes]:
     }
 
 
+# ---- weights ----------------------------------------------------------------------------------------------------------
+def weights() -> dict[str, bytes]:
+    """As torch.save writes them, of every pickle protocol, and beside the tensors what checkpoints have."""
+    torch.manual_seed(1)
+    base = torch.arange(6.0).view(2, 3)
+    plain = collections.OrderedDict(rows=base, columns=base.t(), one=torch.ones(()), count=torch.zeros(1, dtype=torch.int64),
+                                    half=torch.ones(2).half(), parameter=torch.nn.Parameter(base))
+    plain._metadata = collections.OrderedDict({"": {"version": 1}})
+    tagged = {"w": torch.ones(2)}
+    tagged["w"].tag = "attribute"
+    beside = {"state_dict": {"model": plain}, "args": argparse.Namespace(lr=0.1, seed=1 << 100, path=Path("x")),
+              "set": {1, 2}, "frozen": frozenset({3}), "bytes": b"ab", "array": bytearray(b"cd"), "number": np.float64(0.5),
+              "counter": collections.Counter(a=1)}
+    values = {"plain": plain, "tagged": tagged, "beside": beside, "module": torch.nn.Linear(2, 1),
+              "sparse": {"s": torch.eye(2).to_sparse()}}
+    made = {}
+    for name, value in values.items():
+        for protocol in (2, 3, 4, 5):
+            for is_zip in (True, False):
+                file = io.BytesIO()
+                torch.save(value, file, pickle_protocol=protocol, _use_new_zipfile_serialization=is_zip)
+                made[f"{name}{protocol}.{'pth' if is_zip else 'old'}"] = file.getvalue()
+    header = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"format":"pt"}}'
+    made["a.safetensors"] = struct.pack("<Q", len(header)) + header + struct.pack("<2f", 1, 2)
+    return made
+
+
 # ---- the archives
 def read_corpus(path: Path) -> dict[str, bytes]:
     if not path.exists():
@@ -245,10 +274,13 @@ def main() -> None:
     if add:
         made = {add[0]: {Path(name).name: Path(name).read_bytes() for name in add[1:]}}
     else:
-        made = {"image": images(), "npy": arrays(), "matlab5": side_files(), "pack": packs()}
+        made = {"image": images(), "npy": arrays(), "matlab5": side_files(), "pack": packs(), "weights": weights()}
     for name, files in made.items():
         path = CORPORA / f"{name}.tar.gz"
-        write_corpus(path, read_corpus(path) | files)
+        there = read_corpus(path)
+        if name == "weights" and not add:  # the older format numbers storages by their addresses
+            files = {key: content for key, content in files.items() if key not in there}
+        write_corpus(path, there | files)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Source of the names: https://github.com/pytorch/vision/blob/main/torchvision/mod
 
 from __future__ import annotations
 
+import argparse
 import collections
 import json
 import pathlib
@@ -75,8 +76,8 @@ def save_safetensors(tensors: Tensors, path: pathlib.Path) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
-def save_legacy(value: object, path: pathlib.Path) -> None:
-    torch.save(value, path, _use_new_zipfile_serialization=False)
+def save_legacy(value: object, path: pathlib.Path, pickle_protocol: int = 2) -> None:
+    torch.save(value, path, pickle_protocol=pickle_protocol, _use_new_zipfile_serialization=False)
 
 
 class Weights(unittest.TestCase):
@@ -156,6 +157,50 @@ class Weights(unittest.TestCase):
         torch.save({"model": bare, "state_dict": bare}, self.path("two.pth"))
         self.assertIn('in "model" and in "state_dict"', self.refused(self.path("two.pth"))[0])
 
+    def test_checkpoints_of_other_programs(self) -> None:
+        """Objects beside the tensors, prefixes, other pickle protocols: as the field's programs write them."""
+        tensors = self.resnet18
+        before = lambda prefix, of=tensors: Tensors((prefix + name, value) for name, value in of.items())  # noqa: E731
+        head = {"head.fc.weight": torch.zeros(10, 512), "head.fc.bias": torch.zeros(10)}
+        scheduler = {"last_epoch": 3, "_last_lr": [0.1]}
+        reference = {"model": tensors, "optimizer": {"state": {}, "param_groups": [{"lr": 0.1, "params": [0]}]},
+                     "lr_scheduler": scheduler, "epoch": 3,
+                     "args": argparse.Namespace(lr=0.1, output_dir=pathlib.Path("."), seed=1 << 100)}
+        lightning = {"epoch": 1, "state_dict": before("model."), "hyper_parameters": argparse.Namespace(width=3),
+                     "callbacks": {"stop": collections.Counter(a=1)}}
+        for name, value, note in (
+                ("torchvision.pth", reference, ', the tensors in "model", fc.*'),
+                ("compiled.pth", before("_orig_mod."), ', "_orig_mod." left off the names, fc.*'),
+                ("compiled_parallel.pth", {"state_dict": before("module._orig_mod.")},
+                 ', the tensors in "state_dict", "module._orig_mod." left off the names, fc.*'),
+                ("lightning.ckpt", lightning, ', the tensors in "state_dict", "model." left off the names, fc.*'),
+                ("backbone.pth", {"state_dict": before("backbone.") | head},
+                 ', the tensors in "state_dict", "backbone." left off the names, 2 tensors not below it not used, fc.*'),
+                ("nested.pth", {"model": {"state_dict": tensors}}, ', the tensors in "model.state_dict", fc.*')):
+            for save, protocol in ((torch.save, 2), (torch.save, 5), (save_legacy, 4)):
+                with self.subTest(name, protocol=protocol):
+                    path = self.path(name)
+                    save(value, path, pickle_protocol=protocol)
+                    words = "torch.save (before PyTorch 1.6)" if save is save_legacy else "torch.save (zip)"
+                    self.assertIn(f"{path}: {words}{note} not used: all 100 tensors fit", self.inspect(path, "resnet18"))
+
+    def test_what_does_not_fit_says_the_way_out(self) -> None:
+        moco = Tensors((f"module.encoder_{which}.{name}", value) for which in "qk" for name, value in self.resnet18.items())
+        torch.save(moco, self.path("moco.pth"))
+        self.assertIn('moco.pth holds 2 nets, before whose names stand "module.encoder_k.", "module.encoder_q.": save one '
+                      'alone, by torch.save({k.removeprefix("module.encoder_k.")', self.refused(self.path("moco.pth"))[0])
+        torch.save(Tensors((f"net.{name}", value) for name, value in resnet("resnet34").items()), self.path("net34.pth"))
+        self.assertIn('net34.pth ("net." left off the names) does not fit model.encoder = "resnet18" (by its names it is a '
+                      "resnet34): 0 missing, 0 of another shape or type, 80 left over", self.refused(self.path("net34.pth"))[0])
+        sparse = Tensors(self.resnet18)
+        sparse["bn1.bias"] = torch.zeros(64).to_sparse()
+        torch.save(sparse, self.path("sparse.pth"))
+        self.assertIn("bn1.bias is made by torch._utils._rebuild_sparse_tensor, which is not known here: save plain tensors",
+                      self.refused(self.path("sparse.pth"))[0])
+        torch.save({"epoch": 1, "net": dict(self.resnet18)}, self.path("net.pth"))
+        self.assertIn('(keys: epoch, net): save them alone, torch.save(torch.load(FILE, weights_only=False)["net"], NEW)',
+                      self.refused(self.path("net.pth"))[0])
+
     def test_a_wrong_net_is_told_tensor_by_tensor(self) -> None:
         save_legacy(resnet("resnet34"), self.path("resnet34.pth"))
         lines = self.refused(self.path("resnet34.pth"))
@@ -188,10 +233,10 @@ class Weights(unittest.TestCase):
         torch.save({"epoch": 1, "net": {"a": torch.zeros(1)}}, self.path("nested.pth"))
         with tarfile.open(self.path("other.pth"), "w") as tar:
             tar.add(self.path("page.pth"), "page")
-        for name, words in (("module.pth", "it holds a whole module (torch.nn.modules.linear.Linear)"),
-                            ("module_zip.pth", "it asks to call torch.nn.modules.linear.Linear"),
+        for name, words in (("module.pth", "it holds an object (torch.nn.modules.linear.Linear), not a dictionary of tensors: save those"),
+                            ("module_zip.pth", ".state_dict(), NEW)"),
                             ("page.pth", 'found text ("<html>not found</html>")'), ("empty.pth", "an empty file"),
-                            ("pointer.pth", "git lfs pull"), ("nested.pth", "(keys: epoch, net)"),
+                            ("pointer.pth", "git lfs pull"), ("nested.pth", "(keys: epoch, net): save them alone"),
                             ("other.pth", "a tar file, as torch.save wrote them before PyTorch 0.1.10"), ("none.pth", "none.pth")):
             with self.subTest(name):
                 lines = self.refused(self.path(name))

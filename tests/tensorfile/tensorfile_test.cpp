@@ -92,19 +92,16 @@ TEST_F(TensorFile, OpensWhatPythonWrites) {
   EXPECT_TRUE(at::equal(views.at("p"), base));
 }
 
-TEST_F(TensorFile, RefusesToRunCode) {
+TEST_F(TensorFile, RunsNoCode) {
   if (!python("import torch, os\nclass Evil:\n  def __reduce__(self): return (os.system, ('touch " + path("ran") +
               "',))\n"
               "torch.save({'x': torch.zeros(1), 'evil': Evil()}, '" +
               path("evil.pt") + "')\n")) {
     GTEST_SKIP() << "no .venv with torch";
   }
-  try {
-    static_cast<void>(read_tensor_dict(path("evil.pt")));
-    FAIL() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("asks to call posix.system"), std::string::npos) << error.what();
-  }
+  const TensorDict tensors = read_tensor_dict(path("evil.pt"));  // what it asks for is passed over
+  EXPECT_EQ(tensors.size(), 1U);
+  EXPECT_TRUE(tensors.contains("x"));
   EXPECT_FALSE(fs::exists(path("ran")));
 }
 
