@@ -160,7 +160,7 @@ SubmitAnswer Slurm::submit(const std::string& script, int lock, const std::vecto
   if (has_ended_well && id) {
     return {.job = *id};
   }
-  if (has_ended_well || (id && !result.timed_out)) {
+  if (has_ended_well || id) {
     return {.puzzle = fmt::format("sbatch ended with exit code {} and printed {}", result.exit_code,
                                   quoted_answer(result.output))};
   }
