@@ -34,6 +34,7 @@ std::vector<std::string> environment_of(const ProcessOptions& options) {
     variables[name] = value;
   }
   std::vector<std::string> result;
+  result.reserve(variables.size());
   for (const auto& [name, value] : variables) {
     result.push_back(fmt::format("{}={}", name, value));
   }
@@ -42,6 +43,7 @@ std::vector<std::string> environment_of(const ProcessOptions& options) {
 
 std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) {
     pointers.push_back(text.data());
   }
@@ -123,7 +125,7 @@ Failure::Step become(const Prepared& prepared) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  environ = const_cast<char**>(prepared.environment.data());
+  environ = const_cast<char**>(prepared.environment.data());  // NOLINT: as execvp takes it
   ::execvp(prepared.arguments.front(), prepared.arguments.data());
   return Failure::program;
 }

@@ -41,7 +41,7 @@ FileLock lock_sweep(const SweepFolder& folder) {
 
 fs::path find_trainer(const std::string& given) {
   std::error_code error;
-  const fs::path trainer =
+  fs::path trainer =
       given.empty() ? fs::read_symlink("/proc/self/exe", error).parent_path() / "xtasc-train" : fs::path(given);
   if (!fs::is_regular_file(trainer, error) || ::access(trainer.c_str(), X_OK) != 0) {
     fail_usage("{} is no program: build xtasc-train, or name it with --trainer", trainer.string());
@@ -55,7 +55,7 @@ fs::path freeze_trainer(const SweepFolder& folder, const fs::path& trainer) {
 
 fs::path freeze_program(const SweepFolder& folder, const fs::path& program, const std::string& name) {
   const std::string content = io::read_file(program);
-  const fs::path copy = folder.frozen() / io::digest_hex(content).substr(0, 12) / name;
+  fs::path copy = folder.frozen() / io::digest_hex(content).substr(0, 12) / name;
   std::error_code error;
   // In a bundle (launch/bundle.sh) a program looks for its libraries in ../lib.
   const fs::path libraries = fs::absolute(program).parent_path().parent_path() / "lib";
@@ -144,7 +144,7 @@ std::vector<const PlannedRun*> link_finished_runs(const Sweep& sweep) {
 }
 
 fs::path freeze_config(const SweepFolder& folder, const PlannedRun& run) {
-  const fs::path path = folder.config(run.id);
+  fs::path path = folder.config(run.id);
   const std::string text = config::to_toml(run.config, /*documented=*/false);
   std::error_code error;
   if (!fs::exists(path, error) || io::read_file(path) != text) {
