@@ -190,7 +190,7 @@ TEST_F(SweepTest, AProductThatNobodyWantsIsRefusedWithItsSize) {
       "[grid]\n" + axis("train.epochs", 100) + axis("train.batch_size", 100) + axis("run.threads", 100);
   EXPECT_THAT(
       faults("base = \"base.toml\"\n" + grid),
-      ElementsAre("trial.toml:2:1: the axes come to 1000000 runs (100 x 100 x 100), and 20000 are the most: take "
+      ElementsAre("trial.toml:2:1: the axes come to 1000000 runs (100 x 100 x 100), and 10000 are the most: take "
                   "fewer values, or let [random] draw rows from them"));
   EXPECT_THAT(faults("base = \"base.toml\"\nseeds = [1, 2, 3]\n[grid]\n" + axis("train.epochs", 100) +
                      axis("train.batch_size", 100)),
