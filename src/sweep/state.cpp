@@ -291,7 +291,9 @@ void write_end(const SweepFolder& folder, const std::string& id, const End& end)
   if (!end.why.empty()) {
     json["why"] = end.why;
   }
-  io::write_file_atomically(folder.end(id), std::string_view(json.dump() + "\n"));
+  // A line of a log is in whatever encoding the program had that wrote it.
+  const std::string text = json.dump(-1, ' ', false, json_fields::Json::error_handler_t::replace);
+  io::write_file_atomically(folder.end(id), text + "\n");
 }
 
 std::optional<End> read_end(const SweepFolder& folder, const std::string& id) {

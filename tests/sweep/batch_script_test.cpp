@@ -73,6 +73,17 @@ TEST(BatchScript, SixteenRanksOnTwoNodesIsTheGoldenFile) {
   expect_golden(batch_script(form(), site, batch), "job.sbatch");
 }
 
+TEST(BatchScript, WhatNoShellWillFillInIsRefused) {
+  ::setenv("HOME", "/home/anna", 1);
+  const Site site = parse_site(
+      "[job]\nextra = [\"--output=~/log\"]\n[launch]\nenvironment = [\"A=~/a\", \"B=5$\", \"C=x=~/y\"]\n", "site.toml");
+  EXPECT_THAT(site.extra, testing::ElementsAre("--output=/home/anna/log"));
+  EXPECT_THAT(site.environment, testing::ElementsAre("A=/home/anna/a", "B=5$", "C=x=~/y"));
+  EXPECT_EQ(error_of("[launch]\nenvironment = [\"PATH=$HOME/bin:/bin\"]\n"),
+            "site.toml:2:15: launch.environment must be a list of \"NAME=value\" ($HOME is not filled in: write "
+            "\"$HOME/bin:/bin\" out), found a list");
+}
+
 TEST(BatchScript, RunsThatShareAGpuByMpirun) {
   const Site site = parse_site(
       "[job]\ngpus_per_node = 1\n[launch]\nlauncher = \"mpirun\"\nruns_per_gpu = 3\n[restart]\nwarning_seconds = 300\n",

@@ -60,6 +60,8 @@ TEST_F(SweepRuns, ARunThatWasGivenUpSaysWhy) {
   EXPECT_EQ(status(run).detail, "given up after 3 starts");
   std::ofstream(files_.log(run.id)) << "xtasc-train: error: out of memory\n";
   EXPECT_EQ(status(run).detail, "given up after 3 starts: xtasc-train: error: out of memory");
+  write_end(files_, run.id, {.code = 1, .by = "me", .why = "caf\xe9 is full"});  // as another program's log has it
+  EXPECT_EQ(status(run).detail, "caf\ufffd is full: xtasc-train: error: out of memory");
 }
 
 TEST_F(SweepRuns, TheErrorOfOurProgramComesBeforeTheLaunchersNoise) {

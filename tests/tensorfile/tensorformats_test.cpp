@@ -163,7 +163,8 @@ TEST(TensorFormats, ObjectsBesideTensorsArePassedOver) {
                                 "B\x02\0\0\0xy"s,
                                 "\x8d\x02\0\0\0\0\0\0\0xy"s,  // bytes and texts
                                 "\x96\x02\0\0\0\0\0\0\0xy"s,
-                                "K\x012"
+                                "K\x01"
+                                "2"
                                 "0",
                                 "(K\x01"
                                 "1N"};

@@ -69,7 +69,9 @@ void write_record(const Submission& submission) {
                                     {"refused", submission.refused},
                                     {"runs_per_element", submission.runs_per_element},
                                     {"num_runs", submission.runs.size()}};
-  io::write_file_atomically(submission.folder / "submission.json", record.dump(2) + "\n");
+  // What sbatch says is in the encoding of its locale.
+  const std::string text = record.dump(2, ' ', false, json_fields::Json::error_handler_t::replace);
+  io::write_file_atomically(submission.folder / "submission.json", text + "\n");
 }
 
 /// The batch script's word on how a run ended, "1 failed with exit code 1"; leaves the run as it is without one.
