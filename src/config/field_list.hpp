@@ -97,9 +97,9 @@ inline std::string other_betas() {
   return text;
 }
 
-/// Appends one field a call: a text, a boolean, an integer of at least `minimum`, a number between its bounds, a share,
-/// a word of an enumeration, a list of `count` integers, Adam's two decay rates. Each refuses what its type or range
-/// does not hold, and says what it would accept.
+/// Appends one field a call: a text, a boolean, an integer from `minimum` to `maximum`, a number between its bounds, a
+/// share, a word of an enumeration, a list of `count` integers, Adam's two decay rates. Each refuses what its type or
+/// range does not hold, and says what it would accept.
 struct FieldList {
   std::vector<Field> fields;
   std::string section;
@@ -162,11 +162,18 @@ struct FieldList {
     return field;
   }
 
-  Field& integer(std::string key, std::int64_t& target, std::int64_t minimum, std::string documentation) {
+  /// Counts are multiplied and added up: more than this of anything is a slip of the keyboard.
+  static constexpr std::int64_t kMost = 1'000'000'000;
+
+  Field& integer(std::string key, std::int64_t& target, std::int64_t minimum, std::string documentation,
+                 std::int64_t maximum = kMost) {
     Field& field = add(std::move(key), std::move(documentation));
-    field.read = [&target, minimum](const Value& value) -> std::string {
+    field.read = [&target, minimum, maximum](const Value& value) -> std::string {
       if (value.kind != Value::Kind::integer || value.integer < minimum) {
         return fmt::format("an integer >= {}", minimum);
+      }
+      if (value.integer > maximum) {
+        return fmt::format("an integer >= {} and <= {}", minimum, maximum);
       }
       target = value.integer;
       return {};

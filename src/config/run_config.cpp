@@ -198,7 +198,9 @@ void resolve(RunConfig& c) {
       c.run.name += fmt::format("_{}", system.tasks.front());
     }
   }
-  if (c.run.name.find_first_of("/\n") != std::string::npos || c.run.name.front() == '.') {
+  const bool has_control = std::ranges::any_of(
+      c.run.name, [](char letter) { return static_cast<unsigned char>(letter) < 0x20 || letter == 0x7f; });
+  if (has_control || c.run.name.find('/') != std::string::npos || c.run.name.front() == '.') {
     fail_usage("run.name must be a plain file name, found \"{}\"", c.run.name);
   }
   for (const WeightsKey& weights : weights_keys(c)) {

@@ -25,17 +25,19 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.text("name", c.run.name, "First part of the run folder's name; empty: SYSTEM_ENCODER (SYSTEM, without one).")
       .decides_numbers = false;
   list.path("output", c.run.output, "Folder that the run's own folder is made in.").decides_numbers = false;
-  list.integer("seed", c.run.seed, 0, "Seed of every random draw: weights, order, augmentation.");
+  list.integer("seed", c.run.seed, 0, "Seed of every random draw: weights, order, augmentation.",
+               std::numeric_limits<std::int64_t>::max());
   list.word("device", c.run.device, "Where to compute; auto: CUDA where there is a GPU, else the CPU.").counts = [&c] {
     return c.run.precision != Precision::fp64;  // which is for the CPU alone
   };
   list.word("precision", c.run.precision,
             "fp32 is exact; tf32 (CUDA) and bf16 are faster and say so in every table; fp64 (CPU) is for proofs.");
   list.integer("threads", c.run.threads, 0,
-               "Threads a rank on the CPU; 0: the cores of this host shared among its ranks.")
+               "Threads a rank on the CPU; 0: the cores of this host shared among its ranks.", 4096)
       .decides_numbers = false;
   list.integer("stall_seconds", c.run.stall_seconds, 0,
-               "A run in which no step, evaluation batch or checkpoint gets done for so long ends itself; 0: never.")
+               "A run in which no step, evaluation batch or checkpoint gets done for so long ends itself; 0: never.",
+               31'536'000)
       .decides_numbers = false;
   list.boolean("share_gpu", c.run.share_gpu,
                "Let ranks share a GPU where there are fewer GPUs than ranks: for tests of NCCL on one GPU, slow.")

@@ -68,6 +68,12 @@ TEST_F(ConfigFile, RefusalsSayWhereAndWhat) {
   EXPECT_EQ(refusal("\n[train]\nepochs = \"ten\"\n"),
             ":3:10: train.epochs must be an integer >= 1, found the string \"ten\"");
   EXPECT_EQ(refusal("[train]\nepochs = 0\n"), ":2:10: train.epochs must be an integer >= 1, found the integer 0");
+  EXPECT_EQ(refusal("[run]\nstall_seconds = 9223372036854775807\n"),
+            ":2:17: run.stall_seconds must be an integer >= 0 and <= 31536000, found the integer 9223372036854775807");
+  EXPECT_EQ(refusal("", {"run.threads=5000"}),
+            "--set run.threads=5000: run.threads must be an integer >= 0 and <= 4096, found the integer 5000");
+  EXPECT_EQ(refusal("", {"run.seed=9223372036854775807"}), "accepted");
+  EXPECT_EQ(refusal("[run]\nname = \"a\\u001bb\"\n"), "run.name must be a plain file name, found \"a\\x1bb\"");
   EXPECT_EQ(refusal("[train]\nlearning_rate = nan\n"),
             ":2:17: train.learning_rate must be a number > 0, found the number nan");
   EXPECT_EQ(refusal("[loss]\nlambda_1 = 1.5\n"),
