@@ -105,9 +105,10 @@ RunClaim::RunClaim(const RunFolder& run, bool take_over) : run_(run) {
 
 void RunClaim::check_still_ours() const {
   const auto now = read_attempt(run_);
-  check(now && now->number == attempt_.number && now->host == attempt_.host && now->pid == attempt_.pid,
-        "{} took {} over; this one ({}) stops and writes nothing", now ? now->text() : std::string("somebody"),
-        run_.root.string(), attempt_.number);
+  check(now.has_value(), "the run folder {} is gone, or its files are: somebody removed or renamed it during the run",
+        run_.root.string());
+  check(now->number == attempt_.number && now->host == attempt_.host && now->pid == attempt_.pid,
+        "{} took {} over; this one ({}) stops and writes nothing", now->text(), run_.root.string(), attempt_.number);
 }
 
 }  // namespace xtasc::run

@@ -50,12 +50,17 @@ Generations::Generations(const run::RunFolder& run, Checkpoint::BeforeWrite befo
 
 void Generations::save(const LearnerTensors& tensors, const Progress& progress, const RunIdentity& identity,
                        const std::string& metrics, bool is_best) const {
-  last_.prepare(tensors, progress, identity, metrics, before_write_);
-  // The best first: a run that is killed in between does the epoch again, and finds the best that it would save.
-  if (is_best) {
-    best_.save_as(last_, before_write_);
+  try {
+    last_.prepare(tensors, progress, identity, metrics, before_write_);
+    // The best first: a run that is killed in between does the epoch again, and finds the best that it would save.
+    if (is_best) {
+      best_.save_as(last_, before_write_);
+    }
+    last_.commit(previous_.folder(), before_write_);
+  } catch (const Error&) {
+    before_write_();  // says it more clearly where the folder is gone, or another's by now
+    throw;
   }
-  last_.commit(previous_.folder(), before_write_);
 }
 
 std::optional<Resumed> Generations::load(const Learner& learner, const RunIdentity& identity) const {

@@ -69,6 +69,18 @@ TEST_F(AttemptTest, WhoWasTakenOverWritesNoMore) {
   }
 }
 
+TEST_F(AttemptTest, ARunFolderThatWasRemovedIsNotTakenForATakeOver) {
+  const RunClaim claim(run_, false);
+  fs::remove_all(run_.root);
+  try {
+    claim.check_still_ours();
+    FAIL() << "writes into a folder that is gone";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("the run folder " + run_.root.string() + " is gone"));
+    EXPECT_THAT(error.what(), testing::Not(HasSubstr("took")));
+  }
+}
+
 TEST_F(AttemptTest, ADamagedFileIsSetAside) {
   io::write_file_atomically(run_.attempt(), std::string_view("{"));
   EXPECT_THROW(static_cast<void>(read_attempt(run_)), Error);
