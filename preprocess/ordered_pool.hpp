@@ -7,22 +7,31 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "core/log.hpp"
+
 namespace xtasc::preprocess {
 
 /// Threads that work on items 0, 1, 2, ... and hand the results out in that order, never more than a window ahead of
-/// the one that is taken next.
+/// the one that is taken next. Where the system gives fewer threads than are asked for, those it gives do all; where it
+/// gives none, the one that takes the results.
 template <typename Result>
 class OrderedPool {
  public:
   /// \param work  called with each number below `num_items`, from several threads
   OrderedPool(std::size_t num_items, std::size_t num_threads, std::function<Result(std::size_t)> work)
       : num_items_(num_items), window_(2 * num_threads + 2), work_(std::move(work)) {
-    for (std::size_t i = 0; i < std::min(num_threads, num_items); ++i) {
-      threads_.emplace_back([this] { run(); });
+    try {
+      for (std::size_t i = 0; i < std::min(num_threads, num_items); ++i) {
+        threads_.emplace_back([this] { run(); });
+      }
+    } catch (const std::system_error& error) {
+      log_warning("{} of {} threads could be started: {}", threads_.size(), std::min(num_threads, num_items),
+                  error.code().message());
     }
   }
   ~OrderedPool() {
@@ -40,6 +49,9 @@ class OrderedPool {
 
   /// Waits for the next result: that of item 0 in the first call, then 1, 2, ... \throws what `work` threw.
   Result take() {
+    if (threads_.empty()) {
+      return work_(num_taken_++);
+    }
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return ready_.contains(num_taken_) || failure_ != nullptr; });
     if (failure_ != nullptr) {

@@ -60,16 +60,13 @@ void write_frame(const fs::path& root, const std::string& split, std::uint64_t i
 /// Runs `work` for items 0 .. count - 1 on `workers` threads.
 void in_parallel(std::size_t count, int workers, const std::function<void(std::size_t)>& work) {
   std::atomic<std::size_t> next = 0;
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   for (int i = 0; i < workers; ++i) {
     threads.emplace_back([&] {
       for (std::size_t item = next++; item < count; item = next++) {
         work(item);
       }
     });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
   }
 }
 
