@@ -68,13 +68,15 @@ void print_report(const train::Evaluation& evaluation, const std::vector<std::st
   fmt::print("\n{}", text_table(cells));
 }
 
-void evaluate(const dist::MpiSession& session, const Options& options) {
-  const launch::LoadedModel model = launch::load_model(options.model, session);
+void evaluate(const dist::MpiSession& session, const Options& options, ProgramWatch& watch) {
+  const launch::LoadedModel model = launch::load_model(options.model, session, &watch);
   const std::string pack_path = options.pack.empty() ? model.config.data.pack : options.pack;
   if (pack_path.empty()) {
     fail_usage("--pack is needed: the config names no pack");
   }
-  const pack::Reader reader(pack_path);
+  watch.beat("opening the pack");
+  pack::Reader reader(pack_path);
+  reader.set_on_part([&watch] { watch.beat("reading the pack"); });
   const std::size_t label_set = pack::find_label_set(reader.schema(), model.config.data.label_set);
   const auto& class_names = reader.schema().label_sets[label_set].class_names;
   const std::int64_t num_classes = model.learner->net.num_classes();
@@ -89,9 +91,13 @@ void evaluate(const dist::MpiSession& session, const Options& options) {
   const data::Dataset dataset = data::read_split(reader, split, {label_set, model.config.data.normalise}, model.device);
   const auto communicator = dist::make_communicator(session, model.device.type(), train::sharing_of(model.config.run));
   Progress progress("evaluating", dataset.size());
-  const train::Evaluation evaluation = train::evaluate(
-      model.config, *model.learner, dataset, *communicator,
-      [&](std::int64_t images) { progress.update(std::min(images * session.size(), dataset.size()), "images"); });
+  watch.beat("evaluation before image", 1);
+  const train::Evaluation evaluation =
+      train::evaluate(model.config, *model.learner, dataset, *communicator, [&](std::int64_t images) {
+        watch.beat("evaluation before image", images + 1);
+        progress.update(std::min(images * session.size(), dataset.size()), "images");
+      });
+  watch.beat("its last words");
   const std::string fault = train::first_not_finite(evaluation);
   check(fault.empty(), "{} on {}: the {}", model.weights_path.string(), pack_path, fault);
   if (session.rank() != 0) {
@@ -113,6 +119,7 @@ void evaluate(const dist::MpiSession& session, const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  launch::Ranks ranks({.program = "xtasc-evaluate"});
   CLI::App app("Losses and both metric protocols of a trained net on a pack: [mpirun -np N] xtasc-evaluate --run DIR",
                "xtasc-evaluate");
   Options options;
@@ -122,14 +129,11 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::IsMember({"val", "train"}));
   app.add_option("--json", options.json, "Also write everything to this file");
-  std::optional<dist::MpiSession> session;
   return run_program(
       app, argc, argv,
       [&] {
-        session.emplace(&argc, &argv);
-        set_quiet(session->rank() != 0);
-        evaluate(*session, options);
+        evaluate(ranks.start(&argc, &argv), options, ranks.watch());
         return ExitCode::success;
       },
-      launch::rank_error_hooks(session, train::out_of_memory_error));
+      ranks.error_hooks(train::out_of_memory_error));
 }

@@ -146,8 +146,10 @@ model::Predictions predict(const launch::LoadedModel& model, const at::Tensor& i
   return model.learner->net.forward_direct(image_13hw.to(model.device), mode);
 }
 
-std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel& model, const DataFacts& facts) {
-  const pack::Reader reader(options.pack);
+std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel& model, const DataFacts& facts,
+                              ProgramWatch& watch) {
+  pack::Reader reader(options.pack);
+  reader.set_on_part([&watch] { watch.beat("reading the pack"); });
   const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
   const std::size_t label_set = pack::find_label_set(reader.schema(), model.config.data.label_set);
   for (const std::int64_t sample : options.samples) {
@@ -160,6 +162,7 @@ std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel&
   const auto names = reader.names(split);
   std::vector<Row> rows;
   for (const std::int64_t sample : options.samples) {
+    watch.beat("sample", sample);
     const data::Batch batch = dataset.batch(std::array{sample});
     Row row;
     row.name = fmt::format("{} {}: {}", options.split, sample, names[static_cast<std::size_t>(sample)]);
@@ -178,13 +181,14 @@ std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel&
 }
 
 /// Decodes every picture before the first is predicted: with one that is no good, nothing is written.
-void look_at_images(const std::vector<std::string>& images) {
+void look_at_images(const std::vector<std::string>& images, ProgramWatch& watch) {
   std::set<std::string> stems;
   std::vector<std::string> faults;
   std::size_t num_odd = 0;
   std::string first_remark;
   Progress progress("looking at", static_cast<std::int64_t>(images.size()));
   for (std::size_t i = 0; i < images.size(); ++i) {
+    watch.beat(images[i]);
     const std::string stem = fs::path(images[i]).stem().string();
     if (!stems.insert(stem).second) {
       fail_usage("two images are called {}: their results would overwrite each other; predict them into two folders",
@@ -213,7 +217,8 @@ void look_at_images(const std::vector<std::string>& images) {
   }
 }
 
-std::vector<Row> predict_images(const Options& options, const launch::LoadedModel& model, const DataFacts& facts) {
+std::vector<Row> predict_images(const Options& options, const launch::LoadedModel& model, const DataFacts& facts,
+                                ProgramWatch& watch) {
   const auto constants = at::TensorOptions().dtype(at::kFloat);
   const at::Tensor mean = at::tensor(at::ArrayRef<double>(facts.mean), constants).view({1, 3, 1, 1});
   const at::Tensor deviation = at::tensor(at::ArrayRef<double>(facts.deviation), constants).view({1, 3, 1, 1});
@@ -223,6 +228,7 @@ std::vector<Row> predict_images(const Options& options, const launch::LoadedMode
   std::size_t num_turned = 0;
   Progress progress("predicting", static_cast<std::int64_t>(options.images.size()));
   for (const std::string& path : options.images) {
+    watch.beat(path);
     io::Image<std::uint8_t> image = io::read_rgb_image(path, rules);
     num_turned += image.orientation != 1 ? 1 : 0;
     const at::Tensor pixels =
@@ -306,23 +312,25 @@ void write_picture(const std::vector<Row>& rows, const task::Tasks& all, const D
   figure::write_panel(path, panel, panel_options(tasks, facts));
 }
 
-void predict_all(const dist::MpiSession& session, const Options& options) {
+void predict_all(const dist::MpiSession& session, const Options& options, ProgramWatch& watch) {
   if (options.images.empty() == options.samples.empty() || (!options.samples.empty() && options.pack.empty())) {
     fail_usage("name the input by --images FILE..., or by --pack PACK --samples 0,1,2");
   }
   check(session.size() == 1, "xtasc-predict runs on one rank, mpirun started {}", session.size());
   if (!options.images.empty()) {
-    look_at_images(options.images);
+    look_at_images(options.images, watch);
   }
   const c10::NoGradGuard no_grad;
-  const launch::LoadedModel model = launch::load_model(options.model, session);
+  const launch::LoadedModel model = launch::load_model(options.model, session, &watch);
+  watch.beat("opening the pack");
   const DataFacts facts = find_facts(options, model);
   std::error_code error;
   fs::create_directories(options.output, error);
   check(!error, "cannot create {}: {}", options.output, error.message());
 
-  const std::vector<Row> rows =
-      options.images.empty() ? predict_pack(options, model, facts) : predict_images(options, model, facts);
+  const std::vector<Row> rows = options.images.empty() ? predict_pack(options, model, facts, watch)
+                                                       : predict_images(options, model, facts, watch);
+  watch.beat("writing the picture");
   const fs::path picture = fs::path(options.output) / "panel.png";
   write_picture(rows, model.learner->net.tasks(), facts, picture);
   fmt::print("{} image{} predicted with {} into {}\n{}\n", rows.size(), rows.size() == 1 ? "" : "s",
@@ -332,6 +340,7 @@ void predict_all(const dist::MpiSession& session, const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  launch::Ranks ranks({.program = "xtasc-predict"});
   CLI::App app(
       "Predicts labels, depth and normals for images, or for samples of a pack.\n"
       "Writes, for each, what the net predicts of NAME_label.png (class ids), NAME_depth.npy (float32), "
@@ -353,13 +362,11 @@ int main(int argc, char** argv) {
          "Images that EXIF turns: turned (apply) or as stored (ignore); default: as in the training pack, apply")
       ->check(CLI::IsMember({"apply", "ignore"}));
   app.add_option("--output", options.output, "Folder for the results")->capture_default_str();
-  std::optional<dist::MpiSession> session;
   return run_program(
       app, argc, argv,
       [&] {
-        session.emplace(&argc, &argv);
-        predict_all(*session, options);
+        predict_all(ranks.start(&argc, &argv), options, ranks.watch());
         return ExitCode::success;
       },
-      launch::rank_error_hooks(session, train::out_of_memory_error));
+      ranks.error_hooks(train::out_of_memory_error));
 }

@@ -1,22 +1,63 @@
 // xtasc-train: one run, on as many ranks as mpirun or srun start.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <functional>
+#include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "config/run_config.hpp"
 #include "core/cli.hpp"
 #include "core/log.hpp"
 #include "core/signals.hpp"
-#include "dist/mpi_session.hpp"
 #include "launch/common/ranks.hpp"
 #include "train/out_of_memory.hpp"
 #include "train/run.hpp"
 
+namespace {
+
+using namespace xtasc;
+
+/// The config, read before MPI starts so that its limit holds for that start too. What is wrong with it is thrown by
+/// the function that is returned, when MPI has started: then one rank speaks for all.
+std::function<const config::RunConfig&()> read_early(const std::string& file,
+                                                     const std::vector<std::string>& assignments, ProgramWatch& watch) {
+  watch.beat("reading the config");
+  try {
+    const auto config = std::make_shared<config::RunConfig>(config::read_run_config(file, assignments));
+    watch.set_limit(std::chrono::seconds(config->run.stall_seconds), "run.stall_seconds");
+    return [config]() -> const config::RunConfig& { return *config; };
+  } catch (const Error&) {
+    return [error = std::current_exception()]() -> const config::RunConfig& { std::rethrow_exception(error); };
+  }
+}
+
+/// How the run is stopped so that nothing is lost: what people try first, Ctrl-C, leaves the ranks two seconds.
+void tell_how_to_stop(const ProgramWatch& watch) {
+  std::string parent;
+  std::getline(std::ifstream(fmt::format("/proc/{}/comm", ::getppid())) >> std::ws, parent);
+  if (watch.launched().by_mpirun && (parent == "mpirun" || parent == "orterun" || parent == "mpiexec")) {
+    log_info(
+        "to stop it with a checkpoint: kill -USR2 {} (mpirun), or a file STOP in the run folder; mpirun gives Ctrl-C "
+        "{}",
+        ::getppid(), std::getenv("OMPI_MCA_odls_base_sigkill_timeout") == nullptr ? "two seconds" : "its time");
+  }
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  using namespace xtasc;
-  install_stop_handlers();  // before MPI starts: a signal during start-up is not lost either
+  launch::Ranks ranks({.program = "xtasc-train",
+                       .when_it_hangs = ExitCode::interrupted,
+                       .when_stopped = ExitCode::interrupted,
+                       .advice = "the same command goes on"});
   CLI::App app(
       "Trains one run: mpirun -np N xtasc-train --config FILE [--set key=value ...]\n"
       "The same command again resumes a run that stopped.",
@@ -34,7 +75,6 @@ int main(int argc, char** argv) {
       ->type_name("N");
   app.add_flag("--print-config", print_config, "Print every key, resolved, with its documentation, and exit");
 
-  std::optional<dist::MpiSession> session;
   return run_program(
       app, argc, argv,
       [&] {
@@ -43,11 +83,15 @@ int main(int argc, char** argv) {
                      stdout);
           return ExitCode::success;
         }
-        session.emplace(&argc, &argv);
-        set_quiet(session->rank() != 0);
+        ignore_broken_pipes();  // a run outlives the reader of its log
+        const auto config = read_early(config_file, assignments, ranks.watch());
+        const dist::MpiSession& session = ranks.start(&argc, &argv);
+        tell_how_to_stop(ranks.watch());
         const char* take_over = std::getenv("XTASC_TAKE_OVER");  // the batch script sets it after a requeue
         options.take_over = take_over != nullptr && std::string_view(take_over) == "1";
-        return train::run(*session, config::read_run_config(config_file, assignments), options);
+        const ExitCode outcome = train::run(session, config(), options, ranks.watch());
+        ranks.watch().beat("the end of MPI");
+        return outcome;
       },
-      launch::rank_error_hooks(session, train::out_of_memory_error));
+      ranks.error_hooks(train::out_of_memory_error));
 }

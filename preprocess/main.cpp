@@ -1,7 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -11,8 +10,8 @@
 
 #include "core/cli.hpp"
 #include "core/log.hpp"
+#include "core/program_watch.hpp"
 #include "core/progress.hpp"
-#include "core/signals.hpp"
 #include "pack/verify.hpp"
 #include "preprocess/datasets.hpp"
 #include "preprocess/datasets/depth_bounds.hpp"
@@ -30,11 +29,19 @@ struct Options {
   bool force = false, skip_bad = false;
   std::string split = "val";
   std::vector<std::int64_t> samples;
+  std::int64_t stall_seconds = 900;
 };
 
 Size parse_size(const std::string& text) {
   const auto [height, width] = pack::parse_size("--size", text);
   return {height, width};
+}
+
+void add_stall_option(CLI::App& command, Options& options) {
+  command.add_option("--stall-seconds", options.stall_seconds, "End when a file does not answer for so long; 0: never")
+      ->type_name("N")
+      ->check(CLI::Range(0, 31536000))
+      ->capture_default_str();
 }
 
 void add_pack_options(CLI::App& command, Options& options, bool has_files) {
@@ -45,6 +52,7 @@ void add_pack_options(CLI::App& command, Options& options, bool has_files) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   command.add_flag("--force", options.force, "Replace an existing output");
+  add_stall_option(command, options);
   if (has_files) {
     command.add_flag("--skip-bad", options.skip_bad,
                      "Leave out samples with a faulty file, and write into the pack which and why");
@@ -65,7 +73,7 @@ std::string summary(const std::string& path, const pack::Schema& schema, std::in
                      doubt.empty() ? "" : " (" + doubt + ")", schema.content_digest);
 }
 
-ExitCode run_pack(const RawDataset& raw, const Options& options) {
+ExitCode run_pack(const RawDataset& raw, const Options& options, ProgramWatch& watch) {
   BuildOptions build;
   build.output = options.output;
   build.resize.to = options.size.empty() ? Size{raw.schema().height, raw.schema().width} : parse_size(options.size);
@@ -74,6 +82,7 @@ ExitCode run_pack(const RawDataset& raw, const Options& options) {
   build.overwrite = options.force;
   build.skip_bad = options.skip_bad;
   build.report = options.report;
+  build.on_sample = [&watch](const std::string& name) { watch.beat(name); };
   const auto start = std::chrono::steady_clock::now();
   const BuildResult result = build_pack(raw, build);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
@@ -85,13 +94,14 @@ ExitCode run_pack(const RawDataset& raw, const Options& options) {
   return ExitCode::success;
 }
 
-pack::Report verified(const std::string& path) {
+pack::Report verified(const std::string& path, ProgramWatch& watch) {
   std::unique_ptr<Progress> progress;
   pack::Report report = pack::verify(path, [&](std::int64_t done, std::int64_t total) {
     if (!progress) {
       progress = std::make_unique<Progress>("verifying", total);
     }
     progress->update(done);
+    watch.beat("verifying sample", done);
   });
   progress.reset();
   if (!report.faults.empty()) {
@@ -108,16 +118,16 @@ void print_notes(const pack::Report& report) {
   }
 }
 
-ExitCode run_verify(const std::string& path) {
-  const pack::Report report = verified(path);
+ExitCode run_verify(const std::string& path, ProgramWatch& watch) {
+  const pack::Report report = verified(path, watch);
   fmt::print("{}\nevery sample, name and attribute is as it was packed\n",
              summary(path, report.schema, report.train_size, report.val_size));
   print_notes(report);
   return ExitCode::success;
 }
 
-ExitCode run_info(const std::string& path) {
-  const pack::Report report = verified(path);
+ExitCode run_info(const std::string& path, ProgramWatch& watch) {
+  const pack::Report report = verified(path, watch);
   const pack::Schema& schema = report.schema;
   fmt::print("{}\n", summary(path, schema, report.train_size, report.val_size));
   fmt::print("source: {}; resize: {}; packed {} by version {}\n", schema.source, schema.resize, schema.created,
@@ -164,19 +174,21 @@ ExitCode run_show(const Options& options) {
   return ExitCode::success;
 }
 
-ExitCode run(const CLI::App& app, const Options& options) {
-  install_stop_handlers();
-  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is then an error like a full disk
+ExitCode run(const CLI::App& app, const Options& options, ProgramWatch& watch) {
+  watch.set_limit(std::chrono::seconds(options.stall_seconds), "--stall-seconds");
   for (const auto& [word, open] : options.open) {
     if (app.got_subcommand(word)) {
       const auto size = options.size.empty() ? std::nullopt : std::optional(parse_size(options.size));
-      return run_pack(*open(size), options);
+      watch.beat("a look at the raw data");
+      return run_pack(*open(size), options, watch);
     }
   }
   if (app.got_subcommand("show")) {
+    watch.beat("reading " + options.pack);
     return run_show(options);
   }
-  return app.got_subcommand("verify") ? run_verify(options.pack) : run_info(options.pack);
+  watch.beat("opening " + options.pack);
+  return app.got_subcommand("verify") ? run_verify(options.pack, watch) : run_info(options.pack, watch);
 }
 
 void add_commands(CLI::App& app, Options& options) {
@@ -197,14 +209,21 @@ void add_commands(CLI::App& app, Options& options) {
   show->add_option("--split", options.split, "Which of the pack's splits")
       ->check(CLI::IsMember({"val", "train"}))
       ->capture_default_str();
+  for (CLI::App* command : {verify, info, show}) {
+    add_stall_option(*command, options);
+  }
 }
 
 }  // namespace
 }  // namespace xtasc::preprocess
 
 int main(int argc, char** argv) {
+  xtasc::ProgramWatch watch({.program = "xtasc-preprocess",
+                             .stops = xtasc::ProgramWatch::Stops::after_a_second,
+                             .when_stopped = xtasc::ExitCode::failure,
+                             .advice = "nothing is left half written"});
   CLI::App app("Turns raw data into one pack file (.h5) for training, and checks packs.", "xtasc-preprocess");
   xtasc::preprocess::Options options;
   xtasc::preprocess::add_commands(app, options);
-  return xtasc::run_program(app, argc, argv, [&] { return xtasc::preprocess::run(app, options); });
+  return xtasc::run_program(app, argc, argv, [&] { return xtasc::preprocess::run(app, options, watch); });
 }

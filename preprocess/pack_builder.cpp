@@ -144,6 +144,7 @@ std::vector<Item> check_raw(const RawDataset& raw, const BuildOptions& options, 
         items.size(), static_cast<std::size_t>(options.workers),
         [&](std::size_t i) { return raw.check_files(items[i].split, items[i].index); });
     for (std::size_t i = 0; i < items.size(); ++i) {
+      options.on_sample("the check of " + raw.names(items[i].split)[items[i].index]);
       std::vector<std::string> found = pool.take();
       stop_if_asked();
       if (const std::string& name = raw.names(items[i].split)[items[i].index]; first_not_utf8(name)) {
@@ -277,6 +278,7 @@ std::vector<Item> write_samples(const RawDataset& raw, const BuildOptions& optio
       return decoded;
     });
     for (std::size_t i = 0; i < items.size(); ++i) {
+      options.on_sample("the decoding of " + raw.names(items[i].split)[items[i].index]);
       Decoded decoded = pool.take();
       stop_if_asked();
       if (decoded.fault) {
@@ -333,6 +335,7 @@ BuildResult build_pack(const RawDataset& raw, const BuildOptions& options) {
             static_cast<double>(findings.num_away + findings.num_to_camera));
   }
   faults.write_report();
+  options.on_sample("finishing the pack");
   BuildResult result;
   result.schema = writer.finish(faults.lines(), findings.orientation);
   log_findings(findings, result.schema);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct BuildOptions {
   bool overwrite = false;
   bool skip_bad = false;           ///< pack what is good, and write into the pack what was left out and why
   std::filesystem::path report{};  ///< where every fault is listed, one line each; empty: nowhere
+  /// Told, before the wait for a sample's files, what it is called: a watch says where a file did not answer.
+  std::function<void(const std::string& name)> on_sample = [](const std::string& /*name*/) {};
 };
 
 struct BuildResult {

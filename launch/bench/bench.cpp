@@ -18,6 +18,8 @@
 
 int main(int argc, char** argv) {
   using namespace xtasc;
+  launch::Ranks ranks({.program = "xtasc-bench"});
+  ranks.watch().rest();  // nobody knows how long its work takes: only the start of MPI is watched
   CLI::App app("Measures the pipeline on this machine, beside a peer in the same run.", "xtasc-bench");
   app.require_subcommand(1);
   app.footer("Fields of --json: xtasc-bench --help");
@@ -136,7 +138,6 @@ int main(int argc, char** argv) {
 
   app.footer(launch::kJsonFields);  // the subcommands have taken theirs over
 
-  std::optional<dist::MpiSession> session;
   return run_program(
       app, argc, argv,
       [&] {
@@ -153,8 +154,8 @@ int main(int argc, char** argv) {
           name = "pack";
           result = launch::bench_pack(pack);
         } else {
-          session.emplace(&argc, &argv);
-          set_quiet(session->rank() != 0);
+          const dist::MpiSession& session = ranks.start(&argc, &argv);
+          ranks.watch().rest();
           if (!precision.empty()) {
             assignments.push_back("run.precision=" + precision);
           }
@@ -163,14 +164,14 @@ int main(int argc, char** argv) {
           }
           const auto config = config_file.empty() ? config::run_config_of(assignments)
                                                   : config::read_run_config(config_file, assignments);
-          train::check_same_run(*session, config);
+          train::check_same_run(session, config);
           if (allreduce_command->parsed()) {
             name = "allreduce";
-            result = launch::bench_allreduce(allreduce, *session, config);
+            result = launch::bench_allreduce(allreduce, session, config);
           } else if (evaluate_command->parsed()) {
             name = "evaluate";
             evaluate.scratch = scratch;
-            result = launch::bench_evaluate(evaluate, *session, config);
+            result = launch::bench_evaluate(evaluate, session, config);
           } else {
             std::ignore = pack::parse_size("--height, --width", fmt::format("{}x{}", step.height, step.width));
             step.peer |= step.peer_compiled;
@@ -182,19 +183,19 @@ int main(int argc, char** argv) {
               scaling.sizes.push_back(pack::parse_size("--sizes", size));
             }
             name = step_command->parsed() ? "step" : (weighting_command->parsed() ? "weighting" : "scaling");
-            result = step.launches                 ? launch::bench_launches(step, *session, config)
-                     : step_command->parsed()      ? launch::bench_step(step, *session, config)
-                     : weighting_command->parsed() ? launch::bench_weighting(step, *session, config)
-                                                   : launch::bench_scaling(scaling, *session, config);
+            result = step.launches                 ? launch::bench_launches(step, session, config)
+                     : step_command->parsed()      ? launch::bench_step(step, session, config)
+                     : weighting_command->parsed() ? launch::bench_weighting(step, session, config)
+                                                   : launch::bench_scaling(scaling, session, config);
           }
         }
         result["benchmark"] = name;
         result["command"] = launch::command_text(argc, argv);
         result["machine"] = launch::machine_json();
-        if (!json_file.empty() && (!session || session->rank() == 0)) {
+        if (!json_file.empty() && (!ranks.session() || ranks.session()->rank() == 0)) {
           io::write_file_atomically(json_file, result.dump(2) + "\n");
         }
         return ExitCode::success;
       },
-      launch::rank_error_hooks(session, train::out_of_memory_error));
+      ranks.error_hooks(train::out_of_memory_error));
 }

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 
 #include "core/error.hpp"
 #include "core/log.hpp"
@@ -51,7 +52,7 @@ void add_model_options(CLI::App& app, ModelSource& source) {
       ->allow_extra_args(false);
 }
 
-LoadedModel load_model(const ModelSource& source, const dist::MpiSession& session) {
+LoadedModel load_model(const ModelSource& source, const dist::MpiSession& session, ProgramWatch* watch) {
   const bool by_run = !source.run.empty();
   if (by_run == (!source.config.empty() || !source.weights.empty()) ||
       (!by_run && (source.config.empty() || source.weights.empty()))) {
@@ -59,15 +60,22 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
   }
   LoadedModel model;
   tensorfile::TensorDict tensors;
+  const auto take_config = [&](config::RunConfig config) {
+    model.config = std::move(config);
+    if (watch != nullptr) {
+      watch->set_limit(std::chrono::seconds(model.config.run.stall_seconds), "run.stall_seconds");
+      watch->beat("reading the weights");
+    }
+  };
   if (by_run) {
     const run::RunFolder run = run::find_run(source.run);
     const train::Checkpoint checkpoint(run.checkpoints() / source.checkpoint);
     model.trained_on = pack_digest_of(run);
-    model.config = config::read_written_config(run.config(), source.assignments);
+    take_config(config::read_written_config(run.config(), source.assignments));
     model.weights_path = checkpoint.weights_path();
     tensors = checkpoint.weights();
   } else {
-    model.config = config::read_run_config(source.config, source.assignments);
+    take_config(config::read_run_config(source.config, source.assignments));
     model.weights_path = source.weights;
     tensors = train::read_network_file(source.weights, model.config.model);
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/run_config.hpp"
+#include "core/program_watch.hpp"
 #include "dist/mpi_session.hpp"
 #include "pack/reader.hpp"
 #include "train/setup.hpp"
@@ -35,9 +36,10 @@ struct LoadedModel {
   at::Device device = at::kCPU;
 };
 
-/// Reads config and weights; a checkpoint of a run is verified first.
-/// \throws Error (exit code 2) when neither or both kinds of source are named.
-[[nodiscard]] LoadedModel load_model(const ModelSource& source, const dist::MpiSession& session);
+/// Reads config and weights; a checkpoint of a run is verified first. \param watch  gets the config's limit, and is
+/// told what is read; nullptr: none \throws Error (exit code 2) when neither or both kinds of source are named.
+[[nodiscard]] LoadedModel load_model(const ModelSource& source, const dist::MpiSession& session,
+                                     ProgramWatch* watch = nullptr);
 
 /// Warns where the run's own pack is read (no --pack was given), and holds other data than it was trained on.
 void tell_of_other_pack(const LoadedModel& model, const std::string& given_pack, const pack::Reader& pack);

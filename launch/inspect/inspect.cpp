@@ -13,6 +13,8 @@
 
 int main(int argc, char** argv) {
   using namespace xtasc;
+  launch::Ranks ranks({.program = "xtasc-inspect"});
+  ranks.watch().rest();  // nobody knows how long its work takes: only the start of MPI is watched
   CLI::App app(
       "Looks into models, packs, checkpoints, single training steps and the paper's Proposition; tests a machine.",
       "xtasc-inspect");
@@ -92,7 +94,6 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"val", "train"}));
   consistency->add_option("--json", proposition.json, "Also write everything to this file");
 
-  std::optional<dist::MpiSession> session;
   return run_program(
       app, argc, argv,
       [&] {
@@ -111,18 +112,18 @@ int main(int argc, char** argv) {
         } else if (checkpoint->parsed()) {
           launch::inspect_checkpoint(checkpoint_path);
         } else {
-          session.emplace(&argc, &argv);
-          set_quiet(session->rank() != 0);
+          const dist::MpiSession& session = ranks.start(&argc, &argv);
+          ranks.watch().rest();
           if (selftest->parsed()) {
-            return launch::selftest(*session, selftest_options);
+            return launch::selftest(session, selftest_options);
           }
           if (step->parsed()) {
-            launch::inspect_step(*session, config(), files);
+            launch::inspect_step(session, config(), files);
           } else {
-            launch::inspect_consistency(*session, proposition);
+            launch::inspect_consistency(session, proposition);
           }
         }
         return ExitCode::success;
       },
-      launch::rank_error_hooks(session, train::out_of_memory_error));
+      ranks.error_hooks(train::out_of_memory_error));
 }

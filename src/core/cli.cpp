@@ -1,15 +1,21 @@
 #include "core/cli.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <new>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "core/utf8.hpp"
+#include "core/signals.hpp"
 #include "core/version.hpp"
 
 namespace xtasc {
@@ -81,15 +87,33 @@ std::optional<Error> error_of(const std::function<ExitCode()>& body, const Error
     return known ? *known : error;
   } catch (const std::bad_alloc&) {
     return Error("out of memory", ExitCode::out_of_memory);
+  } catch (const std::system_error& error) {
+    return error.code() == std::errc::resource_unavailable_try_again
+               ? Error("cannot start another thread: this user or container may have no more (ulimit -u, a pids limit)")
+               : Error(first_line(error.what()));
   } catch (const std::exception& error) {
     std::optional<Error> known = hooks.translate ? hooks.translate(error) : std::nullopt;
     return known ? *known : Error(first_line(error.what()));
   }
 }
 
+/// The program's exit code, once what it printed has left. Nothing was wanted of a standard output that was closed.
+int with_output(const std::string& program, int exit_code) {
+  const bool has_failed = std::ferror(stdout) != 0;
+  errno = 0;
+  if ((std::fflush(stdout) == 0 && !has_failed) || ::fcntl(STDOUT_FILENO, F_GETFD) < 0 ||
+      exit_code != static_cast<int>(ExitCode::success)) {
+    return exit_code;
+  }
+  const std::string reason = errno == 0 ? "" : ": " + errno_text(errno);
+  print_error(program, Error("cannot write to standard output" + reason));
+  return static_cast<int>(ExitCode::failure);
+}
+
 }  // namespace
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCode()>& body, const ErrorHooks& hooks) {
+  ignore_file_size_signal();
   const std::string program = app.get_name();
   app.set_version_flag("--version", program + " " + version_text());
   if (const std::string fault = encoding_fault_of(argc, argv); !fault.empty()) {
@@ -99,7 +123,7 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCo
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {
-    return app.exit(done);
+    return with_output(program, app.exit(done));
   } catch (const CLI::ParseError& error) {
     print_error(program, Error(message_of(error, app) + " (see " + program + " --help)"));
     return static_cast<int>(ExitCode::usage);
@@ -111,7 +135,7 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCo
   ExitCode outcome = ExitCode::success;
   const std::optional<Error> error = error_of(body, hooks, outcome);
   if (!error) {
-    return static_cast<int>(outcome);
+    return with_output(program, static_cast<int>(outcome));
   }
   if (hooks.before_message) {
     hooks.before_message();

@@ -119,7 +119,7 @@ Failure::Step become(const Prepared& prepared) {
   if (prepared.folder != nullptr && ::chdir(prepared.folder) != 0) {
     return Failure::folder;
   }
-  for (const int number : {SIGTERM, SIGUSR2, SIGINT, SIGHUP, SIGPIPE}) {
+  for (const int number : {SIGTERM, SIGUSR2, SIGINT, SIGHUP, SIGPIPE, SIGXFSZ}) {
     ::signal(number, SIG_DFL);
   }
   sigset_t none;

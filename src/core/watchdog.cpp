@@ -1,24 +1,19 @@
 #include "core/watchdog.hpp"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <condition_variable>
-#include <cstdlib>
-#include <ctime>
 #include <mutex>
 #include <utility>
-
-#include "core/error.hpp"
 
 namespace xtasc {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
+
+milliseconds interval_of(milliseconds limit) {
+  return std::clamp(limit / 20, milliseconds(50), milliseconds(1000));
+}
 
 }  // namespace
 
@@ -31,22 +26,25 @@ Lookout::Lookout(milliseconds interval, std::function<bool()> look)
         }
       }) {}
 
+Silence::Silence(milliseconds interval) : interval_(interval), last_look_(std::chrono::steady_clock::now()) {}
+
+milliseconds Silence::look(std::uint64_t count) {
+  const auto now = std::chrono::steady_clock::now();
+  since_last_look_ = std::chrono::duration_cast<milliseconds>(now - std::exchange(last_look_, now));
+  // Much more than an interval: this thread was stopped as well.
+  silence_ =
+      std::exchange(count_, count) == count ? silence_ + std::min(since_last_look_, 2 * interval_) : milliseconds(0);
+  return silence_;
+}
+
 Watchdog::Watchdog(milliseconds limit, std::function<void()> bite)
-    : limit_(limit),
-      tick_(std::clamp(limit / 20, milliseconds(50), milliseconds(1000))),
-      bite_(std::move(bite)),
-      last_look_(Clock::now()) {
+    : limit_(limit), bite_(std::move(bite)), silence_(interval_of(limit)) {
   if (limit_.count() > 0) {
-    lookout_.emplace(tick_, [this] { return look(); });
+    lookout_.emplace(interval_of(limit), [this] { return look(); });
   }
 }
 
-Watchdog::Watchdog(std::chrono::seconds limit, std::string who)
-    : Watchdog(milliseconds(limit), [this, who = std::move(who)] { end_process(who); }) {}
-
-void Watchdog::beat(const char* now, std::int64_t number) noexcept {
-  now_.store(now, std::memory_order_relaxed);
-  number_.store(number, std::memory_order_relaxed);
+void Watchdog::beat() noexcept {
   is_resting_.store(false, std::memory_order_relaxed);
   num_beats_.fetch_add(1, std::memory_order_release);
 }
@@ -56,31 +54,14 @@ void Watchdog::rest() noexcept {
 }
 
 bool Watchdog::look() {
-  const Clock::time_point now = Clock::now();
-  const auto since_last_look = std::chrono::duration_cast<milliseconds>(now - std::exchange(last_look_, now));
-  const std::uint64_t beats = num_beats_.load(std::memory_order_acquire);
-  if (std::exchange(beats_seen_, beats) != beats || is_resting_.load(std::memory_order_relaxed)) {
-    silence_ = milliseconds(0);
-    return true;
+  const milliseconds silence = silence_.look(num_beats_.load(std::memory_order_acquire));
+  if (is_resting_.load(std::memory_order_relaxed)) {
+    silence_.begin();
+  } else if (silence >= limit_) {
+    bite_();
+    return false;
   }
-  silence_ += std::min(since_last_look, 2 * tick_);  // much more than a tick: this thread was stopped as well
-  if (silence_ < limit_) {
-    return true;
-  }
-  bite_();
-  return false;
-}
-
-void Watchdog::end_process(const std::string& who) const {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit_).count();
-  const std::string line = fmt::format(
-      "xtasc: error: {}: nothing got done for {} s in {} (since {:%H:%M:%S} UTC): another rank or a file system "
-      "hangs; ending, the same command resumes\n",
-      who, seconds, number_.load() > 0 ? fmt::format("{} {}", now_.load(), number_.load()) : now_.load(),
-      fmt::gmtime(std::time(nullptr) - seconds));
-  // No stream: the thread that hangs may hold its lock.
-  static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
-  std::_Exit(static_cast<int>(ExitCode::interrupted));
+  return true;
 }
 
 }  // namespace xtasc

@@ -39,12 +39,14 @@ class MpiCommunicator final : public Communicator {
   explicit MpiCommunicator(const MpiSession& session) : session_(session) {}
 
   void sum(const at::Tensor& tensor) override {
+    const OnBoard on_board(session_.board(), RankBoard::Operation::sum);
     for_each_piece(tensor, [](void* data, int count, MPI_Datatype type) {
       check(MpiCode{MPI_Allreduce(MPI_IN_PLACE, data, count, type, MPI_SUM, MPI_COMM_WORLD)}, "MPI_Allreduce");
     });
   }
 
   void broadcast(const at::Tensor& tensor) override {
+    const OnBoard on_board(session_.board(), RankBoard::Operation::broadcast);
     for_each_piece(tensor, [](void* data, int count, MPI_Datatype type) {
       check(MpiCode{MPI_Bcast(data, count, type, 0, MPI_COMM_WORLD)}, "MPI_Bcast");
     });

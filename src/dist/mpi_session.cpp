@@ -12,6 +12,7 @@
 
 #include "core/error.hpp"
 #include "core/host.hpp"
+#include "dist/mpi_start.hpp"
 #include "dist/single_copy.hpp"
 
 namespace xtasc::dist {
@@ -39,15 +40,24 @@ void check_world_size(int size) {
   }
 }
 
-/// A program that no launcher started is a world of one: Open MPI then needs no daemon beside it, nor a network to look
-/// for, which is half a second of each start. What the environment says already stands.
-void prepare_to_be_alone() {
-  constexpr std::array<const char*, 4> kOfLaunchers = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_FD"};
-  if (std::ranges::all_of(kOfLaunchers, [](const char* name) { return std::getenv(name) == nullptr; })) {
-    ::setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
-    ::setenv("OMPI_MCA_pml", "ob1", 0);
+/// Open MPI ends a process in which it cannot start, with pages of its own; so that there is a line of ours among them.
+class StartGuard {
+ public:
+  StartGuard() {
+    is_starting = true;
+    std::atexit([] {
+      if (is_starting) {
+        print_error("xtasc", Error("MPI could not start, for the reasons that it gives itself"));
+      }
+    });
   }
-}
+  ~StartGuard() { is_starting = false; }
+  StartGuard(const StartGuard&) = delete;
+  StartGuard& operator=(const StartGuard&) = delete;
+
+ private:
+  static inline bool is_starting = false;  // an exit handler has nothing else
+};
 
 }  // namespace
 
@@ -71,11 +81,15 @@ struct MpiSession::Control {
   MPI_Comm comm = MPI_COMM_NULL;
 };
 
-MpiSession::MpiSession(int* argc, char*** argv) {
+MpiSession::MpiSession(int* argc, char*** argv, RankBoard* board) : board_(board) {
   choose_copy_mechanism();
-  prepare_to_be_alone();
+  prepare_start();
   int provided = 0;
-  check(MpiCode{MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided)}, "MPI_Init_thread");
+  {
+    const OnBoard on_board(board_, RankBoard::Operation::start);
+    const StartGuard guard;
+    check(MpiCode{MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided)}, "MPI_Init_thread");
+  }
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   check(MpiCode{MPI_Comm_rank(MPI_COMM_WORLD, &rank_)}, "MPI_Comm_rank");
   check(MpiCode{MPI_Comm_size(MPI_COMM_WORLD, &size_)}, "MPI_Comm_size");
@@ -89,6 +103,9 @@ MpiSession::MpiSession(int* argc, char*** argv) {
   MPI_Comm_free(&host);
   check_world_size(size_);
   control_ = std::make_unique<Control>();
+  if (board_ != nullptr) {
+    board_->close_entry();  // every rank of this host has come this far
+  }
 }
 
 MpiSession::~MpiSession() {
@@ -97,12 +114,14 @@ MpiSession::~MpiSession() {
 }
 
 std::int64_t MpiSession::max(std::int64_t value) const {
+  const OnBoard on_board(board_, RankBoard::Operation::maximum);
   std::int64_t largest = value;
   check(MpiCode{MPI_Allreduce(&value, &largest, 1, MPI_INT64_T, MPI_MAX, control_->comm)}, "MPI_Allreduce");
   return largest;
 }
 
 std::vector<std::string> MpiSession::gather(const std::string& text) const {
+  const OnBoard on_board(board_, RankBoard::Operation::gather);
   const int length = static_cast<int>(text.size());
   std::vector<int> lengths(static_cast<std::size_t>(size_));
   check(MpiCode{MPI_Allgather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, control_->comm)}, "MPI_Allgather");
@@ -120,6 +139,7 @@ std::vector<std::string> MpiSession::gather(const std::string& text) const {
 }
 
 std::string MpiSession::broadcast(std::string text) const {
+  const OnBoard on_board(board_, RankBoard::Operation::broadcast);
   auto length = static_cast<std::int64_t>(text.size());
   check(MpiCode{MPI_Bcast(&length, 1, MPI_INT64_T, 0, control_->comm)}, "MPI_Bcast");
   text.resize(static_cast<std::size_t>(length));
@@ -128,10 +148,12 @@ std::string MpiSession::broadcast(std::string text) const {
 }
 
 void MpiSession::barrier() const {
+  const OnBoard on_board(board_, RankBoard::Operation::barrier);
   check(MpiCode{MPI_Barrier(control_->comm)}, "MPI_Barrier");
 }
 
 void MpiSession::sleeping_barrier() const {
+  const OnBoard on_board(board_, RankBoard::Operation::barrier);
   MPI_Request request = MPI_REQUEST_NULL;
   check(MpiCode{MPI_Ibarrier(control_->comm, &request)}, "MPI_Ibarrier");
   int has_ended = 0;

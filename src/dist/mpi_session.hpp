@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/rank_board.hpp"
+
 namespace xtasc::dist {
 
 /// A return code of MPI, for check().
@@ -21,9 +23,10 @@ void check(MpiCode code, std::string_view what);
 /// is never taken for a part of a sum.
 class MpiSession {
  public:
-  /// \throws Error when MPI cannot start, or when the launcher promised another number of ranks than MPI sees (`srun`
-  /// without --mpi=pmix silently starts that many runs of one rank each).
-  MpiSession(int* argc, char*** argv);
+  /// \param board  is told of every operation with the other ranks; nullptr: none \throws Error when MPI cannot start,
+  /// or when the launcher promised another number of ranks than MPI sees (`srun` without --mpi=pmix silently starts
+  /// that many runs of one rank each)
+  MpiSession(int* argc, char*** argv, RankBoard* board = nullptr);
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
@@ -36,6 +39,7 @@ class MpiSession {
   /// The first rank of this host, of all the world's: what tells hosts apart. Their names do not: containers on two
   /// machines may have one.
   [[nodiscard]] int host_leader() const { return host_leader_; }
+  [[nodiscard]] RankBoard* board() const { return board_; }
 
   /// The largest value over all ranks. Collective.
   [[nodiscard]] std::int64_t max(std::int64_t value) const;
@@ -52,6 +56,7 @@ class MpiSession {
   [[noreturn]] void abort(int exit_code) const noexcept;
 
  private:
+  RankBoard* board_;
   int rank_ = 0;
   int size_ = 1;
   int local_rank_ = 0;

@@ -146,6 +146,7 @@ struct Reader::Impl {
   Hdf5Handle file;
   Schema schema;
   std::array<SplitReader, 2> splits;
+  std::function<void()> on_part;
 
   void open_label_sets();
   void open_split(Split split);
@@ -229,14 +230,22 @@ void Reader::Impl::read(Split split, std::size_t data_set, std::int64_t first, s
   }
   const auto lock = io::lock_hdf5();
   const SampleSet& set = reader.data_sets[data_set];
-  if (!read_samples(set, first, count, out)) {
-    return;
+  const auto place_of = [&](std::int64_t sample) {
+    return static_cast<std::byte*>(out) + static_cast<std::size_t>(sample) * set.sample_bytes;
+  };
+  constexpr std::size_t kPartBytes = std::size_t{64} << 20;
+  const std::int64_t part =
+      on_part ? std::max<std::int64_t>(static_cast<std::int64_t>(kPartBytes / set.sample_bytes), 1) : count;
+  bool is_read = true;
+  for (std::int64_t done = 0; done < count && is_read; done += part) {
+    if (on_part) {
+      on_part();
+    }
+    is_read = !read_samples(set, first + done, std::min(part, count - done), place_of(done));
   }
-  for (std::int64_t i = 0; i < count; ++i) {  // one by one, to name the sample
-    check(
-        read_samples(set, first + i, 1, static_cast<std::byte*>(out) + static_cast<std::size_t>(i) * set.sample_bytes),
-        "{}:/{}/{}: sample {} cannot be read, the pack is damaged", where(), split_name(split),
-        data_set_names(schema)[data_set], first + i);
+  for (std::int64_t i = 0; !is_read && i < count; ++i) {  // one by one, to name the sample
+    check(read_samples(set, first + i, 1, place_of(i)), "{}:/{}/{}: sample {} cannot be read, the pack is damaged",
+          where(), split_name(split), data_set_names(schema)[data_set], first + i);
   }
 }
 
@@ -269,6 +278,10 @@ const Schema& Reader::schema() const {
 
 const std::filesystem::path& Reader::path() const {
   return impl_->path;
+}
+
+void Reader::set_on_part(std::function<void()> on_part) {
+  impl_->on_part = std::move(on_part);
 }
 
 std::int64_t Reader::size(Split split) const {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,6 +29,10 @@ class Reader {
   [[nodiscard]] std::int64_t size(Split split) const;
   /// The raw file of each sample, relative to the raw root.
   [[nodiscard]] std::vector<std::string> names(Split split) const;
+
+  /// To be called before each part of a long read, a second's or less of one that goes well: a watch tells it from one
+  /// that hangs.
+  void set_on_part(std::function<void()> on_part);
 
   /// Samples [first, first + count) into `out`, which must have exactly that size.
   /// image: count x H x W x 3 RGB. \throws Error naming the data set and the samples when a checksum is wrong.

@@ -4,9 +4,11 @@
 #include <omp.h>
 
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/log.hpp"
 #include "train/snapshot.hpp"
 #include "train/start.hpp"
 
@@ -59,13 +61,21 @@ void CheckpointWriter::save(const Learner& learner, const Progress& progress) {
 }
 
 void CheckpointWriter::start(const Learner& learner, const Progress& progress, bool is_best) {
-  writing_ = std::async(std::launch::async, [this, snapshot = Snapshot(learner), progress, is_best]() mutable {
-    keep_to_one_thread();
+  // Where the system gives no thread, the caller writes: async falls back to the deferred form, which begins in wait().
+  const auto both = std::launch::async | std::launch::deferred;
+  const auto caller = std::this_thread::get_id();
+  writing_ = std::async(both, [this, snapshot = Snapshot(learner), progress, is_best, caller]() mutable {
+    if (std::this_thread::get_id() != caller) {
+      keep_to_one_thread();
+    }
     generations_.save(std::move(snapshot).on_host(), progress, identity_, metrics_.history(), is_best);
     // The file after the checkpoint, which holds all that it says: a run that is killed in between writes it from
     // there.
     metrics_.write();
   });
+  if (writing_.wait_for(std::chrono::seconds(0)) == std::future_status::deferred) {
+    writing_.wait();
+  }
 }
 
 void CheckpointWriter::require_healthy() {
@@ -77,6 +87,14 @@ void CheckpointWriter::require_healthy() {
 void CheckpointWriter::finish() {
   if (writing_.valid()) {
     writing_.get();
+  }
+}
+
+void CheckpointWriter::finish_or_warn() {
+  try {
+    finish();
+  } catch (const std::exception& error) {
+    log_warning("{}", error.what());
   }
 }
 

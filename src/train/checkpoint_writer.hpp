@@ -37,6 +37,8 @@ class CheckpointWriter {
   void require_healthy();
   /// Waits until everything is written.
   void finish();
+  /// The same, where an error is on its way already: a failure is only logged.
+  void finish_or_warn();
   /// finish(), then: \throws Error unless metrics.jsonl has every epoch and `best` is there, as a run that is done
   /// wants
   void require_complete(const Progress& progress);

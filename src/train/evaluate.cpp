@@ -64,18 +64,32 @@ Evaluation EvaluationSums::result() const {
 
 Evaluation evaluate(const config::RunConfig& config, const Learner& learner, const data::Dataset& dataset,
                     dist::Communicator& communicator, const std::function<void(std::int64_t)>& on_batch) {
+  return *evaluate_unless_stopped(config, learner, dataset, communicator, [&on_batch](std::int64_t images_done) {
+    if (on_batch) {
+      on_batch(images_done);
+    }
+    return true;
+  });
+}
+
+std::optional<Evaluation> evaluate_unless_stopped(const config::RunConfig& config, const Learner& learner,
+                                                  const data::Dataset& dataset, dist::Communicator& communicator,
+                                                  const std::function<bool(std::int64_t)>& goes_on) {
   const c10::InferenceMode inference;
   EvaluationSums sums(config, learner);
   const std::int64_t batch_size = config.evaluate.batch_size;
   const std::int64_t num_batches = data::steps_per_epoch(dataset.size(), batch_size);
   std::int64_t images_done = 0;
-  for (std::int64_t index = communicator.rank(); index < num_batches; index += communicator.size()) {
-    const data::Range range = data::global_batch(index, batch_size, dataset.size());
-    sums.add(dataset.batch(
-        dataset.samples().subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()))));
-    images_done += range.size();
-    if (on_batch) {
-      on_batch(images_done);
+  for (std::int64_t round = 0; round < num_batches; round += communicator.size()) {
+    const std::int64_t index = round + communicator.rank();
+    if (index < num_batches) {
+      const data::Range range = data::global_batch(index, batch_size, dataset.size());
+      sums.add(dataset.batch(
+          dataset.samples().subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()))));
+      images_done += range.size();
+    }
+    if (!goes_on(images_done)) {
+      return std::nullopt;
     }
   }
   sums.sum_over_ranks(communicator);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,5 +60,11 @@ class EvaluationSums {
 [[nodiscard]] Evaluation evaluate(const config::RunConfig& config, const Learner& learner, const data::Dataset& dataset,
                                   dist::Communicator& communicator,
                                   const std::function<void(std::int64_t images_done)>& on_batch = {});
+
+/// The same, unless it is stopped. \param goes_on  called after each batch as on_batch, equally often on every rank;
+/// false, then on all ranks alike, ends it. \returns nullopt when it was stopped: nothing has changed
+[[nodiscard]] std::optional<Evaluation> evaluate_unless_stopped(
+    const config::RunConfig& config, const Learner& learner, const data::Dataset& dataset,
+    dist::Communicator& communicator, const std::function<bool(std::int64_t images_done)>& goes_on);
 
 }  // namespace xtasc::train

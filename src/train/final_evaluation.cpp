@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,19 +18,23 @@
 
 namespace xtasc::train {
 
-void evaluate_at_end(const config::RunConfig& config, const run::RunFolder& folder, const Learner& learner,
+bool evaluate_at_end(const config::RunConfig& config, const run::RunFolder& folder, const Learner& learner,
                      const data::Dataset& val, dist::Communicator& communicator, const Progress& progress,
-                     const std::function<void(std::int64_t images_done)>& on_batch) {
+                     const std::function<bool(std::int64_t images_done)>& goes_on) {
   const bool is_first = communicator.rank() == 0;
   const std::vector<run::EpochRecord> history =
       is_first ? run::read_metrics(folder.metrics(), run::Digests::needed) : std::vector<run::EpochRecord>();
   // The line of the epoch whose weights the learner has, with what they give on the validation split.
-  const auto line_of = [&](std::int64_t epoch, std::string_view which) -> std::string {
+  const auto line_of = [&](std::int64_t epoch, std::string_view which) -> std::optional<std::string> {
     const auto start = std::chrono::steady_clock::now();
-    const Evaluation evaluation = evaluate(config, learner, val, communicator, on_batch);
+    const auto evaluated = evaluate_unless_stopped(config, learner, val, communicator, goes_on);
+    if (!evaluated) {
+      return std::nullopt;
+    }
+    const Evaluation& evaluation = *evaluated;
     require_finite(evaluation, {.epoch = epoch, .step = progress.step});
     if (!is_first) {
-      return {};
+      return "";
     }
     const auto found = std::ranges::find(history, epoch, &run::EpochRecord::epoch);
     check(found != history.end(), "{} lacks epoch {}", folder.metrics().string(), epoch);
@@ -40,18 +45,20 @@ void evaluate_at_end(const config::RunConfig& config, const run::RunFolder& fold
     log_info("the validation split, by the weights of the {} epoch ({}): {}", which, epoch, evaluation_text(record));
     return run::to_json_line(record) + '\n';
   };
-  std::string lines = line_of(progress.epoch, progress.best_epoch == progress.epoch ? "last and best" : "last");
-  if (progress.best_epoch != progress.epoch) {
+  auto lines = line_of(progress.epoch, progress.best_epoch == progress.epoch ? "last and best" : "last");
+  if (lines && progress.best_epoch != progress.epoch) {
     if (is_first) {
       const Checkpoint best(folder.checkpoints() / "best");
       load_weights(learner, best.weights_path().string(), best.weights());
     }
     broadcast_state(learner, communicator);
-    lines = line_of(progress.best_epoch, "best") + lines;
+    const auto of_best = line_of(progress.best_epoch, "best");
+    lines = of_best ? std::optional(*of_best + *lines) : std::nullopt;
   }
-  if (is_first) {
-    io::write_file_atomically(folder.final_metrics(), std::string_view(lines));
+  if (lines && is_first) {
+    io::write_file_atomically(folder.final_metrics(), std::string_view(*lines));
   }
+  return lines.has_value();
 }
 
 }  // namespace xtasc::train

@@ -10,9 +10,9 @@
 #include <optional>
 
 #include "core/log.hpp"
+#include "core/program_watch.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
-#include "core/watchdog.hpp"
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
 #include "pack/reader.hpp"
@@ -59,7 +59,7 @@ struct Run {
   const dist::MpiSession& session;
   const config::RunConfig& config;
   run::RunFolder folder;
-  Watchdog& watchdog;
+  ProgramWatch& watch;
   at::Device device;
   std::unique_ptr<dist::Communicator> communicator;
   pack::Reader pack;
@@ -111,7 +111,7 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
     if (run.is_first()) {
       run.checkpoints->require_healthy();
     }
-    run.watchdog.beat("training step", progress.step + 1);
+    run.watch.beat("training step", progress.step + 1);
     const data::Range batch = data::global_batch(progress.step_in_epoch, train.batch_size, run.data.train.size());
     const std::int64_t images = batch.size();
     const std::vector<data::Batch> pieces = draw_pieces(run.config, run.learner.net, run.data.train,
@@ -146,15 +146,25 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
   return reason;
 }
 
-/// Evaluates, logs and checkpoints the epoch that just ended, and moves progress to the next.
-void finish_epoch(Run& run, Progress& progress) {
+/// Evaluates, logs and checkpoints the epoch that just ended, and moves progress to the next. \returns what stopped it
+/// (see StopCheck), or 0. Where it was stopped, nothing has happened yet: the evaluation comes again.
+int finish_epoch(Run& run, Progress& progress) {
   const Clock::time_point evaluation_start = Clock::now();
   xtasc::Progress live(fmt::format("epoch {} evaluating", progress.epoch + 1), run.judges().size());
-  run.watchdog.beat("evaluation before image", 1);
-  const Evaluation evaluation = evaluate(run.config, run.learner, run.judges(), *run.communicator, [&](auto images) {
-    run.watchdog.beat("evaluation before image", images + 1);
-    live.update(std::min(images * run.session.size(), run.judges().size()), "images");
-  });
+  run.watch.beat("evaluation before image", 1);
+  StopCheck stop = stop_check(run);
+  int reason = 0;
+  const auto evaluated =
+      evaluate_unless_stopped(run.config, run.learner, run.judges(), *run.communicator, [&](auto images) {
+        run.watch.beat("evaluation before image", images + 1);
+        live.update(std::min(images * run.session.size(), run.judges().size()), "images");
+        reason = stop.reason();
+        return reason == 0;
+      });
+  if (!evaluated) {
+    return reason;
+  }
+  const Evaluation& evaluation = *evaluated;
   const double evaluation_seconds = seconds_since(evaluation_start);
   require_finite(evaluation, run.moment(progress), run.data.held_out ? "held-out" : "validation");
 
@@ -188,17 +198,12 @@ void finish_epoch(Run& run, Progress& progress) {
   }
   clear_epoch(progress);
   if (run.is_first()) {
-    run.watchdog.beat("checkpoint of epoch", progress.epoch);
+    run.watch.beat("checkpoint of epoch", progress.epoch);
     run.checkpoints->save(run.learner, progress, record);
   }
   log_line(epoch_text(record, run.config.train.epochs));
   warn_of_small_weights(record, run.learner.weighting->smallest_weight());
-}
-
-/// Whether nothing is left to train. \param progress  after an epoch, or in the middle of one
-bool is_over(const config::TrainSection& train, const Progress& progress) {
-  return progress.epoch >= train.epochs || reached_max_steps(train, progress.step) ||
-         (progress.step_in_epoch == 0 && is_out_of_patience(train, progress.epoch, progress.best_epoch));
+  return 0;
 }
 
 /// Trains up to the end of an epoch. \returns what stopped it (see StopCheck), or 0
@@ -211,7 +216,9 @@ int train_epochs(Run& run, std::int64_t last_epoch, Progress& progress) {
     if (const int reason = train_epoch(run, step, plain_step, progress); reason != 0) {
       return reason;
     }
-    finish_epoch(run, progress);
+    if (const int reason = finish_epoch(run, progress); reason != 0) {
+      return reason;
+    }
   }
   if (progress.epoch < config.train.epochs && is_out_of_patience(config.train, progress.epoch, progress.best_epoch)) {
     log_info("ended by train.patience = {}: no epoch since {} was better", config.train.patience, progress.best_epoch);
@@ -219,35 +226,41 @@ int train_epochs(Run& run, std::int64_t last_epoch, Progress& progress) {
   return 0;
 }
 
-/// What is left to do when nothing is left to train, or where the run is to go on later.
-void finish_run(Run& run, const Progress& progress, const run::RunClaim* claim) {
+/// What is left to do when nothing is left to train, or where the run is to go on later. \returns what stopped it, or
+/// 0; its last checkpoint is whole then, and this comes again
+int finish_run(Run& run, const Progress& progress, const run::RunClaim* claim) {
   if (run.is_first()) {
-    run.watchdog.beat("checkpoint of epoch", progress.epoch);
+    run.watch.beat("checkpoint of epoch", progress.epoch);
     run.checkpoints->require_complete(progress);
     claim->check_still_ours();
   }
   const bool goes_on_later = !is_over(run.config.train, progress);
   if (run.data.held_out && !goes_on_later) {
-    run.watchdog.beat("last evaluation before image", 1);
-    evaluate_at_end(run.config, run.folder, run.learner, run.data.val, *run.communicator, progress,
-                    [&](auto images) { run.watchdog.beat("last evaluation before image", images + 1); });
+    run.watch.beat("last evaluation before image", 1);
+    StopCheck stop = stop_check(run);
+    int reason = 0;
+    const auto goes_on = [&](auto images) {
+      run.watch.beat("last evaluation before image", images + 1);
+      reason = stop.reason();
+      return reason == 0;
+    };
+    if (!evaluate_at_end(run.config, run.folder, run.learner, run.data.val, *run.communicator, progress, goes_on)) {
+      return reason;
+    }
   }
   if (run.is_first()) {
     claim->check_still_ours();
     mark_end(run.folder, progress.epoch, goes_on_later);
   }
   run.session.barrier();
+  return 0;
 }
 
 /// No rank ends the others, as each will, before the checkpoint that is still good is whole. Collective.
 void finish_last_checkpoint(Run& run, const Progress& progress) {
-  run.watchdog.beat("checkpoint of epoch", progress.epoch);
+  run.watch.beat("checkpoint of epoch", progress.epoch);
   if (run.is_first()) {
-    try {
-      run.checkpoints->finish();
-    } catch (const std::exception& error) {
-      log_warning("{}", error.what());
-    }
+    run.checkpoints->finish_or_warn();
   }
   run.session.barrier();
 }
@@ -280,7 +293,9 @@ Progress start_or_resume(Run& run, const TeacherWeights& teachers) {
 
 }  // namespace
 
-ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, const RunOptions& options) {
+ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, const RunOptions& options,
+             ProgramWatch& watch) {
+  watch.beat("the comparison of the ranks");
   check_same_run(session, given,
                  {{"--restart", options.restart ? "given" : "not given"},
                   {"--until-epoch", fmt::format("{}", options.until_epoch)}});
@@ -289,11 +304,14 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   if (given.data.pack.empty()) {
     fail_usage("data.pack is not set: name a pack that xtasc-preprocess made, e.g. --set data.pack=data/scenes.h5");
   }
+  watch.beat("opening the pack");
   pack::Reader pack(given.data.pack);
+  pack.set_on_part([&watch] { watch.beat("reading the pack"); });
   check_agreement(session, pack_claims(pack), "every rank must read a copy of the same pack");
+  watch.beat("reading the weights that the config names");
   const config::RunConfig config = with_digests(session, given, pack);
   if (config.data.verify) {
-    verify_pack(session, config.data.pack);
+    verify_pack(session, config.data.pack, watch);
   }
   const std::size_t label_set = pack::find_label_set(pack.schema(), config.data.label_set);
   const auto num_classes = static_cast<std::int64_t>(pack.schema().label_sets[label_set].class_names.size());
@@ -308,20 +326,21 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   check_accumulation(config, *weighting::make_task_weighting({.section = config.weighting}));
   const run::RunFolder folder{fs::path(config.run.output) / run::run_id(config)};
   const net::Sizes sizes(num_classes, splits.train.height(), splits.train.width(), config.train.batch_size);
-  const bool is_done = folder.is_done() && !options.restart;
-  TeacherWeights teachers = session.rank() == 0 && !is_done ? read_teachers(config, sizes) : TeacherWeights();
+  watch.beat("reading the teachers");
+  const bool needs_teachers = session.rank() == 0 && (options.restart || !folder.is_done());
+  TeacherWeights teachers = needs_teachers ? read_teachers(config, sizes) : TeacherWeights();
+  watch.beat("preparing the run folder");
   std::optional<run::RunClaim> claim;
   if (prepare_folder(session, config, folder, options, claim)) {
     log_info("{} is DONE; --restart would train it again", folder.root.string());
     return ExitCode::success;
   }
-  Watchdog watchdog(std::chrono::seconds(config.run.stall_seconds),
-                    fmt::format("rank {} on {}", session.rank(), dist::host_name()));
+  watch.beat("making the net");
   RunIdentity identity = {config::identity_text(config), pack.schema().content_digest};
   Run run{.session = session,
           .config = config,
           .folder = folder,
-          .watchdog = watchdog,
+          .watch = watch,
           .device = device,
           .communicator = dist::make_communicator(session, device.type(), sharing_of(config.run)),
           .pack = std::move(pack),
@@ -346,7 +365,9 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   }
   log_ranks(session, device);
 
+  watch.beat("loading the checkpoint");
   Progress progress = start_or_resume(run, teachers);
+  watch.beat("writing the run's records");
   run::Provenance provenance =
       provenance_of(session, config, run.pack, run.learner, device, *run.communicator, options.command_line);
   provenance.teacher_weights = teachers.digests;
@@ -354,6 +375,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   if (run.is_first()) {
     write_records(folder, config, provenance, progress);
   }
+  watch.leave_stops_to_program("stopping with a checkpoint after this step");
   int reason = 0;
   try {
     reason = train_epochs(run, options.last_epoch(config.train), progress);
@@ -362,7 +384,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
     throw;
   }
   if (reason != 0) {
-    watchdog.beat("checkpoint after step", progress.step);
+    watch.beat("checkpoint after step", progress.step);
     if (run.is_first()) {
       run.checkpoints->save(run.learner, progress);
       run.checkpoints->finish();
@@ -372,8 +394,11 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
                 progress.step);
     return ExitCode::interrupted;
   }
-  finish_run(run, progress, claim ? &*claim : nullptr);
-  return ExitCode::success;
+  reason = finish_run(run, progress, claim ? &*claim : nullptr);
+  if (reason != 0) {
+    log_warning("stopped by {} in the last evaluation; the same command resumes", signal_name(reason));
+  }
+  return reason == 0 ? ExitCode::success : ExitCode::interrupted;
 }
 
 }  // namespace xtasc::train

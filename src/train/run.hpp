@@ -7,6 +7,7 @@
 
 #include "config/run_config.hpp"
 #include "core/error.hpp"
+#include "core/program_watch.hpp"
 #include "dist/mpi_session.hpp"
 
 namespace xtasc::train {
@@ -26,9 +27,11 @@ struct RunOptions {
 /// One run from start, or from where it stopped, to its end: train, evaluate and checkpoint each epoch, mark it DONE.
 /// Collective: every rank of the session calls it with the same config.
 ///
-/// \returns success, after options.until_epoch without DONE; or interrupted after SIGTERM, SIGUSR2, SIGINT or a file
-/// STOP in the run folder, with a checkpoint from which the same call resumes. \throws Error for anything wrong with
-/// config, pack, run folder, or a loss that is no longer finite.
-[[nodiscard]] ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, const RunOptions& options);
+/// \param watch  ends the program on a signal before the first step; told of all that is done
+/// \returns success, after options.until_epoch without DONE; or interrupted after a signal (SIGTERM, SIGUSR2, SIGINT,
+/// SIGHUP) or a file STOP in the run folder, with a checkpoint from which the same call resumes. \throws Error for
+/// anything wrong with config, pack, run folder, or a loss that is no longer finite.
+[[nodiscard]] ExitCode run(const dist::MpiSession& session, const config::RunConfig& config, const RunOptions& options,
+                           ProgramWatch& watch);
 
 }  // namespace xtasc::train

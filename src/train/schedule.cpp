@@ -56,6 +56,13 @@ bool is_out_of_patience(const config::TrainSection& train, std::int64_t epochs, 
   return train.patience > 0 && epochs - best_epoch >= train.patience;
 }
 
+bool is_over(const config::TrainSection& train, const Progress& progress) {
+  const bool is_between_epochs = progress.step_in_epoch == 0;  // else one is still to be evaluated
+  return progress.epoch >= train.epochs ||
+         (is_between_epochs &&
+          (reached_max_steps(train, progress.step) || is_out_of_patience(train, progress.epoch, progress.best_epoch)));
+}
+
 double learning_rate(const config::TrainSection& train, const ScheduleTime& time) {
   const double rate = train.learning_rate * factor_of(train, time);
   return time.step >= train.warmup_steps

@@ -6,6 +6,8 @@
 
 namespace xtasc::train {
 
+struct Progress;
+
 /// Where a run stands, for its learning rate.
 struct ScheduleTime {
   std::int64_t epoch = 0;      ///< epochs completed
@@ -25,6 +27,9 @@ void check_warmup(const config::TrainSection& train, std::int64_t num_images);
 /// Whether the last train.patience epochs were not better than the best, after so many in all. \param best_epoch  from
 /// 1
 [[nodiscard]] bool is_out_of_patience(const config::TrainSection& train, std::int64_t epochs, std::int64_t best_epoch);
+
+/// Whether nothing is left to train, nor an epoch to evaluate.
+[[nodiscard]] bool is_over(const config::TrainSection& train, const Progress& progress);
 
 /// The rate of the next optimizer step, with W = train.warmup_steps:
 ///

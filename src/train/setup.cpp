@@ -9,6 +9,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <latch>
+#include <system_error>
+#include <thread>
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
@@ -37,6 +40,25 @@ int threads_of_this_rank(const dist::MpiSession& session) {
                            std::string(reinterpret_cast<const char*>(&allowed), sizeof(allowed));
   const auto all = session.gather(mine);
   return std::max(1, CPU_COUNT(&allowed) / static_cast<int>(std::count(all.begin(), all.end(), mine)));
+}
+
+/// OpenMP ends the process where it gets fewer threads than it was told to use. \throws Error when there are fewer
+void check_threads(int count) {
+  std::latch gate(1);
+  std::vector<std::jthread> threads;
+  int code = 0;
+  try {
+    for (int i = 1; i < count; ++i) {
+      threads.emplace_back([&gate] { gate.wait(); });
+    }
+  } catch (const std::system_error& error) {
+    code = error.code().value();
+  }
+  gate.count_down();
+  check(code == 0,
+        "{} of {} threads can be started ({}): set run.threads to fewer, or raise what this user or container may have "
+        "(ulimit -u, a pids limit)",
+        threads.size() + 1, count, errno_text(code));
 }
 
 std::unique_ptr<optim::Optimizer> optimizer_of(const model::Network& net, const config::TrainSection& train,
@@ -107,7 +129,9 @@ Types types_of(config::Precision precision) {
 void configure_torch(const config::RunConfig& config, const dist::MpiSession& session) {
   keep_memory();
   const int share = threads_of_this_rank(session);
-  at::set_num_threads(config.run.threads > 0 ? static_cast<int>(config.run.threads) : share);
+  const int num_threads = config.run.threads > 0 ? static_cast<int>(config.run.threads) : share;
+  check_threads(num_threads);
+  at::set_num_threads(num_threads);
   at::globalContext().setDeterministicAlgorithms(config.train.deterministic, /*warn_only=*/true);
   // Deterministic mode would also fill every new tensor with NaN: a memory pass for each, and nothing here reads such
   // memory.
@@ -134,9 +158,11 @@ std::map<std::string, std::string> library_versions(const dist::Communicator& co
   return versions;
 }
 
-void verify_pack(const dist::MpiSession& session, const std::string& path) {
+void verify_pack(const dist::MpiSession& session, const std::string& path, ProgramWatch& watch) {
+  watch.rest();
   if (session.rank() == 0) {
-    const pack::Report report = pack::verify(path);
+    const pack::Report report = pack::verify(
+        path, [&watch](std::int64_t done, std::int64_t /*total*/) { watch.beat("verifying sample", done); });
     if (!report.faults.empty()) {
       throw Error(fmt::format("{} is damaged", path), ExitCode::failure, report.faults);
     }

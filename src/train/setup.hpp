@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/run_config.hpp"
+#include "core/program_watch.hpp"
 #include "dist/communicator.hpp"
 #include "loss/objective.hpp"
 #include "model/network.hpp"
@@ -37,8 +38,9 @@ void configure_torch(const config::RunConfig& config, const dist::MpiSession& se
 /// Versions of the libraries as loaded, and how NCCL may sum where it does ("nccl_algo").
 [[nodiscard]] std::map<std::string, std::string> library_versions(const dist::Communicator& communicator);
 
-/// Reads every byte of a pack on rank 0 while the others wait. Collective. \throws Error  listing what is damaged.
-void verify_pack(const dist::MpiSession& session, const std::string& path);
+/// Reads every byte of a pack on rank 0 while the others wait, for as long as it takes. Collective. \throws Error
+/// listing what is damaged.
+void verify_pack(const dist::MpiSession& session, const std::string& path, ProgramWatch& watch);
 
 /// Of which set of a network's transferred predictions an objective is: of those that a step of training draws, or of
 /// all.

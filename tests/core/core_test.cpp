@@ -4,7 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <csignal>
+#include <cstdio>
+#include <functional>
 #include <set>
+#include <system_error>
+
+#include <unistd.h>
 
 #include "core/cli.hpp"
 #include "core/error.hpp"
@@ -126,12 +131,66 @@ TEST(RunProgram, AnEmptyTextIsNoValueOfAnyOption) {
   EXPECT_EQ(error, "program: error: PACK is empty: give it a value or leave it out (see program --help)\n");
 }
 
+/// As a program whose standard output is this file.
+int run_with_output(const char* file, const std::function<void()>& body, std::string& error) {
+  const int kept = ::dup(STDOUT_FILENO);
+  std::fflush(stdout);
+  EXPECT_NE(std::freopen(file, "w", stdout), nullptr);
+  CLI::App app("A test's program.", "program");
+  const char* arguments[] = {"program"};
+  testing::internal::CaptureStderr();
+  const int code = run_program(app, 1, const_cast<char**>(arguments), [&body] {
+    body();
+    return ExitCode::success;
+  });
+  error = testing::internal::GetCapturedStderr();
+  std::clearerr(stdout);
+  ::dup2(kept, STDOUT_FILENO);
+  ::close(kept);
+  return code;
+}
+
+TEST(RunProgram, OutputThatIsLostIsAFailure) {
+  std::string error;
+  EXPECT_EQ(run_with_output(
+                "/dev/full", [] { std::fputs("a result\n", stdout); }, error),
+            1);
+  EXPECT_EQ(error, "program: error: cannot write to standard output: No space left on device\n");
+  EXPECT_EQ(run_with_output(
+                "/dev/full", [] {}, error),
+            0)
+      << error;
+  EXPECT_EQ(run_with_output(
+                "/dev/null", [] { std::fputs("a result\n", stdout); }, error),
+            0)
+      << error;
+  EXPECT_EQ(run_with_output(
+                "/dev/full", [] { fail_usage("no such thing"); }, error),
+            2);
+  EXPECT_EQ(error, "program: error: no such thing\n");
+}
+
+TEST(RunProgram, SaysThatThereAreNoMoreThreads) {
+  std::string error;
+  const auto fail_to_start = [] {
+    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+  };
+  EXPECT_EQ(run_with_output("/dev/null", fail_to_start, error), 1);
+  EXPECT_THAT(error, testing::StartsWith("program: error: cannot start another thread: "));
+}
+
 TEST(Signals, AreRemembered) {
-  install_stop_handlers();
-  EXPECT_EQ(stop_signal(), 0);
-  std::raise(SIGUSR2);
-  EXPECT_EQ(stop_signal(), SIGUSR2);
+  for (const int signal_number : {SIGUSR2, SIGTERM, SIGINT, SIGHUP}) {
+    const auto remember = [signal_number] {
+      install_stop_handlers();
+      const int before = stop_signal();
+      std::raise(signal_number);
+      std::_Exit(before == 0 && stop_signal() == signal_number ? 7 : 8);
+    };
+    EXPECT_EXIT(remember(), testing::ExitedWithCode(7), "");
+  }
   EXPECT_EQ(signal_name(SIGUSR2), "SIGUSR2");
+  EXPECT_EQ(signal_name(SIGHUP), "SIGHUP");
 }
 
 TEST(Progress, DurationsForPeople) {

@@ -8,7 +8,7 @@
 
 #include "core/signals.hpp"
 #include "dist/nccl/nccl_protocol.hpp"
-#include "launch/common/ranks.hpp"
+#include "launch/common/rank_errors.hpp"
 #include "nccl/nccl_double.hpp"
 
 namespace {

@@ -3,6 +3,7 @@
 //   XTASC_KILL_UNDER   the folder; what lies elsewhere is not counted
 //   XTASC_KILL_AT      N, from 1; 0 ends nothing
 //   XTASC_HANG_AT      the same, but the thread that makes the change waits for ever, as on a file system that hangs
+//   XTASC_HANG_OPEN    a part of a path: who opens such a file waits for ever, as where its server is away
 //   XTASC_DELAY_MS     every change takes this much longer
 //   XTASC_KILL_COUNT   a file that gets the number of changes when the process ends by itself
 
@@ -54,6 +55,13 @@ void before_change(int descriptor) {
   }
 }
 
+void before_open(const char* path) {
+  const char* part = setting("XTASC_HANG_OPEN");
+  while (*part != '\0' && std::strstr(path, part) != nullptr) {
+    ::pause();
+  }
+}
+
 template <typename Function>
 Function* next(const char* name) {
   return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
@@ -101,6 +109,29 @@ int ftruncate(int descriptor, off_t length) {
 ssize_t pwrite(int descriptor, const void* bytes, size_t count, off_t offset) {
   before_change(descriptor);
   return next<ssize_t(int, const void*, size_t, off_t)>("pwrite")(descriptor, bytes, count, offset);
+}
+
+int open(const char* path, int flags, ...) {  // NOLINT: POSIX's form
+  std::va_list more;
+  va_start(more, flags);
+  const mode_t mode = va_arg(more, mode_t);
+  va_end(more);
+  before_open(path);
+  return next<int(const char*, int, ...)>("open")(path, flags, mode);
+}
+
+int open64(const char* path, int flags, ...) {  // NOLINT: POSIX's form
+  std::va_list more;
+  va_start(more, flags);
+  const mode_t mode = va_arg(more, mode_t);
+  va_end(more);
+  before_open(path);
+  return next<int(const char*, int, ...)>("open64")(path, flags, mode);
+}
+
+std::FILE* fopen64(const char* path, const char* mode) {
+  before_open(path);
+  return next<std::FILE*(const char*, const char*)>("fopen64")(path, mode);
 }
 
 int fsync(int descriptor) {

@@ -8,7 +8,7 @@
 #include <new>
 #include <optional>
 
-#include "launch/common/ranks.hpp"
+#include "launch/common/rank_errors.hpp"
 #include "train/device.hpp"
 #include "train/out_of_memory.hpp"
 
