@@ -14,8 +14,8 @@
 #include <system_error>
 #include <vector>
 
-#include "core/utf8.hpp"
 #include "core/signals.hpp"
+#include "core/utf8.hpp"
 #include "core/version.hpp"
 
 namespace xtasc {
