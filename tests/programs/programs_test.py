@@ -213,7 +213,7 @@ class WrongInput(unittest.TestCase):
     def test_training(self) -> None:
         base = ["--config", str(programs.config)]
         self.refused(2, "--config is required", "xtasc-train")
-        self.refused(2, "none.toml: No such file", "xtasc-train", "--config", "none.toml")
+        self.refused(2, "none.toml': No such file", "xtasc-train", "--config", "none.toml")
         self.refused(2, 'did you mean "encoder"?', "xtasc-train", *base, *sets(["model.encodr=resnet18"]))
         self.refused(2, 'did you mean "encoder"?', "xtasc-train", *base, *sets(["model.encodr=resnet18"]), ranks=2)
         self.refused(2, "train.batch_size must be an integer >= 1", "xtasc-train", *base, *sets(["train.batch_size=0"]))
