@@ -131,6 +131,16 @@ class Stopped(Life):
                 self.assertEqual(done.stderr, f"xtasc-train: stopped by {number.name} in opening the pack; the same command"
                                  " goes on\n")
 
+    def test_a_program_that_only_reads(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process = self.popen(programs.command("xtasc-inspect", "pack", str(programs.pack)),
+                                 **self.hanging_open("scenes.h5"))
+            time.sleep(2)
+            process.send_signal(number)
+            done = self.end(process, 10)
+            self.assertEqual(done.returncode, 128 + number, done.stderr)
+            self.assertEqual(done.stderr, f"xtasc-inspect: stopped by {number.name} in its start\n")
+
     def test_while_it_starts_on_ranks(self) -> None:
         process = self.train("starting_ranks", ranks=2, **self.hanging_open("scenes.h5"))
         self.wait_for_ranks("starting_ranks", 2)
@@ -329,9 +339,13 @@ class Resources(Life):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertRegex(done.stderr, r"\d+ of 16 threads could be started")
             self.assertEqual(re.search("digest .*", done.stdout)[0], re.search("digest .*", whole.stdout)[0])
-        done = with_processes(6, *programs.command("xtasc-train", "--config", str(programs.config), *common.sets(
-            [*common.SMALL, f"run.output={place}/run", "run.threads=64"])))
+        train = programs.command("xtasc-train", "--config", str(programs.config),
+                                 *common.sets([*common.SMALL, f"run.output={place}/run", "train.epochs=1"]))
+        done = with_processes(6, *train, "--set", "run.threads=64")
         self.one_line(done, 1, "of 64 threads can be started", "run.threads")
+        done = with_processes(1, *train)  # nobody to write checkpoints beside it
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(list(place.glob("run/*/DONE"))), 1)
 
     def test_too_few_files_that_may_be_open(self) -> None:
         """Open MPI would crash."""
