@@ -124,6 +124,7 @@ void ProgramWatch::end_as_it_hangs() {
 }
 
 void ProgramWatch::end_with(const std::string& text, bool may_speak, int exit_code) {
+  board_.close_entry();  // before anybody kills this process
   // The other ranks of this host see the same, and those of other hosts, who end with this one, are to speak too.
   if (may_speak && board_.claim_report()) {
     static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size()));
@@ -132,7 +133,6 @@ void ProgramWatch::end_with(const std::string& text, bool may_speak, int exit_co
   } else {
     std::this_thread::sleep_for(may_speak ? 3 * kSecond : kSecond);
   }
-  board_.close_entry();
   std::_Exit(exit_code);
 }
 
