@@ -1,12 +1,9 @@
 // xtasc-train: one run, on as many ranks as mpirun or srun start.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,7 +12,6 @@
 
 #include "config/run_config.hpp"
 #include "core/cli.hpp"
-#include "core/log.hpp"
 #include "core/signals.hpp"
 #include "launch/common/ranks.hpp"
 #include "train/out_of_memory.hpp"
@@ -36,18 +32,6 @@ std::function<const config::RunConfig&()> read_early(const std::string& file,
     return [config]() -> const config::RunConfig& { return *config; };
   } catch (const Error&) {
     return [error = std::current_exception()]() -> const config::RunConfig& { std::rethrow_exception(error); };
-  }
-}
-
-/// How the run is stopped so that nothing is lost: what people try first, Ctrl-C, leaves the ranks two seconds.
-void tell_how_to_stop(const ProgramWatch& watch) {
-  std::string parent;
-  std::getline(std::ifstream(fmt::format("/proc/{}/comm", ::getppid())) >> std::ws, parent);
-  if (watch.launched().by_mpirun && (parent == "mpirun" || parent == "orterun" || parent == "mpiexec")) {
-    log_info(
-        "to stop it with a checkpoint: kill -USR2 {} (mpirun), or a file STOP in the run folder; mpirun gives Ctrl-C "
-        "{}",
-        ::getppid(), std::getenv("OMPI_MCA_odls_base_sigkill_timeout") == nullptr ? "two seconds" : "its time");
   }
 }
 
@@ -86,7 +70,6 @@ int main(int argc, char** argv) {
         ignore_broken_pipes();  // a run outlives the reader of its log
         const auto config = read_early(config_file, assignments, ranks.watch());
         const dist::MpiSession& session = ranks.start(&argc, &argv);
-        tell_how_to_stop(ranks.watch());
         const char* take_over = std::getenv("XTASC_TAKE_OVER");  // the batch script sets it after a requeue
         options.take_over = take_over != nullptr && std::string_view(take_over) == "1";
         const ExitCode outcome = train::run(session, config(), options, ranks.watch());

@@ -1,5 +1,11 @@
 #include "train/records.hpp"
 
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
 #include "core/log.hpp"
 #include "core/utc_time.hpp"
 #include "core/version.hpp"
@@ -9,6 +15,21 @@
 #include "run/pack_now.hpp"
 
 namespace xtasc::train {
+
+namespace {
+
+void log_how_to_stop(const LaunchedAs& launched) {
+  std::string parent;
+  std::getline(std::ifstream(fmt::format("/proc/{}/comm", ::getppid())) >> std::ws, parent);
+  if (launched.by_mpirun && (parent == "mpirun" || parent == "orterun" || parent == "mpiexec")) {
+    log_info(
+        "to stop it with a checkpoint: kill -USR2 {} (mpirun), or a file STOP in the run folder; mpirun gives Ctrl-C "
+        "{}",
+        ::getppid(), std::getenv("OMPI_MCA_odls_base_sigkill_timeout") == nullptr ? "two seconds" : "its time");
+  }
+}
+
+}  // namespace
 
 run::Provenance provenance_of(const dist::MpiSession& session, const config::RunConfig& config,
                               const pack::Reader& pack, const Learner& learner, at::Device device,
@@ -74,7 +95,7 @@ void mark_end(const run::RunFolder& folder, std::int64_t epoch, bool goes_on_lat
   io::write_file_atomically(folder.done_marker(), provenance.finished + "\n");
 }
 
-void log_ranks(const dist::MpiSession& session, at::Device device) {
+void log_ranks(const dist::MpiSession& session, at::Device device, const LaunchedAs& launched) {
   if (session.size() == 1) {
     return;  // the run's first line says it all
   }
@@ -87,6 +108,7 @@ void log_ranks(const dist::MpiSession& session, at::Device device) {
   for (std::size_t rank = 0; rank < hosts.size(); ++rank) {
     log_info("rank {} -> {} -> {}", rank, hosts[rank], devices[rank]);
   }
+  log_how_to_stop(launched);
 }
 
 }  // namespace xtasc::train

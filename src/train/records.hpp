@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "config/run_config.hpp"
+#include "core/rank_board.hpp"
 #include "dist/communicator.hpp"
 #include "dist/mpi_session.hpp"
 #include "pack/reader.hpp"
@@ -29,7 +30,8 @@ void write_records(const run::RunFolder& folder, const config::RunConfig& config
 /// \param epoch  after which it ended
 void mark_end(const run::RunFolder& folder, std::int64_t epoch, bool goes_on_later);
 
-/// One line for each of several ranks: "rank 3 -> node17 -> cuda:1 (NVIDIA H200, 0000:41:00.0)". Collective.
-void log_ranks(const dist::MpiSession& session, at::Device device);
+/// One line for each of several ranks: "rank 3 -> node17 -> cuda:1 (NVIDIA H200, 0000:41:00.0)"; under mpirun also how
+/// they are stopped so that nothing is lost: what people try first, Ctrl-C, leaves them two seconds. Collective.
+void log_ranks(const dist::MpiSession& session, at::Device device, const LaunchedAs& launched);
 
 }  // namespace xtasc::train

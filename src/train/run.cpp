@@ -226,9 +226,9 @@ int train_epochs(Run& run, std::int64_t last_epoch, Progress& progress) {
   return 0;
 }
 
-/// What is left to do when nothing is left to train, or where the run is to go on later. \returns what stopped it, or
-/// 0; its last checkpoint is whole then, and this comes again
-int finish_run(Run& run, const Progress& progress, const run::RunClaim* claim) {
+/// What is left to do when nothing is left to train, or where the run is to go on later. Where it is stopped, this
+/// comes again.
+ExitCode finish_run(Run& run, const Progress& progress, const run::RunClaim* claim) {
   if (run.is_first()) {
     run.watch.beat("checkpoint of epoch", progress.epoch);
     run.checkpoints->require_complete(progress);
@@ -245,7 +245,8 @@ int finish_run(Run& run, const Progress& progress, const run::RunClaim* claim) {
       return reason == 0;
     };
     if (!evaluate_at_end(run.config, run.folder, run.learner, run.data.val, *run.communicator, progress, goes_on)) {
-      return reason;
+      log_warning("stopped by {} in the last evaluation; the same command resumes", signal_name(reason));
+      return ExitCode::interrupted;
     }
   }
   if (run.is_first()) {
@@ -253,7 +254,7 @@ int finish_run(Run& run, const Progress& progress, const run::RunClaim* claim) {
     mark_end(run.folder, progress.epoch, goes_on_later);
   }
   run.session.barrier();
-  return 0;
+  return ExitCode::success;
 }
 
 /// No rank ends the others, as each will, before the checkpoint that is still good is whole. Collective.
@@ -363,7 +364,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   if (const std::string advice = advice_on_precision(device.type(), config.run.precision); !advice.empty()) {
     log_warning("{}", advice);
   }
-  log_ranks(session, device);
+  log_ranks(session, device, watch.launched());
 
   watch.beat("loading the checkpoint");
   Progress progress = start_or_resume(run, teachers);
@@ -394,11 +395,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
                 progress.step);
     return ExitCode::interrupted;
   }
-  reason = finish_run(run, progress, claim ? &*claim : nullptr);
-  if (reason != 0) {
-    log_warning("stopped by {} in the last evaluation; the same command resumes", signal_name(reason));
-  }
-  return reason == 0 ? ExitCode::success : ExitCode::interrupted;
+  return finish_run(run, progress, claim ? &*claim : nullptr);
 }
 
 }  // namespace xtasc::train

@@ -1,4 +1,4 @@
-"""A program's life beside its work: its start, how it can be stopped, where its output and the system's resources go."""
+"""A program's life beside its work: its start, how it is stopped, where its output and the system's resources go."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class Watched(Life):
         os.kill(rank, signal.SIGSTOP)
         done = self.end(process)
         self.one_line(done, 85, "nothing got done for 4 s in ", f"(process {rank}, stopped) did not arrive")
-        self.assertEqual(len(re.findall(r"^  rank [01] \(process \d+(, stopped)?\): .* for [\d.]+ s; \w+ \d+ of the ranks, ",
-                                        done.stderr, re.MULTILINE)), 2, done.stderr)
+        row = r"^  rank [01] \(process \d+(, stopped)?\): .* for [\d.]+ s; \w+ \d+ of the ranks, "
+        self.assertEqual(len(re.findall(row, done.stderr, re.MULTILINE)), 2, done.stderr)
 
     def test_a_file_that_does_not_answer_ends_each_program_in_time(self) -> None:
         """And a rank that is alone blames no other."""
@@ -128,8 +128,8 @@ class Stopped(Life):
                 done = self.end(process)
                 self.assertLess(time.monotonic() - begin, 3)
                 self.assertEqual(done.returncode, 85, done.stderr)
-                self.assertEqual(done.stderr, f"xtasc-train: stopped by {number.name} in opening the pack; the same command"
-                                 " goes on\n")
+                self.assertEqual(done.stderr, f"xtasc-train: stopped by {number.name} in opening the pack; the same "
+                                 "command goes on\n")
 
     def test_a_program_that_only_reads(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -200,8 +200,8 @@ class Stopped(Life):
 
     def test_in_an_evaluation_which_then_comes_again_to_the_same_numbers(self) -> None:
         big = programs.scratch / "many_val.h5"
-        done = programs.run("xtasc-preprocess", "scenes", "--train", "12", "--val", "600", "--seed", "3", "--size", "32x64",
-                            "--output", str(big))
+        done = programs.run("xtasc-preprocess", "scenes", "--train", "12", "--val", "600", "--seed", "3",
+                            "--size", "32x64", "--output", str(big))
         self.assertEqual(done.returncode, 0, done.stderr)
         settings = [f"data.pack={big}", "train.epochs=3", "train.max_steps=1", "train.batch_size=4",
                     "evaluate.batch_size=1"]
@@ -234,7 +234,8 @@ class Stopped(Life):
             done = self.end(process)
             self.assertEqual(done.returncode, 85, done.stderr)
             if "after 0 steps" not in done.stderr:
-                return re.findall(r"stopped by (?:the file STOP|SIGUSR2) after 1 steps, (checkpoint written)", done.stderr)
+                return re.findall(r"stopped by (?:the file STOP|SIGUSR2) after 1 steps, (checkpoint written)",
+                                  done.stderr)
         self.fail("no stop fell into an evaluation")
 
 class Resources(Life):
@@ -260,8 +261,8 @@ class Resources(Life):
 
     def test_a_limit_of_file_sizes_is_an_error_like_a_full_disk(self) -> None:
         arguments = programs.train_arguments("limited", "train.epochs=1")
-        done = subprocess.run(["bash", "-c", 'ulimit -f 100; exec "$@"', "-", *programs.command("xtasc-train", *arguments)],
-                              capture_output=True, text=True, cwd=programs.scratch, check=False)
+        command = ["bash", "-c", 'ulimit -f 100; exec "$@"', "-", *programs.command("xtasc-train", *arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=programs.scratch, check=False)
         self.one_line(done, 1, "File too large")
 
     def test_the_working_folder_is_gone(self) -> None:
@@ -271,8 +272,8 @@ class Resources(Life):
                                 ("xtasc-inspect", "model", "--config", str(programs.config))):
             with self.subTest(program=program):
                 gone.mkdir()
-                done = subprocess.run(["bash", "-c", 'rmdir "$PWD"; exec "$@"', "-", *programs.command(program, *words)],
-                                      capture_output=True, text=True, cwd=gone, check=False)
+                command = ["bash", "-c", 'rmdir "$PWD"; exec "$@"', "-", *programs.command(program, *words)]
+                done = subprocess.run(command, capture_output=True, text=True, cwd=gone, check=False)
                 self.one_line(done, 1, "the folder that this program was started in is not there any more")
                 self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
 
@@ -282,7 +283,7 @@ class Resources(Life):
         shutil.rmtree(programs.run_folder("removed"), ignore_errors=True)
         done = self.end(process)
         self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertRegex(done.stderr, r"error: the run folder .* is gone, or its files are: somebody removed or renamed it")
+        self.assertRegex(done.stderr, "error: the run folder .* is gone, or its files are: somebody removed or renamed")
 
     def test_a_full_folder_of_temporary_files(self) -> None:
         """One that cannot be made, as nobody's: root may write everywhere."""
@@ -305,8 +306,9 @@ class Resources(Life):
         self.one_line(done, 1, "MPI cannot start: ", str(full))
 
     def test_a_shell_of_srun(self) -> None:
-        slurm = {"SLURM_JOB_ID": "77", "SLURM_JOBID": "77", "SLURM_NODELIST": "n", "SLURM_PROCID": "0", "SLURM_LOCALID": "0",
-                 "SLURM_STEP_ID": "0", "SLURM_STEPID": "0", "SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "4"}
+        slurm = {"SLURM_JOB_ID": "77", "SLURM_JOBID": "77", "SLURM_NODELIST": "n", "SLURM_PROCID": "0",
+                 "SLURM_LOCALID": "0", "SLURM_STEP_ID": "0", "SLURM_STEPID": "0", "SLURM_NTASKS": "4",
+                 "SLURM_STEP_NUM_TASKS": "4"}
         done = self.end(self.train("by_hand", **slurm))
         self.one_line(done, 1, "srun has started this, and not so that it can be one of 4 ranks", "mpirun -np 1")
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
@@ -318,7 +320,7 @@ class Resources(Life):
                                                             "none.pt"), **(slurm | more)))
                 self.one_line(done, 1, "none.pt")  # MPI has started
 
-    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"), "only root can become a user with few processes")
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"), "only root can be a user of few processes")
     def test_fewer_threads_than_were_asked_for(self) -> None:
         place = programs.scratch / "threads"
         place.mkdir()
