@@ -122,6 +122,14 @@ import torch, numpy, h5py
 PYTHON
 }
 
+why_pip_failed() {
+  if grep -q 'No space left on device' "$LOG"; then
+    echo "there is no space left in .venv or ${TMPDIR:-/tmp}."
+  else
+    echo "is there a network, and does pip know its index (pip config list)?"
+  fi
+}
+
 install_torch() {
   if [[ -n "${LIBTORCH_ROOT:-}" ]]; then
     [[ -e "$LIBTORCH_ROOT/include/ATen/ATen.h" && -e "$LIBTORCH_ROOT/lib" ]] \
@@ -143,11 +151,15 @@ install_torch() {
   fi
   "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
     || die "torch $TORCH_VERSION needs Python 3.10 or newer: install one and set PYTHON to it."
-  local free_gib
+  # pip unpacks all wheels before it removes the first: 5 GB that stay, and up to 3 GB of wheels in TMPDIR meanwhile.
+  local free_gib needed_gib=6
   free_gib=$(($(df -Pk "$XTASC_ROOT" | awk 'NR == 2 {print $4}') / 1024 / 1024))
-  if ((free_gib < 6)); then
-    die "the torch wheel and its CUDA libraries need about 5 GB, and $XTASC_ROOT has $free_gib GiB left:" \
-      "free some space, or set LIBTORCH_ROOT."
+  if [[ "$(df -P "${TMPDIR:-/tmp}" | tail -n 1)" == "$(df -P "$XTASC_ROOT" | tail -n 1)" ]]; then
+    needed_gib=9
+  fi
+  if ((free_gib < needed_gib)); then
+    die "the torch wheel and its CUDA libraries need $needed_gib GiB while they are installed, and $XTASC_ROOT has" \
+      "$free_gib GiB left: free some space, or set LIBTORCH_ROOT."
   fi
   say "installing ${PYTHON_PACKAGES[*]} into .venv (about 4.7 GB; a few minutes)"
   "$PYTHON" -m venv "$VENV" >"$LOG" 2>&1 \
@@ -156,8 +168,7 @@ $(tail -n 5 "$LOG")"
   # Without a cache, which would take the same 4.7 GB again.
   "$VENV/bin/python" -m pip install --no-cache-dir --disable-pip-version-check --quiet \
     "${PYTHON_PACKAGES[@]}" >"$LOG" 2>&1 \
-    || die "pip could not install ${PYTHON_PACKAGES[*]}: is there a network, and does pip know its index" \
-      "(pip config list)? Run this again afterwards.
+    || die "pip could not install ${PYTHON_PACKAGES[*]}: $(why_pip_failed) Run this again afterwards.
 $(tail -n 10 "$LOG")"
   venv_is_complete || die "pip reported success, but torch, numpy or h5py cannot be imported:" \
     "run .venv/bin/python -c 'import torch, numpy, h5py' to see why."
