@@ -132,6 +132,10 @@ int main(int argc, char** argv) {
   return run_program(
       app, argc, argv,
       [&] {
+        launch::watch_by_config(options.model, ranks.watch());
+        if (!options.json.empty()) {
+          io::check_can_write(options.json);
+        }
         evaluate(ranks.start(&argc, &argv), options, ranks.watch());
         return ExitCode::success;
       },

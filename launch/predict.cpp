@@ -365,6 +365,7 @@ int main(int argc, char** argv) {
   return run_program(
       app, argc, argv,
       [&] {
+        launch::watch_by_config(options.model, ranks.watch());
         predict_all(ranks.start(&argc, &argv), options, ranks.watch());
         return ExitCode::success;
       },

@@ -52,6 +52,16 @@ void add_model_options(CLI::App& app, ModelSource& source) {
       ->allow_extra_args(false);
 }
 
+void watch_by_config(const ModelSource& source, ProgramWatch& watch) {
+  try {
+    const config::RunConfig config =
+        source.run.empty() ? config::read_run_config(source.config, source.assignments)
+                           : config::read_written_config(run::find_run(source.run).config(), source.assignments);
+    watch.set_limit(std::chrono::seconds(config.run.stall_seconds), "run.stall_seconds");
+  } catch (const Error&) {  // told by load_model()
+  }
+}
+
 LoadedModel load_model(const ModelSource& source, const dist::MpiSession& session, ProgramWatch* watch) {
   const bool by_run = !source.run.empty();
   if (by_run == (!source.config.empty() || !source.weights.empty()) ||

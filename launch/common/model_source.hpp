@@ -27,6 +27,9 @@ struct ModelSource {
 /// Adds --run, --checkpoint, --config, --weights and --set to a program.
 void add_model_options(CLI::App& app, ModelSource& source);
 
+/// Before MPI starts: the limit of the config that is named, where it can be read; load_model() says why where not.
+void watch_by_config(const ModelSource& source, ProgramWatch& watch);
+
 /// A net with its weights, ready to predict.
 struct LoadedModel {
   config::RunConfig config;

@@ -5,7 +5,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "core/signals.hpp"
+#include "core/user_path.hpp"
 #include "core/utf8.hpp"
 #include "core/version.hpp"
 
@@ -43,7 +46,7 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& app) {
 
 /// What is wrong with the values of the options and arguments of the program or its subcommand; empty: nothing. No
 /// option means anything by an empty text, but several would take it for "not given" or for 0. And a "~/" that the
-/// shell left would be a folder of that name.
+/// shell left would be a folder of that name, as would "~name" and "$NAME" where something is written.
 std::string fault_of_values(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& value : option->results()) {
@@ -51,8 +54,14 @@ std::string fault_of_values(const CLI::App& app) {
         return fmt::format("{} is empty: give it a value or leave it out", option->get_name());
       }
       if (value == "~" || value.starts_with("~/")) {
-        return fmt::format("{} is '{}': the shell fills in ~ at the beginning of a word alone, so write \"{} {}\"",
-                           option->get_name(), value, option->get_name(), value);
+        return fmt::format(
+            "{} is '{}': the shell fills in ~ at the beginning of a word alone, so write {}{}, without quotes",
+            option->get_name(), value, option->get_positional() ? "" : option->get_name() + " ", value);
+      }
+      if (option->check_name("--output") || option->check_name("--json")) {
+        if (const std::string fault = fault_of_path(value); !fault.empty()) {
+          return fmt::format("{}: {}", option->get_name(), fault);
+        }
       }
     }
   }
@@ -73,6 +82,12 @@ std::string encoding_fault_of(int argc, char** argv) {
     }
   }
   return {};
+}
+
+/// Programs with LibTorch do not come this far without one: launch/common/loading.cpp.
+bool has_working_folder() {
+  std::array<char, PATH_MAX> folder;
+  return ::getcwd(folder.data(), folder.size()) != nullptr || errno != ENOENT;
 }
 
 /// What `body` threw, as an Error; nullopt when it threw nothing. Only here is anything caught for good.
@@ -115,6 +130,11 @@ int with_output(const std::string& program, int exit_code) {
 int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCode()>& body, const ErrorHooks& hooks) {
   ignore_file_size_signal();
   const std::string program = app.get_name();
+  if (!has_working_folder()) {
+    print_error(program, Error("the folder that this program was started in is not there any more: change to one that "
+                               "is"));
+    return static_cast<int>(ExitCode::failure);
+  }
   app.set_version_flag("--version", program + " " + version_text());
   if (const std::string fault = encoding_fault_of(argc, argv); !fault.empty()) {
     print_error(program, Error(fault));

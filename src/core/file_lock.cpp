@@ -43,7 +43,9 @@ void check_kept(const LockAttempt& made) {
 /// looks; one who takes the lock in this very moment tries again or is told that another holds it.
 class Look {
  public:
-  explicit Look(const std::filesystem::path& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  /// O_NONBLOCK says nothing to a file; a named pipe in its place must not block.
+  explicit Look(const std::filesystem::path& path)
+      : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
   ~Look() {
     if (is_open()) {
       ::close(descriptor_);

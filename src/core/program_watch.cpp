@@ -110,8 +110,9 @@ void ProgramWatch::end_as_it_hangs() {
   const std::string missing = board_.who_is_missing();
   const bool is_alone = launched_.num_ranks == 1;
   const std::string why = !missing.empty() ? missing
-                          : is_alone       ? "a file system or a device does not answer"
-                                           : "a rank of another host, the network or a file system hangs";
+                          : is_alone || launched_.num_local == launched_.num_ranks
+                              ? "a file system or a device does not answer"
+                              : "a rank of another host, the network or a file system hangs";
   std::string text =
       fmt::format("{}: error: {}nothing got done for {} s in {} (since {:%H:%M:%S} UTC): {}{}; ending{}{}\n",
                   options_.program, speaker(), seconds, board_.doing(), fmt::gmtime(std::time(nullptr) - seconds), why,

@@ -75,8 +75,9 @@ void Progress::draw(const std::string& detail) {
                                        detail, duration_text(left));
   if (on_terminal_) {
     // A line as wide as the window, or wider, would leave a row behind at every drawing.
-    fmt::print(stderr, "\r{}\033[K", cut_to_columns(text, terminal_size(STDERR_FILENO).columns - 1));
-    std::fflush(stderr);
+    const std::string line = fmt::format("\r{}\033[K", cut_to_columns(text, terminal_size(STDERR_FILENO).columns - 1));
+    static_cast<void>(std::fputs(line.c_str(), stderr));  // a terminal that has closed ends no work
+    static_cast<void>(std::fflush(stderr));
     live_line_shown = true;
   } else {
     log_line(text);

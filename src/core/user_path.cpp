@@ -4,6 +4,8 @@
 
 #include <cctype>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include "core/utf8.hpp"
 
@@ -11,7 +13,13 @@ namespace xtasc {
 
 namespace {
 
-/// "$NAME" or "${NAME}" as it stands in the path; empty where no shell would see a variable.
+bool exists(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
+
+/// "$NAME" or "${NAME}" as it stands in the path; empty where no shell would see a variable, or the part with it is
+/// there under just that name.
 std::string variable_in(const std::string& path) {
   for (std::size_t at = path.find('$'); at != std::string::npos; at = path.find('$', at + 1)) {
     const bool is_braced = path.compare(at + 1, 1, "{") == 0;
@@ -21,7 +29,7 @@ std::string variable_in(const std::string& path) {
       ++end;
     }
     const bool is_name = end > begin && std::isdigit(static_cast<unsigned char>(path[begin])) == 0;
-    if (is_name && (!is_braced || path.compare(end, 1, "}") == 0)) {
+    if (is_name && (!is_braced || path.compare(end, 1, "}") == 0) && !exists(path.substr(0, path.find('/', at)))) {
       return path.substr(at, end + (is_braced ? 1 : 0) - at);
     }
   }
@@ -30,16 +38,20 @@ std::string variable_in(const std::string& path) {
 
 }  // namespace
 
-std::string fill_in_home(std::string& path) {
+std::string fault_of_path(const std::string& path) {
   if (const std::string variable = variable_in(path); !variable.empty()) {
     return fmt::format("{} is not filled in: write \"{}\" out", variable, path);
   }
-  if (path.empty() || path.front() != '~') {
-    return {};
-  }
-  if (path.size() > 1 && path[1] != '/') {
+  if (path.size() > 1 && path[0] == '~' && path[1] != '/') {
     return fmt::format("{} is not filled in: write the folder out (or \"./{}\", where one is called so)",
                        path.substr(0, path.find('/')), path);
+  }
+  return {};
+}
+
+std::string fill_in_home(std::string& path) {
+  if (std::string fault = fault_of_path(path); !fault.empty() || path.empty() || path.front() != '~') {
+    return fault;
   }
   const char* home = std::getenv("HOME");
   if (home == nullptr || *home == '\0') {

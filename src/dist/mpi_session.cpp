@@ -30,6 +30,12 @@ void check_world_size(int size) {
     xtasc::check(*promised == size, "mpirun started {} ranks, but MPI sees {}", *promised, size);
     return;
   }
+  if (const auto promised = environment_number("PMI_SIZE")) {
+    xtasc::check(*promised == size,
+                 "the launcher of another MPI started {} ranks, but this one, Open MPI, sees {}: use its own mpirun",
+                 *promised, size);
+    return;
+  }
   if (const auto promised = environment_number("SLURM_STEP_NUM_TASKS");
       promised && environment_number("SLURM_PROCID")) {
     const char* step = std::getenv("SLURM_STEP_ID");

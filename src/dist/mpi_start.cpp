@@ -89,12 +89,13 @@ void forget_shell_of_srun() {
   const std::string step = variable("SLURM_STEP_ID");
   constexpr unsigned long kFirstSpecial =
       0xfffffff0UL;  // of Slurm's ids for the batch script, the interactive step, ...
-  const bool is_a_shell = std::strtoul(step.c_str(), nullptr, 10) >= kFirstSpecial ||
-                          std::getenv("SLURM_PTY_PORT") != nullptr || variable("SLURM_STEP_NUM_TASKS") == "1";
+  const std::string num_tasks = variable("SLURM_STEP_NUM_TASKS");
+  // With more tasks a shell, even one of --pty, looks like one of them.
+  const bool is_a_shell = std::strtoul(step.c_str(), nullptr, 10) >= kFirstSpecial || num_tasks == "1";
   check(step.empty() || is_a_shell,
         "srun has started this, and not so that it can be one of {} ranks: in a shell of srun's write mpirun -np 1 "
         "before the program, in a batch script srun --mpi=pmix",
-        variable("SLURM_STEP_NUM_TASKS"));
+        num_tasks.empty() ? "its" : num_tasks);
   for (const char* name : {"SLURM_STEPID", "SLURM_STEP_ID"}) {
     ::unsetenv(name);
   }

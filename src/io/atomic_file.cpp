@@ -140,6 +140,15 @@ void write_file_atomically(const fs::path& path, std::string_view text) {
   write_file_atomically(path, std::as_bytes(std::span(text)));
 }
 
+void check_can_write(const fs::path& path) {
+  const fs::path folder = folder_of(end_of_links(path));
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) {
+    fail_on("write", path, errno);
+  }
+  std::error_code error;
+  check(fs::is_directory(folder, error), "cannot write '{}': {} is no folder", path.string(), folder.string());
+}
+
 void sync_folder(const fs::path& folder) {
   const Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.is_open()) {

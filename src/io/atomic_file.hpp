@@ -17,6 +17,9 @@ namespace xtasc::io {
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
+/// For long work, before it: whether write_file_atomically could write there. \throws Error where not
+void check_can_write(const std::filesystem::path& path);
+
 /// Makes a folder's entries durable (fsync of the folder).
 void sync_folder(const std::filesystem::path& folder);
 

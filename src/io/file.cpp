@@ -30,6 +30,8 @@ std::string read_up_to(const Descriptor& fd, std::size_t max_bytes, const fs::pa
   if (::fstat(fd.get(), &status) != 0) {
     fail_to_read(path, errno);
   }
+  // A device may have no end, and a pipe nothing yet.
+  check(S_ISREG(status.st_mode), "cannot read '{}': it is no file with bytes in it", path.string());
   // One more than there should be, to see the end without growing.
   const auto size = static_cast<std::size_t>(std::max<off_t>(status.st_size, 0));
   std::string content(std::min(size + 1, max_bytes), '\0');
@@ -132,6 +134,8 @@ fs::path end_of_links(const fs::path& path) {
   std::error_code error;
   fs::path end = path;
   for (int i = 0; fs::is_symlink(end, error); ++i) {
+    check(end.parent_path() != "/proc/self/fd" && end.parent_path() != "/dev/fd",
+          "cannot write '{}': it is what this program has open, not a file's own name", path.string());
     check(i < kMaxLinks, "cannot write '{}': {}", path.string(), errno_text(ELOOP));
     end = end.parent_path() / fs::read_symlink(end, error);  // an absolute one stands alone
     check(!error, "cannot write '{}': {}", path.string(), error.message());

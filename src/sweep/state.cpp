@@ -1,14 +1,16 @@
 #include "sweep/state.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <fstream>
 
 #include "core/error.hpp"
 #include "core/file_lock.hpp"
 #include "core/json.hpp"
 #include "io/atomic_file.hpp"
+#include "io/file.hpp"
 #include "run/attempt.hpp"
 #include "run/metrics_log.hpp"
 #include "run/provenance.hpp"
@@ -24,16 +26,19 @@ namespace {
 
 constexpr std::string_view kError = ": error: ";
 
-/// The end of a file: enough for the last messages of a run.
+/// The end of a file: enough for the last messages of a run; empty where there is no file that can be read.
 std::string tail(const fs::path& path) {
-  constexpr std::streamoff kMaxBytes = std::streamoff{64} * 1024;
-  std::ifstream stream(path, std::ios::binary | std::ios::ate);
-  if (!stream) {
+  constexpr off_t kMaxBytes = off_t{64} * 1024;
+  try {
+    const io::Descriptor file = io::open_file(path);
+    const off_t size = ::lseek(file.get(), 0, SEEK_END);
+    std::string text(static_cast<std::size_t>(std::clamp<off_t>(size, 0, kMaxBytes)), '\0');
+    const ssize_t count = ::pread(file.get(), text.data(), text.size(), std::max<off_t>(0, size - kMaxBytes));
+    text.resize(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    return text;
+  } catch (const Error&) {
     return {};
   }
-  const std::streamoff size = stream.tellg();
-  stream.seekg(std::max<std::streamoff>(0, size - kMaxBytes));
-  return {std::istreambuf_iterator<char>(stream), {}};
 }
 
 /// Lines that say something; a carriage return (a progress line's) begins a new one.

@@ -23,13 +23,13 @@ using nlohmann::json;
 /// The reference implementation's bound is 100 MB; a header of 8 MiB describes 80,000 tensors.
 constexpr std::uint64_t kMaxHeader = std::uint64_t{8} << 20;
 
-at::ScalarType dtype_of(const std::string& name, const std::string& tensor) {
+/// Undefined for a type that is not read.
+at::ScalarType dtype_of(const std::string& name) {
   static const std::map<std::string_view, at::ScalarType> kTypes = {
       {"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf}, {"BF16", at::kBFloat16}, {"I64", at::kLong},
       {"I32", at::kInt},    {"I16", at::kShort}, {"I8", at::kChar},  {"U8", at::kByte},       {"BOOL", at::kBool}};
   const auto found = kTypes.find(name);
-  check(found != kTypes.end(), "{} is of type \"{}\", which is not supported", printable(tensor), printable(name));
-  return found->second;
+  return found != kTypes.end() ? found->second : at::ScalarType::Undefined;
 }
 
 /// Refuses what the format does not have: deep nesting and a name twice.
@@ -78,7 +78,7 @@ std::optional<std::int64_t> bytes_of(const std::vector<std::int64_t>& shape, at:
 
 struct Entry {
   std::int64_t begin, end;
-  std::string name;
+  std::string name, type;
   at::ScalarType dtype;
   std::vector<std::int64_t> shape;
 };
@@ -87,14 +87,15 @@ Entry entry_of(const std::string& name, const json& value) {
   check(value.is_object(), "{} is {} in the header, an object expected", printable(name), value.type_name());
   const auto type = value.find("dtype");
   check(type != value.end() && type->is_string(), "{} has no text \"dtype\"", printable(name));
-  const at::ScalarType dtype = dtype_of(type->get<std::string>(), name);
+  const at::ScalarType dtype = dtype_of(type->get<std::string>());
   const auto shape = integers_of(value, "shape", name);
   const auto offsets = integers_of(value, "data_offsets", name);
   check(shape.size() <= 64, "{} has {} dimensions", printable(name), shape.size());
-  check(offsets.size() == 2 && offsets[0] <= offsets[1] && bytes_of(shape, dtype) == offsets[1] - offsets[0],
-        "{}: its offsets [{}] do not fit {} x {}", printable(name), fmt::join(offsets, ", "), fmt::join(shape, " x "),
-        c10::toString(dtype));
-  return {offsets[0], offsets[1], name, dtype, shape};
+  const bool fits = offsets.size() == 2 && offsets[0] <= offsets[1] &&
+                    (dtype == at::ScalarType::Undefined || bytes_of(shape, dtype) == offsets[1] - offsets[0]);
+  check(fits, "{}: its offsets [{}] do not fit {} x {}", printable(name), fmt::join(offsets, ", "),
+        fmt::join(shape, " x "), c10::toString(dtype));
+  return {offsets[0], offsets[1], name, type->get<std::string>(), dtype, shape};
 }
 
 }  // namespace
@@ -121,20 +122,26 @@ TensorFile read_safetensors(std::string_view bytes) {
   check(!entries.empty(), "it holds no tensors");
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
-  TensorFile file{.format = Format::safetensors, .wrapper = {}, .tensors = {}};
+  TensorFile file{.format = Format::safetensors, .wrapper = {}, .tensors = {}, .unread = {}};
   std::int64_t position = 0;
   for (const Entry& entry : entries) {  // in the order of the data, without gaps: so within the file and never twice
     check(entry.begin == position, "{} starts at byte {} of the data, {} expected", printable(entry.name), entry.begin,
           position);
     const std::string_view data = reader.take(static_cast<std::uint64_t>(entry.end - entry.begin));
+    position = entry.end;
+    if (entry.dtype == at::ScalarType::Undefined) {
+      file.unread.emplace(entry.name, entry.type);
+      continue;
+    }
     at::Tensor tensor = at::empty(entry.shape, at::TensorOptions().dtype(entry.dtype));
     if (!data.empty()) {
       std::memcpy(tensor.mutable_data_ptr(), data.data(), data.size());
     }
     file.tensors.emplace(entry.name, tensor);
-    position = entry.end;
   }
   check(reader.rest().empty(), "{} bytes follow its last tensor", reader.rest().size());
+  check(!file.tensors.empty(), "{} is of type \"{}\", which is not supported", printable(entries.front().name),
+        printable(entries.front().type));
   return file;
 }
 

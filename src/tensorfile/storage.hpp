@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,13 @@ namespace xtasc::tensorfile {
 /// A view of `flat`, as torch._utils._rebuild_tensor_v2 makes them. \throws Error when it reaches outside of `flat`
 [[nodiscard]] at::Tensor view_of_storage(const at::Tensor& flat, std::int64_t offset,
                                          std::span<const std::int64_t> size, std::span<const std::int64_t> stride);
+
+/// What torch._utils' functions make: a tensor, or what is opaque for one of numbers that are not read or whose
+/// metadata is not known. Where "neg" is true, what is stored is negated when the tensor is read.
+/// \returns  nothing when `function` is none of those that are known
+///
+/// Source: https://github.com/pytorch/pytorch/blob/v2.11.0/torch/_utils.py (_rebuild_tensor, _v2, _v3).
+[[nodiscard]] std::optional<PickleValue> rebuild_tensor(const PickleGlobal& function, const PickleList& arguments);
 
 /// Reads numbers and blocks from a byte stream, in order and never past its end.
 class ByteReader {
@@ -52,9 +60,14 @@ class StorageTable {
 
 /// ("storage", storage type, key, location, number of elements, ...)
 struct StorageId {
-  at::ScalarType dtype;
+  PickleGlobal type;
+  at::ScalarType dtype;  ///< Undefined for an unknown type
   std::string_view key;
   std::int64_t num_elements;
+
+  /// Whether tensors are made of it. What it holds otherwise, complex or quantised numbers or bytes without a type, is
+  /// not read, and it is opaque.
+  [[nodiscard]] bool is_read() const;
 };
 /// \throws Error for the persistent id of anything else, e.g. a pickled module
 [[nodiscard]] StorageId storage_id_of(const PickleList& id);

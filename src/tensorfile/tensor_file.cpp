@@ -5,6 +5,7 @@
 #include <array>
 
 #include "core/error.hpp"
+#include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "io/image/image.hpp"
 #include "tensorfile/formats.hpp"
@@ -71,7 +72,8 @@ std::vector<Wrapped> wrapped_in(const PickleDict& dict, int depth = 3) {
   return found;
 }
 
-/// The keys at the top level, and how to save what lies below the first that holds tensors, for an error message.
+/// The keys at the top level, and how to save what lies below the first that holds tensors or is a net, for an error
+/// message.
 std::string keys_of(const PickleDict& dict) {
   std::string keys, way_out;
   for (const auto& [key, value] : dict) {
@@ -81,9 +83,11 @@ std::string keys_of(const PickleDict& dict) {
     }
     keys += (keys.empty() ? "" : ", ") + printable(*name);
     auto* const* inner = std::get_if<PickleDict*>(&value.data);
-    if (inner != nullptr && way_out.empty() && holds_tensors(**inner)) {
-      way_out = fmt::format(": save them alone, torch.save(torch.load(FILE, weights_only=False)[\"{}\"], NEW)",
-                            printable(*name));
+    const auto* opaque = std::get_if<PickleOpaque>(&value.data);
+    const bool is_net = opaque != nullptr && opaque->kind == PickleOpaque::Kind::net;
+    if (way_out.empty() && (is_net || (inner != nullptr && holds_tensors(**inner)))) {
+      way_out = fmt::format(": save them alone, torch.save(torch.load(FILE, weights_only=False)[\"{}\"]{}, NEW)",
+                            printable(*name), is_net ? ".state_dict()" : "");
     }
   }
   return fmt::format("(keys: {}){}", keys.empty() ? "none" : keys, way_out);
@@ -92,11 +96,22 @@ std::string keys_of(const PickleDict& dict) {
 /// Fails for a tensor that this reader cannot make: a quantised, sparse or otherwise unusual one.
 void check_is_no_tensor(std::string_view name, const PickleValue& value) {
   const auto* opaque = std::get_if<PickleOpaque>(&value.data);
-  check(opaque == nullptr || !opaque->module.starts_with("torch") || !opaque->name.starts_with("_rebuild"),
-        "{} is made by {}.{}, which is not known here: save plain tensors, torch.save({{k: v.dequantize() if "
+  if (opaque == nullptr) {
+    return;
+  }
+  const std::string maker = printable(opaque->module) + "." + printable(opaque->name);
+  check(opaque->kind != PickleOpaque::Kind::tensor_type,
+        "{} is of type {}, which is not supported: save plain tensors, torch.save({{k: v.dequantize() if "
+        "v.is_quantized else v.float() for k, v in ...}}, NEW)",
+        printable(name), maker);
+  check(opaque->kind != PickleOpaque::Kind::tensor_metadata,
+        "{} has the metadata \"{}\", which is not supported: save plain tensors, torch.save({{k: v.clone() for k, v in "
+        "...}}, NEW)",
+        printable(name), printable(opaque->name));
+  check(!opaque->module.starts_with("torch") || !opaque->name.starts_with("_rebuild"),
+        "{} is made by {}, which is not known here: save plain tensors, torch.save({{k: v.dequantize() if "
         "v.is_quantized else v.to_dense() for k, v in ...}}, NEW)",
-        printable(name), opaque == nullptr ? "" : printable(opaque->module),
-        opaque == nullptr ? "" : printable(opaque->name));
+        printable(name), maker);
 }
 
 }  // namespace
@@ -126,7 +141,8 @@ TensorFile tensors_of(const Pickle& pickle, Format format, std::uint64_t file_by
   if (wrapped.size() > 1) {
     fail("it holds tensors in \"{}\" and in \"{}\": save one of them alone", wrapped[0].path, wrapped[1].path);
   }
-  TensorFile file{.format = format, .wrapper = wrapped.empty() ? "" : wrapped.front().path, .tensors = {}};
+  TensorFile file{
+      .format = format, .wrapper = wrapped.empty() ? "" : wrapped.front().path, .tensors = {}, .unread = {}};
   const PickleDict* dict = wrapped.empty() ? *root : wrapped.front().dict;
   // Views may share their storage or repeat it, so all tensors together can be larger than the file, within reason.
   std::uint64_t bytes_left = 16 * file_bytes + (std::uint64_t{64} << 20);
@@ -144,7 +160,7 @@ TensorFile tensors_of(const Pickle& pickle, Format format, std::uint64_t file_by
     check(static_cast<std::uint64_t>(tensor->numel()) <= bytes_left / tensor->element_size(),
           "its tensors take far more memory than the file has bytes");
     bytes_left -= tensor->nbytes();
-    file.tensors[std::string(*name)] = tensor->clone(at::MemoryFormat::Contiguous);
+    file.tensors[std::string(*name)] = tensor->resolve_neg().clone(at::MemoryFormat::Contiguous);
   }
   check(!file.tensors.empty(), "it holds no tensors by name at its top level {}", keys_of(**root));
   return file;
@@ -162,7 +178,14 @@ TensorFile tensor_file_of(std::string_view bytes) {
 TensorFile read_tensor_file(const std::filesystem::path& path) {
   const std::string bytes = io::read_file(path);
   try {
-    return tensor_file_of(bytes);
+    TensorFile file = tensor_file_of(bytes);
+    if (!file.unread.empty()) {
+      const auto& [name, type] = *file.unread.begin();
+      log_warning("{}: {} is of type {}, which is not supported, and not read{}", path.string(), printable(name),
+                  printable(type),
+                  file.unread.size() > 1 ? fmt::format("; {} more are of such types", file.unread.size() - 1) : "");
+    }
+    return file;
   } catch (const Error& error) {
     fail("{} is not a file of tensors: {}", path.string(), error.what());
   }

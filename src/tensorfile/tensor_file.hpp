@@ -28,12 +28,17 @@ struct TensorFile {
   /// lie at the top level.
   std::string wrapper;
   TensorDict tensors;  ///< CPU tensors, contiguous, each with its own memory
+  /// The type of each tensor of a safetensors file that is not read, such as "F8_E4M3".
+  std::map<std::string, std::string> unread;
 };
 
 /// Reads a dictionary of tensors from any of the formats: a plain dict or an OrderedDict (every `state_dict()`),
 /// tensors or parameters, any strides, storages shared or not. Runs no code from the file: anything but tensors and
-/// plain values is refused. Values that are not tensors are left out. Every offset, size and type is checked against
-/// the file's length; a damaged file is an error, or, where the format has no checksum, other numbers, never a crash.
+/// plain values is refused. Values that are not tensors are left out. Numbers of a type that is not supported (complex,
+/// quantised, 8-bit floating-point, unsigned of more than 8 bits) are not read: in a dictionary of torch.save's such a
+/// tensor is an error, elsewhere in the file it is passed over, and in safetensors it is left out, with a warning.
+/// Every offset, size and type is checked against the file's length; a damaged file is an error, or, where the format
+/// has no checksum, other numbers, never a crash.
 ///
 /// Our own reader because `torch::pickle_load` returns None for an OrderedDict without an error (pytorch issue 100741),
 /// and opens the zip format alone.

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <cstring>
+#include <map>
 #include <set>
 
 #include "tensorfile/formats.hpp"
@@ -22,13 +23,24 @@ void check_system(const Pickle& system) {
   }
 }
 
+/// Storages that are not read, by key: they must be passed over, and the file does not say how long they are.
+using Skipped = std::map<std::string_view, std::uint64_t>;  ///< bytes of an element
+
 /// ("storage", type, key, location, number of elements, view), view being None or (key, offset, number of elements).
-PickleValue load_storage(const PickleValue& id_value, StorageTable& storages) {
+PickleValue load_storage(const PickleValue& id_value, StorageTable& storages, Skipped& skipped) {
   const PickleList& id = pickle_list(id_value);
   if (id.size() >= 2 && pickle_text(id[0]) == "module") {  // a class of torch.nn, with its source code behind it
     return {pickle_as<PickleGlobal>(id[1], "a class")};
   }
   const StorageId storage = storage_id_of(id);
+  if (!storage.is_read()) {
+    check(storage.dtype != at::ScalarType::Undefined, "storage {} is of type {}.{}, which is not known",
+          printable(storage.key), printable(storage.type.module), printable(storage.type.name));
+    const std::uint64_t bytes = c10::elementSize(storage.dtype);
+    check(skipped.emplace(storage.key, bytes).first->second == bytes, "storage {} is of two types",
+          printable(storage.key));
+    return {PickleOpaque{storage.type.module, storage.type.name}};
+  }
   const at::Tensor flat = storages.declare(storage.key, storage.dtype, storage.num_elements);
   if (id.size() < 6 || std::holds_alternative<std::monostate>(id[5].data)) {
     return {PickleStorage{flat}};
@@ -57,21 +69,28 @@ TensorFile read_torch_legacy(std::string_view bytes) {
   check(protocol == kProtocol, "it is of torch.save's protocol {}, {} is known", protocol, kProtocol);
   check_system(reader.pickle());
   StorageTable storages(bytes.size());
-  const Pickle object = reader.pickle([&](const PickleValue& id) { return load_storage(id, storages); });
+  Skipped skipped;
+  const Pickle object = reader.pickle([&](const PickleValue& id) { return load_storage(id, storages, skipped); });
   const Pickle keys = reader.pickle();
   std::set<std::string_view> filled;
   for (const PickleValue& key : pickle_list(keys.root)) {
     const std::string_view name = pickle_text(key);
-    const at::Tensor& flat = storages.at(name);
     check(filled.insert(name).second, "storage {} is there twice", printable(name));
+    if (const auto found = skipped.find(name); found != skipped.end()) {
+      const auto count = static_cast<std::uint64_t>(reader.int64());
+      check(count <= bytes.size(), "storage {} has more elements than the file can hold", printable(name));
+      static_cast<void>(reader.take(count * found->second));
+      continue;
+    }
+    const at::Tensor& flat = storages.at(name);
     const std::int64_t num_elements = reader.int64();
     check(num_elements == flat.numel(), "storage {} has {} elements, {} expected", printable(name), num_elements,
           flat.numel());
     const std::string_view data = reader.take(flat.nbytes());
     std::memcpy(flat.mutable_data_ptr(), data.data(), data.size());
   }
-  check(filled.size() == storages.size(), "{} of its {} storages are missing", storages.size() - filled.size(),
-        storages.size());
+  const std::size_t num_storages = storages.size() + skipped.size();
+  check(filled.size() == num_storages, "{} of its {} storages are missing", num_storages - filled.size(), num_storages);
   check(reader.rest().empty(), "{} bytes follow its last storage", reader.rest().size());
   return tensors_of(object, Format::torch_legacy, bytes.size());
 }

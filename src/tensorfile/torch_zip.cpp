@@ -28,6 +28,9 @@ std::string record_text(PyTorchStreamReader& reader, const std::string& name, st
 
 PickleValue load_storage(PyTorchStreamReader& reader, const PickleValue& id, StorageTable& storages) {
   const StorageId storage = storage_id_of(pickle_list(id));
+  if (!storage.is_read()) {
+    return {PickleOpaque{storage.type.module, storage.type.name}};
+  }
   const std::size_t num_known = storages.size();
   const at::Tensor flat = storages.declare(storage.key, storage.dtype, storage.num_elements);
   if (storages.size() > num_known) {

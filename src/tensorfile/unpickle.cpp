@@ -2,9 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <map>
+#include <optional>
 
 #include "tensorfile/storage.hpp"
 
@@ -15,26 +17,6 @@ namespace {
 /// A state_dict of a thousand tensors takes 0.2 MiB.
 constexpr std::size_t kMaxBytes = std::size_t{8} << 20;
 constexpr std::size_t kMaxMemos = std::size_t{1} << 20;
-
-std::vector<std::int64_t> integers_of(const PickleValue& value) {
-  std::vector<std::int64_t> integers;
-  for (const PickleValue& element : pickle_list(value)) {
-    integers.push_back(pickle_integer(element));
-  }
-  return integers;
-}
-
-bool is_tensor_maker(const PickleGlobal& function) {
-  return function.module == "torch._utils" &&
-         (function.name == "_rebuild_tensor_v2" || function.name == "_rebuild_tensor");
-}
-
-/// torch._utils._rebuild_tensor_v2(storage, storage_offset, size, stride, requires_grad, backward_hooks)
-at::Tensor rebuild_tensor(const PickleList& arguments) {
-  check(arguments.size() >= 4, "malformed pickle: a tensor of {} arguments", arguments.size());
-  return view_of_storage(pickle_as<PickleStorage>(arguments[0], "a storage").flat, pickle_integer(arguments[1]),
-                         integers_of(arguments[2]), integers_of(arguments[3]));
-}
 
 /// The machine that the opcodes drive: a stack, marks in it, and a memo.
 class Unpickler {
@@ -170,15 +152,19 @@ class Unpickler {
     if (module == "collections" && name == "OrderedDict") {
       return {make_dict(arguments)};
     }
-    if (is_tensor_maker(function)) {
-      return {rebuild_tensor(arguments)};
+    if (std::optional<PickleValue> tensor = rebuild_tensor(function, arguments)) {
+      return *std::move(tensor);
     }
     // A tensor with attributes of its own: (the function that makes it, its type, that function's arguments,
     // attributes)
     if (module == "torch._tensor" && name == "_rebuild_from_type_v2" && arguments.size() == 4) {
       const auto* maker = std::get_if<PickleGlobal>(&arguments[0].data);
-      if (maker != nullptr && is_tensor_maker(*maker)) {
-        return {rebuild_tensor(pickle_list(arguments[2]))};
+      std::optional<PickleValue> tensor;
+      if (maker != nullptr) {
+        tensor = rebuild_tensor(*maker, pickle_list(arguments[2]));
+      }
+      if (tensor) {
+        return *std::move(tensor);
       }
     }
     if (is_parameter) {
@@ -208,12 +194,24 @@ class Unpickler {
   /// https://github.com/pytorch/pytorch/blob/v2.11.0/torch/_tensor.py (Tensor.__setstate__, "legacy").
   void build() {
     const PickleValue state = pop();
-    auto* tensor = std::get_if<at::Tensor>(&top().data);
-    if (tensor != nullptr && !tensor->defined()) {
+    if (const auto* tensor = std::get_if<at::Tensor>(&top().data); tensor != nullptr && !tensor->defined()) {
       const PickleList& parts = pickle_list(state);
       check(parts.size() == 5, "malformed pickle: a parameter without a tensor");
-      *tensor = pickle_as<at::Tensor>(parts[0], "a tensor");
+      const bool known = !std::holds_alternative<PickleOpaque>(parts[0].data);
+      top() = known ? PickleValue{pickle_as<at::Tensor>(parts[0], "a tensor")} : parts[0];
     }
+    auto* opaque = std::get_if<PickleOpaque>(&top().data);
+    auto* const* attributes = std::get_if<PickleDict*>(&state.data);
+    const bool is_object = opaque != nullptr && opaque->kind == PickleOpaque::Kind::object;
+    if (is_object && attributes != nullptr && std::ranges::any_of(**attributes, is_modules)) {
+      opaque->kind = PickleOpaque::Kind::net;
+    }
+  }
+
+  /// Whether an object's attribute is the one that every torch.nn.Module has.
+  static bool is_modules(const std::pair<PickleValue, PickleValue>& attribute) {
+    const auto* name = std::get_if<std::string_view>(&attribute.first.data);
+    return name != nullptr && *name == "_modules";
   }
 
   void step(unsigned char opcode) {

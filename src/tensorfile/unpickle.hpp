@@ -31,9 +31,17 @@ struct PickleStorage {
 };
 
 /// What a pickle makes by calling something that this reader does not know: an argparse.Namespace, a NumPy number, an
-/// int of more than 64 bits. Nothing was called, and all that went into it was dropped.
+/// int of more than 64 bits, a tensor that this reader cannot make. Nothing was called, and all that went into it was
+/// dropped.
 struct PickleOpaque {
-  std::string_view module, name;  ///< of what would have made it
+  enum class Kind {
+    object,           ///< module and name of what would have made it
+    net,              ///< the same, of a torch.nn.Module
+    tensor_type,      ///< a tensor: module and name of the type of its numbers
+    tensor_metadata,  ///< a tensor: name of what is true of it and changes its numbers
+  };
+  std::string_view module, name;
+  Kind kind = Kind::object;
 };
 
 /// What a pickle of tensors can hold. Texts are views of the pickle's bytes and containers belong to the Pickle, so
@@ -58,8 +66,8 @@ using PersistentLoader = std::function<PickleValue(const PickleValue& id)>;
 /// Interprets the pickle at the start of `bytes`, of protocol 2 to 5, and Python 2's texts. The makers of tensors,
 /// parameters and OrderedDicts are known; what anything else would make becomes a PickleOpaque, and nothing is called.
 ///
-/// \throws Error for an opcode of older protocols, or of data that lie outside of the pickle (protocol 5), a tensor
-/// that needs what is opaque, a malformed stream, or more than 8 MiB; never reads outside of `bytes`.
+/// \throws Error for an opcode of older protocols, or of data that lie outside of the pickle (protocol 5), a malformed
+/// stream, or more than 8 MiB; never reads outside of `bytes`.
 ///
 /// Source: https://docs.python.org/3/library/pickletools.html (opcodes),
 /// https://github.com/pytorch/pytorch/blob/v2.11.0/torch/_weights_only_unpickler.py (what torch.load lets through).

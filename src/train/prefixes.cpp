@@ -1,5 +1,7 @@
 #include "train/prefixes.hpp"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 
 #include "core/error.hpp"
@@ -11,6 +13,7 @@ namespace xtasc::train {
 namespace {
 
 using tensorfile::TensorDict;
+using tensorfile::TensorFile;
 
 /// What stands before `wanted.front()` in names, so that every one of `wanted` is there behind it.
 std::vector<std::string> prefixes_of_all(const TensorDict& tensors, const std::vector<std::string>& wanted) {
@@ -27,6 +30,48 @@ std::vector<std::string> prefixes_of_all(const TensorDict& tensors, const std::v
   return prefixes;
 }
 
+/// Whether all names that stand behind both prefixes have equal tensors.
+bool is_same_net(const TensorDict& tensors, const std::string& one, const std::string& other) {
+  return std::ranges::all_of(tensors, [&](const auto& named) {
+    const auto twin =
+        named.first.starts_with(one) ? tensors.find(other + named.first.substr(one.size())) : tensors.end();
+    return twin == tensors.end() ||
+           (named.second.scalar_type() == twin->second.scalar_type() && at::equal(named.second, twin->second));
+  });
+}
+
+/// Leaves one prefix of each net that stands under several, and takes the tensors out that it has twice.
+void merge_same_nets(TensorDict& tensors, std::vector<std::string>& prefixes) {
+  for (std::size_t kept = 0; kept < prefixes.size(); ++kept) {
+    for (std::size_t i = prefixes.size() - 1; i > kept; --i) {
+      const std::string& one = prefixes[kept];
+      const std::string other = prefixes[i];
+      if (!is_same_net(tensors, one, other)) {
+        continue;
+      }
+      prefixes.erase(prefixes.begin() + static_cast<std::ptrdiff_t>(i));
+      const bool nested = one.starts_with(other) || other.starts_with(one);
+      std::erase_if(tensors, [&](const auto& named) {
+        return !nested && named.first.starts_with(other) && tensors.contains(one + named.first.substr(other.size()));
+      });
+    }
+  }
+}
+
+/// What gives the file's tensors by name in Python.
+std::string python_of(const TensorFile& file, const std::string& path) {
+  if (file.format == tensorfile::Format::safetensors) {
+    return fmt::format("safetensors.torch.load_file(\"{}\")", path);
+  }
+  std::string keys;
+  for (std::size_t begin = 0; begin < file.wrapper.size();) {
+    const std::size_t end = std::min(file.wrapper.find('.', begin), file.wrapper.size());
+    keys += fmt::format("[\"{}\"]", file.wrapper.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return fmt::format("torch.load(\"{}\", weights_only=False){}", path, keys);
+}
+
 /// The parts that all names begin with, "module.model."; empty where they begin otherwise. A name's last part is its
 /// own. In a sorted dictionary, what the first and the last name share, all do.
 std::string common_prefix(const TensorDict& tensors) {
@@ -38,16 +83,20 @@ std::string common_prefix(const TensorDict& tensors) {
 
 }  // namespace
 
-Prefix strip_prefix(TensorDict& tensors, const std::vector<std::string>& wanted, const std::string& source) {
+Prefix strip_prefix(TensorFile& file, const std::vector<std::string>& wanted, const std::string& source) {
+  TensorDict& tensors = file.tensors;
   if (tensors.empty() || wanted.empty() || tensors.contains(wanted.front())) {
     return {};
   }
-  const std::vector<std::string> prefixes = prefixes_of_all(tensors, wanted);
-  check(prefixes.size() < 2,
-        "{} holds {} nets, before whose names stand \"{}\": save one alone, by torch.save({{k.removeprefix(\"{}\"): v "
-        "for k, v in TENSORS.items() if k.startswith(\"{}\")}}, NEW) in Python",
-        source, prefixes.size(), fmt::join(prefixes, "\", \""), prefixes.empty() ? "" : prefixes.front(),
-        prefixes.empty() ? "" : prefixes.front());
+  std::vector<std::string> prefixes = prefixes_of_all(tensors, wanted);
+  merge_same_nets(tensors, prefixes);
+  if (prefixes.size() > 1) {
+    fail(
+        "{} holds {} nets, before whose names stand \"{}\": save one alone, in Python by tensors = {}; "
+        "torch.save({{k.removeprefix(\"{}\"): v for k, v in tensors.items() if k.startswith(\"{}\")}}, \"one.pth\")",
+        source, prefixes.size(), fmt::join(prefixes, "\", \""), python_of(file, source), prefixes.front(),
+        prefixes.front());
+  }
   Prefix prefix{.text = prefixes.empty() ? common_prefix(tensors) : prefixes.front(), .outside = {}};
   if (prefix.text.empty()) {
     return prefix;
@@ -68,16 +117,16 @@ Prefix strip_prefix(TensorDict& tensors, const std::vector<std::string>& wanted,
 }
 
 TensorDict read_network_file(const std::string& path, const config::ModelSection& model) {
-  TensorDict tensors = tensorfile::read_tensor_dict(path);
+  TensorFile file = tensorfile::read_tensor_file(path);
   constexpr std::int64_t kClasses = 2;  // names do not depend on it
   std::vector<std::string> wanted;
   for (const net::Convolution& convolution : net::convolutions_of(model, kClasses)) {
     wanted.push_back(convolution.name + ".weight");
   }
-  if (const Prefix prefix = strip_prefix(tensors, wanted, path); !prefix.text.empty()) {
+  if (const Prefix prefix = strip_prefix(file, wanted, path); !prefix.text.empty()) {
     log_info("{}: \"{}\" left off the names", path, prefix.text);
   }
-  return tensors;
+  return std::move(file.tensors);
 }
 
 }  // namespace xtasc::train

@@ -214,7 +214,7 @@ EncoderWeights read_encoder_weights(const model::ParameterSet& set, const config
   const Targets targets = encoder_targets(set);
   std::vector<std::string> wanted;
   std::ranges::transform(targets, std::back_inserter(wanted), &Targets::value_type::first);
-  const Prefix prefix = strip_prefix(file.tensors, wanted, model.encoder_weights);
+  const Prefix prefix = strip_prefix(file, wanted, model.encoder_weights);
   std::string source = model.encoder_weights;
   if (!prefix.text.empty()) {
     weights.note += fmt::format(", \"{}\" left off the names", prefix.text);

@@ -1,13 +1,16 @@
 // xtasc-sweep logs: what a run said.
 #include <time.h>  // NOLINT: nanosleep
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
-#include <fstream>
+#include <filesystem>
 #include <memory>
 
 #include "core/signals.hpp"
+#include "io/file.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/select.hpp"
 #include "sweep/state.hpp"
@@ -17,18 +20,19 @@ namespace xtasc::sweeps {
 
 namespace {
 
-/// Prints what the file holds from `position` on. \returns where it ends
-std::streamoff print_from(const std::filesystem::path& path, std::streamoff position) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream.seekg(position)) {
+/// Prints what the file holds from `position` on; nothing where there is none yet. \returns where it ends
+off_t print_from(const std::filesystem::path& path, off_t position) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
     return position;
   }
-  std::array<char, 65536> buffer{};
-  while (stream.read(buffer.data(), buffer.size()), stream.gcount() > 0) {
-    const auto count = static_cast<std::size_t>(stream.gcount());
+  const io::Descriptor file = io::open_file(path);
+  std::array<char, 65536> buffer;
+  for (ssize_t got = 0; (got = ::pread(file.get(), buffer.data(), buffer.size(), position)) != 0; position += got) {
+    check(got > 0, "cannot read '{}': {}", path.string(), errno_text(errno));
+    const auto count = static_cast<std::size_t>(got);
     check(std::fwrite(buffer.data(), 1, count, stdout) == count, "cannot write to standard output: {}",
           errno_text(errno));
-    position += stream.gcount();
   }
   std::fflush(stdout);
   return position;
@@ -66,7 +70,7 @@ Command add_logs(CLI::App& program) {
             check(*follow || std::filesystem::exists(log, ignored), "{} has said nothing yet: there is no {}",
                   runs.front()->id, log.string());
             install_stop_handlers();
-            std::streamoff position = print_from(log, 0);
+            off_t position = print_from(log, 0);
             while (*follow && stop_signal() == 0 && is_under_way(sweep::status_of(folder, *runs.front()).state)) {
               const timespec time = {.tv_sec = 0, .tv_nsec = 500'000'000};
               ::nanosleep(&time, nullptr);

@@ -82,9 +82,10 @@ Command add_status(CLI::App& program) {
             }
             do {
               const bool clears = *watch && can_redraw(STDOUT_FILENO);
-              fmt::print("{}{}", clears ? "\033[H\033[2J" : "", status_text(sweep));
+              const std::string text = fmt::format("{}{}", clears ? "\033[H\033[2J" : "", status_text(sweep));
+              std::fputs(text.c_str(), stdout);
               std::fflush(stdout);
-            } while (*watch && wait_seconds(kWatchSeconds));
+            } while (*watch && std::ferror(stdout) == 0 && wait_seconds(kWatchSeconds));  // run_program tells an error
             return ExitCode::success;
           }};
 }

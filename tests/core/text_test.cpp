@@ -3,12 +3,14 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 
 #include "core/cli.hpp"
 #include "core/user_path.hpp"
 #include "core/utc_time.hpp"
 #include "core/utf8.hpp"
+#include "support/temp_folder.hpp"
 
 namespace xtasc {
 namespace {
@@ -66,6 +68,11 @@ TEST(UserPath, HomeIsFilledInAndNothingElse) {
   EXPECT_EQ(filled("$TMPDIR/a.h5"), "fault: $TMPDIR is not filled in: write \"$TMPDIR/a.h5\" out");
   EXPECT_EQ(filled("/scratch/${USER}/a$b"), "fault: ${USER} is not filled in: write \"/scratch/${USER}/a$b\" out");
   EXPECT_THAT(filled("~/$X"), StartsWith("fault: $X"));
+  const test::TempFolder folder;  // what is called so is meant
+  const std::string there = (folder.path() / "x$y").string();
+  std::filesystem::create_directory(there);
+  EXPECT_EQ(filled(there + "/runs"), there + "/runs");
+  EXPECT_THAT(filled(there + "/$Z"), StartsWith("fault: $Z"));
   ::setenv("HOME", "/home/ren\xe9", 1);
   EXPECT_THAT(filled("~/a"), HasSubstr("is not UTF-8 ('/home/ren\\xe9')"));
   ::unsetenv("HOME");
@@ -121,7 +128,7 @@ TEST(RunProgram, ArgumentsAreTextWithoutWhatAShellWouldFillIn) {
       "2 program: error: argument 2, 'caf\\xe9/a.h5', is not UTF-8: rename what it names, or give a link to it\n");
   EXPECT_EQ(run({"--output=~/a.h5"}),
             "2 program: error: --output is '~/a.h5': the shell fills in ~ at the beginning of a word alone, so write "
-            "\"--output ~/a.h5\" (see program --help)\n");
+            "--output ~/a.h5, without quotes (see program --help)\n");
 }
 
 }  // namespace

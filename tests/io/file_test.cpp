@@ -1,5 +1,6 @@
 #include "io/file.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -71,6 +72,10 @@ TEST(File, WhatIsNoFileIsRefusedByItsKind) {
             fmt::format("cannot read '{}': it is a link that leads nowhere (gone)", (folder / "nowhere").string()));
   EXPECT_THAT(error_of([&] { std::ignore = read_file(folder / "none"); }),
               HasSubstr("none': No such file or directory"));
+  fs::create_symlink("/dev/zero", folder / "endless");
+  const Descriptor inside(::open(folder.path().c_str(), O_RDONLY | O_DIRECTORY));
+  EXPECT_EQ(error_of([&] { std::ignore = read_file_at(inside.get(), "endless", "x/endless"); }),
+            "cannot read 'x/endless': it is no file with bytes in it");
 }
 
 TEST(File, AHeadIsNoMoreThanThat) {
@@ -128,6 +133,15 @@ TEST(AtomicFile, TakesTheplaceOfNoDeviceAndNoFolder) {
               fmt::format("cannot write '{}': {}, a file is expected", (folder / name).string(), words));
   }
   EXPECT_TRUE(fs::is_fifo(folder / "pipe"));
+}
+
+TEST(AtomicFile, WhereNothingCanBeWrittenIsToldBefore) {
+  const TempFolder folder;
+  EXPECT_NO_THROW(check_can_write(folder / "new"));
+  EXPECT_THAT(error_of([&] { check_can_write(folder / "none" / "new"); }), HasSubstr("No such file or directory"));
+  EXPECT_THAT(error_of([&] { check_can_write(folder.path()); }), HasSubstr("it is a folder, a file is expected"));
+  // Standard output by its name: what a shell opened would be replaced behind it.
+  EXPECT_THAT(error_of([&] { check_can_write("/proc/self/fd/0"); }), HasSubstr("what this program has open"));
 }
 
 TEST(AtomicFile, APackIsWrittenWhereALinkLeads) {

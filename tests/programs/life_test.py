@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
+import json
 import os
 import pathlib
 import re
 import shutil
 import signal
 import subprocess
+import termios
 import time
 import unittest
 
@@ -175,6 +179,36 @@ class Stopped(Life):
         self.assertIn("stopped by SIGHUP after ", done.stderr)
         self.assertTrue((programs.run_folder("hung_up") / "checkpoint/last/checkpoint.json").exists())
 
+    def in_terminal(self, output: str, *assignments: str, before) -> int:
+        """Trains in a terminal of its own, which closes after the first epoch; the exit code."""
+        terminal, end = os.openpty()
+
+        def begin() -> None:
+            os.setsid()
+            fcntl.ioctl(end, termios.TIOCSCTTY, 0)
+            before()
+
+        process = subprocess.Popen(programs.command("xtasc-train", *programs.train_arguments(output, *assignments)),
+                                   stdin=end, stdout=end, stderr=end, cwd=programs.scratch, preexec_fn=begin,
+                                   env=os.environ | {"TERM": "xterm"})
+        self.addCleanup(process.kill)
+        os.close(end)
+        shown = b""
+        while b"epoch 1/" not in shown or b": train loss" not in shown:
+            shown += os.read(terminal, 4096)
+        self.assertIn(b"\r", shown, "no live line: the test does not test")
+        os.close(terminal)
+        return process.wait(timeout=120)
+
+    def test_in_a_terminal_that_closes(self) -> None:
+        self.assertEqual(self.in_terminal("closed", "train.epochs=200", before=lambda: None), 85)
+        checkpoint = json.loads((programs.run_folder("closed") / "checkpoint/last/checkpoint.json").read_text())
+        self.assertGreater(checkpoint["progress"]["step"], 0)
+        # As under nohup: the training outlives it.
+        ignored = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+        self.assertEqual(self.in_terminal("outlived", "train.epochs=3", before=ignored), 0)
+        self.assertTrue((programs.run_folder("outlived") / "DONE").exists())
+
     def test_ctrl_c_of_mpirun_begins_to_stop_at_once(self) -> None:
         """mpirun makes SIGCONT, SIGTERM after a while and SIGKILL after another of it; it ends with 1 itself."""
         process = self.train("ctrl_c", "train.epochs=200", ranks=2, OMPI_MCA_odls_base_sigkill_timeout="6")
@@ -313,12 +347,19 @@ class Resources(Life):
         self.one_line(done, 1, "srun has started this, and not so that it can be one of 4 ranks", "mpirun -np 1")
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
         interactive = {"SLURM_STEP_ID": "4294967290", "SLURM_STEPID": "4294967290"}  # salloc's own
-        for more in ({"SLURM_PTY_PORT": "1"}, {"SLURM_STEP_NUM_TASKS": "1"}, interactive):
+        pty = {"SLURM_PTY_PORT": "1"}
+        done = self.end(self.train("by_hand", **slurm, **pty))  # one task of four, or the shell of the first
+        self.one_line(done, 1, "one of 4 ranks", "mpirun -np 1")
+        for more in (pty | {"SLURM_STEP_NUM_TASKS": "1"}, {"SLURM_STEP_NUM_TASKS": "1"}, interactive):
             with self.subTest(more=more):
                 done = self.end(self.popen(programs.command("xtasc-inspect", "step", "--config", str(programs.config),
                                                             "--weights", "none.pt", "--samples", "none.pt", "--output",
                                                             "none.pt"), **(slurm | more)))
                 self.one_line(done, 1, "none.pt")  # MPI has started
+
+    def test_the_launcher_of_another_mpi(self) -> None:
+        done = self.end(self.train("other_mpi", PMI_RANK="1", PMI_SIZE="2"))
+        self.one_line(done, 1, "the launcher of another MPI started 2 ranks", "Open MPI, sees 1")
 
     @unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"), "only root can be a user of few processes")
     def test_fewer_threads_than_were_asked_for(self) -> None:

@@ -5,9 +5,11 @@ Where the training itself does not matter, a shell script stands in for xtasc-tr
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -225,6 +227,8 @@ class ManyRuns(SweepCase):
         self.assertIn("3 of 3 done", done.stderr)
         self.assertEqual(sorted(self.attempts(run) for run in self.runs()), [1, 6, 6])
         self.assertEqual(done.stderr.count("; it is started again\n"), 10, done.stderr)
+        started = re.findall(r"seed (\d)\) started\n", done.stderr)
+        self.assertEqual(started, sorted(started), "a run that is started again goes first")
         self.assertRegex(done.stderr, r"ended with exit code 137 after .*, at epoch 0 of \d+: ended by signal 9; it is")
         self.assertRegex(done.stderr, r"ended with exit code 85 after .*: xtasc: error: rank 0 on here: nothing got done "
                                       r"for 1 s in training step 3; it is started again")
@@ -250,6 +254,60 @@ class ManyRuns(SweepCase):
         self.assertIn(" stopped after ", done.stderr)
         self.assertEqual(self.states(), ["interrupted"])
         self.assertEqual([self.attempts(run) for run in self.runs()], [1])
+
+    def test_a_stop_before_the_first_run_says_that_the_same_command_goes_on(self) -> None:
+        self.write_sweep(seeds=[1, 2], rows=["xtasc"])
+        lock = self.folder / "runs/sweep/.sweep/lock"
+        lock.parent.mkdir(parents=True)
+        with lock.open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            driver = self.start(*self.stand_in())
+            self.addCleanup(driver.kill)
+
+            def answers_signals() -> bool:
+                caught = re.search(r"SigCgt:\s*(\w+)", pathlib.Path(f"/proc/{driver.pid}/status").read_text())
+                return bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+            self.wait(answers_signals)
+            driver.terminate()
+        _, errors = driver.communicate(timeout=300)
+        self.assertEqual(driver.returncode, 85, errors)
+        self.assertIn("stopped by SIGTERM; the same command goes on\n", errors)
+        self.assertIn("sweep: 0 of 2 done", errors)
+        self.assertEqual(self.states(), ["waiting"] * 2)
+
+    def test_named_pipes_in_a_run_folder_block_nobody(self) -> None:
+        self.write_sweep(seeds=[1], rows=["xtasc"])
+        (self.folder / "1").write_text("fail")
+        trainer = self.stand_in()
+        self.sweep("run", *trainer, code=1)
+        run = self.runs()[0]
+        (run / "log.txt").unlink()
+        (run / "checkpoint/last").mkdir(parents=True)
+        for name in ("log.txt", "lock", "checkpoint/last/step"):
+            os.mkfifo(run / name)
+        self.assertEqual(self.states(), ["failed"])
+        self.assertIn("it is a named pipe, a file is expected", self.sweep("logs", run.name, code=1).stderr)
+        self.sweep("retry", "--failed")
+        self.assertIn("it is a named pipe, a file is expected", self.sweep("run", *trainer, code=1).stderr)
+        (run / "log.txt").unlink()
+        (self.folder / "1").unlink()
+        self.sweep("run", *trainer)
+        self.assertEqual(self.states(), ["done"])
+
+    def test_the_working_folder_is_gone(self) -> None:
+        """Of the programs without LibTorch; life_test.py has the others."""
+        self.write_sweep(seeds=[1], rows=["xtasc"])
+        gone = self.folder / "gone"
+        for program, *words in (self.command("status"), [str(programs.bin / "xtasc-tabulate"), "--paper"],
+                                [str(programs.bin / "xtasc-preprocess"), "info", "p.h5"]):
+            with self.subTest(program=program):
+                gone.mkdir()
+                done = subprocess.run(["bash", "-c", 'rmdir "$PWD"; exec "$@"', "-", program, *words],
+                                      capture_output=True, text=True, cwd=gone, check=False)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertEqual(done.stderr, f"{pathlib.Path(program).name}: error: the folder that this program was "
+                                              "started in is not there any more: change to one that is\n")
 
     def test_in_a_shell_of_a_slurm_job_runs_are_this_machines(self) -> None:
         """srun --pty bash, salloc, a notebook in a batch job: mpirun would keep to the job's one task."""

@@ -79,6 +79,22 @@ class Terminals(SweepCase):
         self.check_narrow(text)
         self.assertIn("sweep: 0 of 2 done, 2 running", " ".join(drawn_lines(text)))
 
+    def test_a_sweep_outlives_its_terminal(self) -> None:
+        self.write_sweep(seeds=[1, 2], rows=["xtasc"])
+        (self.folder / "1").write_text("slow")
+        master, terminal = pty.openpty()
+        driver = subprocess.Popen(self.command("run", *self.stand_in()), stdin=terminal, stdout=terminal,
+                                  stderr=terminal, cwd=programs.scratch,
+                                  env=self.environment() | {"TERM": "xterm-256color"})
+        self.addCleanup(driver.kill)
+        os.close(terminal)
+        shown = b""
+        while b" of 2 done, 1 running" not in shown:
+            shown += os.read(master, 65536)
+        os.close(master)
+        self.assertEqual(driver.wait(timeout=300), 0)
+        self.assertEqual(self.states(), ["done"] * 2)
+
     def test_a_terminal_that_is_dumb_has_plain_lines(self) -> None:
         for kind in ("dumb", ""):
             text = self.pack(TERM=kind, COLORTERM="truecolor")

@@ -28,7 +28,8 @@ except ImportError:
 
 programs: Programs
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
-SAFETENSORS = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64"}
+SAFETENSORS = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
+               torch.uint16: "U16", torch.float8_e4m3fn: "F8_E4M3"}
 Tensors = collections.OrderedDict
 
 
@@ -184,11 +185,54 @@ class Weights(unittest.TestCase):
                     words = "torch.save (before PyTorch 1.6)" if save is save_legacy else "torch.save (zip)"
                     self.assertIn(f"{path}: {words}{note} not used: all 100 tensors fit", self.inspect(path, "resnet18"))
 
+    def test_a_negated_view_has_its_own_numbers(self) -> None:
+        scale = torch.arange(64.0) / 64
+        torch.save({**self.resnet18, "bn1.weight": torch._neg_view(scale)}, self.path("neg.pth"))
+        done = programs.run("xtasc-train", *programs.train_arguments(
+            "runs/neg", f"model.encoder_weights={self.path('neg.pth')}", "train.epochs=1", "train.batch_size=8",
+            "train.max_steps=1", "train.learning_rate=1e-30"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = torch.load(programs.run_folder("runs/neg") / "checkpoint/last/weights.pt")["encoder.bn1.weight"]
+        self.assertTrue(torch.allclose(found, -scale, rtol=0.0, atol=1e-25))  # Adam's first step moves the 0 too
+
+    def test_types_that_no_encoder_has(self) -> None:
+        """Passed over beside the tensors, refused by name among them; safetensors has no beside."""
+        ones = torch.ones(3)
+        others = {"uint16": ones.to(torch.uint16), "float8": ones.to(torch.float8_e4m3fn),
+                  "complex": ones.to(torch.complex64), "conjugate": ones.to(torch.complex64).conj(),
+                  "half_complex": ones.to(torch.complex32), "quantised": torch.quantize_per_tensor(ones, 0.1, 1, torch.quint8),
+                  "bytes": ones.untyped_storage(), "parameter": torch.nn.Parameter(ones.to(torch.complex64))}
+        for save in (torch.save, save_legacy):
+            path = self.path("others.pth")
+            save({"o": others, "model": self.resnet18, "p": others["complex"]}, path)
+            self.assertIn("all 100 tensors fit", self.inspect(path, "resnet18"))
+            for name, words in (("uint16", "of type torch.uint16"), ("complex", "of type torch.ComplexFloatStorage"),
+                                ("quantised", "made by torch._utils._rebuild_qtensor")):
+                with self.subTest(name):
+                    save({**self.resnet18, "bn1.bias": others[name]}, path)
+                    self.assertIn(f"bn1.bias is {words}, which is not", self.refused(path)[0])
+        for kind in (torch.uint16, torch.float8_e4m3fn):
+            with self.subTest(str(kind)):
+                path = self.path("other.safetensors")
+                save_safetensors(self.resnet18 | {"scale": ones.to(kind)}, path)
+                self.assertIn("all 100 tensors fit", self.inspect(path, "resnet18"))
+                save_safetensors(self.resnet18 | {"bn1.bias": torch.ones(64).to(kind)}, path)
+                lines = "\n".join(self.refused(path))
+                self.assertIn(f"bn1.bias is of type {SAFETENSORS[kind]}, which is not supported, and not read", lines)
+                self.assertIn("  missing: bn1.bias (64)", lines)
+
     def test_what_does_not_fit_says_the_way_out(self) -> None:
         moco = Tensors((f"module.encoder_{which}.{name}", value) for which in "qk" for name, value in self.resnet18.items())
-        torch.save(moco, self.path("moco.pth"))
-        self.assertIn('moco.pth holds 2 nets, before whose names stand "module.encoder_k.", "module.encoder_q.": save one '
-                      'alone, by torch.save({k.removeprefix("module.encoder_k.")', self.refused(self.path("moco.pth"))[0])
+        torch.save({"model": moco}, self.path("moco.pth"))
+        self.assertIn('"module.encoder_k." left off the names, fc.*', self.inspect(self.path("moco.pth"), "resnet18"))
+        moco["module.encoder_q.bn1.running_var"] = torch.full((64,), 2.0)
+        for value in (moco, {"model": {"state_dict": moco}, "args": argparse.Namespace(lr=0.1)}):
+            torch.save(value, self.path("moco.pth"))
+            line = self.refused(self.path("moco.pth"))[0]
+            before, _, advice = line.partition("save one alone, in Python by ")
+            self.assertIn('holds 2 nets, before whose names stand "module.encoder_k.", "module.encoder_q.": ', before)
+            exec(advice.replace("one.pth", str(self.path("one.pth"))), {"torch": torch})
+            self.assertIn("fc.* not used: all 100 tensors fit", self.inspect(self.path("one.pth"), "resnet18"))
         torch.save(Tensors((f"net.{name}", value) for name, value in resnet("resnet34").items()), self.path("net34.pth"))
         self.assertIn('net34.pth ("net." left off the names) does not fit model.encoder = "resnet18" (by its names it is a '
                       "resnet34): 0 missing, 0 of another shape or type, 80 left over", self.refused(self.path("net34.pth"))[0])
@@ -200,6 +244,10 @@ class Weights(unittest.TestCase):
         torch.save({"epoch": 1, "net": dict(self.resnet18)}, self.path("net.pth"))
         self.assertIn('(keys: epoch, net): save them alone, torch.save(torch.load(FILE, weights_only=False)["net"], NEW)',
                       self.refused(self.path("net.pth"))[0])
+        for save in (torch.save, save_legacy):
+            save({"args": argparse.Namespace(lr=0.1), "model": torch.nn.Linear(2, 2)}, self.path("object.pth"))
+            self.assertIn('(keys: args, model): save them alone, torch.save(torch.load(FILE, weights_only=False)["model"]'
+                          ".state_dict(), NEW)", self.refused(self.path("object.pth"))[0])
 
     def test_a_wrong_net_is_told_tensor_by_tensor(self) -> None:
         save_legacy(resnet("resnet34"), self.path("resnet34.pth"))

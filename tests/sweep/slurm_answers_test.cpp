@@ -2,6 +2,7 @@
 #include "sweep/slurm/slurm.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -69,8 +70,30 @@ TEST(Queue, LinesOfOthersAroundTheAnswerAreNone) {
   EXPECT_EQ(jobs.size(), 4U);
 }
 
+TEST(Queue, BracesOfOthersAroundTheAnswerAreNoPartOfIt) {
+  const std::string answer = golden("squeue_22.05.json");
+  for (const char* banner : {"{harmless}\n", "{\n", "{}\n", "Kernel } of {n1}\n", "{\"maintenance\": \"today\"}\n"}) {
+    EXPECT_EQ(parse_queue(banner + answer).size(), 4U) << banner;
+    EXPECT_EQ(parse_queue(answer + banner).size(), 4U) << banner;
+    EXPECT_EQ(parse_queue(banner + answer + banner).size(), 4U) << banner;
+    EXPECT_EQ(fault_in_queue(banner + golden("squeue_22.05_no_controller.json") + banner),
+              "Failed while looking for jobs");
+  }
+}
+
+TEST(Queue, WhatIsPrintedInsteadOfTheAnswerIsShown) {
+  try {
+    static_cast<void>(parse_queue("{harmless}\n  the database is being moved {today}\n\n"));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(
+        error.what(),
+        "squeue --json ended well, but printed \"the database is being moved {today}\", which is not its JSON");
+  }
+}
+
 TEST(Queue, WhatIsNoAnswerIsNotTakenForAnEmptyQueue) {
-  for (const char* text : {"", "slurm_load_jobs error", "{}", "{\"jobs\": [", "}\n{"}) {
+  for (const char* text : {"", "slurm_load_jobs error", "{}", "{\"jobs\": [", "}\n{", "{\"jobs\": null}"}) {
     EXPECT_THROW(static_cast<void>(parse_queue(text)), Error) << text;
   }
 }
@@ -141,9 +164,11 @@ TEST(PlainQueue, WhatIsNotOursIsLeftOut) {
 TEST(JobId, IsTheLastLineThatIsOne) {
   EXPECT_EQ(job_id_of("4711\n"), "4711");
   EXPECT_EQ(job_id_of("4711;cluster2\n"), "4711");
+  EXPECT_EQ(job_id_of("  \t4711\n"), "4711");
   EXPECT_EQ(job_id_of("Sun Jul  7 03:08:22 2019 [INFO4] kerberos context initialised\n132826\n"), "132826");
   EXPECT_EQ(job_id_of("16\r\n17 \nsbatch: your project has 12 hours left\n"), "17");
-  for (const char* none : {"", "\n", "Submitted batch job 4711\n", "4711;\n", "4711;two words\n", "-1\n", "4711.0\n"}) {
+  for (const char* none :
+       {"", "\n", "Submitted batch job 4711\n", "4711;\n", "4711;two words\n", "-1\n", "4711.0\n", "  \n"}) {
     EXPECT_EQ(job_id_of(none), std::nullopt) << none;
   }
 }
@@ -187,6 +212,17 @@ TEST_F(Ledger, AJobsIdBesideAFailureIsNotUnderstoodEither) {
   const SubmitAnswer answer = Slurm(seconds(5)).submit("script", -1);
   EXPECT_EQ(answer.job, "");
   EXPECT_EQ(answer.puzzle, "sbatch ended with exit code 1 and printed \"17\"");
+}
+
+TEST_F(Ledger, ANamedPipeInPlaceOfTheWordOnARunsEndIsNone) {
+  Submission made = submission({"a"});
+  made.job = "41";
+  write_submission(made, "");
+  ASSERT_EQ(::mkfifo((made.folder / "ended/a").c_str(), 0600), 0);
+  const Queue queue = queue_without_answer(folder_);
+  ASSERT_TRUE(queue.contains("a"));
+  EXPECT_EQ(queue.at("a").kind, QueueState::Kind::queued);
+  EXPECT_EQ(queue.at("a").text, "Slurm was asked in vain");
 }
 
 TEST_F(Ledger, WhatAVersionBeforeTookForAJobsIdIsLookedUp) {

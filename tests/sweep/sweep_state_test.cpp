@@ -1,12 +1,15 @@
 // What became of a sweep's runs, and what a driver does about each.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
 #include "core/file_lock.hpp"
 #include "core/host.hpp"
 #include "core/process.hpp"
+#include "sweep/local/attempt.hpp"
+#include "sweep/local/starts.hpp"
 #include "sweep/select.hpp"
 #include "sweep/sweep_fixture.hpp"
 
@@ -116,6 +119,35 @@ TEST_F(SweepRuns, ARunsLockAndNotAProcessNumberSaysThatItLives) {
     EXPECT_EQ(status(run).state, State::running) << "whoever it is";
   }
   EXPECT_EQ(status(run).state, State::interrupted);
+}
+
+TEST_F(SweepRuns, NamedPipesInItsFolderBlockNobody) {
+  const PlannedRun& run = sweep_.runs[0];
+  write_run(run, 1, false);
+  write_end(files_, run.id, {.code = 1, .by = "me"});
+  const run::RunFolder folder = files_.run(run.id);
+  fs::create_directories(folder.checkpoints() / "last");
+  fs::remove(folder.metrics());
+  for (const fs::path& path :
+       {files_.log(run.id), folder.lock(), folder.metrics(), folder.checkpoints() / "last/step"}) {
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0) << path;
+  }
+  EXPECT_EQ(status(run).state, State::failed);
+  EXPECT_EQ(status(run).detail, "exit code 1");
+  EXPECT_EQ(status(run).epoch, 0);
+  EXPECT_EQ(last_line(files_.log(run.id)), "");
+  Starts starts(files_);
+  starts.begin(run.id);
+  EXPECT_EQ(starts.end(run.id), 1) << "no checkpoint, so it got no further";
+  const auto claim = FileLock::try_take(files_.claim(run.id), "");
+  ASSERT_TRUE(claim);
+  try {
+    const AttemptOptions options{.trainer = "xtasc-train", .slot = {.cores = {0}, .gpus = {}}, .ranks = {.number = 1}};
+    static_cast<void>(start_attempt(files_, run, *claim, options));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("log.txt': it is a named pipe, a file is expected"));
+  }
 }
 
 TEST_F(SweepRuns, StatesFollowTheQueueAndClaims) {

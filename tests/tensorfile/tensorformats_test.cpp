@@ -187,6 +187,16 @@ TEST(TensorFormats, ATensorWithAttributesIsOne) {
   EXPECT_TRUE(at::equal(file.tensors.at("w"), at::arange(2, 6, at::kFloat)));
 }
 
+TEST(TensorFormats, WhatIsTrueOfATensorChangesItsNumbersOrIsRefused) {
+  const auto file_of = [](const std::string& key) {
+    const std::string call = tensor(storage("7", 6), 0, {6}, {1});
+    const std::string with = call.substr(0, call.size() - 2) + "}" + text(key) + "\x88stR";
+    return legacy(dict({{"a", with}}), {{"7", floats(6)}});
+  };
+  EXPECT_TRUE(at::equal(tensor_file_of(file_of("neg")).tensors.at("a"), -at::arange(6, at::kFloat)));
+  EXPECT_THAT(refusal(file_of("conj")), HasSubstr("a has the metadata \"conj\", which is not supported"));
+}
+
 TEST(TensorFormats, Legacy) {
   const TensorFile file = tensor_file_of(small_legacy());
   EXPECT_EQ(file.format, Format::torch_legacy);
@@ -232,7 +242,9 @@ TEST(TensorFormats, LegacyRefusals) {
   EXPECT_NE(of(tensor(storage("7", 6), 0, {std::int64_t{1} << 61}, {0})), "");
   EXPECT_NE(of(tensor(storage("7", 6), 0, std::vector<std::int64_t>(100, 1), std::vector<std::int64_t>(100, 1))), "");
   EXPECT_THAT(of(tensor(storage("7", std::int64_t{1} << 40), 0, {6}, {1})), HasSubstr("more than the file can hold"));
-  EXPECT_THAT(of(tensor(storage("7", 6, "N", "torch\nQInt8Storage"), 0, {6}, {1})), HasSubstr("torch.QInt8Storage"));
+  EXPECT_THAT(of(tensor(storage("7", 6, "N", "torch\nQInt32Storage"), 0, {6}, {1})),
+              HasSubstr("a is of type torch.QInt32Storage, which is not supported"));
+  EXPECT_THAT(of(tensor(storage("7", 6, "N", "x\nQ"), 0, {6}, {1})), HasSubstr("storage 7 is of type x.Q"));
   EXPECT_THAT(of(tensor(storage("7", 5), 0, {5}, {1})), HasSubstr("storage 7 has 6 elements, 5 expected"));
   EXPECT_THAT(of(good + text("b") + tensor(storage("8", 1), 0, {1}, {1})),
               HasSubstr("1 of its 2 storages are missing"));
@@ -288,6 +300,10 @@ TEST(TensorFormats, Safetensors) {
   EXPECT_TRUE(at::equal(file.tensors.at("b"), at::arange(4, at::kFloat).view({2, 2})));
   EXPECT_EQ(file.tensors.at("none").sizes(), at::IntArrayRef({0, 3}));
   EXPECT_EQ(file.tensors.at("none").scalar_type(), at::kBFloat16);
+  const std::string header = "{" + entry("a", "U16", "8", 0, 16) + "," + entry("b", "F32", "4", 16, 32) + "}";
+  const TensorFile some = tensor_file_of(safetensors(header, floats(8)));
+  EXPECT_EQ(some.unread, (std::map<std::string, std::string>{{"a", "U16"}}));
+  EXPECT_TRUE(at::equal(some.tensors.at("b"), at::arange(4, 8, at::kFloat)));
 }
 
 TEST(TensorFormats, SafetensorsDamage) {

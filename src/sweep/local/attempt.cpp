@@ -10,6 +10,7 @@
 #include "core/error.hpp"
 #include "core/host.hpp"
 #include "core/utc_time.hpp"
+#include "io/file.hpp"
 #include "sweep/state.hpp"
 
 namespace xtasc::sweep {
@@ -27,6 +28,7 @@ Process start_attempt(const SweepFolder& folder, const PlannedRun& run, const Fi
   std::error_code error;
   std::filesystem::create_directories(folder.run(run.id).root, error);
   check(!error, "cannot make the folder {}: {}", folder.run(run.id).root.string(), error.message());
+  static_cast<void>(io::end_of_links(folder.log(run.id)));  // a named pipe would block who opens it
   std::ofstream log(folder.log(run.id), std::ios::app);
   log << fmt::format("{}{} on {}: {}\n", kAttemptMark, utc_now(), this_host(), fmt::join(command, " "));
   check(static_cast<bool>(log.flush()), "cannot write to {}", folder.log(run.id).string());

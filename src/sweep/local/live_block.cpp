@@ -35,7 +35,8 @@ void LiveBlock::draw(const std::vector<std::string>& lines) {
 
 void LiveBlock::erase() {
   if (num_shown_ > 0) {
-    fmt::print(stderr, "\033[{}A\033[J", num_shown_);
+    // fmt::print throws where the terminal has closed, and this is in the destructor.
+    std::fputs(fmt::format("\033[{}A\033[J", num_shown_).c_str(), stderr);
     std::fflush(stderr);
     num_shown_ = 0;
   }

@@ -79,7 +79,7 @@ class LocalDriver {
   ExitCode run() {
     while (!running_.empty() || (!waiting_.empty() && may_start())) {
       collect_ended();
-      if (stop_signal() != 0) {
+      if (stop_signal() != 0 && !running_.empty()) {
         stop();
       } else {
         start_next();
@@ -88,6 +88,9 @@ class LocalDriver {
       sleep_for(kPoll);
     }
     block_.erase();
+    if (stop_signal() != 0 && !stop_time_) {  // it came while no run was under way
+      log_info("stopped by {}; the same command goes on", signal_name(stop_signal()));
+    }
     return report();
   }
 
@@ -97,6 +100,9 @@ class LocalDriver {
     Clock::time_point not_before;
     bool is_told = false;  ///< why it waits
   };
+
+  /// Of a run whose process ended; it goes on behind all that wait (from a rung), or first (nobody asked it to end).
+  enum class Next { nothing, last, first };
 
   [[nodiscard]] bool may_start() const {
     return stop_signal() == 0 && (options_.max_failures == 0 || std::ssize(outcome_.failed) < options_.max_failures);
@@ -242,8 +248,8 @@ class LocalDriver {
         ++job;
         continue;
       }
-      if (note_end(*job, *code)) {
-        waiting_.push_back({job->run, Clock::time_point{}});
+      if (const Next next = note_end(*job, *code); next != Next::nothing) {
+        waiting_.insert(next == Next::first ? waiting_.begin() : waiting_.end(), {job->run, Clock::time_point{}});
       }
       for (Waiting& waiting : waiting_) {  // at a rung, maybe for this run
         waiting.not_before = {};
@@ -253,8 +259,8 @@ class LocalDriver {
     }
   }
 
-  /// Writes down and says how a run ended. \returns whether it is to go on: from a rung, or as nobody asked it to end
-  bool note_end(const Running& job, int code) {
+  /// Writes down and says how a run ended.
+  Next note_end(const Running& job, int code) {
     constexpr int kInterrupted = static_cast<int>(ExitCode::interrupted);
     const run::RunFolder files = folder_.run(job.run->id);
     const auto write = [&](int as, std::string why = "") {
@@ -263,20 +269,20 @@ class LocalDriver {
     if (code == 0 && is_at_rung(job)) {
       write(kInterrupted);
       told_end(job, "paused");
-      return true;
+      return Next::last;
     }
     const bool is_asked = stop_time_ || fs::exists(files.stop_request());
     if (!is_resumable(code) || is_asked || files.is_done()) {
       write(is_asked && is_resumable(code) ? kInterrupted : code);
       told_end(job, "stopped");
-      return false;
+      return Next::nothing;
     }
     const std::int64_t fruitless = starts_.end(job.run->id);
     const bool goes_on = fruitless < Starts::kMostFruitless;
     write(goes_on ? code : static_cast<int>(ExitCode::failure),
           goes_on ? "" : fmt::format("given up after {} starts that got it no further", fruitless));
     told_end(job, fmt::format("ended with exit code {}", code), goes_on ? "; it is started again" : "");
-    return goes_on;
+    return goes_on ? Next::first : Next::nothing;
   }
 
   [[nodiscard]] bool is_at_rung(const Running& job) const {

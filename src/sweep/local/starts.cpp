@@ -1,6 +1,9 @@
 #include "sweep/local/starts.hpp"
 
-#include <fstream>
+#include <sstream>
+
+#include "core/error.hpp"
+#include "io/file.hpp"
 
 namespace xtasc::sweep {
 
@@ -15,9 +18,14 @@ std::int64_t Starts::end(const std::string& id) {
 }
 
 std::int64_t Starts::steps_of(const std::string& id) const {
-  std::ifstream stream(folder_.run(id).checkpoints() / "last" / "step");
-  std::int64_t steps = 0;
-  return stream >> steps ? steps : 0;
+  constexpr std::size_t kMaxBytes = 32;  // more than a number has
+  try {
+    std::istringstream stream(io::read_head(folder_.run(id).checkpoints() / "last" / "step", kMaxBytes));
+    std::int64_t steps = 0;
+    return stream >> steps ? steps : 0;
+  } catch (const Error&) {
+    return 0;  // there is none, or what is there is no file
+  }
 }
 
 }  // namespace xtasc::sweep

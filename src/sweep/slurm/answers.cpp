@@ -134,13 +134,34 @@ SlurmJob read_line(const std::vector<std::string>& fields, const std::string& li
   return job;
 }
 
-/// The JSON of an answer: lines of others may stand before and behind it.
-std::string json_in(const std::string& text) {
-  const std::string lines = "\n" + text;
-  const auto begin = lines.find("\n{");
-  const auto end = lines.rfind('}');
-  const bool is_there = begin != std::string::npos && end != std::string::npos && end > begin;
-  return is_there ? lines.substr(begin + 1, end - begin) : text;
+/// The JSON of an answer: it begins a line and ends with the brace that closes it, whatever others print before and
+/// behind it. nullopt: there is none
+std::optional<json> json_in(const std::string& text) {
+  for (std::size_t begin = 0; begin < text.size(); begin = std::min(text.find('\n', begin), text.size()) + 1) {
+    if (text[begin] != '{') {
+      continue;
+    }
+    std::istringstream stream(text.substr(begin));
+    try {
+      json read;
+      stream >> read;
+      if (read.contains("jobs") || read.contains("errors")) {
+        return read;
+      }
+    } catch (const json::exception&) {  // another's line
+    }
+  }
+  return std::nullopt;
+}
+
+/// As fault_in_queue.
+std::string fault_in(const json& answer) {
+  const auto errors = answer.find("errors");
+  if (errors == answer.end() || !errors->is_array() || errors->empty()) {
+    return {};
+  }
+  const std::string description = text_of(errors->front(), "description");
+  return description.empty() ? "it says that it failed, and not why" : description;
 }
 
 }  // namespace
@@ -150,6 +171,7 @@ std::vector<std::string> answer_lines(const std::string& text) {
   std::istringstream stream(text);
   for (std::string line; std::getline(stream, line);) {
     line.erase(line.find_last_not_of(" \t\r") + 1);
+    line.erase(0, line.find_first_not_of(" \t\r"));
     lines.push_back(std::move(line));
   }
   return lines;
@@ -157,7 +179,8 @@ std::vector<std::string> answer_lines(const std::string& text) {
 
 std::string quoted_answer(const std::string& text) {
   const std::vector<std::string> lines = answer_lines(text);
-  return lines.empty() ? "nothing" : fmt::format("\"{}\"", lines.back());
+  const auto last = std::find_if(lines.rbegin(), lines.rend(), [](const std::string& line) { return !line.empty(); });
+  return last == lines.rend() ? "nothing" : fmt::format("\"{}\"", *last);
 }
 
 bool is_active(const std::string& state) {
@@ -191,33 +214,31 @@ std::vector<std::pair<std::int64_t, std::int64_t>> parse_elements(const std::str
 }
 
 std::vector<SlurmJob> parse_queue(const std::string& text) {
+  const std::optional<json> answer = json_in(text);
+  check(answer.has_value(), "squeue --json ended well, but printed {}, which is not its JSON", quoted_answer(text));
   try {
-    std::vector<SlurmJob> jobs;
-    const std::string fault = fault_in_queue(text);
+    const std::string fault = fault_in(*answer);
     check(fault.empty(), "squeue: {}", fault);
-    const json read = json::parse(json_in(text));
-    for (const json& job : read.at("jobs")) {
+    const json& records = answer->at("jobs");
+    check(records.is_array(), "squeue --json ended well, but its \"jobs\" is no list");
+    std::vector<SlurmJob> jobs;
+    for (const json& job : records) {
       if (SlurmJob ours = read_job(job); !ours.token.empty()) {
         jobs.push_back(std::move(ours));
       }
     }
     return jobs;
   } catch (const json::exception& error) {
-    fail("squeue --json ended well, but what it printed, {}, is not its JSON: {}", quoted_answer(text), error.what());
+    fail("squeue --json ended well, but its JSON is not as Slurm's is: {}", error.what());
   }
 }
 
 std::string fault_in_queue(const std::string& text) {
   try {
-    const json read = json::parse(json_in(text));
-    const auto errors = read.find("errors");
-    if (errors == read.end() || !errors->is_array() || errors->empty()) {
-      return {};
-    }
-    const std::string description = text_of(errors->front(), "description");
-    return description.empty() ? "it says that it failed, and not why" : description;
+    const std::optional<json> answer = json_in(text);
+    return answer ? fault_in(*answer) : std::string();
   } catch (const json::exception&) {
-    return {};  // not JSON at all: parse_queue says so
+    return {};  // not its JSON: parse_queue says so
   }
 }
 

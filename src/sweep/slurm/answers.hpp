@@ -42,10 +42,10 @@ struct SlurmJob {
 /// "0-3,7,12-15%4" -> ranges. \throws Error
 [[nodiscard]] std::vector<std::pair<std::int64_t, std::int64_t>> parse_elements(const std::string& text);
 
-/// The lines of an answer, without spaces at their ends.
+/// The lines of an answer, without spaces at either end.
 [[nodiscard]] std::vector<std::string> answer_lines(const std::string& text);
 
-/// An answer of which nothing is understood, for people: its last line in quotes, or "nothing".
+/// An answer of which nothing is understood, for people: its last line that says something in quotes, or "nothing".
 [[nodiscard]] std::string quoted_answer(const std::string& text);
 
 }  // namespace xtasc::sweep

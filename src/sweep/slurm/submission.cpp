@@ -6,7 +6,6 @@
 #include <array>
 #include <chrono>
 #include <ctime>
-#include <fstream>
 #include <random>
 #include <set>
 #include <sstream>
@@ -16,6 +15,7 @@
 #include "core/json.hpp"
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
+#include "io/file.hpp"
 #include "run/run_folder.hpp"
 #include "sweep/slurm/batch_script.hpp"
 
@@ -76,7 +76,13 @@ void write_record(const Submission& submission) {
 
 /// The batch script's word on how a run ended, "1 failed with exit code 1"; leaves the run as it is without one.
 void read_end_of_run(const Submission& submission, const std::string& id, SubmittedRun& run) {
-  std::ifstream stream(submission.folder / "ended" / id);
+  std::string text;
+  try {
+    text = io::read_file(submission.folder / "ended" / id);
+  } catch (const Error&) {
+    return;  // nothing was said yet, or what is there is no file
+  }
+  std::istringstream stream(text);
   int code = 0;
   std::string why;
   if (stream >> code && std::getline(stream >> std::ws, why)) {
@@ -221,7 +227,7 @@ Queue queue_without_answer(const SweepFolder& folder) {
       SubmittedRun run{.submission = submission.token};
       read_end_of_run(submission, id, run);
       if (run.ended.empty() && !submission.job.empty()) {
-        queue[id] = {.kind = QueueState::Kind::queued, .job = submission.job, .text = "Slurm does not answer"};
+        queue[id] = {.kind = QueueState::Kind::queued, .job = submission.job, .text = "Slurm was asked in vain"};
       } else {
         queue.erase(id);
       }
@@ -304,8 +310,7 @@ void submit(Submission& submission, const Slurm& slurm, int lock, const std::vec
     }
     check(answer.puzzle.empty(),
           "{}, which is no job's id, and the queue has no job with the comment {}: it is not submitted again now, the "
-          "same "
-          "command looks for it once more (script {})",
+          "same command looks for it once more (script {})",
           answer.puzzle, job_comment(submission.token), script);
     log_info("Slurm does not have it: submitting again");
   }
