@@ -257,7 +257,7 @@ class Tables(unittest.TestCase):
         done = self.call("--figure", "front", "--metrics", "pixacc", "--output", "x", "methods", code=2)
         self.assertIn('did you mean "pix_acc"?', done.stderr)
         done = self.call("--figure", "conflict", "--output", "x", "runs", code=1)
-        self.assertIn("no finished run has cosines", done.stderr)
+        self.assertIn("no finished run has anything of its tasks' gradients", done.stderr)
 
     def test_a_figure_without_gnuplot_leaves_its_script(self) -> None:
         done = self.call("--figure", "curves", "--output", "alone/curves", "runs", code=1, path="/nonexistent")
