@@ -226,8 +226,7 @@ int train_epochs(Run& run, std::int64_t last_epoch, Progress& progress) {
   return 0;
 }
 
-/// What is left to do when nothing is left to train, or where the run is to go on later. Where it is stopped, this
-/// comes again.
+/// What is left to do when nothing is left to train, or the run is to go on later; where it is stopped, it comes again.
 ExitCode finish_run(Run& run, const Progress& progress, const run::RunClaim* claim) {
   if (run.is_first()) {
     run.watch.beat("checkpoint of epoch", progress.epoch);

@@ -22,6 +22,28 @@ SMALL = ["model.encoder=resnet18", "model.decoder_width=8", "model.ttnet_widths=
          "run.threads=1"]
 
 
+# dataset.toml of a made-up set of pictures, for `xtasc-preprocess folder`.
+MADE_SET = """
+name = "made"
+size = [32, 64]
+[image]
+file = "rgb/{id}.png"
+[label]
+file = "label/{id}.png"
+void = [255]
+class_names = ["a", "b"]
+[depth]
+file = "depth/{id}.png"
+bits = 8
+kind = "metres"
+divisor = 20.0
+invalid = [0]
+[split]
+train = "train.txt"
+val = "val.txt"
+"""
+
+
 def sets(assignments: list[str]) -> list[str]:
     return [word for assignment in assignments for word in ("--set", assignment)]
 
@@ -101,6 +123,11 @@ class Programs:
         folders = [config.parent for config in (self.scratch / output).rglob("config.toml")]
         assert len(folders) == 1, folders
         return folders[0]
+
+
+def programs_of_script() -> Programs:
+    """Those of the script whose tests run."""
+    return sys.modules["__main__"].programs
 
 
 def metrics(run: pathlib.Path) -> list[dict]:

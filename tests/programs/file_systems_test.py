@@ -1,4 +1,4 @@
-"""File systems that lack something: locks, or the right to start programs."""
+"""File systems that lack something: locks, or the right to start programs; and pipes in place of files."""
 
 from __future__ import annotations
 
@@ -87,6 +87,27 @@ class Noexec(OneLine, SweepCase):
         self.assertIn("submitted 1 run as job 17\n", done.stdout)
         self.assertIn("is mounted noexec", done.stderr)
         self.assertIn("submitted all the same, the nodes must be able to", done.stderr)
+
+
+class Pipes(SweepCase):
+    def test_named_pipes_in_a_run_folder_block_nobody(self) -> None:
+        self.write_sweep(seeds=[1], rows=["xtasc"])
+        (self.folder / "1").write_text("fail")
+        trainer = self.stand_in()
+        self.sweep("run", *trainer, code=1)
+        run = self.runs()[0]
+        (run / "log.txt").unlink()
+        (run / "checkpoint/last").mkdir(parents=True)
+        for name in ("log.txt", "lock", "checkpoint/last/step"):
+            os.mkfifo(run / name)
+        self.assertEqual(self.states(), ["failed"])
+        self.assertIn("it is a named pipe, a file is expected", self.sweep("logs", run.name, code=1).stderr)
+        self.sweep("retry", "--failed")
+        self.assertIn("it is a named pipe, a file is expected", self.sweep("run", *trainer, code=1).stderr)
+        (run / "log.txt").unlink()
+        (self.folder / "1").unlink()
+        self.sweep("run", *trainer)
+        self.assertEqual(self.states(), ["done"])
 
 
 if __name__ == "__main__":

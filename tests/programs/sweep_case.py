@@ -7,12 +7,11 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 import time
 import unittest
 
 import common
-from common import Programs
+from common import programs_of_script as programs
 
 # xtasc-train --config FILE. What a run does is in the files $STAND_IN/SEED and $STAND_IN/NAME: fail, no_done, slow,
 # killed, stalled (these two with a step more in the checkpoint, where the file further is there); nothing: it succeeds. A student wants its teachers to be there.
@@ -46,11 +45,6 @@ esac
 echo now >"$run/DONE"
 rmdir "$run/exclusive"
 """
-
-
-def programs() -> Programs:
-    """Those of the script whose tests run."""
-    return sys.modules["__main__"].programs
 
 
 class SweepCase(unittest.TestCase):

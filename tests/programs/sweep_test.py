@@ -276,27 +276,8 @@ class ManyRuns(SweepCase):
         self.assertIn("sweep: 0 of 2 done", errors)
         self.assertEqual(self.states(), ["waiting"] * 2)
 
-    def test_named_pipes_in_a_run_folder_block_nobody(self) -> None:
-        self.write_sweep(seeds=[1], rows=["xtasc"])
-        (self.folder / "1").write_text("fail")
-        trainer = self.stand_in()
-        self.sweep("run", *trainer, code=1)
-        run = self.runs()[0]
-        (run / "log.txt").unlink()
-        (run / "checkpoint/last").mkdir(parents=True)
-        for name in ("log.txt", "lock", "checkpoint/last/step"):
-            os.mkfifo(run / name)
-        self.assertEqual(self.states(), ["failed"])
-        self.assertIn("it is a named pipe, a file is expected", self.sweep("logs", run.name, code=1).stderr)
-        self.sweep("retry", "--failed")
-        self.assertIn("it is a named pipe, a file is expected", self.sweep("run", *trainer, code=1).stderr)
-        (run / "log.txt").unlink()
-        (self.folder / "1").unlink()
-        self.sweep("run", *trainer)
-        self.assertEqual(self.states(), ["done"])
-
     def test_the_working_folder_is_gone(self) -> None:
-        """Of the programs without LibTorch; life_test.py has the others."""
+        """Of the programs without LibTorch; resources_test.py has the others."""
         self.write_sweep(seeds=[1], rows=["xtasc"])
         gone = self.folder / "gone"
         for program, *words in (self.command("status"), [str(programs.bin / "xtasc-tabulate"), "--paper"],

@@ -198,25 +198,7 @@ class NotFinite(Case):
                 depth = 0 if "depth" in empty.get(split, ()) else 40
                 write_png(root / f"label/{split}{i}.png", 32, 64, 1, lambda y, x, v=label: (v if x < 40 else v & 254 | v >> 7,))
                 write_png(root / f"depth/{split}{i}.png", 32, 64, 1, lambda y, x, v=depth: (v and v + y,))
-        (root / "dataset.toml").write_text('''
-name = "made"
-size = [32, 64]
-[image]
-file = "rgb/{id}.png"
-[label]
-file = "label/{id}.png"
-void = [255]
-class_names = ["a", "b"]
-[depth]
-file = "depth/{id}.png"
-bits = 8
-kind = "metres"
-divisor = 20.0
-invalid = [0]
-[split]
-train = "train.txt"
-val = "val.txt"
-''')
+        (root / "dataset.toml").write_text(common.MADE_SET)
         pack = programs.scratch / f"{name}.h5"
         done = programs.run("xtasc-preprocess", "folder", "--root", str(root), "--output", str(pack), "--force")
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 from collections.abc import Callable
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -272,6 +273,16 @@ def has_arrived(process: int, number: int) -> bool:
 def release(held: list[int]) -> None:
     """The ranks go on."""
     signal_all(held, signal.SIGCONT)
+
+
+def weights(run: pathlib.Path) -> bytes:
+    return (run / "checkpoint/last/weights.pt").read_bytes()
+
+
+def check_same(test: unittest.TestCase, run: pathlib.Path, unbroken: pathlib.Path) -> None:
+    """Nothing of what happened to a run is seen in what it ended with."""
+    test.assertEqual(weights(run), weights(unbroken), "weights differ from the unbroken run's")
+    test.assertEqual(metrics(run), metrics(unbroken))
 
 
 def metrics(run: pathlib.Path) -> list[dict]:

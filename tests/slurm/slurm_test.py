@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,7 @@ import time
 import unittest
 
 import cluster as shared
-from cluster import Cluster, Sweep, has_arrived, metrics, release, signal_all, wait_for
+from cluster import Cluster, Sweep, check_same, has_arrived, release, signal_all, wait_for, weights
 from suite import long_tier
 
 cluster: Cluster
@@ -22,10 +21,6 @@ EPOCHS = 4
 
 def sweep(name: str, **options: object) -> Sweep:
     return Sweep(cluster, name, **({"epochs": EPOCHS} | options))
-
-
-def weights(run: pathlib.Path) -> bytes:
-    return (run / "checkpoint/last/weights.pt").read_bytes()
 
 
 def scancel(*words: str) -> None:
@@ -42,8 +37,7 @@ class Slurm(unittest.TestCase):
 
     def check_equal(self, finished: Sweep) -> None:
         run = finished.the_run()
-        self.assertEqual(weights(run), weights(self.unbroken), "weights differ from the unbroken run's")
-        self.assertEqual(metrics(run), metrics(self.unbroken))
+        check_same(self, run, self.unbroken)
         shutil.rmtree(run / "checkpoint")  # the scratch folder lies in memory
 
     # ---- what should happen

@@ -198,8 +198,7 @@ class LocalDriver {
     return may_wait_for(open, waiting, fmt::format("at epoch {}, ", rung));
   }
 
-  /// Somebody else may have the runs that are needed. \param where  the run is, for people  \returns false where
-  /// nobody has: it is left waiting then
+  /// Somebody else may have what it needs. \param where  the run is, for people \returns false where nobody has
   bool may_wait_for(const std::vector<OpenNeed>& open, Waiting& waiting, const std::string& where) {
     const auto lost = std::ranges::find_if(
         open, [](const OpenNeed& need) { return verdict_on(need.status.state) != Verdict::is_under_way; });
