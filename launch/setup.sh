@@ -12,13 +12,15 @@ readonly DEBIAN_PACKAGES=(
   libopenmpi-dev openmpi-bin
   libhdf5-dev libxxhash-dev libdeflate-dev zlib1g-dev libboost-dev
   libopencv-core-dev libopencv-imgproc-dev libpng-dev libjpeg62-turbo-dev
-  libtomlplusplus-dev libcli11-dev libspdlog-dev nlohmann-json3-dev
+  libtomlplusplus-dev libcli11-dev libspdlog-dev nlohmann-json3-dev libprotobuf-dev protobuf-compiler
   gnuplot-nox
   libgtest-dev libgmock-dev
 )
-# For launch/lint.sh, and for the tests on a virtual Slurm cluster; without them those are skipped.
+# For launch/lint.sh, and for the tests in a browser and on a virtual Slurm cluster; without them those are skipped.
 readonly LINT_PACKAGES=(clang-format clang-tidy shellcheck)
-readonly TEST_PACKAGES=(slurm-wlm munge)
+readonly BROWSER_PACKAGES=(chromium chromium-driver)
+readonly SLURM_PACKAGES=(slurm-wlm munge)
+readonly TEST_REQUIREMENTS="$XTASC_ROOT/tests/requirements.txt"
 
 usage() {
   cat <<TEXT
@@ -30,7 +32,8 @@ and builds.
   --preset NAME   release (default), debug or asan; programs land in build/NAME/bin
   --no-build      stop before configuring
   --for-tests     build the tests too, not the programs alone, and install, where it can, ${LINT_PACKAGES[*]}
-                  ${TEST_PACKAGES[*]}, which launch/lint.sh and the tests on a virtual Slurm cluster need
+                  ${BROWSER_PACKAGES[*]} ${SLURM_PACKAGES[*]} and, into .venv, tests/requirements.txt, which launch/lint.sh
+                  and the tests in a browser, on a virtual Slurm cluster and with others' programs need
   -DNAME=VALUE    handed to cmake, e.g. -DXTASC_CUDA=OFF
   --help          this text
 
@@ -88,7 +91,8 @@ install_test_packages() {
   for package in "${LINT_PACKAGES[@]}"; do
     command -v "$package" >/dev/null || wanted+=("$package")
   done
-  command -v sbatch >/dev/null || wanted+=("${TEST_PACKAGES[@]}")
+  command -v chromedriver >/dev/null || wanted+=("${BROWSER_PACKAGES[@]}")
+  command -v sbatch >/dev/null || wanted+=("${SLURM_PACKAGES[@]}")
   if ((${#wanted[@]} == 0)); then
     return
   fi
@@ -173,6 +177,21 @@ $(tail -n 10 "$LOG")"
   venv_is_complete || die "pip reported success, but torch, numpy or h5py cannot be imported:" \
     "run .venv/bin/python -c 'import torch, numpy, h5py' to see why."
   printf '%s\n' "${PYTHON_PACKAGES[*]}" >"$stamp"
+}
+
+# Packages of Python that tests alone use, as far as possible.
+install_test_requirements() {
+  local stamp="$VENV/.xtasc-tests-complete"
+  if [[ ! -x "$VENV/bin/python" ]] || { [[ -e "$stamp" ]] && cmp -s "$TEST_REQUIREMENTS" "$stamp"; }; then
+    return
+  fi
+  say "installing the tests' Python packages into .venv (about 0.5 GB)"
+  if "$VENV/bin/python" -m pip install --no-cache-dir --disable-pip-version-check --quiet \
+    --requirement "$TEST_REQUIREMENTS" "${PYTHON_PACKAGES[@]}" >"$LOG" 2>&1; then
+    cp "$TEST_REQUIREMENTS" "$stamp"
+  else
+    say "pip could not install them: $(why_pip_failed) The tests that need them are skipped."
+  fi
 }
 
 # ---- configure and build ---------------------------------------------------------------------------------------------
@@ -278,6 +297,9 @@ main() {
     install_test_packages
   fi
   install_torch
+  if ((for_tests)); then
+    install_test_requirements
+  fi
   if ((build)); then
     configure
     build "$target"
