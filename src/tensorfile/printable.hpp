@@ -13,11 +13,11 @@ namespace xtasc::tensorfile {
 
 /// Text from a file, fit for one line of an error message: at most 80 bytes, everything but printable ASCII as '?'.
 [[nodiscard]] inline std::string printable(std::string_view text) {
-  constexpr std::size_t kMaxBytes = 80;
-  std::string line(text.substr(0, kMaxBytes));
+  constexpr std::size_t kMaxShown = 80;
+  std::string line(text.substr(0, kMaxShown));
   std::replace_if(
       line.begin(), line.end(), [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return text.size() > kMaxBytes ? line + "..." : line;
+  return text.size() > kMaxShown ? line + "..." : line;
 }
 
 }  // namespace xtasc::tensorfile

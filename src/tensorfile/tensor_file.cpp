@@ -157,8 +157,9 @@ TensorFile tensors_of(const Pickle& pickle, Format format, std::uint64_t file_by
     }
     check(!has_control_characters(*name), "a tensor's name has control characters: {}", printable(*name));
     check(tensor->defined(), "{} is a parameter without a tensor", printable(*name));
-    check(static_cast<std::uint64_t>(tensor->numel()) <= bytes_left / tensor->element_size(),
-          "its tensors take far more memory than the file has bytes");
+    check(
+        static_cast<std::uint64_t>(tensor->numel()) <= bytes_left / static_cast<std::uint64_t>(tensor->element_size()),
+        "its tensors take far more memory than the file has bytes");
     bytes_left -= tensor->nbytes();
     file.tensors[std::string(*name)] = tensor->resolve_neg().clone(at::MemoryFormat::Contiguous);
   }

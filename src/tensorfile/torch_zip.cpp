@@ -1,8 +1,8 @@
 // The torch.save format since PyTorch 1.6: a zip file with a pickle, "data.pkl", and one record for each storage.
 // Source: https://github.com/pytorch/pytorch/blob/v2.11.0/torch/serialization.py (_save, _load).
 #include <ATen/ATen.h>
-#include <caffe2/serialize/in_memory_adapter.h>
 #include <caffe2/serialize/inline_container.h>
+#include <caffe2/serialize/read_adapter_interface.h>
 
 #include <cstring>
 
@@ -15,8 +15,27 @@ namespace xtasc::tensorfile {
 
 namespace {
 
-using caffe2::serialize::MemoryReadAdapter;
 using caffe2::serialize::PyTorchStreamReader;
+
+/// A file in memory. Not torch's own MemoryReadAdapter, which copies from wherever a damaged directory of records
+/// points.
+class Memory final : public caffe2::serialize::ReadAdapterInterface {
+ public:
+  explicit Memory(std::string_view bytes) : bytes_(bytes) {}
+
+  [[nodiscard]] std::size_t size() const override { return bytes_.size(); }
+
+  /// As many bytes as there are; too few are an error to the reader.
+  std::size_t read(std::uint64_t position, void* to, std::size_t count, const char* /*what*/) const override {
+    if (position >= bytes_.size()) {
+      return 0;
+    }
+    return bytes_.copy(static_cast<char*>(to), count, position);
+  }
+
+ private:
+  std::string_view bytes_;
+};
 
 /// \param max_bytes  the file's length: torch.save does not compress, and what did could ask for any amount of memory
 std::string record_text(PyTorchStreamReader& reader, const std::string& name, std::size_t max_bytes) {
@@ -118,7 +137,7 @@ class PickleWriter {
 }  // namespace
 
 TensorFile read_torch_zip(std::string_view bytes) {
-  PyTorchStreamReader reader(std::make_shared<MemoryReadAdapter>(bytes.data(), static_cast<off_t>(bytes.size())));
+  PyTorchStreamReader reader(std::make_shared<Memory>(bytes));
   check(!reader.hasRecord("byteorder") || record_text(reader, "byteorder", bytes.size()) == "little",
         "its numbers are big-endian");
   const std::string program = record_text(reader, "data.pkl", bytes.size());
