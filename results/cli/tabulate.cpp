@@ -19,12 +19,15 @@ void add_options(CLI::App& app, tabulate::Options& options) {
   app.add_option("--checkpoint", options.checkpoint,
                  fmt::format("{}. Default: best; with --field what the published rows are", report::kCheckpointHelp))
       ->check(CLI::IsMember(report::checkpoint_names()));
-  app.add_option("--format", options.format, "What is printed; latex: tables of the package booktabs")
-      ->check(CLI::IsMember({"markdown", "csv", "latex"}))
-      ->capture_default_str();
-  app.add_option("--output", options.output,
-                 "Write PREFIX.md, PREFIX.csv and PREFIX.tex as well; with --figure PREFIX.svg, PREFIX.png, PREFIX.gp")
-      ->type_name("PREFIX");
+  CLI::Option* format =
+      app.add_option("--format", options.format, "What is printed; latex: tables of the package booktabs")
+          ->check(CLI::IsMember({"markdown", "csv", "latex"}))
+          ->capture_default_str();
+  CLI::Option* output =
+      app.add_option(
+             "--output", options.output,
+             "Write PREFIX.md, PREFIX.csv and PREFIX.tex as well; with --figure PREFIX.svg, PREFIX.png, PREFIX.gp")
+          ->type_name("PREFIX");
   app.add_option("--title", options.title,
                  "First line of the Markdown and of a figure; the last words of each caption of --paper")
       ->capture_default_str();
@@ -82,6 +85,20 @@ void add_options(CLI::App& app, tabulate::Options& options) {
   CLI::Option* delta_mean = app.add_option("--delta-mean", options.delta_mean, report::kDeltaMeanHelp)
                                 ->check(CLI::IsMember({"metrics", "tasks"}))
                                 ->capture_default_str();
+  CLI::Option* html =
+      app.add_option("--html", options.html,
+                     "Write one page that a browser shows, without network or other files: tables that sort and "
+                     "filter, curves, configs, provenance; with --paper or --field their tables, too")
+          ->type_name("FILE")
+          ->excludes(figure)
+          ->excludes(seeds)
+          ->excludes(format)
+          ->excludes(output);
+  app.add_option("--panels", options.num_panels,
+                 "On the page: so many samples of the validation split with what each run predicts of them, beside the "
+                 "truth, by xtasc-predict")
+      ->check(CLI::Range(1, 64))
+      ->needs(html);
   paper->excludes(by)->excludes(figure)->excludes(seeds);
   by->excludes(figure)->excludes(seeds);
   figure->excludes(seeds);
@@ -98,7 +115,9 @@ int main(int argc, char** argv) {
   tabulate::Options options;
   add_options(app, options);
   return run_program(app, argc, argv, [&options] {
-    return options.paper             ? tabulate::print_paper_tables(options)
+    return options.field == "list"   ? tabulate::print_field_ids(options)
+           : !options.html.empty()   ? tabulate::write_page(options)
+           : options.paper           ? tabulate::print_paper_tables(options)
            : !options.field.empty()  ? tabulate::print_field_table(options)
            : !options.figure.empty() ? tabulate::draw_figure(options)
                                      : tabulate::print_tables(options);

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "core/error.hpp"
+#include "page/page.hpp"
+#include "report/field/field_tables.hpp"
 #include "report/table.hpp"
 #include "run/run_summary.hpp"
 
@@ -28,6 +31,8 @@ struct Options {
   std::vector<std::string> metrics;
   std::string delta_sign = "paper";
   std::string delta_mean = "metrics";
+  std::string html;
+  std::int64_t num_panels = 0;
 
   [[nodiscard]] report::DeltaForm delta_form() const { return report::delta_form_of(delta_sign, delta_mean); }
   /// \param usual  where --checkpoint is not given
@@ -43,6 +48,17 @@ struct Options {
 [[nodiscard]] run::LoadedRuns load_finished_runs(const Options& options);
 /// The same for tables that show published rows as well: they may be of none.
 [[nodiscard]] run::LoadedRuns load_runs_if_any(const Options& options, report::Checkpoint checkpoint);
+/// The field's table of --field, and which of our numbers stand beside it.
+struct FieldView {
+  report::FieldTable table;
+  report::Checkpoint checkpoint;
+};
+/// \throws Error (exit code 2) where there is no such table, or for `--protocol both`
+[[nodiscard]] FieldView field_view(const Options& options);
+
+/// The paper's tables that were asked for, and the field's.
+[[nodiscard]] std::vector<report::Sheet> paper_sheets(const Options& options, const run::LoadedRuns& loaded);
+[[nodiscard]] report::Sheet field_sheet(const Options& options, const FieldView& view, const run::LoadedRuns& loaded);
 /// A warning line for each pack that is no longer what runs were trained on.
 void warn_of_packs(const run::LoadedRuns& loaded);
 
@@ -50,8 +66,15 @@ void warn_of_packs(const run::LoadedRuns& loaded);
 ExitCode print_tables(const Options& options);
 /// --paper: each of the paper's tables, published and ours.
 ExitCode print_paper_tables(const Options& options);
-/// --field: one of the field's tables, published rows and ours; --field list: what there is.
+/// --field list: what there is.
+ExitCode print_field_ids(const Options& options);
+/// --field: one of the field's tables, published rows and ours.
 ExitCode print_field_table(const Options& options);
+/// --html: tables, curves, configs and provenance as one page.
+ExitCode write_page(const Options& options);
+/// --panels: some samples of the validation split of each pack, with what its runs predict there. A run or pack that
+/// cannot be shown is a warning on the page. \throws Error where none can
+void add_panels(page::Page& page, std::int64_t num_samples);
 /// --figure: SVG, PNG and the script that draws them.
 ExitCode draw_figure(const Options& options);
 

@@ -100,10 +100,9 @@ ExitCode print_tables(const Options& options) {
   return ExitCode::success;
 }
 
-ExitCode print_paper_tables(const Options& options) {
+std::vector<report::Sheet> paper_sheets(const Options& options, const run::LoadedRuns& loaded) {
   const auto published =
       report::published_tables(options.published.empty() ? std::nullopt : std::optional<fs::path>(options.published));
-  const run::LoadedRuns loaded = load_runs_if_any(options, options.shown_checkpoint());
   std::vector<report::Sheet> sheets;
   for (const report::Protocol protocol : options.shown_protocols("paper")) {
     std::vector<report::SeedGroup> groups;
@@ -122,22 +121,20 @@ ExitCode print_paper_tables(const Options& options) {
       }
     }
   }
+  return sheets;
+}
+
+ExitCode print_paper_tables(const Options& options) {
+  const run::LoadedRuns loaded = load_runs_if_any(options, options.shown_checkpoint());
+  const std::vector<report::Sheet> sheets = paper_sheets(options, loaded);
   const std::string title = options.title == Options{}.title ? "The paper's tables" : options.title;
   report::publish(report::rendered(title, sheets, loaded.left_out), options.format, options.output, loaded.left_out);
   return ExitCode::success;
 }
 
-ExitCode print_field_table(const Options& options) {
-  const std::vector<report::FieldTable> tables =
+FieldView field_view(const Options& options) {
+  const auto tables =
       report::field_tables(options.published.empty() ? std::nullopt : std::optional<fs::path>(options.published));
-  if (options.field == "list") {
-    std::vector<std::vector<std::string>> lines;
-    std::ranges::transform(tables, std::back_inserter(lines), [](const report::FieldTable& table) {
-      return std::vector{table.id, table.title};
-    });
-    report::print(text_table(lines));
-    return ExitCode::success;
-  }
   const report::FieldTable& table = report::field_table(tables, options.field);
   if (options.protocol == "both") {
     fail_usage(
@@ -145,21 +142,40 @@ ExitCode print_field_table(const Options& options) {
         "ones",
         options.field);
   }
-  const auto checkpoint = options.shown_checkpoint(table.checkpoint.empty() ? report::Checkpoint::best
-                                                                            : report::checkpoint_of(table.checkpoint));
-  const run::LoadedRuns loaded = load_runs_if_any(options, checkpoint);
+  return {table, options.shown_checkpoint(table.checkpoint.empty() ? report::Checkpoint::best
+                                                                   : report::checkpoint_of(table.checkpoint))};
+}
+
+report::Sheet field_sheet(const Options& options, const FieldView& view, const run::LoadedRuns& loaded) {
   const auto nets = [&](report::Protocol protocol) {
     std::vector<report::SeedGroup> groups;
     const std::vector<report::Protocol> one = {protocol};
-    for (const report::Table& of_pack : report::make_tables(loaded.runs, one, checkpoint)) {
+    for (const report::Table& of_pack : report::make_tables(loaded.runs, one, view.checkpoint)) {
       std::ranges::move(report::aggregate(of_pack), std::back_inserter(groups));
     }
     return groups;
   };
   const auto forced =
       options.protocol.empty() ? std::nullopt : std::optional<report::Protocol>(options.shown_protocols("").front());
-  const std::vector<report::Sheet> sheets = {report::field_sheet(
-      table, {.paper = nets(report::Protocol::paper), .dataset = nets(report::Protocol::dataset)}, checkpoint, forced)};
+  return report::field_sheet(view.table,
+                             {.paper = nets(report::Protocol::paper), .dataset = nets(report::Protocol::dataset)},
+                             view.checkpoint, forced);
+}
+
+ExitCode print_field_ids(const Options& options) {
+  std::vector<std::vector<std::string>> lines;
+  for (const report::FieldTable& table :
+       report::field_tables(options.published.empty() ? std::nullopt : std::optional<fs::path>(options.published))) {
+    lines.push_back({table.id, table.title});
+  }
+  report::print(text_table(lines));
+  return ExitCode::success;
+}
+
+ExitCode print_field_table(const Options& options) {
+  const FieldView view = field_view(options);
+  const run::LoadedRuns loaded = load_runs_if_any(options, view.checkpoint);
+  const std::vector<report::Sheet> sheets = {field_sheet(options, view, loaded)};
   const std::string title = options.title == Options{}.title ? "Published results and ours" : options.title;
   report::publish(report::rendered(title, sheets, loaded.left_out), options.format, options.output, loaded.left_out);
   return ExitCode::success;

@@ -17,11 +17,6 @@ namespace {
 constexpr std::uint8_t kIgnoredLabel = 255;
 constexpr std::int64_t kMaxPictureSide = 60000;  // of a PNG that common viewers open
 
-/// Numbers shown by the two ends of the colour map; what lies outside takes the colour of the nearer end.
-struct ValueRange {
-  float low = 0, high = 1;
-};
-
 void check_size(const std::string& caption, const std::string& part, std::size_t found, std::size_t expected) {
   check(found == expected, "panel row '{}': {} has {} values, expected {} for the panel's height and width", caption,
         part, found, expected);
@@ -97,23 +92,11 @@ ValueRange find_range(const std::vector<PanelRow>& rows, const PanelOptions& opt
   if (values.empty()) {
     values = collect_values(rows, options, scale, /*has_invalid=*/false, std::numeric_limits<float>::lowest());
   }
-  if (values.empty()) {
-    return {};
-  }
-  std::sort(values.begin(), values.end());
-  const std::size_t last = values.size() - 1;
-  ValueRange range{values[last / 100], values[last - last / 100]};
-  if (range.high <= range.low) {
-    range.high = range.low + std::max(1e-6F, 0.01F * std::abs(range.low));
-  }
-  return range;
+  return range_of(std::move(values));
 }
 
 cv::Scalar bgr(const Rgb& c) {
   return {static_cast<double>(c[2]), static_cast<double>(c[1]), static_cast<double>(c[0])};
-}
-cv::Vec3b bgr_pixel(const Rgb& c) {
-  return {c[2], c[1], c[0]};
 }
 cv::Rect rect(const Area& area) {
   return {area.x, area.y, area.width, area.height};
@@ -147,10 +130,7 @@ class Painter {
                 cv::Scalar(40, 40, 40), 1, cv::LINE_AA);
   }
 
-  void draw_image(const PanelRow& row, const Area& area) {
-    draw_pixels(area,
-                [&](std::size_t p) { return cv::Vec3b(row.image[3 * p + 2], row.image[3 * p + 1], row.image[3 * p]); });
-  }
+  void draw_image(const PanelRow& row, const Area& area) { draw_pixels(area, row.image); }
 
   void draw_map(const PanelRow& row, std::size_t index, const Area& area) {
     const PanelColumn& column = options_.columns[index];
@@ -159,17 +139,11 @@ class Painter {
       draw_missing(area);
       return;
     }
-    switch (column.kind) {
-      case MapKind::classes:
-        draw_labels(std::get<Classes>(*map), options_.palettes[column.paint].colors, area);
-        break;
-      case MapKind::numbers:
-        draw_numbers(std::get<Numbers>(*map), ranges_[column.paint], area, column.has_invalid);
-        break;
-      case MapKind::normals:
-        draw_normals(std::get<Numbers>(*map), area, column.has_invalid);
-        break;
-    }
+    const bool has_classes = column.kind == MapKind::classes, has_numbers = column.kind == MapKind::numbers;
+    const std::vector<std::uint8_t> rgb =
+        colored(*map, column, has_classes ? options_.palettes[column.paint].colors : std::vector<Rgb>{},
+                has_numbers ? ranges_[column.paint] : ValueRange{}, options_.invalid);
+    draw_pixels(area, rgb);
   }
 
   void draw_legend() {
@@ -203,14 +177,12 @@ class Painter {
   [[nodiscard]] const cv::Mat& canvas() const { return canvas_; }
 
  private:
-  /// \param color_at  the BGR colour of a pixel, by its index in the row-major sample.
-  template <typename ColorAt>
-  void draw_pixels(const Area& area, const ColorAt& color_at) {
+  void draw_pixels(const Area& area, std::span<const std::uint8_t> rgb) {
     cv::Mat small(static_cast<int>(options_.height), static_cast<int>(options_.width), CV_8UC3);
     std::size_t p = 0;
     for (int y = 0; y < small.rows; ++y) {
-      for (int x = 0; x < small.cols; ++x) {
-        small.at<cv::Vec3b>(y, x) = color_at(p++);
+      for (int x = 0; x < small.cols; ++x, p += 3) {
+        small.at<cv::Vec3b>(y, x) = {rgb[p + 2], rgb[p + 1], rgb[p]};
       }
     }
     cv::Mat target = canvas_(rect(area));
@@ -222,35 +194,6 @@ class Painter {
     draw_text("none", {area.x + 8, area.y, area.width - 8, 22}, PanelLayout::kTextScale);
   }
 
-  void draw_labels(Classes labels, const std::vector<Rgb>& colors, const Area& area) {
-    draw_pixels(area, [&](std::size_t p) {
-      const std::uint8_t label = labels[p];
-      return bgr_pixel(label == kIgnoredLabel ? color_of(options_.invalid) : colors[label]);
-    });
-  }
-
-  void draw_numbers(Numbers numbers, const ValueRange& range, const Area& area, bool zero_is_invalid) {
-    draw_pixels(area, [&](std::size_t p) {
-      const float value = numbers[p];
-      if (!std::isfinite(value) || (zero_is_invalid && value <= 0)) {
-        return bgr_pixel(color_of(options_.invalid));
-      }
-      const float place = std::clamp((value - range.low) / (range.high - range.low), 0.0F, 1.0F);
-      return viridis_.at<cv::Vec3b>(0, static_cast<int>(std::lround(place * 255)));
-    });
-  }
-
-  void draw_normals(Numbers normals, const Area& area, bool zero_is_invalid) {
-    const std::size_t pixels = normals.size() / 3;
-    draw_pixels(area, [&](std::size_t p) {
-      const float x = normals[p], y = normals[pixels + p], z = normals[2 * pixels + p];
-      const bool is_zero = x == 0 && y == 0 && z == 0;
-      const bool is_finite = std::isfinite(x) && std::isfinite(y) && std::isfinite(z);
-      return bgr_pixel(!is_finite || (zero_is_invalid && is_zero) ? color_of(options_.invalid)
-                                                                  : color_of_normal(x, y, z));
-    });
-  }
-
   const PanelLayout& layout_;
   const PanelOptions& options_;
   std::vector<ValueRange> ranges_;
@@ -259,6 +202,57 @@ class Painter {
 };
 
 }  // namespace
+
+ValueRange range_of(std::vector<float> values) {
+  if (values.empty()) {
+    return {};
+  }
+  std::sort(values.begin(), values.end());
+  const std::size_t last = values.size() - 1;
+  ValueRange range{values[last / 100], values[last - last / 100]};
+  if (range.high <= range.low) {
+    range.high = range.low + std::max(1e-6F, 0.01F * std::abs(range.low));
+  }
+  return range;
+}
+
+std::vector<std::uint8_t> colored(const Map& map, const PanelColumn& column, const std::vector<Rgb>& colors,
+                                  const ValueRange& range, InvalidPixels invalid) {
+  std::vector<std::uint8_t> rgb;
+  const auto add = [&rgb](const Rgb& color) { rgb.insert(rgb.end(), color.begin(), color.end()); };
+  switch (column.kind) {
+    case MapKind::classes:
+      for (const std::uint8_t label : std::get<Classes>(map)) {
+        add(label == kIgnoredLabel ? color_of(invalid) : colors.at(label));
+      }
+      break;
+    case MapKind::numbers: {
+      const cv::Mat ramp = viridis();
+      for (const float value : std::get<Numbers>(map)) {
+        if (!std::isfinite(value) || (column.has_invalid && value <= 0)) {
+          add(color_of(invalid));
+          continue;
+        }
+        const float place = std::clamp((value - range.low) / (range.high - range.low), 0.0F, 1.0F);
+        const cv::Vec3b bgr_color = ramp.at<cv::Vec3b>(0, static_cast<int>(std::lround(place * 255)));
+        add({bgr_color[2], bgr_color[1], bgr_color[0]});
+      }
+      break;
+    }
+    case MapKind::normals: {
+      const Numbers normals = std::get<Numbers>(map);
+      const std::size_t pixels = normals.size() / 3;
+      for (std::size_t p = 0; p < pixels; ++p) {
+        const float x = normals[p], y = normals[pixels + p], z = normals[2 * pixels + p];
+        const bool is_zero = x == 0 && y == 0 && z == 0;
+        const bool is_finite = std::isfinite(x) && std::isfinite(y) && std::isfinite(z);
+        add(!is_finite || (column.has_invalid && is_zero) ? color_of(invalid) : color_of_normal(x, y, z));
+      }
+      break;
+    }
+  }
+  return rgb;
+}
 
 Rgb color_of_normal(float x, float y, float z) {
   const float length = std::max(std::hypot(x, y, z), 1e-12F);

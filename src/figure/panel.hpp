@@ -71,6 +71,20 @@ struct PanelOptions {
   InvalidPixels invalid = InvalidPixels::grey;
 };
 
+/// Numbers shown by the two ends of the colour map; what lies outside takes the colour of the nearer end.
+struct ValueRange {
+  float low = 0, high = 1;
+};
+
+/// The 1st to 99th percentile of some numbers: a few wild pixels would leave all others in one colour.
+[[nodiscard]] ValueRange range_of(std::vector<float> values);
+
+/// The map as a panel paints it: height x width x 3 RGB. \param colors  by class; of a column of classes \param range
+/// of a column of numbers
+[[nodiscard]] std::vector<std::uint8_t> colored(const Map& map, const PanelColumn& column,
+                                                const std::vector<Rgb>& colors, const ValueRange& range,
+                                                InvalidPixels invalid);
+
 /// A picture: a row per sample, the image and its maps; column heads, a legend with colour patches a palette, and a
 /// colour bar a scale with its range, common to all rows; numbers in a perceptual colour map (viridis), invalid ones
 /// and ignored labels in a neutral grey, or black; normals as color_of_normal() has them, with a legend. Written

@@ -148,6 +148,14 @@ std::vector<SeedGroup> aggregate(const Table& table) {
   return groups;
 }
 
+std::vector<std::filesystem::path> folders_of(const SeedGroup& group) {
+  std::vector<std::filesystem::path> folders;
+  for (const SeedResult& seed : group.seeds) {
+    std::ranges::transform(seed.runs, std::back_inserter(folders), &run::RunSummary::folder);
+  }
+  return folders;
+}
+
 std::optional<Moments> moments_of(const SeedGroup& group, std::string_view metric) {
   if (metric == "delta_m") {
     return group.delta_m;

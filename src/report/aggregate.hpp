@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <span>
@@ -42,6 +43,9 @@ struct SeedGroup {
 /// Groups the rows of a table over their seeds, in the order of the table's rows. Points into the table's runs.
 /// Where a seed is there twice, the first folder counts and a note names the other.
 [[nodiscard]] std::vector<SeedGroup> aggregate(const Table& table);
+
+/// Of all its runs.
+[[nodiscard]] std::vector<std::filesystem::path> folders_of(const SeedGroup& group);
 
 /// A metric, or "delta_m", of the group over its seeds; absent where no seed has it.
 [[nodiscard]] std::optional<Moments> moments_of(const SeedGroup& group, std::string_view metric);

@@ -191,7 +191,7 @@ Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> lab
   sheet.columns.push_back({.key = delta_m_key(form), .header = delta_m_header(form), .has_deviation = true});
   std::ranges::transform(extra, std::back_inserter(sheet.columns), &ExtraColumn::column);
   for (const LabelledRow& row : rows) {
-    SheetRow line;
+    SheetRow line{.cells = {}, .runs = folders_of(*row.group)};
     std::ranges::transform(row.labels, std::back_inserter(line.cells), text_cell);
     for (const std::string& note : row.group->notes) {
       line.cells.front().footnotes.push_back(sheet.add_footnote(note));

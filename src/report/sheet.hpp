@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -33,7 +34,8 @@ struct Cell {
 
 struct SheetRow {
   std::vector<Cell> cells;
-  bool starts_block = false;  ///< LaTeX: a thin line above it
+  bool starts_block = false;                     ///< LaTeX: a thin line above it
+  std::vector<std::filesystem::path> runs = {};  ///< folders of those that it shows
 };
 
 /// A table as it is printed, whatever it tells and in whichever format.

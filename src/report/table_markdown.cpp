@@ -191,6 +191,7 @@ Sheet to_sheet(const Table& table) {
       line.cells.push_back(value_cell(metric, value_of(row.metrics, metric.key)));
     }
     line.cells.push_back(delta_m_cell(row));
+    std::ranges::transform(row.runs, std::back_inserter(line.runs), &run::RunSummary::folder);
     sheet.rows.push_back(std::move(line));
   }
   return sheet;

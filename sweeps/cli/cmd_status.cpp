@@ -12,11 +12,13 @@
 #include "core/signals.hpp"
 #include "core/terminal.hpp"
 #include "core/text_table.hpp"
+#include "io/atomic_file.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/other_runs.hpp"
 #include "sweep/select.hpp"
 #include "sweep/state.hpp"
 #include "sweeps/cli/commands.hpp"
+#include "sweeps/cli/status_page.hpp"
 
 namespace xtasc::sweeps {
 
@@ -24,34 +26,55 @@ namespace {
 
 constexpr int kWatchSeconds = 30;
 
-std::string status_text(const sweep::Sweep& sweep) {
+SweepState state_of(const sweep::Sweep& sweep) {
   const sweep::Queue queue = queue_if_it_answers(sweep);
-  const auto statuses = sweep::statuses(sweep, queue);
-  std::vector<std::vector<std::string>> cells = {{"run", "row", "seed", "state", "epoch", ""}};
+  SweepState state{.statuses = sweep::statuses(sweep, queue), .summary = {}, .remarks = {}};
   std::array<std::size_t, static_cast<std::size_t>(sweep::State::done) + 1> counts{};
-  for (std::size_t i = 0; i < statuses.size(); ++i) {
-    const sweep::PlannedRun& run = sweep.runs[i];
-    const sweep::RunStatus& status = statuses[i];
+  for (const sweep::RunStatus& status : state.statuses) {
     ++counts[static_cast<std::size_t>(status.state)];
+  }
+  for (std::size_t of = counts.size(); of-- > 0;) {
+    if (counts[of] > 0) {
+      state.summary += fmt::format("{}{} {}", state.summary.empty() ? "" : ", ", counts[of],
+                                   sweep::name(static_cast<sweep::State>(of)));
+    }
+  }
+  state.summary =
+      fmt::format("{} run{}: {}", state.statuses.size(), state.statuses.size() == 1 ? "" : "s", state.summary);
+  for (const std::string& remark : {sweep::other_packs_text(sweep), sweep::strangers_text(sweep, queue)}) {
+    if (!remark.empty()) {
+      state.remarks.push_back(remark);
+    }
+  }
+  for (const std::string& reason : sweep::reasons_without_id(sweep::select(sweep, {}))) {
+    state.remarks.push_back(fmt::format("no id yet: {}", reason));
+  }
+  return state;
+}
+
+std::string status_text(const sweep::Sweep& sweep, const SweepState& state) {
+  std::vector<std::vector<std::string>> cells = {{"run", "row", "seed", "state", "epoch", ""}};
+  for (std::size_t i = 0; i < state.statuses.size(); ++i) {
+    const sweep::PlannedRun& run = sweep.runs[i];
+    const sweep::RunStatus& status = state.statuses[i];
     cells.push_back({run.id, run.row, fmt::format("{}", run.config.run.seed), std::string(sweep::name(status.state)),
                      fmt::format("{}/{}", status.epoch, status.epochs), status.detail});
   }
-  std::string summary;
-  for (std::size_t state = counts.size(); state-- > 0;) {
-    if (counts[state] > 0) {
-      summary += fmt::format("{}{} {}", summary.empty() ? "" : ", ", counts[state],
-                             sweep::name(static_cast<sweep::State>(state)));
-    }
-  }
-  std::string text = fmt::format("{}\n{} run{}: {}\nin {}\n", text_table(cells), statuses.size(),
-                                 statuses.size() == 1 ? "" : "s", summary, sweep.folder.string());
-  for (const std::string& remark : {sweep::other_packs_text(sweep), sweep::strangers_text(sweep, queue)}) {
-    text += remark.empty() ? "" : remark + "\n";
-  }
-  for (const std::string& reason : sweep::reasons_without_id(sweep::select(sweep, {}))) {
-    text += fmt::format("no id yet: {}\n", reason);
+  std::string text = fmt::format("{}\n{}\nin {}\n", text_table(cells), state.summary, sweep.folder.string());
+  for (const std::string& remark : state.remarks) {
+    text += remark + "\n";
   }
   return text;
+}
+
+/// A page that cannot be written, as on a share that is away, ends no watch.
+void write_page_or_warn(const sweep::Sweep& sweep, const SweepState& state, const std::string& path,
+                        int reload_seconds) {
+  try {
+    write_status_page(sweep, state, path, reload_seconds);
+  } catch (const Error& error) {
+    log_warning("{}", error.what());
+  }
 }
 
 bool wait_seconds(int seconds) {
@@ -70,7 +93,12 @@ Command add_status(CLI::App& program) {
       "Every run: waiting, queued, running at epoch e of E, done, interrupted, or failed with its last error");
   const auto choice = std::make_shared<SweepChoice>();
   const auto watch = std::make_shared<bool>(false);
+  const auto html = std::make_shared<std::string>();
   add_sweep_choice(*app, *choice);
+  app->add_option("--html", *html,
+                  "Write the states, and tables and curves of what there is, as one page that a browser shows; with "
+                  "--watch it is kept up to date and loads itself again")
+      ->type_name("FILE");
   app->add_flag("--watch", *watch, fmt::format("Look again every {} seconds until Ctrl-C", kWatchSeconds));
   return {app, [=] {
             const sweep::Sweep sweep = choice->read();
@@ -80,12 +108,23 @@ Command add_status(CLI::App& program) {
             for (const auto& [path, edited] : sweep::edited_packs(sweep)) {
               log_warning("{}", edited);
             }
+            if (!html->empty()) {
+              io::check_can_write(*html);
+            }
+            SweepState state;
             do {
+              state = state_of(sweep);
               const bool clears = *watch && can_redraw(STDOUT_FILENO);
-              const std::string text = fmt::format("{}{}", clears ? "\033[H\033[2J" : "", status_text(sweep));
+              const std::string text = fmt::format("{}{}", clears ? "\033[H\033[2J" : "", status_text(sweep, state));
               std::fputs(text.c_str(), stdout);
               std::fflush(stdout);
+              if (*watch && !html->empty()) {
+                write_page_or_warn(sweep, state, *html, kWatchSeconds);
+              }
             } while (*watch && std::ferror(stdout) == 0 && wait_seconds(kWatchSeconds));  // run_program tells an error
+            if (!html->empty()) {
+              write_status_page(sweep, state, *html, 0);  // nobody keeps it from here on
+            }
             return ExitCode::success;
           }};
 }

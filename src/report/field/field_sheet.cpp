@@ -134,6 +134,7 @@ SheetRow our_row(const SeedGroup& group, const std::string& setting, const Field
                          [&sheet](const std::string& note) { return sheet.add_footnote(note); });
   const std::string network = group.model + (group.encoder == "-" ? "" : ", " + group.encoder);
   SheetRow line{.cells = {std::move(whose), text_cell(group.weighting), text_cell(network), or_dash(setting)}};
+  line.runs = folders_of(group);
   line.cells.push_back(number_cell(static_cast<double>(group.seeds.size()), 0));
   for (std::size_t i = 0; i < table.metrics.size(); ++i) {
     line.cells.push_back(moments_cell(moments_of(group, table.metrics[i].key), decimals_of_column(table, i)));

@@ -21,7 +21,7 @@ using Kind = TomlValue::Kind;
 
 /// results/field_tables.toml
 constexpr std::string_view kFieldText =
-#include "field_tables.inc"
+#include "field_tables.toml.inc"
     ;
 
 /// Reads the entries of one TOML table, each of the kind that is asked for; at the end none may be left.

@@ -268,6 +268,7 @@ Sheet paper_sheet(const PublishedTable& table, const std::vector<PublishedTable>
     if (has_delta_m(table)) {
       add_delta_m(line, sheet, table, row, match.groups[i], wrong, all);
     }
+    line.runs = match.groups[i] == nullptr ? std::vector<std::filesystem::path>{} : folders_of(*match.groups[i]);
     sheet.rows.push_back(std::move(line));
   }
   const auto column = [&sheet](std::string_view key) {

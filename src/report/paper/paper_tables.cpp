@@ -19,7 +19,7 @@ using Kind = TomlValue::Kind;
 
 /// results/paper_tables.toml
 constexpr std::string_view kPublishedText =
-#include "paper_tables.inc"
+#include "paper_tables.toml.inc"
     ;
 
 constexpr std::array<PrintedDecimals, 1> kTwoOfRelErr = {{{"rel_err", 2}}};
