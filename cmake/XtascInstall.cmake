@@ -14,6 +14,9 @@ install(TARGETS ${_programs} RUNTIME COMPONENT programs)
 install(DIRECTORY configs sweeps slurm DESTINATION share/xtasc COMPONENT programs
         PATTERN CMakeLists.txt EXCLUDE PATTERN cli EXCLUDE)
 install(FILES results/paper_tables.toml DESTINATION share/xtasc/results COMPONENT programs)
+# The Python package, for pip and for the peer, whose networks are in it.
+install(DIRECTORY results/python DESTINATION share/xtasc/results COMPONENT programs
+        FILES_MATCHING PATTERN *.py PATTERN pyproject.toml PATTERN *.egg-info EXCLUDE PATTERN build EXCLUDE)
 # launch/gpu_check.sh is for the machine that has the GPU, and xtasc-bench --peer for the one that has PyTorch.
 install(PROGRAMS launch/gpu_check.sh DESTINATION share/xtasc/launch COMPONENT programs)
 install(FILES launch/common.sh DESTINATION share/xtasc/launch COMPONENT programs)

@@ -22,6 +22,7 @@
 #include "run/provenance.hpp"
 #include "run/run_folder.hpp"
 #include "task/task.hpp"
+#include "tensorfile/tensor_file.hpp"
 #include "train/out_of_memory.hpp"
 
 namespace {
@@ -40,6 +41,7 @@ struct Options {
   std::vector<std::string> images;
   std::string pack, split = "val", size, orientation, output = "predictions";
   std::vector<std::int64_t> samples;
+  bool tensors = false;
 };
 
 /// What the pictures and the normalisation need to know about the data that the net was trained on.
@@ -128,9 +130,16 @@ DataFacts find_facts(const Options& options, const launch::LoadedModel& model) {
 }
 
 /// Writes each task's prediction at the given size, NAME_label.png, NAME_depth.npy, NAME_normals.npy and .png, and
-/// fills the row at the net's own.
-void keep(const model::Predictions& predictions, const task::Tasks& tasks, std::int64_t height, std::int64_t width,
-          const fs::path& stem, Row& row) {
+/// fills the row at the net's own. With --tensors also NAME.pt, what the net gave as it gave it.
+void keep(const Options& options, const model::Predictions& predictions, const task::Tasks& tasks, std::int64_t height,
+          std::int64_t width, const fs::path& stem, Row& row) {
+  if (options.tensors) {
+    tensorfile::TensorDict given;
+    for (const auto& [key, tensor] : predictions.direct) {
+      given[key] = tensor.to(tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+    }
+    tensorfile::write_tensor_dict(stem.string() + ".pt", given);
+  }
   for (const task::Task& task : tasks) {
     const KindOutput& output = output_of(task);
     const at::Tensor own = predictions.of(task.key);
@@ -173,7 +182,7 @@ std::vector<Row> predict_pack(const Options& options, const launch::LoadedModel&
         row.truth[task.key] = output_of(task).map_of_truth(truth->second);
       }
     }
-    keep(predict(model, batch.image_n3hw), model.learner->net.tasks(), facts.height, facts.width,
+    keep(options, predict(model, batch.image_n3hw), model.learner->net.tasks(), facts.height, facts.width,
          fs::path(options.output) / fmt::format("{}_{:05}", options.split, sample), row);
     rows.push_back(std::move(row));
   }
@@ -239,8 +248,8 @@ std::vector<Row> predict_images(const Options& options, const launch::LoadedMode
     Row row;
     row.name = fs::path(path).filename().string();
     row.image = values_of<std::uint8_t>(small.round().clamp(0, 255).permute({0, 2, 3, 1}));
-    keep(predict(model, (small / 255.0 - mean) / deviation), model.learner->net.tasks(), image.height, image.width,
-         fs::path(options.output) / fs::path(path).stem(), row);
+    keep(options, predict(model, (small / 255.0 - mean) / deviation), model.learner->net.tasks(), image.height,
+         image.width, fs::path(options.output) / fs::path(path).stem(), row);
     rows.push_back(std::move(row));
     progress.update(static_cast<std::int64_t>(rows.size()), "images");
   }
@@ -362,6 +371,9 @@ int main(int argc, char** argv) {
          "Images that EXIF turns: turned (apply) or as stored (ignore); default: as in the training pack, apply")
       ->check(CLI::IsMember({"apply", "ignore"}));
   app.add_option("--output", options.output, "Folder for the results")->capture_default_str();
+  app.add_flag("--tensors", options.tensors,
+               "Also write NAME.pt, for torch.load: by task (seg, depth, normals) what the net gives at its own size, "
+               "1 x channels x height x width (logits; depth; vectors of any length), float32, or float64 in fp64");
   return run_program(
       app, argc, argv,
       [&] {

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "launch/bench/peer"))
-from peer_resnet import ENCODERS
-from xtasc_peer import NETS, SYSTEMS, Options
+from peer_nets import NETS
+from xtasc.nets.resnet import ENCODERS
+from xtasc_peer import Options
 
+SYSTEMS = ("xtasc", "align", "base_mt", "base_st_seg", "base_st_depth")  # the paper's
 BATCH = 3  # images of a case
 STEPS = 6  # of the daily case that holds a training to the peer
 LONG_STEPS = 50

@@ -12,7 +12,7 @@ except ImportError:
     sys.exit(77)
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "launch/bench/peer"))
-from xtasc_peer import Net, Options, make_net, num_parameters
+from xtasc_peer import Options, make_net, num_parameters
 
 # encoder, classes: encoder alone, seg decoder, depth decoder, TTNet s->d, TTNet d->s, XTasC-Net, direct only
 TABLE = {
@@ -70,8 +70,8 @@ DEEPLAB = {
 def counts(encoder: str, num_classes: int) -> tuple[int, ...]:
     """The table's columns for one row, counted in nets without data."""
     with torch.device("meta"):
-        net = Net(Options(system="xtasc", encoder=encoder, num_classes=num_classes))
-        direct = Net(Options(system="base_mt", encoder=encoder, num_classes=num_classes))
+        net = make_net(Options(system="xtasc", encoder=encoder, num_classes=num_classes))
+        direct = make_net(Options(system="base_mt", encoder=encoder, num_classes=num_classes))
     parts = (net.encoder, net.seg_decoder, net.depth_decoder, net.seg_to_depth, net.depth_to_seg, net, direct)
     return tuple(num_parameters(part) for part in parts)
 
@@ -79,7 +79,7 @@ def counts(encoder: str, num_classes: int) -> tuple[int, ...]:
 def counts_of_three(scheme: str) -> tuple[int, ...]:
     chosen = {"transfer_pairs": (scheme,)} if ">" in scheme else {"transfer": scheme}
     with torch.device("meta"):
-        return tuple(num_parameters(Net(Options(system=system, tasks=TASKS, num_classes=13, **chosen)))
+        return tuple(num_parameters(make_net(Options(system=system, tasks=TASKS, num_classes=13, **chosen)))
                      for system in ("xtasc", "base_mt"))
 
 

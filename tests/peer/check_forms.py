@@ -20,7 +20,7 @@ except ImportError as error:
 sys.path.append(str(Path(__file__).resolve().parents[2] / "launch/bench/peer"))
 import peer_device
 from bench_step import Contestant
-from xtasc_peer import Net, Options
+from xtasc_peer import Options, make_net
 
 torch.set_num_threads(1)  # tests run side by side
 OPTIONS = Options(encoder="resnet18", num_classes=5, decoder_width=8, ttnet_widths=(4, 8, 8))
@@ -40,7 +40,7 @@ class Forms(unittest.TestCase):
 
     def contestant(self, form, precision="fp32", options=OPTIONS):
         torch.manual_seed(2)
-        torch.save(Net(options).state_dict(), Path(self.folder.name) / "W.pt")
+        torch.save(make_net(options).state_dict(), Path(self.folder.name) / "W.pt")
         arguments = argparse.Namespace(form=form, device="cpu", weights=Path(self.folder.name) / "W.pt",
                                        samples=Path(self.folder.name) / "S.pt")
         return Contestant(options, (0.9, 0.99), precision, arguments)

@@ -34,11 +34,12 @@ except ImportError:
     print("skipped: this Python has no torch")
     sys.exit(77)
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from cases import BATCH, Case, default_cases, long_cases, settings
 from peer_losses import IGNORED
-from xtasc_peer import Net, Options, biases_before_batch_norm, make_net, run_steps
+from peer_nets import biases_before_batch_norm
+from xtasc_peer import Options, make_net, run_steps
 
 KINDS = ("prediction", "loss", "gradient", "zero gradient", "losses", "weight", "across ranks")
 TOLERANCES = {
@@ -61,7 +62,7 @@ LABELLED = {"has_seg": (1, 0, 0, 1), "has_depth": (1, 0, 0, 1), "has_normals": (
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
-def random_net(options: Options, seed: int = 1) -> Net:
+def random_net(options: Options, seed: int = 1) -> nn.Module:
     """A net in float32 whose biases, batch norms and task weights are away from their initial 0 and 1."""
     torch.manual_seed(seed)
     net = make_net(options)
@@ -81,7 +82,7 @@ def random_net(options: Options, seed: int = 1) -> Net:
     return net
 
 
-def net_of(options: Options) -> Net:
+def net_of(options: Options) -> nn.Module:
     """random_net(); with random teachers, if it has any."""
     net = random_net(options)
     if options.system == "kd4mtl":
@@ -128,7 +129,7 @@ def random_samples(num_classes: int, size: tuple[int, int], gaps: str = "some", 
     return samples
 
 
-def save_weights(net: Net, form: str, path: Path) -> None:
+def save_weights(net: nn.Module, form: str, path: Path) -> None:
     """Saves the net's tensors as a plain dictionary of float32 tensors (`dict`); or as what other programs may write:
     `state_dict`: an OrderedDict with metadata and num_batches_tracked, float64, convolutions in channels-last order;
     `views`: all tensors as views of one storage."""
@@ -173,7 +174,7 @@ def run_program(command: list[str], ranks: int) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
 
 
-def peer_outputs(case: Case, net: Net, samples: dict[str, Tensor]) -> dict[str, Tensor]:
+def peer_outputs(case: Case, net: nn.Module, samples: dict[str, Tensor]) -> dict[str, Tensor]:
     """What O.pt should hold: computed in float64 for fp64, in float32 for fp32 and bf16."""
     dtype = torch.float64 if case.precision == "fp64" else torch.float32
     samples = {k: v.to(dtype) if v.is_floating_point() else v for k, v in samples.items()}

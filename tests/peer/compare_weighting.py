@@ -27,17 +27,17 @@ except ImportError:
     print("skipped: this Python has no torch")
     sys.exit(77)
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from compare_step import Case, command_line, random_net, random_samples, relative, run_program, save_weights
-from xtasc_peer import Net, Options, losses, make_optimizer, task_losses
+from xtasc_peer import Options, losses, make_optimizer, task_losses
 
 STEPS = 3
 OPTIONS = Options(encoder="resnet18", lambda_1=0.2, lambda_2=0.35, decoder_width=32, ttnet_widths=(16, 32, 64))
 Combine = Callable[[Tensor, Tensor], tuple[float, float]]
 
 
-def both_losses(net: Net, samples: dict[str, Tensor]) -> Tensor:
+def both_losses(net: nn.Module, samples: dict[str, Tensor]) -> Tensor:
     """(2): L_seg and L_depth of eq. 11."""
     return torch.stack(task_losses(net.options, losses(net.options, net(samples["image"]), samples)))
 
@@ -101,7 +101,7 @@ def set_gradient(parameters: list[Tensor], vector: Tensor) -> None:
         p.grad = piece.view_as(p).clone()
 
 
-def run_gradient_method(net: Net, samples: dict[str, Tensor], combine: Combine, over_all: bool) -> dict[str, Tensor]:
+def run_gradient_method(net: nn.Module, samples: dict[str, Tensor], combine: Combine, over_all: bool) -> dict[str, Tensor]:
     named = dict(net.named_parameters())
     parameters = list(named.values())
     shared = torch.cat([torch.full((p.numel(),), n.startswith("encoder.")) for n, p in named.items()])
@@ -127,7 +127,7 @@ def run_gradient_method(net: Net, samples: dict[str, Tensor], combine: Combine, 
     return outputs | {"losses": torch.stack(totals)}
 
 
-def run_famo(net: Net, samples: dict[str, Tensor]) -> dict[str, Tensor]:
+def run_famo(net: nn.Module, samples: dict[str, Tensor]) -> dict[str, Tensor]:
     named = dict(net.named_parameters())
     logits = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     optimizer = make_optimizer(net)
@@ -158,7 +158,7 @@ def run_famo(net: Net, samples: dict[str, Tensor]) -> dict[str, Tensor]:
 NADIR = (2.5, 0.4)
 
 
-def run_stch(net: Net, samples: dict[str, Tensor]) -> dict[str, Tensor]:
+def run_stch(net: nn.Module, samples: dict[str, Tensor]) -> dict[str, Tensor]:
     """Behind the warm-up, whose nadir the program reads from W.pt; mu = 1."""
     named = dict(net.named_parameters())
     optimizer = make_optimizer(net)
@@ -176,8 +176,8 @@ def run_stch(net: Net, samples: dict[str, Tensor]) -> dict[str, Tensor]:
     return outputs | {"losses": torch.stack(totals)}
 
 
-def cases() -> dict[str, tuple[list[str], Callable[[Net, dict[str, Tensor]], dict[str, Tensor]]]]:
-    def of(combine: Combine, over_all: bool = False) -> Callable[[Net, dict[str, Tensor]], dict[str, Tensor]]:
+def cases() -> dict[str, tuple[list[str], Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]]]:
+    def of(combine: Combine, over_all: bool = False) -> Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]:
         return lambda net, samples: run_gradient_method(net, samples, combine, over_all)
 
     everywhere = "weighting.parameters=all"

@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from peer_tasks import TRUTHS
+from peer_nets import unit_vectors
 
 if TYPE_CHECKING:
     from xtasc_peer import Options
 
 IGNORED = 255
+TRUTHS = {"seg": "label", "depth": "depth", "normals": "normals"}  # what holds a task's truth among the samples
 
 
 def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
@@ -55,11 +56,6 @@ def ssim_loss(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     ssim = (2 * mean_p * mean_t + c1) * (2 * cov + c2) / ((mean_p**2 + mean_t**2 + c1) * (var_p + var_t + c2))
     has_gap = F.max_pool2d((~valid).to(prediction.dtype), 3, 1) > 0
     return mean_by_image(torch.clamp((1 - ssim) / 2, 0, 1), ~has_gap)
-
-
-def unit_vectors(x: Tensor) -> Tensor:
-    """(N, 3, H, W) over the length of its vectors, which is at least 1e-12."""
-    return F.normalize(x, dim=1, eps=1e-12)
 
 
 def normals_loss(prediction: Tensor, target: Tensor, counted: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""XTasC-Net, its losses and its training step in plain PyTorch: the peer that the C++ program is compared with.
+"""The training step in plain PyTorch: the peer that the C++ program is compared with.
 
 Written from the project's specification alone, never from the C++. Notation: N images, C classes, H x W pixels, T tasks
 in the order of Options.tasks. Parameter names are those of the project's weights files.
@@ -12,41 +12,19 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-import peer_segnet
-from peer_adamt import AdaMt, alsw_weights, draw_noise
-from peer_deeplab import Deeplab
-from peer_losses import losses, unit_vectors
-from peer_resnet import Encoder
-from peer_tasks import KEYS, Transfer, channels_of, draw_transfers, transfers_of
-
-SYSTEMS = ("xtasc", "align", "base_mt", "base_st_seg", "base_st_depth")  # and base_st of any task
-ALONE = {"base_st_seg": ("segmentation",), "base_st_depth": ("depth",)}  # systems whose word says their task
-NETS = {**peer_segnet.NETS, "adamt": AdaMt, "deeplab": Deeplab}
+import peer_nets
+from peer_losses import losses
+from peer_nets import NETS, NetOptions, alsw_weights
+from peer_random import draw_noise, draw_transfers
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(NetOptions):
     """What decides the network, the loss and the optimizer."""
 
-    system: str = "xtasc"
-    tasks: tuple[str, ...] = ("segmentation", "depth")
-    transfer: str = "pairs"  # or ring, sample
-    transfer_pairs: tuple[str, ...] = ()  # "seg>depth", in the place of transfer
     transfers_per_task: int = 1  # of sample
-    cross_stitch: str = "mtan"
-    adamt_attention: str = "shared"  # or per_slot
-    dropout: float = 0.5
-    height: int = 32  # of the images, for AdaMT-Net's attention
-    width: int = 64
-    batch_size: int = 3  # slots of per_slot
-    encoder: str = "resnet34"
-    num_classes: int = 7
-    decoder_width: int = 128
-    ttnet_widths: tuple[int, int, int] = (64, 128, 256)
-    ttnet_batch_norm: bool = False
     depth: str = "L1"
     transferred_depth: str = "L1"
     transferred_segmentation: str = "cross"
@@ -74,18 +52,6 @@ class Options:
         return self.system in NETS
 
     @property
-    def order(self) -> list[str]:
-        """The tasks' keys."""
-        return [KEYS[task] for task in ALONE.get(self.system, self.tasks)]
-
-    @property
-    def transfers(self) -> list[Transfer]:
-        """All that the net has."""
-        if self.system not in ("xtasc", "align"):
-            return []
-        return transfers_of(self.order, self.transfer, self.transfer_pairs)
-
-    @property
     def lambdas(self) -> tuple[float, float, float]:
         """By the task's place."""
         return self.lambda_1, self.lambda_2, self.lambda_2 if self.lambda_3 is None else self.lambda_3
@@ -95,134 +61,9 @@ class Options:
         return self.weighting == "uncertainty" and len(self.order) > 1
 
 
-# ---- network ---------------------------------------------------------------------------------------------------------
-def upsample(x: Tensor) -> Tensor:
-    """(N, K, h, w) -> (N, K, 2h, 2w), bilinear, corners aligned."""
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
-
-
-class ConvChain(nn.Module):
-    """`count` times [conv 3x3 with bias -> batch norm, if asked -> ReLU], all of one width."""
-
-    def __init__(self, channels_in: int, width: int, count: int, batch_norm: bool) -> None:
-        super().__init__()
-        self.count = count
-        for k in range(1, count + 1):
-            self.add_module(f"conv{k}", nn.Conv2d(channels_in if k == 1 else width, width, 3, padding=1))
-            self.add_module(f"bn{k}", nn.BatchNorm2d(width) if batch_norm else nn.Identity())
-
-    def forward(self, x: Tensor) -> Tensor:
-        for k in range(1, self.count + 1):
-            x = F.relu(getattr(self, f"bn{k}")(getattr(self, f"conv{k}")(x)))
-        return x
-
-
-class Decoder(nn.Module):
-    """Five blocks from 1/32 to full size; block k > 1 also takes the encoder's layer(5 - k)."""
-
-    def __init__(self, encoder_channels: list[int], width: int, channels_out: int) -> None:
-        super().__init__()
-        for k in range(1, 6):
-            channels_in = encoder_channels[4] if k == 1 else width + encoder_channels[5 - k]
-            self.add_module(f"block{k}", ConvChain(channels_in, width, 3, batch_norm=True))
-        self.head = nn.Conv2d(width, channels_out, 1, bias=False)
-
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Encoder features -> (N, channels_out, H, W)."""
-        x = upsample(self.block1(features[4]))
-        for k in range(2, 6):
-            x = upsample(getattr(self, f"block{k}")(torch.cat([x, features[5 - k]], dim=1)))
-        return self.head(x)
-
-
-class TTNet(nn.Module):
-    """Task-transfer net: a small U-net whose skips are the pooled outputs, joined before the next upsample."""
-
-    def __init__(self, channels_in: int, channels_out: int, widths: tuple[int, int, int], batch_norm: bool) -> None:
-        super().__init__()
-        a, b, c = widths
-        self.down1 = ConvChain(channels_in, a, 2, batch_norm)
-        self.down2 = ConvChain(a, b, 2, batch_norm)
-        self.down3 = ConvChain(b, c, 2, batch_norm)
-        self.up1 = ConvChain(c, b, 2, batch_norm)
-        self.up2 = ConvChain(b + b, a, 2, batch_norm)
-        self.up3 = ConvChain(a + a, a, 2, batch_norm)
-        self.head = nn.Conv2d(a, channels_out, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels_in, H, W) -> (N, channels_out, H, W)."""
-        half = F.max_pool2d(self.down1(x), 2)
-        quarter = F.max_pool2d(self.down2(half), 2)
-        eighth = F.max_pool2d(self.down3(quarter), 2)
-        y = self.up1(upsample(eighth))
-        y = self.up2(upsample(torch.cat([y, quarter], dim=1)))
-        y = self.up3(upsample(torch.cat([y, half], dim=1)))
-        return self.head(y)
-
-
-def handed_over(key: str, direct: Tensor) -> Tensor:
-    """What a task's transfers read of its direct prediction."""
-    if key == "seg":
-        return F.log_softmax(direct, dim=1)
-    return unit_vectors(direct) if key == "normals" else direct
-
-
-class Net(nn.Module):
-    """Encoder, decoders and task-transfer nets, as far as the system has them; and the trained task weights.
-
-    transfers: those that the next forward() computes.
-    """
-
-    def __init__(self, options: Options) -> None:
-        super().__init__()
-        self.options = options
-        self.encoder = Encoder(options.encoder)
-        self.transfers = options.transfers
-        channels = {key: channels_of(key, options.num_classes) for key in options.order}
-        for key, channels_out in channels.items():
-            self.add_module(f"{key}_decoder", Decoder(self.encoder.channels, options.decoder_width, channels_out))
-        for a, b in self.transfers:
-            ttnet = TTNet(channels[a], channels[b], options.ttnet_widths, options.ttnet_batch_norm)
-            self.add_module(f"{a}_to_{b}", ttnet)
-        if options.has_trained_weighting:
-            self.weighting = nn.Module()
-            self.weighting.log_variance = nn.Parameter(torch.zeros(len(channels)))  # in the tasks' order
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d):
-                if name.startswith("encoder."):
-                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                else:
-                    nn.init.xavier_normal_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(N, 3, H, W) -> seg: (N, C, H, W) logits; depth: (N, 1, H, W); normals: (N, 3, H, W) of any length; and
-        A_to_B as B."""
-        features = self.encoder(image)
-        predictions = {key: getattr(self, f"{key}_decoder")(features) for key in self.options.order}
-        for a, b in self.transfers:
-            predictions[f"{a}_to_{b}"] = getattr(self, f"{a}_to_{b}")(handed_over(a, predictions[a]))
-        return predictions
-
-
 def make_net(options: Options) -> nn.Module:
-    """The network of a system."""
-    return NETS[options.system](options) if options.is_open else Net(options)
-
-
-def biases_before_batch_norm(net: nn.Module) -> set[str]:
-    """Names of the convolution biases that a batch norm cancels: their true gradient is zero."""
-    names = peer_segnet.biases_before_batch_norm(net)
-    for name, module in net.named_modules():
-        if isinstance(module, ConvChain):
-            for k in range(1, module.count + 1):
-                if isinstance(getattr(module, f"bn{k}"), nn.BatchNorm2d):
-                    names.add(f"{name}.conv{k}.bias")
-    return names
+    """The network of a system, with the trained task weights where it has some."""
+    return peer_nets.make_net(options, options.has_trained_weighting)
 
 
 # ---- objective -------------------------------------------------------------------------------------------------------
@@ -265,7 +106,7 @@ def parameter_groups(net: nn.Module) -> list[dict[str, object]]:
     return groups
 
 
-def make_optimizer(net: Net, betas: tuple[float, float] | None = None, **form: object) -> torch.optim.Optimizer:
+def make_optimizer(net: nn.Module, betas: tuple[float, float] | None = None, **form: object) -> torch.optim.Optimizer:
     """betas: None: of XTasC-Net and what it is compared with directly others than of the rest. form: of the class."""
     options, groups = net.options, parameter_groups(net)
     if options.optimizer == "sgd":
@@ -289,7 +130,7 @@ def clip_gradient(net: nn.Module) -> None:
         torch.nn.utils.clip_grad_norm_(parameter_groups(net)[0]["params"], net.options.clip_norm)
 
 
-def run_steps(net: Net, samples: dict[str, Tensor], steps: int, autocast: bool = False) -> dict[str, Tensor]:
+def run_steps(net: nn.Module, samples: dict[str, Tensor], steps: int, autocast: bool = False) -> dict[str, Tensor]:
     """The outputs that `xtasc-inspect step` promises: of the first step, and after `steps` Adam steps.
 
     net: KD4MTL has its teachers already.

@@ -1,4 +1,4 @@
-"""The convolutional part of torchvision's ResNets in plain PyTorch, by its tensor names; also dilated."""
+"""The convolutional part of torchvision's ResNets, by its tensor names; also dilated."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""SegNet and the networks that are made of it, in plain PyTorch: SegNet, STAN, MTAN, KD4MTL, Dense, Cross-Stitch.
+"""SegNet and the networks that are made of it: SegNet, STAN, MTAN, KD4MTL, Dense, Cross-Stitch.
 
-Written from the project's specification alone, never from the C++. Notation as in xtasc_peer.py; T tasks, f the
-channels of the five stages. Parameter names are those of https://github.com/lorenmt/mtan.
+Tensor names are those of https://github.com/lorenmt/mtan.
 
 Sources: Badrinarayanan et al. 2017 (SegNet), Liu et al. 2019 (MTAN, STAN, Dense), Misra et al. 2016 (Cross-Stitch),
 Li and Bilen 2020 (KD4MTL).
@@ -9,14 +8,12 @@ Li and Bilen 2020 (KD4MTL).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from peer_tasks import KEYS, channels_of
+from xtasc.nets.options import NetOptions
+from xtasc.nets.tasks import KEYS, channels_of
 
 CHANNELS = (64, 128, 256, 512, 512)
 
@@ -45,11 +42,11 @@ def pool(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class SegNets(nn.Module):
-    """What they share: heads of two convolutions with nothing between, the trained task weights, initial values."""
+    """What they share: heads of two convolutions with nothing between, initial values."""
 
     uniform = False  # initial values of the convolutions: xavier normal or uniform
 
-    def __init__(self, options) -> None:
+    def __init__(self, options: NetOptions) -> None:
         super().__init__()
         self.options = options
         self.keys = [KEYS[task] for task in options.tasks]
@@ -59,9 +56,6 @@ class SegNets(nn.Module):
             channels_out = channels_of(key, self.options.num_classes)
             head = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, channels_out, 1))
             self.add_module("pred_task" if len(self.keys) == 1 else f"pred_task{t + 1}", head)
-        if self.options.has_trained_weighting:
-            self.weighting = nn.Module()
-            self.weighting.log_variance = nn.Parameter(torch.zeros(len(self.keys)))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 (nn.init.xavier_uniform_ if self.uniform else nn.init.xavier_normal_)(module.weight)
@@ -77,7 +71,7 @@ class SegNets(nn.Module):
 class SegNet(SegNets):
     """One SegNet, a head a task."""
 
-    def __init__(self, options) -> None:
+    def __init__(self, options: NetOptions) -> None:
         super().__init__(options)
         self.add_trunk()
         self.finish()
@@ -113,7 +107,7 @@ class SegNet(SegNets):
 class Mtan(SegNet):
     """SegNet, and a task's attention over each of its stages; STAN with a single task."""
 
-    def __init__(self, options) -> None:
+    def __init__(self, options: NetOptions) -> None:
         SegNets.__init__(self, options)
         self.add_trunk()
         tasks = range(len(self.keys))
@@ -146,11 +140,6 @@ class Mtan(SegNet):
         return self.predict([x for _, x in self.attend(image)])
 
 
-def unit(x: Tensor) -> Tensor:
-    """(N, K, H, W) over the norm of its K channels."""
-    return x / torch.sqrt((x * x).sum(dim=1, keepdim=True) + 1e-6)
-
-
 class Adaptor(nn.Module):
     """A student's two maps into its teacher's channels."""
 
@@ -161,53 +150,12 @@ class Adaptor(nn.Module):
 
 
 class Kd4mtl(Mtan):
-    """MTAN whose maps learn to resemble those of a frozen STAN a task: its teachers, no part of its state."""
+    """MTAN, and the adaptors through which its maps were held to those of a STAN a task: no prediction needs them."""
 
-    def __init__(self, options) -> None:
+    def __init__(self, options: NetOptions) -> None:
         super().__init__(options)
         for key in self.keys:
             self.add_module(f"adaptor_{key}", Adaptor())
-        self.teachers: dict[str, Mtan] = {}  # nn.Module registers nothing that is in a dict
-        self.features: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def set_teachers(self, states: dict[str, dict[str, Tensor]]) -> None:
-        """states: a task's key -> its STAN's tensors by name."""
-        own = next(self.parameters())
-        for key, task in zip(self.keys, self.options.tasks):
-            teacher = Mtan(replace(self.options, system="stan", tasks=(task,)))
-            missing = teacher.load_state_dict(states[key], strict=False).missing_keys
-            missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-            if missing:
-                raise ValueError(f"the teacher of '{key}' lacks {missing[0]}")
-            teacher.train(self.options.teacher_batch_norm == "train")
-            for module in teacher.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.momentum = 0.0  # in either mode the running statistics stay
-            self.teachers[key] = teacher.to(own).requires_grad_(False)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Kd4mtl:
-        for teacher in self.teachers.values():
-            teacher._apply(fn, recurse)
-        return super()._apply(fn, recurse)
-
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        features = self.attend(image)
-        self.features = dict(zip(self.keys, features))
-        return self.predict([x for _, x in features])
-
-    def distillation_losses(self, image: Tensor) -> dict[str, Tensor]:
-        """distillation_KEY a task, of the maps that forward() kept of this image: it lets them go."""
-        kept, self.features = self.features, {}
-        result = {}
-        for key, student in kept.items():
-            with torch.no_grad():
-                teacher = self.teachers[key].attend(image)[0]
-            adaptor = getattr(self, f"adaptor_{key}")
-            adapted = (adaptor.conv1(student[0]), adaptor.conv2(student[1]))
-            result[f"distillation_{key}"] = sum(
-                ((unit(a.to(image.dtype)) - unit(b.to(image.dtype))) ** 2).sum(dim=1).mean()
-                for a, b in zip(adapted, teacher))
-        return result
 
 
 def encoder_blocks(joined: int = 1) -> nn.ModuleList:
@@ -227,7 +175,7 @@ class Dense(SegNets):
 
     uniform = True
 
-    def __init__(self, options) -> None:
+    def __init__(self, options: NetOptions) -> None:
         super().__init__(options)
         self.encoder_block = encoder_blocks()
         self.decoder_block = decoder_blocks()
@@ -263,7 +211,7 @@ class CrossStitch(SegNets):
 
     uniform = True
 
-    def __init__(self, options) -> None:
+    def __init__(self, options: NetOptions) -> None:
         super().__init__(options)
         tasks = len(self.keys)
         if options.cross_stitch == "mtan":
@@ -299,14 +247,3 @@ class CrossStitch(SegNets):
 
 
 NETS = {"segnet": SegNet, "stan": Mtan, "mtan": Mtan, "kd4mtl": Kd4mtl, "dense": Dense, "cross_stitch": CrossStitch}
-
-
-def biases_before_batch_norm(net: nn.Module) -> set[str]:
-    """Names of the convolution biases that a batch norm cancels: their true gradient is zero."""
-    names = set()
-    for name, module in net.named_modules():
-        children = list(module.named_children()) if isinstance(module, nn.Sequential) else []
-        for (number, layer), (_, behind) in zip(children, children[1:]):
-            if isinstance(layer, nn.Conv2d) and isinstance(behind, nn.BatchNorm2d):
-                names.add(f"{name}.{number}.bias")
-    return names

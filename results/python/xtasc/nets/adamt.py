@@ -1,7 +1,6 @@
-"""AdaMT-Net, the draws of its dropout and its weighting of the tasks (ALSW), in plain PyTorch.
+"""AdaMT-Net: an encoder of densely joined blocks, a decoder with attention a task.
 
-Written from the project's specification, never from the C++. Notation as in xtasc_peer.py; T tasks. Parameter names are
-those of the 2021 code.
+Tensor names are those of the 2021 code.
 
 Source: Jha et al. 2020, "AdaMT-Net: An Adaptive Weight Learning Based Multi-Task Learning Model for Scene
 Understanding".
@@ -9,29 +8,18 @@ Understanding".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from peer_random import DROPOUT, random_stream
-from peer_tasks import KEYS, channels_of
+from xtasc.nets.options import NetOptions
+from xtasc.nets.tasks import KEYS, channels_of
 
 ENCODER_CHANNELS = (64, 128, 256, 512)
 DECODER_CHANNELS = (256, 128, 64, 32)
 DECODERS = {"seg": "decoder_segmt", "depth": "decoder_depth", "normals": "decoder_normals"}
 
 
-# ---- draws -----------------------------------------------------------------------------------------------------------
-def draw_noise(seed: int, step: int, samples: Iterable[int], count: int) -> Tensor:
-    """(N, count) float64, uniform in [0, 1): a stream a sample."""
-    streams = (random_stream(seed, DROPOUT, step, sample) for sample in samples)
-    return torch.tensor([[(next(stream) >> 11) * 2.0**-53 for _ in range(count)] for stream in streams],
-                        dtype=torch.float64)
-
-
-# ---- network ---------------------------------------------------------------------------------------------------------
 def conv_norm(c_in: int, c_out: int, activation: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(c_in, c_out, 3, padding=1), nn.BatchNorm2d(c_out), activation)
 
@@ -113,7 +101,7 @@ class DecoderBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    def __init__(self, options, first_draw: int, channels_out: int) -> None:
+    def __init__(self, options: NetOptions, first_draw: int, channels_out: int) -> None:
         super().__init__()
         slots = options.batch_size if options.adamt_attention == "per_slot" else 1
         channels = 1024
@@ -133,12 +121,12 @@ class Decoder(nn.Module):
 
 
 class AdaMt(nn.Module):
-    """An encoder, a decoder a task, the trained task weights.
+    """An encoder, a decoder a task.
 
     noise: (N, num_draws) uniform draws for the next training step's dropout; None: torch draws for itself.
     """
 
-    def __init__(self, options) -> None:
+    def __init__(self, options: NetOptions) -> None:
         super().__init__()
         self.options = options
         self.keys = [KEYS[task] for task in options.tasks]
@@ -149,19 +137,13 @@ class AdaMt(nn.Module):
             decoder = Decoder(options, self.num_draws, channels_of(key, options.num_classes))
             self.add_module(DECODERS[key], decoder)
             self.num_draws += 2 * sum(DECODER_CHANNELS)
-        if options.has_trained_weighting:
-            self.weighting = nn.Module()
-            self.weighting.log_variance = nn.Parameter(torch.zeros(len(self.keys)))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         x, skips = self.encoder(image, self.noise)
         return {key: getattr(self, DECODERS[key])(x, skips, self.noise) for key in self.keys}
 
 
-def alsw_weights(net: AdaMt, task_losses: list[Tensor]) -> Tensor:
-    """(T), they sum to 1: each task's share of the mean absolute gradients of its decoder's first convolution."""
-    first = [getattr(net, DECODERS[key]).dec_block1.conv1[0].weight for key in net.keys]
-    means = torch.stack([torch.autograd.grad(loss, weight, retain_graph=True)[0].abs().mean()
-                         for loss, weight in zip(task_losses, first)])
-    total = means.sum()
-    return torch.where(total > 0, means / total, 1 / len(means))
+def attention_of(tensors: dict[str, Tensor]) -> tuple[int, int, int] | None:
+    """Slots of the attention, height and width of the images that weights are for; None: they are no AdaMT-Net's."""
+    whole = next((value for name, value in tensors.items() if name.endswith(".dec_block4.W")), None)
+    return None if whole is None or whole.dim() != 4 else (whole.shape[0], whole.shape[2], whole.shape[3])

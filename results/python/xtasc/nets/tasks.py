@@ -1,14 +1,14 @@
-"""The tasks, and which of them predict each other: what the peer's networks, losses and steps have in common."""
+"""The tasks, and which of them predict each other: what the networks have in common."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 
-from peer_random import TRANSFERS, below, hash_name, random_stream
+import torch.nn.functional as F
+from torch import Tensor
 
 KEYS = {"segmentation": "seg", "depth": "depth", "normals": "normals"}
-TRUTHS = {"seg": "label", "depth": "depth", "normals": "normals"}  # what holds a task's truth among the samples
 Transfer = tuple[str, str]  # the keys of the task that a prediction is made from, and of the one that it is for
 
 
@@ -30,11 +30,6 @@ def transfers_of(keys: Sequence[str], scheme: str, pairs: Sequence[str]) -> list
     return [pair for pair in itertools.permutations(keys, 2) if pair in chosen]
 
 
-def draw_transfers(seed: int, step: int, transfers: Sequence[Transfer], count: int) -> list[Transfer]:
-    """`count` of each source's transfers, those of scheme sample in a step; in the order of `transfers`."""
-    drawn = set()
-    for source, group in itertools.groupby(transfers, key=lambda pair: pair[0]):
-        left = list(group)
-        stream = random_stream(seed, TRANSFERS, step, hash_name(source))
-        drawn |= {left.pop(below(stream, len(left))) for _ in range(count)}
-    return [pair for pair in transfers if pair in drawn]
+def unit_vectors(x: Tensor) -> Tensor:
+    """(N, 3, H, W) over the length of its vectors, which is at least 1e-12."""
+    return F.normalize(x, dim=1, eps=1e-12)

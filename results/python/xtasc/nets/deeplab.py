@@ -1,7 +1,4 @@
-"""DeepLab HPS, the net of LibMTL's benchmarks, in plain PyTorch: a dilated ResNet, an ASPP head a task.
-
-Written from the project's specification alone, never from the C++. Tensor names are those of LibMTL.
-"""
+"""DeepLab HPS, the net of LibMTL's benchmarks: a dilated ResNet, an ASPP head a task. Tensor names are LibMTL's."""
 
 from __future__ import annotations
 
@@ -9,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from peer_resnet import Encoder
-from peer_segnet import KEYS
+from xtasc.nets.options import NetOptions
+from xtasc.nets.resnet import Encoder
+from xtasc.nets.tasks import KEYS, channels_of
 
 WIDTH = 256
 DISTANCES = (12, 24, 36)
@@ -76,23 +74,20 @@ class Head(nn.Sequential):
 
 
 class Deeplab(nn.Module):
-    """An encoder, a head a task, the trained task weights.
+    """An encoder, a head a task.
 
     noise: (N, num_draws) uniform draws for the next training step's dropout; None: torch draws for itself.
     """
 
-    def __init__(self, options) -> None:
+    def __init__(self, options: NetOptions) -> None:
         super().__init__()
         self.options = options
         self.noise: Tensor | None = None
         self.num_draws = 2 * len(options.tasks)
         self.encoder = Encoder(options.encoder, dilated=True)
-        channels = {"segmentation": options.num_classes, "depth": 1, "normals": 3}
-        self.decoders = nn.ModuleDict({WORDS[task]: Head(self.encoder.channels[-1], channels[task], options.dropout)
-                                       for task in options.tasks})
-        if options.has_trained_weighting:
-            self.weighting = nn.Module()
-            self.weighting.log_variance = nn.Parameter(torch.zeros(len(options.tasks)))
+        c_in = self.encoder.channels[-1]
+        channels = {task: channels_of(KEYS[task], options.num_classes) for task in options.tasks}
+        self.decoders = nn.ModuleDict({WORDS[task]: Head(c_in, c_out, options.dropout) for task, c_out in channels.items()})
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         x = self.encoder(image)[-1]
