@@ -16,7 +16,8 @@ install(DIRECTORY configs sweeps slurm DESTINATION share/xtasc COMPONENT program
 install(FILES results/paper_tables.toml DESTINATION share/xtasc/results COMPONENT programs)
 # The Python package, for pip and for the peer, whose networks are in it.
 install(DIRECTORY results/python DESTINATION share/xtasc/results COMPONENT programs
-        FILES_MATCHING PATTERN *.py PATTERN pyproject.toml PATTERN *.egg-info EXCLUDE PATTERN build EXCLUDE)
+        FILES_MATCHING PATTERN *.py PATTERN py.typed PATTERN pyproject.toml PATTERN __pycache__ EXCLUDE
+        PATTERN *.egg-info EXCLUDE PATTERN build EXCLUDE)
 # launch/gpu_check.sh is for the machine that has the GPU, and xtasc-bench --peer for the one that has PyTorch.
 install(PROGRAMS launch/gpu_check.sh DESTINATION share/xtasc/launch COMPONENT programs)
 install(FILES launch/common.sh DESTINATION share/xtasc/launch COMPONENT programs)

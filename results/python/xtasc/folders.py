@@ -6,7 +6,6 @@ are the files' own to the last bit. Digests in them are not checked here: `xtasc
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import tomllib
@@ -66,7 +65,7 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Record]:
         """config.toml: every key of every section, as the run resolved it."""
-        return _read(self.folder / "config.toml", tomllib.loads)
+        return _read(self.folder / "config.toml", _config_of)
 
     @cached_property
     def provenance(self) -> Record:
@@ -105,7 +104,7 @@ class Run:
         measured = [epoch for epoch in self.epochs if "holdout" not in epoch]
         if final.exists():
             measured = _read(final, lambda text: _epochs_of(final, text))
-        best = [epoch for epoch in measured if epoch["is_best"]]
+        best = [epoch for epoch in measured if epoch.get("is_best")]
         last = measured[-1:] if measured and measured[-1]["epoch"] == self.epochs[-1]["epoch"] else []
         return {name: found[-1] for name, found in (("best", best), ("last", last)) if found}
 
@@ -158,15 +157,23 @@ def runs(folders: Folder | Iterable[Folder], *, by_epoch: bool = False) -> Table
     Raises:
         XtascError: a folder is not there.
     """
-    several = [folders] if isinstance(folders, (str, os.PathLike)) else list(folders)
-    found = {path.resolve(): path for folder in several for path in find_runs(folder)}
-    rows: list[Record] = []
-    for path in sorted(found.values()):
+    found = readable_runs(folders)
+    return as_table([row for one in found for row in (one.epoch_rows() if by_epoch else [one.row()])])
+
+
+def readable_runs(folders: Folder | Iterable[Folder]) -> list[Run]:
+    """The runs of `runs`, their files read, with its warnings and errors."""
+    several = [folders] if isinstance(folders, (str, os.PathLike)) else folders
+    places = {path.resolve(): path for folder in several for path in find_runs(folder)}
+    found = []
+    for place in sorted(places.values()):
         try:
-            rows += Run(path).epoch_rows() if by_epoch else [Run(path).row()]
+            one = Run(place)
+            one.row()
+            found.append(one)
         except XtascError as error:
-            _warn(path, f"left out: {error}")
-    return as_table(rows)
+            _warn(place, f"left out: {error}")
+    return found
 
 
 def find_runs(folder: Folder) -> Iterator[Path]:
@@ -209,13 +216,22 @@ def as_table(rows: list[Record]) -> Table:
 def is_locked(path: Path) -> bool:
     """Does a process hold the lock (flock) that a trainer holds on this file?"""
     try:
+        import fcntl
+
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # no such file, or a file system without locks
+    except (ImportError, OSError):  # no such file; a file system, or a Windows, without such locks
         return False
     return False
+
+
+def _config_of(text: str) -> dict[str, Record]:
+    config = tomllib.loads(text)
+    if lacking := [name for name in ("data", "model", "weighting") if not isinstance(config.get(name), dict)]:
+        raise ValueError(f"it has no section [{lacking[0]}], as every run's config has")
+    return config
 
 
 def _epochs_of(path: Path, text: str) -> list[Record]:
@@ -228,10 +244,11 @@ def _epochs_of(path: Path, text: str) -> list[Record]:
         try:
             epoch = json.loads(line)
             epoch.pop("digest", None)
-            while epochs and epochs[-1]["epoch"] >= epoch["epoch"]:
-                epochs.pop()
+            number_of_epoch, _ = int(epoch["epoch"]), int(epoch["step"])
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"line {number} is not an epoch's ({error})") from error
+        while epochs and epochs[-1]["epoch"] >= number_of_epoch:
+            epochs.pop()
         epochs.append(epoch)
     return epochs
 

@@ -99,7 +99,7 @@ def load(source: Folder | Run, checkpoint: str) -> Predictor:
     elif len(names) != options.num_classes:
         names = tuple(f"class {i}" for i in range(options.num_classes))
     mean, std = (facts.mean, facts.std) if facts else (IMAGENET_MEAN, IMAGENET_STD)
-    if not one.config["data"]["normalise"]:
+    if not one.config["data"].get("normalise", True):
         mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     provenance = one.provenance
     size = (provenance.get("pack_height", 0), provenance.get("pack_width", 0))
@@ -119,15 +119,16 @@ def read_weights(path: Path) -> Tensors:
         there = sorted(other.parent.name for other in path.parent.parent.glob("*/weights.pt"))
         raise XtascError(f"no weights {path}: the run has {', '.join(there) or 'no'} checkpoints")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        tensors: Tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise XtascError(f"{path} is no file of weights, or is damaged: {str(error).splitlines()[0]}") from error
+    return tensors
 
 
 def options_of(model: dict[str, Any], tensors: Tensors) -> NetOptions:
     """The network that a config's [model] and its weights speak of: the number of classes is that of the weights."""
     known = {field.name for field in fields(NetOptions)}
-    chosen = {key: tuple(value) if isinstance(value, list) else value for key, value in model.items() if key in known}
+    chosen: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in model.items() if key in known}
     options = NetOptions(**chosen)
     if options.system == "adamt":
         slots, height, width = attention_of(tensors) or (1, 32, 64)
@@ -174,7 +175,7 @@ def pack_of(one: Run) -> Header | None:
     installed."""
     data = one.config["data"]
     try:
-        header = read_header(data["pack"], data["label_set"])
+        header = read_header(data["pack"], data.get("label_set", ""))
     except (ImportError, XtascError):
         return None
     trained_on = data.get("pack_digest") or one.provenance.get("pack_digest")

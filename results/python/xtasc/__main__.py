@@ -1,0 +1,74 @@
+"""python -m xtasc: a table of runs, and runs for the field's trackers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+import xtasc
+from xtasc.errors import XtascError
+from xtasc.folders import Run, readable_runs
+from xtasc.push import TARGETS, push, summary_of
+
+USAGE, FAILURE = 2, 1  # the programs' exit codes for a wrong input and for any other failure
+
+
+class Parser(argparse.ArgumentParser):
+    """Faults are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise XtascError(f"{message}; {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = Parser(prog="python -m xtasc", description="Runs of the xtasc programs, as a table or for other tools.")
+    parser.add_argument("--version", action="version", version=f"xtasc {xtasc.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    table = commands.add_parser("runs", help="print a table: a row a run, with the metrics of its best epoch")
+    table.add_argument("folders", nargs="+", metavar="FOLDER", help="run folders, or folders with runs below them")
+    table.add_argument("--protocol", choices=("paper", "dataset"), default="paper", help="of the metrics; default: paper")
+    table.add_argument("--checkpoint", choices=("best", "last"), default="best", help="of which epoch; default: best")
+    to = commands.add_parser("push", help="write runs for Weights & Biases, MLflow or TensorBoard, offline, into a folder")
+    to.add_argument("folders", nargs="+", metavar="RUNS", help="run folders, or folders with runs below them")
+    to.add_argument("--to", required=True, choices=tuple(TARGETS), help="for which of them; its package must be there")
+    to.add_argument("--project", default="xtasc", help="the name that groups the runs there; default: xtasc")
+    to.add_argument("--to-folder", metavar="DIR", help="where to write; default: one called as the tool, here")
+    warnings.showwarning = lambda message, *_: print(f"xtasc: warning: {message}", file=sys.stderr)
+    try:
+        options = parser.parse_args(arguments)
+        runs = readable_runs(options.folders)
+        if not runs:
+            raise XtascError(f"no run in {', '.join(options.folders)}: give a run folder, or one that has runs below it")
+        if options.command == "runs":
+            print(text_of(runs, options.checkpoint, options.protocol))
+        else:
+            for line in push(runs, options.to, options.project, options.to_folder):
+                print(line)
+    except XtascError as error:
+        print(f"xtasc: error: {error}", file=sys.stderr)
+        return USAGE
+    except OSError as error:
+        print(f"xtasc: error: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        return FAILURE
+    return 0
+
+
+def text_of(runs: Sequence[Run], checkpoint: str, protocol: str) -> str:
+    """A table in columns: run, state, epochs, then the metrics of a checkpoint in a protocol."""
+    head = f"{checkpoint}.{protocol}."
+    found = [{name.removeprefix(head): value for name, value in summary_of(run).items() if name.startswith(head)}
+             for run in runs]
+    metrics = list(dict.fromkeys(name for one in found for name in one))
+    rows = [["run", "state", "epochs", *metrics]]
+    rows += [[run.id, run.state, str(len(run.epochs)), *(f"{one[name]:.4f}" if name in one else "-" for name in metrics)]
+             for run, one in zip(runs, found)]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]),
+                                *(cell.rjust(width) for cell, width in zip(row[2:], widths[2:]))]) for row in rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

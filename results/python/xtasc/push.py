@@ -1,0 +1,174 @@
+"""Runs in the form of the field's trackers: Weights & Biases, MLflow, TensorBoard. All of it offline, into a folder.
+
+A run has its id as its name; its config; what its epochs measured, at their optimizer steps; the last and the best epoch's
+metrics in its summary; and tags. A run that is pushed again takes the place of what it was.
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from xtasc.errors import XtascError
+from xtasc.folders import Run, flat
+
+Numbers = dict[str, float]
+MLFLOW_PARAMS, MLFLOW_METRICS = 100, 1000  # as many as a call takes: mlflow.org/docs/latest/rest-api.html, "Log Batch"
+
+
+def push(runs: Sequence[Run], target: str, project: str = "xtasc", folder: str | os.PathLike[str] | None = None) -> list[str]:
+    """Writes runs for a tracker.
+
+    Args:
+        target: "wandb", "mlflow" or "tensorboard"; the package of that name must be installed.
+        project: the name that groups the runs there (MLflow: experiment).
+        folder: where to; default: one of the target's name here.
+
+    Returns:
+        A line a command that shows what was written.
+
+    Raises:
+        XtascError: there is no such target, or its package is not installed; two runs have one id.
+    """
+    if target not in TARGETS:
+        raise XtascError(f"--to {target} is none of {', '.join(TARGETS)}")
+    if twins := sorted({one.id for one in runs if [other.id for other in runs].count(one.id) > 1}):
+        raise XtascError(f"several of the runs are called {twins[0]}: name the folder of one of them")
+    try:
+        return TARGETS[target](runs, project, Path(target if folder is None else folder).absolute())
+    except ImportError as error:
+        package = "mlflow-skinny" if target == "mlflow" else target
+        raise XtascError(f"--to {target} needs its package: pip install {package} ({error})") from error
+
+
+def epochs_of(run: Run) -> Iterator[tuple[int, Numbers]]:
+    """The optimizer steps at each epoch's end, and the numbers that were measured there, epoch among them."""
+    for epoch in run.epochs:
+        numbers = numbers_of(epoch)
+        yield int(numbers.pop("step")), numbers
+
+
+def numbers_of(record: dict[str, Any]) -> Numbers:
+    """The finite numbers of a record, by flat name; of a list by its places: "class_iou.0"."""
+    spread = {key: dict(enumerate(value)) if isinstance(value, list) else value for key, value in flat(record).items()}
+    return {key: value for key, value in flat(spread).items() if isinstance(value, (int, float)) and math.isfinite(value)}
+
+
+def summary_of(run: Run) -> Numbers:
+    """The metrics of the last and the best epoch in both protocols, as tables show them: "best.paper.miou"; and which epochs
+    these are."""
+    shown = ("epoch", "paper", "dataset")
+    return numbers_of({name: {key: epoch[key] for key in shown if key in epoch} for name, epoch in run.evaluation.items()})
+
+
+def config_of(run: Run) -> dict[str, Any]:
+    """The config by flat name; where its numbers come from besides."""
+    origin = {key: run.provenance[key] for key in ("version", "commit", "pack_dataset", "pack_digest", "world_size", "started",
+                                                   "finished", "num_parameters") if key in run.provenance}
+    return flat(run.config) | flat({"provenance": origin})
+
+
+def tags_of(run: Run) -> dict[str, str]:
+    """What runs are looked for by."""
+    return {"system": run.config["model"]["system"], "encoder": run.config["model"]["encoder"],
+            "weighting": run.config["weighting"]["method"], "dataset": run.provenance.get("pack_dataset", ""),
+            "state": run.state}
+
+
+def to_wandb(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
+    import wandb
+
+    folder.mkdir(parents=True, exist_ok=True)
+    quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True,
+                           x_save_requirements=False)
+    for run in runs:
+        before = list((folder / "wandb").glob(f"offline-run-*-{glob.escape(run.id)}"))
+        with wandb.init(mode="offline", dir=folder, project=project, id=run.id, name=run.id, config=config_of(run),
+                        tags=[tag for tag in tags_of(run).values() if tag], settings=quiet) as written:
+            for step, numbers in epochs_of(run):
+                written.log(numbers, step=step)
+            written.summary.update(summary_of(run))
+        for old in before:
+            shutil.rmtree(old)
+    return [f"wandb sync {shlex.quote(str(folder))}/wandb/offline-run-*"]
+
+
+def to_mlflow(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 asks for it: mlflow-skinny has no other store
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, RunTag
+
+    client = MlflowClient(tracking_uri=folder.as_uri())
+    known = client.get_experiment_by_name(project)
+    experiment = known.experiment_id if known else client.create_experiment(project)
+    for run in runs:
+        before = client.search_runs([experiment], f"tags.`mlflow.runName` = '{run.id}'")
+        begin, end = (milliseconds(run.provenance.get(name)) for name in ("started", "finished"))
+        written = client.create_run(experiment, begin, run_name=run.id).info.run_id
+        metrics = [Metric(key, value, begin or 0, step) for step, numbers in epochs_of(run) for key, value in numbers.items()]
+        last = metrics[-1].step if metrics else 0
+        metrics += [Metric(key, value, end or begin or 0, last) for key, value in summary_of(run).items()]
+        params = [Param(key, str(value)) for key, value in config_of(run).items()]
+        client.log_batch(written, tags=[RunTag(key, value) for key, value in tags_of(run).items() if value])
+        for first in range(0, len(params), MLFLOW_PARAMS):
+            client.log_batch(written, params=params[first : first + MLFLOW_PARAMS])
+        for first in range(0, len(metrics), MLFLOW_METRICS):
+            client.log_batch(written, metrics=metrics[first : first + MLFLOW_METRICS])
+        client.set_terminated(written, {"done": "FINISHED", "running": "RUNNING"}.get(run.state, "KILLED"), end)
+        for old in before:
+            client.delete_run(old.info.run_id)
+    return [f"MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {shlex.quote(str(folder))}"]
+
+
+def milliseconds(time: str | None) -> int | None:
+    """Since 1970, of an ISO 8601 text; None of none."""
+    return round(datetime.fromisoformat(time).timestamp() * 1000) if time else None
+
+
+def to_tensorboard(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
+    """In float32: TensorBoard's data server (0.7) passes over scalars in float64, and the browser shows none."""
+    from torch.utils.tensorboard import SummaryWriter
+    from torch.utils.tensorboard.summary import hparams
+
+    differing = differing_keys([run.config for run in runs])
+    for run in runs:
+        place = folder / project / run.id
+        partial = place.with_name(f".{run.id}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        with SummaryWriter(str(partial)) as writer:
+            for step, numbers in epochs_of(run):
+                for key, value in numbers.items():
+                    writer.add_scalar(group_of(key), value, step)
+            summary = {group_of(key): value for key, value in summary_of(run).items()}
+            told = {key: str(value) for key, value in config_of(run).items() if key in differing}
+            for part in hparams(tags_of(run) | told, summary):  # type: ignore[no-untyped-call]
+                writer.file_writer.add_summary(part)
+            for key, value in summary.items():
+                writer.add_scalar(key, value, run.epochs[-1]["step"])
+            writer.add_text("config.toml", "```toml\n" + (run.folder / "config.toml").read_text(encoding="utf-8") + "```")
+        shutil.rmtree(place, ignore_errors=True)
+        partial.rename(place)
+    return [f"tensorboard --logdir {shlex.quote(str(folder / project))}"]
+
+
+def group_of(key: str) -> str:
+    """TensorBoard groups by what stands before the slash: "paper.miou" -> "paper/miou"."""
+    return key.replace(".", "/", 1)
+
+
+def differing_keys(configs: Sequence[dict[str, Any]]) -> set[str]:
+    """The flat names of what is not the same in all of them: TensorBoard gives each hyperparameter a column."""
+    items = [{(key, repr(value)) for key, value in flat(config).items()} for config in configs]
+    return {key for key, _ in set.union(*items) - set.intersection(*items)} if items else set()
+
+
+TARGETS: dict[str, Callable[[Sequence[Run], str, Path], list[str]]] = {
+    "wandb": to_wandb, "mlflow": to_mlflow, "tensorboard": to_tensorboard}

@@ -1,0 +1,145 @@
+"""`python -m xtasc push`: what W&B, MLflow and TensorBoard read of a real run, each through its own package."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import unittest
+from collections.abc import Iterator
+
+import common
+from common import SOURCE, OneLine, Programs
+
+programs: Programs
+run: pathlib.Path
+QUICK = ["model.system=base_st_seg", "train.epochs=3", "train.batch_size=24"]
+
+
+def setUpModule() -> None:
+    global run
+    os.environ["PYTHONPATH"] = str(SOURCE / "results/python")
+    done = programs.run("xtasc-train", *programs.train_arguments("runs", *QUICK))
+    assert done.returncode == 0, done.stderr
+    run = programs.run_folder("runs")
+
+
+def xtasc(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-B", "-m", "xtasc", *words], capture_output=True, text=True, check=False, timeout=300,
+                          cwd=programs.scratch, env={**os.environ, **environment})
+
+
+def lines() -> list[dict]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def wandb_records(path: pathlib.Path) -> Iterator[object]:
+    """An offline run's records. The file is LevelDB's log, github.com/google/leveldb/blob/main/doc/log_format.md, behind a
+    header of 7 bytes: blocks of 32 KiB, in each records of a checksum, a length, a type (whole, first, middle, last)."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, place, text = path.read_bytes(), 7, b""
+    while place + 7 <= len(data):
+        left = 32768 - place % 32768
+        if left < 7:
+            place += left
+            continue
+        length, kind = struct.unpack_from("<HB", data, place + 4)
+        text += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):
+            record = Record()
+            record.ParseFromString(text)
+            text = b""
+            yield record
+
+
+class Push(OneLine):
+    def push(self, target: str, package: str) -> pathlib.Path:
+        """Twice: the second takes the place of the first."""
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            self.skipTest(str(error))
+        for _ in range(2):
+            done = xtasc("push", "--to", target, "runs", "--project", "proof", "--to-folder", f"to {target}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"to {target}", done.stdout)
+        return programs.scratch / f"to {target}"
+
+    def test_tensorboard_reads_it(self) -> None:
+        folder = self.push("tensorboard", "torch.utils.tensorboard")
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+        from tensorboard.util.tensor_util import make_ndarray
+
+        def float32(value: float) -> float:
+            return struct.unpack("f", struct.pack("f", value))[0]
+
+        self.assertEqual([path.name for path in (folder / "proof").iterdir()], [run.name])
+        events = EventAccumulator(str(folder / "proof" / run.name), size_guidance={"scalars": 0}).Reload()
+        for tag, of in (("paper/miou", lambda line: line["paper"]["miou"]), ("train_loss/seg", lambda line: line["train_loss"]["seg"])):
+            self.assertEqual([(event.step, event.value) for event in events.Scalars(tag)],
+                             [(line["step"], float32(of(line))) for line in lines()])
+        self.assertEqual(events.Scalars("last/dataset.pix_acc")[0].value, float32(lines()[-1]["dataset"]["pix_acc"]))
+        self.assertIn("base_st_seg", make_ndarray(events.Tensors("config.toml/text_summary")[0].tensor_proto).item().decode())
+
+    def test_mlflow_reads_it(self) -> None:
+        folder = self.push("mlflow", "mlflow")
+        os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=folder.as_uri())
+        found = client.search_runs([client.get_experiment_by_name("proof").experiment_id])
+        self.assertEqual([one.info.run_name for one in found], [run.name])
+        self.assertEqual(found[0].info.status, "FINISHED")
+        history = sorted((metric.step, metric.value) for metric in client.get_metric_history(found[0].info.run_id, "paper.miou"))
+        self.assertEqual(history, [(line["step"], line["paper"]["miou"]) for line in lines()])
+        self.assertEqual(found[0].data.metrics["last.dataset.pix_acc"], lines()[-1]["dataset"]["pix_acc"])
+        self.assertEqual(found[0].data.params["model.encoder"], "resnet18")
+        self.assertEqual(found[0].data.params["train.learning_rate"], "0.0001")
+        self.assertEqual(found[0].data.tags["system"], "base_st_seg")
+
+    def test_wandb_reads_it(self) -> None:
+        files = list(self.push("wandb", "wandb").glob("wandb/offline-run-*/*.wandb"))
+        self.assertEqual(len(files), 1)
+        config: dict = {}
+        history, summary, tags, name = [], {}, [], ""
+        for record in wandb_records(files[0]):
+            if record.WhichOneof("record_type") == "run":
+                name, tags = record.run.display_name, list(record.run.tags)
+                config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+            elif record.WhichOneof("record_type") == "history":
+                history.append({".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item})
+            elif record.WhichOneof("record_type") == "summary":
+                summary |= {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.summary.update}
+        self.assertEqual(name, run.name)
+        self.assertIn("resnet18", tags)
+        self.assertEqual(config["train.learning_rate"], 0.0001)
+        self.assertEqual([(line["_step"], line["paper.miou"]) for line in history],
+                         [(line["step"], line["paper"]["miou"]) for line in lines()])
+        self.assertEqual(summary["last.dataset.pix_acc"], lines()[-1]["dataset"]["pix_acc"])
+
+    def test_a_table_and_faults_are_lines(self) -> None:
+        done = xtasc("runs", "runs", "--checkpoint", "last", "--protocol", "dataset")
+        head, row = (line.split() for line in done.stdout.splitlines())
+        self.assertEqual(row[:3], [run.name, "done", "3"])
+        self.assertEqual(row[head.index("miou")], f"{lines()[-1]['dataset']['miou']:.4f}")
+        self.one_line(xtasc("runs", "nowhere"), 2, "xtasc: error: no folder nowhere: give a run folder")
+        self.one_line(xtasc("push", "--to", "wanb", "runs"), 2, "invalid choice: 'wanb'", "wandb")
+        hidden = programs.scratch / "hidden"
+        hidden.mkdir()
+        (hidden / "wandb.py").write_text("raise ImportError('not here')")
+        path = f"{hidden}:{os.environ['PYTHONPATH']}"
+        self.one_line(xtasc("push", "--to", "wandb", "runs", PYTHONPATH=path), 2, "needs its package: pip install wandb")
+        (programs.scratch / "file").write_text("")
+        if importlib.util.find_spec("tensorboard") is None or importlib.util.find_spec("torch") is None:
+            self.skipTest("no tensorboard")
+        self.one_line(xtasc("push", "--to", "tensorboard", "runs", "--to-folder", "file"), 1, "cannot write", "file")
+
+
+if __name__ == "__main__":
+    common.main()
