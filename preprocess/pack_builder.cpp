@@ -13,6 +13,7 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "core/ordered_pool.hpp"
 #include "core/progress.hpp"
 #include "core/signals.hpp"
 #include "core/utf8.hpp"
@@ -21,7 +22,6 @@
 #include "pack/verify.hpp"
 #include "pack/writer.hpp"
 #include "preprocess/datasets/depth_bounds.hpp"
-#include "preprocess/ordered_pool.hpp"
 
 namespace xtasc::preprocess {
 

@@ -110,6 +110,7 @@ Provenance from_json(const Json& json) {
   result.pack_num_classes = get<std::int64_t>(json, "pack_num_classes");
   result.pack_depth_kind = get<std::string>(json, "pack_depth_kind");
   result.pack_orientation = json.contains("pack_orientation") ? get<std::string>(json, "pack_orientation") : "";
+  result.pack_resize = json.contains("pack_resize") ? get<std::string>(json, "pack_resize") : "";
   result.command_line = texts(json, "command_line");
   result.started = get<std::string>(json, "started");
   result.finished = get<std::string>(json, "finished");
@@ -218,6 +219,7 @@ void write_provenance(const std::filesystem::path& path, const Provenance& prove
             {"pack_num_classes", provenance.pack_num_classes},
             {"pack_depth_kind", provenance.pack_depth_kind},
             {"pack_orientation", provenance.pack_orientation},
+            {"pack_resize", provenance.pack_resize},
             {"command_line", provenance.command_line},
             {"started", provenance.started},
             {"finished", provenance.finished},

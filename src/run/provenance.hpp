@@ -31,6 +31,7 @@ struct Provenance {
   std::string pack_path, pack_digest, pack_dataset;
   std::int64_t pack_height = 0, pack_width = 0, pack_num_classes = 0;  ///< 0: not recorded
   std::string pack_orientation;  ///< as pack::Schema has it; empty for most packs, and where not recorded
+  std::string pack_resize;       ///< as pack::Schema has it; empty: not recorded
   std::string pack_depth_kind;   ///< "metres" or "inverse_depth"; empty: not recorded
   std::vector<std::string> command_line;
   std::string started;               ///< ISO 8601, UTC; of the first start

@@ -58,6 +58,7 @@ run::Provenance provenance_of(const dist::MpiSession& session, const config::Run
   provenance.pack_num_classes = learner.net.num_classes();
   provenance.pack_depth_kind = pack::depth_kind_name(schema.depth_kind);
   provenance.pack_orientation = schema.orientation;
+  provenance.pack_resize = schema.resize;
   provenance.command_line = command_line;
   provenance.started = utc_now();
   provenance.num_parameters = learner.net.parameters().num_parameters();

@@ -14,7 +14,7 @@
 
 #include "core/log.hpp"
 
-namespace xtasc::preprocess {
+namespace xtasc {
 
 /// Threads that work on items 0, 1, 2, ... and hand the results out in that order, never more than a window ahead of
 /// the one that is taken next. Where the system gives fewer threads than are asked for, those it gives do all; where it
@@ -98,4 +98,4 @@ class OrderedPool {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace xtasc::preprocess
+}  // namespace xtasc

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +19,8 @@ struct Map {
   std::vector<std::uint8_t> classes;
   std::vector<float> values;
 };
+using MapByTask = std::map<std::string_view, Map>;  ///< by the task's key
+
 template <typename T>
 std::vector<T> values_of(const at::Tensor& tensor) {
   const at::Tensor flat = tensor.to(at::kCPU, c10::CppTypeToScalarType<T>::value).contiguous();
@@ -30,14 +34,18 @@ struct KindOutput {
   task::Kind kind;
   Map (*map_of)(const at::Tensor& prediction);    ///< (1, channels, H, W)
   Map (*map_of_truth)(const at::Tensor& target);  ///< as data::Batch::targets has it
-  /// \param stem  of the file's name
+  /// Writes the files STEM and each of `endings`, atomically. \param stem  of their names
   void (*write)(const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height,
                 std::int64_t width);
+  std::span<const std::string_view> endings;
   figure::MapKind drawn;
   std::string_view plural;  ///< behind Task::truth in the heads of the panel: "labels: truth"
 };
 
 /// \throws Error when its kind is in no row here
 [[nodiscard]] const KindOutput& output_of(const task::Task& task);
+
+/// What the files of a task's results are called behind the picture's own name: "_label".
+[[nodiscard]] std::string name_ending(const task::Task& task);
 
 }  // namespace xtasc::launch

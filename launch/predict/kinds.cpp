@@ -1,4 +1,4 @@
-#include "launch/predict_kinds.hpp"
+#include "launch/predict/kinds.hpp"
 
 #include <algorithm>
 #include <array>
@@ -30,6 +30,9 @@ void write_normals(const Map& map, const std::string& stem, std::int64_t channel
   io::write_png(stem + ".png", colors, height, width, 3);
 }
 
+constexpr std::array<std::string_view, 1> kPicture = {".png"}, kArray = {".npy"};
+constexpr std::array<std::string_view, 2> kBoth = {".npy", ".png"};
+
 constexpr std::array<KindOutput, 3> kKinds = {
     {{.kind = task::Kind::classes,
       .map_of =
@@ -42,6 +45,7 @@ constexpr std::array<KindOutput, 3> kKinds = {
           },
       .write = [](const Map& map, const std::string& stem, std::int64_t /*channels*/, std::int64_t height,
                   std::int64_t width) { io::write_png(stem + ".png", map.classes, height, width, 1); },
+      .endings = kPicture,
       .drawn = figure::MapKind::classes,
       .plural = "s"},
      {.kind = task::Kind::depth,
@@ -58,6 +62,7 @@ constexpr std::array<KindOutput, 3> kKinds = {
             const std::array<std::int64_t, 3> shape = {channels, height, width};
             io::write_npy(stem + ".npy", map.values, std::span(shape).subspan(channels == 1 ? 1 : 0));
           },
+      .endings = kArray,
       .drawn = figure::MapKind::numbers,
       .plural = ""},
      {.kind = task::Kind::unit_vector,
@@ -70,6 +75,7 @@ constexpr std::array<KindOutput, 3> kKinds = {
             return Map{{}, values_of<float>(target)};
           },
       .write = write_normals,
+      .endings = kBoth,
       .drawn = figure::MapKind::normals,
       .plural = ""}}};
 
@@ -79,6 +85,10 @@ const KindOutput& output_of(const task::Task& task) {
   const auto found = std::ranges::find(kKinds, task.kind, &KindOutput::kind);
   check(found != kKinds.end(), "predictions of task \"{}\" cannot be written: its kind is in no row here", task.key);
   return *found;
+}
+
+std::string name_ending(const task::Task& task) {
+  return fmt::format("_{}", task.truth);
 }
 
 }  // namespace xtasc::launch
