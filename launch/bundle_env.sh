@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# Source this in bash, `source DIR/env.sh`: the programs of this folder, and its mpirun, then run with the libraries of
-# the machine's own torch @TORCH_VERSION@: that of python3, or of the folder XTASC_TORCH (.../site-packages/torch).
-# Fails with one line where there is none, or another one. Made by launch/bundle.sh --thin.
+# Source this in bash, `source DIR/env.sh`: the programs of this folder, and its mpirun, are on the path then. Made by
+# launch/bundle.sh. Of a thin bundle they run with the libraries of the machine's own torch: that of python3, or of the
+# folder XTASC_TORCH (.../site-packages/torch). Fails with one line where there is none, or another one.
 
-_xtasc_environment() {
-  local wanted="@TORCH_VERSION@" found="" torch="${XTASC_TORCH:-}" here key value folder
-  here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+# Prints the folders of the torch of version $1.
+_xtasc_torch() {
+  local wanted="$1" found="" torch="${XTASC_TORCH:-}" key value folder
   if [[ -z "$torch" ]]; then
     torch="$(python3 -c 'import importlib.util as u; print(u.find_spec("torch").submodule_search_locations[0])' 2>/dev/null)" || {
       echo "xtasc: error: python3 has no torch: set XTASC_TORCH to the folder of torch $wanted (.../site-packages/torch)" >&2
@@ -29,12 +29,22 @@ _xtasc_environment() {
     return 1
   fi
 
-  local libraries="$here/lib:$torch/lib"
+  printf '%s' "$torch/lib"
   for folder in "$torch"/../nvidia/*/lib; do
     if [[ -d "$folder" ]]; then
-      libraries+=":$(cd "$folder" && pwd)"
+      printf ':%s' "$(cd "$folder" && pwd)"
     fi
   done
+}
+
+_xtasc_environment() {
+  local wanted="@TORCH_VERSION@" here libraries
+  here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+  if [[ -n "$wanted" ]]; then
+    libraries="$here/lib:$(_xtasc_torch "$wanted")" || return 1
+  else
+    libraries="$here/mpi/lib"  # for mpirun alone: the programs find theirs by themselves
+  fi
   if [[ "${LD_LIBRARY_PATH:-}" != "$libraries"* ]]; then
     export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
     export PATH="$here/bin:$here/mpi/bin:$PATH"

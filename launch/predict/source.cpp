@@ -33,7 +33,9 @@ class Files final : public Source {
   }
 
   [[nodiscard]] std::size_t size() const override { return pictures_.size(); }
-  [[nodiscard]] std::string title(std::size_t i) const override { return pictures_[i].path.string(); }
+  [[nodiscard]] std::string title(std::size_t i) const override {
+    return (pictures_[i].name.parent_path() / pictures_[i].path.filename()).string();
+  }
   [[nodiscard]] fs::path name(std::size_t i) const override { return pictures_[i].name; }
 
   [[nodiscard]] Input read(std::size_t i, bool is_shown) const override {

@@ -3,7 +3,8 @@ the torch wheel: a chroot with those, the wheel mounted read-only, and an empty 
 
     python tests/programs/thin_bundle_test.py --bin build/release/bin [--long]
 
-By default: programs start; pack, train on two ranks, predict, tabulate; another torch, or none, is refused. With --long
+By default: programs start; pack, train on two ranks, predict, tabulate; NOTICE has the licences of all that is in it;
+another torch, or none, is refused. With --long
 the self-test on two ranks too, and a bundle that is too large. Skipped (exit code 77) where chroot and mounts are not to
 be had, or of a build other than build/release.
 """
@@ -103,6 +104,36 @@ class ThinBundle(unittest.TestCase):
         self.assertEqual([name for name in names if re.match(r"lib(torch|c10|cudart|cudnn|cublas|nccl|stdc\+\+|gomp)", name)],
                          [])
         self.assertFalse([name for name in names if re.search("ucx|ofi|openib|psm", name)])
+
+    def test_its_notice_names_every_file_that_is_not_ours(self) -> None:
+        folder = machine.root / "home/thin"
+        notice = (folder / "NOTICE").read_text(errors="replace")
+        named = {name for line in re.findall(r"(?m)^Files:(?:.*\n)+?\n", notice) for name in line.split()[1:]}
+        files = {path.name for path in [*folder.glob("lib/*"), *folder.glob("mpi/bin/*"), *folder.glob("mpi/**/*.so")]}
+        self.assertGreater(len(files), 60)
+        self.assertEqual(files - named, set())
+        for part in ("\nlibopenmpi3 ", "\nlibpng16-16 ", "\nlibtomlplusplus-dev ", "Glenn Randers-Pehrson",
+                     "Copyright (c) 2004-2010 The Trustees of Indiana University", "Mark Gillard"):
+            self.assertIn(part, notice)
+
+    def test_a_library_that_no_package_knows_is_refused(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="xtasc-notice-") as scratch:
+            stranger = pathlib.Path(scratch) / "libstranger.so.1"
+            stranger.write_bytes(b"not of any package")
+            text = pathlib.Path(scratch) / "others.txt"
+            script = (f"source '{SOURCE}/launch/common.sh'; source '{SOURCE}/launch/bundle_notice.sh'; "
+                      f"BUILD='{build}' TORCH='{machine.wheel}/torch/lib' NOTICE_OF_OTHERS=\"$1\"; "
+                      f"write_notice '{scratch}/NOTICE' '{stranger}'")
+            done = subprocess.run(["bash", "-euo", "pipefail", "-c", script, "-", ""], capture_output=True, text=True,
+                                  check=False)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertRegex(done.stderr, r"^xtasc: error: no package here knows where libstranger\.so\.1 is from: name it,")
+            self.assertFalse((pathlib.Path(scratch) / "NOTICE").exists())
+            text.write_text("libstranger.so.1: ours, of this very test\n")
+            done = subprocess.run(["bash", "-euo", "pipefail", "-c", script, "-", str(text)], capture_output=True, text=True,
+                                  check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("ours, of this very test", (pathlib.Path(scratch) / "NOTICE").read_text())
 
     def test_pack_train_predict_tabulate(self) -> None:
         common = sets([*SMALL, "data.pack=scenes.h5", "run.output=runs", "train.epochs=1", "train.batch_size=8",
