@@ -16,9 +16,9 @@ Usage: launch/bundle.sh --output DIR [--preset NAME] [--pack FILE]... [--with-mp
        launch/bundle.sh --thin --output DIR|FILE.tar.xz [--preset NAME] [--pack FILE]... [--fast] [--list]
 
 Copies the built programs to DIR/bin, every library that they load to DIR/lib (but the C library, the GPU driver and,
-unless --with-mpi, MPI, which are the cluster's own), and configs, sweeps, slurm and results' published tables to
-DIR/share/xtasc. The folder may be moved: programs look for libraries beside themselves. DIR/NOTICE has the licences of
-all that is in it, by the packages that it is of.
+unless --with-mpi, MPI, which are the cluster's own), and configs, sweeps, slurm, results' published tables and the Python
+package to DIR/share/xtasc. The folder may be moved: programs look for libraries beside themselves. DIR/NOTICE has the
+licences of all that is in it, by the packages that it is of.
 
 With --thin LibTorch and NVIDIA's libraries stay behind too: on the other machine \`source DIR/env.sh\` takes those of
 its python3, or of the folder that XTASC_TORCH names, which must hold the very torch that the build used. MPI comes

@@ -9,8 +9,7 @@ import pathlib
 import struct
 import subprocess
 import sys
-import unittest
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import common
 from common import SOURCE, OneLine, Programs
@@ -29,8 +28,8 @@ def setUpModule() -> None:
 
 
 def xtasc(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-B", "-m", "xtasc", *words], capture_output=True, text=True, check=False, timeout=300,
-                          cwd=programs.scratch, env={**os.environ, **environment})
+    return subprocess.run([sys.executable, "-B", "-m", "xtasc", *words], capture_output=True, text=True, check=False,
+                          timeout=300, cwd=programs.scratch, env={**os.environ, **environment})
 
 
 def lines() -> list[dict]:
@@ -58,6 +57,11 @@ def wandb_records(path: pathlib.Path) -> Iterator[object]:
             yield record
 
 
+def values(items: Iterable) -> dict:
+    """Of a record's items, by flat name."""
+    return {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
+
+
 class Push(OneLine):
     def push(self, target: str, package: str) -> pathlib.Path:
         """Twice: the second takes the place of the first."""
@@ -81,9 +85,9 @@ class Push(OneLine):
 
         self.assertEqual([path.name for path in (folder / "proof").iterdir()], [run.name])
         events = EventAccumulator(str(folder / "proof" / run.name), size_guidance={"scalars": 0}).Reload()
-        for tag, of in (("paper/miou", lambda line: line["paper"]["miou"]), ("train_loss/seg", lambda line: line["train_loss"]["seg"])):
-            self.assertEqual([(event.step, event.value) for event in events.Scalars(tag)],
-                             [(line["step"], float32(of(line))) for line in lines()])
+        for group, name in (("paper", "miou"), ("train_loss", "seg")):
+            self.assertEqual([(event.step, event.value) for event in events.Scalars(f"{group}/{name}")],
+                             [(line["step"], float32(line[group][name])) for line in lines()])
         self.assertEqual(events.Scalars("last/dataset.pix_acc")[0].value, float32(lines()[-1]["dataset"]["pix_acc"]))
         self.assertIn("base_st_seg", make_ndarray(events.Tensors("config.toml/text_summary")[0].tensor_proto).item().decode())
 
@@ -96,8 +100,9 @@ class Push(OneLine):
         found = client.search_runs([client.get_experiment_by_name("proof").experiment_id])
         self.assertEqual([one.info.run_name for one in found], [run.name])
         self.assertEqual(found[0].info.status, "FINISHED")
-        history = sorted((metric.step, metric.value) for metric in client.get_metric_history(found[0].info.run_id, "paper.miou"))
-        self.assertEqual(history, [(line["step"], line["paper"]["miou"]) for line in lines()])
+        history = client.get_metric_history(found[0].info.run_id, "paper.miou")
+        self.assertEqual(sorted((metric.step, metric.value) for metric in history),
+                         [(line["step"], line["paper"]["miou"]) for line in lines()])
         self.assertEqual(found[0].data.metrics["last.dataset.pix_acc"], lines()[-1]["dataset"]["pix_acc"])
         self.assertEqual(found[0].data.params["model.encoder"], "resnet18")
         self.assertEqual(found[0].data.params["train.learning_rate"], "0.0001")
@@ -111,11 +116,11 @@ class Push(OneLine):
         for record in wandb_records(files[0]):
             if record.WhichOneof("record_type") == "run":
                 name, tags = record.run.display_name, list(record.run.tags)
-                config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+                config |= values(record.run.config.update)
             elif record.WhichOneof("record_type") == "history":
-                history.append({".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item})
+                history.append(values(record.history.item))
             elif record.WhichOneof("record_type") == "summary":
-                summary |= {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.summary.update}
+                summary |= values(record.summary.update)
         self.assertEqual(name, run.name)
         self.assertIn("resnet18", tags)
         self.assertEqual(config["train.learning_rate"], 0.0001)

@@ -30,9 +30,8 @@ PACKAGE = SOURCE / "results/python"
 TASKS = ("segmentation", "depth", "normals")
 SIZE = (32, 64)
 
-# System, tasks, and other keys of [model]: every network, every form of transfer, one to three tasks.
+# System, tasks, and other keys of [model]: every network, every form of transfer (pairs: the trained run), one to three tasks.
 NETWORKS = (
-    ("xtasc", TASKS, {}),
     ("xtasc", TASKS, {"transfer": "ring", "ttnet_batch_norm": True}),
     ("xtasc", TASKS, {"transfer": "sample"}),
     ("xtasc", TASKS, {"transfer_pairs": ["seg>normals", "depth>seg"]}),
@@ -134,7 +133,8 @@ class Runs(unittest.TestCase):
         copy = programs.scratch / "package"
         shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
         setup = "import sys; sys.argv = ['setup.py', *{}]; from setuptools import setup; setup()"
-        done = [subprocess.run([sys.executable, "-c", setup.format(words)], cwd=copy, capture_output=True, text=True, check=False)
+        done = [subprocess.run([sys.executable, "-c", setup.format(words)], cwd=copy, capture_output=True, text=True,
+                               check=False)
                 for words in (["--version"], ["-q", "build_py", "--build-lib", "built"])]
         if "No module named 'setuptools'" in done[0].stderr:
             self.skipTest("no setuptools")
@@ -163,37 +163,40 @@ class Networks(unittest.TestCase):
         run = programs.scratch / "random" / name
         (run / "checkpoint/best").mkdir(parents=True)
         torch.save(net.state_dict(), run / "checkpoint/best/weights.pt")
-        lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
-        normalise = "false" if system == "deeplab" else "true"
-        (run / "config.toml").write_text("\n".join(["[model]", *lines, "[data]", f'pack = "{programs.pack}"', 'label_set = ""',
-                                                    f"normalise = {normalise}", "[train]", "batch_size = 2", "[weighting]", ""]))
+        sections = {"model": keys, "data": {"pack": str(programs.pack), "normalise": system != "deeplab"},
+                    "train": {"batch_size": 2}, "weighting": {}}
+        (run / "config.toml").write_text("".join(f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n"
+                                                                           for key, value in values.items())
+                                                 for section, values in sections.items()))
         return run
 
+    def holds(self, run: pathlib.Path, *source: str) -> None:
+        """The package's outputs are those of `xtasc-predict` with this source of weights."""
+        output = programs.scratch / "predicted"
+        done = programs.run("xtasc-predict", *source, *common.sets(["run.precision=fp64", "run.threads=1"]), "--pack",
+                            str(programs.pack), "--samples", "1", "--tensors", "--output", str(output))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        theirs = torch.load(output / "val_00001.pt")
+        net = xtasc.load(run).double()
+        with torch.no_grad():
+            ours = net(xtasc.pack(programs.pack, "val")[1]["image"][None])
+        self.assertEqual(set(theirs), set(net.tasks))
+        for key, value in theirs.items():
+            self.assertEqual(value.dtype, torch.float64)
+            if key == "normals":
+                value = torch.nn.functional.normalize(value, dim=1)
+            mine = ours["seg_logits" if key == "seg" else key]
+            self.assertLess((mine - value).abs().max().item(), 1e-10 * max(1.0, value.abs().max().item()), key)
+        if "seg" in theirs:
+            torch.testing.assert_close(ours["seg_probability"], torch.softmax(theirs["seg"], dim=1), rtol=0, atol=1e-10)
+            self.assertTrue((ours["seg_label"] == theirs["seg"].argmax(dim=1)).all())
+
     def test_every_network_gives_what_xtasc_predict_gives(self) -> None:
-        image = xtasc.pack(programs.pack, "val")[1]["image"][None]
         for number, (system, tasks, keys) in enumerate(NETWORKS):
             with self.subTest(system=system, tasks=tasks, **keys):
                 torch.manual_seed(number)
                 run = self.random_run(f"{number}_{system}", system, tasks, keys)
-                output = run / "predicted"
-                done = programs.run("xtasc-predict", "--config", str(run / "config.toml"), "--weights",
-                                    str(run / "checkpoint/best/weights.pt"), "--set", "run.precision=fp64", "--set",
-                                    "run.threads=1", "--pack", str(programs.pack), "--samples", "1", "--tensors", "--output",
-                                    str(output))
-                self.assertEqual(done.returncode, 0, done.stderr)
-                theirs = torch.load(output / "val_00001.pt")
-                net = xtasc.load(run).double()
-                with torch.no_grad():
-                    ours = net(image)
-                self.assertEqual(set(theirs), set(net.tasks))
-                for key, value in theirs.items():
-                    self.assertEqual(value.dtype, torch.float64)
-                    if key == "normals":
-                        value = torch.nn.functional.normalize(value, dim=1)
-                    mine = ours["seg_logits" if key == "seg" else key]
-                    self.assertLess((mine - value).abs().max().item(), 1e-10 * max(1.0, value.abs().max().item()), key)
-                if "seg" in theirs:
-                    torch.testing.assert_close(ours["seg_probability"].sum(dim=1), torch.ones(1, *SIZE, dtype=torch.float64))
+                self.holds(run, "--config", str(run / "config.toml"), "--weights", str(run / "checkpoint/best/weights.pt"))
                 shutil.rmtree(run)  # some are large
 
     def test_weights_that_do_not_fit_are_named(self) -> None:
@@ -213,11 +216,14 @@ class Networks(unittest.TestCase):
     def test_a_trained_run_measures_what_its_file_says(self) -> None:
         """Weights, pack and metrics together: the package's predictions against its truths give the run's own numbers."""
         run = xtasc.run("results/runs/first")
+        self.holds(run.folder, "--run", str(run.folder))
         net = xtasc.load(run, "last")
         self.assertEqual(net.class_names, xtasc.pack(programs.pack).class_names)
         val = torch.utils.data.default_collate(list(xtasc.pack(programs.pack, "val")))
         with torch.no_grad():
             found = net(val["image"])
+        with self.assertRaisesRegex(ValueError, "images are of 30 x 64 pixels: multiples of 32 are needed"):
+            net(val["image"][:, :30])
         of_floats = net(val["image"].permute(0, 3, 1, 2) / 255)
         torch.testing.assert_close(of_floats["depth"], found["depth"])
         numbers = run.evaluation["last"]["dataset"]

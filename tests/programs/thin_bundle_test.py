@@ -12,6 +12,7 @@ be had, or of a build other than build/release.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import pathlib
 import re
@@ -134,6 +135,16 @@ class ThinBundle(unittest.TestCase):
                                   check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("ours, of this very test", (pathlib.Path(scratch) / "NOTICE").read_text())
+
+    def test_the_python_package_and_the_peer_find_each_other(self) -> None:
+        if importlib.util.find_spec("torch") is None:
+            self.skipTest("no torch")
+        shared = machine.root / "home/thin/share/xtasc"
+        done = subprocess.run([sys.executable, "-B", "-c", "import xtasc_peer, xtasc; print(xtasc.__file__)"], text=True,
+                              capture_output=True, cwd=shared / "launch/bench/peer", check=False)
+        self.assertEqual(done.stdout.strip(), str(shared / "results/python/xtasc/__init__.py"), done.stderr)
+        for name in ("pyproject.toml", "xtasc/py.typed"):
+            self.assertTrue((shared / "results/python" / name).is_file(), name)
 
     def test_pack_train_predict_tabulate(self) -> None:
         common = sets([*SMALL, "data.pack=scenes.h5", "run.output=runs", "train.epochs=1", "train.batch_size=8",

@@ -1,4 +1,5 @@
-"""The project's random streams and what is drawn from them: the one thing that the peer takes from the C++, so that both draw alike.
+"""The project's random streams and what is drawn from them: the one thing that the peer takes from the C++, so that both
+draw alike.
 
 Source: src/core/random.cpp.
 """

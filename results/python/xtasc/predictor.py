@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from xtasc.errors import XtascError
 from xtasc.folders import Folder, Run, run
 from xtasc.nets import NetOptions, make_net
-from xtasc.nets.adamt import attention_of
+from xtasc.nets.adamt import AdaMt, attention_of
 from xtasc.nets.tasks import unit_vectors
 from xtasc.packs import Header, read_header
 
@@ -32,7 +32,8 @@ class Predictor(nn.Module):
         tasks: what it predicts: some of "seg", "depth", "normals".
         class_names: of the segmentation, by class id; from the run's pack where that is there, else numbers.
         depth_unit: "m", or "inverse depth" where the run's pack holds that.
-        size: height and width that it was trained at. It takes any multiples of 32 (adamt: no other size).
+        size: height and width that it was trained at; (0, 0): not on record.
+        takes_other_sizes: does it take other multiples of 32 too? AdaMT-Net does not.
         mean, std: of its input, by channel, as in training; 0 and 1 where data.normalise was false.
     """
 
@@ -44,6 +45,7 @@ class Predictor(nn.Module):
         self.class_names = tuple(class_names)
         self.depth_unit = depth_unit
         self.size = size
+        self.takes_other_sizes = not isinstance(net, AdaMt)
         self.mean = tuple(mean)
         self.std = tuple(std)
 
@@ -63,7 +65,7 @@ class Predictor(nn.Module):
             depth (N, 1, H, W), in `depth_unit`; normals (N, 3, H, W), of length 1.
 
         Raises:
-            ValueError: the image has another type or shape.
+            ValueError: the image has another type or shape, or a size that the network does not take.
         """
         predictions = self.net(self.normalised(image).to(next(self.net.parameters()).dtype))
         outputs: Tensors = {}
@@ -76,11 +78,15 @@ class Predictor(nn.Module):
         return outputs
 
     def normalised(self, image: Tensor) -> Tensor:
-        """What the network takes: (N, 3, H, W), less the mean, over the standard deviation. image: as of forward()."""
+        """What the network takes: (N, 3, H, W), less the mean, over the standard deviation. image, errors: as of forward()."""
         if image.dtype == torch.uint8 and image.dim() == 4 and image.shape[3] == 3:
             image = image.permute(0, 3, 1, 2).float() / 255
         elif not image.is_floating_point() or image.dim() != 4 or image.shape[1] != 3:
             raise ValueError(f"images are (N, H, W, 3) uint8 or (N, 3, H, W) float, not {tuple(image.shape)} {image.dtype}")
+        height, width = image.shape[2:]
+        if height % 32 or width % 32 or not (self.takes_other_sizes or (height, width) == self.size):
+            wanted = "multiples of 32 are" if self.takes_other_sizes else f"{self.size[0]} x {self.size[1]} is"
+            raise ValueError(f"images are of {height} x {width} pixels: {wanted} needed")
         mean, inverse = (image.new_tensor(values)[:, None, None] for values in (self.mean, [1 / s for s in self.std]))
         return (image - mean) * inverse
 
@@ -92,18 +98,15 @@ def load(source: Folder | Run, checkpoint: str) -> Predictor:
     tensors = {name: value for name, value in read_weights(path).items() if not name.startswith(OF_TRAINING)}
     options = options_of(one.config["model"], tensors)
     net = net_of(options, tensors, path)
-    facts = pack_of(one)
-    names = facts.class_names if facts else ()
-    if "seg" not in options.order:
-        names = ()
-    elif len(names) != options.num_classes:
-        names = tuple(f"class {i}" for i in range(options.num_classes))
-    mean, std = (facts.mean, facts.std) if facts else (IMAGENET_MEAN, IMAGENET_STD)
+    pack, provenance = pack_of(one), one.provenance
+    names: tuple[str, ...] = ()
+    if "seg" in options.order:
+        names = pack.class_names if pack else tuple(f"class {i}" for i in range(options.num_classes))
+    mean, std = (pack.mean, pack.std) if pack else (IMAGENET_MEAN, IMAGENET_STD)
     if not one.config["data"].get("normalise", True):
         mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    provenance = one.provenance
     size = (provenance.get("pack_height", 0), provenance.get("pack_width", 0))
-    if options.system == "adamt":
+    if isinstance(net, AdaMt):
         size = (options.height, options.width)
     unit = "inverse depth" if provenance.get("pack_depth_kind") == "inverse_depth" else "m"
     return Predictor(net, options.order, names, unit, size, mean, std).eval()
@@ -122,13 +125,16 @@ def read_weights(path: Path) -> Tensors:
         tensors: Tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise XtascError(f"{path} is no file of weights, or is damaged: {str(error).splitlines()[0]}") from error
+    if not (isinstance(tensors, dict) and all(isinstance(value, Tensor) for value in tensors.values())):
+        raise XtascError(f"{path} is no file of weights: a dictionary of tensors by name is expected")
     return tensors
 
 
 def options_of(model: dict[str, Any], tensors: Tensors) -> NetOptions:
     """The network that a config's [model] and its weights speak of: the number of classes is that of the weights."""
     known = {field.name for field in fields(NetOptions)}
-    chosen: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in model.items() if key in known}
+    chosen: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value
+                              for key, value in model.items() if key in known}
     options = NetOptions(**chosen)
     if options.system == "adamt":
         slots, height, width = attention_of(tensors) or (1, 32, 64)
