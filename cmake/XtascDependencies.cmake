@@ -10,6 +10,7 @@ find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(Protobuf REQUIRED)  # the lite library and protoc
 find_package(PkgConfig REQUIRED)
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)  # header-only: our own TOML_ASSERT must reach the parser
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)

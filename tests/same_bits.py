@@ -42,7 +42,7 @@ OTHERS = {"plain forms": ["train.rewrites=false"], "norms in transfer nets": ["m
           "ssim": ["loss.transferred_depth=ssim"], "mse": ["loss.depth=MSE"]}
 # The fast forms want channels in lines of a register and a few hundred tiles: what the narrow nets above never meet.
 WIDE = ["model.encoder=resnet18", "model.decoder_width=64", "model.ttnet_widths=[32,64,128]", "train.batch_size=8"]
-CLOCKS = ("seconds", "images_per_second", "digest")  # the last is over the others
+CLOCKS = ("seconds", "images_per_second", "machine", "digest")  # the last is over the others
 
 
 def cases() -> dict[str, tuple[int, list[str]]]:

@@ -49,7 +49,10 @@ Contestant::Contestant(const data::Dataset& train, const StepBench& options, con
       learner_(config_, sizes_, device_),
       step_(config_, train::with_random_teachers(learner_, config_, sizes_), *communicator_),
       captured_step_(step_, train::graph_capture_for(config_, device_, *communicator_),
-                     [&session](const std::string& text) { return session.gather(text); }) {}
+                     [&session](const std::string& text) { return session.gather(text); }),
+      clock_(device_) {
+  step_.observe([this](train::Phase phase) { clock_.enter(phase); });  // as training does
+}
 
 std::vector<data::Batch> Contestant::draw() const {
   const auto order = data::epoch_samples(train_, static_cast<std::uint64_t>(config_.run.seed), kEpoch);
@@ -71,7 +74,11 @@ void Contestant::warm_up() {
 
 void Contestant::step() {
   const weighting::Moment moment = {.epoch = kEpoch, .step = num_steps_};
-  keep_first(captured_step_.run(draw(), config_.train.batch_size, moment, config_.train.learning_rate).losses);
+  clock_.enter(train::Phase::data);
+  const std::vector<data::Batch> pieces = draw();
+  clock_.leave();
+  keep_first(captured_step_.run(pieces, config_.train.batch_size, moment, config_.train.learning_rate).losses);
+  clock_.leave();
   ++num_steps_;
   wait_for(device_);
 }
@@ -97,9 +104,9 @@ double Contestant::take_step() {
 }
 
 void Contestant::take_plain_step(const train::PhaseObserver& observer) {
-  step_.observe(observer);
+  const train::PhaseObserver usual = step_.observe(observer);
   plain_step();
-  step_.observe({});
+  step_.observe(usual);
 }
 
 std::array<double, train::kPhaseNames.size()> Contestant::take_step_by_phases() {

@@ -11,6 +11,7 @@
 #include "launch/bench/bench.hpp"
 #include "train/captured_step.hpp"
 #include "train/phase.hpp"
+#include "train/phase_clock.hpp"
 #include "train/setup.hpp"
 #include "train/step.hpp"
 
@@ -65,6 +66,7 @@ class Contestant {
   train::Learner learner_;
   train::Step step_;
   train::CapturedStep captured_step_;
+  train::PhaseClock clock_;
   at::Tensor first_losses_;
   std::int64_t num_steps_ = 0;
 };

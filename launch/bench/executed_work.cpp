@@ -7,7 +7,7 @@
 #include "model/layers.hpp"
 #include "net/kd4mtl.hpp"
 #include "net/networks.hpp"
-#include "sweep/work.hpp"
+#include "net/work.hpp"
 
 namespace xtasc::launch {
 
@@ -88,7 +88,7 @@ class Forms {
 ExecutedWork executed_work(const config::RunConfig& config, const StepShape& shape, at::Device device,
                            at::ScalarType storage, at::ScalarType compute) {
   const Forms forms(shape, device, storage, {.compute = compute, .rewrites = config.train.rewrites});
-  const sweep::ExtraPasses extra = sweep::extra_passes(config);
+  const net::ExtraPasses extra = net::extra_passes(config);
   ExecutedWork work;
   for (const net::Convolution& layer : net::convolutions_of(config.model, shape.num_classes)) {
     const auto [form, forward] = forms.pass(layer);

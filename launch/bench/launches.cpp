@@ -16,7 +16,7 @@
 #include "launch/bench/counting_communicator.hpp"
 #include "launch/bench/executed_work.hpp"
 #include "launch/bench/launch_counter.hpp"
-#include "sweep/work.hpp"
+#include "net/work.hpp"
 
 namespace xtasc::launch {
 
@@ -128,7 +128,7 @@ std::string table_of(const Counted& alone, const Counted& of_two) {
 
 nlohmann::json work_json(const StepBench& options, const config::RunConfig& config, const train::Types& types) {
   const auto batch = config.train.batch_size;
-  const double plain = sweep::work_of_image(config, options.height, options.width, options.num_classes).step;
+  const double plain = net::work_of_image(config, options.height, options.width, options.num_classes).step;
   const CudaForms cuda_forms;
   const ExecutedWork executed = executed_work(
       config, {.images = batch, .height = options.height, .width = options.width, .num_classes = options.num_classes},

@@ -9,7 +9,7 @@
 
 #include "core/text_table.hpp"
 #include "data/sampler.hpp"
-#include "sweep/work.hpp"
+#include "net/work.hpp"
 
 namespace xtasc::launch {
 
@@ -61,8 +61,8 @@ PhaseTable::PhaseTable(Contestant& contestant, const StepBench& options, const d
       timings_[i].seconds.push_back(seconds[i]);
     }
   }
-  const sweep::ImageWork work = sweep::work_of_image(config, options.height, options.width, options.num_classes);
-  const double after = sweep::extra_passes(config).forward * work.losses;
+  const net::ImageWork work = net::work_of_image(config, options.height, options.width, options.num_classes);
+  const double after = net::extra_passes(config).forward * work.losses;
   add_flop(plain_, static_cast<double>(config.train.batch_size),
            {.parts = work.parts,
             .teachers = work.teachers,

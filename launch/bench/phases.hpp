@@ -14,7 +14,7 @@ namespace xtasc::launch {
 
 /// Where the time of a step goes, and at what rate arithmetic is done there beside the machine's own peak.
 ///
-/// Arithmetic is counted twice: that of the plain form of the net's convolutions (sweep/work.hpp), where what a rewrite
+/// Arithmetic is counted twice: that of the plain form of the net's convolutions (net/work.hpp), where what a rewrite
 /// saves counts as done, so that a rate may exceed the peak; and what is really executed (executed_work.hpp), which
 /// tells how far the hardware's limit is.
 class PhaseTable {

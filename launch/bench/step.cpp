@@ -12,10 +12,10 @@
 #include "core/text_table.hpp"
 #include "dist/communicator.hpp"
 #include "launch/bench/contestant.hpp"
-#include "launch/bench/memory.hpp"
 #include "launch/bench/peer_config.hpp"
 #include "launch/bench/peer_steps.hpp"
 #include "launch/bench/phases.hpp"
+#include "train/peak_memory.hpp"
 #include "train/setup.hpp"
 
 namespace xtasc::launch {
@@ -78,8 +78,8 @@ nlohmann::json bench_step(const StepBench& options, const dist::MpiSession& sess
       peer->take_turn(timing.seconds.back());
     }
   }
-  const std::int64_t resident = session.max(peak_resident_bytes());
-  const std::optional<gpu::Memory> on_device = device_memory(device);
+  const std::int64_t resident = session.max(train::peak_resident_bytes());
+  const std::optional<gpu::Memory> on_device = train::device_memory(device);
   const PhaseTable phases(contestant, options, session, config, device);
 
   const double images = static_cast<double>(config.train.batch_size) / timing.median();

@@ -255,17 +255,20 @@ struct FieldList {
         key, words, [&target](const std::string& word) { target = word; }, [&target] { return target; }, documentation);
   }
 
-  Field& integers(std::string key, std::vector<std::int64_t>& target, std::size_t count, std::string documentation) {
+  /// \param may_be_empty  none of them will do, too
+  Field& integers(std::string key, std::vector<std::int64_t>& target, std::size_t count, std::string documentation,
+                  bool may_be_empty = false) {
     Field& field = add(std::move(key), std::move(documentation));
-    field.read = [&target, count](const Value& value) -> std::string {
+    field.read = [&target, count, may_be_empty](const Value& value) -> std::string {
       std::vector<std::int64_t> read;
       for (const Value& element : value.list) {
         if (element.kind == Value::Kind::integer && element.integer >= 1) {
           read.push_back(element.integer);
         }
       }
-      if (value.kind != Value::Kind::list || value.list.size() != count || read.size() != count) {
-        return fmt::format("a list of {} integers >= 1", count);
+      const bool has_count = value.list.size() == count || (value.list.empty() && may_be_empty);
+      if (value.kind != Value::Kind::list || !has_count || read.size() != value.list.size()) {
+        return fmt::format("a list of {} integers >= 1{}", count, may_be_empty ? ", or []" : "");
       }
       target = read;
       return {};

@@ -203,6 +203,10 @@ void resolve(RunConfig& c) {
   if (has_control || c.run.name.find('/') != std::string::npos || c.run.name.front() == '.') {
     fail_usage("run.name must be a plain file name, found \"{}\"", c.run.name);
   }
+  if (!c.run.profile.empty() && c.run.profile.back() < c.run.profile.front()) {
+    fail_usage("run.profile = [{}] ends before it begins: the first step comes first, then the last, from 1",
+               fmt::join(c.run.profile, ", "));
+  }
   for (const WeightsKey& weights : weights_keys(c)) {
     if (weights.path.empty() && !weights.digest.empty()) {
       fail_usage("{}_digest is set, but {} names no file", weights.key, weights.key);

@@ -26,6 +26,10 @@ struct RunSection {
   std::int64_t threads = 0;
   std::int64_t stall_seconds = 900;
   bool share_gpu = false;
+  bool tensorboard = false;
+  std::int64_t tensorboard_panels = 10;
+  double peak_tflops = 0.0;
+  std::vector<std::int64_t> profile;  ///< first and last step, from 1; none: no trace
 };
 
 /// [data]: the pack, and what is done to its samples.

@@ -42,6 +42,23 @@ std::vector<Field> run_fields(RunConfig& c) {
   list.boolean("share_gpu", c.run.share_gpu,
                "Let ranks share a GPU where there are fewer GPUs than ranks: for tests of NCCL on one GPU, slow.")
       .decides_numbers = false;
+  list.boolean(
+          "tensorboard", c.run.tensorboard,
+          "Write what metrics.jsonl holds, and the losses of single steps, for TensorBoard too: into tensorboard/ in "
+          "the run's folder.")
+      .decides_numbers = false;
+  list.integer("tensorboard_panels", c.run.tensorboard_panels, 0,
+               "With tensorboard: a picture of some validation images every so many epochs; 0: none.")
+      .decides_numbers = false;
+  list.real("peak_tflops", c.run.peak_tflops, 0.0, true, kInfinity,
+            "What a rank's device can compute at most, in 1e12 operations a second, for the share of it that training "
+            "reaches; 0: a GPU's by its name, a CPU's as a matrix product measures it at the start.")
+      .decides_numbers = false;
+  list.integers("profile", c.run.profile, 2,
+                "First and last step, from 1, of which torch's profiler writes a trace into profile/ in the run's "
+                "folder, e.g. [20, 25]; []: none.",
+                /*may_be_empty=*/true)
+      .decides_numbers = false;
 
   list.section = "data";
   list.path("pack", c.data.pack, "The pack (.h5) that xtasc-preprocess made. Where it lies makes no other run.")

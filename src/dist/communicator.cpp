@@ -4,6 +4,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 
 #include "core/error.hpp"
@@ -11,6 +12,8 @@
 namespace xtasc::dist {
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 class SoloCommunicator final : public Communicator {
  public:
@@ -40,9 +43,14 @@ class MpiCommunicator final : public Communicator {
 
   void sum(const at::Tensor& tensor) override {
     const OnBoard on_board(session_.board(), RankBoard::Operation::sum);
+    const auto start = Clock::now();
     for_each_piece(tensor, [](void* data, int count, MPI_Datatype type) {
       check(MpiCode{MPI_Allreduce(MPI_IN_PLACE, data, count, type, MPI_SUM, MPI_COMM_WORLD)}, "MPI_Allreduce");
     });
+    in_sums_ += Clock::now() - start;
+  }
+  [[nodiscard]] std::optional<double> seconds_in_sums() const override {
+    return std::chrono::duration<double>(in_sums_).count();
   }
 
   void broadcast(const at::Tensor& tensor) override {
@@ -73,6 +81,7 @@ class MpiCommunicator final : public Communicator {
   }
 
   const MpiSession& session_;
+  Clock::duration in_sums_{};
 };
 
 }  // namespace

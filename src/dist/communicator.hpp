@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,6 +37,9 @@ class Communicator {
   [[nodiscard]] virtual bool overlaps() const { return false; }
   /// The device's work is being written down instead of done: no other call may touch the communicator's stream.
   virtual void set_capturing(bool /*is_capturing*/) {}
+  /// How long this rank's host has stood in sums so far, messages and waiting for peers together; nullopt where the
+  /// device sums by itself, or nobody else is there.
+  [[nodiscard]] virtual std::optional<double> seconds_in_sums() const { return std::nullopt; }
   /// tensor := rank 0's.
   virtual void broadcast(const at::Tensor& tensor) = 0;
 

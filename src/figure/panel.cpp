@@ -10,6 +10,7 @@
 #include "core/error.hpp"
 #include "figure/panel_layout.hpp"
 #include "io/image/image.hpp"
+#include "io/image/png_encode.hpp"
 
 namespace xtasc::figure {
 namespace {
@@ -201,6 +202,45 @@ class Painter {
   cv::Mat canvas_;
 };
 
+/// \param name  of the panel, for messages \returns  height x width x 3 RGB
+cv::Mat paint_panel(const std::string& name, const std::vector<PanelRow>& rows, const PanelOptions& options) {
+  check_input(rows, options);
+  const PanelLayout layout = lay_out_panel(rows, options);
+  check(layout.width <= kMaxPictureSide && layout.height <= kMaxPictureSide,
+        "panel {}: {} rows make a picture of {} x {} pixels, at most {} are possible on a side; use fewer rows", name,
+        rows.size(), layout.width, layout.height, kMaxPictureSide);
+  std::vector<ValueRange> ranges;
+  for (std::size_t scale = 0; scale < options.scales.size(); ++scale) {
+    ranges.push_back(find_range(rows, options, scale));
+  }
+  Painter painter(layout, options, std::move(ranges));
+  if (layout.title.height > 0) {
+    painter.draw_text(options.title, layout.title, PanelLayout::kTitleScale);
+  }
+  painter.draw_text("image", layout.heads.front(), PanelLayout::kTextScale);
+  for (std::size_t i = 0; i < layout.columns.size(); ++i) {
+    painter.draw_text(options.columns[layout.columns[i]].head, layout.heads[i + 1], PanelLayout::kTextScale);
+  }
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    painter.draw_text(rows[row].caption, layout.captions[row], PanelLayout::kTextScale);
+    painter.draw_image(rows[row], layout.cells[row].front());
+    for (std::size_t i = 0; i < layout.columns.size(); ++i) {
+      painter.draw_map(rows[row], layout.columns[i], layout.cells[row][i + 1]);
+    }
+  }
+  painter.draw_legend();
+  for (const ColorBar& bar : layout.color_bars) {
+    painter.draw_color_bar(bar);
+  }
+  cv::Mat rgb;
+  cv::cvtColor(painter.canvas(), rgb, cv::COLOR_BGR2RGB);
+  return rgb;
+}
+
+std::span<const std::uint8_t> pixels_of(const cv::Mat& rgb) {
+  return {rgb.datastart, rgb.dataend};
+}
+
 }  // namespace
 
 ValueRange range_of(std::vector<float> values) {
@@ -263,37 +303,14 @@ Rgb color_of_normal(float x, float y, float z) {
 }
 
 void write_panel(const std::filesystem::path& path, const std::vector<PanelRow>& rows, const PanelOptions& options) {
-  check_input(rows, options);
-  const PanelLayout layout = lay_out_panel(rows, options);
-  check(layout.width <= kMaxPictureSide && layout.height <= kMaxPictureSide,
-        "panel {}: {} rows make a picture of {} x {} pixels, at most {} are possible on a side; use fewer rows",
-        path.string(), rows.size(), layout.width, layout.height, kMaxPictureSide);
-  std::vector<ValueRange> ranges;
-  for (std::size_t scale = 0; scale < options.scales.size(); ++scale) {
-    ranges.push_back(find_range(rows, options, scale));
-  }
-  Painter painter(layout, options, std::move(ranges));
-  if (layout.title.height > 0) {
-    painter.draw_text(options.title, layout.title, PanelLayout::kTitleScale);
-  }
-  painter.draw_text("image", layout.heads.front(), PanelLayout::kTextScale);
-  for (std::size_t i = 0; i < layout.columns.size(); ++i) {
-    painter.draw_text(options.columns[layout.columns[i]].head, layout.heads[i + 1], PanelLayout::kTextScale);
-  }
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    painter.draw_text(rows[row].caption, layout.captions[row], PanelLayout::kTextScale);
-    painter.draw_image(rows[row], layout.cells[row].front());
-    for (std::size_t i = 0; i < layout.columns.size(); ++i) {
-      painter.draw_map(rows[row], layout.columns[i], layout.cells[row][i + 1]);
-    }
-  }
-  painter.draw_legend();
-  for (const ColorBar& bar : layout.color_bars) {
-    painter.draw_color_bar(bar);
-  }
-  cv::Mat rgb;
-  cv::cvtColor(painter.canvas(), rgb, cv::COLOR_BGR2RGB);
-  io::write_png(path, std::span<const std::uint8_t>(rgb.datastart, rgb.dataend), rgb.rows, rgb.cols, rgb.channels());
+  const cv::Mat rgb = paint_panel(path.string(), rows, options);
+  io::write_png(path, pixels_of(rgb), rgb.rows, rgb.cols, rgb.channels());
+}
+
+Picture encode_panel(const std::string& name, const std::vector<PanelRow>& rows, const PanelOptions& options) {
+  const cv::Mat rgb = paint_panel(name, rows, options);
+  return {io::encode_png(pixels_of(rgb), rgb.rows, rgb.cols, rgb.channels(), io::PngEffort::quick, name), rgb.rows,
+          rgb.cols};
 }
 
 }  // namespace xtasc::figure

@@ -91,4 +91,13 @@ struct ValueRange {
 /// atomically as PNG. \throws Error when sizes disagree or the file cannot be written.
 void write_panel(const std::filesystem::path& path, const std::vector<PanelRow>& rows, const PanelOptions& options);
 
+/// A PNG of RGB in memory.
+struct Picture {
+  std::vector<std::byte> png;
+  std::int64_t height = 0, width = 0;
+};
+/// The same picture. \param name  of it, for messages
+[[nodiscard]] Picture encode_panel(const std::string& name, const std::vector<PanelRow>& rows,
+                                   const PanelOptions& options);
+
 }  // namespace xtasc::figure

@@ -41,6 +41,10 @@ struct Memory {
 /// Gives back what the allocator holds for no tensor.
 void release_cached_memory();
 
+/// A named range of the host's time, as NVIDIA's tools show it (NVTX); ranges lie within each other.
+void push_range(const std::string& name);
+void pop_range();
+
 /// As long as it lives, whatever makes the host wait for a GPU throws.
 class WaitingThrows {
  public:

@@ -3,6 +3,7 @@
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <cuda_runtime_api.h>
+#include <nvtx3/nvToolsExt.h>
 
 #include <array>
 
@@ -69,6 +70,14 @@ Memory memory(int index) {
 
 void release_cached_memory() {
   c10::cuda::CUDACachingAllocator::emptyCache();
+}
+
+void push_range(const std::string& name) {
+  nvtxRangePushA(name.c_str());
+}
+
+void pop_range() {
+  nvtxRangePop();
 }
 
 WaitingThrows::WaitingThrows() {

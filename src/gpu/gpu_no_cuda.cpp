@@ -38,6 +38,12 @@ Memory memory(int) {
 void release_cached_memory() {
   refuse();
 }
+void push_range(const std::string&) {
+  refuse();
+}
+void pop_range() {
+  refuse();
+}
 WaitingThrows::WaitingThrows() {
   refuse();
 }

@@ -1,10 +1,5 @@
 #include "run/metrics_log.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <string_view>
 #include <utility>
 
@@ -13,6 +8,7 @@
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
+#include "io/log_file.hpp"
 #include "run/run_folder.hpp"
 
 namespace xtasc::run {
@@ -21,74 +17,29 @@ namespace {
 
 using json_fields::Json;
 
-/// The descriptor of a metrics.jsonl open for reading and writing; closed without a check where an error is on its way.
-class LogFile {
- public:
-  explicit LogFile(const std::filesystem::path& path) : path_(path.string()) {
-    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    require(descriptor_ >= 0, "open");
-  }
-  ~LogFile() {
-    if (descriptor_ >= 0) {
-      ::close(descriptor_);
-    }
-  }
-  LogFile(const LogFile&) = delete;
-  LogFile& operator=(const LogFile&) = delete;
-
-  /// Whether the file begins with `text`, whatever lies behind it.
-  [[nodiscard]] bool content_is(std::string_view text) const {
-    std::string found(text.size(), '\0');
-    return size() >= static_cast<off_t>(text.size()) &&
-           ::pread(descriptor_, found.data(), found.size(), 0) == static_cast<ssize_t>(found.size()) && found == text;
-  }
-
-  /// Writes `line`, one or more, at `offset`, cuts what lay behind it, makes it durable. On failure the file ends at
-  /// `offset` again, so that the next line does not run into half of this one.
-  void write_at(off_t offset, std::string_view line) {
-    if (size() > offset) {
-      require(::ftruncate(descriptor_, offset) == 0, "cut the torn last line of");
-    }
-    off_t position = offset;
-    while (!line.empty()) {
-      const ssize_t count = ::pwrite(descriptor_, line.data(), line.size(), position);
-      if (count < 0 && errno == EINTR) {
-        continue;
-      }
-      require_or_cut(count > 0, offset);
-      line.remove_prefix(static_cast<std::size_t>(count));
-      position += count;
-    }
-    require_or_cut(::fsync(descriptor_) == 0, offset);
-  }
-
-  void close() { require(::close(std::exchange(descriptor_, -1)) == 0, "close"); }
-
- private:
-  [[nodiscard]] off_t size() const {
-    struct stat status {};
-    require(::fstat(descriptor_, &status) == 0, "look at");
-    return status.st_size;
-  }
-  void require(bool succeeded, const char* action) const {
-    if (!succeeded) {
-      fail("cannot {} {}: {}", action, path_, errno_text(errno));
-    }
-  }
-  void require_or_cut(bool succeeded, off_t offset) const {
-    if (!succeeded) {
-      const int reason = errno;
-      const bool was_cut = size() <= offset || ::ftruncate(descriptor_, offset) == 0;
-      fail("cannot append to {}: {}{}", path_, errno_text(reason), was_cut ? "" : "; its last line is torn");
-    }
-  }
-
-  std::string path_;
-  int descriptor_ = -1;
-};
-
 constexpr const char* kHoldout = "holdout";
 constexpr const char* kStoppedBy = "stopped_by";
+constexpr const char* kGradients = "gradients";
+constexpr const char* kMachine = "machine";
+
+using Groups = std::map<std::string, std::map<std::string, double>>;
+
+/// No field where there is no group.
+void put_groups(Json& line, const char* key, const Groups& groups) {
+  for (const auto& [name, values] : groups) {
+    line[key][name] = json_fields::object(values);
+  }
+}
+
+Groups groups_of(const Json& line, const char* key) {
+  Groups groups;
+  if (line.contains(key)) {
+    for (const auto& [name, values] : json_fields::field(line, key).items()) {
+      groups[name] = json_fields::numbers(line[key], name);
+    }
+  }
+  return groups;
+}
 
 /// Fields in the order of EpochRecord, which is the order that a reader of the file wants.
 Json to_json(const EpochRecord& record) {
@@ -111,12 +62,11 @@ Json to_json(const EpochRecord& record) {
   if (record.is_of_holdout) {
     line[kHoldout] = std::move(held_out);
   }
-  for (const auto& [measure, by_pair] : record.gradients) {
-    line["gradients"][measure] = json_fields::object(by_pair);
-  }
+  put_groups(line, kGradients, record.gradients);
   line["is_best"] = record.is_best;
   line["images_per_second"] = json_fields::number(record.images_per_second);
   line["seconds"] = json_fields::object(record.seconds);
+  put_groups(line, kMachine, record.machine);
   if (record.is_end_of_patience) {
     line[kStoppedBy] = "train.patience";
   }
@@ -179,11 +129,7 @@ EpochRecord from_json_line(const std::string& line) {
   if (measured.contains("consistency")) {
     record.consistency = json_fields::numbers(measured, "consistency");
   }
-  if (json.contains("gradients")) {
-    for (const auto& [measure, by_pair] : json_fields::field(json, "gradients").items()) {
-      record.gradients[measure] = json_fields::numbers(json["gradients"], measure.c_str());
-    }
-  }
+  record.gradients = groups_of(json, kGradients);
   const Json& class_iou = json_fields::field(measured, "class_iou");
   check(class_iou.is_array(), "the field \"class_iou\" is {}, an array is needed", class_iou.type_name());
   for (const Json& value : class_iou) {
@@ -194,6 +140,7 @@ EpochRecord from_json_line(const std::string& line) {
   record.is_best = json_fields::get<bool>(json, "is_best");
   record.images_per_second = json_fields::get<double>(json, "images_per_second");
   record.seconds = json_fields::numbers(json, "seconds");
+  record.machine = groups_of(json, kMachine);
   return record;
 }
 
@@ -254,9 +201,9 @@ void MetricsLog::restore(std::string history) {
 }
 
 void MetricsLog::write_missing() {
-  LogFile file(path_);
+  io::LogFile file(path_);
   if (file.content_is(std::string_view(history_).substr(0, num_written_))) {
-    file.write_at(static_cast<off_t>(num_written_), std::string_view(history_).substr(num_written_));
+    file.write_at(num_written_, std::string_view(history_).substr(num_written_));
     file.close();
     if (num_written_ == 0) {
       io::sync_folder(path_.has_parent_path() ? path_.parent_path() : std::filesystem::path("."));

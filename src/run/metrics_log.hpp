@@ -36,8 +36,14 @@ struct EpochRecord {
   std::vector<std::optional<double>> class_iou;  ///< dataset protocol; absent for classes that never occur
   bool is_best = false;                          ///< lowest val_loss.total of the run so far
   double images_per_second = 0.0;
-  /// By phase: train; evaluate; checkpoint, which the training stood still for the checkpoint before this line's.
+  /// One after the other: train; evaluate; checkpoint, which the training stood still for the checkpoint before this
+  /// line's.
   std::map<std::string, double> seconds;
+  /// What the epoch asked of the machine: `seconds` of rank 0's training by the parts of a step, and with several ranks
+  /// in `sums` over them and `waiting` for peers; `flops`, a step's operations in the plain form of its convolutions,
+  /// `per_second` of all ranks together, their `peak_per_second`, and `of_peak`; `memory`, the most that a rank had so
+  /// far, `host_bytes` and `device_bytes`. What nobody could tell is absent; empty for files of versions without it.
+  std::map<std::string, std::map<std::string, double>> machine = {};
   /// What was evaluated are the images that data.holdout holds out, not the validation split: in the line, all that was
   /// measured of them stands under "holdout".
   bool is_of_holdout = false;

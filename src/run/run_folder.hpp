@@ -10,6 +10,7 @@ namespace xtasc::run {
 ///
 ///     config.toml  provenance.json  metrics.jsonl  checkpoint/{last,best}/  final.jsonl (data.holdout)  DONE
 ///     attempt.json  lock  STOP  log.txt
+///     tensorboard/ (run.tensorboard)  profile/ (run.profile)
 ///     .restarting  while an old run is being thrown away: whatever else is here no longer counts
 struct RunFolder {
   std::filesystem::path root;
@@ -27,6 +28,10 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path stop_request() const { return root / "STOP"; }
   /// What the run printed, start after start; written by whoever starts it for a sweep.
   [[nodiscard]] std::filesystem::path log() const { return root / "log.txt"; }
+  /// Event files, one a start.
+  [[nodiscard]] std::filesystem::path tensorboard() const { return root / "tensorboard"; }
+  /// Traces of torch's profiler, one a rank.
+  [[nodiscard]] std::filesystem::path profile() const { return root / "profile"; }
   [[nodiscard]] std::filesystem::path restart_marker() const { return root / ".restarting"; }
   [[nodiscard]] bool is_done() const {
     return std::filesystem::exists(done_marker()) && !std::filesystem::exists(restart_marker());

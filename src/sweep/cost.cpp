@@ -4,6 +4,7 @@
 
 #include "core/error.hpp"
 #include "core/process.hpp"
+#include "net/work.hpp"
 #include "pack/reader.hpp"
 #include "run/config_values.hpp"
 #include "run/metrics_log.hpp"
@@ -40,7 +41,7 @@ std::string similar_key(const config::RunConfig& config) {
       text += fmt::format("{} = {}\n", key, value);
     }
   }
-  const ImageWork work = work_of_image(config, 32, 32, 2);
+  const net::ImageWork work = net::work_of_image(config, 32, 32, 2);
   return text + fmt::format("{}", work.step / work.forward);
 }
 

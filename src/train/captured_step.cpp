@@ -56,6 +56,7 @@ StepResult CapturedStep::run_plainly(std::span<const data::Batch> pieces, const 
 bool CapturedStep::capture(std::span<const data::Batch> pieces, std::int64_t global_size,
                            const weighting::Moment& moment) {
   std::string fault;
+  const PhaseObserver observer = step_.observe({});  // what is written down now happens later
   try {
     CapturedWork& captured = captures_[global_size];
     for (const data::Batch& piece : pieces) {
@@ -69,6 +70,7 @@ bool CapturedStep::capture(std::span<const data::Batch> pieces, std::int64_t glo
   } catch (const std::exception& error) {
     fault = *error.what() == '\0' ? "no reason given" : error.what();
   }
+  step_.observe(observer);
   // All or none: a rank that replayed while another took a plain step would sum by other means than its peers.
   const std::vector<std::string> faults = gather_(fault);
   const auto first = std::ranges::find_if(faults, [](const std::string& text) { return !text.empty(); });

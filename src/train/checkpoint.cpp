@@ -112,11 +112,12 @@ json to_json(const Progress& p) {
                    {"epoch_weight_sums", p.epoch_weight_sums},
                    {"epoch_images", p.epoch_images},
                    {"epoch_seconds", p.epoch_seconds}};
-  if (!p.epoch_term_images.empty()) {
-    progress["epoch_term_images"] = p.epoch_term_images;
-  }
-  if (!p.epoch_conflict_sums.empty()) {
-    progress["epoch_conflict_sums"] = p.epoch_conflict_sums;
+  for (const auto& [key, values] : {std::pair{"epoch_term_images", &p.epoch_term_images},
+                                    {"epoch_conflict_sums", &p.epoch_conflict_sums},
+                                    {"epoch_phase_seconds", &p.epoch_phase_seconds}}) {
+    if (!values->empty()) {
+      progress[key] = *values;
+    }
   }
   if (std::isfinite(p.best_val_loss)) {
     progress["best_val_loss"] = p.best_val_loss;
@@ -134,6 +135,7 @@ Progress from_json(const json& j) {
   j.at("epoch_weight_sums").get_to(p.epoch_weight_sums);
   p.epoch_term_images = j.value("epoch_term_images", p.epoch_term_images);
   p.epoch_conflict_sums = j.value("epoch_conflict_sums", p.epoch_conflict_sums);
+  p.epoch_phase_seconds = j.value("epoch_phase_seconds", p.epoch_phase_seconds);
   j.at("epoch_images").get_to(p.epoch_images);
   j.at("epoch_seconds").get_to(p.epoch_seconds);
   p.best_val_loss = j.value("best_val_loss", std::numeric_limits<double>::infinity());

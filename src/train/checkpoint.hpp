@@ -26,6 +26,9 @@ struct Progress {
   /// By term: the images of the steps that counted anything of it; empty where all steps count as they are.
   std::vector<double> epoch_term_images = {};
   std::vector<double> epoch_conflict_sums = {};  ///< of conflict_counts(); empty: no step had the tasks' gradients
+  /// Of the epoch under way on this rank: seconds by train::Phase, then those in sums over the ranks. Empty: no step
+  /// yet.
+  std::vector<double> epoch_phase_seconds = {};
   std::int64_t epoch_images = 0;
   double epoch_seconds = 0.0;  ///< spent training in the epoch under way, before this start
   double best_val_loss = std::numeric_limits<double>::infinity();

@@ -45,11 +45,9 @@ std::optional<Progress> CheckpointWriter::load(const Learner& learner) {
   return std::nullopt;
 }
 
-void CheckpointWriter::save(const Learner& learner, const Progress& progress, run::EpochRecord record) {
+void CheckpointWriter::save(const Learner& learner, const Progress& progress, const run::EpochRecord& record) {
   const Clock::time_point start_time = Clock::now();
   finish();
-  // How long this one takes is not known yet, and the line is a part of it.
-  record.seconds["checkpoint"] = seconds_;
   metrics_.add(record);
   start(learner, progress, record.is_best);
   seconds_ = std::chrono::duration<double>(Clock::now() - start_time).count();

@@ -27,11 +27,14 @@ class CheckpointWriter {
   /// checkpoint \throws Error when there is none, but metrics.jsonl has epochs
   [[nodiscard]] std::optional<Progress> load(const Learner& learner);
 
-  /// Begins to write the checkpoint of an epoch that has just ended, then its line of metrics.jsonl. The line's
-  /// seconds.checkpoint is how long the caller stood still for the checkpoint before.
-  void save(const Learner& learner, const Progress& progress, run::EpochRecord record);
+  /// Begins to write the checkpoint of an epoch that has just ended, then its line of metrics.jsonl.
+  void save(const Learner& learner, const Progress& progress, const run::EpochRecord& record);
   /// The same in the middle of an epoch, of which there is no line yet.
   void save(const Learner& learner, const Progress& progress);
+
+  /// How long the caller stood still for the last checkpoint of an epoch: what the line after it says, since it is a
+  /// part of the next one itself.
+  [[nodiscard]] double seconds() const { return seconds_; }
 
   /// Throws if the writing has failed meanwhile; does not wait for it.
   void require_healthy();

@@ -7,6 +7,8 @@
 
 #include "core/log.hpp"
 #include "task/task.hpp"
+#include "train/conflict.hpp"
+#include "train/schedule.hpp"
 #include "train/step.hpp"
 #include "train/transfers.hpp"
 
@@ -76,6 +78,24 @@ void set_evaluation(run::EpochRecord& record, const Evaluation& evaluation) {
   record.dataset = evaluation.report.dataset;
   record.consistency = evaluation.consistency;
   record.class_iou = evaluation.report.class_iou;
+}
+
+run::EpochRecord record_of(const config::RunConfig& config, const Learner& learner, const Progress& progress,
+                           const Evaluation& evaluation, bool is_of_holdout) {
+  run::EpochRecord record;
+  set_evaluation(record, evaluation);
+  record.epoch = progress.epoch + 1;
+  record.step = progress.step;
+  record.train_loss = mean_train_losses(progress, *learner.objective);
+  record.task_weight = mean_task_weights(progress, *learner.objective);
+  record.gradients = conflicts_of_epoch(progress.epoch_conflict_sums, learner.net.tasks());
+  record.is_best = record.val_loss.at("total") < progress.best_val_loss;
+  record.images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds;
+  record.is_of_holdout = is_of_holdout;
+  record.is_end_of_patience =
+      record.epoch < config.train.epochs &&
+      is_out_of_patience(config.train, record.epoch, record.is_best ? record.epoch : progress.best_epoch);
+  return record;
 }
 
 std::string evaluation_text(const run::EpochRecord& record) {

@@ -28,6 +28,11 @@ namespace xtasc::train {
 [[nodiscard]] std::map<std::string, double> mean_task_weights(const Progress& progress,
                                                               const loss::Objective& objective);
 
+/// The epoch that just ended, but for its learning rate, seconds and what it asked of the machine. \param progress  of
+/// its last step \param is_of_holdout  what was evaluated are held-out images
+[[nodiscard]] run::EpochRecord record_of(const config::RunConfig& config, const Learner& learner,
+                                         const Progress& progress, const Evaluation& evaluation, bool is_of_holdout);
+
 /// "loss 1.2345 seg 0.9876 depth 0.2469", of one step. \param losses  StepResult::losses
 [[nodiscard]] std::string loss_text(const std::vector<double>& losses, const loss::Objective& objective);
 /// Warns of tasks that an epoch's weights left out. \param smallest  of TaskWeighting::smallest_weight()

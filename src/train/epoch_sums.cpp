@@ -58,6 +58,7 @@ void clear_epoch(Progress& progress) {
   std::ranges::fill(progress.epoch_weight_sums, 0.0);
   progress.epoch_term_images.clear();
   progress.epoch_conflict_sums.clear();
+  progress.epoch_phase_seconds.clear();
   progress.epoch_images = 0;
   progress.epoch_seconds = 0.0;
 }

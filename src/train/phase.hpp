@@ -24,6 +24,9 @@ inline constexpr std::array<std::string_view, 8> kPhaseNames = {
     "data",   "forward: encoder", "forward: decoders", "forward: transfer nets",
     "losses", "backward",         "all-reduce",        "optimizer"};
 static_assert(kPhaseNames.size() == static_cast<std::size_t>(Phase::optimizer) + 1);
+/// The same in files.
+inline constexpr std::array<std::string_view, kPhaseNames.size()> kPhaseKeys = {
+    "data", "encoder", "decoders", "transfer_nets", "losses", "backward", "all_reduce", "optimizer"};
 
 /// Told which part of a step begins. What the step asked of a device before may still be under way.
 using PhaseObserver = std::function<void(Phase)>;

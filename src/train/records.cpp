@@ -96,6 +96,17 @@ void mark_end(const run::RunFolder& folder, std::int64_t epoch, bool goes_on_lat
   io::write_file_atomically(folder.done_marker(), provenance.finished + "\n");
 }
 
+void log_run(const config::RunConfig& config, const pack::Schema& schema, const data::Splits& data,
+             const Learner& learner, const dist::MpiSession& session, const dist::Communicator& communicator,
+             at::Device device) {
+  log_info("{} {} on {}: {} train, {}{} val, {} x {}, {} classes; {} parameters; {} rank{} ({}), {}, {}",
+           config.model.system, config::encoder_of(config.model), schema.dataset, data.train.size(),
+           data.held_out ? fmt::format("{} held out, ", data.held_out->size()) : "", data.val.size(), data.val.height(),
+           data.val.width(), learner.net.num_classes(), learner.net.parameters().num_parameters(), session.size(),
+           session.size() == 1 ? "" : "s", communicator.backend(), config::name(config.run.precision),
+           describe_device(device));
+}
+
 void log_ranks(const dist::MpiSession& session, at::Device device, const LaunchedAs& launched) {
   if (session.size() == 1) {
     return;  // the run's first line says it all

@@ -5,6 +5,7 @@
 
 #include "config/run_config.hpp"
 #include "core/rank_board.hpp"
+#include "data/dataset.hpp"
 #include "dist/communicator.hpp"
 #include "dist/mpi_session.hpp"
 #include "pack/reader.hpp"
@@ -29,6 +30,11 @@ void write_records(const run::RunFolder& folder, const config::RunConfig& config
 /// The time of the end, and DONE; of a run that goes on later only a line in the log. Rank 0 only.
 /// \param epoch  after which it ended
 void mark_end(const run::RunFolder& folder, std::int64_t epoch, bool goes_on_later);
+
+/// The line that a run's log begins with: what is trained, on what, and where.
+void log_run(const config::RunConfig& config, const pack::Schema& schema, const data::Splits& data,
+             const Learner& learner, const dist::MpiSession& session, const dist::Communicator& communicator,
+             at::Device device);
 
 /// One line for each of several ranks: "rank 3 -> node17 -> cuda:1 (NVIDIA H200, 0000:41:00.0)"; under mpirun also how
 /// they are stopped so that nothing is lost: what people try first, Ctrl-C, leaves them two seconds. Collective.

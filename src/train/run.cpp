@@ -24,7 +24,6 @@
 #include "train/agreement.hpp"
 #include "train/captured_step.hpp"
 #include "train/checkpoint_writer.hpp"
-#include "train/conflict.hpp"
 #include "train/draw.hpp"
 #include "train/epoch_record.hpp"
 #include "train/epoch_sums.hpp"
@@ -32,6 +31,7 @@
 #include "train/final_evaluation.hpp"
 #include "train/health.hpp"
 #include "train/records.hpp"
+#include "train/run_observer.hpp"
 #include "train/schedule.hpp"
 #include "train/setup.hpp"
 #include "train/start.hpp"
@@ -66,7 +66,8 @@ struct Run {
   data::Splits data;
   Learner learner;
   std::unique_ptr<CheckpointWriter> checkpoints;  ///< on rank 0; null elsewhere
-  std::int64_t first_step = 0;                    ///< optimizer steps that were done before this start
+  std::unique_ptr<RunObserver> observer;
+  std::int64_t first_step = 0;  ///< optimizer steps that were done before this start
 
   [[nodiscard]] bool is_first() const { return session.rank() == 0; }
   /// What the best epoch is chosen by.
@@ -102,6 +103,7 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
   at::Tensor last_losses;
   int reason = 0;
   StopCheck stop = stop_check(run);
+  run.observer->begin_training();
 
   while (progress.step_in_epoch < num_steps && !reached_max_steps(train, progress.step)) {
     reason = stop.reason();
@@ -112,6 +114,7 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
       run.checkpoints->require_healthy();
     }
     run.watch.beat("training step", progress.step + 1);
+    run.observer->begin_step(progress.step + 1);
     const data::Range batch = data::global_batch(progress.step_in_epoch, train.batch_size, run.data.train.size());
     const std::int64_t images = batch.size();
     const std::vector<data::Batch> pieces = draw_pieces(run.config, run.learner.net, run.data.train,
@@ -121,8 +124,10 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
                                                          .num_ranks = run.session.size(),
                                                          .epoch = progress.epoch,
                                                          .step = progress.step});
+    run.observer->end_data();
     const StepResult result =
         step.run(pieces, images, {progress.epoch, progress.step}, rate_of(run, progress.epoch, progress.step));
+    run.observer->end_step();
     last_losses = result.losses;
     const bool is_read = progress.step_in_epoch % kStepsBetweenReadings == 0;
     sums.add(result, images);
@@ -130,8 +135,9 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
     ++progress.step_in_epoch;
     ++progress.step;
     if (is_read) {
-      losses_text = loss_text(require_finite_steps(run.session, plain_step, last_losses, run.moment(progress)),
-                              *run.learner.objective);
+      const auto losses = require_finite_steps(run.session, plain_step, last_losses, run.moment(progress));
+      losses_text = loss_text(losses, *run.learner.objective);
+      run.observer->add_losses(progress, losses);
     }
     const double rate = static_cast<double>(progress.epoch_images - images_before) / seconds_since(start);
     live.update(progress.step_in_epoch, fmt::format("{}, {:.1f} images/s", losses_text, rate));
@@ -142,6 +148,7 @@ int train_epoch(const Run& run, CapturedStep& step, const Step& plain_step, Prog
     require_finite_state(run.session, run.learner, run.moment(progress));
   }
   sums.store(progress);
+  run.observer->end_training(progress);
   progress.epoch_seconds = seconds_before + seconds_since(start);
   return reason;
 }
@@ -168,23 +175,11 @@ int finish_epoch(Run& run, Progress& progress) {
   const double evaluation_seconds = seconds_since(evaluation_start);
   require_finite(evaluation, run.moment(progress), run.data.held_out ? "held-out" : "validation");
 
-  const double val_loss = evaluation.losses.at("total");
-  const bool is_best = val_loss < progress.best_val_loss;
-  const std::int64_t epochs = progress.epoch + 1;
-  run::EpochRecord record;
-  set_evaluation(record, evaluation);
-  record.epoch = epochs;
-  record.step = progress.step;
+  run::EpochRecord record =
+      record_of(run.config, run.learner, progress, evaluation, /*is_of_holdout=*/run.data.held_out.has_value());
   record.learning_rate = rate_of(run, progress.epoch, progress.step - 1);
-  record.train_loss = mean_train_losses(progress, *run.learner.objective);
-  record.task_weight = mean_task_weights(progress, *run.learner.objective);
-  record.gradients = conflicts_of_epoch(progress.epoch_conflict_sums, run.learner.net.tasks());
-  record.is_best = is_best;
-  record.images_per_second = static_cast<double>(progress.epoch_images) / progress.epoch_seconds;
   record.seconds = {{"train", progress.epoch_seconds}, {"evaluate", evaluation_seconds}};
-  record.is_of_holdout = run.data.held_out.has_value();
-  record.is_end_of_patience = epochs < run.config.train.epochs &&
-                              is_out_of_patience(run.config.train, epochs, is_best ? epochs : progress.best_epoch);
+  record.machine = run.observer->use_of_epoch(progress);
   if (!std::isfinite(record.train_loss.at("total"))) {  // a sum of finite losses that is too large
     throw Diverged(fmt::format("the training loss is {} after epoch {}: training diverged",
                                record.train_loss.at("total"), record.epoch));
@@ -192,16 +187,19 @@ int finish_epoch(Run& run, Progress& progress) {
 
   run.learner.weighting->end_epoch(progress.epoch, epoch_losses(progress, run.config, run.learner).to(run.device));
   ++progress.epoch;
-  if (is_best) {
-    progress.best_val_loss = val_loss;
+  if (record.is_best) {
+    progress.best_val_loss = record.val_loss.at("total");
     progress.best_epoch = progress.epoch;
   }
   clear_epoch(progress);
   if (run.is_first()) {
     run.watch.beat("checkpoint of epoch", progress.epoch);
+    record.seconds["checkpoint"] = run.checkpoints->seconds();
+    run.observer->add_epoch(record);
     run.checkpoints->save(run.learner, progress, record);
   }
   log_line(epoch_text(record, run.config.train.epochs));
+  log_line(fmt::format("epoch {}/{}: {}", record.epoch, run.config.train.epochs, machine_text(record)));
   warn_of_small_weights(record, run.learner.weighting->smallest_weight());
   return 0;
 }
@@ -210,6 +208,7 @@ int finish_epoch(Run& run, Progress& progress) {
 int train_epochs(Run& run, std::int64_t last_epoch, Progress& progress) {
   const auto& config = run.config;
   Step plain_step(config, run.learner, *run.communicator);
+  run.observer->observe(plain_step);
   CapturedStep step(plain_step, graph_capture_for(config, run.device, *run.communicator),
                     [&run](const std::string& text) { return run.session.gather(text); });
   while (progress.epoch < last_epoch && !is_over(config.train, progress)) {
@@ -323,6 +322,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   check_batch_norm(config.model, splits.train.size(), config.train.batch_size, config.train.max_steps,
                    splits.train.height(), splits.train.width(), config.train.accumulate);
   check_warmup(config.train, splits.train.size());
+  check_profile(config, splits.train.size());
   check_accumulation(config, *weighting::make_task_weighting({.section = config.weighting}));
   const run::RunFolder folder{fs::path(config.run.output) / run::run_id(config)};
   const net::Sizes sizes(num_classes, splits.train.height(), splits.train.width(), config.train.batch_size);
@@ -346,19 +346,15 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
           .pack = std::move(pack),
           .data = std::move(splits),
           .learner = {config, sizes, device},
-          .checkpoints = nullptr};
+          .checkpoints = nullptr,
+          .observer = nullptr};
   load_teachers(run.learner, config, sizes, teachers, *run.communicator);
   teachers.tensors.clear();
   if (run.is_first()) {
     run.checkpoints =
         std::make_unique<CheckpointWriter>(folder, std::move(identity), [&] { claim->check_still_ours(); });
   }
-  log_info("{} {} on {}: {} train, {}{} val, {} x {}, {} classes; {} parameters; {} rank{} ({}), {}, {}",
-           config.model.system, config::encoder_of(config.model), run.pack.schema().dataset, run.data.train.size(),
-           run.data.held_out ? fmt::format("{} held out, ", run.data.held_out->size()) : "", run.data.val.size(),
-           run.data.val.height(), run.data.val.width(), num_classes, run.learner.net.parameters().num_parameters(),
-           session.size(), session.size() == 1 ? "" : "s", run.communicator->backend(),
-           config::name(config.run.precision), describe_device(device));
+  log_run(config, run.pack.schema(), run.data, run.learner, session, *run.communicator, device);
   log_info("run folder {}", folder.root.string());
   if (const std::string advice = advice_on_precision(device.type(), config.run.precision); !advice.empty()) {
     log_warning("{}", advice);
@@ -375,6 +371,9 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
   if (run.is_first()) {
     write_records(folder, config, provenance, progress);
   }
+  run.observer =
+      std::make_unique<RunObserver>(session, config, run.folder, sizes, run.learner, device, *run.communicator);
+  run.observer->open_events(progress, run.pack, run.data, run.judges());
   watch.leave_stops_to_program("stopping with a checkpoint after this step");
   int reason = 0;
   try {
@@ -383,6 +382,7 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
     finish_last_checkpoint(run, progress);
     throw;
   }
+  run.observer->finish();
   if (reason != 0) {
     watch.beat("checkpoint after step", progress.step);
     if (run.is_first()) {

@@ -48,6 +48,15 @@ void check_warmup(const config::TrainSection& train, std::int64_t num_images) {
   }
 }
 
+void check_profile(const config::RunConfig& config, std::int64_t num_images) {
+  const std::int64_t num_steps = num_steps_of(config.train, num_images);
+  const std::vector<std::int64_t>& profile = config.run.profile;
+  if (!profile.empty() && profile.back() > num_steps) {
+    fail_usage("run.profile = [{}] goes beyond the run's {} steps: give a first and a last step between 1 and {}",
+               fmt::join(profile, ", "), num_steps, num_steps);
+  }
+}
+
 bool reached_max_steps(const config::TrainSection& train, std::int64_t step) {
   return train.max_steps > 0 && step >= train.max_steps;
 }

@@ -22,6 +22,9 @@ struct ScheduleTime {
 /// epoch trains on
 void check_warmup(const config::TrainSection& train, std::int64_t num_images);
 
+/// \throws Error (exit code 2) when run.profile names steps that the run does not have
+void check_profile(const config::RunConfig& config, std::int64_t num_images);
+
 /// Whether train.max_steps have been done.
 [[nodiscard]] bool reached_max_steps(const config::TrainSection& train, std::int64_t step);
 /// Whether the last train.patience epochs were not better than the best, after so many in all. \param best_epoch  from

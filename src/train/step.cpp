@@ -142,9 +142,9 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
   }
 }
 
-void Step::observe(PhaseObserver observer) {
-  observer_ = std::move(observer);
+PhaseObserver Step::observe(PhaseObserver observer) {
   mode_.on_part = [this](model::Part part) { enter(phase_of(part)); };
+  return std::exchange(observer_, std::move(observer));
 }
 
 std::vector<loss::SummedLoss> Step::losses_of(const model::Predictions& predictions, const data::Batch& batch,

@@ -82,8 +82,9 @@ class Step {
   [[nodiscard]] const optim::FiniteCheck& losses_check() const { return losses_check_; }
   [[nodiscard]] const optim::FiniteCheck& gradients_check() const { return gradients_check_; }
 
-  /// Tells `observer` the parts of every step from now on; for measurements. An empty one tells nobody.
-  void observe(PhaseObserver observer);
+  /// Tells `observer` the parts of every step from now on; for measurements. An empty one tells nobody. \returns who
+  /// was told before
+  PhaseObserver observe(PhaseObserver observer);
 
   /// Names of StepResult::losses.
   [[nodiscard]] std::vector<std::string> loss_names() const { return train::loss_names(*learner_.objective); }

@@ -11,8 +11,8 @@
 #include "kernels/winograd/winograd_avx512.hpp"
 #include "launch/bench/executed_work.hpp"
 #include "launch/bench/peer_config.hpp"
+#include "net/work.hpp"
 #include "support/nets.hpp"
-#include "sweep/work.hpp"
 #include "train/setup.hpp"
 
 namespace xtasc::launch {
@@ -41,7 +41,7 @@ TEST(ExecutedWork, IsThePlainFormsWithoutRewrites) {
   for (const char* method : {"equal", "pcgrad", "famo"}) {
     const auto config = config_of({"train.rewrites=false", std::string("weighting.method=") + method});
     const ExecutedWork found = work_of(config, 3);
-    const sweep::ImageWork expected = sweep::work_of_image(config, 128, 256, 7);
+    const net::ImageWork expected = net::work_of_image(config, 128, 256, 7);
     EXPECT_DOUBLE_EQ(found.parts.encoder, 3 * expected.parts.encoder);
     EXPECT_DOUBLE_EQ(found.parts.decoders, 3 * expected.parts.decoders);
     EXPECT_DOUBLE_EQ(found.parts.transfer_nets, 3 * expected.parts.transfer_nets);

@@ -130,14 +130,14 @@ def programs_of_script() -> Programs:
     return sys.modules["__main__"].programs
 
 
-def metrics(run: pathlib.Path) -> list[dict]:
+# Fields of metrics.jsonl that may differ between two equal runs; the last is over the others.
+CLOCKS = ("seconds", "images_per_second", "machine", "digest")
+
+
+def metrics(run: pathlib.Path, file: str = "metrics.jsonl") -> list[dict]:
     """The epochs of a run without what may differ between two equal runs: the clock's."""
-    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    for record in records:
-        record.pop("seconds")
-        record.pop("images_per_second")
-        record.pop("digest")  # over these as well
-    return records
+    records = [json.loads(line) for line in (run / file).read_text().splitlines()]
+    return [{key: value for key, value in record.items() if key not in CLOCKS} for record in records]
 
 
 def set_environment() -> None:

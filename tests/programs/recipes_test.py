@@ -18,12 +18,7 @@ HELD = [*LENGTH, "data.holdout=0.25", "run.precision=fp64", "train.learning_rate
 
 
 def final(run: pathlib.Path) -> list[dict]:
-    records = [json.loads(line) for line in (run / "final.jsonl").read_text().splitlines()]
-    for record in records:
-        record.pop("seconds")
-        record.pop("images_per_second")
-        record.pop("digest")
-    return records
+    return metrics(run, "final.jsonl")
 
 
 def numbers(record: object) -> list[float]:

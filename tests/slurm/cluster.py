@@ -292,6 +292,7 @@ def metrics(run: pathlib.Path) -> list[dict]:
         record.pop("seconds")
         record.pop("digest", None)  # over the clock's values as well
         record.pop("images_per_second")
+        record.pop("machine")
     return records
 
 

@@ -8,6 +8,7 @@
 
 #include "core/error.hpp"
 #include "core/process.hpp"
+#include "net/work.hpp"
 #include "sweep/cost.hpp"
 #include "sweep/local/slots.hpp"
 #include "sweep/select.hpp"
@@ -27,10 +28,10 @@ config::RunConfig config_of(std::vector<std::string> assignments) {
 
 /// PERFORMANCE.md's figures, to their last digit: ResNet-34, XTasC-Net.
 TEST(Work, MultiplyAddsOfAStep) {
-  const ImageWork cityscapes = work_of_image(config_of({}), 128, 256, 7);
+  const net::ImageWork cityscapes = net::work_of_image(config_of({}), 128, 256, 7);
   EXPECT_NEAR(8 * cityscapes.forward / 1e9, 286.05, 0.005);
   EXPECT_NEAR(8 * cityscapes.step / 1e9, 857.5, 0.05);
-  const ImageWork nyuv2 = work_of_image(config_of({}), 288, 384, 13);
+  const net::ImageWork nyuv2 = net::work_of_image(config_of({}), 288, 384, 13);
   EXPECT_NEAR(6 * nyuv2.forward / 1e9, 727.1, 0.05);
   EXPECT_NEAR(6 * nyuv2.step / 1e9, 2179.8, 0.05);
 }
@@ -38,9 +39,9 @@ TEST(Work, MultiplyAddsOfAStep) {
 /// torchvision's published multiply-adds at 224 x 224, without the classifier's half of a million or two.
 TEST(Work, EncodersAreTorchvisions) {
   const auto encoder = [](const char* name, std::int64_t decoder_width) {
-    return work_of_image(config_of({"model.system=base_st_depth", fmt::format("model.encoder={}", name),
-                                    fmt::format("model.decoder_width={}", decoder_width)}),
-                         224, 224, 1)
+    return net::work_of_image(config_of({"model.system=base_st_depth", fmt::format("model.encoder={}", name),
+                                         fmt::format("model.decoder_width={}", decoder_width)}),
+                              224, 224, 1)
         .forward;
   };
   for (const auto& [name, giga] : {std::pair{"resnet18", 1.814},
@@ -56,7 +57,7 @@ TEST(Work, EncodersAreTorchvisions) {
 
 TEST(Work, MethodsThatCombineGradientsGoThroughTheEncoderTwice) {
   const auto step = [](const char* method) {
-    return work_of_image(config_of({fmt::format("weighting.method={}", method)}), 64, 64, 7).step;
+    return net::work_of_image(config_of({fmt::format("weighting.method={}", method)}), 64, 64, 7).step;
   };
   EXPECT_EQ(step("uncertainty"), step("equal"));
   EXPECT_GT(step("pcgrad"), step("equal"));
@@ -66,7 +67,7 @@ TEST(Work, MethodsThatCombineGradientsGoThroughTheEncoderTwice) {
 TEST(Work, AWholeRun) {
   const DataShape data{.train = 10, .val = 4, .height = 64, .width = 64, .classes = 7};
   const auto config = config_of({"train.epochs=3", "train.batch_size=4"});
-  const ImageWork work = work_of_image(config, 64, 64, 7);
+  const net::ImageWork work = net::work_of_image(config, 64, 64, 7);
   EXPECT_DOUBLE_EQ(flop_of_run(config, data), 2 * 3 * (10 * work.step + 4 * work.forward));
   EXPECT_EQ(epochs_of(config, data), 3.0);
   // Three steps an epoch: four end it in the second.
@@ -77,7 +78,7 @@ TEST(Work, AWholeRun) {
 TEST(Work, OfARunThatHoldsImagesOut) {
   const DataShape data{.train = 10, .val = 4, .height = 64, .width = 64, .classes = 7};
   const auto config = config_of({"train.epochs=3", "train.batch_size=4", "data.holdout=0.25"});
-  const ImageWork work = work_of_image(config, 64, 64, 7);  // 2.5 of 10 are 3
+  const net::ImageWork work = net::work_of_image(config, 64, 64, 7);  // 2.5 of 10 are 3
   EXPECT_DOUBLE_EQ(flop_of_run(config, data), 2 * (3 * (7 * work.step + 3 * work.forward) + 2 * 4 * work.forward));
   EXPECT_DOUBLE_EQ(epochs_of(config_of({"train.batch_size=4", "data.holdout=0.25", "train.max_steps=3"}), data), 1.5);
 }

@@ -6,10 +6,10 @@
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "launch/bench/launch_counter.hpp"
+#include "net/work.hpp"
 #include "support/learners.hpp"
 #include "support/nets.hpp"
 #include "support/systems.hpp"
-#include "sweep/work.hpp"
 #include "toy/toy.hpp"
 
 namespace xtasc::launch {
@@ -40,7 +40,7 @@ TEST(PlannedWork, IsWhatAStepRunsOfEverySystem) {
       LaunchCounter counter;
       std::ignore = step.compute(batch, {});
       step.update(1e-3);
-      EXPECT_DOUBLE_EQ(counter.total().flop, 2.0 * 2 * sweep::work_of_image(config, 32, 32, kClasses).step)
+      EXPECT_DOUBLE_EQ(counter.total().flop, 2.0 * 2 * net::work_of_image(config, 32, 32, kClasses).step)
           << system.word << ", " << method.word;
     }
   }

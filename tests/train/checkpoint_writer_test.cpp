@@ -172,6 +172,7 @@ TEST_F(CheckpointWriterTest, AFullDiskIsTold) {
 TEST_F(CheckpointWriterTest, OneIsWrittenAtATimeAndNobodyWaitsForItOtherwise) {
   const auto learner = made_learner(1);
   CheckpointWriter writer(run_, identity_, gate());
+  EXPECT_EQ(writer.seconds(), 0.0);
   writer.save(*learner, at_end_of(1), line_of(1));
   EXPECT_NO_THROW(writer.require_healthy());
   EXPECT_FALSE(fs::exists(run_.checkpoints() / "last"));
@@ -184,8 +185,7 @@ TEST_F(CheckpointWriterTest, OneIsWrittenAtATimeAndNobodyWaitsForItOtherwise) {
   EXPECT_EQ(Checkpoint(run_.checkpoints() / "previous").verify(), 1);
   const auto lines = run::read_metrics(run_.metrics());
   ASSERT_EQ(lines.size(), 2U);
-  EXPECT_EQ(lines[0].seconds.at("checkpoint"), 0.0);
-  EXPECT_GT(lines[1].seconds.at("checkpoint"), 0.0);
+  EXPECT_GT(writer.seconds(), 0.0);
 }
 
 TEST_F(CheckpointWriterTest, TheBestComesFirstAndTheLineOfMetricsLast) {

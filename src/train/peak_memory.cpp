@@ -1,11 +1,11 @@
-#include "launch/bench/memory.hpp"
+#include "train/peak_memory.hpp"
 
 #include <sys/resource.h>
 
 #include <fstream>
 #include <string>
 
-namespace xtasc::launch {
+namespace xtasc::train {
 
 namespace {
 
@@ -31,4 +31,4 @@ std::optional<gpu::Memory> device_memory(at::Device device) {
   return device.is_cuda() ? std::optional(gpu::memory(device.index())) : std::nullopt;
 }
 
-}  // namespace xtasc::launch
+}  // namespace xtasc::train

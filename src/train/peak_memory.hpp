@@ -7,7 +7,7 @@
 
 #include "gpu/gpu.hpp"
 
-namespace xtasc::launch {
+namespace xtasc::train {
 
 /// The most memory that this program had resident so far.
 [[nodiscard]] std::int64_t peak_resident_bytes();
@@ -15,4 +15,4 @@ namespace xtasc::launch {
 /// Of a CUDA device; nullopt on the CPU.
 [[nodiscard]] std::optional<gpu::Memory> device_memory(at::Device device);
 
-}  // namespace xtasc::launch
+}  // namespace xtasc::train
