@@ -99,6 +99,16 @@ void add_options(CLI::App& app, tabulate::Options& options) {
                  "truth, by xtasc-predict")
       ->check(CLI::Range(1, 64))
       ->needs(html);
+  app.add_flag("--bibtex", options.bibtex,
+               "Print the BibTeX entries of the methods, networks, data sets and software that the runs use")
+      ->excludes(html)
+      ->excludes(paper)
+      ->excludes(field)
+      ->excludes(figure)
+      ->excludes(by)
+      ->excludes(seeds)
+      ->excludes(format)
+      ->excludes(output);
   paper->excludes(by)->excludes(figure)->excludes(seeds);
   by->excludes(figure)->excludes(seeds);
   figure->excludes(seeds);
@@ -116,6 +126,7 @@ int main(int argc, char** argv) {
   add_options(app, options);
   return run_program(app, argc, argv, [&options] {
     return options.field == "list"   ? tabulate::print_field_ids(options)
+           : options.bibtex          ? tabulate::print_bibtex(options)
            : !options.html.empty()   ? tabulate::write_page(options)
            : options.paper           ? tabulate::print_paper_tables(options)
            : !options.field.empty()  ? tabulate::print_field_table(options)

@@ -33,6 +33,7 @@ struct Options {
   std::string delta_mean = "metrics";
   std::string html;
   std::int64_t num_panels = 0;
+  bool bibtex = false;
 
   [[nodiscard]] report::DeltaForm delta_form() const { return report::delta_form_of(delta_sign, delta_mean); }
   /// \param usual  where --checkpoint is not given
@@ -70,6 +71,8 @@ ExitCode print_paper_tables(const Options& options);
 ExitCode print_field_ids(const Options& options);
 /// --field: one of the field's tables, published rows and ours.
 ExitCode print_field_table(const Options& options);
+/// --bibtex: entries of the software and of the work that the runs use.
+ExitCode print_bibtex(const Options& options);
 /// --html: tables, curves, configs and provenance as one page.
 ExitCode write_page(const Options& options);
 /// --panels: some samples of the validation split of each pack, with what its runs predict there. A run or pack that

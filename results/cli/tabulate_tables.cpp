@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "cite/citation.hpp"
 #include "core/log.hpp"
 #include "core/text_table.hpp"
 #include "report/aggregate.hpp"
@@ -178,6 +179,19 @@ ExitCode print_field_table(const Options& options) {
   const std::vector<report::Sheet> sheets = {field_sheet(options, view, loaded)};
   const std::string title = options.title == Options{}.title ? "Published results and ours" : options.title;
   report::publish(report::rendered(title, sheets, loaded.left_out), options.format, options.output, loaded.left_out);
+  return ExitCode::success;
+}
+
+ExitCode print_bibtex(const Options& options) {
+  const run::LoadedRuns loaded = load_finished_runs(options);
+  std::vector<cite::CitedRun> runs;
+  for (const run::RunSummary& run : loaded.runs) {
+    runs.push_back({run.folder.filename().string(), &run.config, &run.provenance});
+  }
+  for (const run::LeftOutRun& run : loaded.left_out) {
+    log_warning("left out: {}: {}", run.folder.string(), run.reason);
+  }
+  report::print(cite::bibtex(runs));
   return ExitCode::success;
 }
 

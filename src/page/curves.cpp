@@ -116,9 +116,11 @@ std::vector<CurvePanel> panels_of(const Page& page, const std::set<std::string>&
   return panels;
 }
 
-/// Seven digits that count.
-Json shown(double value) {
-  return json_fields::number(std::strtod(fmt::format("{:.7g}", value).c_str(), nullptr));
+/// Digits that count: of a value, and of a deviation.
+constexpr int kDigits = 7, kDeviationDigits = 3;
+
+Json shown(double value, int digits) {
+  return json_fields::number(std::strtod(fmt::format("{:.{}g}", value, digits).c_str(), nullptr));
 }
 
 /// What is drawn of one run, or of several that differ in their seed.
@@ -172,9 +174,10 @@ Json column_of(const Curve& curve, const std::string& key, double factor, bool i
     if (found == values.end()) {
       column.push_back(nullptr);
     } else if (is_deviation) {
-      column.push_back(found->second.deviation ? shown(*found->second.deviation * factor) : Json(nullptr));
+      column.push_back(found->second.deviation ? shown(*found->second.deviation * factor, kDeviationDigits)
+                                               : Json(nullptr));
     } else {
-      column.push_back(shown(found->second.mean * factor));
+      column.push_back(shown(found->second.mean * factor, kDigits));
     }
   }
   return column;

@@ -8,7 +8,8 @@ namespace xtasc::run {
 
 /// The files of one run, by name. Creates nothing.
 ///
-///     config.toml  provenance.json  metrics.jsonl  checkpoint/{last,best}/  final.jsonl (data.holdout)  DONE
+///     config.toml  provenance.json  metrics.jsonl  checkpoint/{last,best}/  final.jsonl (data.holdout)  CITATION.cff
+///     DONE
 ///     attempt.json  lock  STOP  log.txt
 ///     tensorboard/ (run.tensorboard)  profile/ (run.profile)
 ///     .restarting  while an old run is being thrown away: whatever else is here no longer counts
@@ -20,6 +21,8 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
   /// Of a run that held images out: its best and its last epoch as in metrics.jsonl, but of the validation split.
   [[nodiscard]] std::filesystem::path final_metrics() const { return root / "final.jsonl"; }
+  /// Whose work it uses, written when it is done.
+  [[nodiscard]] std::filesystem::path citation() const { return root / "CITATION.cff"; }
   [[nodiscard]] std::filesystem::path checkpoints() const { return root / "checkpoint"; }
   [[nodiscard]] std::filesystem::path done_marker() const { return root / "DONE"; }
   [[nodiscard]] std::filesystem::path attempt() const { return root / "attempt.json"; }

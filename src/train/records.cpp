@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "cite/citation.hpp"
 #include "core/log.hpp"
 #include "core/utc_time.hpp"
 #include "core/version.hpp"
@@ -93,6 +94,8 @@ void mark_end(const run::RunFolder& folder, std::int64_t epoch, bool goes_on_lat
   run::Provenance provenance = run::read_provenance(folder.provenance());
   provenance.finished = utc_now();
   run::write_provenance(folder.provenance(), provenance);
+  io::write_file_atomically(folder.citation(),
+                            cite::citation_cff(config::read_written_config(folder.config()), provenance));
   io::write_file_atomically(folder.done_marker(), provenance.finished + "\n");
 }
 

@@ -96,6 +96,10 @@ class Pages(OneLine):
     def one(self, css: str):
         return self.browser.find_element("css selector", css)
 
+    def text_of(self, css: str) -> str:
+        """Also of what is folded away."""
+        return self.one(css).get_attribute("textContent")
+
     def keys(self, *keys: str) -> None:
         from selenium.webdriver import ActionChains  # noqa: PLC0415
         ActionChains(self.browser).send_keys(*keys).perform()
@@ -117,7 +121,8 @@ class Pages(OneLine):
         """The texts of a column of the section's first table, row by row, by a word of its header."""
         return self.browser.execute_script("""
             const table = document.querySelector(`#${arguments[0]} table`);
-            const at = [...table.querySelectorAll("thead tr:last-child th")].findIndex((th) => th.textContent.includes(arguments[1]));
+            const heads = [...table.querySelectorAll("thead tr:last-child th")];
+            const at = heads.findIndex((head) => head.textContent.includes(arguments[1]));
             return [...table.querySelectorAll("tbody tr")].map((row) => row.children[at].textContent);""", section, key)
 
     def header(self, section: str, word: str):
@@ -129,8 +134,8 @@ class Pages(OneLine):
                 text = self.programs.run("xtasc-tabulate", "--protocol", protocol, *arguments, str(self.runs)).stdout
                 wanted = {}
                 for title, body in re.findall(r"\n## (.*)\n\n.*\n\n((?:\|.*\n)+)", text):
-                    rows = [[cell.strip().replace("**", "").replace("+-", "\u00b1") for cell in line.strip("|").split("|")]
-                            for line in body.splitlines()]
+                    body = body.replace("**", "").replace("+-", "\u00b1")
+                    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in body.splitlines()]
                     wanted[title.split(",")[0]] = [re.sub(r" \[\d+\]", "", cell) for row in rows[2:] for cell in row]
                 self.assertEqual(set(wanted), {"nyuv2", "scenes"})
                 self.choose("results", protocol)
@@ -183,7 +188,8 @@ class Pages(OneLine):
             drawing = self.one(f"figure[data-panel='{key}'] svg[role=img]")
             self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", drawing)
             across = drawing.size["width"] / 2 - 12
-            ActionChains(self.browser).move_to_element_with_offset(drawing, across if epoch > 1 else -across + 30, 0).perform()
+            place = across if epoch > 1 else 30 - across
+            ActionChains(self.browser).move_to_element_with_offset(drawing, place, 0).perform()
             tip = self.one(f"figure[data-panel='{key}'] .tip")
             self.assertIn(f"Epoch {epoch}", tip.text)
             found = [float(cell.text) for cell in tip.find_elements("css selector", "td.value")]
@@ -217,9 +223,9 @@ class Pages(OneLine):
         pictures = self.all("#predictions .sample")[0].find_elements("css selector", ".picture:has(input)")
         self.assertEqual(len(pictures), 2)  # labels and depth
         self.assertEqual(len(self.all("#predictions .sample")), 2)
-        sizes = self.browser.execute_script(
-            "return [...document.querySelectorAll('#predictions img')].map((img) => [img.naturalWidth, img.naturalHeight])")
-        self.assertEqual({tuple(size) for size in sizes}, {(64, 32)})
+        sizes = self.browser.execute_script("""
+            return [...document.querySelectorAll("#predictions img")].map((img) => `${img.naturalWidth} x ${img.naturalHeight}`);""")
+        self.assertEqual(set(sizes), {"64 x 32"})
         self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", pictures[0])
         width = pictures[0].size["width"]
         ActionChains(self.browser).move_to_element_with_offset(pictures[0], int(-0.3 * width), 0).click().perform()
@@ -235,7 +241,7 @@ class Pages(OneLine):
         for scheme, other in (("light", "dark"), ("dark", "light")):
             for width in (1280, 400):
                 self.open(self.page, width, scheme)
-                self.browser.execute_script("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+                self.browser.execute_script("for (const part of document.querySelectorAll('details')) { part.open = true; }")
                 self.assertLessEqual(self.browser.execute_script("return document.documentElement.scrollWidth"), width)
             as_asked = self.browser.execute_script(back)
             self.one("#theme").click()
@@ -245,7 +251,7 @@ class Pages(OneLine):
             self.assertEqual(self.browser.execute_script(back), turned)
         self.assertEqual(self.one("h1").text, NAME)
         self.assertEqual(self.browser.title, NAME)
-        self.assertIn(NAME.replace("/", "_"), self.browser.execute_script("return document.querySelector('#runs').textContent"))
+        self.assertIn(NAME.replace("/", "_"), self.text_of("#runs"))
         self.assertEqual(self.all("main img[src=x]"), [])
 
     def test_by_the_keyboard_alone(self) -> None:
@@ -255,7 +261,8 @@ class Pages(OneLine):
             active = self.browser.switch_to.active_element
             reached.add(self.browser.execute_script("""
                 const active = arguments[0], inside = active.closest("section");
-                return `${inside ? inside.id : active.closest("header, nav, body").tagName} ${active.tagName} ${active.type ?? ""}`;""", active))
+                const place = inside ? inside.id : active.closest("header, nav, body").tagName;
+                return `${place} ${active.tagName} ${active.type ?? ""}`;""", active))
         for wanted in ("BODY A ", "HEADER BUTTON button", "NAV A ", "results SELECT select-one", "results INPUT radio",
                        "results INPUT search", "results INPUT checkbox", "results BUTTON button", "curves BUTTON button",
                        "curves svg "):
@@ -273,15 +280,30 @@ class Pages(OneLine):
         self.assertIn("loss.lambda_1", self.one("#configs thead").text)
         self.assertNotIn("train.epochs", self.one("#configs thead").text + self.one("#configs tbody").text)
         self.click(self.one("#configs input[type=checkbox]"))
-        self.assertIn("train.learning_rate", self.browser.execute_script(
-            "return document.querySelector('#configs thead').textContent"))
-        everything = self.browser.execute_script("return document.querySelector('#runs').textContent")
+        self.assertIn("train.learning_rate", self.text_of("#configs thead"))
+        everything = self.text_of("#runs")
         self.assertIn("told <twice> (2 times)", everything)
         self.assertIn("not finished", everything)
-        self.assertIn(f"of {self.scratch / 'scenes.h5'}".split(" ")[-1], everything)
+        self.assertIn(str(self.scratch / "scenes.h5"), everything)
+
+    def test_entries_of_the_work_that_runs_use(self) -> None:
+        text = self.programs.run("xtasc-tabulate", "--bibtex", str(self.runs)).stdout
+        for key in ("xtasc", "nakano2021", "he2016", "kendall2018", "silberman2012", "kingma2015", "paszke2019"):
+            self.assertEqual(text.count(f"{{{key},\n"), 1, key)
+        self.assertIn("weighting uncertainty", text)
+        own = (self.real[0] / "CITATION.cff").read_text()
+        self.assertIn(f'commit: "{json.loads((self.real[0] / "provenance.json").read_text())["commit"]}"', own)
+        self.assertIn("Multi-Task Learning Using Uncertainty", own)
+        self.one_line(self.programs.run("xtasc-tabulate", "--bibtex", "--format", "csv", str(self.runs)), 2, "--format")
 
     def test_size_and_faults(self) -> None:
         self.assertLess(self.page.stat().st_size, 3_000_000)
+        write_run(self.scratch / "long runs" / "long", {**NYUV2, "train.epochs": 20_001, "model.system": "xtasc"}, 1, 0.0)
+        thinned = self.scratch / "thinned.html"
+        self.assertEqual(self.programs.run("xtasc-tabulate", "--html", str(thinned), "long runs").returncode, 0)
+        self.assertLess(thinned.stat().st_size, 3_000_000)
+        self.assertIn('"every":2', thinned.read_text())
+        self.assertIn(",19998,20000,20001]", thinned.read_text())
         self.one_line(self.programs.run("xtasc-tabulate", "--html", "no/page.html", str(self.runs)), 1, "no/page.html")
         self.one_line(self.programs.run("xtasc-tabulate", "--panels", "2", str(self.runs)), 2, "--html")
         self.one_line(self.programs.run("xtasc-tabulate", "--html", "p.html", "--figure", "curves", str(self.runs)), 2,

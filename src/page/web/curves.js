@@ -100,7 +100,7 @@ function makePlot(panel, view) {
     cross = svg("line", { class: "cross", y1: plot.top, y2: bottom });
     const area = svg("svg", {
       viewBox: `0 0 ${plot.width} ${plot.height}`, tabindex: 0, role: "img",
-      "aria-label": `${panel.title} over epochs, ${shown.length} curves. Left and right arrow keys tell the values of an epoch.`,
+      "aria-label": `${panel.title} over epochs, ${shown.length} curves. Arrow keys tell the values of an epoch.`,
       onpointermove: (event) => {
         const box = area.getBoundingClientRect();
         move(nearest((event.clientX - box.left) * (plot.width / box.width)));
@@ -109,15 +109,17 @@ function makePlot(panel, view) {
       onblur: () => move(null),
       onkeydown: onKey,
     },
-    y.ticks.map((tick) => [svg("line", { class: "grid", x1: plot.left, x2: plot.width - plot.right, y1: y.at(tick), y2: y.at(tick) }),
-      svg("text", { x: plot.left - 6, y: y.at(tick) + 4, "text-anchor": "end" }, tickText(tick))]).flat(),
+    y.ticks.map((tick) => [
+      svg("line", { class: "grid", x1: plot.left, x2: plot.width - plot.right, y1: y.at(tick), y2: y.at(tick) }),
+      svg("text", { x: plot.left - 6, y: y.at(tick) + 4, "text-anchor": "end" }, tickText(tick))]),
     x.ticks.map((tick) => svg("text", { x: x.at(tick), y: plot.height - 8, "text-anchor": "middle" }, tick)),
     svg("line", { class: "axis", x1: plot.left, x2: plot.width - plot.right, y1: bottom, y2: bottom }),
     shown.map((curve) => curve.mode === "mean"
       ? svg("path", { class: `band f${curve.style % 6}`, d: bandOf(curve, panel.key, x, y) }) : null),
-    shown.map((curve) => curveParts(curve, y)).flat(), cross);
+    shown.map((curve) => curveParts(curve, y)), cross);
+    const hasTraining = shown.some((curve) => curve.train[panel.key]);
     figure.replaceChildren(el("figcaption", {}, panel.title, betterArrow(panel.better),
-      shown.some((curve) => curve.train[panel.key]) ? el("span", { class: "quiet small" }, " thin: in training") : null), area, tip);
+      hasTraining ? el("span", { class: "quiet small" }, " thin: in training") : null), area, tip);
   }
 
   function curveParts(curve, y) {
@@ -125,12 +127,14 @@ function makePlot(panel, view) {
     const style = { "stroke-dasharray": dashesOf(curve.style) };
     const css = `${colorOf(curve.style)}${isDim ? " dim" : ""}`;
     const column = curve.y[panel.key];
+    const training = curve.train[panel.key];
     const best = curve.epochs.indexOf(curve.best[0]);
     return [
-      curve.train[panel.key] ? svg("path", { class: `curve train ${css}`, d: pathOf(curve.epochs, curve.train[panel.key], x, y), ...style }) : null,
+      training ? svg("path", { class: `curve train ${css}`, d: pathOf(curve.epochs, training, x, y), ...style }) : null,
       svg("path", { class: `curve ${css}`, "data-curve": curve.name, d: pathOf(curve.epochs, column, x, y), ...style }),
       best >= 0 && isNumber(column[best]) ? svg("circle", {
-        class: `f${curve.style % 6}${isDim ? " dim" : ""}`, cx: x.at(curve.best[0]), cy: y.at(column[best]), r: curve.epochs.length > 1 ? 2.6 : 3.5,
+        class: `f${curve.style % 6}${isDim ? " dim" : ""}`, cx: x.at(curve.best[0]), cy: y.at(column[best]),
+        r: curve.epochs.length > 1 ? 2.6 : 3.5,
       }) : null,
     ].filter(Boolean);
   }
@@ -138,18 +142,20 @@ function makePlot(panel, view) {
   /** The epoch, of those that a shown curve has, next to a place. */
   function nearest(place) {
     const epochs = [...new Set(shown.flatMap((curve) => curve.epochs))];
-    return epochs.reduce((best, epoch) => (Math.abs(x.at(epoch) - place) < Math.abs(x.at(best) - place) ? epoch : best), epochs[0]);
+    const distance = (epoch) => Math.abs(x.at(epoch) - place);
+    return epochs.reduce((best, epoch) => (distance(epoch) < distance(best) ? epoch : best), epochs[0]);
   }
 
   function onKey(event) {
     const epochs = [...new Set(shown.flatMap((curve) => curve.epochs))].sort((a, b) => a - b);
     const at = epochs.indexOf(view.epoch());
-    const to = { ArrowRight: at + 1, ArrowLeft: at < 0 ? epochs.length - 1 : at - 1, Home: 0, End: epochs.length - 1 }[event.key];
+    const last = epochs.length - 1;
+    const to = { ArrowRight: at + 1, ArrowLeft: at < 0 ? last : at - 1, Home: 0, End: last }[event.key];
     if (event.key === "Escape") {
       move(null);
     } else if (to !== undefined) {
       event.preventDefault();
-      move(epochs[Math.min(epochs.length - 1, Math.max(0, to))]);
+      move(epochs[Math.min(last, Math.max(0, to))]);
     }
   }
 
@@ -164,21 +170,22 @@ function makePlot(panel, view) {
   function showTip(epoch) {
     const rows = shown.map((curve) => ({ curve, i: curve.epochs.indexOf(epoch) }))
       .filter(({ curve, i }) => i >= 0 && isNumber(curve.y[panel.key][i]));
+    const hasTraining = shown.some((curve) => curve.train[panel.key]);
     const sign = panel.better === "lower" ? 1 : -1;
     rows.sort((a, b) => sign * (a.curve.y[panel.key][a.i] - b.curve.y[panel.key][b.i]));
-    const lines = rows.slice(0, mostShown).map(({ curve, i }) => el("tr", {},
-      el("td", { class: "text" }, swatch(curve.style), curve.name),
-      el("td", { class: "value" }, String(curve.y[panel.key][i]),
-        isNumber(curve.deviation[panel.key]?.[i]) ? el("span", { class: "deviation" }, ` \u00b1 ${curve.deviation[panel.key][i]}`) : null),
-      curve.train[panel.key] ? el("td", { class: "quiet" }, `${curve.train[panel.key][i]} tr.`) : null));
-    tip.replaceChildren(el("div", { class: "quiet" }, `Epoch ${epoch}`), el("table", {}, el("tbody", {}, lines)),
+    const lines = rows.slice(0, mostShown).map(({ curve, i }) => {
+      const deviation = curve.deviation[panel.key]?.[i];
+      const training = curve.train[panel.key]?.[i];
+      return el("tr", {}, el("td", { class: "text" }, swatch(curve.style), curve.name),
+        el("td", { class: "value" }, String(curve.y[panel.key][i]),
+          isNumber(deviation) ? el("span", { class: "deviation" }, ` \u00b1 ${deviation}`) : null),
+        hasTraining ? el("td", { class: "quiet" }, isNumber(training) ? String(training) : "") : null);
+    });
+    tip.replaceChildren(el("table", {},
+      el("thead", {}, el("tr", {}, el("th", { class: "text" }, `Epoch ${epoch}`), el("th"),
+        hasTraining ? el("th", {}, "in training") : null)),
+      el("tbody", {}, lines)),
       rows.length > mostShown ? el("div", { class: "quiet" }, `and ${rows.length - mostShown} more`) : "");
-    const box = figure.getBoundingClientRect();
-    const place = (x.at(epoch) / plot.width) * box.width;
-    const isRight = place > box.width / 2;
-    tip.style.left = isRight ? "auto" : `${Math.min(place + 12, Math.max(0, box.width - tip.offsetWidth))}px`;
-    tip.style.right = isRight ? `${Math.min(box.width - place + 12, Math.max(0, box.width - tip.offsetWidth))}px` : "auto";
-    tip.style.top = "2.2rem";
   }
 
   return {
@@ -203,8 +210,8 @@ function makeCurves(chosen) {
   const state = kept.get("curves", { off: null, isLog: false });
   let epochShown = null;
   let strong = null;
-  const isOfMode = (curve) => curve.mode === "both" || curve.mode === chosen().mode;
-  const candidates = () => data.curves.curves.filter((curve) => isOfMode(curve) && (!chosen().data || curve.data === chosen().data));
+  const candidates = () => data.curves.curves.filter((curve) => (curve.mode === "both" || curve.mode === chosen().mode) &&
+    (!chosen().data || curve.data === chosen().data));
   const isOff = (curve) => (state.off === null ? candidates().indexOf(curve) >= mostShown : state.off.includes(curve.name));
   const view = {
     curves: () => candidates().filter((curve) => !isOff(curve)),
@@ -222,14 +229,17 @@ function makeCurves(chosen) {
     const own = plots.filter(({ panel }) => panel.section === name);
     const grid = el("div", { class: "plots" }, own.map((one) => one.figure));
     const isOpen = name === "Losses" || name === "Metrics";
-    return { own, element: isOpen ? el("div", {}, el("h3", {}, name), grid) : el("details", { class: "more" }, el("summary", {}, name), grid) };
+    const element = isOpen ? el("div", {}, el("h3", {}, name), grid)
+      : el("details", { class: "more" }, el("summary", {}, name), grid);
+    return { own, element };
   });
 
   function drawPlots() {
     for (const { own, element } of sections) {
       own.forEach((one) => {
         one.draw();
-        one.figure.hidden ||= one.panel.protocol !== "" && chosen().protocol !== "" && one.panel.protocol !== chosen().protocol;
+        const { protocol } = one.panel;
+        one.figure.hidden ||= protocol !== "" && chosen().protocol !== "" && protocol !== chosen().protocol;
       });
       element.hidden = own.every((one) => one.figure.hidden);
     }
@@ -261,7 +271,8 @@ function makeCurves(chosen) {
   }
 
   draw();
-  const section = el("section", { id: "curves", "aria-labelledby": "curves-head" }, el("h2", { id: "curves-head" }, "Curves"),
+  const { every } = data.curves;
+  const element = section("curves", "Curves",
     el("div", { class: "bar" },
       el("label", {}, el("input", {
         type: "checkbox", checked: state.isLog,
@@ -274,7 +285,8 @@ function makeCurves(chosen) {
       el("span", {}, el("button", { type: "button", onclick: () => setOff([]) }, "All on"), " ",
         el("button", { type: "button", onclick: () => setOff(candidates().map(({ name }) => name)) }, "All off"))),
     legend, sections.map(({ element }) => element),
-    el("p", { class: "caption" }, "A dot marks the epoch of the lowest validation loss, a band one standard deviation over seeds.",
-      data.curves.every > 1 ? ` Of long histories each ${data.curves.every}th epoch is shown, the first, the last and the best one.` : ""));
-  return { section, draw };
+    el("p", { class: "caption" },
+      "A dot marks the epoch of the lowest validation loss, a band one standard deviation over seeds.",
+      every > 1 ? ` Shown are the epochs that ${every} divides, the first, the last and the best one.` : ""));
+  return { section: element, draw };
 }

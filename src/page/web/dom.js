@@ -50,6 +50,11 @@ const kept = {
 };
 kept.load();
 
+/** A part of the page under a head of its own, to which the bar on top leads. */
+function section(id, title, ...children) {
+  return el("section", { id, "aria-labelledby": `${id}-head` }, el("h2", { id: `${id}-head` }, title), children);
+}
+
 let numIds = 0;
 /** An id that no other element has. */
 function newId(name) {
@@ -71,7 +76,9 @@ function choice(label, options, value, onChange) {
 /** The line that a curve of this style has. */
 function swatch(style) {
   return svg("svg", { class: "swatch", viewBox: "0 0 22 10", "aria-hidden": "true" },
-    svg("line", { x1: 0, x2: 22, y1: 5, y2: 5, "stroke-width": 2.5, class: colorOf(style), "stroke-dasharray": dashesOf(style) }));
+    svg("line", {
+      x1: 0, x2: 22, y1: 5, y2: 5, "stroke-width": 2.5, class: colorOf(style), "stroke-dasharray": dashesOf(style),
+    }));
 }
 
 // Six colours, each with four lines of its own.
@@ -84,6 +91,7 @@ function dashesOf(style) {
 
 /** The arrow of the better direction, and what it means for those who do not see it. */
 function betterArrow(better) {
-  return better ? el("span", { class: "arrow", title: `${better} is better`, role: "img", "aria-label": `${better} is better` },
+  const label = `${better} is better`;
+  return better ? el("span", { class: "arrow", title: label, role: "img", "aria-label": label },
     better === "higher" ? " \u2191" : " \u2193") : null;
 }

@@ -4,7 +4,8 @@ const distinct = (values) => [...new Set(values)];
 const inResults = {
   data: distinct([...results.map((table) => table.data), ...data.curves.curves.map((curve) => curve.data)]),
   protocols: distinct(results.map((table) => table.protocol)),
-  modes: distinct([...results.map((table) => table.place), ...data.curves.curves.map((curve) => curve.mode)]).filter((mode) => mode !== "both"),
+  modes: distinct([...results.map((table) => table.place), ...data.curves.curves.map((curve) => curve.mode)])
+    .filter((mode) => mode !== "both"),
 };
 
 /** What was chosen before, where it still is there; else the first. */
@@ -26,7 +27,8 @@ function makeResults() {
   }
   const place = el("div");
   function draw() {
-    const of = (mode) => results.find((table) => table.data === chosen.data && table.protocol === chosen.protocol && table.place === mode);
+    const of = (mode) => results.find((table) =>
+      table.data === chosen.data && table.protocol === chosen.protocol && table.place === mode);
     const table = of(chosen.mode) ?? of("each") ?? of("mean");
     place.replaceChildren(table === undefined ? el("p", { class: "quiet" }, "No run of these data is finished.")
       : makeTable(table, { name: `table ${table.place}`, caption: table.title, showRuns }));
@@ -38,27 +40,28 @@ function makeResults() {
     curves?.draw();
   };
   draw();
-  return el("section", { id: "results", "aria-labelledby": "results-head" }, el("h2", { id: "results-head" }, "Results"),
-    el("div", { class: "bar" },
-      inResults.data.length > 1 ? el("label", {}, "Data", el("select", { onchange: (event) => choose("data")(event.target.value) },
-        inResults.data.map((name) => el("option", { value: name, selected: name === chosen.data }, name)))) : null,
+  const dataChoice = inResults.data.length < 2 ? null : el("label", {}, "Data",
+    el("select", { onchange: (event) => choose("data")(event.target.value) },
+      inResults.data.map((name) => el("option", { value: name, selected: name === chosen.data }, name))));
+  return section("results", "Results",
+    el("div", { class: "bar" }, dataChoice,
       choice("Protocol", inResults.protocols.map((name) => [name, name]), chosen.protocol, choose("protocol")),
-      choice("Rows", inResults.modes.map((name) => [name, name === "mean" ? "mean over seeds" : "each seed"]), chosen.mode, choose("mode"))),
+      choice("Rows", inResults.modes.map((name) => [name, name === "mean" ? "mean over seeds" : "each seed"]),
+        chosen.mode, choose("mode"))),
     inResults.data.length === 1 && inResults.data[0] ? el("p", { class: "quiet small" }, inResults.data[0]) : null,
     place);
 }
 
 function makeState() {
   const table = data.tables.find(({ place }) => place === "state");
-  return table === undefined ? null : el("section", { id: "state", "aria-labelledby": "state-head" }, el("h2", { id: "state-head" }, "State"),
+  return table === undefined ? null : section("state", "State",
     makeTable(table, { name: "state", caption: table.title, showRuns }));
 }
 
 function makePublished() {
   const tables = data.tables.filter(({ place }) => place === "published");
-  return tables.length === 0 ? null : el("section", { id: "published", "aria-labelledby": "published-head" },
-    el("h2", { id: "published-head" }, "Published results"),
-    tables.map((table, i) => [el("h3", {}, table.title), makeTable(table, { name: `published ${i}`, caption: table.title, showRuns })]));
+  return tables.length === 0 ? null : section("published", "Published results", tables.map((table, i) =>
+    [el("h3", {}, table.title), makeTable(table, { name: `published ${i}`, caption: table.title, showRuns })]));
 }
 
 function themeButton() {
@@ -86,13 +89,13 @@ function themeButton() {
 
 function makePage() {
   document.title = data.title;
-  const sections = [makeState(), makeResults(), curves?.section ?? null, makePredictions(), makePublished(), makeConfigs(showRuns), makeRuns()]
-    .filter(Boolean);
+  const sections = [makeState(), makeResults(), curves?.section, makePredictions(), makePublished(),
+    makeConfigs(showRuns), makeRuns()].filter(Boolean);
   document.getElementById("head").append(
     el("div", { class: "top" }, el("h1", {}, data.title), themeButton()),
     ...(data.summary ? [el("p", { class: "quiet" }, data.summary)] : []));
-  document.getElementById("nav").append(...sections.map((section) =>
-    el("a", { href: `#${section.id}` }, section.querySelector("h2").textContent)));
+  document.getElementById("nav").append(...sections.map((part) =>
+    el("a", { href: `#${part.id}` }, part.querySelector("h2").textContent)));
   document.getElementById("main").append(...sections);
   document.getElementById("foot").append(`Made ${data.made.replace("T", " ").replace("Z", " UTC")} by XTasC ${data.version}.`,
     data.reload > 0 ? ` Loads itself again every ${data.reload} s.` : "");

@@ -5,11 +5,15 @@ function configTable(showAll) {
   const { common, runs } = data.configs;
   const own = [...new Set(runs.flatMap((run) => Object.keys(run.config)))].sort();
   const keys = showAll ? [...own, ...Object.keys(common)] : own;
-  const cell = (text) => ({ t: text === "" || text === undefined ? "-" : text, ...(text !== "" && !Number.isNaN(Number(text)) ? { v: Number(text) } : {}) });
-  return {
-    columns: [{ key: "run", header: "Run", text: true }, ...keys.map((key) => ({ key, header: key, text: !runs.every((run) => cell(run.config[key] ?? common[key]).v !== undefined) }))],
-    rows: runs.map((run, i) => ({ runs: [i], style: run.style, cells: [{ t: run.name }, ...keys.map((key) => cell(run.config[key] ?? common[key]))] })),
+  const cellOf = (text) => {
+    const isNumeric = text !== undefined && text !== "" && !Number.isNaN(Number(text));
+    return { t: text || "-", ...(isNumeric ? { v: Number(text) } : {}) };
   };
+  const rows = runs.map((run, i) => ({
+    runs: [i], style: run.style, cells: [{ t: run.name }, ...keys.map((key) => cellOf(run.config[key] ?? common[key]))],
+  }));
+  const columns = keys.map((key, at) => ({ key, header: key, text: rows.some((row) => row.cells[at + 1].v === undefined) }));
+  return { columns: [{ key: "run", header: "Run", text: true }, ...columns], rows };
 }
 
 function makeConfigs(showRuns) {
@@ -21,7 +25,7 @@ function makeConfigs(showRuns) {
   const draw = (showAll) => place.replaceChildren(
     makeTable(configTable(showAll), { name: "configs", caption: "Configs of the runs", showRuns }));
   draw(false);
-  return el("section", { id: "configs", "aria-labelledby": "configs-head" }, el("h2", { id: "configs-head" }, "Configs"),
+  return section("configs", "Configs",
     el("div", { class: "bar" }, el("label", {},
       el("input", { type: "checkbox", onchange: (event) => draw(event.target.checked) }), "Keys on which all agree, too")),
     place);
@@ -58,7 +62,7 @@ function makeRuns() {
   if (runs.length === 0 && data.left_out.length === 0 && data.warnings.length === 0) {
     return null;
   }
-  return el("section", { id: "runs", "aria-labelledby": "runs-head" }, el("h2", { id: "runs-head" }, "Runs"),
+  return section("runs", "Runs",
     warningsList(data.warnings, "Warnings"),
     runs.map(runDetails),
     data.left_out.length === 0 ? null : [el("h3", {}, "Left out of the tables"),
@@ -78,9 +82,10 @@ function showRuns(indices) {
 
 /** Truth and prediction one above the other; a slider moves the edge between them. */
 function compare(title, scale, truth, predicted, size) {
-  const caption = el("figcaption", {}, title, scale ? el("span", { class: "quiet small" }, ` ${scale}`) : null);
+  const caption = el("figcaption", {}, title, scale ? el("span", { class: "quiet small" }, el("span", { class: "scale" }), scale) : null);
   if (!truth) {
-    return el("figure", {}, caption, el("div", { class: "picture" }, el("img", { src: predicted, alt: `${title}, predicted`, ...size })));
+    const only = el("img", { src: predicted, alt: `${title}, predicted`, ...size });
+    return el("figure", {}, caption, el("div", { class: "picture" }, only));
   }
   const picture = el("div", { class: "picture", style: "--at: 50%" },
     el("img", { src: truth, alt: `${title}, truth`, ...size }),
@@ -102,7 +107,8 @@ function makePanels(panels, number) {
   function draw(at) {
     kept.set(name, at);
     place.replaceChildren(...panels.samples.map((sample, i) => el("div", { class: "sample" }, el("h3", {}, sample),
-      el("figure", {}, el("figcaption", {}, "image"), el("div", { class: "picture" }, el("img", { src: panels.images[i], alt: `image ${sample}`, ...size }))),
+      el("figure", {}, el("figcaption", {}, "image"),
+        el("div", { class: "picture" }, el("img", { src: panels.images[i], alt: `image ${sample}`, ...size }))),
       panels.maps.filter((map) => map.predicted[at].length > 0).map((map) =>
         compare(map.title, map.scale, map.truth[i], map.predicted[at][i], size)))));
   }
@@ -113,13 +119,14 @@ function makePanels(panels, number) {
   return el("div", {}, data.panels.length > 1 ? el("h3", {}, panels.data) : null,
     el("div", { class: "bar" }, el("label", {}, "Run", el("select", { onchange: (event) => draw(Number(event.target.value)) },
       panels.runs.map((run, at) => el("option", { value: at, selected: at === chosen }, runs[run].name))))),
-    el("ul", { class: "classes", "aria-label": "Classes" }, panels.classes.map((of) => el("li", {}, el("i", { style: `background: ${of.color}` }), of.name))),
+    el("ul", { class: "classes", "aria-label": "Classes" },
+      panels.classes.map((of) => el("li", {}, el("i", { style: `background: ${of.color}` }), of.name))),
     place);
 }
 
 function makePredictions() {
-  return data.panels.length === 0 ? null : el("section", { id: "predictions", "aria-labelledby": "predictions-head" },
-    el("h2", { id: "predictions-head" }, "Predictions"),
-    el("p", { class: "caption" }, "Truth to the left of the edge, prediction to its right; grey is unknown. The arrow keys move a slider, too."),
+  return data.panels.length === 0 ? null : section("predictions", "Predictions",
+    el("p", { class: "caption" },
+      "Truth to the left of the edge, prediction to its right; grey is unknown. Arrow keys move the edge, too."),
     data.panels.map(makePanels));
 }

@@ -9,7 +9,7 @@ function cellParts(text) {
 
 /** A text as people write it: \u00b1, and `code` in its own type. */
 function withCode(text) {
-  return text.replaceAll("+-", "\u00b1").split("`").map((part, i) => (i % 2 === 1 ? el("code", {}, part) : part)).filter((part) => part !== "");
+  return text.replaceAll("+-", "\u00b1").split("`").map((part, i) => (i % 2 === 1 ? el("code", {}, part) : part));
 }
 
 /** Whether a row passes the filter: each word in its text, or a comparison of a column, as mIoU>30. */
@@ -112,8 +112,9 @@ function makeTable(table, { name, caption, showRuns }) {
       content = [el("progress", { value: cell.share, max: 1, "aria-label": `epochs of ${row.cells[0].t}` }), ...content];
     }
     if (isFirst && row.runs?.length > 0 && showRuns) {
-      content = el("button", { type: "button", class: "run-link", title: "Config and provenance", onclick: () => showRuns(row.runs) },
-        row.style === undefined ? null : swatch(row.style), ...content);
+      content = el("button", {
+        type: "button", class: "run-link", title: "Config and provenance", onclick: () => showRuns(row.runs),
+      }, row.style === undefined ? null : swatch(row.style), ...content);
     }
     return el(isFirst ? "th" : "td", {
       scope: isFirst ? "row" : null,
@@ -128,8 +129,8 @@ function makeTable(table, { name, caption, showRuns }) {
       rows = sorted(table, rows, state.column, state.reversed);
     }
     head.replaceChildren(...(tasks.length > 0 ? [tasksRow(columns)] : []), el("tr", {}, columns.map(headOf)));
-    body.replaceChildren(...rows.map((row) =>
-      el("tr", { class: row.block && state.column === null ? "block" : null }, columns.map((i, at) => cellOf(row, i, at === 0)))));
+    body.replaceChildren(...rows.map((row) => el("tr", { class: row.block && state.column === null ? "block" : null },
+      columns.map((i, at) => cellOf(row, i, at === 0)))));
     count.textContent = rows.length === table.rows.length ? "" : `${rows.length} of ${table.rows.length} rows`;
   }
 
