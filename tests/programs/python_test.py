@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import pickle
 import re
 import shutil
 import subprocess
@@ -160,6 +161,9 @@ class Networks(unittest.TestCase):
                 for values in (module.running_mean, module.weight.data, module.bias.data):
                     values.add_(torch.randn_like(values), alpha=0.1)
                 module.running_var.mul_(1 + 0.2 * torch.rand_like(module.running_var))
+        for parameter_name, parameter in net.named_parameters():
+            if parameter_name.startswith("cs_unit"):  # all alike at first
+                parameter.data.mul_(1 + 0.2 * torch.rand_like(parameter))
         run = programs.scratch / "random" / name
         (run / "checkpoint/best").mkdir(parents=True)
         torch.save(net.state_dict(), run / "checkpoint/best/weights.pt")
@@ -198,6 +202,16 @@ class Networks(unittest.TestCase):
                 run = self.random_run(f"{number}_{system}", system, tasks, keys)
                 self.holds(run, "--config", str(run / "config.toml"), "--weights", str(run / "checkpoint/best/weights.pt"))
                 shutil.rmtree(run)  # some are large
+
+    def test_which_have_an_encoder(self) -> None:
+        from xtasc.nets import NETS, NetOptions, make_net
+
+        for system in NETS:
+            tasks = TASKS[:1] if system == "stan" else TASKS[:2]
+            with torch.device("meta"):
+                names = make_net(NetOptions(system=system, tasks=tasks)).state_dict()
+            has_one = "encoder.layer1.0.conv1.weight" in names
+            self.assertEqual(system not in xtasc.folders.WITHOUT_ENCODER, has_one, system)
 
     def test_weights_that_do_not_fit_are_named(self) -> None:
         run = self.random_run("unfit", "base_st_seg", TASKS[:1], {})
@@ -256,6 +270,12 @@ class Packs(unittest.TestCase):
         known = (raw["normals"] != 0).any(axis=3)
         self.assertLess(abs(length - known).max(), 1e-6)
         self.assertTrue(found["has_seg"].all())
+        child = os.fork()
+        if child == 0:
+            pack[0]
+            os._exit(int(pack._process != os.getpid()))
+        self.assertEqual(os.waitpid(child, 0)[1], 0, "a forked worker reads its parent's file")
+        self.assertTrue((pickle.loads(pickle.dumps(pack))[7]["image"].numpy() == raw["image"][7]).all())  # as of a spawned one
         with self.assertRaisesRegex(xtasc.XtascError, 'has no split "test": it has train and val'):
             xtasc.pack(programs.pack, "test")
 

@@ -25,6 +25,7 @@ Record = dict[str, Any]
 Table: TypeAlias = "pandas.DataFrame | list[Record]"
 Value = TypeVar("Value")
 
+WITHOUT_ENCODER = ("segnet", "stan", "mtan", "kd4mtl", "dense", "cross_stitch", "adamt")  # systems
 NOT_IN_ROWS = ("digest", "starts")  # of provenance: bookkeeping, and what is not one value a run
 
 
@@ -45,13 +46,19 @@ class Run:
             raise XtascError(f"no run in {self.folder}: found no config.toml in it; give a run folder")
 
     def __repr__(self) -> str:
-        model = self.config["model"]
-        return f"Run({str(self.folder)!r}: {model['system']} {model['encoder']}, {self.state}, {len(self.epochs)} epochs)"
+        words = [self.config["model"]["system"], *filter(None, [self.encoder])]
+        return f"Run({str(self.folder)!r}: {' '.join(words)}, {self.state}, {len(self.epochs)} epochs)"
 
     @property
     def id(self) -> str:
         """The folder's name: the run's name, and a hash over what decides its numbers."""
         return self.folder.resolve().name
+
+    @property
+    def encoder(self) -> str:
+        """The ResNet of the run's network; empty for those that have none: the config names one all the same."""
+        model = self.config["model"]
+        return "" if model["system"] in WITHOUT_ENCODER else model.get("encoder", "")
 
     @property
     def state(self) -> str:

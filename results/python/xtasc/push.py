@@ -77,7 +77,7 @@ def config_of(run: Run) -> dict[str, Any]:
 
 def tags_of(run: Run) -> dict[str, str]:
     """What runs are looked for by."""
-    return {"system": run.config["model"]["system"], "encoder": run.config["model"]["encoder"],
+    return {"system": run.config["model"]["system"], "encoder": run.encoder,
             "weighting": run.config["weighting"]["method"], "dataset": run.provenance.get("pack_dataset", ""),
             "state": run.state}
 
