@@ -3,7 +3,7 @@ find_package(Threads REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)
 find_package(HDF5 REQUIRED COMPONENTS C)
 find_package(OpenCV REQUIRED COMPONENTS core imgproc)
-find_package(Boost REQUIRED)  # headers: Boost.Math
+find_package(Boost REQUIRED)  # headers: Boost.Math, Boost.CRC
 find_package(JPEG REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
