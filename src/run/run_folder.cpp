@@ -115,8 +115,8 @@ void finish_restart(const RunFolder& run) {
     return;
   }
   std::error_code error;
-  for (const fs::path& path :
-       {run.done_marker(), run.final_metrics(), run.checkpoints(), run.metrics(), run.provenance()}) {
+  for (const fs::path& path : {run.done_marker(), run.final_metrics(), run.checkpoints(), run.metrics(),
+                               run.provenance(), run.tensorboard(), run.profile()}) {
     fs::remove_all(path, error);
     check(!error, "cannot remove {} of the run that --restart throws away: {}", path.string(), error.message());
   }

@@ -305,7 +305,9 @@ TEST(MetricsFile, AFullDiskEndsNoRunButItsEnd) {
 TEST(Restart, IsGoneWithOneRenameAndFinishedByTheNextStart) {
   const TempFolder folder;
   const RunFolder run{folder.path() / "run"};
-  fs::create_directories(run.checkpoints() / "last");
+  for (const fs::path& path : {run.checkpoints() / "last", run.tensorboard(), run.profile()}) {
+    fs::create_directories(path);
+  }
   for (const fs::path& path : {run.config(), run.provenance(), run.metrics(), run.done_marker(), run.log()}) {
     write_text(path, "old");
   }
@@ -313,7 +315,8 @@ TEST(Restart, IsGoneWithOneRenameAndFinishedByTheNextStart) {
   write_text(run.restart_marker(), "");  // killed right after the rename
   EXPECT_FALSE(run.is_done());
   finish_restart(run);
-  for (const fs::path& path : {run.provenance(), run.metrics(), run.done_marker(), run.checkpoints()}) {
+  for (const fs::path& path :
+       {run.provenance(), run.metrics(), run.done_marker(), run.checkpoints(), run.tensorboard(), run.profile()}) {
     EXPECT_FALSE(fs::exists(path)) << path;
   }
   EXPECT_FALSE(fs::exists(run.restart_marker()));
