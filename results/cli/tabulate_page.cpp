@@ -30,9 +30,7 @@ ExitCode write_page(const Options& options) {
   page::add_seed_tables(page, tables);
   page::add_mean_tables(page, tables, labels);
   if (options.paper) {
-    Options of_paper = options;
-    of_paper.protocol = options.protocol.empty() ? "paper" : options.protocol;
-    for (report::Sheet& sheet : paper_sheets(of_paper, loaded)) {
+    for (report::Sheet& sheet : paper_sheets(options, loaded)) {
       page.tables.push_back({std::move(sheet), page::Place::published});
     }
   }
