@@ -16,7 +16,7 @@ from common import SOURCE, OneLine, Programs
 
 programs: Programs
 run: pathlib.Path
-QUICK = ["model.system=base_st_seg", "train.epochs=3", "train.batch_size=24"]
+QUICK = ["model.system=base_mt", "weighting.method=pcgrad", "train.epochs=2", "train.batch_size=24"]
 
 
 def setUpModule() -> None:
@@ -89,7 +89,7 @@ class Push(OneLine):
             self.assertEqual([(event.step, event.value) for event in events.Scalars(f"{group}/{name}")],
                              [(line["step"], float32(line[group][name])) for line in lines()])
         self.assertEqual(events.Scalars("last/dataset.pix_acc")[0].value, float32(lines()[-1]["dataset"]["pix_acc"]))
-        self.assertIn("base_st_seg", make_ndarray(events.Tensors("config.toml/text_summary")[0].tensor_proto).item().decode())
+        self.assertIn("base_mt", make_ndarray(events.Tensors("config.toml/text_summary")[0].tensor_proto).item().decode())
 
     def test_mlflow_reads_it(self) -> None:
         folder = self.push("mlflow", "mlflow")
@@ -103,10 +103,11 @@ class Push(OneLine):
         history = client.get_metric_history(found[0].info.run_id, "paper.miou")
         self.assertEqual(sorted((metric.step, metric.value) for metric in history),
                          [(line["step"], line["paper"]["miou"]) for line in lines()])
+        self.assertEqual(found[0].data.metrics["gradients.cosine.seg_depth"], lines()[-1]["gradients"]["cosine"]["seg,depth"])
         self.assertEqual(found[0].data.metrics["last.dataset.pix_acc"], lines()[-1]["dataset"]["pix_acc"])
         self.assertEqual(found[0].data.params["model.encoder"], "resnet18")
         self.assertEqual(found[0].data.params["train.learning_rate"], "0.0001")
-        self.assertEqual(found[0].data.tags["system"], "base_st_seg")
+        self.assertEqual(found[0].data.tags["system"], "base_mt")
 
     def test_wandb_reads_it(self) -> None:
         files = list(self.push("wandb", "wandb").glob("wandb/offline-run-*/*.wandb"))
@@ -131,7 +132,7 @@ class Push(OneLine):
     def test_a_table_and_faults_are_lines(self) -> None:
         done = xtasc("runs", "runs", "--checkpoint", "last", "--protocol", "dataset")
         head, row = (line.split() for line in done.stdout.splitlines())
-        self.assertEqual(row[:3], [run.name, "done", "3"])
+        self.assertEqual(row[:3], [run.name, "done", "2"])
         self.assertEqual(row[head.index("miou")], f"{lines()[-1]['dataset']['miou']:.4f}")
         self.one_line(xtasc("runs", "nowhere"), 2, "xtasc: error: no folder nowhere: give a run folder")
         self.one_line(xtasc("push", "--to", "wanb", "runs"), 2, "invalid choice: 'wanb'", "wandb")

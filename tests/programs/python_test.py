@@ -168,7 +168,7 @@ class Networks(unittest.TestCase):
         (run / "checkpoint/best").mkdir(parents=True)
         torch.save(net.state_dict(), run / "checkpoint/best/weights.pt")
         sections = {"model": keys, "data": {"pack": str(programs.pack), "normalise": system != "deeplab"},
-                    "train": {"batch_size": 2}, "weighting": {}}
+                    "train": {"batch_size": 2}}
         (run / "config.toml").write_text("".join(f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n"
                                                                            for key, value in values.items())
                                                  for section, values in sections.items()))

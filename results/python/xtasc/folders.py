@@ -236,7 +236,7 @@ def is_locked(path: Path) -> bool:
 
 def _config_of(text: str) -> dict[str, Record]:
     config = tomllib.loads(text)
-    if lacking := [name for name in ("data", "model", "weighting") if not isinstance(config.get(name), dict)]:
+    if lacking := [name for name in ("data", "model") if not isinstance(config.get(name), dict)]:
         raise ValueError(f"it has no section [{lacking[0]}], as every run's config has")
     return config
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import math
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -78,7 +79,7 @@ def config_of(run: Run) -> dict[str, Any]:
 def tags_of(run: Run) -> dict[str, str]:
     """What runs are looked for by."""
     return {"system": run.config["model"]["system"], "encoder": run.encoder,
-            "weighting": run.config["weighting"]["method"], "dataset": run.provenance.get("pack_dataset", ""),
+            "weighting": run.config.get("weighting", {}).get("method", ""), "dataset": run.provenance.get("pack_dataset", ""),
             "state": run.state}
 
 
@@ -113,7 +114,8 @@ def to_mlflow(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
         before = client.search_runs([experiment], f"tags.`mlflow.runName` = '{run.id}'")
         begin, end = (milliseconds(run.provenance.get(name)) for name in ("started", "finished"))
         written = client.create_run(experiment, begin, run_name=run.id).info.run_id
-        metrics = [Metric(key, value, begin or 0, step) for step, numbers in epochs_of(run) for key, value in numbers.items()]
+        metrics = [Metric(mlflow_name(key), value, begin or 0, step)
+                   for step, numbers in epochs_of(run) for key, value in numbers.items()]
         last = metrics[-1].step if metrics else 0
         metrics += [Metric(key, value, end or begin or 0, last) for key, value in summary_of(run).items()]
         params = [Param(key, str(value)) for key, value in config_of(run).items()]
@@ -126,6 +128,11 @@ def to_mlflow(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
         for old in before:
             client.delete_run(old.info.run_id)
     return [f"MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {shlex.quote(str(folder))}"]
+
+
+def mlflow_name(key: str) -> str:
+    """MLflow takes no comma, as in "gradients.cosine.seg,depth": "gradients.cosine.seg_depth"."""
+    return re.sub(r"[^\w\-. :/]", "_", key)
 
 
 def milliseconds(time: str | None) -> int | None:
