@@ -129,6 +129,23 @@ class Runs(unittest.TestCase):
         with self.assertRaisesRegex(xtasc.XtascError, "2 runs below results/runs: give the folder of one of them"):
             xtasc.run("results/runs")
 
+    def test_of_a_run_with_held_out_images_the_validation_split_is_shown(self) -> None:
+        folder = programs.scratch / "held_out"
+        shutil.copytree(self.run, folder, ignore=shutil.ignore_patterns("checkpoint"))
+        shutil.copy(folder / "metrics.jsonl", folder / "final.jsonl")
+        lines = [json.loads(line) for line in (folder / "final.jsonl").read_text().splitlines()]
+        for line in lines:  # what data.holdout writes: other numbers, in another place
+            expected = line.pop("paper")
+            line["holdout"] = {"loss": line.pop("val_loss"), "paper": {"miou": 0.125}, "dataset": line.pop("dataset")}
+            line["digest"] = "not looked at"
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        run = xtasc.run(folder)
+        self.assertEqual(run.row()["last.paper.miou"], expected["miou"])
+        self.assertEqual([row["holdout.paper.miou"] for row in run.epoch_rows()], [0.125, 0.125])
+        (folder / "metrics.jsonl").unlink()
+        with self.assertWarnsRegex(xtasc.BrokenRun, "it has no metrics.jsonl"):
+            self.assertEqual(xtasc.run(folder).row()["epochs"], 0)
+
     def test_the_version_is_the_programs_and_pip_builds_it(self) -> None:
         self.assertEqual(programs.run("xtasc-train", "--version").stdout.split()[1], xtasc.__version__)
         copy = programs.scratch / "package"

@@ -112,7 +112,7 @@ class Run:
         if final.exists():
             measured = _read(final, lambda text: _epochs_of(final, text))
         best = [epoch for epoch in measured if epoch.get("is_best")]
-        last = measured[-1:] if measured and measured[-1]["epoch"] == self.epochs[-1]["epoch"] else []
+        last = [epoch for epoch in measured[-1:] if epoch["epoch"] == len(self.epochs)]
         return {name: found[-1] for name, found in (("best", best), ("last", last)) if found}
 
     def row(self) -> Record:
