@@ -52,6 +52,7 @@ TEST(ProvenanceFile, ReadsBackAsWritten) {
   written.pack_height = 96;
   written.pack_depth_kind = "metres";
   written.pack_orientation = "ignore";
+  written.pack_resize = "area";
   written.command_line = {"xtasc-train", "--set", "train.epochs=3"};
   written.started = "2026-01-31T12:34:56Z";
   written.resumed = {"2026-02-01T00:00:00Z"};
@@ -74,6 +75,7 @@ TEST(ProvenanceFile, ReadsBackAsWritten) {
   EXPECT_EQ(read.pack_height, 96);
   EXPECT_EQ(read.pack_depth_kind, "metres");
   EXPECT_EQ(read.pack_orientation, "ignore");
+  EXPECT_EQ(read.pack_resize, "area");
   EXPECT_EQ(read.command_line, written.command_line);
   EXPECT_EQ(read.finished, "");
   EXPECT_EQ(read.resumed, written.resumed);
