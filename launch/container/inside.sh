@@ -63,7 +63,7 @@ check() {
     --set train.epochs=1 --set train.batch_size=4
   "$STARTER" xtasc-predict --run runs --split val --output predictions
   "$STARTER" xtasc-tabulate runs
-  [[ "${1:-}" == --quick ]] || ranks xtasc-inspect selftest --device cpu
+  [[ "${1:-}" == --quick ]] || ranks xtasc-inspect selftest --device cpu --timeout 1800  # an image is built on any machine
   echo "xtasc: this container trains"
 }
 

@@ -152,6 +152,16 @@ class Predict(OneLine):
         self.good("--images", "large", "--output", "smooth", "--result-size", "net")
         self.assertGreater(np.abs(np.load(self.folder / "smooth/sample_depth.npy") - expected).max(), 1e-3)
 
+    def test_a_run_without_its_pack_knows_how_images_are_resized(self) -> None:
+        hidden = self.programs.pack.rename(self.folder / "hidden.h5")
+        try:
+            done = self.good("--images", "video/frame_9.png", "--output", "packless")
+        finally:
+            hidden.rename(self.programs.pack)
+        self.assertIn("classes are shown by number", done.stderr)
+        self.assertIn("1 of 1 images were resized to 32 x 64 (--resize smooth)", done.stderr)
+        self.assertNotIn("nobody recorded", done.stderr)
+
     def test_a_jpeg_is_predicted_as_people_see_it(self) -> None:
         try:
             from PIL import Image  # noqa: PLC0415
