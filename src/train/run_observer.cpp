@@ -25,6 +25,12 @@ RunObserver::RunObserver(const dist::MpiSession& session, const config::RunConfi
       clock_(device),
       trace_(config.run.profile, folder.profile(), session.rank(), device) {}
 
+RunObserver::~RunObserver() {
+  if (events_) {
+    events_->write();
+  }
+}
+
 void RunObserver::open_events(const Progress& progress, const pack::Reader& pack, const data::Splits& data,
                               const data::Dataset& judged) {
   if (!config_.run.profile.empty() && progress.step >= config_.run.profile.back()) {

@@ -31,6 +31,8 @@ class RunObserver {
   RunObserver(const dist::MpiSession& session, const config::RunConfig& config, const run::RunFolder& folder,
               const net::Sizes& sizes, const Learner& learner, at::Device device,
               const dist::Communicator& communicator);
+  /// Where an error ends the run, its last losses are in the event files all the same.
+  ~RunObserver();
   RunObserver(const RunObserver&) = delete;
   RunObserver& operator=(const RunObserver&) = delete;
 
