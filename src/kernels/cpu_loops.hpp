@@ -5,13 +5,14 @@
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "kernels/element.hpp"
+#include "kernels/recorded.hpp"
 
-/// For operations whose own loops are for the CPU alone: other devices, and who looks at their forms, take ATen's
-/// operations.
+/// For operations whose own loops are for the CPU alone: other devices, who looks at their forms, and who records a
+/// graph take ATen's operations.
 namespace xtasc::kernels {
 
 inline bool takes_loops(const at::Tensor& x) {
-  return x.is_cpu() && !takes_cuda_form(x);
+  return x.is_cpu() && !takes_cuda_form(x) && !is_recorded();
 }
 
 template <typename T>

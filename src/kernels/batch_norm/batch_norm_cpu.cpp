@@ -11,6 +11,7 @@
 #include "core/multiversion.hpp"
 #include "kernels/batch_norm/batch_norm_by_elements.hpp"
 #include "kernels/batch_norm/batch_norm_training.hpp"
+#include "kernels/recorded.hpp"
 
 namespace xtasc::kernels {
 
@@ -224,6 +225,10 @@ NormStatistics statistics_of(const at::Tensor& x, const NormTensors& norm, const
 at::Tensor scale_shift(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift, bool relu) {
   if (takes_cuda_form(x)) {
     return by_elements::scale_shift(x, scale, shift, relu);
+  }
+  if (is_recorded()) {
+    const at::Tensor y = x * scale.view({1, -1, 1, 1}) + shift.view({1, -1, 1, 1});
+    return relu ? y.relu() : y;
   }
   at::Tensor y = at::empty_like(x);
   if (!x.is_cpu()) {

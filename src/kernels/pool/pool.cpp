@@ -208,6 +208,10 @@ class UnpoolFunction : public torch::autograd::Function<UnpoolFunction> {
 MaxPooled max_pool_2x2(const at::Tensor& x_nchw) {
   check(x_nchw.dim() == 4 && x_nchw.size(2) % 2 == 0 && x_nchw.size(3) % 2 == 0,
         "pool: a map of even sides is needed, found {}", fmt::join(x_nchw.sizes(), " x "));
+  if (is_recorded()) {
+    const auto [values, which] = at::max_pool2d_with_indices(x_nchw, /*kernel_size=*/2);
+    return {values, which};
+  }
   const variable_list both = PoolFunction::apply(x_nchw);
   return {both[0], both[1]};
 }
@@ -215,6 +219,9 @@ MaxPooled max_pool_2x2(const at::Tensor& x_nchw) {
 at::Tensor unpool_2x2(const at::Tensor& x_nchw, const at::Tensor& which_nchw) {
   check(x_nchw.sizes() == which_nchw.sizes(), "unpool: values {} and places {} disagree",
         fmt::join(x_nchw.sizes(), " x "), fmt::join(which_nchw.sizes(), " x "));
+  if (is_recorded()) {
+    return at::max_unpool2d(x_nchw, which_nchw, {2 * x_nchw.size(2), 2 * x_nchw.size(3)});
+  }
   check(which_nchw.scalar_type() == at::kByte, "unpool: places are uint8, found {}",
         c10::toString(which_nchw.scalar_type()));
   return UnpoolFunction::apply(x_nchw, in_channels_last(which_nchw));

@@ -7,7 +7,9 @@ namespace xtasc::kernels {
 /// The largest of each 2x2 window, and which of the four it was.
 struct MaxPooled {
   at::Tensor values;  ///< (N, C, H / 2, W / 2), channels-last
-  at::Tensor which;   ///< the same shape, uint8: 0 to 3 in row order; of equals the first, as PyTorch takes it
+  at::Tensor which;   ///< the same shape, uint8: 0 to 3 in row order; of equals the first, as PyTorch takes it.
+                      ///< Where a graph is recorded (kernels/recorded.hpp): int64, places in the map, as PyTorch has
+                      ///< them
 };
 
 /// \param x_nchw  (N, C, H, W), H and W even; float32, float64 or bfloat16. Differentiable.

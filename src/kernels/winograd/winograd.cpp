@@ -8,6 +8,7 @@
 
 #include "core/cuda_forms.hpp"
 #include "kernels/convolution_parts.hpp"
+#include "kernels/recorded.hpp"
 
 namespace xtasc::kernels {
 
@@ -53,7 +54,7 @@ at::Tensor gradient_of_weight(const Joined& x, const at::Tensor& grad_y, const a
 bool suits_kernels(const Joined& x, const Convolution& convolution, at::ScalarType compute) {
   const at::Tensor& weight = convolution.weight;
   const auto wide = compute == at::kDouble ? at::kDouble : at::kFloat;
-  if (!x.first.is_cpu() || takes_cuda_form(x.first) || x.first.numel() == 0 || weight.size(2) != 3 ||
+  if (!x.first.is_cpu() || takes_cuda_form(x.first) || is_recorded() || x.first.numel() == 0 || weight.size(2) != 3 ||
       weight.size(3) != 3 || convolution.stride != 1 || convolution.padding != 1 || convolution.dilation != 1 ||
       weight.scalar_type() != wide || !weight.is_contiguous(at::MemoryFormat::ChannelsLast) ||
       !winograd::is_supported(element_of(compute))) {
