@@ -1,7 +1,8 @@
 # cmake --install --component programs: programs and the files that they or their users read, for launch/bundle.sh.
 # Programs find libraries in lib/ beside bin/ first, then where the system has them.
 include(GNUInstallDirs)
-set(_programs xtasc-preprocess xtasc-train xtasc-evaluate xtasc-predict xtasc-inspect xtasc-bench xtasc-tabulate)
+set(_programs xtasc-preprocess xtasc-train xtasc-evaluate xtasc-predict xtasc-export xtasc-inspect xtasc-bench
+    xtasc-tabulate)
 if(TARGET xtasc-sweep)
   list(APPEND _programs xtasc-sweep)
 endif()

@@ -2,6 +2,8 @@
 #   One folder of src/, with those below it, as one static library xtasc_NAME. USES is the layer rule: tests/layers.py reads these very lines
 #   and fails when a source includes a module that its own does not use. What differs with and without CUDA is declared in one header and
 #   defined twice: no source asks which build it is in.
+# xtasc_messages(TARGET FILE)    a .proto of a module as a static library of its messages, included as <FOLDER/NAME.pb.h>;
+#   what protoc writes warns of things that are not ours
 # xtasc_program(NAME SOURCES ... USES modules ...)       an executable in build/<preset>/bin
 # xtasc_test(NAME IN BINARY SOURCES ...)    the tests of some files of a test binary, one ctest test
 # xtasc_test_binary(NAME [SOURCES ...] USES modules ... [HEADERS ...])    the GoogleTest binary of all xtasc_test() IN it
@@ -61,6 +63,14 @@ function(xtasc_module name)
     endif()
   endif()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${XTASC_UNITY} UNITY_BUILD_BATCH_SIZE 0)
+endfunction()
+
+function(xtasc_messages target file)
+  add_library(${target} STATIC)
+  protobuf_generate(TARGET ${target} LANGUAGE cpp PROTOS ${CMAKE_CURRENT_SOURCE_DIR}/${file}
+                    IMPORT_DIRS ${CMAKE_CURRENT_SOURCE_DIR} PROTOC_OUT_DIR ${CMAKE_CURRENT_BINARY_DIR}/messages)
+  target_include_directories(${target} SYSTEM PUBLIC ${CMAKE_CURRENT_BINARY_DIR}/messages)
+  target_link_libraries(${target} PUBLIC protobuf::libprotobuf-lite)
 endfunction()
 
 add_custom_target(programs)

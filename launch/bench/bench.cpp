@@ -136,6 +136,23 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
 
+  launch::ExportBench exported;
+  CLI::App* export_command =
+      app.add_subcommand("export", "Predictions in fp32 on the CPU, in turns with onnxruntime on the exported net");
+  add_config_options(export_command);
+  export_command->add_option("--classes", exported.num_classes, "Number of classes")
+      ->check(CLI::Range(2, 254))
+      ->capture_default_str();
+  export_command->add_option("--height", exported.height, "Of the images; a multiple of 32")->capture_default_str();
+  export_command->add_option("--width", exported.width, "Of the images; a multiple of 32")->capture_default_str();
+  export_command->add_option("--batch", exported.batch, "Images at once")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  export_command->add_option("--rounds", exported.rounds, "Rounds that are timed, after one that is not")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  export_command->add_flag("--no-peer", no_peer, "Leave out onnxruntime");
+
   app.footer(launch::kJsonFields);  // the subcommands have taken theirs over
 
   return run_program(
@@ -172,6 +189,12 @@ int main(int argc, char** argv) {
             name = "evaluate";
             evaluate.scratch = scratch;
             result = launch::bench_evaluate(evaluate, session, config);
+          } else if (export_command->parsed()) {
+            name = "export";
+            std::ignore = pack::parse_size("--height, --width", fmt::format("{}x{}", exported.height, exported.width));
+            exported.scratch = scratch;
+            exported.peer = !no_peer;
+            result = launch::bench_export(exported, session, config);
           } else {
             std::ignore = pack::parse_size("--height, --width", fmt::format("{}x{}", step.height, step.width));
             step.peer |= step.peer_compiled;

@@ -120,6 +120,18 @@ struct EvaluateBench {
 nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSession& session,
                               const config::RunConfig& config);
 
+struct ExportBench {
+  std::filesystem::path scratch;
+  std::int64_t num_classes = 7, height = 128, width = 256;
+  std::int64_t batch = 8;
+  int rounds = 10;
+  bool peer = true;
+};
+/// Predictions of a net of random weights, in turns with onnxruntime on the file that it is exported to, on as many
+/// threads of the CPU. \returns what was measured, printed too.
+nlohmann::json bench_export(const ExportBench& options, const dist::MpiSession& session,
+                            const config::RunConfig& config);
+
 struct ScalingBench {
   StepBench step;
   std::vector<std::pair<std::int64_t, std::int64_t>> sizes = {{96, 128}, {128, 256}, {288, 384}};  ///< height, width

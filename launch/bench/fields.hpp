@@ -50,6 +50,10 @@ inline constexpr const char* kJsonFields =
   sums[]                      mebibytes, seconds, GB_per_s summed, GB_per_s_a_link moved in a ring
  evaluate
   images, evaluate, images_per_second
+ export
+  predict, images_per_second  a batch by our own net
+  onnxruntime                 version, predict, images_per_second of the exported net; ratio: its times divided by ours
+                              of the same round
  pack
   samples, height, width, bytes, open, read, upload, memcpy, memcpy_huge_pages, h5py, speedup_over_h5py
  preprocess

@@ -12,8 +12,8 @@ from common import Programs, sets
 from png import write_png
 
 programs: Programs
-ALL = ["xtasc-preprocess", "xtasc-train", "xtasc-evaluate", "xtasc-predict", "xtasc-inspect", "xtasc-tabulate",
-       "xtasc-sweep", "xtasc-bench"]
+ALL = ["xtasc-preprocess", "xtasc-train", "xtasc-evaluate", "xtasc-predict", "xtasc-export", "xtasc-inspect",
+       "xtasc-tabulate", "xtasc-sweep", "xtasc-bench"]
 
 
 class Case(common.OneLine):

@@ -15,8 +15,8 @@ from png import write_png
 from suite import IS_LONG
 
 programs: Programs
-ALL = ["xtasc-preprocess", "xtasc-train", "xtasc-evaluate", "xtasc-predict", "xtasc-inspect", "xtasc-tabulate",
-       "xtasc-bench"]
+ALL = ["xtasc-preprocess", "xtasc-train", "xtasc-evaluate", "xtasc-predict", "xtasc-export", "xtasc-inspect",
+       "xtasc-tabulate", "xtasc-bench"]
 
 
 def png_size(path: pathlib.Path) -> tuple[int, int]:

@@ -27,8 +27,8 @@ import unittest
 from common import SMALL, SOURCE, sets
 
 SKIPPED = 77
-PROGRAMS = ["xtasc-preprocess", "xtasc-train", "xtasc-evaluate", "xtasc-predict", "xtasc-inspect", "xtasc-tabulate",
-            "xtasc-bench", "xtasc-sweep"]
+PROGRAMS = ["xtasc-preprocess", "xtasc-train", "xtasc-evaluate", "xtasc-predict", "xtasc-export", "xtasc-inspect",
+            "xtasc-tabulate", "xtasc-bench", "xtasc-sweep"]
 COREUTILS = ["basename", "cat", "dirname", "env", "ls", "mkdir", "rm", "touch", "uname"]
 # Of the C library: what programs load, and what it opens by itself.
 LIBC = ["libc.so.6", "libm.so.6", "libdl.so.2", "librt.so.1", "libpthread.so.0", "libutil.so.1", "libresolv.so.2",
