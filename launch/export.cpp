@@ -123,8 +123,8 @@ launch::ModelSource source_of(const Options& options) {
 void export_model(const dist::MpiSession& session, const Options& options, const Format& format, ProgramWatch& watch) {
   check(session.size() == 1, "xtasc-export runs on one rank, mpirun started {}", session.size());
   const launch::LoadedModel model = launch::load_model(source_of(options), session, &watch);
-  const launch::DataFacts facts =
-      launch::find_facts({.pack = options.pack, .size = options.size, .orientation = {}}, options.model, model);
+  const launch::DataFacts facts = launch::find_facts(
+      {.pack = options.pack, .size = options.size, .orientation = {}, .resize = {}}, options.model, model);
   model.learner->network->freeze();
   watch.beat("recording the network");
   const deploy::Recording recording = deploy::record(

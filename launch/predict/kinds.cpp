@@ -3,18 +3,19 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <vector>
 
 #include "core/error.hpp"
+#include "figure/panel.hpp"
 #include "io/image/image.hpp"
 #include "io/npy.hpp"
-#include "model/unit_vectors.hpp"
 
 namespace xtasc::launch {
 
 namespace {
 
 /// As data, height x width x 3 (as MTAN's files have it), and as a picture.
-void write_normals(const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height,
+void write_normals(const model::TaskMap& map, const std::string& stem, std::int64_t channels, std::int64_t height,
                    std::int64_t width) {
   const auto pixels = static_cast<std::size_t>(height * width);
   std::vector<float> vectors(map.values.size());
@@ -35,49 +36,18 @@ constexpr std::array<std::string_view, 2> kBoth = {".npy", ".png"};
 
 constexpr std::array<KindOutput, 3> kKinds = {
     {{.kind = task::Kind::classes,
-      .map_of =
-          [](const at::Tensor& logits) {
-            return Map{values_of<std::uint8_t>(logits.argmax(1)), {}};
-          },
-      .map_of_truth =
-          [](const at::Tensor& labels) {
-            return Map{values_of<std::uint8_t>(labels), {}};
-          },
-      .write = [](const Map& map, const std::string& stem, std::int64_t /*channels*/, std::int64_t height,
+      .write = [](const model::TaskMap& map, const std::string& stem, std::int64_t /*channels*/, std::int64_t height,
                   std::int64_t width) { io::write_png(stem + ".png", map.classes, height, width, 1); },
-      .endings = kPicture,
-      .drawn = figure::MapKind::classes,
-      .plural = "s"},
+      .endings = kPicture},
      {.kind = task::Kind::depth,
-      .map_of =
-          [](const at::Tensor& prediction) {
-            return Map{{}, values_of<float>(prediction)};
-          },
-      .map_of_truth =
-          [](const at::Tensor& target) {
-            return Map{{}, values_of<float>(target)};
-          },
       .write =
-          [](const Map& map, const std::string& stem, std::int64_t channels, std::int64_t height, std::int64_t width) {
+          [](const model::TaskMap& map, const std::string& stem, std::int64_t channels, std::int64_t height,
+             std::int64_t width) {
             const std::array<std::int64_t, 3> shape = {channels, height, width};
             io::write_npy(stem + ".npy", map.values, std::span(shape).subspan(channels == 1 ? 1 : 0));
           },
-      .endings = kArray,
-      .drawn = figure::MapKind::numbers,
-      .plural = ""},
-     {.kind = task::Kind::unit_vector,
-      .map_of =
-          [](const at::Tensor& prediction) {
-            return Map{{}, values_of<float>(model::unit_vectors(prediction))};
-          },
-      .map_of_truth =
-          [](const at::Tensor& target) {
-            return Map{{}, values_of<float>(target)};
-          },
-      .write = write_normals,
-      .endings = kBoth,
-      .drawn = figure::MapKind::normals,
-      .plural = ""}}};
+      .endings = kArray},
+     {.kind = task::Kind::unit_vector, .write = write_normals, .endings = kBoth}}};
 
 }  // namespace
 

@@ -92,7 +92,7 @@ class Predictor {
       if (is_shown) {
         outcome.row = {source_.title(images[places[k]]), std::move(input.rgb), {}, std::move(input.truth)};
         for (const task::Task& task : results_.tasks()) {
-          outcome.row->predicted[task.key] = launch::output_of(task).map_of(own.find(task.key)->second);
+          outcome.row->predicted[task.key] = model::predicted_map(task, own.find(task.key)->second);
         }
       }
     }

@@ -106,7 +106,7 @@ void Results::write(const std::map<std::string, at::Tensor, std::less<>>& predic
     const at::Tensor& own = predictions.find(task.key)->second;
     const bool fits = form_.at_net_size || (own.size(2) == height && own.size(3) == width);
     const at::Tensor resized = fits ? own : at::upsample_bilinear2d(own, {height, width}, /*align_corners=*/true);
-    output.write(output.map_of(resized), stem.string() + name_ending(task), own.size(1), resized.size(2),
+    output.write(model::predicted_map(task, resized), stem.string() + name_ending(task), own.size(1), resized.size(2),
                  resized.size(3));
   }
 }

@@ -48,7 +48,7 @@ class Files final : public Source {
     input.remark = std::move(image.remark);
     const at::Tensor small = resized(image.pixels, {image.height, image.width});
     if (is_shown) {
-      input.rgb = values_of<std::uint8_t>(small.round().clamp(0, 255).permute({0, 2, 3, 1}));
+      input.rgb = model::bytes_of(small.round().clamp(0, 255).permute({0, 2, 3, 1}));
     }
     input.image_13hw = (small / 255.0 - mean_) / deviation_;
     return input;
@@ -130,7 +130,7 @@ class Samples final : public Source {
     }
     for (const task::Task& task : tasks_) {
       if (const auto truth = batch.targets.find(task.key); truth != batch.targets.end()) {
-        input.truth[task.key] = output_of(task).map_of_truth(truth->second);
+        input.truth[task.key] = model::true_map(task, truth->second);
       }
     }
     input.rgb.resize(static_cast<std::size_t>(height_ * width_ * 3));

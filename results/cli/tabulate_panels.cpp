@@ -11,7 +11,7 @@
 #include "core/log.hpp"
 #include "core/process.hpp"
 #include "core/temp_folder.hpp"
-#include "figure/panel.hpp"
+#include "figure/task_panel.hpp"
 #include "io/file.hpp"
 #include "io/image/image.hpp"
 #include "io/npy.hpp"
@@ -135,18 +135,6 @@ class Pictures {
   TempFolder folder_{{}, "xtasc-pictures-"};
 };
 
-figure::MapKind kind_of(const task::Task& task) {
-  switch (task.kind) {
-    case task::Kind::classes:
-      return figure::MapKind::classes;
-    case task::Kind::depth:
-      return figure::MapKind::numbers;
-    case task::Kind::unit_vector:
-      return figure::MapKind::normals;
-  }
-  return {};
-}
-
 /// One task's maps of all samples of a pack.
 class Maps {
  public:
@@ -205,7 +193,7 @@ class Maps {
 
   template <typename T>
   [[nodiscard]] page::Picture painted(const std::vector<T>& values, bool is_truth) const {
-    const figure::PanelColumn column = {.head = {}, .kind = kind_of(task_), .has_invalid = is_truth};
+    const figure::PanelColumn column = {.head = {}, .kind = figure::map_kind_of(task_), .has_invalid = is_truth};
     return pictures_.of_rgb(figure::colored(std::span(values), column, samples_.labels().class_colors, range_,
                                             figure::InvalidPixels::grey));
   }

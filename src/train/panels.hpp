@@ -8,16 +8,11 @@
 #include "config/run_config.hpp"
 #include "data/dataset.hpp"
 #include "figure/panel.hpp"
+#include "model/task_map.hpp"
 #include "pack/reader.hpp"
 #include "train/setup.hpp"
 
 namespace xtasc::train {
-
-/// A task's prediction or truth for one image, as its kind has it: class ids, or values of all channels.
-struct PanelMap {
-  std::vector<std::uint8_t> classes;
-  std::vector<float> values;
-};
 
 /// Some images of those that an epoch is judged by, with truth and prediction of every task that can be drawn (not
 /// those of several numbers a pixel that are no normals).
@@ -36,7 +31,7 @@ class Panels {
     std::string caption;
     std::int64_t sample = 0;  ///< its place in the split
     std::vector<std::uint8_t> image;
-    std::vector<std::optional<PanelMap>> truths;  ///< by tasks_; none where the pack has none
+    std::vector<std::optional<model::TaskMap>> truths;  ///< by tasks_; none where the pack has none
   };
 
   const data::Dataset& judged_;
