@@ -130,13 +130,17 @@ void check_recording(const Recording& recording, const model::Network& net) {
     if (!c10::isFloatingType(output.type)) {
       continue;  // follows from another output, and jumps where that is even
     }
-    const at::Tensor truth = at::cat(expected.at(output.name));
     const at::Tensor found = results.toGenericDict().at(output.name).toTensor();
-    // Where a pool has two values that are equal but for rounding, a single pixel may differ by more.
-    const double error = ((found - truth).norm() / truth.norm()).item<double>();
-    check(error < 1e-3,
-          "{} of the recorded network differs from the network's by {:.2g} of its size: it cannot be exported",
-          output.name, error);
+    std::int64_t image = 0;
+    for (const at::Tensor& truth : expected.at(output.name)) {
+      // Half of an image's pixels, not all: where a pool has two values that are equal but for rounding, those that an
+      // unpooling puts there jump.
+      const at::Tensor differences = (found.narrow(0, image++, 1) - truth).abs();
+      const double error = (differences.median() / truth.abs().mean()).item<double>();
+      check(error < 1e-4,
+            "{} of the recorded network differs from the network's by {:.2g} of its size: it cannot be exported",
+            output.name, error);
+    }
   }
 }
 

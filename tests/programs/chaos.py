@@ -280,7 +280,10 @@ class Chaos:
             log.wait_for(rng.choice(("run folder", "epoch 1/3:", "epoch 2/3:")), process)
             filler = mount / "filler"
             with filler.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(mount).free - free))
+                for _ in range(5):  # the run writes meanwhile
+                    with contextlib.suppress(OSError):
+                        os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(mount).free - free))
+                        break
             code = process.wait(timeout=300)
             said = log.text()
             if code != 0:
