@@ -90,7 +90,7 @@ write_notice() { # NOTICE FILE...
   done
   rm -r "$lists"
   for name in "${unknown[@]}"; do
-    [[ -n "$NOTICE_OF_OTHERS" ]] && grep -qF "$name" "$NOTICE_OF_OTHERS" \
+    { [[ -n "$NOTICE_OF_OTHERS" ]] && grep -qF "$name" "$NOTICE_OF_OTHERS"; } \
       || die "no package here knows where $name is from: name it, and its licence, in a file for --notice"
   done
   for which in $(header_packages); do
