@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <iterator>
 #include <map>
+#include <span>
 #include <utility>
 
 #include "config/systems.hpp"
@@ -14,6 +15,7 @@
 #include "figure/task_panel.hpp"
 #include "io/file.hpp"
 #include "io/image/image.hpp"
+#include "io/image/png_encode.hpp"
 #include "io/npy.hpp"
 #include "pack/reader.hpp"
 #include "page/page.hpp"
@@ -125,14 +127,13 @@ class Pictures {
   Pictures(std::int64_t height, std::int64_t width) : height_(height), width_(width) {}
 
   page::Picture of_rgb(const Bytes& rgb) const {
-    const fs::path file = folder_.path() / "picture.png";
-    io::write_png(file, rgb, height_, width_, 3, io::PngEffort::thorough);
-    return "data:image/png;base64," + base64(io::read_file(file));
+    const std::vector<std::byte> png = io::encode_png(std::span<const std::uint8_t>(rgb), height_, width_, 3,
+                                                      io::PngEffort::thorough, "a picture of the page");
+    return "data:image/png;base64," + base64({reinterpret_cast<const char*>(png.data()), png.size()});
   }
 
  private:
   std::int64_t height_, width_;
-  TempFolder folder_{{}, "xtasc-pictures-"};
 };
 
 /// One task's maps of all samples of a pack.

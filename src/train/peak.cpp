@@ -80,7 +80,12 @@ std::optional<double> peak_of_device(const config::RunSection& run, at::Device d
   if (run.peak_tflops > 0.0) {
     return kTera * run.peak_tflops;
   }
-  return device.is_cuda() ? named_peak(gpu::name(device.index()), run.precision) : measured_peak(type);
+  if (device.is_cuda()) {
+    return named_peak(gpu::name(device.index()), run.precision);
+  }
+  // A processor without bf16 computes it in float32, which torch's product of bf16 does far below what it could.
+  const double peak = measured_peak(type);
+  return type == at::kBFloat16 ? std::max(peak, measured_peak(at::kFloat)) : peak;
 }
 
 }  // namespace xtasc::train
