@@ -114,6 +114,9 @@ struct Bfloat16 {
   }
 };
 
+/// The same numbers where products run on the processor's matrix tiles (AMX): see amx_product.hpp.
+struct TiledBfloat16 : Bfloat16 {};
+
 XTASC_KERNEL std::int64_t smaller(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }

@@ -66,4 +66,13 @@ XTASC_KERNEL void multiply_rows(Operands<K> in, std::int64_t rows, typename K::R
   }
 }
 
+/// One thread's products: what has a state where they run on tiles.
+template <typename K>
+struct Multiplier {
+  template <int kRows, int kVecs, bool kAdds>
+  XTASC_KERNEL void multiply(const Operands<K>& in, std::int64_t rows, typename K::Real* c, std::int64_t c_row) {
+    multiply_rows<K, kRows, kVecs, kAdds>(in, rows, c, c_row);
+  }
+};
+
 }  // namespace xtasc::kernels::avx512

@@ -1,3 +1,4 @@
+#include "kernels/tiles/behind_relu_avx512.hpp"
 #include "kernels/upsample/upsampled_avx512.hpp"
 #include "kernels/winograd/winograd_avx512.hpp"
 
@@ -8,7 +9,14 @@ namespace xtasc::kernels::winograd {
 bool is_supported(Element element) {
   const bool has_avx512 = __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
                           __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
-  return has_avx512 && (element != Element::bfloat16 || __builtin_cpu_supports("avx512bf16") != 0);
+  switch (element) {
+    case Element::bfloat16:
+      return has_avx512 && __builtin_cpu_supports("avx512bf16") != 0;
+    case Element::tiled_bfloat16:
+      return has_avx512 && __builtin_cpu_supports("avx512bf16") != 0 && __builtin_cpu_supports("amx-bf16") != 0;
+    default:
+      return has_avx512;
+  }
 }
 
 #else  // the kernels are written with GCC's means for x86
@@ -53,5 +61,11 @@ void forward(Element, const Forward&, std::int64_t, std::int64_t, void*) {}
 void backward(Element, const Backward&, std::int64_t, std::int64_t, void*, void*, void*) {}
 
 }  // namespace xtasc::kernels::upsampled
+
+namespace xtasc::kernels::tiles {
+
+void take_behind_relu(const BehindReluWork&, std::int64_t, std::int64_t, double*) {}
+
+}  // namespace xtasc::kernels::tiles
 
 #endif

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "kernels/convolution.hpp"
+#include "kernels/tiles/tiled_convolution.hpp"
 #include "kernels/winograd/winograd_avx512.hpp"
 
 namespace xtasc::kernels::parts {
@@ -16,7 +17,14 @@ namespace xtasc::kernels::parts {
 using winograd::Element;
 
 inline Element element_of(at::ScalarType type) {
-  return type == at::kDouble ? Element::float64 : type == at::kFloat ? Element::float32 : Element::bfloat16;
+  switch (type) {
+    case at::kDouble:
+      return Element::float64;
+    case at::kFloat:
+      return Element::float32;
+    default:
+      return multiplies_tiles(type) ? Element::tiled_bfloat16 : Element::bfloat16;
+  }
 }
 
 inline winograd::Size size_of(const at::Tensor& x_nchw) {

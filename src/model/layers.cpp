@@ -5,6 +5,7 @@
 #include "core/cuda_forms.hpp"
 #include "core/error.hpp"
 #include "kernels/epilogue/fused_convolution.hpp"
+#include "kernels/tiles/tiled_convolution.hpp"
 #include "kernels/upsample/upsample.hpp"
 #include "kernels/upsample/upsampled_convolution.hpp"
 #include "kernels/winograd/winograd.hpp"
@@ -71,6 +72,9 @@ at::Tensor convolve(const Joined& x, const Convolution& given, const Mode& mode,
   const Convolution convolution = mode.rewrites ? without_idle_taps(given, x.first) : given;
   if (suits_winograd(x, convolution, mode)) {
     return kernels::convolve_by_winograd(x, convolution, mode.compute, activation);
+  }
+  if (mode.rewrites && kernels::suits_tiles(x, convolution, mode.compute)) {
+    return kernels::convolve_by_tiles(x, convolution, activation);
   }
   const at::Tensor x_nchw = x.second.defined() ? at::cat({x.first, x.second}, 1) : x.first;
   if (suits_fused(x_nchw, mode)) {

@@ -6,6 +6,7 @@
 
 #include "core/cuda_forms.hpp"
 #include "kernels/epilogue/fused_convolution.hpp"
+#include "kernels/tiles/tiled_convolution.hpp"
 #include "kernels/upsample/upsampled_convolution.hpp"
 #include "kernels/winograd/winograd.hpp"
 #include "model/layers.hpp"
@@ -98,12 +99,17 @@ std::vector<std::vector<std::string>> rewritten_cases() {
 
 INSTANTIATE_TEST_SUITE_P(Forms, RewrittenStep, testing::ValuesIn(rewritten_cases()));
 
+/// Whether a convolution takes a form of ours, on tiles where the processor multiplies them.
+bool suits_kernels(const model::Joined& x, const model::Convolution& convolution, at::ScalarType type) {
+  return kernels::suits_tiles(x, convolution, type) || kernels::suits_winograd(x, convolution, type);
+}
+
 /// Whether this processor has our own kernels' instructions for a type.
 bool has_avx512_for(at::ScalarType type) {
   model::ParameterSet set(1, at::kCPU, type == at::kDouble ? at::kDouble : at::kFloat);
   const auto layer = model::make_convolution(set, {.name = "layer", .in = 16, .out = 16});
   set.flatten();
-  return kernels::suits_winograd({at::zeros({4, 16, 64, 64}), {}}, layer, type);
+  return suits_kernels({at::zeros({4, 16, 64, 64}), {}}, layer, type);
 }
 
 /// The forms on CUDA read one flat copy of the weights in bfloat16, and add gradients of that type where they lie.
@@ -277,7 +283,7 @@ TEST_P(RewrittenLayer, ForwardAndBackwardAreThePlainOnes) {
     const at::Tensor b = leaf(second);
     at::Tensor y;
     if (!c.upsampled) {
-      EXPECT_TRUE(!rewrites || kernels::suits_winograd({a, b}, convolution, type));
+      EXPECT_TRUE(!rewrites || suits_kernels({a, b}, convolution, type));
       y = model::convolve({a, b}, convolution, mode, activation);
     } else {
       const model::Joined low = {a, c.skip ? at::Tensor() : b};

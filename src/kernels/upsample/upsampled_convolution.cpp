@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/convolution_parts.hpp"
+#include "kernels/tiles/tiled_convolution.hpp"
 #include "kernels/upsample/upsampled_avx512.hpp"
 
 namespace xtasc::kernels {
@@ -101,6 +102,45 @@ void run_backward(const Joined& low, const at::Tensor& grad_y, const at::Tensor&
   gradients.bias = parts::sum_of_bias(bias, weight.scalar_type());
 }
 
+/// The part of a weight that meets the skip, as oneDNN reads it.
+at::Tensor weight_of_skip(const at::Tensor& weight_oihw, const parts::Slice& slice) {
+  return compact(weight_oihw.detach().narrow(1, slice.offset, slice.size), at::kBFloat16);
+}
+
+/// y = the skip's part of a convolution.
+at::Tensor skip_part(const at::Tensor& skip, const Convolution& convolution, const parts::Slice& slice) {
+  if (multiplies_tiles(skip.scalar_type())) {
+    const Convolution unbiased = {.weight = convolution.weight, .bias = {}, .padding = 1};
+    return tiles::product(skip, weight_of_skip(convolution.weight, slice), unbiased, Activation::none);
+  }
+  const at::Tensor y = parts::empty_maps(parts::size_of(skip), convolution.weight.size(0), skip);
+  parts::run({.x = {skip, {}}, .gate = {}, .weight = convolution.weight, .bias = {}, .slice = slice, .y = {y, {}}});
+  return y;
+}
+
+/// The gradient of the skip; writes its slice of the weight's. \param gate  of the ReLU behind, or undefined
+at::Tensor skip_gradient(const at::Tensor& skip, const at::Tensor& grad_y, const at::Tensor& gate,
+                         const at::Tensor& weight_oihw, const parts::Slice& slice, const at::Tensor& of_weight) {
+  if (multiplies_tiles(skip.scalar_type())) {
+    auto [of_skip, of_slice, none] = at::convolution_backward(
+        grad_y, skip, weight_of_skip(weight_oihw, slice), std::nullopt, /*stride=*/{1, 1}, /*padding=*/{1, 1},
+        /*dilation=*/{1, 1}, /*transposed=*/false, /*output_padding=*/{0, 0}, /*groups=*/1, {true, true, false});
+    of_weight.narrow(1, slice.offset, slice.size).copy_(of_slice);
+    return of_skip;
+  }
+  const Joined only = {skip, {}};
+  const Joined grad = parts::empty_like(only);
+  parts::run({.x = {grad_y, {}},
+              .gate = gate,
+              .weight = weight_oihw,
+              .bias = {},
+              .slice = slice,
+              .backward = true,
+              .y = grad});
+  static_cast<void>(parts::gradient_of_weight(only, grad_y, gate, slice, of_weight));
+  return grad.first;
+}
+
 class UpsampledBackward final : public torch::autograd::Node {
  public:
   torch::autograd::SavedVariable first, second, skip, weight, y;  ///< y: only behind a ReLU
@@ -110,8 +150,12 @@ class UpsampledBackward final : public torch::autograd::Node {
     const Joined low = {first.unpack(), second.unpack()};
     const at::Tensor skip_nchw = skip.unpack();
     const at::Tensor weight_oihw = weight.unpack();
-    const at::Tensor grad_y = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
-    const at::Tensor gate = relu ? y.unpack(shared_from_this()) : at::Tensor();
+    at::Tensor grad_y = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
+    at::Tensor gate = relu ? y.unpack(shared_from_this()) : at::Tensor();
+    if (gate.defined() && skip_nchw.defined() && multiplies_tiles(gate.scalar_type())) {
+      grad_y = tiles::behind_relu(grad_y, gate).gradient;  // for oneDNN, which knows no gate
+      gate.reset();
+    }
     Gradients found;
     found.weight =
         at::empty_like(weight_oihw, weight_oihw.options().requires_grad(false), at::MemoryFormat::ChannelsLast);
@@ -119,17 +163,7 @@ class UpsampledBackward final : public torch::autograd::Node {
     at::Tensor grad_skip;
     if (skip_nchw.defined()) {
       const parts::Slice slice = {parts::channels_of(low), skip_nchw.size(1)};
-      const Joined skip_only = {skip_nchw, {}};
-      const Joined grad = parts::empty_like(skip_only);
-      parts::run({.x = {grad_y, {}},
-                  .gate = gate,
-                  .weight = weight_oihw,
-                  .bias = {},
-                  .slice = slice,
-                  .backward = true,
-                  .y = grad});
-      grad_skip = grad.first;
-      static_cast<void>(parts::gradient_of_weight(skip_only, grad_y, gate, slice, found.weight));
+      grad_skip = skip_gradient(skip_nchw, grad_y, gate, weight_oihw, slice, found.weight);
     }
     return {found.low.first, found.low.second, grad_skip, found.weight, found.bias};
   }
@@ -159,15 +193,9 @@ at::Tensor convolve_upsampled_at_low_size(const Joined& low, const at::Tensor& s
   {
     const c10::NoGradGuard no_grad;
     const auto size = parts::size_of(in.first);
-    y = parts::empty_maps({size.images, 2 * size.height, 2 * size.width}, convolution.weight.size(0), in.first);
-    if (skip_in.defined()) {
-      parts::run({.x = {skip_in, {}},
-                  .gate = {},
-                  .weight = convolution.weight,
-                  .bias = {},
-                  .slice = {parts::channels_of(in), skip_in.size(1)},
-                  .y = {y, {}}});
-    }
+    y = skip_in.defined()
+            ? skip_part(skip_in, convolution, {parts::channels_of(in), skip_in.size(1)})
+            : parts::empty_maps({size.images, 2 * size.height, 2 * size.width}, convolution.weight.size(0), in.first);
     run_forward(in, convolution, /*adds=*/skip_in.defined(), relu, y);
   }
   if (c10::GradMode::is_enabled()) {

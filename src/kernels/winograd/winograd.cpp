@@ -9,6 +9,7 @@
 #include "core/cuda_forms.hpp"
 #include "kernels/convolution_parts.hpp"
 #include "kernels/recorded.hpp"
+#include "kernels/tiles/tiled_convolution.hpp"
 
 namespace xtasc::kernels {
 
@@ -114,7 +115,7 @@ class WinogradBackward final : public torch::autograd::Node {
 }  // namespace
 
 bool suits_winograd(const Joined& x, const Convolution& convolution, at::ScalarType compute) {
-  return parts::suits_kernels(x, convolution, compute) &&
+  return !multiplies_tiles(compute) && parts::suits_kernels(x, convolution, compute) &&
          x.first.size(0) * x.first.size(2) * x.first.size(3) / 4 >= kFewestTiles;
 }
 

@@ -142,6 +142,7 @@ void forward(Element element, const Forward& work, std::int64_t first, std::int6
     case Element::float64:
       return forward_blocks<Float64>(work, first, last, scratch);
     case Element::bfloat16:
+    case Element::tiled_bfloat16:
       return forward_blocks<Bfloat16>(work, first, last, scratch);
   }
 }
@@ -154,6 +155,7 @@ void weight_gradient(Element element, const WeightGradient& work, std::int64_t f
     case Element::float64:
       return weight_gradient_blocks<Float64>(work, first, last, sums, bias, scratch);
     case Element::bfloat16:
+    case Element::tiled_bfloat16:
       return weight_gradient_blocks<Bfloat16>(work, first, last, sums, bias, scratch);
   }
 }

@@ -13,7 +13,8 @@ namespace xtasc::kernels::winograd {
 // Written for AVX-512; tensors are NHWC in memory, channels a multiple of 16 (8 in float64).
 // Source: Lavin and Gray 2016, https://arxiv.org/abs/1509.09308, section 4.1.
 
-enum class Element { float32, float64, bfloat16 };  ///< bfloat16 computes its sums in float32
+/// bfloat16 computes its sums in float32; tiled_bfloat16 in another order, on AMX's tiles, where there is such a form.
+enum class Element { float32, float64, bfloat16, tiled_bfloat16 };
 
 /// Can this processor, in this build?
 [[nodiscard]] bool is_supported(Element element);

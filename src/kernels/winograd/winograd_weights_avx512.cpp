@@ -129,6 +129,7 @@ void transform_weight(Element element, const WeightTransform& work, std::int64_t
     case Element::float64:
       return transform_columns<Float64>(work, first, last);
     case Element::bfloat16:
+    case Element::tiled_bfloat16:
       return transform_columns<Bfloat16>(work, first, last);
   }
 }
