@@ -61,13 +61,14 @@ void add_options(CLI::App& app, tabulate::Options& options) {
           ->type_name("ID");
   CLI::Option* figure =
       app.add_option("--figure", options.figure,
-                     "Draw, with gnuplot: curves of loss and metrics over epochs, metrics over "
+                     "Draw, plots with gnuplot: curves of loss and metrics over epochs, metrics over "
                      "lambda (lambda), the encoder's size (encoders) or the share of images that "
                      "keep their labels (labels), what each pair of tasks alone changes of "
                      "Delta_m (pairs), each net by one metric of each task, with those that no "
-                     "other dominates (front), or the conflict of the tasks' gradients over epochs "
-                     "(conflict)")
-          ->check(CLI::IsMember({"curves", "lambda", "encoders", "labels", "pairs", "front", "conflict"}));
+                     "other dominates (front), the conflict of the tasks' gradients over epochs (conflict), "
+                     "or what runs predict of some samples, side by side (predictions)")
+          ->check(
+              CLI::IsMember({"curves", "lambda", "encoders", "labels", "pairs", "front", "conflict", "predictions"}));
   app.add_option("--metrics", options.metrics,
                  "The axes of --figure front: keys of metrics, at most one a task, e.g. pix_acc,rel_err; of the other "
                  "tasks the first")
@@ -94,11 +95,11 @@ void add_options(CLI::App& app, tabulate::Options& options) {
           ->excludes(seeds)
           ->excludes(format)
           ->excludes(output);
-  app.add_option("--panels", options.num_panels,
-                 "On the page: so many samples of the validation split with what each run predicts of them, beside the "
-                 "truth, by xtasc-predict")
-      ->check(CLI::Range(1, 64))
-      ->needs(html);
+  app.add_option(
+         "--panels", options.num_panels,
+         "On the page and with --figure predictions (4 there): so many samples of the validation split with what "
+         "each run predicts of them, beside the truth, by xtasc-predict")
+      ->check(CLI::Range(1, 64));
   app.add_flag("--bibtex", options.bibtex,
                "Print the BibTeX entries of the methods, networks, data sets and software that the runs use")
       ->excludes(html)
@@ -125,6 +126,9 @@ int main(int argc, char** argv) {
   tabulate::Options options;
   add_options(app, options);
   return run_program(app, argc, argv, [&options] {
+    if (options.num_panels > 0 && options.html.empty() && options.figure != "predictions") {
+      fail_usage("--panels is of --html and of --figure predictions");
+    }
     return options.field == "list"   ? tabulate::print_field_ids(options)
            : options.bibtex          ? tabulate::print_bibtex(options)
            : !options.html.empty()   ? tabulate::write_page(options)

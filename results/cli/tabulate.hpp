@@ -78,6 +78,8 @@ ExitCode write_page(const Options& options);
 /// --panels: some samples of the validation split of each pack, with what its runs predict there. A run or pack that
 /// cannot be shown is a warning on the page. \throws Error where none can
 void add_panels(page::Page& page, std::int64_t num_samples);
+/// --figure predictions: a PNG of some samples with what each run predicts of them. \throws Error
+ExitCode draw_predictions(const Options& options);
 /// --figure: SVG, PNG and the script that draws them.
 ExitCode draw_figure(const Options& options);
 

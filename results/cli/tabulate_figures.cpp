@@ -32,7 +32,7 @@ const std::string& shown_title(const Options& options, const std::string& usual)
 
 ExitCode draw_figure(const Options& options) {
   if (options.output.empty()) {
-    fail_usage("--figure {}: --output PREFIX is needed, for PREFIX.svg and PREFIX.png", options.figure);
+    fail_usage("--figure {}: --output PREFIX is needed, for PREFIX.png and, of plots, PREFIX.svg", options.figure);
   }
   const auto protocols = options.shown_protocols("paper");
   if (protocols.size() != 1) {
@@ -40,6 +40,9 @@ ExitCode draw_figure(const Options& options) {
   }
   if (!options.metrics.empty() && options.figure != "front") {
     fail_usage("--metrics is of --figure front, whose axes it chooses; --figure {} has all metrics", options.figure);
+  }
+  if (options.figure == "predictions") {
+    return draw_predictions(options);
   }
   const auto published = report::published_tables(
       options.published.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.published));

@@ -10,17 +10,12 @@
 
 #include "config/systems.hpp"
 #include "core/log.hpp"
-#include "core/process.hpp"
 #include "core/temp_folder.hpp"
 #include "figure/task_panel.hpp"
-#include "io/file.hpp"
-#include "io/image/image.hpp"
 #include "io/image/png_encode.hpp"
-#include "io/npy.hpp"
-#include "pack/reader.hpp"
 #include "page/page.hpp"
+#include "results/cli/pack_samples.hpp"
 #include "results/cli/tabulate.hpp"
-#include "run/pack_now.hpp"
 #include "task/task.hpp"
 
 namespace xtasc::tabulate {
@@ -29,9 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Bytes = std::vector<std::uint8_t>;
-using Numbers = std::vector<float>;
-
-constexpr auto kSplit = pack::Split::val;
 
 /// RFC 4648, section 4.
 std::string base64(std::string_view bytes) {
@@ -49,77 +41,6 @@ std::string base64(std::string_view bytes) {
   }
   return text;
 }
-
-/// The samples of one pack, and how their maps are painted.
-class Samples {
- public:
-  Samples(const fs::path& path, const std::string& label_set, std::int64_t wanted)
-      : reader_(path), label_set_(pack::find_label_set(reader_.schema(), label_set)) {
-    const std::int64_t size = reader_.size(kSplit);
-    const std::int64_t count = std::min(wanted, size);
-    check(count > 0, "its validation split has no samples");
-    for (std::int64_t i = 0; i < count; ++i) {
-      indices_.push_back(i * size / count);  // over the whole split
-    }
-  }
-
-  [[nodiscard]] const pack::Schema& schema() const { return reader_.schema(); }
-  [[nodiscard]] const pack::Reader& reader() const { return reader_; }
-  [[nodiscard]] const std::vector<std::int64_t>& indices() const { return indices_; }
-  [[nodiscard]] const pack::LabelSet& labels() const { return reader_.schema().label_sets[label_set_]; }
-  [[nodiscard]] std::size_t num_pixels() const {
-    return static_cast<std::size_t>(reader_.schema().height * reader_.schema().width);
-  }
-
-  [[nodiscard]] Bytes image(std::int64_t sample) const {
-    Bytes image(3 * num_pixels());
-    reader_.read_images(kSplit, sample, 1, image);
-    return image;
-  }
-
-  [[nodiscard]] Bytes true_labels(std::int64_t sample) const {
-    Bytes labels(num_pixels());
-    reader_.read_labels(kSplit, label_set_, sample, 1, labels);
-    return labels;
-  }
-
-  /// In the pack's unit; 0: unknown.
-  [[nodiscard]] Numbers true_depth(std::int64_t sample) const {
-    Numbers depth(num_pixels());
-    if (schema().depth_type == pack::DepthType::float32) {
-      reader_.read_depth(kSplit, sample, 1, depth);
-      return depth;
-    }
-    std::vector<std::uint16_t> stored(num_pixels());
-    reader_.read_depth(kSplit, sample, 1, stored);
-    std::ranges::transform(stored, depth.begin(), [this](std::uint16_t value) {
-      return static_cast<float>(schema().depth_scale * static_cast<double>(value));
-    });
-    return depth;
-  }
-
-  /// 3 x height x width; 0 0 0: unknown.
-  [[nodiscard]] Numbers true_normals(std::int64_t sample) const {
-    std::vector<std::int16_t> stored(3 * num_pixels());
-    reader_.read_normals(kSplit, sample, 1, stored);
-    return planes(stored);
-  }
-
-  /// 3 x height x width of height x width x 3.
-  template <typename T>
-  [[nodiscard]] Numbers planes(const std::vector<T>& interleaved) const {
-    Numbers planes(3 * num_pixels());
-    for (std::size_t i = 0; i < planes.size(); ++i) {
-      planes[i % 3 * num_pixels() + i / 3] = static_cast<float>(interleaved.at(i));
-    }
-    return planes;
-  }
-
- private:
-  pack::Reader reader_;
-  std::size_t label_set_;
-  std::vector<std::int64_t> indices_;
-};
 
 /// Pictures as they stand in the page.
 class Pictures {
@@ -139,25 +60,16 @@ class Pictures {
 /// One task's maps of all samples of a pack.
 class Maps {
  public:
-  Maps(const task::Task& task, const Samples& samples, const Pictures& pictures)
-      : task_(task), samples_(samples), pictures_(pictures) {
+  Maps(const task::Task& task, const PackSamples& samples, const Pictures& pictures)
+      : task_(task), samples_(samples), pictures_(pictures), range_(figure::range_of(samples.valid_numbers(task))) {
     map_.title = task.name;
-    std::vector<float> valid;
-    for (const std::int64_t sample : samples.indices()) {
-      if (task.kind == task::Kind::depth) {
-        std::ranges::copy_if(samples.true_depth(sample), std::back_inserter(valid),
-                             [](float depth) { return depth > 0.0F; });
-      }
-    }
-    range_ = figure::range_of(std::move(valid));
     if (task.kind == task::Kind::depth) {
       const bool is_metres = samples.schema().depth_kind == pack::DepthKind::metres;
       map_.scale = fmt::format("{:.3g} to {:.3g}{}", range_.low, range_.high, is_metres ? " m" : ", inverse depth");
     }
-    const bool has_truth = task.kind != task::Kind::unit_vector || samples.schema().has_normals();
     for (const std::int64_t sample : samples.indices()) {
-      if (has_truth) {
-        map_.truth.push_back(truth(sample));
+      if (samples.has_truth(task)) {
+        map_.truth.push_back(painted(samples.truth(task, sample), true));
       }
     }
   }
@@ -166,85 +78,45 @@ class Maps {
   void add_run(const fs::path& folder, bool has_task) {
     std::vector<page::Picture>& pictures = map_.predicted.emplace_back();
     for (const std::int64_t sample : has_task ? samples_.indices() : std::vector<std::int64_t>{}) {
-      const std::string stem = fmt::format("{}_{:05}_{}", pack::split_name(kSplit), sample, task_.truth);
-      if (task_.kind == task::Kind::classes) {
-        pictures.push_back(painted(io::read_grey8_image(folder / (stem + ".png")).pixels, false));
-        continue;
-      }
-      const std::vector<double> values = io::read_npy_numbers(folder / (stem + ".npy")).values;
-      pictures.push_back(painted(
-          task_.kind == task::Kind::depth ? Numbers(values.begin(), values.end()) : samples_.planes(values), false));
+      pictures.push_back(painted(samples_.predicted(task_, sample, folder), false));
     }
   }
 
   [[nodiscard]] const page::PagePanels::Map& map() const { return map_; }
 
  private:
-  [[nodiscard]] page::Picture truth(std::int64_t sample) const {
-    switch (task_.kind) {
-      case task::Kind::classes:
-        return painted(samples_.true_labels(sample), true);
-      case task::Kind::depth:
-        return painted(samples_.true_depth(sample), true);
-      case task::Kind::unit_vector:
-        return painted(samples_.true_normals(sample), true);
-    }
-    return {};
-  }
-
-  template <typename T>
-  [[nodiscard]] page::Picture painted(const std::vector<T>& values, bool is_truth) const {
+  [[nodiscard]] page::Picture painted(const PackSamples::Values& values, bool is_truth) const {
     const figure::PanelColumn column = {.head = {}, .kind = figure::map_kind_of(task_), .has_invalid = is_truth};
-    return pictures_.of_rgb(figure::colored(std::span(values), column, samples_.labels().class_colors, range_,
-                                            figure::InvalidPixels::grey));
+    const auto map = std::visit([](const auto& numbers) { return figure::Map(std::span(numbers)); }, values);
+    return pictures_.of_rgb(
+        figure::colored(map, column, samples_.labels().class_colors, range_, figure::InvalidPixels::grey));
   }
 
   const task::Task& task_;
-  const Samples& samples_;
+  const PackSamples& samples_;
   const Pictures& pictures_;
   figure::ValueRange range_;
   page::PagePanels::Map map_;
 };
 
-/// Has xtasc-predict write a run's predictions into a folder. \throws Error with its words
-void predict(const page::PageRun& run, const Samples& samples, const fs::path& folder) {
-  const fs::path program = fs::read_symlink("/proc/self/exe").parent_path() / "xtasc-predict";
-  const fs::path log = folder / "log.txt";
-  Process process(
-      {.command = {program.string(), "--run", run.folder.string(), "--pack", samples.reader().path().string(),
-                   "--split", std::string(pack::split_name(kSplit)), "--samples",
-                   fmt::format("{}", fmt::join(samples.indices(), ",")), "--output", folder.string()},
-       .log = log,
-       .if_missing =
-           fmt::format("--panels needs xtasc-predict beside this program: {} is not there", program.string())});
-  if (process.wait() != 0) {
-    const std::string text = io::read_file(log);
-    const std::size_t error = text.rfind(": error: ");
-    fail("{}", error == std::string::npos ? "xtasc-predict failed: " + text
-                                          : text.substr(error + 9, text.find('\n', error) - error - 9));
-  }
-}
-
 /// The panels of the runs on one pack and label set.
 std::optional<page::PagePanels> panels_of(page::Page& page, const std::vector<std::size_t>& runs,
                                           std::int64_t num_samples) {
   const page::PageRun& first = page.runs[runs.front()];
-  const fs::path pack = run::last_pack_path(first.provenance);
   const auto warn = [&page](const std::string& text) {
     log_warning("{}", text);
     page.warnings.push_back(text);
   };
   try {
-    check(!pack.empty(), "their provenance names no pack");
-    const Samples samples(pack, first.config.data.label_set, num_samples);
+    const PackSamples samples = samples_of(first, num_samples);
     const pack::Schema& schema = samples.schema();
-    check(schema.content_digest == first.provenance.pack_digest, "it holds another pack by now");
     const Pictures pictures(schema.height, schema.width);
     std::vector<std::pair<task::Task, Maps>> maps;
-    for (const task::Task& task : task::all()) {
+    const task::Tasks drawn = figure::drawn_tasks({task::all().begin(), task::all().end()});
+    for (const task::Task& task : drawn) {
       const bool is_there = std::ranges::any_of(
           runs, [&](std::size_t run) { return config::system_of(page.runs[run].config.model).has(task.key); });
-      if (is_there && (task.channels < 2 || task.kind == task::Kind::unit_vector)) {
+      if (is_there) {
         maps.emplace_back(task, Maps(task, samples, pictures));
       }
     }
@@ -255,7 +127,7 @@ std::optional<page::PagePanels> panels_of(page::Page& page, const std::vector<st
       try {
         const TempFolder folder({}, "xtasc-panels-");
         log_info("predicting with {}", run.folder.string());
-        predict(run, samples, folder.path());
+        samples.predict(run, folder.path());
         for (auto& [task, of_task] : maps) {
           of_task.add_run(folder.path(), config::system_of(run.config.model).has(task.key));
         }
@@ -264,9 +136,8 @@ std::optional<page::PagePanels> panels_of(page::Page& page, const std::vector<st
         warn(fmt::format("no panels of {}: {}", run.folder.string(), error.what()));
       }
     }
-    const std::vector<std::string> names = samples.reader().names(kSplit);
+    panels.samples = samples.names();
     for (const std::int64_t sample : samples.indices()) {
-      panels.samples.push_back(names.at(static_cast<std::size_t>(sample)));
       panels.images.push_back(pictures.of_rgb(samples.image(sample)));
     }
     std::ranges::transform(maps, std::back_inserter(panels.maps), [](const auto& of) { return of.second.map(); });

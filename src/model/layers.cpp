@@ -74,7 +74,8 @@ at::Tensor convolve(const Joined& x, const Convolution& given, const Mode& mode,
     return kernels::convolve_by_winograd(x, convolution, mode.compute, activation);
   }
   if (mode.rewrites && kernels::suits_tiles(x, convolution, mode.compute)) {
-    return kernels::convolve_by_tiles(x, convolution, activation);
+    return kernels::convolve_by_tiles(x, convolution, activation,
+                                      mode.gradients_in_place && convolution.weight.is_leaf());
   }
   const at::Tensor x_nchw = x.second.defined() ? at::cat({x.first, x.second}, 1) : x.first;
   if (suits_fused(x_nchw, mode)) {

@@ -51,6 +51,9 @@ Values values_of(const run::EpochRecord& epoch) {
   for (const auto& [measure, by_pair] : epoch.gradients) {
     add(fmt::format("gradients/{}", measure), by_pair);
   }
+  for (const auto& [group, values] : epoch.machine) {
+    add(fmt::format("machine/{}", group), values);
+  }
   return all;
 }
 
@@ -113,6 +116,27 @@ std::vector<CurvePanel> panels_of(const Page& page, const std::set<std::string>&
        .section = "Course of the training",
        .title = "Images a second",
        .better = "higher"});
+  constexpr double kPercent = 100.0, kGiga = 1e-9, kMebi = 1.0 / (1 << 20);
+  for (const auto& [name, title, better, factor] :
+       {std::tuple("flops/of_peak", "Share of the peak, %", "higher", kPercent),
+        std::tuple("flops/per_second", "GFLOP a second", "higher", kGiga),
+        std::tuple("memory/host_bytes", "Peak memory of a rank, MiB", "lower", kMebi),
+        std::tuple("memory/device_bytes", "Peak memory of a GPU, MiB", "lower", kMebi)}) {
+    add({.key = fmt::format("machine/{}", name),
+         .section = "Use of the machine",
+         .title = title,
+         .better = better,
+         .factor = factor});
+  }
+  constexpr std::string_view kSeconds = "machine/seconds/";
+  for (const std::string& key : keys) {
+    if (key.starts_with(kSeconds)) {
+      add({.key = key,
+           .section = "Use of the machine",
+           .title = fmt::format("{}, s", spaced(key.substr(kSeconds.size()))),
+           .better = "lower"});
+    }
+  }
   return panels;
 }
 

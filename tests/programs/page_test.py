@@ -201,6 +201,25 @@ class Pages(OneLine):
         mean = sum(100 * record[-1]["paper"]["miou"] for record in records) / 2
         self.assertAlmostEqual(float(self.one("figure[data-panel='paper/miou'] td.value").text.split(" ")[0]), mean, 4)
 
+    def test_what_epochs_asked_of_the_machine_is_folded_away(self) -> None:
+        self.choose_data("scenes")
+        self.choose("results", "each")
+        folded = next(details for details in self.all("#curves details")
+                      if details.find_element("css selector", "summary").text == "Use of the machine")
+        self.click(folded.find_element("css selector", "summary"))
+        curves = json.loads(self.text_of("#data"))["curves"]["curves"]
+        self.assertEqual(len(self.real), 2)
+        for key, value_of in (("flops/of_peak", lambda machine: 100 * machine["flops"]["of_peak"]),
+                              ("memory/host_bytes", lambda machine: machine["memory"]["host_bytes"] / 2 ** 20),
+                              ("seconds/backward", lambda machine: machine["seconds"]["backward"])):
+            self.assertTrue(folded.find_element("css selector", f"figure[data-panel='machine/{key}'] svg").is_displayed())
+            found = sorted(curve["y"][f"machine/{key}"] for curve in curves
+                           if f"machine/{key}" in curve["y"] and len(curve["runs"]) == 1)
+            machines = [[json.loads(line)["machine"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+                        for run in self.real]
+            self.assertEqual(found, sorted([float(f"{value_of(machine):.7g}") for machine in of_run]
+                                           for of_run in machines))
+
     def test_curves_are_switched_off_and_on(self) -> None:
         self.choose_data("nyuv2")
         curves = "figure[data-panel='loss/total'] path.curve:not(.train)"

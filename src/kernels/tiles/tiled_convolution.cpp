@@ -14,6 +14,7 @@
 
 #include "kernels/convolution_parts.hpp"
 #include "kernels/cpu_loops.hpp"
+#include "kernels/gradients.hpp"
 #include "kernels/tiles/behind_relu_avx512.hpp"
 
 namespace xtasc::kernels {
@@ -27,6 +28,7 @@ class TiledBackward final : public torch::autograd::Node {
   at::Tensor weight;                         ///< bfloat16
   Convolution convolution;
   bool relu = false;
+  bool in_place = false;
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
     static_cast<void>(parameter.unpack());
@@ -42,7 +44,15 @@ class TiledBackward final : public torch::autograd::Node {
         {convolution.stride, convolution.stride}, padding_of(convolution), {convolution.dilation, convolution.dilation},
         /*transposed=*/false, /*output_padding=*/{0, 0}, /*groups=*/1,
         {task_should_compute_output(0), task_should_compute_output(1), sums_bias});
-    return {of_x, of_weight, !has_bias ? at::Tensor() : relu ? behind.of_bias : of_bias};
+    if (relu && has_bias) {
+      of_bias = behind.of_bias;
+    }
+    if (in_place) {
+      add_gradient(convolution.weight, of_weight);
+      add_gradient(convolution.bias, of_bias);
+      return {of_x, at::Tensor(), at::Tensor()};
+    }
+    return {of_x, of_weight, of_bias};
   }
 
   void release_variables() override {
@@ -113,7 +123,8 @@ bool suits_tiles(const Joined& x, const Convolution& convolution, at::ScalarType
          convolution.weight.scalar_type() == at::kFloat;
 }
 
-at::Tensor convolve_by_tiles(const Joined& x, const Convolution& convolution, Activation activation) {
+at::Tensor convolve_by_tiles(const Joined& x, const Convolution& convolution, Activation activation,
+                             bool gradients_in_place) {
   const at::Tensor joined =
       compact(x.second.defined() ? at::cat({x.first.to(at::kBFloat16), x.second.to(at::kBFloat16)}, 1) : x.first,
               at::kBFloat16);
@@ -133,6 +144,7 @@ at::Tensor convolve_by_tiles(const Joined& x, const Convolution& convolution, Ac
     node->weight = weight;
     node->convolution = convolution;
     node->relu = relu;
+    node->in_place = gradients_in_place;
     torch::autograd::set_history(y, node);
     if (relu) {
       node->y = torch::autograd::SavedVariable(y, /*is_output=*/true);

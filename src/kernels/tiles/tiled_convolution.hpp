@@ -13,8 +13,10 @@ namespace xtasc::kernels {
 
 [[nodiscard]] bool suits_tiles(const Joined& x, const Convolution& convolution, at::ScalarType compute);
 
-/// A convolution of x in bfloat16; differentiable. \returns (N, out, H', W') bfloat16, channels-last
-[[nodiscard]] at::Tensor convolve_by_tiles(const Joined& x, const Convolution& convolution, Activation activation);
+/// A convolution of x in bfloat16; differentiable. \param gradients_in_place  backward adds those of weight and bias
+/// where they lie (see add_gradient()) \returns (N, out, H', W') bfloat16, channels-last
+[[nodiscard]] at::Tensor convolve_by_tiles(const Joined& x, const Convolution& convolution, Activation activation,
+                                           bool gradients_in_place);
 
 namespace tiles {
 
