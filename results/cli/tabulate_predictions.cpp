@@ -76,9 +76,9 @@ std::vector<page::PageRun> runs_of(const Options& options) {
     log_warning("left out: {}: {}", run.folder.string(), run.reason);
   }
   page::Page page{.title = options.title};
-  page::add_runs(
-      page, loaded,
-      report::make_tables(loaded.runs, {report::Protocol::paper}, options.shown_checkpoint(), options.delta_form()));
+  page::add_runs(page, loaded,
+                 report::make_tables(loaded.runs, options.shown_protocols("paper"), options.shown_checkpoint(),
+                                     options.delta_form()));
   std::set<std::pair<std::string, std::string>> packs;
   for (const page::PageRun& run : page.runs) {
     packs.emplace(run.provenance.pack_digest, run.config.data.label_set);
