@@ -35,18 +35,20 @@ constexpr std::array<KnownGpu, 9> kKnownGpus = {{
 /// Operations a second of a product of two square matrices, the best of several sizes.
 double measured_peak(at::ScalarType type) {
   constexpr std::int64_t kLargest = 1024;
-  constexpr double kLongEnough = 5e-3;  // seconds
+  // All calls together, not the last one: a call of a small product is a long one, too, while others have the cores.
+  constexpr double kLongEnough = 0.1;  // seconds
   constexpr int kCalls = 3;
   const c10::NoGradGuard no_grad;
   double best = 0.0;
-  double seconds = 0.0;
-  for (std::int64_t size = 128; size <= kLargest && seconds < kLongEnough; size *= 2) {
+  double all_seconds = 0.0;
+  for (std::int64_t size = 128; size <= kLargest && all_seconds < kLongEnough; size *= 2) {
     // Different numbers, which some processors are slower with, and no draw: those belong to the training.
     const at::Tensor a = at::linspace(-1.0, 1.0, size * size).view({size, size}).to(type);
     for (int call = 0; call < kCalls; ++call) {
       const std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
       static_cast<void>(at::mm(a, a));
-      seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      all_seconds += seconds;
       best = std::max(best, 2.0 * static_cast<double>(size * size * size) / seconds);
     }
   }

@@ -331,6 +331,28 @@ class Pages(OneLine):
         self.one_line(done, 1, "--panels", "no pack")
         self.assertFalse((self.scratch / "p.html").exists())
 
+    def test_predictions_of_runs_side_by_side(self) -> None:
+        from PIL import Image  # noqa: PLC0415
+        widths = []
+        for runs in (self.real[:1], self.real):
+            done = self.programs.run("xtasc-tabulate", "--figure", "predictions", "--panels", "2", "--title", "Scenes",
+                                     "--output", "side/panel", *map(str, runs))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            with Image.open(self.scratch / "side/panel.png") as picture:
+                widths.append(picture.size[0])
+                colors = len(set(picture.convert("RGB").getdata()))
+            self.assertGreater(colors, 20)  # labels' colours, and a colour map's
+        own = (widths[0] - (widths[1] - widths[0])) / 3  # the image, two truths and margins beside two columns a run
+        self.assertGreater(widths[1] - widths[0], 1.2 * own)
+        call = ("xtasc-tabulate", "--figure", "predictions", "--output", "side/other")
+        few = self.runs / "made" / "base_mt-1"
+        self.one_line(self.programs.run(*call, str(few)), 1, "no pack")
+        self.one_line(self.programs.run(*call, str(self.runs)), 2, "packs")
+        self.one_line(self.programs.run(*call[:3], str(self.real[0])), 2, "--output")
+        self.one_line(self.programs.run("xtasc-tabulate", "--figure", "curves", "--panels", "2", "--output", "x",
+                                        str(self.real[0])), 2, "--panels")
+        self.assertFalse((self.scratch / "side/other.png").exists())
+
     def test_a_sweeps_page(self) -> None:
         sweep = self.scratch / "watched.toml"
         sweep.write_text(f'base = "{self.programs.config}"\n[[zip]]\ntrain.learning_rate = [1e-3, 1e-4]\n')
