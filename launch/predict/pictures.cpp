@@ -32,14 +32,19 @@ bool is_called_picture(const fs::path& path) {
   return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
 }
 
-std::vector<fs::path> pictures_below(const fs::path& folder, const fs::path& output) {
+void refuse_among(const fs::path& folder, const fs::path& output) {
   std::error_code error;
-  if (fs::equivalent(folder, output, error)) {
+  if (fs::equivalent(folder.empty() ? "." : folder, output, error)) {
     fail_usage(
-        "--output is the folder '{}' of the images: the next prediction would take results for images; name "
-        "another, which may lie in it",
-        folder.string());
+        "--output is the folder '{}' of the images: results would overwrite files of theirs, and the next prediction "
+        "would take them for images; name another, which may lie in it",
+        folder.empty() ? "." : folder.string());
   }
+}
+
+std::vector<fs::path> pictures_below(const fs::path& folder, const fs::path& output) {
+  refuse_among(folder, output);
+  std::error_code error;
   std::vector<fs::path> found;
   fs::recursive_directory_iterator entries(folder, error);
   for (; !error && entries != fs::recursive_directory_iterator(); entries.increment(error)) {
@@ -119,6 +124,7 @@ std::vector<Picture> find_pictures(const std::vector<std::string>& words, const 
     for (const fs::path& match : matches_of(word)) {
       std::error_code error;
       if (!fs::is_directory(match, error)) {
+        refuse_among(match.parent_path(), output);
         add(match, match.filename());
         continue;
       }
@@ -139,6 +145,15 @@ std::vector<Picture> find_pictures(const std::vector<std::string>& words, const 
         "into two folders",
         first->path.string(), second->path.string());
   }
+  for (const Picture& picture : pictures) {
+    for (const char* ending : {"_label.png", "_normals.png"}) {
+      const fs::path result = fs::absolute(output / picture.name).lexically_normal().string() + ending;
+      if (known.contains(result)) {
+        fail_usage("--output '{}': what is predicted of '{}' would overwrite the image '{}'; name another folder",
+                   output.string(), picture.path.string(), result.string());
+      }
+    }
+  }
   return pictures;
 }
 
@@ -149,7 +164,9 @@ std::vector<std::string> faults_of_headers(const std::vector<Picture>& pictures,
   OrderedPool<std::string> pool(pictures.size(), num_threads, [&](std::size_t i) -> std::string {
     try {
       const fs::path& path = pictures[i].path;
-      io::check_image_rules(io::read_image_header(path), {.orientation = io::Orientation::ignore}, path);
+      const io::ImageHeader header = io::read_image_header(path);
+      io::check_image_rules(header, {.orientation = io::Orientation::ignore}, path);
+      io::check_picture(header, path);
       return {};
     } catch (const Error& error) {
       return error.what();

@@ -22,8 +22,7 @@ ExitCode write_page(const Options& options) {
                            [](const std::string& key) { return report::axis_column(run::full_key(key)); });
   }
   const bool has_published = options.paper || !options.field.empty();
-  const run::LoadedRuns loaded =
-      has_published ? load_runs_if_any(options, options.shown_checkpoint()) : load_finished_runs(options);
+  const run::LoadedRuns loaded = load_runs_if_any(options, options.shown_checkpoint());
   const auto tables = report::make_tables(loaded.runs, options.shown_protocols("both"), options.shown_checkpoint(),
                                           options.delta_form());
   page::Page page{.title = options.title};
@@ -41,11 +40,18 @@ ExitCode write_page(const Options& options) {
     page.tables.push_back({field_sheet(options, view, of_field), page::Place::published});
   }
   page::add_runs(page, loaded, tables);
+  if (page.runs.empty() && !has_published) {
+    static_cast<void>(load_finished_runs(options));  // throws: what was found instead
+  }
   page.warnings = run::pack_warnings(loaded.runs);
   if (options.num_panels > 0) {
     add_panels(page, options.num_panels);
   }
   const std::string text = page::to_html(page);
+  if (constexpr std::size_t kLong = 3'000'000; options.num_panels == 0 && text.size() > kLong) {
+    log_warning("a page of {} runs has {:.1f} MB: one of fewer run folders loads faster", page.runs.size(),
+                static_cast<double>(text.size()) / 1e6);
+  }
   io::write_file_atomically(options.html, text);
   log_info("wrote {}: {} run{}, {:.1f} MB", options.html, page.runs.size(), page.runs.size() == 1 ? "" : "s",
            static_cast<double>(text.size()) / 1e6);

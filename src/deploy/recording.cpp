@@ -183,7 +183,8 @@ std::vector<model::NamedTensor> lift_weights(Graph& graph, Graph& unfolded, cons
       for (int k = 2; !taken.insert(unique).second; ++k) {
         unique = fmt::format("{}_{}", name, k);
       }
-      weights.push_back({unique, tensor.contiguous()});
+      // A copy: a view would bring the storage of all of the network's parameters into a file.
+      weights.push_back({unique, tensor.clone(at::MemoryFormat::Contiguous)});
       value->replaceAllUsesWith(graph.addInput()->setType(value->type()));
     }
   }

@@ -21,8 +21,8 @@ namespace {
 using json_fields::Json;
 using Values = std::map<std::string, double>;
 
-/// So many numbers at most stand on a page, some 9 bytes each.
-constexpr std::size_t kMostNumbers = 200'000;
+/// So long are the curves of a page at most, unless the first, last and best epochs of all runs take more.
+constexpr std::size_t kMostBytes = 1'400'000;
 
 /// One small plot.
 struct CurvePanel {
@@ -178,16 +178,16 @@ Curve curve_of(const Page& page, const std::vector<std::size_t>& runs) {
 }
 
 /// Every n-th epoch, the first, the last and the best one.
-void thin(Curve& curve, std::int64_t every) {
+Curve thinned(const Curve& curve, std::int64_t every) {
   Curve kept{.epochs = {}, .values = {}, .best = curve.best};
   for (std::size_t i = 0; i < curve.epochs.size(); ++i) {
     const std::int64_t epoch = curve.epochs[i];
     if (i == 0 || i + 1 == curve.epochs.size() || epoch % every == 0 || std::ranges::count(curve.best, epoch) > 0) {
       kept.epochs.push_back(epoch);
-      kept.values.push_back(std::move(curve.values[i]));
+      kept.values.push_back(curve.values[i]);
     }
   }
-  curve = std::move(kept);
+  return kept;
 }
 
 /// The values of one key, or their deviations, by epoch: null where there is none.
@@ -254,16 +254,15 @@ Json curves_json(const Page& page) {
     }
   }
   std::set<std::string> keys;
-  std::size_t num_numbers = 0;
+  std::size_t longest = 1;
   for (const Line& line : lines) {
+    longest = std::max(longest, line.curve.values.size());
     for (const auto& values : line.curve.values) {
-      num_numbers += values.size() * (line.runs.size() > 1 ? 2 : 1);
       for (const auto& [key, value] : values) {
         keys.insert(key);
       }
     }
   }
-  const std::size_t every = std::max<std::size_t>(1, (num_numbers + kMostNumbers - 1) / kMostNumbers);
   const std::vector<CurvePanel> panels = page.runs.empty() ? std::vector<CurvePanel>{} : panels_of(page, keys);
   Json panels_json = Json::array();
   for (const CurvePanel& panel : panels) {
@@ -273,16 +272,24 @@ Json curves_json(const Page& page) {
                            {"better", panel.better},
                            {"protocol", panel.protocol}});
   }
-  Json curves = Json::array();
-  for (Line& line : lines) {
-    thin(line.curve, static_cast<std::int64_t>(every));
-    Json curve = curve_json(line.curve, panels, line.runs.size() > 1);
-    curve["name"] = *line.name;
-    curve["mode"] = line.mode;
-    curve["style"] = line.style;
-    curve["runs"] = line.runs;
-    curve["data"] = data_key(page.runs.at(line.runs.front()).provenance);
-    curves.push_back(std::move(curve));
+  const auto curves_of_every = [&](std::size_t every) {
+    Json curves = Json::array();
+    for (const Line& line : lines) {
+      Json curve = curve_json(thinned(line.curve, static_cast<std::int64_t>(every)), panels, line.runs.size() > 1);
+      curve["name"] = *line.name;
+      curve["mode"] = line.mode;
+      curve["style"] = line.style;
+      curve["runs"] = line.runs;
+      curve["data"] = data_key(page.runs.at(line.runs.front()).provenance);
+      curves.push_back(std::move(curve));
+    }
+    return curves;
+  };
+  std::size_t every = 1;
+  Json curves = curves_of_every(every);
+  while (curves.dump().size() > kMostBytes && every < longest) {
+    every = std::max(every + 1, every * (curves.dump().size() / kMostBytes));
+    curves = curves_of_every(every);
   }
   return {{"every", every}, {"panels", std::move(panels_json)}, {"curves", std::move(curves)}};
 }

@@ -25,7 +25,8 @@ using json_fields::Json;
 namespace fs = std::filesystem;
 
 constexpr std::string_view kWarning = "warning: ";
-constexpr std::size_t kMostWarnings = 40;
+constexpr std::size_t kMostWarnings = 40;          ///< of a run
+constexpr std::size_t kMostWarningsOfPage = 1000;  ///< but one of each run at least
 
 /// The warnings in what a run printed, each once, with how often it came; empty without a log.txt.
 std::vector<std::string> warnings_of(const run::RunFolder& folder) {
@@ -142,6 +143,15 @@ Json facts_of(const PageRun& run) {
   return facts;
 }
 
+std::vector<std::string> first_of(const std::vector<std::string>& warnings, std::size_t wanted) {
+  const std::size_t count = std::min(warnings.size(), std::max<std::size_t>(wanted, 1));
+  std::vector<std::string> first(warnings.begin(), warnings.begin() + static_cast<std::ptrdiff_t>(count));
+  if (count < warnings.size()) {
+    first.push_back(fmt::format("and {} more: see its log.txt", warnings.size() - count));
+  }
+  return first;
+}
+
 }  // namespace
 
 void add_runs(Page& page, const run::LoadedRuns& loaded, const std::vector<report::Table>& tables) {
@@ -218,7 +228,7 @@ Json runs_json(const Page& page) {
                     {"data", data_key(run.provenance)},
                     {"config", std::move(own)},
                     {"facts", facts_of(run)},
-                    {"warnings", run.warnings}});
+                    {"warnings", first_of(run.warnings, kMostWarningsOfPage / page.runs.size())}});
   }
   return {{"common", std::move(common)}, {"runs", std::move(runs)}};
 }

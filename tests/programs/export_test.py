@@ -182,6 +182,8 @@ class Networks(Case):
             self.assertTrue(parameter in own or (kind == "bias" and f"{layer}.weight" in own)
                             or parameter.rsplit("_", 1)[0] in own, parameter)
             self.assertNotIn("_to_", parameter)
+        for name, parameter in module.named_parameters():  # and no more bytes than these
+            self.assertEqual(parameter.untyped_storage().nbytes(), parameter.numel() * parameter.element_size(), name)
 
     def test_files_give_what_predictions_give(self) -> None:
         for name, assignments in {**NETWORKS, **(LONG if IS_LONG else {})}.items():

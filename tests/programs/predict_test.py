@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import zlib
 
 import common
 from common import OneLine, h5py_or_skip, programs_of_script, sets
@@ -68,7 +69,15 @@ class Predict(OneLine):
         self.assertEqual(alone["frame_9_depth.npy"], one["frame_9_depth.npy"])
         self.assertEqual(alone["frame_1_label.png"], one["a/frame_1_label.png"])
         shutil.rmtree(self.folder / "video/out")
-        self.one_line(self.predict("--images", "video", "--output", "video"), 2, "--output is the folder 'video' of the images")
+        for images in (["video"], ["video/frame_9.png"], ["video/frame_*.png"]):
+            self.one_line(self.predict("--images", *images, "--output", "video"), 2,
+                          "--output is the folder 'video' of the images")
+        before = self.files("video")
+        shutil.copy(self.folder / "video/a/frame_1.png", self.folder / "video/a/frame_1_label.png")
+        self.one_line(self.predict("--images", "video/a", "video/b", "--output", "video"), 2,
+                      "would overwrite the image", "video/a/frame_1_label.png'")
+        (self.folder / "video/a/frame_1_label.png").unlink()
+        self.assertEqual(self.files("video"), before)
 
     def test_the_first_of_a_panel_are_the_first_by_number(self) -> None:
         for rows, names in ((1, ["frame_9"]), (2, ["frame_9", "frame_10"])):
@@ -100,6 +109,12 @@ class Predict(OneLine):
         (folder / "frame_3.png").write_bytes(whole)
         (folder / "frame_4.png").write_bytes(b"text")
         self.one_line(self.predict("--images", "damaged", "--output", "stopped"), 1, "'damaged/frame_4.png'")
+        self.assertFalse((self.folder / "stopped").exists())
+        from_16_bits = bytearray(whole)
+        from_16_bits[24] = 16  # IHDR's bits a channel, and below its checksum
+        from_16_bits[29:33] = zlib.crc32(bytes(from_16_bits[12:29])).to_bytes(4, "big")
+        (folder / "frame_4.png").write_bytes(from_16_bits)
+        self.one_line(self.predict("--images", "damaged", "--output", "stopped"), 1, "'damaged/frame_4.png': 16 bits")
         self.assertFalse((self.folder / "stopped").exists())
         (folder / "frame_4.png").write_bytes(whole[:-30])
         self.one_line(self.predict("--images", "damaged", "--output", "stopped", *sets(["run.threads=1"])), 1,

@@ -69,10 +69,15 @@ class Push(OneLine):
             importlib.import_module(package)
         except ImportError as error:
             self.skipTest(str(error))
+        other = programs.scratch / f"to {target}" / "wandb" / f"offline-run-20260101_000000-a-{run.name}"
+        if target == "wandb":
+            other.mkdir(parents=True)  # a run whose id ends like this one's
         for _ in range(2):
             done = xtasc("push", "--to", target, "runs", "--project", "proof", "--to-folder", f"to {target}")
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn(f"to {target}", done.stdout)
+        if target == "wandb":
+            other.rmdir()
         return programs.scratch / f"to {target}"
 
     def test_tensorboard_reads_it(self) -> None:
@@ -145,6 +150,14 @@ class Push(OneLine):
         if importlib.util.find_spec("tensorboard") is None or importlib.util.find_spec("torch") is None:
             self.skipTest("no tensorboard")
         self.one_line(xtasc("push", "--to", "tensorboard", "runs", "--to-folder", "file"), 1, "cannot write", "file")
+        # Nothing but what was pushed is replaced, and nothing is written beside the folder.
+        before = sorted(path for path in (programs.scratch / "runs").rglob("*"))
+        self.one_line(xtasc("push", "--to", "tensorboard", "runs", "--to-folder", ".", "--project", "runs"), 2,
+                      "holds more than event files")
+        for project in ("../beside", "/tmp/beside", "..", ""):
+            self.one_line(xtasc("push", "--to", "tensorboard", "runs", "--to-folder", "to", "--project", project), 2,
+                          "--project", "no plain name")
+        self.assertEqual(sorted(path for path in (programs.scratch / "runs").rglob("*")), before)
 
 
 if __name__ == "__main__":

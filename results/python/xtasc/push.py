@@ -6,7 +6,6 @@ metrics in its summary; and tags. A run that is pushed again takes the place of 
 
 from __future__ import annotations
 
-import glob
 import math
 import os
 import re
@@ -36,17 +35,24 @@ def push(runs: Sequence[Run], target: str, project: str = "xtasc", folder: str |
         A line a command that shows what was written.
 
     Raises:
-        XtascError: there is no such target, or its package is not installed; two runs have one id.
+        XtascError: there is no such target, or its package is not installed; two runs have one id; the project is no
+            plain name; what lies where a run would go was not pushed there.
     """
     if target not in TARGETS:
         raise XtascError(f"--to {target} is none of {', '.join(TARGETS)}")
     if twins := sorted({one.id for one in runs if [other.id for other in runs].count(one.id) > 1}):
         raise XtascError(f"several of the runs are called {twins[0]}: name the folder of one of them")
+    if project in ("", ".", "..") or pathsep_in(project):
+        raise XtascError(f"--project {project!r} is no plain name: without slashes, and neither . nor ..")
     try:
         return TARGETS[target](runs, project, Path(target if folder is None else folder).absolute())
     except ImportError as error:
         package = "mlflow-skinny" if target == "mlflow" else target
         raise XtascError(f"--to {target} needs its package: pip install {package} ({error})") from error
+
+
+def pathsep_in(name: str) -> bool:
+    return any(separator in name for separator in ("/", "\\", "\0"))
 
 
 def epochs_of(run: Run) -> Iterator[tuple[int, Numbers]]:
@@ -90,7 +96,8 @@ def to_wandb(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
     quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True,
                            x_save_requirements=False)
     for run in runs:
-        before = list((folder / "wandb").glob(f"offline-run-*-{glob.escape(run.id)}"))
+        own = re.compile(r"offline-run-\d{8}_\d{6}-" + re.escape(run.id))  # not another's whose id ends like this one
+        before = [old for old in (folder / "wandb").glob("offline-run-*") if own.fullmatch(old.name)]
         with wandb.init(mode="offline", dir=folder, project=project, id=run.id, name=run.id, config=config_of(run),
                         tags=[tag for tag in tags_of(run).values() if tag], settings=quiet) as written:
             for step, numbers in epochs_of(run):
@@ -148,6 +155,7 @@ def to_tensorboard(runs: Sequence[Run], project: str, folder: Path) -> list[str]
     differing = differing_keys([run.config for run in runs])
     for run in runs:
         place = folder / project / run.id
+        refuse_foreign(place)
         partial = place.with_name(f".{run.id}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         with SummaryWriter(str(partial)) as writer:
@@ -161,9 +169,17 @@ def to_tensorboard(runs: Sequence[Run], project: str, folder: Path) -> list[str]
             for key, value in summary.items():
                 writer.add_scalar(key, value, run.epochs[-1]["step"])
             writer.add_text("config.toml", "```toml\n" + (run.folder / "config.toml").read_text(encoding="utf-8") + "```")
-        shutil.rmtree(place, ignore_errors=True)
+        if place.exists():
+            shutil.rmtree(place)
         partial.rename(place)
     return [f"tensorboard --logdir {shlex.quote(str(folder / project))}"]
+
+
+def refuse_foreign(place: Path) -> None:
+    """Raises XtascError where something lies that to_tensorboard() did not write: event files alone are what is replaced."""
+    inside = place.iterdir() if place.is_dir() else [place] if place.exists() or place.is_symlink() else []
+    if place.is_symlink() or any(not file.name.startswith("events.out.tfevents") for file in inside):
+        raise XtascError(f"{place} holds more than event files, such as a run itself: name another --to-folder or --project")
 
 
 def group_of(key: str) -> str:

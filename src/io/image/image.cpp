@@ -258,10 +258,14 @@ void check_label_png(const ImageHeader& header, const fs::path& path) {
                   : ": save each pixel's class as a number, grey or with a palette whose index it is");
 }
 
+void check_picture(const ImageHeader& header, const fs::path& path) {
+  check(header.bit_depth <= 8, "cannot use '{}': {} bits a channel, 8 are expected", path.string(), header.bit_depth);
+}
+
 Image<std::uint8_t> read_rgb_image(const fs::path& path, const ImageRules& rules, const Selection& selection) {
   const std::string file = read_file(path, kWanted);
   const ImageHeader header = checked_header(file, rules, path);
-  check(header.bit_depth <= 8, "cannot use '{}': {} bits a channel, 8 are expected", path.string(), header.bit_depth);
+  check_picture(header, path);
   std::optional<PngContent> png;
   if (header.format == ImageHeader::Format::png) {
     png = read_png_chunks(file, path);

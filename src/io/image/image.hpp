@@ -71,6 +71,8 @@ void check_image_rules(const ImageHeader& header, const ImageRules& rules, const
 void check_grey_png(const ImageHeader& header, int bit_depth, const std::filesystem::path& path);
 /// \throws Error  unless the file is a PNG of one number a pixel, of 8 bits at most: grey, or indices of a palette.
 void check_label_png(const ImageHeader& header, const std::filesystem::path& path);
+/// \throws Error  where read_rgb_image() reads no such picture: of 16 bits a channel.
+void check_picture(const ImageHeader& header, const std::filesystem::path& path);
 
 /// A colour picture (PNG or JPEG of 8 bits a channel) as H x W x 3 RGB; grey is spread to RGB, alpha dropped.
 /// Every byte of a PNG is checked against its CRCs; a JPEG must be whole up to its end mark and decode without a
