@@ -360,8 +360,7 @@ class Pages(OneLine):
             self.assertGreater(colors, 20)  # labels' colours, and a colour map's
         self.assertGreater(widths[1], widths[0])  # a column a task more
         call = ("xtasc-tabulate", "--figure", "predictions", "--output", "side/other")
-        few = self.runs / "made" / "base_mt-1"
-        self.one_line(self.programs.run(*call, str(few)), 1, "no pack")
+        self.one_line(self.programs.run(*call, str(self.runs / "made" / "base_mt-1")), 1, "no pack")
         self.one_line(self.programs.run(*call, str(self.runs)), 2, "packs")
         self.one_line(self.programs.run(*call[:3], str(self.real[0])), 2, "--output")
         self.one_line(self.programs.run("xtasc-tabulate", "--figure", "curves", "--panels", "2", "--output", "x",
