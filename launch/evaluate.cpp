@@ -7,6 +7,7 @@
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "core/text_table.hpp"
+#include "core/user_path.hpp"
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
 #include "io/atomic_file.hpp"
@@ -80,9 +81,10 @@ void evaluate(const dist::MpiSession& session, const Options& options, ProgramWa
   const std::size_t label_set = pack::find_label_set(reader.schema(), model.config.data.label_set);
   const auto& class_names = reader.schema().label_sets[label_set].class_names;
   const std::int64_t num_classes = model.learner->net.num_classes();
-  check(num_classes == 0 || num_classes == static_cast<std::int64_t>(class_names.size()),
-        "{} predicts {} classes, {} has {} in {}", model.weights_path.string(), num_classes, pack_path,
-        class_names.size(), reader.schema().label_sets[label_set].name);
+  if (num_classes != 0 && num_classes != static_cast<std::int64_t>(class_names.size())) {
+    fail_usage("{} predicts {} classes, {} has {} in {}", model.weights_path.string(), num_classes, pack_path,
+               class_names.size(), reader.schema().label_sets[label_set].name);
+  }
   const auto split = options.split == "val" ? pack::Split::val : pack::Split::train;
   std::vector<train::Claim> claims = train::pack_claims(reader);
   claims.push_back({"--split", options.split});
@@ -136,6 +138,7 @@ int main(int argc, char** argv) {
         if (!options.json.empty()) {
           io::check_can_write(options.json);
         }
+        require_input("--pack", options.pack);
         evaluate(ranks.start(&argc, &argv), options, ranks.watch());
         return ExitCode::success;
       },

@@ -12,6 +12,7 @@
 
 #include "core/cli.hpp"
 #include "core/error.hpp"
+#include "core/user_path.hpp"
 #include "core/version.hpp"
 #include "deploy/onnx_model.hpp"
 #include "deploy/recording.hpp"
@@ -62,14 +63,13 @@ const Format& format_of(const Options& options) {
 
 /// Looks at what the command line names before any work: a fault there is the command line's.
 void check_paths(const Options& options) {
-  try {
-    io::check_can_write(options.output);
-    if (!options.model.run.empty()) {
-      const fs::path checkpoint = run::find_run(options.model.run).checkpoints() / options.model.checkpoint;
-      check(fs::exists(checkpoint), "no checkpoint at {}: the run has no weights yet", checkpoint.string());
+  io::check_can_write(options.output);
+  require_input("--pack", options.pack);
+  if (!options.model.run.empty()) {
+    const fs::path checkpoint = run::find_run(options.model.run).checkpoints() / options.model.checkpoint;
+    if (!fs::exists(checkpoint)) {
+      fail_usage("no checkpoint at {}: the run has no weights yet", checkpoint.string());
     }
-  } catch (const Error& error) {
-    throw Error(error.what(), ExitCode::usage, error.details());
   }
 }
 

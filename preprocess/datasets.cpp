@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "core/user_path.hpp"
 #include "preprocess/datasets/cityscapes.hpp"
 #include "preprocess/datasets/folder.hpp"
 #include "preprocess/datasets/mtan.hpp"
@@ -61,6 +62,9 @@ OpenDataset nyuv2(CLI::App& command) {
     if (*normals == "from-depth" && *axes != kPackAxes) {
       fail_usage("--normals-axes {}: it is about files, and normals from depth have the pack's axes", *axes);
     }
+    if (*normals != "from-depth") {
+      require_input("--normals", *normals);
+    }
     if (!normals->empty()) {
       source = {.folder = *normals == "from-depth" ? fs::path() : fs::path(*normals), .signs = signs_of(*axes)};
     }
@@ -103,7 +107,8 @@ OpenDataset folder(CLI::App& command) {
   command.add_option("--description", *description, "The description, when it is not DIR/dataset.toml")
       ->type_name("FILE");
   return [root, description](std::optional<Size>) {
-    check(fs::is_directory(*root), "there is no folder '{}'", root->string());
+    require_input("--root", root->string());
+    require_input("--description", *description);
     return std::make_unique<FolderDataset>(
         *root, read_folder_description(description->empty() ? *root / "dataset.toml" : fs::path(*description)));
   };

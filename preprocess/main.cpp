@@ -12,6 +12,7 @@
 #include "core/log.hpp"
 #include "core/program_watch.hpp"
 #include "core/progress.hpp"
+#include "core/user_path.hpp"
 #include "pack/verify.hpp"
 #include "preprocess/datasets.hpp"
 #include "preprocess/datasets/depth_bounds.hpp"
@@ -183,6 +184,7 @@ ExitCode run(const CLI::App& app, const Options& options, ProgramWatch& watch) {
       return run_pack(*open(size), options, watch);
     }
   }
+  require_input("PACK", options.pack);
   if (app.got_subcommand("show")) {
     watch.beat("reading " + options.pack);
     return run_show(options);

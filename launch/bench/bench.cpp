@@ -158,6 +158,9 @@ int main(int argc, char** argv) {
   return run_program(
       app, argc, argv,
       [&] {
+        if (!json_file.empty()) {
+          io::check_can_write(json_file);
+        }
         nlohmann::json result;
         std::string name;
         if (preprocess_command->parsed()) {

@@ -5,6 +5,7 @@
 #include "config/enums.hpp"
 #include "core/log.hpp"
 #include "core/temp_folder.hpp"
+#include "core/user_path.hpp"
 #include "data/dataset.hpp"
 #include "launch/bench/bench.hpp"
 #include "launch/common/noise_pack.hpp"
@@ -20,6 +21,7 @@ nlohmann::json bench_evaluate(const EvaluateBench& options, const dist::MpiSessi
   train::configure_torch(config, session);
   std::optional<TempFolder> scratch;
   std::string path = options.pack;
+  require_input("--pack", path);
   if (path.empty()) {
     if (session.rank() == 0) {
       scratch.emplace(options.scratch, "xtasc-bench");

@@ -9,6 +9,7 @@
 #include "core/huge_pages.hpp"
 #include "core/log.hpp"
 #include "core/temp_folder.hpp"
+#include "core/user_path.hpp"
 #include "data/dataset.hpp"
 #include "launch/bench/bench.hpp"
 #include "launch/common/noise_pack.hpp"
@@ -33,6 +34,7 @@ at::Device bench_device(const std::string& name) {
 nlohmann::json bench_pack(const PackBench& options) {
   const at::Device device = bench_device(options.device);
   const TempFolder scratch(options.scratch, "xtasc-bench");
+  require_input("--pack", options.pack);
   fs::path path = options.pack;
   if (options.pack.empty()) {
     path = scratch.path() / "bench.h5";

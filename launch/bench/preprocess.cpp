@@ -11,6 +11,7 @@
 #include "core/log.hpp"
 #include "core/random.hpp"
 #include "core/temp_folder.hpp"
+#include "core/user_path.hpp"
 #include "io/atomic_file.hpp"
 #include "io/image/image.hpp"
 #include "io/image/png.hpp"
@@ -89,6 +90,7 @@ void link_frames(const fs::path& from, const fs::path& root, std::int64_t frames
 }  // namespace
 
 nlohmann::json bench_preprocess(const PreprocessBench& options) {
+  require_input("--root", options.root);
   const TempFolder scratch(options.scratch, "xtasc-bench");
   const fs::path root = scratch.path() / "raw";
   if (options.root.empty()) {

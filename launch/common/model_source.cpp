@@ -7,6 +7,7 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "core/user_path.hpp"
 #include "optim/finite.hpp"
 #include "run/provenance.hpp"
 #include "run/run_folder.hpp"
@@ -68,6 +69,7 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
       (!by_run && (source.config.empty() || source.weights.empty()))) {
     fail_usage("name the model by --run DIR, or by --config FILE and --weights W.pt");
   }
+  require_input("--weights", source.weights);
   LoadedModel model;
   tensorfile::TensorDict tensors;
   const auto take_config = [&](config::RunConfig config) {
@@ -95,11 +97,17 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
   model.config.weighting = {};
   std::erase_if(tensors, [](const auto& named) { return named.first.starts_with("weighting."); });
 
-  const net::Sizes sizes = train::sizes_of(model.config.model, model.weights_path.string(), tensors);
   model.device = train::choose_device(model.config.run, session);
   train::configure_torch(model.config, session);
-  model.learner = std::make_unique<train::Learner>(model.config, sizes, model.device);
-  train::load_weights(*model.learner, model.weights_path.string(), tensors);
+  try {
+    const net::Sizes sizes = train::sizes_of(model.config.model, model.weights_path.string(), tensors);
+    model.learner = std::make_unique<train::Learner>(model.config, sizes, model.device);
+    train::load_weights(*model.learner, model.weights_path.string(), tensors);
+  } catch (const Error& error) {
+    // Weights that the command line brought together with a config.
+    const bool fits_by_itself = by_run && source.assignments.empty();
+    throw Error(error.what(), fits_by_itself ? error.code() : ExitCode::usage, error.details());
+  }
   const std::string fault = optim::first_not_finite(model.learner->weights());
   check(fault.empty(), "{}: {} are not finite: the run that it is of diverged", model.weights_path.string(), fault);
   return model;

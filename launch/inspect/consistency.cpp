@@ -9,6 +9,7 @@
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "core/progress.hpp"
+#include "core/user_path.hpp"
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
 #include "io/atomic_file.hpp"
@@ -43,8 +44,10 @@ std::size_t label_set_of(const LoadedModel& model, const pack::Schema& schema) {
   const std::size_t index = pack::find_label_set(schema, model.config.data.label_set);
   const auto& set = schema.label_sets[index];
   const auto num_classes = static_cast<std::int64_t>(set.class_names.size());
-  check(model.learner->net.num_classes() == num_classes, "{} predicts {} classes, the pack has {} in {}",
-        model.weights_path.string(), model.learner->net.num_classes(), num_classes, set.name);
+  if (model.learner->net.num_classes() != num_classes) {
+    fail_usage("{} predicts {} classes, the pack has {} in {}", model.weights_path.string(),
+               model.learner->net.num_classes(), num_classes, set.name);
+  }
   return index;
 }
 
@@ -84,6 +87,9 @@ Sides measure(const LoadedModel& model, const data::Dataset& dataset, dist::Comm
 }  // namespace
 
 void inspect_consistency(const dist::MpiSession& session, const ConsistencyOptions& options) {
+  if (!options.json.empty() && session.rank() == 0) {
+    io::check_can_write(options.json);
+  }
   std::vector<LoadedModel> models;
   models.push_back(load_with_transfer_nets(options.model, session));
   if (!options.against.empty()) {
@@ -101,6 +107,7 @@ void inspect_consistency(const dist::MpiSession& session, const ConsistencyOptio
   if (models.size() == 2 && models.front().learner->net.transfers() != models.back().learner->net.transfers()) {
     fail_usage("--against: the two runs predict different tasks from each other");
   }
+  require_input("--pack", options.pack);
   const std::string pack_path = options.pack.empty() ? models.front().config.data.pack : options.pack;
   if (pack_path.empty()) {
     fail_usage("--pack is needed: the config names no pack");

@@ -7,6 +7,7 @@
 
 #include "core/cli.hpp"
 #include "core/log.hpp"
+#include "core/user_path.hpp"
 #include "launch/common/ranks.hpp"
 #include "launch/selftest/selftest.hpp"
 #include "train/out_of_memory.hpp"
@@ -108,8 +109,10 @@ int main(int argc, char** argv) {
             launch::inspect_layers(config(), num_classes, layers_at[0], layers_at[1]);
           }
         } else if (pack->parsed()) {
+          require_input("PACK", pack_file);
           launch::inspect_pack(pack_file);
         } else if (checkpoint->parsed()) {
+          require_input("DIR", checkpoint_path);
           launch::inspect_checkpoint(checkpoint_path);
         } else {
           const dist::MpiSession& session = ranks.start(&argc, &argv);

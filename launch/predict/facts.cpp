@@ -82,8 +82,10 @@ DataFacts find_facts(const FactsWanted& wanted, const ModelSource& source, const
   }
   const auto num_classes = static_cast<std::size_t>(model.learner->net.num_classes());
   if (num_classes > 0 && facts.class_names.size() != num_classes) {
-    check(wanted.pack.empty(), "{} predicts {} classes, {} has {}", model.weights_path.string(), num_classes,
-          wanted.pack, facts.class_names.size());
+    if (!wanted.pack.empty()) {
+      fail_usage("{} predicts {} classes, {} has {}", model.weights_path.string(), num_classes, wanted.pack,
+                 facts.class_names.size());
+    }
     facts.class_names.clear();
     for (std::size_t i = 0; i < num_classes; ++i) {
       facts.class_names.push_back(fmt::format("class {}", i));

@@ -15,6 +15,7 @@
 #include "core/log.hpp"
 #include "core/ordered_pool.hpp"
 #include "core/progress.hpp"
+#include "core/user_path.hpp"
 #include "io/image/image.hpp"
 #include "launch/common/model_source.hpp"
 #include "launch/common/ranks.hpp"
@@ -229,6 +230,10 @@ std::vector<launch::Picture> usable_pictures(const Options& options, Summary& su
   const std::vector<std::string> faults =
       launch::faults_of_headers(pictures, static_cast<std::size_t>(at::get_num_threads()), watch);
   std::vector<launch::Picture> usable;
+  const bool has_absent = std::ranges::any_of(pictures, [](const launch::Picture& picture) {
+    std::error_code unknown;
+    return fs::status(picture.path, unknown).type() == fs::file_type::not_found;
+  });
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     if (faults[i].empty()) {
       usable.push_back(std::move(pictures[i]));
@@ -237,12 +242,13 @@ std::vector<launch::Picture> usable_pictures(const Options& options, Summary& su
     }
   }
   if (!summary.faults.empty() && !options.keeps_going) {
+    const ExitCode code = has_absent ? ExitCode::usage : ExitCode::failure;
     if (summary.faults.size() == 1) {
-      fail("{}", summary.faults.front());
+      throw Error(summary.faults.front(), code);
     }
     throw Error(
         fmt::format("{} of {} images cannot be used, nothing was predicted", summary.faults.size(), pictures.size()),
-        ExitCode::failure, summary.faults);
+        code, summary.faults);
   }
   return usable;
 }
@@ -261,6 +267,7 @@ ExitCode predict_all(const dist::MpiSession& session, const Options& options, Pr
   if (options.images.empty() != has_samples) {
     fail_usage("name the input by --images FILE|FOLDER..., or of a pack by --split val|train or --samples 0,1,2");
   }
+  require_input("--pack", options.pack);
   check(session.size() == 1, "xtasc-predict runs on one rank, mpirun started {}", session.size());
   Summary summary;
   std::vector<launch::Picture> pictures;

@@ -57,7 +57,9 @@ Results::Results(fs::path folder, task::Tasks tasks, ResultForm form)
 void Results::begin(const LoadedModel& model, const DataFacts& facts, bool skips_existing) {
   std::error_code error;
   fs::create_directories(folder_, error);
-  check(!error, "cannot create {}: {}", folder_.string(), error.message());
+  if (error) {
+    fail_usage("--output: cannot create {}: {}", folder_.string(), error.message());
+  }
   const fs::path path = folder_ / "predictions.json";
   const Json recipe = recipe_of(model, facts, form_.at_net_size);
   if (skips_existing && fs::exists(path)) {

@@ -49,6 +49,9 @@ void print_description(const json& machine) {
 }  // namespace
 
 ExitCode selftest(const dist::MpiSession& session, const SelftestOptions& options) {
+  if (!options.json.empty() && session.rank() == 0) {
+    io::check_can_write(options.json);
+  }
   const auto start = std::chrono::steady_clock::now();
   const config::RunConfig config =
       config::run_config_of({"run.device=" + options.device, fmt::format("run.share_gpu={}", options.share_gpu)});

@@ -67,7 +67,9 @@ std::vector<T> picked(const std::vector<T>& plane, Size from, Size to) {
 
 CityscapesDataset::CityscapesDataset(fs::path root) : root_(std::move(root)) {
   std::error_code error;
-  check(fs::is_directory(root_, error), "there is no folder '{}'", root_.string());
+  if (!fs::is_directory(root_, error)) {
+    fail_usage("there is no folder '{}'", root_.string());
+  }
   std::vector<std::string> missing;
   for (const std::string_view name : {kImages, std::string_view("gtFine"), std::string_view("disparity")}) {
     if (!fs::is_directory(root_ / name, error)) {

@@ -44,7 +44,9 @@ bool stays_below_root(const std::string& id) {
 FolderDataset::FolderDataset(fs::path root, FolderDescription description)
     : root_(std::move(root)), description_(std::move(description)) {
   std::error_code error;
-  check(fs::is_directory(root_, error), "there is no folder '{}'", root_.string());
+  if (!fs::is_directory(root_, error)) {
+    fail_usage("there is no folder '{}'", root_.string());
+  }
   const Size size = description_.size.value_or(kDefaultSize);
   schema_.dataset = description_.name;
   schema_.height = size.height;

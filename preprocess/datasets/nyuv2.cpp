@@ -152,7 +152,9 @@ struct Nyuv2Dataset::Impl {
 Nyuv2Dataset::Impl::Impl(const fs::path& root, std::optional<Nyuv2Normals> the_normals)
     : path(root / kLabeledFile), normals(std::move(the_normals)) {
   std::error_code error;
-  check(fs::is_directory(root, error), "there is no folder '{}'", root.string());
+  if (!fs::is_directory(root, error)) {
+    fail_usage("there is no folder '{}'", root.string());
+  }
   check(fs::exists(path, error), "'{}' is missing{}", path.string(), archive_hint(root, "nyu"));
   schema.dataset = "nyuv2";
   schema.height = 288;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/cli.hpp"
+#include "core/user_path.hpp"
 
 using namespace xtasc;  // NOLINT: a program's main file
 
@@ -129,6 +130,7 @@ int main(int argc, char** argv) {
     if (options.num_panels > 0 && options.html.empty() && options.figure != "predictions") {
       fail_usage("--panels is of --html and of --figure predictions");
     }
+    require_input("--published", options.published);
     return options.field == "list"   ? tabulate::print_field_ids(options)
            : options.bibtex          ? tabulate::print_bibtex(options)
            : !options.html.empty()   ? tabulate::write_page(options)

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
 
+#include "core/error.hpp"
 #include "core/utf8.hpp"
 
 namespace xtasc {
@@ -63,6 +65,13 @@ std::string fill_in_home(std::string& path) {
   }
   path.replace(0, 1, home);
   return {};
+}
+
+void require_input(std::string_view option, const std::string& path) {
+  std::error_code error;
+  if (!path.empty() && std::filesystem::status(path, error).type() == std::filesystem::file_type::not_found) {
+    fail_usage("{}: cannot read '{}': {}", option, path, error ? error.message() : errno_text(ENOENT));
+  }
 }
 
 }  // namespace xtasc

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace xtasc {
 
@@ -11,5 +12,9 @@ namespace xtasc {
 /// What is wrong with a path that a shell has looked at already; empty: nothing. As fill_in_home, but "~/" is left,
 /// too.
 [[nodiscard]] std::string fault_of_path(const std::string& path);
+
+/// Looks whether what a command line names is there, before any work. \param option  who names it, "--pack"
+/// \param path  empty: not given \throws Error  with exit code 2 where it is not
+void require_input(std::string_view option, const std::string& path);
 
 }  // namespace xtasc

@@ -143,10 +143,15 @@ void write_file_atomically(const fs::path& path, std::string_view text) {
 void check_can_write(const fs::path& path) {
   const fs::path folder = folder_of(end_of_links(path));
   if (::access(folder.c_str(), W_OK | X_OK) != 0) {
-    fail_on("write", path, errno);
+    fail_usage("cannot write '{}': {}", path.string(), errno_text(errno));
   }
   std::error_code error;
-  check(fs::is_directory(folder, error), "cannot write '{}': {} is no folder", path.string(), folder.string());
+  if (!fs::is_directory(folder, error)) {
+    fail_usage("cannot write '{}': {} is no folder", path.string(), folder.string());
+  }
+  if (fs::is_directory(path, error)) {
+    fail_usage("cannot write '{}': it is a folder, a file is expected", path.string());
+  }
 }
 
 void sync_folder(const fs::path& folder) {

@@ -17,7 +17,8 @@ namespace xtasc::io {
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
-/// For long work, before it: whether write_file_atomically could write there. \throws Error where not
+/// For what a command line names, before the work: whether write_file_atomically could write there.
+/// \throws Error  with exit code 2 where not
 void check_can_write(const std::filesystem::path& path);
 
 /// Makes a folder's entries durable (fsync of the folder).

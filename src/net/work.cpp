@@ -10,7 +10,9 @@ namespace xtasc::net {
 ExtraPasses extra_passes(const config::RunConfig& config) {
   switch (config::method_of(config.weighting.method).needs) {
     case config::Needs::losses:
-    case config::Needs::norms:  // a layer's gradients, which are small beside a pass
+    // Left out: each task's gradient at one layer, a few percent behind a cut; in a network without one the way back to
+    // that layer is walked twice, up to a third of a step.
+    case config::Needs::norms:
     case config::Needs::own_magnitudes:
       return {};
     case config::Needs::gram:

@@ -263,13 +263,17 @@ void Writer::Impl::close_data_sets() {
 
 void check_output(const fs::path& output, bool overwrite) {
   std::error_code error;
-  check(output.has_filename(), "cannot write '{}': it is a folder, a file is expected", output.string());
+  if (!output.has_filename()) {
+    fail_usage("cannot write '{}': it is a folder, a file is expected", output.string());
+  }
   const fs::path end = io::end_of_links(output);
-  check(overwrite || !fs::exists(end, error),
-        "output '{}' exists already: choose another name, or --force to replace it", output.string());
+  if (!overwrite && fs::exists(end, error)) {
+    fail_usage("output '{}' exists already: choose another name, or --force to replace it", output.string());
+  }
   const fs::path folder = end.has_parent_path() ? end.parent_path() : fs::path(".");
-  check(fs::is_directory(folder, error), "cannot write '{}': there is no folder '{}'", output.string(),
-        folder.string());
+  if (!fs::is_directory(folder, error)) {
+    fail_usage("cannot write '{}': there is no folder '{}'", output.string(), folder.string());
+  }
   if (::access(folder.c_str(), W_OK) != 0) {
     fail("cannot write '{}': {}", output.string(), errno_text(errno));
   }

@@ -42,7 +42,9 @@ void make_folder_of(const std::string& prefix) {
   std::error_code error;
   if (!folder.empty()) {
     std::filesystem::create_directories(folder, error);
-    check(!error, "cannot make the folder {} for --output: {}", folder.string(), error.message());
+    if (error) {
+      fail_usage("cannot make the folder {} for --output: {}", folder.string(), error.message());
+    }
   }
 }
 

@@ -137,7 +137,9 @@ fs::path set_aside(const fs::path& path) {
 
 RunFolder find_run(const fs::path& path) {
   const std::vector<RunFolder> runs = find_runs(path);
-  check(!runs.empty(), "no run in {}: found no config.toml in it or below it; give a run folder", path.string());
+  if (runs.empty()) {
+    fail_usage("no run in {}: found no config.toml in it or below it; give a run folder", path.string());
+  }
   if (runs.front().root == path || runs.size() == 1) {
     return runs.front();
   }
@@ -147,15 +149,18 @@ RunFolder find_run(const fs::path& path) {
     names.push_back(run.root.string());
   }
   throw Error(fmt::format("{} runs below {}: give the folder of one of them", runs.size(), path.string()),
-              ExitCode::failure, names);
+              ExitCode::usage, names);
 }
 
 std::vector<RunFolder> find_runs(const fs::path& root) {
   std::error_code error;
   const fs::file_status status = fs::status(root, error);
-  check(fs::exists(status), "no folder {}: give a run folder, or one that has runs below it", root.string());
-  check(fs::is_directory(status), "{} is not a folder: give a run folder, or one that has runs below it",
-        root.string());
+  if (!fs::exists(status)) {
+    fail_usage("no folder {}: give a run folder, or one that has runs below it", root.string());
+  }
+  if (!fs::is_directory(status)) {
+    fail_usage("{} is not a folder: give a run folder, or one that has runs below it", root.string());
+  }
   return RunSearch(root).run();
 }
 

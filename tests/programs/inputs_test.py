@@ -61,7 +61,7 @@ class Kinds(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue((self.folder / "scenes.h5").is_symlink())
         self.assertGreater((self.folder / "far/scenes.h5").stat().st_size, 1000)
-        self.one_line(self.run_here("xtasc-preprocess", "scenes", "--train", "1", "--val", "1", "--output", "scenes.h5"), 1,
+        self.one_line(self.run_here("xtasc-preprocess", "scenes", "--train", "1", "--val", "1", "--output", "scenes.h5"), 2,
                       "'scenes.h5' exists already")
 
 
@@ -130,7 +130,7 @@ class Pictures(Case):
         (self.folder / "c.webp").write_bytes(b"RIFF\x10\0\0\0WEBPVP8 ")
         predict = ["--run", "runs", "--output", "out", "--images"]
         done = self.run_here("xtasc-predict", *predict, "a.png", "cut.png", "b.png", "c.webp", "none.png")
-        self.one_line(done, 1, "2 of 5 images cannot be used, nothing was predicted")
+        self.one_line(done, 2, "2 of 5 images cannot be used, nothing was predicted")
         for line in ("cannot read 'none.png': No such file or directory",
                      "cannot read 'c.webp': found a picture of the format WebP, a PNG or JPEG image is expected: save it as PNG"):
             self.assertIn(line, done.stderr)

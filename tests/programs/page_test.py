@@ -339,7 +339,7 @@ class Pages(OneLine):
         self.assertIn("base_mt-3", (self.scratch / "begun.html").read_text())
         (self.scratch / "no runs").mkdir()
         self.one_line(self.programs.run("xtasc-tabulate", "--html", "none.html", "no runs"), 1, "no finished run")
-        self.one_line(self.programs.run("xtasc-tabulate", "--html", "no/page.html", str(self.runs)), 1, "no/page.html")
+        self.one_line(self.programs.run("xtasc-tabulate", "--html", "no/page.html", str(self.runs)), 2, "no/page.html")
         self.one_line(self.programs.run("xtasc-tabulate", "--panels", "2", str(self.runs)), 2, "--html")
         self.one_line(self.programs.run("xtasc-tabulate", "--html", "p.html", "--figure", "curves", str(self.runs)), 2,
                       "--figure")

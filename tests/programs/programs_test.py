@@ -242,7 +242,12 @@ class WrongInput(unittest.TestCase):
 
     def test_evaluating_and_predicting(self) -> None:
         self.refused(2, "name the model by --run DIR", "xtasc-evaluate")
-        self.refused(1, "none", "xtasc-evaluate", "--run", "none")
+        self.refused(2, "no folder none: give a run folder", "xtasc-evaluate", "--run", "none")
+        self.refused(2, "--pack: cannot read 'none.h5': No such file", "xtasc-evaluate", "--run", "x", "--pack", "none.h5")
+        self.refused(2, "cannot write 'none/a.json': No such file", "xtasc-evaluate", "--run", "x", "--json", "none/a.json")
+        self.refused(2, "cannot read 'none.png': No such file", "xtasc-predict", "--run", "x", "--images", "none.png")
+        self.refused(2, "--weights: cannot read 'none.pt': No such file", "xtasc-evaluate", "--config", str(programs.config),
+                     "--weights", "none.pt")
         self.refused(2, "name the input by --images", "xtasc-predict", "--run", "none")
         self.refused(2, "--split", "xtasc-evaluate", "--run", "x", "--split", "test")
         self.refused(2, "--pack is empty", "xtasc-evaluate", "--run", "x", "--pack", "")
@@ -251,12 +256,13 @@ class WrongInput(unittest.TestCase):
 
     def test_inspecting(self) -> None:
         self.refused(2, "subcommand is required", "xtasc-inspect")
-        self.refused(1, "no checkpoint at", "xtasc-inspect", "checkpoint", "none")
-        self.refused(1, "none.h5", "xtasc-inspect", "pack", "none.h5")
+        self.refused(2, "DIR: cannot read 'none': No such file", "xtasc-inspect", "checkpoint", "none")
+        self.refused(2, "PACK: cannot read 'none.h5': No such file", "xtasc-inspect", "pack", "none.h5")
+        self.refused(2, "cannot write 'none/a.json'", "xtasc-inspect", "selftest", "--json", "none/a.json")
         self.refused(2, "name the model by --run DIR", "xtasc-inspect", "consistency")
 
     def test_preprocessing(self) -> None:
-        self.refused(1, str(programs.pack), "xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--seed", "1",
+        self.refused(2, str(programs.pack), "xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--seed", "1",
                      "--output", str(programs.pack))
         self.refused(2, "32", "xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--seed", "1", "--size",
                      "30x64", "--output", "x.h5")
@@ -264,9 +270,14 @@ class WrongInput(unittest.TestCase):
                      "--output", "x.h5")
         self.refused(2, "--seed is empty", "xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--seed", "",
                      "--output", "x.h5")
-        self.refused(1, "none", "xtasc-preprocess", "nyuv2", "--root", "none", "--output", "x.h5")
-        self.refused(1, "no folder 'none'", "xtasc-preprocess", "mtan", "--dataset", "nyuv2", "--root", "none",
+        self.refused(2, "none", "xtasc-preprocess", "nyuv2", "--root", "none", "--output", "x.h5")
+        self.refused(2, "no folder 'none'", "xtasc-preprocess", "mtan", "--dataset", "nyuv2", "--root", "none",
                      "--output", "x.h5")
+        self.refused(2, "PACK: cannot read 'none.h5': No such file", "xtasc-preprocess", "verify", "none.h5")
+        self.refused(2, "--description: cannot read 'none.toml': No such file", "xtasc-preprocess", "folder", "--root", ".",
+                     "--description", "none.toml", "--output", "x.h5")
+        self.refused(2, "there is no folder 'none'", "xtasc-preprocess", "scenes", "--train", "2", "--val", "1",
+                     "--output", "none/x.h5")
         self.refused(2, "--samples 999", "xtasc-preprocess", "show", str(programs.pack), "--samples", "0,999",
                      "--output", "x.png")
         self.assertFalse((programs.scratch / "x.h5").exists())
@@ -281,9 +292,12 @@ class WrongInput(unittest.TestCase):
         self.refused(2, 'unknown subcommand "bogus"; known are preprocess, pack, step', "xtasc-bench", "bogus")
         self.refused(2, 'unknown subcommand "bogus"', "xtasc-preprocess", "bogus", "--json", "x")
         self.refused(2, "A subcommand is required", "xtasc-bench")
+        self.refused(2, "cannot write 'none/a.json': No such file", *bench, "--json", "none/a.json")
+        self.refused(2, "--pack: cannot read 'none.h5': No such file", "xtasc-bench", "pack", "--pack", "none.h5")
 
     def test_tabulating(self) -> None:
-        self.refused(1, "none", "xtasc-tabulate", "none")
+        self.refused(2, "no folder none", "xtasc-tabulate", "none")
+        self.refused(2, "--published: cannot read 'none.toml'", "xtasc-tabulate", "--field", "list", "--published", "none.toml")
         self.refused(2, "RUNS_DIR is empty", "xtasc-tabulate", "")
 
 

@@ -26,9 +26,7 @@ TEST(PlannedWork, IsWhatAStepRunsOfEverySystem) {
     std::set<config::Needs> seen;  // a method of each kind: what it costs hangs on that alone
     for (const config::Method& method : config::methods()) {
       const bool is_first = seen.insert(method.needs).second;
-      // One layer's gradient a task is left out.
-      const bool has_cost = method.needs != config::Needs::norms && method.needs != config::Needs::own_magnitudes;
-      if (!is_first || !has_cost || (method.needs != config::Needs::losses && !system.has_weights())) {
+      if (!is_first || (method.needs != config::Needs::losses && !system.has_weights())) {
         continue;
       }
       const auto config = test::step_config(test::assignments_of(
@@ -40,8 +38,15 @@ TEST(PlannedWork, IsWhatAStepRunsOfEverySystem) {
       LaunchCounter counter;
       std::ignore = step.compute(batch, {});
       step.update(1e-3);
-      EXPECT_DOUBLE_EQ(counter.total().flop, 2.0 * 2 * net::work_of_image(config, 32, 32, kClasses).step)
-          << system.word << ", " << method.word;
+      const double ran = counter.total().flop;
+      const double planned = 2.0 * 2 * net::work_of_image(config, 32, 32, kClasses).step;
+      if (method.needs == config::Needs::norms || method.needs == config::Needs::own_magnitudes) {
+        // One layer's gradient a task is left out, and the way back to it in a network without a cut.
+        EXPECT_GE(ran, planned) << system.word << ", " << method.word;
+        EXPECT_LE(ran, 1.35 * planned) << system.word << ", " << method.word;
+      } else {
+        EXPECT_DOUBLE_EQ(ran, planned) << system.word << ", " << method.word;
+      }
     }
   }
 }
