@@ -79,7 +79,7 @@ class Students(Case):
             return f"distillation.teacher_seg={seg}", f"distillation.teacher_depth={depth}"
 
         self.assertIn("it is a run of stan (depth), wanted is one of stan (segmentation)", refusal(*of(teacher, teacher)))
-        self.assertIn("it is a run of mtan (segmentation, depth)", refusal(*of(other, teacher)))
+        self.assertIn("it is a run of mtan, wanted is one of stan (segmentation)", refusal(*of(other, teacher)))
         self.assertIn("no folder of a run: it has no config.toml", refusal(*of(other / "checkpoint", teacher)))
         seg = self.train("of_seg", "model.system=stan", 'model.tasks=["segmentation"]', "train.epochs=1")
         self.assertIn("trained on images of 32 x 64, the student's are 64 x 64",
