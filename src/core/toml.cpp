@@ -63,10 +63,10 @@ class Converter {
         break;
       case ::toml::node_type::array:
         value.kind = Kind::list;
-        value.type_name = "a list";
         for (const ::toml::node& element : *node.as_array()) {
           value.list.push_back(convert(element));
         }
+        value.type_name = name_of(value.list);
         break;
       case ::toml::node_type::table:
         value.kind = Kind::table;
@@ -80,6 +80,22 @@ class Converter {
   }
 
  private:
+  /// "the list [1, "two"]", of a long one its beginning
+  [[nodiscard]] static std::string name_of(const std::vector<TomlValue>& list) {
+    constexpr std::size_t kMostShown = 8;
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < std::min(list.size(), kMostShown); ++i) {
+      const TomlValue& element = list[i];
+      texts.push_back(element.is(Kind::text)      ? fmt::format("\"{}\"", element.text)
+                      : !element.literal.empty()  ? element.literal
+                      : element.is(Kind::boolean) ? (element.boolean ? "true" : "false")
+                                                  : element.type_name);
+    }
+    return list.empty()
+               ? "an empty list"
+               : fmt::format("the list [{}{}]", fmt::join(texts, ", "), list.size() > kMostShown ? ", ..." : "");
+  }
+
   /// What stands at a place, which is within one line. The parser counts characters, not bytes.
   [[nodiscard]] std::string literal(const ::toml::source_region& place) const {
     const std::string_view line = lines_.at(std::clamp<std::size_t>(place.begin.line, 1, lines_.size()) - 1);

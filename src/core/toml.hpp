@@ -19,7 +19,7 @@ struct TomlValue {
   std::string text = {};
   std::vector<TomlValue> list = {};   ///< its elements
   std::vector<TomlValue> table = {};  ///< its entries, in the text's order
-  std::string type_name = {};         ///< for messages, after "found": "the integer 3", "a list", ...
+  std::string type_name = {};         ///< for messages, after "found": "the integer 3", "the list [1, 2]", ...
   std::string where = {};             ///< for messages: "SOURCE:LINE:COLUMN"
   std::string key = {};               ///< of an entry of a table
   std::string key_where = {};         ///< as `where`

@@ -111,12 +111,14 @@ Traced trace(const model::Network& net, const ImageForm& form, const Normalisati
   return traced;
 }
 
+bool is_tensor_constant(const Node* node) {
+  return node->kind() == c10::prim::Constant && node->hasAttribute(c10::attr::value) &&
+         node->kindOf(c10::attr::value) == torch::jit::AttributeKind::t;
+}
+
 /// The constant of one dimension or more that a value is; undefined for others.
 at::Tensor constant_of(const Value* value) {
-  const Node* node = value->node();
-  const bool is_tensor = node->kind() == c10::prim::Constant && node->hasAttribute(c10::attr::value) &&
-                         node->kindOf(c10::attr::value) == torch::jit::AttributeKind::t;
-  const at::Tensor tensor = is_tensor ? node->t(c10::attr::value) : at::Tensor();
+  const at::Tensor tensor = is_tensor_constant(value->node()) ? value->node()->t(c10::attr::value) : at::Tensor();
   return tensor.defined() && tensor.dim() > 0 ? tensor : at::Tensor();
 }
 
@@ -189,6 +191,11 @@ std::vector<model::NamedTensor> lift_weights(Graph& graph, Graph& unfolded, cons
     }
   }
   torch::jit::EliminateDeadCode(graph.block());
+  for (Node* node : graph.nodes()) {
+    if (is_tensor_constant(node)) {  // a single number, as Cross-Stitch's factors are
+      node->t_(c10::attr::value, node->t(c10::attr::value).clone());
+    }
+  }
   return weights;
 }
 

@@ -56,7 +56,8 @@ void sort_rows(std::vector<LabelledRow>& rows) {
   });
 }
 
-std::string caption_of(std::span<const SeedGroup> groups, Protocol protocol, Checkpoint checkpoint) {
+std::string caption_of(std::span<const SeedGroup> groups, const std::vector<LabelColumn>& labels, Protocol protocol,
+                       Checkpoint checkpoint) {
   const bool has_spread = std::ranges::any_of(groups, [](const SeedGroup& group) { return group.seeds.size() > 1; });
   std::string text =
       fmt::format("{} {}", protocol_text(protocol, tasks_of(groups)), chosen_text(checkpoint, runs_of(groups)));
@@ -65,7 +66,13 @@ std::string caption_of(std::span<const SeedGroup> groups, Protocol protocol, Che
     text += kBestRule;
   }
   text += " " + sign_text(groups.front().delta_form);
-  const std::string baselines = baselines_text(runs_of(groups));
+  std::vector<const run::RunSummary*> of_rows;
+  std::vector<std::string> names;
+  for (const SeedGroup& group : groups) {
+    of_rows.push_back(&group.first());
+    names.push_back(labels.empty() ? group.first().config.model.system : labels.front().text(group));
+  }
+  const std::string baselines = baselines_text(of_rows, names);
   text += baselines.empty() ? "" : " " + baselines;
   const std::string& digest = groups.front().first().provenance.pack_digest;
   return text + (digest.empty() ? "" : fmt::format(" Pack {}.", digest.substr(0, 12)));
@@ -173,7 +180,7 @@ Sheet axes_sheet(std::span<const SeedGroup> groups, std::vector<LabelColumn> lab
   const run::Provenance& from = groups.front().first().provenance;
   Sheet sheet{.label = from.pack_dataset,
               .title = heading(from, protocol, checkpoint),
-              .caption = caption_of(groups, protocol, checkpoint),
+              .caption = caption_of(groups, labels, protocol, checkpoint),
               .columns = {},
               .rows = {},
               .footnotes = {}};

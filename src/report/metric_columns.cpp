@@ -89,14 +89,19 @@ std::string delta_m_axis(const DeltaForm& form) {
   return fmt::format("\u0394m (%), {} is better", form.lower_is_better() ? "lower" : "higher");
 }
 
-std::string baselines_text(std::span<const run::RunSummary* const> runs) {
-  std::map<std::string_view, std::vector<std::string_view>> labels;  // of the nets, by what they are set against
+std::string baselines_text(std::span<const run::RunSummary* const> runs, const std::vector<std::string>& names) {
+  std::map<std::string_view, std::vector<std::string>> labels;  // of the rows, by what they are set against
   std::map<std::string_view, std::string_view> label_of_baseline;
-  for (const run::RunSummary* run : runs) {
-    const config::System& system = config::system_of(run->config.model);
+  std::map<std::string, std::string_view> set_against_of;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const config::System& system = config::system_of(runs[i]->config.model);
+    const std::string name = names.empty() ? std::string(system.label) : names[i];
+    if (set_against_of.emplace(name, system.set_against).first->second != system.set_against) {
+      return baselines_text(runs);
+    }
     auto& of_baseline = labels[system.set_against];
-    if (std::ranges::find(of_baseline, system.label) == of_baseline.end()) {
-      of_baseline.push_back(system.label);
+    if (std::ranges::find(of_baseline, name) == of_baseline.end()) {
+      of_baseline.push_back(name);
     }
     const auto baseline = config::baseline_of(system, config::tasks_of(system));
     label_of_baseline[system.set_against] = baseline.empty() ? "single-task nets" : baseline.front()->label;

@@ -33,8 +33,10 @@ namespace xtasc::report {
 [[nodiscard]] std::string delta_m_axis(const DeltaForm& form);
 
 /// "Delta_m of MTAN is over SegNet, of the others over Base ST-Net.": where the rows of these runs are set against
-/// different nets; else empty. Such numbers are not to be compared with each other.
-[[nodiscard]] std::string baselines_text(std::span<const run::RunSummary* const> runs);
+/// different nets; else empty. Such numbers are not to be compared with each other. \param names  what the table calls
+/// the runs, one each; by their nets where there are none, or one is of runs that are set against different nets
+[[nodiscard]] std::string baselines_text(std::span<const run::RunSummary* const> runs,
+                                         const std::vector<std::string>& names = {});
 
 /// "Weights of the best epoch by the validation split, as in the paper.": which epochs or whose weights the numbers of
 /// these runs are of, and what chose them; a sentence for a caption.

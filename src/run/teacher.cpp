@@ -1,22 +1,44 @@
 #include "run/teacher.hpp"
 
 #include <algorithm>
+#include <string>
+#include <string_view>
 #include <system_error>
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
+#include "io/file.hpp"
+#include "io/image/image.hpp"
 #include "run/provenance.hpp"
 #include "run/run_id.hpp"
 
 namespace xtasc::run {
+
+namespace {
+
+void check_system(const config::RunConfig& config, const config::ModelSection& teacher) {
+  const config::System& wanted = config::system_of(teacher);
+  if (&config::system_of(config.model) != &wanted) {
+    fail_usage("it is a run of {}, wanted is one of {}", config::words_of({&config::system_of(config.model)}),
+               config::words_of({&wanted}));
+  }
+}
+
+/// A zip archive or a pickle of torch.save, or the header of safetensors, which is JSON behind its length.
+bool may_hold_tensors(std::string_view head) {
+  constexpr std::size_t kLengthBytes = 8;
+  return head.starts_with("PK\x03\x04") || head.starts_with("\x80") ||
+         (head.size() > kLengthBytes && head[kLengthBytes] == '{');
+}
+
+}  // namespace
 
 void check_teacher(const RunFolder& run, const config::ModelSection& teacher, const StudentData& student) {
   std::error_code ignored;
   check(std::filesystem::exists(run.config(), ignored), "it is no folder of a run: it has no config.toml");
   const config::RunConfig config = read_config_of(run);
   const config::System& wanted = config::system_of(teacher);
-  check(&config::system_of(config.model) == &wanted, "it is a run of {}, wanted is one of {}",
-        config::words_of({&config::system_of(config.model)}), config::words_of({&wanted}));
+  check_system(config, teacher);
   check(run.is_done(), "it is not DONE: train it to its end first");
   const Provenance provenance = read_provenance(run.provenance());
   const task::Tasks tasks = config::tasks_of(wanted);
@@ -28,6 +50,20 @@ void check_teacher(const RunFolder& run, const config::ModelSection& teacher, co
             (provenance.pack_height == student.height && provenance.pack_width == student.width),
         "it was trained on images of {} x {}, the student's are {} x {}", provenance.pack_height, provenance.pack_width,
         student.height, student.width);
+}
+
+void check_teacher_file(const std::filesystem::path& file, const config::ModelSection& teacher) {
+  constexpr std::size_t kHead = 512;
+  const std::string head = io::read_head(file, kHead, "a file of weights");
+  if (!may_hold_tensors(head)) {
+    fail_usage("found {}, a file of torch.save or safetensors is expected", io::describe_content(head));
+  }
+  const std::filesystem::path checkpoint = std::filesystem::absolute(file).parent_path();
+  const RunFolder run{checkpoint.parent_path().parent_path()};
+  std::error_code ignored;
+  if (checkpoint.parent_path() == run.checkpoints() && std::filesystem::exists(run.config(), ignored)) {
+    check_system(read_config_of(run), teacher);
+  }
 }
 
 }  // namespace xtasc::run

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 
 #include "config/run_config.hpp"
 #include "run/run_folder.hpp"
@@ -16,5 +17,10 @@ struct StudentData {
 /// of \throws Error saying why it cannot be: no folder of a run, a run of another system or task, on data of another
 /// number of classes or size, or one that is not DONE
 void check_teacher(const RunFolder& run, const config::ModelSection& teacher, const StudentData& student);
+
+/// As far as a file of weights shows without being read as such: it must begin as torch.save or safetensors write one,
+/// and where it is of a checkpoint (RUN/checkpoint/best/weights.pt), the run must be of that system.
+/// \throws Error  with exit code 2
+void check_teacher_file(const std::filesystem::path& file, const config::ModelSection& teacher);
 
 }  // namespace xtasc::run

@@ -12,6 +12,7 @@
 #include "core/log.hpp"
 #include "net/kd4mtl.hpp"
 #include "pack/reader.hpp"
+#include "run/has_tasks.hpp"
 #include "run/pack_now.hpp"
 #include "run/teacher.hpp"
 #include "run/weights_digest.hpp"
@@ -50,6 +51,7 @@ void check_pack(const PlannedRun& run) {
   const std::string& path = run.config.data.pack;
   const pack::Reader pack(path);
   static_cast<void>(pack::find_label_set(pack.schema(), run.config.data.label_set));
+  run::check_has_tasks(pack::label_keys(pack.schema()), run.config.model, path);
   std::string digest = run.config.data.pack_digest;
   config::pin_digest(digest, pack.schema().content_digest, "data.pack_digest", path);
   for (const pack::Split split : {pack::Split::train, pack::Split::val}) {
@@ -63,11 +65,15 @@ void check_as_teacher(const PlannedRun& run, const std::string& key, const std::
   std::error_code ignored;
   for (const config::ModelSection& teacher : net::teachers_of(run.config.model)) {
     const std::string_view task = config::system_of(teacher).tasks.front();
-    if (key == fmt::format("distillation.teacher_{}", task) && fs::is_directory(path, ignored)) {
+    if (key == fmt::format("distillation.teacher_{}", task)) {
       try {
-        run::check_teacher({path}, teacher, student_data(run.config.data));
+        if (fs::is_directory(path, ignored)) {
+          run::check_teacher({path}, teacher, student_data(run.config.data));
+        } else {
+          run::check_teacher_file(path, teacher);
+        }
       } catch (const Error& error) {
-        fail("{}: {}", path, error.what());
+        fail_usage("{}: {}", path, error.what());
       }
     }
   }
@@ -77,24 +83,34 @@ void check_as_teacher(const PlannedRun& run, const std::string& key, const std::
 
 InputFaults check_inputs(const std::vector<const PlannedRun*>& runs) {
   InputFaults faults;
-  std::set<std::tuple<std::string, std::string, std::string>> packs;
+  std::set<std::tuple<std::string, std::string, std::string, std::vector<std::string_view>>> packs;
   std::set<std::pair<std::string, std::string>> weights;
+  const auto add_wrong = [&faults](const std::string& key, const Error& error) {
+    std::string line = fmt::format("{}: {}", key, error.what());
+    if (std::ranges::find(faults.wrong, line) == faults.wrong.end()) {
+      faults.wrong.push_back(std::move(line));
+    }
+    faults.is_config_wrong |= error.code() == ExitCode::usage;
+  };
   for (const PlannedRun* run : runs) {
     const config::RunConfig& config = run->config;
-    if (packs.emplace(config.data.pack, config.data.label_set, config.data.pack_digest).second) {
+    const config::System& system = config::system_of(config.model);
+    if (packs.emplace(config.data.pack, config.data.label_set, config.data.pack_digest, system.tasks).second) {
       if (config.data.pack.empty()) {
         faults.wrong.push_back(
             fmt::format("{}: data.pack is not set: name a pack that xtasc-preprocess made", run->id));
       } else if (is_absent(config.data.pack)) {
         const std::string& digest = config.data.pack_digest;
-        faults.absent.push_back(fmt::format("data.pack: there is no file {}{}; xtasc-preprocess makes packs",
-                                            config.data.pack,
-                                            digest.empty() ? "" : fmt::format(", digest {}", digest)));
+        std::string line = fmt::format("data.pack: there is no file {}{}; xtasc-preprocess makes packs",
+                                       config.data.pack, digest.empty() ? "" : fmt::format(", digest {}", digest));
+        if (std::ranges::find(faults.absent, line) == faults.absent.end()) {
+          faults.absent.push_back(std::move(line));
+        }
       } else {
         try {
           check_pack(*run);
         } catch (const Error& error) {
-          faults.wrong.push_back(fmt::format("data.pack: {}", error.what()));
+          add_wrong("data.pack", error);
         }
       }
     }
@@ -113,7 +129,7 @@ InputFaults check_inputs(const std::vector<const PlannedRun*>& runs) {
           config::pin_digest(digest, run::digest_of_weights(path), key + "_digest", path);
         }
       } catch (const Error& error) {
-        faults.wrong.push_back(fmt::format("{}: {}", key, error.what()));
+        add_wrong(key, error);
       }
     }
   }
@@ -216,18 +232,14 @@ void refuse_what_cannot_start(const Sweep& sweep, const std::vector<const Planne
   });
   InputFaults faults = faults_of_starting(sweep, starting);
   std::ranges::move(faults.wrong, std::back_inserter(faults.absent));
-  refuse(sweep, faults.absent);
+  refuse(sweep, faults.absent, faults.code());
   require_ids(sweep, starting, "nothing was run");
   if (const std::string text = other_packs_text(sweep); !text.empty()) {
     log_warning("{}", text);
   }
 }
 
-void refuse(const Sweep& sweep, const std::vector<std::string>& faults) {
-  // A teacher that no student can learn from is a wrong config, whatever became of it.
-  const bool is_usage =
-      std::ranges::any_of(faults, [](const std::string& fault) { return fault.starts_with("distillation.teacher_"); });
-  const ExitCode code = is_usage ? ExitCode::usage : ExitCode::failure;
+void refuse(const Sweep& sweep, const std::vector<std::string>& faults, ExitCode code) {
   if (faults.size() == 1) {
     throw Error(fmt::format("{}: {}; nothing was run", sweep.file.string(), faults.front()), code);
   }

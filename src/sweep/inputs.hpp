@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/error.hpp"
 #include "sweep/state.hpp"
 #include "sweep/sweep.hpp"
 
@@ -14,12 +15,15 @@ namespace xtasc::sweep {
 struct InputFaults {
   std::vector<std::string> absent;  ///< not on this machine; maybe on the one that will run it
   std::vector<std::string> wrong;   ///< here, but not what a run can use
+  bool is_config_wrong = false;     ///< among them is one that no change of the files would mend
+
+  [[nodiscard]] ExitCode code() const { return is_config_wrong ? ExitCode::usage : ExitCode::failure; }
 };
 
-/// Looks at the files that configs name, each once: data.pack with data.label_set, and weights (config::weights_keys);
-/// a run that is a teacher must be one that a student of that task can learn from. They must be what the configs'
-/// digests say; of a pack it reads what describes it, no samples. Teachers that are runs of the sweep are left out:
-/// they may be still to come.
+/// Looks at the files that configs name, each once: data.pack with data.label_set and the tasks, and weights
+/// (config::weights_keys); a run that is a teacher must be one that a student of that task can learn from. They must be
+/// what the configs' digests say; of a pack it reads what describes it, no samples. Teachers that are runs of the sweep
+/// are left out: they may be still to come.
 [[nodiscard]] InputFaults check_inputs(const std::vector<const PlannedRun*>& runs);
 
 /// The same with the packs that were edited since runs of the sweep were trained on them; one that no run needs which
@@ -41,6 +45,6 @@ void require_ids(const Sweep& sweep, const std::vector<const PlannedRun*>& runs,
 void refuse_what_cannot_start(const Sweep& sweep, const std::vector<const PlannedRun*>& selected, const Queue& queue);
 
 /// \throws Error with all `faults`, and that nothing was run. Returns when there are none.
-void refuse(const Sweep& sweep, const std::vector<std::string>& faults);
+void refuse(const Sweep& sweep, const std::vector<std::string>& faults, ExitCode code);
 
 }  // namespace xtasc::sweep

@@ -16,6 +16,7 @@
 #include "kernels/finite/finite_element.hpp"
 #include "net/networks.hpp"
 #include "optim/finite.hpp"
+#include "run/has_tasks.hpp"
 #include "task/task.hpp"
 
 namespace xtasc::train {
@@ -188,14 +189,10 @@ void check_batch_norm(const config::ModelSection& model, std::int64_t num_images
 }
 
 void check_targets(const config::RunConfig& config, const data::Splits& splits, const std::string& pack) {
+  run::check_has_tasks(splits.train.label_keys(), config.model, pack);
   const config::System& system = config::system_of(config.model);
   for (const task::Task& task : config::tasks_of(system)) {
     const bool has_classes = task.kind == task::Kind::classes;
-    const std::vector<std::string> held = splits.train.label_keys();
-    check(std::ranges::find(held, task.key) != held.end(),
-          "{}: the pack has no {}, which {} predicts here: pack the data with {}, or train without that task "
-          "(model.tasks)",
-          pack, task.truth, system.word, task.truth);
     check(splits.train.num_with_labels(task.key) > 0,
           "{}: no image of /train has labels of {} (data.label_share = {}, data.one_label = {}), which {} trains: "
           "nothing "

@@ -39,6 +39,8 @@ void read_teacher(const std::string& path, const config::ModelSection& teacher, 
   const bool is_run = fs::is_directory(path, ignored);
   if (is_run) {
     run::check_teacher(run, teacher, {sizes.num_classes, sizes.height, sizes.width});
+  } else {
+    run::check_teacher_file(path, teacher);
   }
   const Checkpoint best(run.checkpoints() / "best");
   TensorDict tensors = is_run ? best.weights() : read_network_file(path, teacher);

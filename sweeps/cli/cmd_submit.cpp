@@ -179,7 +179,7 @@ sweep::SubmittedRuns ask_if_possible(const std::vector<sweep::Submission>& submi
 /// Refuses runs that cannot start; a file that is not here may be on the nodes, so that is only said.
 void check_inputs_of(const sweep::Sweep& sweep, const Choice& choice) {
   const sweep::InputFaults faults = sweep::faults_of_starting(sweep, choice.runs);
-  sweep::refuse(sweep, faults.wrong);
+  sweep::refuse(sweep, faults.wrong, faults.code());
   sweep::require_ids(sweep, choice.runs, "nothing was submitted");
   for (const std::string& fault : faults.absent) {
     log_warning("{}: submitted all the same, the nodes must have it", fault);

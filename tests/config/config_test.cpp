@@ -83,7 +83,12 @@ TEST_F(ConfigFile, RefusalsSayWhereAndWhat) {
             "\"resnet34\"?),"
             " found the string \"resnet35\"");
   EXPECT_EQ(refusal("[model]\nttnet_widths = [1, 2]\n"),
-            ":2:16: model.ttnet_widths must be a list of 3 integers >= 1, found a list");
+            ":2:16: model.ttnet_widths must be a list of 3 integers >= 1, found the list [1, 2]");
+  EXPECT_EQ(refusal("[model]\ntasks = [\"depth\", \"depth\"]\n"),
+            ":2:9: model.tasks must be a list of some of segmentation, depth, normals, each once, found the list "
+            "[\"depth\", \"depth\"]");
+  EXPECT_EQ(refusal("[model]\ntasks = []\n"),
+            ":2:9: model.tasks must be a list of some of segmentation, depth, normals, each once, found an empty list");
   EXPECT_EQ(refusal("epochs = 3\n"),
             ":1:1: key \"epochs\" stands outside of any section; sections are run, data, model, loss, distillation, "
             "weighting, train, evaluate");

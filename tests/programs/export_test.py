@@ -167,7 +167,8 @@ class Networks(Case):
             self.assertLess(np.abs(np.linalg.norm(found["normals"], axis=1) - 1.0).max(), TOLERANCE)
         self.check_against_predictions(run, found, unpools)
 
-        module = torch.jit.load(str(self.exported(run, "net.pt"))).eval()
+        torch_file = self.exported(run, "net.pt")
+        module = torch.jit.load(str(torch_file)).eval()
         for batch in (images[:1], images[:3]):
             with torch.no_grad():
                 of_torch = module(torch.from_numpy(batch))
@@ -187,8 +188,8 @@ class Networks(Case):
             self.assertTrue(parameter in own or (kind == "bias" and f"{layer}.weight" in own)
                             or parameter.rsplit("_", 1)[0] in own, parameter)
             self.assertNotIn("_to_", parameter)
-        for name, parameter in module.named_parameters():  # and no more bytes than these
-            self.assertEqual(parameter.untyped_storage().nbytes(), parameter.numel() * parameter.element_size(), name)
+        num_bytes = sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
+        self.assertLess(torch_file.stat().st_size, 1.01 * num_bytes + 2**20, "the file holds more than the parameters")
 
     def test_files_give_what_predictions_give(self) -> None:
         for name, assignments in {**NETWORKS, **(LONG if IS_LONG else {})}.items():

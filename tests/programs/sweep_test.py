@@ -104,10 +104,12 @@ class RealRuns(SweepCase):
             self.assertEqual(self.states(), ["waiting"] * 4)
         self.write_sweep(seeds=[1], rows=["base_mt"], settings=self.EPOCHS
                          + 'data.label_set = "label_7"\nmodel.encoder_weights = "no/such.pth"\n')
-        done = self.sweep("run", code=1)
+        done = self.sweep("run", code=2)
         self.assertIn("2 faults, nothing was run", done.stderr)
         self.assertIn('data.label_set = "label_7": the pack has label', done.stderr)
         self.assertIn("model.encoder_weights: there is no file no/such.pth", done.stderr)
+        self.write_sweep(seeds=[1], rows=["base_mt"], settings=self.EPOCHS + 'model.tasks = ["depth", "normals"]\n')
+        self.assertIn("the pack has no normals, which base_mt predicts", self.sweep("run", code=2).stderr)
 
     def test_the_trainer_fails(self) -> None:
         weights = self.folder / "weights.pth"

@@ -78,7 +78,7 @@ class WholePath(OneLine):
 
     def test_a_pack_without_normals_is_told(self) -> None:
         done = programs.run("xtasc-train", *programs.train_arguments("three/none", THREE))
-        self.one_line(done, 1, "the pack has no normals, which xtasc predicts here", "(model.tasks)")
+        self.one_line(done, 2, "the pack has no normals, which xtasc predicts here", "(model.tasks)")
 
     def test_sampled_transfers_say_how_often_they_were_drawn(self) -> None:
         run, _ = train("three/sample", THREE, "model.transfer=sample")

@@ -81,7 +81,7 @@ TEST(BatchScript, WhatNoShellWillFillInIsRefused) {
   EXPECT_THAT(site.environment, testing::ElementsAre("A=/home/anna/a", "B=5$", "C=x=~/y"));
   EXPECT_EQ(error_of("[launch]\nenvironment = [\"PATH=$HOME/bin:/bin\"]\n"),
             "site.toml:2:15: launch.environment must be a list of \"NAME=value\" ($HOME is not filled in: write "
-            "\"$HOME/bin:/bin\" out), found a list");
+            "\"$HOME/bin:/bin\" out), found the list [\"PATH=$HOME/bin:/bin\"]");
 }
 
 TEST(BatchScript, RunsThatShareAGpuByMpirun) {
@@ -194,10 +194,9 @@ TEST(Site, FaultsAreNamedWithTheirPlace) {
   EXPECT_EQ(error_of("[job]\npartition = \"a b\"\n"),
             "site.toml:2:13: job.partition must be a partition's name, found the string \"a b\"");
   EXPECT_THAT(error_of("[launch]\nlauncher = \"ssh\"\n"), HasSubstr("one of srun, mpirun"));
-  EXPECT_EQ(
-      error_of("[launch]\nenvironment = [\"A=b\", \"1A=b\", \"NONE\"]\n"),
-      "site.toml:2:15: launch.environment must be a list of \"NAME=value\" (the string \"1A=b\" is none), found a "
-      "list");
+  EXPECT_EQ(error_of("[launch]\nenvironment = [\"A=b\", \"1A=b\", \"NONE\"]\n"),
+            "site.toml:2:15: launch.environment must be a list of \"NAME=value\" (the string \"1A=b\" is none), found "
+            "the list [\"A=b\", \"1A=b\", \"NONE\"]");
   EXPECT_THAT(error_of("[launch]\nmodules = [\"a; rm b\"]\n"), HasSubstr("a list of module names"));
   EXPECT_THAT(error_of("[job]\nextra = [\"--a\\n--b\"]\n"), HasSubstr("a list of options of sbatch"));
   EXPECT_THAT(error_of("[job]\ngpus_per_node = 2\nranks_per_node = 3\n"), HasSubstr("each rank has one GPU"));

@@ -88,6 +88,23 @@ TEST_F(NeedsTest, WhatARunOfTheSweepIsToMakeIsNotAbsent) {
               testing::Contains("distillation.teacher_seg: there is no file no/seg.pt"));
 }
 
+TEST_F(NeedsTest, AFileThatIsNoTeachersIsAWrongConfig) {
+  test::write_run(folder_ / "runs", {.name = "segnet", .settings = {"model.system=segnet"}});
+  const fs::path best = folder_ / "runs/segnet/checkpoint/best";
+  fs::create_directories(best);
+  std::ofstream(best / "weights.pt") << "PK\x03\x04";
+  std::ofstream(folder_ / "notes.txt") << "some words\n";
+  const Sweep sweep =
+      read(fmt::format("[[point]]\nname = \"KD4MTL\"\nmodel.system = \"kd4mtl\"\n"
+                       "distillation.teacher_seg = \"{}\"\ndistillation.teacher_depth = \"{}\"\n",
+                       (best / "weights.pt").string(), (folder_ / "notes.txt").string()));
+  const InputFaults found = check_inputs(select(sweep, {}));
+  EXPECT_EQ(found.code(), ExitCode::usage);
+  EXPECT_THAT(found.wrong, ElementsAre(testing::EndsWith("weights.pt: it is a run of segnet, wanted is one of "
+                                                         "stan (segmentation)"),
+                                       testing::HasSubstr("notes.txt: found text (\"some words\")")));
+}
+
 TEST_F(NeedsTest, RowsThatCannotBeInOrderAreFaults) {
   const auto student = [](const char* name, const char* needs) {
     return fmt::format("[[point]]\nname = \"{}\"\nmodel.system = \"kd4mtl\"\nneeds = {}\n", name, needs);

@@ -140,7 +140,7 @@ TEST_F(RandomFile, EveryFaultHasItsPlace) {
                   "HIGH] }, { choice = [VALUES] }, { simplex = TASKS }",
                   "trial.toml:12:7: unknown key \"epoch\" in [train]; did you mean \"epochs\"?",
                   "trial.toml:13:27: train.betas must be a list of two numbers in [0, 1), or [] for the system's "
-                  "default, found a list",
+                  "default, found the list [1.0, 1.0]",
                   "trial.toml:14:29: loss.lambda_3: simplex must be the number of weights, an integer from 2 to 100",
                   "trial.toml:15:35: loss.label_smoothing: choice must be a list of values"));
   const std::string axis = "model.encoder = { choice = [\"resnet18\", \"resnet34\"] }\n";

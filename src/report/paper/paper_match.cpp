@@ -115,18 +115,44 @@ bool is_as_printed(const Settings& settings, const PaperData& data) {
          std::ranges::all_of(settings.departures, [](const auto& entry) { return entry.first == kUnsaid; });
 }
 
-std::vector<std::string> departure_texts(const Settings& settings, const PublishedTable& table) {
+/// What the paper has where the filled rows depart from it, each row's own value once: "2, 4 or 6".
+std::string paper_values_of(const std::string& key, const PublishedTable& table, const std::vector<PublishedRow>& rows,
+                            const std::vector<const SeedGroup*>& groups) {
+  std::vector<std::string> values;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (groups[i] == nullptr) {
+      continue;
+    }
+    const config::RunConfig& ours = groups[i]->first().config;
+    const run::ConfigValues paper = compared(paper_config(table, rows[i], ours.model.system, tasks_of(ours)));
+    const auto found = paper.find(key);
+    if (found == paper.end()) {
+      continue;
+    }
+    std::string value = run::shown_value(found->second);
+    if (std::ranges::find(values, value) == values.end()) {
+      values.push_back(std::move(value));
+    }
+  }
+  if (values.size() < 2) {
+    return values.empty() ? "default" : values.front();
+  }
+  const std::string last = values.back();
+  values.pop_back();
+  return fmt::format("{} or {}", fmt::join(values, ", "), last);
+}
+
+std::vector<std::string> departure_texts(const Settings& settings, const PublishedTable& table,
+                                         const std::vector<PublishedRow>& rows,
+                                         const std::vector<const SeedGroup*>& groups) {
   std::vector<std::string> texts;
   if (settings.height != table.data->height || settings.width != table.data->width) {
     texts.push_back(fmt::format("{} x {} pixels (paper: {} x {})", settings.height, settings.width, table.data->height,
                                 table.data->width));
   }
-  const run::ConfigValues paper = compared(paper_config(table, table.rows.back(), "xtasc"));
   for (const auto& [key, value] : settings.departures) {
-    const auto found = paper.find(key);
-    texts.push_back(key == kUnsaid ? fmt::format("{} {} (paper: not said)", key, run::shown_value(value))
-                                   : fmt::format("{} {} (paper: {})", key, run::shown_value(value),
-                                                 found == paper.end() ? "default" : run::shown_value(found->second)));
+    texts.push_back(fmt::format("{} {} (paper: {})", key, run::shown_value(value),
+                                key == kUnsaid ? "not said" : paper_values_of(key, table, rows, groups)));
   }
   return texts;
 }
@@ -212,7 +238,8 @@ PaperMatch match_paper(const PublishedTable& table, std::span<const SeedGroup> g
     }
   }
   match.groups = best ? best->groups : std::vector<const SeedGroup*>(match.rows.size(), nullptr);
-  match.departures = best ? departure_texts(best->settings, table) : std::vector<std::string>{};
+  match.departures =
+      best ? departure_texts(best->settings, table, match.rows, best->groups) : std::vector<std::string>{};
   std::set<const SeedGroup*> shown(match.groups.begin(), match.groups.end());
   match.num_other_groups = static_cast<std::size_t>(
       std::ranges::count_if(all_candidates, [&shown](const SeedGroup* group) { return !shown.contains(group); }));

@@ -203,10 +203,14 @@ void add_commands(Sheet& sheet, const PublishedTable& table, const PaperMatch& m
     if (!is_ours(match.rows[i]) || (num_seeds > 0 && num_seeds == most_seeds)) {
       continue;
     }
+    std::string only = fmt::format("--only \"{}\"", sweep_row_of(table, match.rows[i]));
+    if (const std::string_view needed = needed_row_of(match.rows[i]); !needed.empty()) {
+      only = fmt::format("--only \"{}\" {}", needed, only);
+    }
     sheet.rows[i].cells.at(seeds).footnotes.push_back(sheet.add_footnote(
-        fmt::format("{}: `xtasc-sweep run {} --only \"{}\"` makes {}",
+        fmt::format("{}: `xtasc-sweep run {} {}` makes {}",
                     num_seeds == 0 ? "Missing" : fmt::format("{} of {} seeds", num_seeds, most_seeds), table.sweep,
-                    sweep_row_of(table, match.rows[i]), num_seeds == 0 ? "it" : "what is missing")));
+                    only, num_seeds == 0 ? "it" : "what is missing")));
   }
 }
 

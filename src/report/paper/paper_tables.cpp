@@ -51,6 +51,7 @@ struct Compared {
   std::string_view label;  ///< of the system: System::label
   std::vector<std::string> assignments;
   std::vector<std::string> on_cityscapes = {}, on_nyuv2 = {};  ///< more of them
+  std::string_view needs = {};                                 ///< the row of its teachers
 };
 
 const std::vector<Compared>& compared_models() {
@@ -72,7 +73,7 @@ const std::vector<Compared>& compared_models() {
       {"Cross-Stitch", "Cross-Stitch", as_mtan},
       {"MTAN", "MTAN", as_mtan},
       {"PCGrad", "MTAN", as_pcgrad},
-      {"KD4MTL", "KD4MTL", as_mtan},
+      {"KD4MTL", "KD4MTL", as_mtan, {}, {}, "STAN"},
       {"AdaMT-Net", "AdaMT-Net", as_adamt, adamt_on_cityscapes, adamt_on_nyuv2}};
   return models;
 }
@@ -303,6 +304,11 @@ std::string sweep_row_of(const PublishedTable& table, const PublishedRow& row) {
       return row.weighting.empty() ? row.model : fmt::format("{}, {}", row.model, row.weighting);
   }
   fail("unknown layout {}", static_cast<int>(table.layout));
+}
+
+std::string_view needed_row_of(const PublishedRow& row) {
+  const Compared* model = compared_model(row);
+  return model == nullptr ? std::string_view() : model->needs;
 }
 
 bool is_ours(const PublishedRow& row) {

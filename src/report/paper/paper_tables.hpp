@@ -78,6 +78,9 @@ struct PublishedTable {
 /// The name of the row in the table's sweep file, as `xtasc-sweep run --only` takes it.
 [[nodiscard]] std::string sweep_row_of(const PublishedTable& table, const PublishedRow& row);
 
+/// The row that must be trained before this one, since its nets teach; empty: none.
+[[nodiscard]] std::string_view needed_row_of(const PublishedRow& row);
+
 /// Is the row's system one that this software trains?
 [[nodiscard]] bool is_ours(const PublishedRow& row);
 

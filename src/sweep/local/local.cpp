@@ -59,9 +59,9 @@ class LocalDriver {
         starts_(folder_),
         ranks_{.number = options.ranks.value_or(sweep.ranks.number), .most = sweep.ranks.most} {
     const fs::path trainer = find_trainer(options.trainer);
+    refuse_what_cannot_start(sweep, selected_, queue_);
     prepare_sweep_folder(folder_);
     const FileLock lock = lock_sweep(folder_);
-    refuse_what_cannot_start(sweep, selected_, queue_);
     for (const PlannedRun* run : link_finished_runs(sweep)) {
       log_info("{} is done in a sweep beside this one: linked", title_of(*run));
     }
