@@ -95,9 +95,11 @@ class RowsInOrder {
   std::vector<std::size_t> order_;
 };
 
+/// A teacher that was trained on a student's held-out images would tell it of them.
 bool is_on_same_data(const config::DataSection& a, const config::DataSection& b) {
   const bool are_known = !a.pack_digest.empty() && !b.pack_digest.empty();
-  return (are_known ? a.pack_digest == b.pack_digest : a.pack == b.pack) && a.label_set == b.label_set;
+  return (are_known ? a.pack_digest == b.pack_digest : a.pack == b.pack) && a.label_set == b.label_set &&
+         a.holdout == b.holdout;
 }
 
 /// What may be said of a student's rows before its teachers are looked for.

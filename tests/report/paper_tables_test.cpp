@@ -210,6 +210,31 @@ TEST(PaperTables, OtherAuthorsNetworksFillTheirRows) {
               ElementsAre("1", "missing", "missing", "1", "1", "missing", "missing", "missing"));
 }
 
+TEST(PaperTables, SayWhatEachRowDepartsFrom) {
+  const TempFolder folder;
+  const PublishedTable four = table(published_tables(), "IV");
+  const auto add = [&](const char* system, std::size_t row) {
+    std::vector<std::string> settings = settings_of(four, four.rows[row]);
+    for (const char* more : {"train.epochs=4", "train.batch_size=4"}) {
+      settings.emplace_back(more);
+    }
+    settings.push_back(fmt::format("model.system={}", system));
+    test::write_run(folder.path(), {.name = system,
+                                    .settings = std::move(settings),
+                                    .num_epochs = 4,
+                                    .dataset = "nyuv2",
+                                    .height = 288,
+                                    .width = 384,
+                                    .num_classes = 13});
+  };
+  add("mtan", 3);
+  add("xtasc", 7);
+  const Sheet sheet = sheet_of("IV", groups_in(folder.path()).groups, PaperSettings::reduced);
+  EXPECT_THAT(sheet.caption, HasSubstr("; train.batch_size 4 (paper: 2 or 6), train.epochs 4 (paper: 200 or 100)."));
+  EXPECT_THAT(sheet.footnotes, ::testing::Contains("Missing: `xtasc-sweep run sweeps/table_IV.toml --only \"STAN\" "
+                                                   "--only \"KD4MTL\"` makes it"));
+}
+
 TEST(PaperTables, FindTheirRowsByWhatTheRunsAre) {
   const TempFolder folder;
   write_table_III(folder.path());
