@@ -184,26 +184,34 @@ unset logscale x
 set xrange [24.00627510421264:28.990257519382187]
 set xtics autofreq
 plot $panel1_1 using 1:2 with lines lc rgb '#777777' lw 2 dt 1 notitle, \
-     $panel1_3_sd using 1:2:4:3 with xyerrorbars lc rgb '#0072B2' lw 1 pt -1 notitle, \
-     $panel1_3 using 1:2 with points lc rgb '#0072B2' lw 2 pt 6 ps 1 notitle, \
-     $panel1_5_sd using 1:2:4:3 with xyerrorbars lc rgb '#D55E00' lw 1 pt -1 notitle, \
-     $panel1_5 using 1:2 with points lc rgb '#D55E00' lw 2 pt 4 ps 1 notitle, \
-     $panel1_7_sd using 1:2:4:3 with xyerrorbars lc rgb '#009E73' lw 1 pt -1 notitle, \
-     $panel1_7 using 1:2 with points lc rgb '#009E73' lw 2 pt 8 ps 1 notitle, \
-     $panel1_9_sd using 1:2:4:3 with xyerrorbars lc rgb '#CC79A7' lw 1 pt -1 notitle, \
-     $panel1_9 using 1:2 with points lc rgb '#CC79A7' lw 2 pt 12 ps 1 notitle, \
-     $panel1_10_sd using 1:2:4:3 with xyerrorbars lc rgb '#E69F00' lw 1 pt -1 notitle, \
-     $panel1_10 using 1:2 with points lc rgb '#E69F00' lw 2 pt 11 ps 1 notitle, \
-     $panel1_11_sd using 1:2:4:3 with xyerrorbars lc rgb '#E69F00' lw 1 pt -1 notitle, \
-     $panel1_11 using 1:2 with points lc rgb '#E69F00' lw 2 pt 10 ps 1 notitle, \
-     $panel1_12_sd using 1:2:4:3 with xyerrorbars lc rgb '#56B4E9' lw 1 pt -1 notitle, \
-     $panel1_12 using 1:2 with points lc rgb '#56B4E9' lw 2 pt 15 ps 1 notitle, \
-     $panel1_15_sd using 1:2:4:3 with xyerrorbars lc rgb '#0072B2' lw 1 pt -1 notitle, \
-     $panel1_15 using 1:2 with points lc rgb '#0072B2' lw 2 pt 4 ps 1 notitle, \
-     $panel1_17_sd using 1:2:4:3 with xyerrorbars lc rgb '#D55E00' lw 1 pt -1 notitle, \
-     $panel1_17 using 1:2 with points lc rgb '#D55E00' lw 2 pt 8 ps 1 notitle, \
-     $panel1_19_sd using 1:2:4:3 with xyerrorbars lc rgb '#009E73' lw 1 pt -1 notitle, \
-     $panel1_19 using 1:2 with points lc rgb '#009E73' lw 2 pt 12 ps 1 notitle
+     $panel1_3_sd using 1:2:4:3 with xyerrorbars lc rgb '#990072B2' lw 1 pt -1 notitle, \
+     $panel1_3 using 1:2 with points lc rgb '#FFFFFF' pt 7 ps 1.3 notitle, \
+     $panel1_3 using 1:2 with points lc rgb '#0072B2' lw 1.6 pt 6 ps 1.3 notitle, \
+     $panel1_5_sd using 1:2:4:3 with xyerrorbars lc rgb '#99D55E00' lw 1 pt -1 notitle, \
+     $panel1_5 using 1:2 with points lc rgb '#FFFFFF' pt 5 ps 1.3 notitle, \
+     $panel1_5 using 1:2 with points lc rgb '#D55E00' lw 1.6 pt 4 ps 1.3 notitle, \
+     $panel1_7_sd using 1:2:4:3 with xyerrorbars lc rgb '#99009E73' lw 1 pt -1 notitle, \
+     $panel1_7 using 1:2 with points lc rgb '#FFFFFF' pt 9 ps 1.3 notitle, \
+     $panel1_7 using 1:2 with points lc rgb '#009E73' lw 1.6 pt 8 ps 1.3 notitle, \
+     $panel1_9_sd using 1:2:4:3 with xyerrorbars lc rgb '#99CC79A7' lw 1 pt -1 notitle, \
+     $panel1_9 using 1:2 with points lc rgb '#FFFFFF' pt 13 ps 1.3 notitle, \
+     $panel1_9 using 1:2 with points lc rgb '#CC79A7' lw 1.6 pt 12 ps 1.3 notitle, \
+     $panel1_10_sd using 1:2:4:3 with xyerrorbars lc rgb '#99E69F00' lw 1 pt -1 notitle, \
+     $panel1_10 using 1:2 with points lc rgb '#E69F00' lw 1.6 pt 11 ps 1.3 notitle, \
+     $panel1_11_sd using 1:2:4:3 with xyerrorbars lc rgb '#99E69F00' lw 1 pt -1 notitle, \
+     $panel1_11 using 1:2 with points lc rgb '#FFFFFF' pt 11 ps 1.3 notitle, \
+     $panel1_11 using 1:2 with points lc rgb '#E69F00' lw 1.6 pt 10 ps 1.3 notitle, \
+     $panel1_12_sd using 1:2:4:3 with xyerrorbars lc rgb '#9956B4E9' lw 1 pt -1 notitle, \
+     $panel1_12 using 1:2 with points lc rgb '#56B4E9' lw 1.6 pt 15 ps 1.3 notitle, \
+     $panel1_15_sd using 1:2:4:3 with xyerrorbars lc rgb '#990072B2' lw 1 pt -1 notitle, \
+     $panel1_15 using 1:2 with points lc rgb '#FFFFFF' pt 5 ps 1.3 notitle, \
+     $panel1_15 using 1:2 with points lc rgb '#0072B2' lw 1.6 pt 4 ps 1.3 notitle, \
+     $panel1_17_sd using 1:2:4:3 with xyerrorbars lc rgb '#99D55E00' lw 1 pt -1 notitle, \
+     $panel1_17 using 1:2 with points lc rgb '#FFFFFF' pt 9 ps 1.3 notitle, \
+     $panel1_17 using 1:2 with points lc rgb '#D55E00' lw 1.6 pt 8 ps 1.3 notitle, \
+     $panel1_19_sd using 1:2:4:3 with xyerrorbars lc rgb '#99009E73' lw 1 pt -1 notitle, \
+     $panel1_19 using 1:2 with points lc rgb '#FFFFFF' pt 13 ps 1.3 notitle, \
+     $panel1_19 using 1:2 with points lc rgb '#009E73' lw 1.6 pt 12 ps 1.3 notitle
 unset label 1
 unset label 1; unset label 3
 
@@ -222,15 +230,15 @@ set label 17 'Base MT-Net, uw_so' at 536.0,82.0 left
 set label 18 'Base MT-Net, fairgrad' at 536.0,58.0 left
 set label 19 'XTasC-Net, equal' at 536.0,34.0 left
 plot $legend_1 with lines lc rgb '#777777' lw 2 dt 1 notitle, \
-     $legend_2 every ::1::1 with points lc rgb '#0072B2' lw 2 pt 7 ps 1 notitle, \
-     $legend_3 every ::1::1 with points lc rgb '#D55E00' lw 2 pt 5 ps 1 notitle, \
-     $legend_4 every ::1::1 with points lc rgb '#009E73' lw 2 pt 9 ps 1 notitle, \
-     $legend_5 every ::1::1 with points lc rgb '#CC79A7' lw 2 pt 13 ps 1 notitle, \
-     $legend_6 every ::1::1 with points lc rgb '#E69F00' lw 2 pt 11 ps 1 notitle, \
-     $legend_7 every ::1::1 with points lc rgb '#56B4E9' lw 2 pt 15 ps 1 notitle, \
-     $legend_8 every ::1::1 with points lc rgb '#0072B2' lw 2 pt 5 ps 1 notitle, \
-     $legend_9 every ::1::1 with points lc rgb '#D55E00' lw 2 pt 9 ps 1 notitle, \
-     $legend_10 every ::1::1 with points lc rgb '#009E73' lw 2 pt 13 ps 1 notitle
+     $legend_2 every ::1::1 with points lc rgb '#0072B2' lw 2 pt 7 ps 1.3 notitle, \
+     $legend_3 every ::1::1 with points lc rgb '#D55E00' lw 2 pt 5 ps 1.3 notitle, \
+     $legend_4 every ::1::1 with points lc rgb '#009E73' lw 2 pt 9 ps 1.3 notitle, \
+     $legend_5 every ::1::1 with points lc rgb '#CC79A7' lw 2 pt 13 ps 1.3 notitle, \
+     $legend_6 every ::1::1 with points lc rgb '#E69F00' lw 2 pt 11 ps 1.3 notitle, \
+     $legend_7 every ::1::1 with points lc rgb '#56B4E9' lw 2 pt 15 ps 1.3 notitle, \
+     $legend_8 every ::1::1 with points lc rgb '#0072B2' lw 2 pt 5 ps 1.3 notitle, \
+     $legend_9 every ::1::1 with points lc rgb '#D55E00' lw 2 pt 9 ps 1.3 notitle, \
+     $legend_10 every ::1::1 with points lc rgb '#009E73' lw 2 pt 13 ps 1.3 notitle
 unset multiplot
 unset output
 }

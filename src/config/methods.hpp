@@ -34,6 +34,9 @@ struct Method {
   std::vector<std::string_view> defaults = {};  ///< "key=value": where they are others than most methods'
   /// Refuses values that say nothing to it, each in the range of its key. \throws Error (exit code 2). Null: none
   void (*check_keys)(const RunConfig&) = nullptr;
+  /// Whether its factors follow from none of the step's losses and gradients, so that they are known before these are
+  /// (train.accumulate).
+  bool weighs_before_losses = false;
 
   [[nodiscard]] bool uses(std::string_view key) const;
 };

@@ -143,6 +143,24 @@ void resolve_lambdas(LossSection& loss, const System& system) {
   loss.lambda_3 = has_third ? loss.lambda_of(2) : LossSection::kAsLambda2;
 }
 
+/// \throws Error (exit code 2) where a batch in pieces is asked for of a method whose weights are not known before the
+/// batch's losses or gradients are
+void check_accumulation(std::int64_t accumulate, const std::string& method) {
+  if (accumulate == 1 || method_of(method).weighs_before_losses) {
+    return;
+  }
+  std::vector<std::string_view> others;
+  for (const Method& other : methods()) {
+    if (other.weighs_before_losses) {
+      others.push_back(other.word);
+    }
+  }
+  fail_usage(
+      "train.accumulate = {} adds up a batch's gradient from pieces, but weighting.method = \"{}\" weighs by what the "
+      "whole batch's losses or gradients are: set train.accumulate to 1, or take one of {}",
+      accumulate, method, fmt::join(others, ", "));
+}
+
 /// Refuses what says nothing beside the other keys of [train], and gives Adam its betas.
 void resolve_training(TrainSection& train, const System& system) {
   const TrainSection defaults;
@@ -178,6 +196,7 @@ void resolve(RunConfig& c) {
   name_fixed_row(c.model, system);
   check_transfers(c.model, system);
   resolve_training(c.train, system);
+  check_accumulation(c.train.accumulate, c.weighting.method);
   if (!system.has_weights()) {
     c.weighting = {};  // there is nothing to weigh
   }

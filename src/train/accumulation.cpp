@@ -4,19 +4,10 @@
 #include <c10/core/GradMode.h>
 
 #include "config/systems.hpp"
-#include "core/error.hpp"
 #include "loss/distillation.hpp"
 #include "train/step.hpp"
 
 namespace xtasc::train {
-
-namespace {
-
-bool suits_pieces(const weighting::TaskWeighting& weighting) {
-  return weighting.needs() == weighting::Needs::losses && weighting.weighs_before_losses();
-}
-
-}  // namespace
 
 at::Tensor counts_of(const loss::Objective& objective, const model::Network& net, const data::Batch& batch,
                      const model::Mode& mode) {
@@ -44,27 +35,6 @@ at::Tensor counts_of(const loss::Objective& objective, const model::Network& net
   const at::Tensor summed = sums_and_counts(objective.losses(predictions, targets));
   const std::int64_t num_terms = summed.size(0) / 2;
   return summed.narrow(0, num_terms, num_terms).clone();
-}
-
-void check_accumulation(const config::RunConfig& config, const weighting::TaskWeighting& weighting) {
-  if (config.train.accumulate == 1) {
-    return;
-  }
-  if (!suits_pieces(weighting)) {
-    std::vector<std::string_view> others;
-    for (const config::Method& method : config::methods()) {
-      config::WeightingSection section;
-      section.method = method.word;
-      if (suits_pieces(*weighting::make_task_weighting({.section = section}))) {
-        others.push_back(method.word);
-      }
-    }
-    fail_usage(
-        "train.accumulate = {} adds up a batch's gradient from pieces, but weighting.method = \"{}\" weighs by what "
-        "the "
-        "whole batch's losses or gradients are: set train.accumulate to 1, or take one of {}",
-        config.train.accumulate, config.weighting.method, fmt::join(others, ", "));
-  }
 }
 
 }  // namespace xtasc::train

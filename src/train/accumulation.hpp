@@ -6,7 +6,6 @@
 #include "data/dataset.hpp"
 #include "loss/objective.hpp"
 #include "model/network.hpp"
-#include "weighting/task_weighting.hpp"
 
 // train.accumulate: the gradient of a batch from pieces of it, of which one at a time is in memory.
 namespace xtasc::train {
@@ -15,9 +14,5 @@ namespace xtasc::train {
 /// alone, so no forward pass is needed: predictions of zeros tell them. \param mode  of the step
 [[nodiscard]] at::Tensor counts_of(const loss::Objective& objective, const model::Network& net,
                                    const data::Batch& batch, const model::Mode& mode);
-
-/// \throws Error (exit code 2) where the config asks for pieces, and its method's weights are not known before the
-/// batch's losses or gradients are
-void check_accumulation(const config::RunConfig& config, const weighting::TaskWeighting& weighting);
 
 }  // namespace xtasc::train

@@ -323,7 +323,6 @@ ExitCode run(const dist::MpiSession& session, const config::RunConfig& given, co
                    splits.train.height(), splits.train.width(), config.train.accumulate);
   check_warmup(config.train, splits.train.size());
   check_profile(config, splits.train.size());
-  check_accumulation(config, *weighting::make_task_weighting({.section = config.weighting}));
   const run::RunFolder folder{fs::path(config.run.output) / run::run_id(config)};
   const net::Sizes sizes(num_classes, splits.train.height(), splits.train.width(), config.train.batch_size);
   watch.beat("reading the teachers");

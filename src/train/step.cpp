@@ -120,7 +120,6 @@ Step::Step(const config::RunConfig& config, Learner& learner, dist::Communicator
             .pads_channels = config.train.pad_channels,
             .wants_features = learner.teachers != nullptr} {
   check(learner.teachers != nullptr || learner.net.num_adaptors() == 0, "a student trains without its teachers");
-  check_accumulation(config, *learner.weighting);
   if (communicator.size() > 1) {
     mode_.sum_over_ranks = [this](const at::Tensor& tensor) { communicator_.sum(tensor); };
   }

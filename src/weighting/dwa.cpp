@@ -15,8 +15,6 @@ class Dwa final : public TaskWeighting {
         ones_(at::ones({options.num_tasks}, options.tensors)),
         epoch_losses_(at::zeros({2, options.num_tasks}, options.tensors.dtype(at::kDouble))) {}
 
-  [[nodiscard]] bool weighs_before_losses() const override { return true; }
-
   StepWeights weigh(const at::Tensor& losses_t, const Moment& moment) override {
     at::Tensor weights = ones_;
     if (moment.epoch >= 2) {

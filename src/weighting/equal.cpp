@@ -11,7 +11,6 @@ class Equal final : public TaskWeighting {
   explicit Equal(const MethodOptions& options) : ones_(at::ones({options.num_tasks}, options.tensors)) {}
 
   [[nodiscard]] bool is_the_same_each_step() const override { return true; }
-  [[nodiscard]] bool weighs_before_losses() const override { return true; }
 
   StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override { return {ones_, losses_t.sum()}; }
 

@@ -9,11 +9,9 @@ std::unique_ptr<TaskWeighting> make_fixed(const MethodOptions& options) {
   for (std::size_t task = 0; task < options.section.weights.size(); ++task) {
     weights[static_cast<std::int64_t>(task)].fill_(options.section.weights[task]);
   }
-  return make_loss_method(
-      [weights](const at::Tensor& losses_t) {
-        return StepWeights{weights, (weights * losses_t).sum()};
-      },
-      /*are_given=*/true);
+  return make_loss_method([weights](const at::Tensor& losses_t) {
+    return StepWeights{weights, (weights * losses_t).sum()};
+  });
 }
 
 }  // namespace xtasc::weighting

@@ -21,14 +21,13 @@ class ImtlL final : public TaskWeighting {
   }
 
   [[nodiscard]] bool is_the_same_each_step() const override { return true; }
-  [[nodiscard]] bool weighs_before_losses() const override { return true; }
   [[nodiscard]] Needs needs() const override { return factors_ ? Needs::gram : Needs::losses; }
 
   StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override {
     const at::Tensor weights = at::exp(log_scale_);
     const at::Tensor weighted = weights * losses_t;
-    gradient_.copy_(weighted - 1.0);
-    return {weights, (weighted - log_scale_).sum()};
+    gradient_.copy_(if_any(losses_t, weighted - 1.0));
+    return {weights, if_any(losses_t, weighted - log_scale_).sum()};
   }
 
   [[nodiscard]] at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& losses_t,

@@ -157,9 +157,9 @@ using GradientFactors =
 /// (T) values, 0 for tasks that have no loss in this batch.
 [[nodiscard]] at::Tensor if_any(const at::Tensor& losses_t, const at::Tensor& values_t);
 
-/// Weights that follow from the losses of the step alone. \param are_given  and not even from them
+/// Weights that follow from the losses of the step alone.
 using LossFactors = std::function<StepWeights(const at::Tensor& losses_t)>;
-[[nodiscard]] std::unique_ptr<TaskWeighting> make_loss_method(LossFactors factors, bool are_given = false);
+[[nodiscard]] std::unique_ptr<TaskWeighting> make_loss_method(LossFactors factors);
 
 /// w > 0 with (M w)_t = w_t^(-1/alpha), M the Gram matrix; 0 for a task without a gradient.
 ///

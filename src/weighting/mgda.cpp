@@ -38,7 +38,9 @@ at::Tensor mgda_factors(const at::Tensor& gram_tt, const at::Tensor& losses_t,
   const at::Tensor d = gram_tt[1][1] / (scale[1] * scale[1]);
   const at::Tensor squared_distance = a - 2.0 * b + d;
   const at::Tensor nearest = ((d - b) / squared_distance).clamp(0.0, 1.0);
-  const at::Tensor x = at::where(squared_distance > 0.0, nearest, at::full_like(a, 0.5));
+  const at::Tensor between = at::where(squared_distance > 0.0, nearest, at::full_like(a, 0.5));
+  // A task without a gradient, as one that this batch has no labels of, leaves all to the other.
+  const at::Tensor x = at::where(d > 0.0, at::where(a > 0.0, between, at::zeros_like(a)), at::ones_like(a));
   return at::stack({x, 1.0 - x}) / scale;
 }
 

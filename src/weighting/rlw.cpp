@@ -37,8 +37,6 @@ class Rlw final : public TaskWeighting {
  public:
   explicit Rlw(const MethodOptions& options) : options_(options) {}
 
-  [[nodiscard]] bool weighs_before_losses() const override { return true; }
-
   StepWeights weigh(const at::Tensor& losses_t, const Moment& moment) override {
     RandomStream stream(options_.seed, Purpose::task_weights, 0, static_cast<std::uint64_t>(moment.step));
     const std::vector<double> shares = draw(stream);

@@ -67,8 +67,11 @@ at::Tensor shortest_on(const at::Tensor& on_face_ft, const at::Tensor& matrix_tt
 }  // namespace
 
 at::Tensor smallest_quadratic(const at::Tensor& matrix_tt) {
-  const at::Tensor x = shortest_on(faces(matrix_tt.size(0), matrix_tt.device()), matrix_tt);
-  return best_of(x, quadratic_at(matrix_tt, x));
+  const at::Tensor on_face = faces(matrix_tt.size(0), matrix_tt.device());
+  const at::Tensor x = shortest_on(on_face, matrix_tt);
+  const at::Tensor has_empty = on_face.logical_and(matrix_tt.diagonal() <= 0.0).any(1);
+  const at::Tensor infinity = at::full({}, std::numeric_limits<double>::infinity(), matrix_tt.options());
+  return best_of(x, at::where(has_empty, infinity, quadratic_at(matrix_tt, x)));
 }
 
 at::Tensor smallest_linear_plus_norm(const at::Tensor& matrix_tt, const at::Tensor& linear_t, const at::Tensor& k) {

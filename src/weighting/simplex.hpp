@@ -12,8 +12,8 @@ namespace xtasc::weighting {
 /// As many as the faces, 2^T - 1, allow.
 constexpr std::int64_t kMaxSimplexTasks = 10;
 
-/// x (T) float64 where x^T M x is smallest. \param matrix_tt  (T, T) float64, positive semidefinite
-/// \throws Error for more than kMaxSimplexTasks
+/// x (T) float64 where x^T M x is smallest, among those that have 0 where M_tt is. \param matrix_tt  (T, T) float64,
+/// positive semidefinite \throws Error for more than kMaxSimplexTasks
 [[nodiscard]] at::Tensor smallest_quadratic(const at::Tensor& matrix_tt);
 
 /// x (T) float64 where h^T x + k sqrt(x^T M x) is smallest. \param matrix_tt  (T, T) float64, positive semidefinite

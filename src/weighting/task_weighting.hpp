@@ -52,10 +52,6 @@ class TaskWeighting {
   /// Whether weigh() and update() ask the same of the device at every step, whatever the Moment and the learning rate.
   [[nodiscard]] virtual bool is_the_same_each_step() const { return false; }
 
-  /// Whether weigh()'s factors follow from none of the losses that it is given, so that they are known before these are
-  /// (train.accumulate).
-  [[nodiscard]] virtual bool weighs_before_losses() const { return false; }
-
   /// Weights for this step, and the gradients of the method's own values where losses are all that they follow from.
   /// \param losses_t  (T), detached, on the device
   [[nodiscard]] virtual StepWeights weigh(const at::Tensor& losses_t, const Moment& moment) = 0;

@@ -22,7 +22,6 @@ class Uncertainty final : public TaskWeighting {
   }
 
   [[nodiscard]] bool is_the_same_each_step() const override { return true; }
-  [[nodiscard]] bool weighs_before_losses() const override { return true; }
   [[nodiscard]] Needs needs() const override { return factors_ ? Needs::gram : Needs::losses; }
 
   [[nodiscard]] at::Tensor combine(const at::Tensor& gram_tt, const at::Tensor& losses_t,
@@ -33,8 +32,8 @@ class Uncertainty final : public TaskWeighting {
   StepWeights weigh(const at::Tensor& losses_t, const Moment& /*moment*/) override {
     const at::Tensor weights = 0.5 * at::exp(-log_variance_);
     const at::Tensor weighted = weights * losses_t;
-    gradient_.copy_(section_.regulariser - weighted);
-    return {weights, (weighted + section_.regulariser * log_variance_).sum()};
+    gradient_.copy_(if_any(losses_t, section_.regulariser - weighted));
+    return {weights, if_any(losses_t, weighted + section_.regulariser * log_variance_).sum()};
   }
 
   void update(double /*learning_rate*/, const at::Tensor& /*losses_after_t*/) override {

@@ -76,6 +76,13 @@ class WholePath(OneLine):
         names = ("segmentation", "depth", "normals")
         self.assertEqual({(side["z"], side["y"]) for side in sides}, {(a, b) for a in names for b in names if a != b})
 
+    def test_fixed_weights_are_as_many_as_the_tasks(self) -> None:
+        for more in ([], ["weighting.weights=[1.0, 0.5, 2.0]"]):
+            train("three/fixed", THREE, "model.system=base_mt", "weighting.method=fixed", "train.epochs=1", *more)
+        done = programs.run("xtasc-train", *programs.train_arguments("three/fixed", THREE, "train.accumulate=2",
+                                                                     "weighting.method=nash"), "--print-config")
+        self.one_line(done, 2, "train.accumulate = 2 adds up a batch's gradient", "weighting.method = \"nash\"")
+
     def test_a_pack_without_normals_is_told(self) -> None:
         done = programs.run("xtasc-train", *programs.train_arguments("three/none", THREE))
         self.one_line(done, 2, "the pack has no normals, which xtasc predicts here", "(model.tasks)")

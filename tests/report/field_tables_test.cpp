@@ -220,22 +220,25 @@ TEST_F(FieldSheet, SaysInWhatOursDepartsAndNothingElse) {
   const std::string note = found.footnotes.at(found.rows.back().cells[0].footnotes[0]);
   EXPECT_EQ(note,
             "Not the published protocol: 64 x 128 pixels (published: 288 x 384 pixels); 7 classes (published: 13 "
-            "classes); 12 epochs (published: 200 epochs); batch_size 8 (published: batch_size 2); checkpoint best "
-            "(published: checkpoint "
+            "classes); 12 epochs (published: 200 epochs); batch_size 8 (published: batch_size 2); betas [0.9, 0.99] "
+            "(published: betas [0.9, 0.999]); checkpoint best (published: checkpoint "
             "mean10); 1 seed (published: 3 seeds); segmentation pooled by image (published: segmentation pooled over "
             "the data set)");
 }
 
 TEST_F(FieldSheet, ADepartureOfEachKindIsTold) {
   write("three", {kThree, "train.batch_size=4", "data.flip=false", "data.label_share=0.5", "train.weight_decay=0.1",
-                  "train.learning_rate=0.001"});
+                  "train.learning_rate=0.001", "weighting.method=fairgrad", "weighting.alpha=1",
+                  "train.betas=[0.5,0.6]", "loss.depth=MSE"});
   const Sheet found = sheet("nyuv2_mtan_3");
   const std::string note = found.footnotes.at(found.rows.back().cells[0].footnotes.at(0));
   for (const char* text :
        {"augmentation: scale crop 1, 1.2, 1.5 (published: augmentation: scale crop 1, 1.2, 1.5 and flip)",
         "images normalised (published: images between 0 and 1)", "data.label_share 0.5 (published: data.label_share 1)",
         "397 to 400 training images (published: 795 train", "weight_decay 0.1 (published: weight_decay 0)",
-        "learning_rate 0.001 (published: learning_rate 0.0001)"}) {
+        "learning_rate 0.001 (published: learning_rate 0.0001)", "loss.depth MSE (published: loss.depth L1)",
+        "betas [0.5, 0.6] (published: betas [0.9, 0.999])",
+        "weighting.alpha 1 (published: the weighting's own settings)"}) {
     EXPECT_THAT(note, HasSubstr(text));
   }
   EXPECT_THAT(note, Not(HasSubstr("pooled"))) << "each task is pooled as the table does";

@@ -25,8 +25,7 @@ using testing::HasSubstr;
 
 std::string refusal_of(const std::vector<std::string>& assignments) {
   try {
-    const auto config = test::step_config(assignments);
-    check_accumulation(config, *weighting::make_task_weighting({.section = config.weighting}));
+    std::ignore = test::step_config(assignments);
     return "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);

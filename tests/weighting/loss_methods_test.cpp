@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -133,6 +134,39 @@ TEST(LossMethods, ATaskWithoutALossHasNoWeightAndHarmsNoOther) {
     EXPECT_TRUE(at::isfinite(none.weights).all().item<bool>()) << method;
     EXPECT_TRUE(at::isfinite(none.total).item<bool>()) << method;
   }
+}
+
+at::Tensor logits_of(const TaskWeighting& famo) {
+  const NamedTensors state = famo.state();
+  return std::ranges::find(state, "weighting.logits", &NamedTensors::value_type::first)->second;
+}
+
+/// Methods that have values of their own: a step without labels of a task moves none of it.
+TEST(LossMethods, ATaskWithoutALossMovesNoValueOfItsOwn) {
+  for (const char* word : {"uncertainty", "imtl_l"}) {
+    SCOPED_TRACE(word);
+    const auto method = make(word, 3);
+    method->flat_values().copy_(at::tensor({0.3, -0.2, 0.5}, at::kDouble));
+    const at::Tensor total = method->weigh(tensor({0.7, 0.0, 2.0}), {}).total;
+    EXPECT_EQ(method->flat_gradients()[1].item<double>(), 0.0);
+    EXPECT_NE(method->flat_gradients()[0].item<double>(), 0.0);
+    const auto pair = make(word, 2);
+    pair->flat_values().copy_(at::tensor({0.3, 0.5}, at::kDouble));
+    EXPECT_DOUBLE_EQ(total.item<double>(), pair->weigh(tensor({0.7, 2.0}), {}).total.item<double>());
+  }
+  const auto moving = [](auto& section) { section.learning_rate = 0.025; };
+  const auto famo = make("famo", 3, moving);
+  const auto pair = make("famo", 2, moving);
+  const at::Tensor weights = famo->weigh(tensor({0.7, 0.0, 2.0}), {}).weights;
+  const at::Tensor of_two = pair->weigh(tensor({0.7, 2.0}), {}).weights;
+  EXPECT_LT((weights - at::stack({of_two[0], of_two[0] * 0.0, of_two[1]})).abs().max().item<double>(), 1e-12);
+  famo->update(0.0, tensor({0.6, 0.0, 1.9}));
+  pair->update(0.0, tensor({0.6, 1.9}));
+  const at::Tensor logits = logits_of(*famo);
+  EXPECT_EQ(logits[1].item<double>(), 0.0);
+  EXPECT_NEAR(logits[2].item<double>(), logits_of(*pair)[1].item<double>(), 1e-12);
+  EXPECT_NE(logits[2].item<double>(), 0.0);
+  EXPECT_EQ(famo->weigh(tensor({0.0, 0.0, 0.0}), {}).weights.abs().max().item<double>(), 0.0);
 }
 
 TEST(LossMethods, RlwDrawsFromThreeDistributions) {

@@ -42,14 +42,16 @@ std::vector<at::Tensor> sets_of_gradients() {
 }
 
 /// No point of the simplex is better, nor any of many small moves from the one that was found.
-void expect_smallest(const at::Tensor& found, const std::function<double(const at::Tensor&)>& value, double scale) {
+/// \param taking_part_t  0 for those that have no share in any point
+void expect_smallest(const at::Tensor& found, const std::function<double(const at::Tensor&)>& value, double scale,
+                     const at::Tensor& taking_part_t) {
   EXPECT_NEAR(found.sum().item<double>(), 1.0, 1e-12);
   EXPECT_GE(found.min().item<double>(), 0.0);
   const double smallest = value(found);
   const at::Generator generator = at::detail::createCPUGenerator(6);
   for (const double reach : {1.0, 0.1, 1e-3}) {
     for (int i = 0; i < 300; ++i) {
-      const at::Tensor raw = at::rand(found.sizes(), generator, at::kDouble).pow(4);
+      const at::Tensor raw = at::rand(found.sizes(), generator, at::kDouble).pow(4) * taking_part_t;
       const at::Tensor other = (1.0 - reach) * found + reach * raw / raw.sum();
       EXPECT_GE(value(other), smallest - 1e-10 * scale) << found << " against " << other;
     }
@@ -62,7 +64,7 @@ TEST(OfManyGradients, MgdaAndCagradFindTheSmallestOfTheSimplex) {
     const double scale = gram.diagonal().max().item<double>();
     const auto squared_length = [&](const at::Tensor& x) { return at::mv(g.t(), x).square().sum().item<double>(); };
     expect_smallest(mgda_factors(gram, at::ones({g.size(0)}, at::kDouble), config::GradientNormalisation::none),
-                    squared_length, scale);
+                    squared_length, scale, (gram.diagonal() > 0.0).to(at::kDouble));
     const at::Tensor mean = g.mean(0);
     for (const double c : {0.2, 0.9}) {
       const double radius = c * mean.norm().item<double>();
@@ -70,7 +72,7 @@ TEST(OfManyGradients, MgdaAndCagradFindTheSmallestOfTheSimplex) {
         return at::dot(at::mv(g, mean), x).item<double>() + radius * std::sqrt(squared_length(x));
       };
       const at::Tensor x = smallest_linear_plus_norm(gram, at::mv(g, mean), at::full({}, radius, at::kDouble));
-      expect_smallest(x, dual, scale);
+      expect_smallest(x, dual, scale, at::ones_like(x));
       const at::Tensor mixture = at::mv(g.t(), x);
       const bool opposed = mixture.norm().item<double>() < 1e-6 * g.norm().item<double>();
       const at::Tensor pulled = opposed ? mean : mean + radius * mixture / mixture.norm();
@@ -78,6 +80,22 @@ TEST(OfManyGradients, MgdaAndCagradFindTheSmallestOfTheSimplex) {
       EXPECT_LT(length(combined - pulled), 1e-8 * length(mean)) << c;
     }
   }
+}
+
+TEST(OfManyGradients, MgdaLeavesOutATaskWithoutAGradient) {
+  const auto factors = [](const at::Tensor& gram_tt) {
+    return mgda_factors(gram_tt, at::ones({gram_tt.size(0)}, at::kDouble), config::GradientNormalisation::none);
+  };
+  for (const std::int64_t absent : {0, 1}) {
+    at::Tensor gram = at::tensor({4.0, 0.0, 0.0, 4.0}, at::kDouble).view({2, 2});
+    gram[absent][absent].zero_();
+    EXPECT_EQ(factors(gram)[absent].item<double>(), 0.0);
+    EXPECT_EQ(factors(gram)[1 - absent].item<double>(), 1.0);
+  }
+  const at::Tensor three = at::tensor({4.0, 0.0, -1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0}, at::kDouble).view({3, 3});
+  const at::Tensor two = at::tensor({4.0, -1.0, -1.0, 1.0}, at::kDouble).view({2, 2});
+  EXPECT_EQ(factors(three)[1].item<double>(), 0.0);
+  EXPECT_NEAR(factors(three)[0].item<double>(), factors(two)[0].item<double>(), 1e-12);
 }
 
 TEST(OfManyGradients, PcgradProjectsConflictsAwayInTheDrawnOrder) {

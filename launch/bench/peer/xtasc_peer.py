@@ -81,7 +81,8 @@ def total_loss(options: Options, parts: dict[str, Tensor], log_variance: Tensor 
     """The tasks' losses, their weighting, then the distillation."""
     tasks = task_losses(options, parts)
     if log_variance is not None:  # Kendall et al. 2018, with s added whole as in the authors' code
-        tasks = [0.5 * torch.exp(-s) * task + s for s, task in zip(log_variance, tasks)]
+        tasks = [torch.where(task > 0, 0.5 * torch.exp(-s) * task + s, task)  # 0: the batch has no labels of it
+                 for s, task in zip(log_variance, tasks)]
     tasks += distillation_losses(options, parts)
     return sum(tasks[1:], start=tasks[0])
 

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "config/methods.hpp"
 #include "config/systems.hpp"
 #include "core/error.hpp"
 #include "run/config_values.hpp"
@@ -125,6 +126,44 @@ Aspect implied_aspect(const std::string& key) {
           .is_implied = true};
 }
 
+/// Adam's decay rates, of which published texts say nothing: PyTorch's.
+Aspect betas_aspect() {
+  const std::string published = "betas [0.9, 0.999]";
+  return {.published = published,
+          .ours = of_runs([published](const run::RunSummary& run) {
+            const std::vector<double>& betas = run.config.train.betas;
+            return betas.empty() ? published : fmt::format("betas [{}]", fmt::join(betas, ", "));
+          }),
+          .is_implied = true};
+}
+
+/// What of [weighting] is another than the method's authors have it. The weights of `fixed` and what weighs the losses
+/// beneath a method are said where rows are told apart.
+Aspect weighting_aspect() {
+  const std::string published = "the weighting's own settings";
+  return {.published = published,
+          .ours = of_runs([published](const run::RunSummary& run) {
+            config::RunConfig usual = run.config;
+            usual.weighting = config::default_weighting(run.config.weighting.method);
+            if (usual.weighting.learning_rate == 0.0) {
+              usual.weighting.learning_rate = config::method_of(usual.weighting.method).learning_rate;
+            }
+            usual.weighting.weights = run.config.weighting.weights;
+            usual.weighting.losses = run.config.weighting.losses;
+            const run::ConfigValues values = run::config_values(usual);
+            std::vector<std::string> others;
+            for (const auto& [key, value] : run::config_values(run.config)) {
+              const bool is_used = config::method_of(run.config.weighting.method)
+                                       .uses(std::string_view(key).substr(std::min(key.find('.') + 1, key.size())));
+              if (key.starts_with("weighting.") && is_used && values.at(key) != value) {
+                others.push_back(fmt::format("{} {}", key, run::shown_value(value)));
+              }
+            }
+            return others.empty() ? published : fmt::format("{}", fmt::join(others, ", "));
+          }),
+          .is_implied = true};
+}
+
 std::string tasks_text(const std::vector<std::string>& tasks) {
   return fmt::format("tasks {}", fmt::join(tasks, ", "));
 }
@@ -196,10 +235,13 @@ std::vector<Aspect> aspects_of(const FieldTable& table, Checkpoint checkpoint, c
           return std::string(text(!run.config.model.encoder_weights.empty()));
         }));
   }
-  for (const char* key : {"data.label_share", "data.one_label", "data.holdout", "train.accumulate", "train.patience",
-                          "train.warmup_steps", "train.clip_norm", "run.precision"}) {
+  for (const char* key :
+       {"data.label_share", "data.one_label", "data.holdout", "train.accumulate", "train.patience",
+        "train.warmup_steps", "train.clip_norm", "run.precision", "loss.depth", "loss.label_smoothing"}) {
     aspects.push_back(implied_aspect(key));
   }
+  aspects.push_back(betas_aspect());
+  aspects.push_back(weighting_aspect());
   if (!table.checkpoint.empty()) {
     add("checkpoint " + table.checkpoint,
         [checkpoint](const SeedGroup&) { return fmt::format("checkpoint {}", name(checkpoint)); });

@@ -18,6 +18,7 @@ namespace {
 constexpr std::array<const char*, 6> kColours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"};
 constexpr std::array<int, 12> kMarkers = {7, 5, 9, 13, 11, 15, 6, 4, 8, 12, 10, 14};  // filled, then hollow
 constexpr int kMaxMarkersOnCurve = 10;
+constexpr double kSinglePoint = 1.3;            // the size of a marker without a line
 constexpr std::size_t kMostEntriesInCell = 11;  // lines of a legend in a free cell of the grid
 
 // The picture in pixels; PNG has twice as many.
@@ -61,7 +62,15 @@ int marker_of(const Series& series) {
 }
 
 std::string marker_style(const Series& series) {
-  return fmt::format("pt {} ps {}", marker_of(series), series.kind == SeriesKind::published ? 1.3 : 1.0);
+  return fmt::format("pt {} ps {}", marker_of(series),
+                     series.kind == SeriesKind::published ? 1.3
+                     : is_single_points(series)           ? kSinglePoint
+                                                          : 1.0);
+}
+
+/// "#RRGGBB" so that what lies below shows through; gnuplot's alpha is 0 where nothing does.
+std::string faded(const std::string& colour) {
+  return "#99" + colour.substr(1);
 }
 
 /// How the series is drawn from datablocks NAME and NAME_sd, and how the legend shows it.
@@ -104,9 +113,14 @@ std::vector<std::string> plot_elements(const Series& series, const std::string& 
     case SeriesKind::hollow:
       if (has_spread) {
         elements.push_back(
-            element(data + "_sd", "1:2:4:3", fmt::format("xyerrorbars lc rgb '{}' lw 1 pt -1", colour(series))));
+            element(data + "_sd", "1:2:4:3", fmt::format("xyerrorbars lc rgb '{}' lw 1 pt -1", faded(colour(series)))));
       }
-      elements.push_back(element(data, "1:2", fmt::format("points lc rgb '{}' lw 2 {}", colour(series), marker)));
+      if (series.kind == SeriesKind::hollow) {  // no bar or line shows through
+        const Series filled{.name = "", .kind = SeriesKind::point, .style = series.style, .points = {}};
+        elements.push_back(
+            element(data, "1:2", fmt::format("points lc rgb '#FFFFFF' pt {} ps {}", marker_of(filled), kSinglePoint)));
+      }
+      elements.push_back(element(data, "1:2", fmt::format("points lc rgb '{}' lw 1.6 {}", colour(series), marker)));
       break;
   }
   return elements;
