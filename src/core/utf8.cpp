@@ -67,7 +67,7 @@ std::optional<std::string> encoding_fault(std::string_view text) {
   if (const auto bad = first_not_utf8(text)) {
     constexpr std::size_t kShown = 40;
     const std::size_t begin = text.rfind('\n', *bad) + 1;  // npos + 1 is 0
-    const std::string_view line = text.substr(begin, text.find_first_of("\r\n", begin) - begin);
+    const std::string_view line = text.substr(begin, text.find_first_of("\r\n", *bad) - begin);
     const std::size_t shown_from = std::max(begin, *bad - std::min(*bad, kShown / 2)) - begin;
     return fmt::format("its line {} is not UTF-8 (\"{}\"): {}", std::ranges::count(text.substr(0, *bad), '\n') + 1,
                        with_escaped_bytes(line.substr(shown_from, kShown)), kAdvice);

@@ -121,6 +121,7 @@ InputFaults check_inputs(const std::vector<const PlannedRun*>& runs) {
       }
       if (is_absent(path)) {
         faults.absent.push_back(fmt::format("{}: there is no file {}", key, path));
+        faults.is_config_wrong |= key.starts_with("distillation.");  // as a run says of its teachers
         continue;
       }
       try {

@@ -45,6 +45,8 @@ TEST(Utf8, WhatIsWrongWithATextIsSaid) {
   }
   EXPECT_EQ(encoding_fault("a\r\nb\r\ncaf\xe9 au lait\r\nd"),
             "its line 3 is not UTF-8 (\"caf\\xe9 au lait\"): save it as UTF-8");
+  EXPECT_EQ(encoding_fault("a = 1\rb = \"caf\xe9\"\rc = 2\n"),  // a line of old Macs ends no line here
+            "its line 1 is not UTF-8 (\"a = 1\rb = \"caf\\xe9\"\"): save it as UTF-8");
   EXPECT_THAT(*encoding_fault(std::string(5000, 'x') + "\xe9" + std::string(5000, 'y')), HasSubstr("xxx\\xe9yyy"));
   EXPECT_LT(encoding_fault(std::string(5000, 'x') + "\xe9" + std::string(5000, 'y'))->size(), 120U);
 }

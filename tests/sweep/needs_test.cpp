@@ -86,6 +86,7 @@ TEST_F(NeedsTest, WhatARunOfTheSweepIsToMakeIsNotAbsent) {
   EXPECT_EQ(by_hand.runs[0].lacks, "distillation.teacher_seg");
   EXPECT_THAT(check_inputs(select(by_hand, {})).absent,
               testing::Contains("distillation.teacher_seg: there is no file no/seg.pt"));
+  EXPECT_EQ(check_inputs(select(by_hand, {})).code(), ExitCode::usage);
 }
 
 TEST_F(NeedsTest, AFileThatIsNoTeachersIsAWrongConfig) {
