@@ -14,6 +14,7 @@
 #include "launch/common/model_source.hpp"
 #include "launch/common/ranks.hpp"
 #include "pack/reader.hpp"
+#include "run/has_tasks.hpp"
 #include "train/agreement.hpp"
 #include "train/evaluate.hpp"
 #include "train/health.hpp"
@@ -80,6 +81,7 @@ void evaluate(const dist::MpiSession& session, const Options& options, ProgramWa
   reader.set_on_part([&watch] { watch.beat("reading the pack"); });
   const std::size_t label_set = pack::find_label_set(reader.schema(), model.config.data.label_set);
   const auto& class_names = reader.schema().label_sets[label_set].class_names;
+  run::check_has_tasks(pack::label_keys(reader.schema()), model.config.model, pack_path);
   const std::int64_t num_classes = model.learner->net.num_classes();
   if (num_classes != 0 && num_classes != static_cast<std::int64_t>(class_names.size())) {
     fail_usage("{} predicts {} classes, {} has {} in {}", model.weights_path.string(), num_classes, pack_path,

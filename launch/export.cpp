@@ -22,6 +22,7 @@
 #include "launch/common/model_source.hpp"
 #include "launch/common/ranks.hpp"
 #include "launch/predict/facts.hpp"
+#include "run/provenance.hpp"
 #include "run/run_folder.hpp"
 #include "run/run_id.hpp"
 #include "run/weights_digest.hpp"
@@ -65,10 +66,21 @@ const Format& format_of(const Options& options) {
 void check_paths(const Options& options) {
   io::check_can_write(options.output);
   require_input("--pack", options.pack);
+  std::error_code ignored;
+  for (const std::string& input : {options.model.weights, options.model.config, options.pack}) {
+    if (!input.empty() && fs::equivalent(input, options.output, ignored)) {
+      fail_usage("--output {} is the file that is read: name another", options.output);
+    }
+  }
   if (!options.model.run.empty()) {
     const fs::path checkpoint = run::find_run(options.model.run).checkpoints() / options.model.checkpoint;
     if (!fs::exists(checkpoint)) {
       fail_usage("no checkpoint at {}: the run has no weights yet", checkpoint.string());
+    }
+    const fs::path checkpoints = fs::weakly_canonical(checkpoint.parent_path());
+    const fs::path output = fs::weakly_canonical(options.output);
+    if (std::ranges::mismatch(checkpoints, output).in1 == checkpoints.end()) {
+      fail_usage("--output {} lies among the run's checkpoints, which resume it: name another folder", options.output);
     }
   }
 }
@@ -120,14 +132,28 @@ launch::ModelSource source_of(const Options& options) {
   return source;
 }
 
+/// \throws Error  with exit code 2 where the network takes no images of that size
+deploy::Recording recording_of(const model::Network& net, const deploy::ImageForm& form) {
+  try {
+    return deploy::record(net, form);
+  } catch (const Error& error) {
+    throw Error(error.what(), ExitCode::usage, error.details());
+  }
+}
+
 void export_model(const dist::MpiSession& session, const Options& options, const Format& format, ProgramWatch& watch) {
   check(session.size() == 1, "xtasc-export runs on one rank, mpirun started {}", session.size());
   const launch::LoadedModel model = launch::load_model(source_of(options), session, &watch);
-  const launch::DataFacts facts = launch::find_facts(
+  launch::DataFacts facts = launch::find_facts(
       {.pack = options.pack, .size = options.size, .orientation = {}, .resize = {}}, options.model, model);
+  if (options.size.empty() && !options.model.run.empty()) {  // whatever the size of --pack, which names classes
+    const run::Provenance provenance = run::read_provenance(run::find_run(options.model.run).provenance());
+    facts.height = provenance.pack_height > 0 ? provenance.pack_height : facts.height;
+    facts.width = provenance.pack_width > 0 ? provenance.pack_width : facts.width;
+  }
   model.learner->network->freeze();
   watch.beat("recording the network");
-  const deploy::Recording recording = deploy::record(
+  const deploy::Recording recording = recording_of(
       model.learner->net, {.input = options.input == "uint8" ? deploy::Input::uint8 : deploy::Input::float32,
                            .height = facts.height,
                            .width = facts.width,

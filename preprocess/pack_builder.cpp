@@ -328,8 +328,8 @@ BuildResult build_pack(const RawDataset& raw, const BuildOptions& options) {
   }
   if (findings.num_away > findings.num_to_camera) {
     fail(
-        "the normals of {} are implausible, nothing was written: {:.0f} % of them point away from the camera; is their "
-        "third axis 'out'?",
+        "the normals of {} are implausible, nothing was written: {:.0f} % of them point away from the camera; does "
+        "their third axis count the other way (in, out) than was said?",
         raw.schema().dataset,
         100.0 * static_cast<double>(findings.num_away) /
             static_cast<double>(findings.num_away + findings.num_to_camera));

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
 #include <mutex>
 #include <numeric>
@@ -28,7 +29,9 @@ class Files final : public Source {
       : pictures_(std::move(pictures)), height_(facts.height), width_(facts.width), resize_(facts.resize) {
     const auto constants = at::TensorOptions().dtype(at::kFloat);
     mean_ = at::tensor(at::ArrayRef<double>(facts.mean), constants).view({1, 3, 1, 1});
-    deviation_ = at::tensor(at::ArrayRef<double>(facts.deviation), constants).view({1, 3, 1, 1});
+    std::array<double, 3> inverse{};
+    std::ranges::transform(facts.deviation, inverse.begin(), [](double deviation) { return 1.0 / deviation; });
+    inverse_ = at::tensor(at::ArrayRef<double>(inverse), constants).view({1, 3, 1, 1});
     rules_.orientation = facts.orientation == "ignore" ? io::Orientation::ignore : io::Orientation::apply;
   }
 
@@ -50,7 +53,7 @@ class Files final : public Source {
     if (is_shown) {
       input.rgb = model::bytes_of(small.round().clamp(0, 255).permute({0, 2, 3, 1}));
     }
-    input.image_13hw = (small / 255.0 - mean_) / deviation_;
+    input.image_13hw = (small / 255.0 - mean_) * inverse_;  // as kernels::image_element has it of a pack's
     return input;
   }
 
@@ -76,7 +79,7 @@ class Files final : public Source {
   std::int64_t height_, width_;
   ImageResize resize_;
   io::ImageRules rules_;
-  at::Tensor mean_, deviation_;
+  at::Tensor mean_, inverse_;
 };
 
 class Samples final : public Source {

@@ -14,7 +14,7 @@
 namespace xtasc::tabulate {
 
 ExitCode write_page(const Options& options) {
-  io::check_can_write(options.html);
+  io::check_can_write_page("--html", options.html);
   std::vector<report::LabelColumn> labels = report::model_columns();
   if (!options.by.empty()) {
     labels.clear();

@@ -154,6 +154,13 @@ void check_can_write(const fs::path& path) {
   }
 }
 
+void check_can_write_page(std::string_view option, const fs::path& path) {
+  if (path.extension() != ".html" && path.extension() != ".htm") {
+    fail_usage("{} {}: the name of a page must end in .html", option, path.string());
+  }
+  check_can_write(path);
+}
+
 void sync_folder(const fs::path& folder) {
   const Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.is_open()) {

@@ -21,6 +21,9 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 /// \throws Error  with exit code 2 where not
 void check_can_write(const std::filesystem::path& path);
 
+/// The same for a page: its name must end in .html, so that no other file is replaced by one. \param option  "--html"
+void check_can_write_page(std::string_view option, const std::filesystem::path& path);
+
 /// Makes a folder's entries durable (fsync of the folder).
 void sync_folder(const std::filesystem::path& folder);
 

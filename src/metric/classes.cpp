@@ -14,7 +14,7 @@ class ClassMetrics final : public TaskMetrics {
         confusion_(at::zeros({num_classes, num_classes}, at::TensorOptions().dtype(at::kLong).device(device))),
         image_sums_(at::zeros({4}, at::TensorOptions().dtype(at::kDouble).device(device))) {}
 
-  void add(const at::Tensor& prediction, const at::Tensor& labels_nhw) override {
+  void add(const at::Tensor& prediction, const at::Tensor& labels_nhw, const at::Tensor& /*num_labelled*/) override {
     const at::Tensor predicted_nhw = prediction.argmax(1);
     const std::int64_t n = labels_nhw.size(0);
     const std::int64_t c = num_classes_;

@@ -60,14 +60,14 @@ class DepthMetrics final : public TaskMetrics {
         is_rooted_(rooted_mask(device)),  // once: the copy waits for a GPU
         batch_sums_(at::zeros_like(pooled_)) {}
 
-  void add(const at::Tensor& prediction, const at::Tensor& target) override {
+  void add(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor& num_labelled) override {
     const at::Tensor valid = target > 0;
     const at::Tensor count = valid.sum().to(at::kDouble);
     const at::Tensor sums = depth_sums(prediction, target, valid);
     pooled_ += at::cat({sums, count.view({1})});
     const at::Tensor means = sums / count.clamp_min(1.0);
     const at::Tensor values = at::where(is_rooted_, means.sqrt(), means);
-    const at::Tensor images = at::where(count > 0, static_cast<double>(target.size(0)), at::zeros({}, count.options()));
+    const at::Tensor images = at::where(count > 0, num_labelled, at::zeros({}, count.options()));
     batch_sums_ += at::cat({values * images, images.view({1})});
   }
 

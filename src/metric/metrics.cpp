@@ -61,7 +61,12 @@ Metrics::Metrics(const task::Tasks& tasks, std::int64_t num_classes, at::Device 
 void Metrics::add(const ByTask& predictions, const ByTask& truth) {
   const c10::NoGradGuard no_grad;
   for (std::size_t t = 0; t < tasks_.size(); ++t) {
-    of_tasks_[t]->add(tensor_of(predictions, tasks_[t], "prediction"), tensor_of(truth, tasks_[t], "truth"));
+    const at::Tensor& target = tensor_of(truth, tasks_[t], "truth");
+    const auto flags = truth.find(task::flags_key(tasks_[t].key));
+    const at::Tensor num_labelled =
+        flags != truth.end() ? flags->second.sum().to(at::kDouble)
+                             : at::full({}, static_cast<double>(target.size(0)), target.options().dtype(at::kDouble));
+    of_tasks_[t]->add(tensor_of(predictions, tasks_[t], "prediction"), target, num_labelled);
   }
 }
 

@@ -25,7 +25,7 @@ class NormalMetrics final : public TaskMetrics {
         pooled_(at::zeros({kMedian + 1}, at::TensorOptions().dtype(at::kDouble).device(device))),
         batch_sums_(at::zeros({kMedian + 2}, pooled_.options())) {}
 
-  void add(const at::Tensor& prediction, const at::Tensor& truth) override {
+  void add(const at::Tensor& prediction, const at::Tensor& truth, const at::Tensor& num_labelled) override {
     const at::Tensor valid = (truth != 0).any(1);
     const at::Tensor angles = angles_between(prediction, truth);
     const at::Tensor count = valid.sum();
@@ -43,7 +43,7 @@ class NormalMetrics final : public TaskMetrics {
         std::get<0>(angles.masked_fill(~valid, std::numeric_limits<double>::max()).flatten().sort());
     const at::Tensor middle = ((count - 1) / 2).clamp_min(0).to(at::kLong).view({1});
     const at::Tensor median = sorted.numel() == 0 ? at::zeros({1}, sorted.options()) : sorted.index_select(0, middle);
-    const at::Tensor images = at::where(count > 0, static_cast<double>(truth.size(0)), at::zeros({}, sums.options()));
+    const at::Tensor images = at::where(count > 0, num_labelled, at::zeros({}, sums.options()));
     const at::Tensor values = at::cat({sums / count.clamp_min(1), at::where(count > 0, median, 0.0)});
     batch_sums_ += at::cat({values * images, images.view({1})});
   }

@@ -34,7 +34,8 @@ class TaskMetrics {
 
   /// One batch of the paper protocol. \param prediction  (N, channels, H, W), as the network says it
   /// \param truth  as data::Batch::targets has it
-  virtual void add(const at::Tensor& prediction, const at::Tensor& truth) = 0;
+  /// \param num_labelled  0-D float64: how many of the images have labels of the task, which the batch counts by
+  virtual void add(const at::Tensor& prediction, const at::Tensor& truth, const at::Tensor& num_labelled) = 0;
   /// What is summed over ranks, in place: float64 or int64, always the same tensors in the same order.
   [[nodiscard]] virtual std::vector<at::Tensor> sums() const = 0;
   [[nodiscard]] virtual Report report() const = 0;

@@ -323,6 +323,23 @@ void Reader::read_normals(Split split, std::int64_t first, std::int64_t count, s
   impl_->read(split, normals_data_set(impl_->schema), first, count, out.size(), out.data());
 }
 
+std::string Reader::fault_of_version() const {
+  const auto lock = io::lock_hdf5();
+  const hid_t root = impl_->file.get();
+  bool is_later = impl_->schema.has_normals();
+  for (const Split split : kSplits) {
+    const std::string group(split_name(split));
+    for (const std::string& key : label_keys(impl_->schema)) {
+      is_later |= io::has_link(root, group) && io::has_link(root, group + "/" + flags_name(key));
+    }
+  }
+  const std::int64_t version = io::read_int_attribute(root, "version", impl_->where());
+  const std::int64_t expected = is_later ? kPartialVersion : kVersion;
+  return version == expected
+             ? std::string()
+             : fmt::format("attribute version is {}, a pack with what it holds has {}", version, expected);
+}
+
 std::vector<std::uint8_t> Reader::has_labels(Split split, std::string_view task_key) const {
   const auto keys = label_keys(impl_->schema);
   check(std::find(keys.begin(), keys.end(), task_key) != keys.end(),

@@ -53,6 +53,10 @@ class Reader {
   /// \throws Error when the pack has no labels of that task at all, or when the flags are damaged.
   [[nodiscard]] std::vector<std::uint8_t> has_labels(Split split, std::string_view task_key) const;
 
+  /// Whether the version, which the digest leaves out, is that of what the pack holds. \returns what is wrong; empty:
+  /// nothing
+  [[nodiscard]] std::string fault_of_version() const;
+
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;

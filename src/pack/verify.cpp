@@ -221,6 +221,8 @@ class Verifier {
       report_.faults.push_back(fmt::format(
           "content digest is {}, names, attributes and samples give {}: something was changed after packing",
           schema.content_digest, found));
+    } else if (std::string fault = reader_.fault_of_version(); !fault.empty()) {
+      report_.faults.push_back(std::move(fault));
     }
   }
 

@@ -14,9 +14,10 @@ namespace {
 using Replacement = std::pair<std::string_view, std::string_view>;
 
 /// Words that are symbols in print, where nothing stands beside them that belongs to the same word.
-constexpr std::array<Replacement, 6> kSymbols = {{{"Delta_m", "$\\Delta_m$"},
+constexpr std::array<Replacement, 7> kSymbols = {{{"Delta_m", "$\\Delta_m$"},
                                                   {"lambda_1", "$\\lambda_1$"},
                                                   {"lambda_2", "$\\lambda_2$"},
+                                                  {"lambda_3", "$\\lambda_3$"},
                                                   {" +- ", " $\\pm$ "},
                                                   {"(1e7)", "($10^7$)"},
                                                   {" x ", " $\\times$ "}}};

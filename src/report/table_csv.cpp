@@ -98,13 +98,16 @@ std::vector<CsvColumn> columns_of_rare_keys(std::span<const Table> tables) {
     const auto value = [key = std::string(key)](const run::RunSummary& run) {
       return run::shown_value(run::config_values(run.config).at(key));
     };
+    const auto shown = [value, is_lambda_3 = header == std::string_view("lambda_3")](const run::RunSummary& run) {
+      return is_lambda_3 && run.config.loss.lambda_3 < 0.0 ? std::string("0") : value(run);  // without a third task
+    };
     const bool is_set = std::ranges::any_of(tables, [&](const Table& table) {
       return std::ranges::any_of(runs_of(table), [&](const run::RunSummary* run) {
         return value(*run) != run::shown_value(defaults.at(key));
       });
     });
     if (is_set) {
-      columns.push_back({header, [value](const Table&, const Row& row) { return joined(row, value); }});
+      columns.push_back({header, [shown](const Table&, const Row& row) { return joined(row, shown); }});
     }
   }
   return columns;

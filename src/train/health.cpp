@@ -182,8 +182,10 @@ void check_batch_norm(const config::ModelSection& model, std::int64_t num_images
   fail_usage(
       "batch norm needs two values a channel, but {} has {} image (of {}, train.batch_size = {}{}), which is 1 x 1 at "
       "the network's deepest layer ({} x {} pixels): another train.batch_size{}{}",
-      has_pieces ? "a piece of a batch"
-                 : fmt::format("the {} batch of an epoch", rest > 0 && num_images > batch_size ? "last" : "only"),
+      has_pieces                 ? "a piece of a batch"
+      : num_images <= batch_size ? "the only batch of an epoch"
+      : rest > 0                 ? "the last batch of an epoch"
+                                 : "each batch",
       smallest, num_images, batch_size, has_pieces ? fmt::format(", train.accumulate = {}", accumulate) : "", height,
       width, has_pieces ? " or train.accumulate" : "", size_helps ? ", or larger images" : "");
 }

@@ -1,5 +1,6 @@
 #include "train/run_observer.hpp"
 
+#include "core/error.hpp"
 #include "core/log.hpp"
 #include "io/file.hpp"
 #include "train/epoch_record.hpp"
@@ -43,9 +44,14 @@ void RunObserver::open_events(const Progress& progress, const pack::Reader& pack
   const std::size_t label_set = pack::find_label_set(pack.schema(), config_.data.label_set);
   std::error_code ignored;
   const bool has_epochs = std::filesystem::exists(folder_.metrics(), ignored);
-  events_.emplace(folder_.tensorboard(), events::EventLog::Known{progress.epoch, progress.step},
-                  has_epochs ? run::read_metrics(folder_.metrics()) : std::vector<run::EpochRecord>(),
-                  pack.schema().label_sets[label_set].class_names);
+  try {
+    events_.emplace(folder_.tensorboard(), events::EventLog::Known{progress.epoch, progress.step},
+                    has_epochs ? run::read_metrics(folder_.metrics()) : std::vector<run::EpochRecord>(),
+                    pack.schema().label_sets[label_set].class_names);
+  } catch (const Error& error) {
+    log_warning("run.tensorboard: {}; this start writes no event files", error.what());
+    return;
+  }
   if (events_->is_new()) {
     events_->add_text("config", fenced("toml", io::read_file(folder_.config())));
     events_->add_text("provenance", fenced("json", io::read_file(folder_.provenance())));

@@ -109,7 +109,7 @@ Command add_status(CLI::App& program) {
               log_warning("{}", edited);
             }
             if (!html->empty()) {
-              io::check_can_write(*html);
+              io::check_can_write_page("--html", *html);
             }
             SweepState state;
             do {

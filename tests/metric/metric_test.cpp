@@ -346,6 +346,17 @@ TEST(Metrics, LookAtTheirTasksAlone) {
   }
 }
 
+/// A batch weighs as many images as have labels of the task, where the pack says that some have none.
+TEST(Metrics, ImagesWithoutLabelsGiveABatchNoWeight) {
+  Metrics metrics({task::of_key("depth")}, 0, at::kCPU);
+  at::Tensor truth = at::full({2, 1, 2, 2}, 2.0, at::kFloat);
+  metrics.add({{"depth", truth + 0.5}}, {{"depth", truth}});
+  truth = truth.clone();
+  truth[1].zero_();
+  metrics.add({{"depth", truth + 2.0}}, {{"depth", truth}, {task::flags_key("depth"), at::tensor({1, 0}, at::kByte)}});
+  EXPECT_NEAR(metrics.report().paper.at("abs_err"), (2 * 0.5 + 1 * 2.0) / 3, 1e-12);
+}
+
 TEST(Metrics, NameTheTaskThatLacksAPredictionOrItsTruth) {
   Metrics metrics(both_tasks(), 3, at::kCPU);
   const ByTask seg = {{"seg", at::zeros({1, 3, 2, 2})}};

@@ -238,6 +238,13 @@ TEST(PartialLabels, AChangedFlagIsFound) {
   write_pack(path, test::small_schema(), {});
   EXPECT_THAT(faults_after(path,
                            [](hid_t file) {
+                             H5Adelete(file, "version");
+                             io::write_attribute(file, "version", std::int64_t{3});
+                           }),
+              ElementsAre("attribute version is 3, a pack with what it holds has 2"));
+  write_pack(path, test::small_schema(), {});
+  EXPECT_THAT(faults_after(path,
+                           [](hid_t file) {
                              H5Lcreate_hard(file, "train/label", file, "train/has_depth", H5P_DEFAULT, H5P_DEFAULT);
                            }),
               Contains(HasSubstr("/train/has_depth: its shape is 4 x 32 x 64, 4 is expected")));

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shutil
 import sys
 
 import common
@@ -249,6 +250,7 @@ class Choices(Case):
         empty.mkdir()
         (empty / "config.toml").write_bytes((self.run_folder / "config.toml").read_bytes())
         run = str(self.run_folder)
+        shutil.copy(self.run_folder / "checkpoint/best/weights.pt", folder.parent / "own.pt")
         for code, words, *arguments in (
                 (2, "no folder none", "--run", "none", "--output", "bad/a.onnx"),
                 (2, "name the model by --run DIR", "--output", "bad/a.onnx"),
@@ -257,6 +259,9 @@ class Choices(Case):
                 (2, "must end in .onnx or .pt", "--run", run, "--output", "bad/a.bin"),
                 (2, "must end in .pt", "--run", run, "--output", "bad/a.onnx", "--format", "torch"),
                 (2, "No such file or directory", "--run", run, "--output", "absent/a.onnx"),
+                (2, "lies among the run's checkpoints", "--run", run, "--output", f"{run}/checkpoint/best/weights.pt"),
+                (2, "is the file that is read", "--config", f"{run}/config.toml", "--weights", str(folder.parent / "own.pt"),
+                 "--output", str(folder.parent / "own.pt")),
                 (2, "no checkpoint at", "--run", str(empty), "--output", "bad/a.onnx")):
             with self.subTest(arguments=arguments):
                 self.one_line(programs.run("xtasc-export", *arguments), code, words)

@@ -299,6 +299,7 @@ class WrongInput(unittest.TestCase):
         self.refused(2, "no folder none", "xtasc-tabulate", "none")
         self.refused(2, "--published: cannot read 'none.toml'", "xtasc-tabulate", "--field", "list", "--published", "none.toml")
         self.refused(2, "RUNS_DIR is empty", "xtasc-tabulate", "")
+        self.refused(2, "--html notes.txt: the name of a page must end in .html", "xtasc-tabulate", "--html", "notes.txt", ".")
 
 
 if __name__ == "__main__":

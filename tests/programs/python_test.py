@@ -16,6 +16,7 @@ import warnings
 
 import common
 from common import SOURCE, Programs, h5py_or_skip
+from png import write_png
 
 sys.path.append(str(SOURCE / "results/python"))
 import xtasc  # noqa: E402
@@ -200,7 +201,9 @@ class Networks(unittest.TestCase):
         theirs = torch.load(output / "val_00001.pt")
         net = xtasc.load(run).double()
         with torch.no_grad():
-            ours = net(xtasc.pack(programs.pack, "val")[1]["image"][None])
+            val = xtasc.pack(programs.pack, "val")
+            both = net(torch.stack([val[0]["image"], val[1]["image"]]))  # no image sees its place in a batch
+            ours = {key: value[1:] for key, value in both.items()}
         self.assertEqual(set(theirs), set(net.tasks))
         for key, value in theirs.items():
             self.assertEqual(value.dtype, torch.float64)
@@ -243,6 +246,20 @@ class Networks(unittest.TestCase):
         path.write_bytes(path.read_bytes()[:1000])
         with self.assertRaisesRegex(xtasc.XtascError, "is no file of weights, or is damaged"):
             xtasc.load(run)
+
+    def test_pixels_are_the_same_from_a_picture_and_a_pack(self) -> None:
+        run = xtasc.run("results/runs/first")
+        image = xtasc.pack(programs.pack, "val")[1]["image"].numpy()
+        write_png(programs.scratch / "same/pixels.png", *image.shape, lambda y, x: image[y, x])
+        output = programs.scratch / "same/out"
+        done = programs.run("xtasc-predict", "--run", str(run.folder), *common.sets(["run.precision=fp64", "run.threads=1"]),
+                            "--images", str(programs.scratch / "same/pixels.png"), "--tensors", "--output", str(output))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with torch.no_grad():
+            ours = xtasc.load(run).double()(torch.from_numpy(image)[None])
+        theirs = torch.load(output / "pixels.pt")
+        torch.testing.assert_close(ours["depth"], theirs["depth"], rtol=0, atol=1e-10)
+        torch.testing.assert_close(ours["seg_logits"], theirs["seg"], rtol=0, atol=1e-10)
 
     def test_a_trained_run_measures_what_its_file_says(self) -> None:
         """Weights, pack and metrics together: the package's predictions against its truths give the run's own numbers."""

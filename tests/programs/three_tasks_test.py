@@ -78,7 +78,7 @@ class WholePath(OneLine):
 
     def test_fixed_weights_are_as_many_as_the_tasks(self) -> None:
         for more in ([], ["weighting.weights=[1.0, 0.5, 2.0]"]):
-            train("three/fixed", THREE, "model.system=base_mt", "weighting.method=fixed", "train.epochs=1", *more)
+            train(f"three/fixed{len(more)}", THREE, "model.system=base_mt", "weighting.method=fixed", "train.epochs=1", *more)
         done = programs.run("xtasc-train", *programs.train_arguments("three/fixed", THREE, "train.accumulate=2",
                                                                      "weighting.method=nash"), "--print-config")
         self.one_line(done, 2, "train.accumulate = 2 adds up a batch's gradient", "weighting.method = \"nash\"")

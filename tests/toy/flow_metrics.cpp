@@ -18,7 +18,7 @@ class FlowMetrics final : public metric::TaskMetrics {
       : pooled_(at::zeros({4}, at::TensorOptions().dtype(at::kDouble).device(device))),
         batch_sums_(at::zeros_like(pooled_)) {}
 
-  void add(const at::Tensor& prediction, const at::Tensor& truth) override {
+  void add(const at::Tensor& prediction, const at::Tensor& truth, const at::Tensor& /*num_labelled*/) override {
     const at::Tensor valid = (truth > 0).all(1);
     const at::Tensor square = (prediction.to(at::kDouble) - truth.to(at::kDouble)).square().sum(1) * valid;
     const at::Tensor count = valid.sum().to(at::kDouble);

@@ -98,6 +98,8 @@ def load(source: Folder | Run, checkpoint: str) -> Predictor:
     tensors = {name: value for name, value in read_weights(path).items() if not name.startswith(OF_TRAINING)}
     options = options_of(one.config["model"], tensors)
     net = net_of(options, tensors, path)
+    if isinstance(net, AdaMt):
+        net.keep_first_slot()
     pack, provenance = pack_of(one), one.provenance
     names: tuple[str, ...] = ()
     if "seg" in options.order:

@@ -138,6 +138,12 @@ class AdaMt(nn.Module):
             self.add_module(DECODERS[key], decoder)
             self.num_draws += 2 * sum(DECODER_CHANNELS)
 
+    def keep_first_slot(self) -> None:
+        """Of `per_slot` the factors of the first place in a batch, for every image: as a net that was trained predicts."""
+        for module in self.modules():
+            if isinstance(module, DecoderBlock):
+                module.W = nn.Parameter(module.W.detach()[:1].clone())
+
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         x, skips = self.encoder(image, self.noise)
         return {key: getattr(self, DECODERS[key])(x, skips, self.noise) for key in self.keys}
