@@ -43,11 +43,11 @@ std::vector<std::uint8_t> read_flags(hid_t group, std::string_view key, std::siz
   check(shape == std::vector<hsize_t>{size}, "{}: its shape is {}, {} is expected", where, io::shape_text(shape), size);
   io::check_chunked_storage(data_set.get(), count, 1, where);
   const std::array<hsize_t, 1> start = {0};
-  const auto chunk_bytes = io::fixed_chunk_bytes(data_set.get(), size, where);
+  const io::ChunkBytes chunk_bytes = io::stored_chunk_bytes(data_set.get(), size, where);
   hsize_t stored = 0;
   check(H5Dget_chunk_storage_size(data_set.get(), start.data(), &stored), "{}: cannot read it", where);
-  check(!chunk_bytes || stored == *chunk_bytes, "{}: its chunk has {} bytes, {} are expected, the pack is damaged",
-        where, stored, chunk_bytes.value_or(0));
+  const std::string fault = chunk_bytes.fault_of(stored);
+  check(fault.empty(), "{}: {}, the pack is damaged", where, fault);
   std::vector<std::uint8_t> flags(size);
   check(io::read_block(data_set.get(), H5T_NATIVE_UINT8, start, count, flags.data()),
         "{}: it cannot be read, the pack is damaged", where);

@@ -26,9 +26,9 @@ constexpr std::array kSplits = {Split::train, Split::val};
 struct SampleSet {
   Hdf5Handle data_set;
   hid_t memory_type = H5I_INVALID_HID;
-  std::vector<hsize_t> sample;         ///< the shape of one: 1 x height x width (x 3)
-  std::size_t sample_bytes = 0;        ///< in memory
-  std::optional<hsize_t> chunk_bytes;  ///< in the file, where the filters fix it
+  std::vector<hsize_t> sample;   ///< the shape of one: 1 x height x width (x 3)
+  std::size_t sample_bytes = 0;  ///< in memory
+  io::ChunkBytes chunk_bytes;    ///< in the file
 };
 
 struct SplitReader {
@@ -41,14 +41,13 @@ io::Failure read_samples(const SampleSet& set, std::int64_t first, std::int64_t 
   std::vector<hsize_t> start(set.sample.size(), 0), extent = set.sample;
   start[0] = static_cast<hsize_t>(first);
   extent[0] = static_cast<hsize_t>(count);
-  // HDF5 1.10 reads beyond a chunk that is too short for its checksum.
-  for (hsize_t end = start[0] + extent[0]; set.chunk_bytes && start[0] < end; ++start[0]) {
+  for (hsize_t end = start[0] + extent[0]; start[0] < end; ++start[0]) {
     hsize_t stored = 0;
     if (H5Dget_chunk_storage_size(set.data_set.get(), start.data(), &stored) < 0) {
       return io::hdf5_reason();
     }
-    if (stored != *set.chunk_bytes) {
-      return fmt::format("its chunk has {} bytes, {} are expected", stored, *set.chunk_bytes);
+    if (std::string fault = set.chunk_bytes.fault_of(stored); !fault.empty()) {
+      return fault;
     }
   }
   start[0] = static_cast<hsize_t>(first);
@@ -211,7 +210,7 @@ void Reader::Impl::open_split(Split split) {
     const std::string set_place = fmt::format("{}/{}", place, data_sets[i]);
     io::check_chunked_storage(data_set.get(), expected, size, set_place);
     const std::size_t bytes = sample_bytes(schema, i);
-    const auto chunk_bytes = io::fixed_chunk_bytes(data_set.get(), bytes, set_place);
+    const auto chunk_bytes = io::stored_chunk_bytes(data_set.get(), bytes, set_place);
     reader.data_sets.push_back({std::move(data_set), memory_type(schema, i), std::move(expected), bytes, chunk_bytes});
   }
 }

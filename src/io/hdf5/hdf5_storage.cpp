@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <vector>
 
 #include "io/hdf5/hdf5.hpp"
@@ -24,14 +25,21 @@ hsize_t stored_bytes(hid_t dataset, std::string_view place) {
   return bytes;
 }
 
+H5Z_filter_t filter_of(hid_t creation, unsigned i) {
+  unsigned flags = 0, config = 0;
+  std::size_t num_values = 0;
+  return H5Pget_filter2(creation, i, &flags, &num_values, nullptr, 0, nullptr, &config);
+}
+
+/// What is behind a checksum is read before it: of a length that nobody has looked at.
 void check_filters(hid_t creation, std::string_view place) {
   constexpr std::array kKnown = {H5Z_FILTER_DEFLATE, H5Z_FILTER_SHUFFLE, H5Z_FILTER_FLETCHER32};
   const int num_filters = H5Pget_nfilters(creation);
   check(static_cast<herr_t>(num_filters), "{}: cannot read its filters", place);
   for (unsigned i = 0; i < static_cast<unsigned>(num_filters); ++i) {
-    unsigned flags = 0, config = 0;
-    std::size_t num_values = 0;
-    const H5Z_filter_t filter = H5Pget_filter2(creation, i, &flags, &num_values, nullptr, 0, nullptr, &config);
+    const H5Z_filter_t filter = filter_of(creation, i);
+    check(filter != H5Z_FILTER_FLETCHER32 || i + 1 == static_cast<unsigned>(num_filters),
+          "{}: its checksums are of values before they were compressed; Fletcher-32 must be the last filter", place);
     check(std::find(kKnown.begin(), kKnown.end(), filter) != kKnown.end(),
           "{}: HDF5 filter {} is not accepted; deflate, shuffle and Fletcher-32 are", place, filter);
   }
@@ -54,15 +62,23 @@ void check_chunked_storage(hid_t dataset, std::span<const hsize_t> chunk, hsize_
   check(stored_chunks == num_chunks, "{}: {} of its {} chunks are there", place, stored_chunks, num_chunks);
 }
 
-std::optional<hsize_t> fixed_chunk_bytes(hid_t dataset, hsize_t chunk_bytes, std::string_view place) {
+std::string ChunkBytes::fault_of(hsize_t stored) const {
+  return stored >= least && stored <= most ? std::string()
+                                           : fmt::format("its chunk has {} bytes, {}{} are expected", stored,
+                                                         least == most ? "" : "at least ", least);
+}
+
+ChunkBytes stored_chunk_bytes(hid_t dataset, hsize_t chunk_bytes, std::string_view place) {
   const Hdf5Handle creation = creation_list(dataset, place);
   const int num_filters = H5Pget_nfilters(creation.get());
-  unsigned flags = 0, config = 0;
-  std::size_t num_values = 0;
   constexpr hsize_t kChecksumBytes = 4;
-  const bool is_checked_only = num_filters == 1 && H5Pget_filter2(creation.get(), 0, &flags, &num_values, nullptr, 0,
-                                                                  nullptr, &config) == H5Z_FILTER_FLETCHER32;
-  return is_checked_only ? std::optional(chunk_bytes + kChecksumBytes) : std::nullopt;
+  if (num_filters == 0) {
+    return {chunk_bytes, chunk_bytes};
+  }
+  if (num_filters == 1 && filter_of(creation.get(), 0) == H5Z_FILTER_FLETCHER32) {
+    return {chunk_bytes + kChecksumBytes, chunk_bytes + kChecksumBytes};
+  }
+  return {kChecksumBytes + 1, std::numeric_limits<hsize_t>::max()};
 }
 
 void check_stored_bytes(hid_t dataset, hsize_t bytes, std::string_view place) {
