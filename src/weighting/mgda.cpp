@@ -10,7 +10,7 @@ namespace {
 
 at::Tensor divisors(const at::Tensor& gram_tt, const at::Tensor& losses_t,
                     config::GradientNormalisation normalisation) {
-  const at::Tensor norms = gram_tt.diagonal().sqrt();
+  at::Tensor norms = gram_tt.diagonal().sqrt();
   switch (normalisation) {
     case config::GradientNormalisation::none:
       return at::ones_like(norms);
