@@ -106,7 +106,8 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
   } catch (const Error& error) {
     // Weights that the command line brought together with a config.
     const bool fits_by_itself = by_run && source.assignments.empty();
-    throw Error(error.what(), fits_by_itself ? error.code() : ExitCode::usage, error.details());
+    const bool is_usage = !fits_by_itself && error.code() == ExitCode::failure;
+    throw Error(error.what(), is_usage ? ExitCode::usage : error.code(), error.details());
   }
   const std::string fault = optim::first_not_finite(model.learner->weights());
   check(fault.empty(), "{}: {} are not finite: the run that it is of diverged", model.weights_path.string(), fault);

@@ -71,6 +71,7 @@ TEST(Toml, ValuesStandInTheTextsOrderWithTheirPlaces) {
   EXPECT_EQ(b.where, "a.toml:2:1");
   EXPECT_EQ(b.find("y")->list[0].real, 1.5);
   EXPECT_EQ(b.find("y")->list[1].type_name, "the string \"x\"");
+  EXPECT_EQ(parse_toml("y = []\n", "empty.toml").table[0].type_name, "an empty list");
   EXPECT_EQ(b.find("y")->list[1].where, "a.toml:3:11");
   EXPECT_TRUE(b.find("x")->find("w")->boolean);
   EXPECT_EQ(b.find("none"), nullptr);

@@ -55,10 +55,9 @@ TOLERANCES = {
     "fp32": {"prediction": 1e-5, "loss": 1e-5},
     "bf16": {"loss": 2e-2},
 }
-# In fp32, of networks that unpool: where two values of a pool's window are equal but for rounding, the peer's own fp32
-# puts one at another place than its fp64, too, and below a deep pool that is seen in much of an image.
+# In fp32, where two values of a pool's window are equal but for rounding, these put one at another place, below a deep pool
+# seen in much of an image: in any task's branch, of the peer's fp32 against its fp64 as of ours.
 UNPOOLING = ("segnet", "stan", "mtan", "dense", "cross_stitch", "kd4mtl")
-WHERE_PLACES_MOVE = {"prediction": 1e-2, "loss": 1e-4}
 
 
 # By image, of "partial" gaps: the first lacks labels of one task, the second of two, the third of all.
@@ -281,8 +280,10 @@ def run_case(
         if case.precision == "fp32" and any(d.value > d.tolerance for d in deviations):
             exact = peer_outputs(replace(case, precision="fp64"), net_of(case.options), samples)
             own = {d.name: relative(expected[d.name], exact[d.name]) for d in deviations}
-            moved = WHERE_PLACES_MOVE if case.options.system in UNPOOLING else {}
-            deviations = [replace(d, tolerance=max(d.tolerance, 3 * own[d.name], moved.get(d.kind, 0.0))) for d in deviations]
+            if case.options.system in UNPOOLING:
+                most = {kind: max(own[d.name] for d in deviations if d.kind == kind) for kind in {d.kind for d in deviations}}
+                own = {d.name: most[d.kind] for d in deviations}
+            deviations = [replace(d, tolerance=max(d.tolerance, 3 * own[d.name])) for d in deviations]
         if first is None:
             first = found
         elif case.twice and num_ranks == ranks[0]:
