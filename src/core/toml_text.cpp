@@ -14,7 +14,8 @@ constexpr std::size_t kMaxBytes = 64 * 1024;
 constexpr std::size_t kMaxLineBytes = 4 * 1024;
 
 /// Follows a TOML text character by character, as far as to know what is a comment and what is quoted. In a text with a
-/// syntax error it may be wrong behind the error, where the parser does not come.
+/// syntax error it may be wrong behind the error, where the parser does not come. Behind a quote of which it cannot
+/// tell whether it opens a string, as one in a dotted key, every character must be ASCII.
 class Scanner {
  public:
   Scanner(std::string_view text, const std::string& source) : text_(text), source_(source) {}
@@ -23,11 +24,15 @@ class Scanner {
     at_ = text_.size() - without_byte_order_mark(text_).size();
     while (at_ < text_.size()) {
       const char c = text_[at_];
-      if (quote_ != '\0') {
+      if (is_lost_) {
+        need_ascii(c);
+        ++at_;
+      } else if (quote_ != '\0') {
         step_in_string(c);
       } else if (c == '#') {
         at_ = std::min(text_.find('\n', at_), text_.size());
-      } else if ((c == '"' || c == '\'') && begins_string()) {
+      } else if (c == '"' || c == '\'') {
+        is_lost_ = !begins_string();
         quote_ = c;
         is_multi_line_ = quotes_here() >= 3;
         at_ += is_multi_line_ ? 3 : 1;
@@ -60,11 +65,11 @@ class Scanner {
     }
   }
 
-  /// Whether a quote here opens a string; within a number or a word the parser reads on over it.
+  /// Whether a quote here opens a string for certain; within a number or a word the parser reads on over it.
   [[nodiscard]] bool begins_string() const {
     constexpr std::string_view kKeyCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. \t";
     std::string_view before = text_.substr(0, at_);
-    while (before.ends_with('[')) {
+    while (before.ends_with('[') || before.ends_with('{')) {
       before.remove_suffix(1);
     }
     if (before.empty() || std::string_view(" \t\r\n,").find(before.back()) != std::string_view::npos) {
@@ -86,8 +91,8 @@ class Scanner {
     const std::string_view before = text_.substr(0, at_);
     const auto line = std::count(before.begin(), before.end(), '\n') + 1;
     const std::size_t column = line == 1 ? at_ + 1 : at_ - before.rfind('\n');
-    fail_usage("{}:{}:{}: a character that is not ASCII may stand in comments and one-line strings only", source_, line,
-               column);
+    fail_usage("{}:{}:{}: a character that is not ASCII may stand in comments and one-line strings only{}", source_,
+               line, column, is_lost_ ? ", and nowhere behind a quote within a key or a word" : "");
   }
 
   std::string_view text_;
@@ -95,6 +100,7 @@ class Scanner {
   std::size_t at_ = 0;
   char quote_ = '\0';  ///< of the string that at_ is in, or 0
   bool is_multi_line_ = false;
+  bool is_lost_ = false;  ///< there was a quote that may have opened a string or not
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
@@ -11,34 +12,61 @@
 #include "dist/communicator.hpp"
 #include "mpi/world.hpp"
 #include "net/networks.hpp"
+#include "support/learners.hpp"
 #include "support/methods.hpp"
 #include "support/nets.hpp"
-#include "train/step.hpp"
 
 namespace xtasc {
 namespace {
 
 using test::world;
 
-config::RunConfig method_config(std::string_view method, const std::string& precision) {
-  return test::step_config({"model.decoder_width=8", "model.ttnet_widths=[4,4,4]", "run.precision=" + precision,
-                            "weighting.method=" + std::string(method), "train.bucket_mib=3"});
+/// What a learner is made of, and the method that trains it.
+struct Case {
+  std::string_view network;
+  std::string_view method;
+};
+
+/// The network's assignments: a system's word, or one of a system's other forms.
+std::vector<std::string> assignments_of(std::string_view network) {
+  if (network == "cross_stitch_misra") {
+    return {"model.system=cross_stitch", "model.cross_stitch=misra"};
+  }
+  if (network == "adamt_per_slot") {
+    return {"model.system=adamt", "model.adamt_attention=per_slot"};
+  }
+  if (network == "mtan_of_three") {
+    return {"model.system=mtan", R"(model.tasks=["segmentation", "depth", "normals"])"};
+  }
+  if (network == "stan") {
+    return {"model.system=stan", R"(model.tasks=["depth"])"};
+  }
+  return {fmt::format("model.system={}", network)};
+}
+
+config::RunConfig config_of(const Case& row, std::string_view precision) {
+  std::vector<std::string> assignments = assignments_of(row.network);
+  assignments.insert(assignments.end(),
+                     {"model.decoder_width=8", "model.ttnet_widths=[4,4,4]", "train.bucket_mib=3",
+                      fmt::format("run.precision={}", precision), fmt::format("weighting.method={}", row.method)});
+  return test::step_config(assignments);
 }
 
 /// A learner that goes on under another method, with a fresh optimizer: cheaper than a new net for each.
 void change_method(train::Learner& learner, const config::RunConfig& config) {
   const auto type = at::TensorOptions().dtype(learner.types.storage);
   const model::ParameterSet& set = learner.net.parameters();
+  const auto num_tasks = static_cast<std::int64_t>(learner.net.tasks().size());
   learner.weighting = weighting::make_task_weighting(
-      {.section = config.weighting, .num_values = set.flat_values().numel(), .tensors = type});
+      {.section = config.weighting, .num_tasks = num_tasks, .num_values = set.flat_values().numel(), .tensors = type});
   std::vector<optim::Adam::Group> groups = {{"net", set.flat_values(), set.flat_gradients()}};
   if (learner.weighting->flat_values().defined()) {
     groups.push_back({"weighting", learner.weighting->flat_values(), learner.weighting->flat_gradients()});
   }
   learner.optimizer = std::make_unique<optim::Adam>(groups, optim::Adam::Options{.beta1 = 0.9, .beta2 = 0.99});
   // Two epochs lie behind: every method is at work from the first step on.
-  learner.weighting->end_epoch(0, at::tensor({3.0, 2.5}, at::kDouble));
-  learner.weighting->end_epoch(1, at::tensor({2.0, 2.4}, at::kDouble));
+  learner.weighting->end_epoch(0, at::tensor({3.0, 2.5, 2.8}, at::kDouble).narrow(0, 0, num_tasks));
+  learner.weighting->end_epoch(1, at::tensor({2.0, 2.4, 1.9}, at::kDouble).narrow(0, 0, num_tasks));
 }
 
 void expect_close(const weighting::NamedTensors& found, const weighting::NamedTensors& expected,
@@ -52,9 +80,19 @@ void expect_close(const weighting::NamedTensors& found, const weighting::NamedTe
   }
 }
 
+/// These rows of a batch where a run has them, in the learner's type.
+data::Batch part_of(const data::Batch& whole, const data::Range& range, const config::RunConfig& config,
+                    const train::Learner& learner, std::int64_t step) {
+  data::Batch part = test::rows(whole, range, learner.types.storage);
+  std::vector<std::int64_t> samples(static_cast<std::size_t>(range.size()));
+  std::iota(samples.begin(), samples.end(), range.begin);
+  train::give_place(part, config, learner.net, {.first = range.begin, .samples = samples, .step = step});
+  return part;
+}
+
 /// One learner that all ranks train together and one that rank 0 trains alone, on the same batches: of 5 images, which
 /// neither 2 nor 3 ranks share evenly, and of 2, which leave one of three ranks without any.
-class MethodOnRanks : public testing::TestWithParam<std::string_view> {
+class MethodOnRanks : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     if (world->size() == 1) {
@@ -67,10 +105,15 @@ class MethodOnRanks : public testing::TestWithParam<std::string_view> {
   }
 
   static void compare(const std::string& precision, int num_steps, double loss_tolerance) {
-    const auto config = method_config(GetParam(), precision);
+    const config::RunConfig config = config_of(GetParam(), precision);
     const auto comm = dist::make_communicator(*world, at::kCPU);
     const auto solo = dist::make_solo_communicator();
     const bool is_first = world->rank() == 0;
+    if (network_ != GetParam().network) {
+      network_ = GetParam().network;
+      shared_.reset();
+      alone_.reset();
+    }
     prepare(shared_, config);
     std::optional<train::Step> alone_step;
     if (is_first) {
@@ -79,16 +122,15 @@ class MethodOnRanks : public testing::TestWithParam<std::string_view> {
       alone_step.emplace(config, *alone_, *solo);
     }
     train::Step shared_step(config, *shared_, *comm);
-    const auto type = shared_->types.storage;
     for (int i = 0; i < num_steps; ++i) {
       const weighting::Moment moment = {.epoch = 2, .step = i};
-      const std::int64_t size = i % 2 == 0 ? 5 : 2;
-      const data::Batch whole = test::random_batch(static_cast<std::uint64_t>(i), size, 5, 64, 32);
+      const data::Batch whole = batch_of_step(i);
+      const std::int64_t size = whole.image_n3hw.size(0);
       const data::Range mine = data::share_of({0, size}, world->rank(), world->size());
-      const at::Tensor together = shared_step.compute(test::rows(whole, mine, type), moment).losses;
+      const at::Tensor together = shared_step.compute(part_of(whole, mine, config, *shared_, i), moment).losses;
       shared_step.update(1e-4);
       if (is_first) {
-        const at::Tensor expected = alone_step->compute(test::rows(whole, {0, size}, type), moment).losses;
+        const at::Tensor expected = alone_step->compute(part_of(whole, {0, size}, config, *alone_, i), moment).losses;
         alone_step->update(1e-4);
         EXPECT_LT(((together - expected).abs() / expected.abs().clamp_min(1e-3)).max().item<double>(), loss_tolerance)
             << "losses of step " << i << "\n"
@@ -107,9 +149,13 @@ class MethodOnRanks : public testing::TestWithParam<std::string_view> {
   }
 
  private:
+  static data::Batch batch_of_step(int step) {
+    return test::random_batch(static_cast<std::uint64_t>(step), step % 2 == 0 ? 5 : 2, 5, 64, 32);
+  }
+
   static void prepare(std::unique_ptr<train::Learner>& learner, const config::RunConfig& config) {
     if (!learner || learner->types.storage != train::types_of(config.run.precision).storage) {
-      learner = std::make_unique<train::Learner>(config, 5, at::kCPU);
+      learner = test::learner_for(config, 5, batch_of_step(0), at::kCPU);
     }
     for (const auto& [name, tensor] : learner->net.parameters().buffers()) {
       tensor.fill_(name.ends_with("running_var") ? 1.0 : 0.0);
@@ -117,6 +163,7 @@ class MethodOnRanks : public testing::TestWithParam<std::string_view> {
     change_method(*learner, config);
   }
 
+  static inline std::string_view network_;
   static inline std::unique_ptr<train::Learner> shared_, alone_;
 };
 
@@ -133,10 +180,37 @@ TEST_P(MethodOnRanks, DISABLED_EqualOneInFp32) {
   compare("fp32", 5, 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Witnesses, MethodOnRanks, testing::ValuesIn(test::witness_methods()),
-                         [](const auto& test) { return std::string(test.param); });
-INSTANTIATE_TEST_SUITE_P(Long, MethodOnRanks, testing::ValuesIn(test::witness_methods(false)),
-                         [](const auto& test) { return std::string(test.param); });
+/// The networks that the paper compares with: which parameters their tasks share follows from each.
+class NetworkOnRanks : public MethodOnRanks {};
+
+TEST_P(NetworkOnRanks, EqualsOneInFp64) {
+  compare("fp64", 2, 1e-8);
+}
+
+std::vector<Case> cases_of(const std::vector<std::string_view>& networks,
+                           const std::vector<std::string_view>& methods) {
+  std::vector<Case> cases;
+  for (const std::string_view network : networks) {
+    for (const std::string_view method : methods) {
+      cases.push_back({network, method});
+    }
+  }
+  return cases;
+}
+
+const auto name_of = [](const auto& test) { return fmt::format("{}_{}", test.param.network, test.param.method); };
+
+INSTANTIATE_TEST_SUITE_P(Witnesses, MethodOnRanks, testing::ValuesIn(cases_of({"xtasc"}, test::witness_methods())),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(Long, MethodOnRanks, testing::ValuesIn(cases_of({"xtasc"}, test::witness_methods(false))),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(Witness, NetworkOnRanks, testing::Values(Case{"segnet", "cagrad"}), name_of);
+INSTANTIATE_TEST_SUITE_P(LongSingle, NetworkOnRanks, testing::Values(Case{"stan", "equal"}), name_of);
+INSTANTIATE_TEST_SUITE_P(Long, NetworkOnRanks,
+                         testing::ValuesIn(cases_of({"segnet", "dense", "cross_stitch", "cross_stitch_misra", "mtan",
+                                                     "mtan_of_three", "kd4mtl", "adamt", "adamt_per_slot"},
+                                                    test::method_words())),
+                         name_of);
 
 }  // namespace
 }  // namespace xtasc
