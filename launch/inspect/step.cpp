@@ -43,6 +43,16 @@ const at::Tensor& sample_tensor(const TensorDict& samples, const std::string& pa
   return found->second;
 }
 
+/// A number, or a vector of length 1, which is 0 where it is not known. \param truth  (N, C, H, W)
+void check_values(const std::string& file, const task::Task& task, const at::Tensor& truth) {
+  check(truth.isfinite().all().item<bool>(), "{}: {} must be finite, and 0 where it is not known", file, task.truth);
+  if (task.kind == task::Kind::unit_vector) {
+    const at::Tensor length = truth.to(at::kDouble).norm(2, 1);
+    check(((length == 0) | ((length - 1.0).abs() < 1e-3)).all().item<bool>(),
+          "{}: {} must be of length 1, or 0 where they are not known", file, task.truth);
+  }
+}
+
 Samples read_samples(const std::filesystem::path& path, const task::Tasks& tasks, std::int64_t num_classes) {
   const TensorDict dict = tensorfile::read_tensor_dict(path);
   const std::string file = path.string();
@@ -62,6 +72,7 @@ Samples read_samples(const std::filesystem::path& path, const task::Tasks& tasks
   const auto h = image.size(2);
   const auto w = image.size(3);
   check(n > 0, "{}: no samples", file);
+  check(image.isfinite().all().item<bool>(), "{}: image must be finite", file);
   for (const task::Task& task : tasks) {
     const std::string name(task.truth);
     const at::Tensor& truth = sample_tensor(dict, file, name, tasks);
@@ -71,6 +82,7 @@ Samples read_samples(const std::filesystem::path& path, const task::Tasks& tasks
       check(known.all().item<bool>(), "{}: labels must be 0 to {}, or 255 for ignored", file, num_classes - 1);
     } else {
       hold_to(name, truth, {n, task.channels, h, w}, false);
+      check_values(file, task, truth);
     }
     samples.truths.emplace(task.key, truth);
     const std::string flags = fmt::format("has_{}", task.key);

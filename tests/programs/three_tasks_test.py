@@ -76,6 +76,30 @@ class WholePath(OneLine):
         names = ("segmentation", "depth", "normals")
         self.assertEqual({(side["z"], side["y"]) for side in sides}, {(a, b) for a in names for b in names if a != b})
 
+    def test_a_step_refuses_samples_that_are_no_truth(self) -> None:
+        try:
+            import torch
+        except ImportError:
+            self.skipTest("this Python has no torch")
+        good = {"image": torch.zeros(2, 3, 32, 64), "label": torch.zeros(2, 32, 64, dtype=torch.int64),
+                "depth": torch.ones(2, 1, 32, 64), "normals": torch.tensor([0.0, 0.6, -0.8]).view(1, 3, 1, 1).expand(2, 3, 32, 64)}
+        path, output = programs.scratch / "samples.pt", programs.scratch / "step.pt"
+        for name, value, words in (("", 0.0, ""), ("image", float("nan"), "image must be finite"),
+                                   ("depth", float("inf"), "depth must be finite"),
+                                   ("normals", float("nan"), "normals must be finite"),
+                                   ("normals", 2.0, "normals must be of length 1, or 0 where they are not known")):
+            samples = {key: tensor.clone() for key, tensor in good.items()}
+            if name:
+                samples[name][1, 0, 3, 5] = value
+            torch.save(samples, path)
+            done = programs.run("xtasc-inspect", "step", "--config", str(self.run_folder / "config.toml"), "--weights",
+                                str(self.run_folder / "checkpoint/last/weights.pt"), "--samples", str(path), "--output",
+                                str(output))
+            if name:
+                self.one_line(done, 1, words)
+            else:
+                self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_fixed_weights_are_as_many_as_the_tasks(self) -> None:
         for more in ([], ["weighting.weights=[1.0, 0.5, 2.0]"]):
             train(f"three/fixed{len(more)}", THREE, "model.system=base_mt", "weighting.method=fixed", "train.epochs=1", *more)
