@@ -31,9 +31,24 @@ bool may_hold_tensors(std::string_view head) {
          (head.size() > kLengthBytes && head[kLengthBytes] == '{');
 }
 
+/// A teacher that was trained on a student's held-out images would tell it of them.
+void check_held_out(const config::RunConfig& teacher, const Provenance& provenance, const config::RunConfig& student) {
+  const bool are_known = !student.data.pack_digest.empty() && !provenance.pack_digest.empty();
+  const bool is_same_pack = are_known ? provenance.pack_digest == student.data.pack_digest
+                                      : std::filesystem::weakly_canonical(teacher.data.pack) ==
+                                            std::filesystem::weakly_canonical(student.data.pack);
+  const auto images_of = [](const config::RunConfig& config) {
+    return fmt::format("data.holdout = {} and run.seed = {}", config.data.holdout, config.run.seed);
+  };
+  check(student.data.holdout == 0.0 || !is_same_pack || images_of(teacher) == images_of(student),
+        "it was trained on images that the student holds out: it has {}, the student {}", images_of(teacher),
+        images_of(student));
+}
+
 }  // namespace
 
-void check_teacher(const RunFolder& run, const config::ModelSection& teacher, const StudentData& student) {
+void check_teacher(const RunFolder& run, const config::ModelSection& teacher, const StudentData& student,
+                   const config::RunConfig& student_config) {
   std::error_code ignored;
   check(std::filesystem::exists(run.config(), ignored), "it is no folder of a run: it has no config.toml");
   const config::RunConfig config = read_config_of(run);
@@ -50,9 +65,11 @@ void check_teacher(const RunFolder& run, const config::ModelSection& teacher, co
             (provenance.pack_height == student.height && provenance.pack_width == student.width),
         "it was trained on images of {} x {}, the student's are {} x {}", provenance.pack_height, provenance.pack_width,
         student.height, student.width);
+  check_held_out(config, provenance, student_config);
 }
 
-void check_teacher_file(const std::filesystem::path& file, const config::ModelSection& teacher) {
+void check_teacher_file(const std::filesystem::path& file, const config::ModelSection& teacher,
+                        const StudentData& student, const config::RunConfig& student_config) {
   constexpr std::size_t kHead = 512;
   const std::string head = io::read_head(file, kHead, "a file of weights");
   if (!may_hold_tensors(head)) {
@@ -62,7 +79,7 @@ void check_teacher_file(const std::filesystem::path& file, const config::ModelSe
   const RunFolder run{checkpoint.parent_path().parent_path()};
   std::error_code ignored;
   if (checkpoint.parent_path() == run.checkpoints() && std::filesystem::exists(run.config(), ignored)) {
-    check_system(read_config_of(run), teacher);
+    check_teacher(run, teacher, student, student_config);
   }
 }
 

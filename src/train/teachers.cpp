@@ -30,17 +30,18 @@ std::string text_of(const config::ModelSection& model) {
   return config::words_of({&config::system_of(model)});
 }
 
-void read_teacher(const std::string& path, const config::ModelSection& teacher, const net::Sizes& sizes,
-                  TeacherWeights& weights) {
+void read_teacher(const std::string& path, const config::ModelSection& teacher, const config::RunConfig& student,
+                  const net::Sizes& sizes, TeacherWeights& weights) {
   const std::string task(config::system_of(teacher).tasks.front());
   std::error_code ignored;
   check(fs::exists(path, ignored), "there is no such file or folder");
   const run::RunFolder run{path};
   const bool is_run = fs::is_directory(path, ignored);
+  const run::StudentData data = {sizes.num_classes, sizes.height, sizes.width};
   if (is_run) {
-    run::check_teacher(run, teacher, {sizes.num_classes, sizes.height, sizes.width});
+    run::check_teacher(run, teacher, data, student);
   } else {
-    run::check_teacher_file(path, teacher);
+    run::check_teacher_file(path, teacher, data, student);
   }
   const Checkpoint best(run.checkpoints() / "best");
   TensorDict tensors = is_run ? best.weights() : read_network_file(path, teacher);
@@ -68,7 +69,7 @@ TeacherWeights read_teachers(const config::RunConfig& config, const net::Sizes& 
           config.model.system, task, text_of(teacher));
     }
     try {
-      read_teacher(path, teacher, sizes, weights);
+      read_teacher(path, teacher, config, sizes, weights);
     } catch (const Error& error) {
       const std::string first = error.details().empty() ? "" : fmt::format("; {}", error.details().front());
       fail_usage("distillation.teacher_{} = \"{}\": {}{}", task, path, error.what(), first);

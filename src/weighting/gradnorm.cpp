@@ -25,11 +25,13 @@ class GradNorm final : public TaskWeighting {
     return {weights_.clone(), (weights_ * losses_t).sum()};
   }
 
+  /// Means are over the tasks that have a loss in this batch, and only theirs have a gradient.
   void see_norms(const at::Tensor& norms_t, const at::Tensor& losses_t) override {
+    const at::Tensor num_tasks = losses_t.gt(0.0).sum().clamp_min(1);
     const at::Tensor rates = losses_t.to(at::kDouble) / initial_losses_.clamp_min(kSmallestRate);
-    const at::Tensor relative_rates = rates / rates.mean().clamp_min(kSmallestRate);
-    const at::Tensor targets = norms_t.mean() * relative_rates.pow(section_.alpha);
-    gradient_.copy_(at::sign(norms_t - targets) * norms_t / weights_);
+    const at::Tensor relative_rates = rates / (rates.sum() / num_tasks).clamp_min(kSmallestRate);
+    const at::Tensor targets = norms_t.sum() / num_tasks * relative_rates.pow(section_.alpha);
+    gradient_.copy_(if_any(losses_t, at::sign(norms_t - targets) * norms_t / weights_));
   }
 
   void update(double learning_rate, const at::Tensor& /*losses_after_t*/) override {

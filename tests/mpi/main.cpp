@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "mpi/world.hpp"
-#include "train/memory.hpp"
 
 namespace xtasc::test {
 const dist::MpiSession* world = nullptr;
@@ -12,7 +11,6 @@ const dist::MpiSession* world = nullptr;
 int main(int argc, char** argv) {
   const xtasc::dist::MpiSession session(&argc, &argv);
   xtasc::test::world = &session;
-  xtasc::train::keep_memory();
   testing::InitGoogleTest(&argc, argv);
   if (session.rank() != 0) {
     auto& listeners = testing::UnitTest::GetInstance()->listeners();

@@ -15,6 +15,8 @@
 #include "support/learners.hpp"
 #include "support/methods.hpp"
 #include "support/nets.hpp"
+#include "train/memory.hpp"
+#include "train/step.hpp"
 
 namespace xtasc {
 namespace {
@@ -71,8 +73,10 @@ void change_method(train::Learner& learner, const config::RunConfig& config) {
 
 void expect_close(const weighting::NamedTensors& found, const weighting::NamedTensors& expected,
                   const std::set<std::string>& without_influence) {
+  ASSERT_EQ(found.size(), expected.size());
   for (std::size_t i = 0; i < found.size(); ++i) {
     const std::string& name = found[i].first;
+    ASSERT_EQ(name, expected[i].first);
     const double scale = std::max(expected[i].second.norm().item<double>(), 1e-6);
     if (!without_influence.contains(name)) {
       EXPECT_LT((found[i].second - expected[i].second).norm().item<double>() / scale, 1e-8) << name;
@@ -99,6 +103,7 @@ class MethodOnRanks : public testing::TestWithParam<Case> {
       GTEST_SKIP() << "one rank is what the others are compared with";
     }
   }
+  static void SetUpTestSuite() { train::keep_memory(); }
   static void TearDownTestSuite() {
     shared_.reset();
     alone_.reset();
@@ -144,6 +149,9 @@ class MethodOnRanks : public testing::TestWithParam<Case> {
     EXPECT_TRUE(at::equal(values, first)) << "rank " << world->rank() << " holds other bits than rank 0";
     if (is_first && precision == "fp64") {
       expect_close(shared_->weights(), alone_->weights(), net::biases_before_norms(config.model));
+      if (shared_->adaptors_adam) {
+        expect_close(shared_->adaptors_adam->state(), alone_->adaptors_adam->state(), {});
+      }
       expect_close(shared_->weighting->state(), alone_->weighting->state(), {});
     }
   }

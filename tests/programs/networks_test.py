@@ -84,6 +84,12 @@ class Students(Case):
         seg = self.train("of_seg", "model.system=stan", 'model.tasks=["segmentation"]', "train.epochs=1")
         self.assertIn("trained on images of 32 x 64, the student's are 64 x 64",
                       refusal(*of(seg, teacher), f"data.pack={larger}"))
+        of_file = seg / "checkpoint/best/weights.pt"  # no way around what its run is
+        self.assertIn("trained on images of 32 x 64, the student's are 64 x 64",
+                      refusal(*of(of_file, teacher), f"data.pack={larger}"))
+        for path in (seg, of_file):
+            self.assertIn("it was trained on images that the student holds out: it has data.holdout = 0 and run.seed",
+                          refusal(*of(path, teacher), "data.holdout=0.25"))
         # A student that was stopped goes on with the teachers that it began with, and with no others.
         self.stopped("student", "model.system=kd4mtl", *of(seg, teacher))
         arguments = programs.train_arguments("of_depth", *LENGTH, "model.system=stan", ALONE, "train.epochs=1")

@@ -169,6 +169,25 @@ TEST(LossMethods, ATaskWithoutALossMovesNoValueOfItsOwn) {
   EXPECT_EQ(famo->weigh(tensor({0.0, 0.0, 0.0}), {}).weights.abs().max().item<double>(), 0.0);
 }
 
+/// GradNorm's means are over the tasks that are there: three of which one has no labels are two.
+TEST(LossMethods, GradNormLeavesOutATaskWithoutALoss) {
+  const auto weights_after = [](const Losses& losses, const Losses& norms, const Losses& initial) {
+    const auto method = make("gradnorm", static_cast<std::int64_t>(losses.size()),
+                             [](auto& section) { section.learning_rate = 0.025; });
+    method->end_epoch(0, tensor(initial));
+    static_cast<void>(method->weigh(tensor(losses), {.epoch = 1}));
+    method->see_norms(tensor(norms), tensor(losses));
+    method->update(0.0, tensor(losses));
+    return method->weigh(tensor(losses), {.epoch = 1}).weights;
+  };
+  const at::Tensor one = weights_after({0.7, 0.0}, {2.0, 0.0}, {1.0, 2.0});
+  EXPECT_TRUE(at::equal(one, at::ones({2}, at::kDouble))) << one;
+  const at::Tensor three = weights_after({0.7, 0.0, 2.5}, {2.0, 0.0, 1.0}, {1.0, 2.0, 3.0});
+  const at::Tensor two = weights_after({0.7, 2.5}, {2.0, 1.0}, {1.0, 3.0});
+  EXPECT_NE(two[0].item<double>(), two[1].item<double>());
+  EXPECT_NEAR((three[0] / three[2]).item<double>(), (two[0] / two[1]).item<double>(), 1e-12);
+}
+
 TEST(LossMethods, RlwDrawsFromThreeDistributions) {
   for (const auto distribution : {config::WeightDistribution::normal, config::WeightDistribution::dirichlet,
                                   config::WeightDistribution::uniform}) {
