@@ -15,7 +15,6 @@
 #include "support/learners.hpp"
 #include "support/methods.hpp"
 #include "support/nets.hpp"
-#include "train/memory.hpp"
 #include "train/step.hpp"
 
 namespace xtasc {
@@ -103,7 +102,6 @@ class MethodOnRanks : public testing::TestWithParam<Case> {
       GTEST_SKIP() << "one rank is what the others are compared with";
     }
   }
-  static void SetUpTestSuite() { train::keep_memory(); }
   static void TearDownTestSuite() {
     shared_.reset();
     alone_.reset();
