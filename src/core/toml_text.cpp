@@ -10,8 +10,8 @@ namespace xtasc {
 
 namespace {
 
-constexpr std::size_t kMaxBytes = 64 * 1024;
-constexpr std::size_t kMaxLineBytes = 4 * 1024;
+constexpr std::size_t kMaxBytes = std::size_t{64} * 1024;
+constexpr std::size_t kMaxLineBytes = std::size_t{4} * 1024;
 
 /// Follows a TOML text character by character, as far as to know what is a comment and what is quoted. In a text with a
 /// syntax error it may be wrong behind the error, where the parser does not come. Behind a quote of which it cannot
@@ -24,18 +24,12 @@ class Scanner {
     at_ = text_.size() - without_byte_order_mark(text_).size();
     while (at_ < text_.size()) {
       const char c = text_[at_];
-      if (is_lost_) {
-        need_ascii(c);
-        ++at_;
-      } else if (quote_ != '\0') {
+      if (quote_ != '\0') {
         step_in_string(c);
-      } else if (c == '#') {
+      } else if (c == '#' && !is_lost_) {
         at_ = std::min(text_.find('\n', at_), text_.size());
-      } else if (c == '"' || c == '\'') {
-        is_lost_ = !begins_string();
-        quote_ = c;
-        is_multi_line_ = quotes_here() >= 3;
-        at_ += is_multi_line_ ? 3 : 1;
+      } else if ((c == '"' || c == '\'') && !is_lost_) {
+        step_to_string(c);
       } else {
         need_ascii(c);
         ++at_;
@@ -44,6 +38,15 @@ class Scanner {
   }
 
  private:
+  void step_to_string(char quote) {
+    is_lost_ = !begins_string();
+    if (!is_lost_) {
+      quote_ = quote;
+      is_multi_line_ = quotes_here() >= 3;
+      at_ += is_multi_line_ ? 3 : 1;
+    }
+  }
+
   void step_in_string(char c) {
     const bool skips_white_space = is_multi_line_ && quote_ == '"';  // after a backslash that ends the line
     if (skips_white_space) {
