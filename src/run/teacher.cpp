@@ -10,6 +10,7 @@
 #include "io/file.hpp"
 #include "io/image/image.hpp"
 #include "run/provenance.hpp"
+#include "run/run_folder.hpp"
 #include "run/run_id.hpp"
 
 namespace xtasc::run {
@@ -34,9 +35,9 @@ bool may_hold_tensors(std::string_view head) {
 /// A teacher that was trained on a student's held-out images would tell it of them.
 void check_held_out(const config::RunConfig& teacher, const Provenance& provenance, const config::RunConfig& student) {
   const bool are_known = !student.data.pack_digest.empty() && !provenance.pack_digest.empty();
+  std::error_code ignored;
   const bool is_same_pack = are_known ? provenance.pack_digest == student.data.pack_digest
-                                      : std::filesystem::weakly_canonical(teacher.data.pack) ==
-                                            std::filesystem::weakly_canonical(student.data.pack);
+                                      : std::filesystem::equivalent(teacher.data.pack, student.data.pack, ignored);
   const auto images_of = [](const config::RunConfig& config) {
     return fmt::format("data.holdout = {} and run.seed = {}", config.data.holdout, config.run.seed);
   };
@@ -45,10 +46,8 @@ void check_held_out(const config::RunConfig& teacher, const Provenance& provenan
         images_of(student));
 }
 
-}  // namespace
-
-void check_teacher(const RunFolder& run, const config::ModelSection& teacher, const StudentData& student,
-                   const config::RunConfig& student_config) {
+void check_run(const RunFolder& run, const config::ModelSection& teacher, const StudentData& student,
+               const config::RunConfig& student_config) {
   std::error_code ignored;
   check(std::filesystem::exists(run.config(), ignored), "it is no folder of a run: it has no config.toml");
   const config::RunConfig config = read_config_of(run);
@@ -68,8 +67,10 @@ void check_teacher(const RunFolder& run, const config::ModelSection& teacher, co
   check_held_out(config, provenance, student_config);
 }
 
-void check_teacher_file(const std::filesystem::path& file, const config::ModelSection& teacher,
-                        const StudentData& student, const config::RunConfig& student_config) {
+/// As far as a file of weights shows without being read as such: it must begin as torch.save or safetensors write one,
+/// and where it is of a checkpoint (RUN/checkpoint/best/weights.pt), its run answers for it.
+void check_file(const std::filesystem::path& file, const config::ModelSection& teacher, const StudentData& student,
+                const config::RunConfig& student_config) {
   constexpr std::size_t kHead = 512;
   const std::string head = io::read_head(file, kHead, "a file of weights");
   if (!may_hold_tensors(head)) {
@@ -79,7 +80,19 @@ void check_teacher_file(const std::filesystem::path& file, const config::ModelSe
   const RunFolder run{checkpoint.parent_path().parent_path()};
   std::error_code ignored;
   if (checkpoint.parent_path() == run.checkpoints() && std::filesystem::exists(run.config(), ignored)) {
-    check_teacher(run, teacher, student, student_config);
+    check_run(run, teacher, student, student_config);
+  }
+}
+
+}  // namespace
+
+void check_teacher(const std::filesystem::path& path, const config::ModelSection& teacher, const StudentData& student,
+                   const config::RunConfig& student_config) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    check_run({path}, teacher, student, student_config);
+  } else {
+    check_file(path, teacher, student, student_config);
   }
 }
 

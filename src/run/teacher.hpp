@@ -4,7 +4,6 @@
 #include <filesystem>
 
 #include "config/run_config.hpp"
-#include "run/run_folder.hpp"
 
 namespace xtasc::run {
 
@@ -13,17 +12,12 @@ struct StudentData {
   std::int64_t num_classes = 0, height = 0, width = 0;
 };
 
-/// Looks at a run that a student wants to learn from, without its weights. \param teacher  the system that it must be
-/// of \throws Error saying why it cannot be: no folder of a run, a run of another system or task, on data of another
-/// number of classes or size, one that is not DONE, or one of the same pack with other held-out images than the
-/// student's, where it has some
-void check_teacher(const RunFolder& run, const config::ModelSection& teacher, const StudentData& student,
+/// Looks at what a student wants to learn from, a run or a file of weights, without reading the weights. A file must
+/// begin as torch.save or safetensors write one; where it is of a checkpoint (RUN/checkpoint/best/weights.pt), its run
+/// is looked at. \param teacher  the system that it must be of \throws Error saying why it cannot be: no folder of a
+/// run, a run of another system or task, on data of another number of classes or size, one that is not DONE, or one of
+/// the same pack with other held-out images than the student's, where it has some
+void check_teacher(const std::filesystem::path& path, const config::ModelSection& teacher, const StudentData& student,
                    const config::RunConfig& student_config);
-
-/// As far as a file of weights shows without being read as such: it must begin as torch.save or safetensors write one,
-/// and where it is of a checkpoint (RUN/checkpoint/best/weights.pt), the run must be one that check_teacher() takes.
-/// \throws Error
-void check_teacher_file(const std::filesystem::path& file, const config::ModelSection& teacher,
-                        const StudentData& student, const config::RunConfig& student_config);
 
 }  // namespace xtasc::run

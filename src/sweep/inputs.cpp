@@ -62,17 +62,11 @@ void check_pack(const PlannedRun& run) {
 
 /// \throws Error saying why a run that is to teach a task of this one cannot
 void check_as_teacher(const PlannedRun& run, const std::string& key, const std::string& path) {
-  std::error_code ignored;
   for (const config::ModelSection& teacher : net::teachers_of(run.config.model)) {
     const std::string_view task = config::system_of(teacher).tasks.front();
     if (key == fmt::format("distillation.teacher_{}", task)) {
       try {
-        const run::StudentData student = student_data(run.config.data);
-        if (fs::is_directory(path, ignored)) {
-          run::check_teacher({path}, teacher, student, run.config);
-        } else {
-          run::check_teacher_file(path, teacher, student, run.config);
-        }
+        run::check_teacher(path, teacher, student_data(run.config.data), run.config);
       } catch (const Error& error) {
         fail_usage("{}: {}", path, error.what());
       }

@@ -37,12 +37,7 @@ void read_teacher(const std::string& path, const config::ModelSection& teacher, 
   check(fs::exists(path, ignored), "there is no such file or folder");
   const run::RunFolder run{path};
   const bool is_run = fs::is_directory(path, ignored);
-  const run::StudentData data = {sizes.num_classes, sizes.height, sizes.width};
-  if (is_run) {
-    run::check_teacher(run, teacher, data, student);
-  } else {
-    run::check_teacher_file(path, teacher, data, student);
-  }
+  run::check_teacher(path, teacher, {sizes.num_classes, sizes.height, sizes.width}, student);
   const Checkpoint best(run.checkpoints() / "best");
   TensorDict tensors = is_run ? best.weights() : read_network_file(path, teacher);
   const std::int64_t num_classes = num_classes_of(teacher, "its weights", tensors);

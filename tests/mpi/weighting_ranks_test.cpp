@@ -1,7 +1,6 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
@@ -15,6 +14,7 @@
 #include "support/learners.hpp"
 #include "support/methods.hpp"
 #include "support/nets.hpp"
+#include "support/systems.hpp"
 #include "train/step.hpp"
 
 namespace xtasc {
@@ -39,10 +39,7 @@ std::vector<std::string> assignments_of(std::string_view network) {
   if (network == "mtan_of_three") {
     return {"model.system=mtan", R"(model.tasks=["segmentation", "depth", "normals"])"};
   }
-  if (network == "stan") {
-    return {"model.system=stan", R"(model.tasks=["depth"])"};
-  }
-  return {fmt::format("model.system={}", network)};
+  return test::assignments_of(config::system_of(network));
 }
 
 config::RunConfig config_of(const Case& row, std::string_view precision) {
@@ -86,11 +83,7 @@ void expect_close(const weighting::NamedTensors& found, const weighting::NamedTe
 /// These rows of a batch where a run has them, in the learner's type.
 data::Batch part_of(const data::Batch& whole, const data::Range& range, const config::RunConfig& config,
                     const train::Learner& learner, std::int64_t step) {
-  data::Batch part = test::rows(whole, range, learner.types.storage);
-  std::vector<std::int64_t> samples(static_cast<std::size_t>(range.size()));
-  std::iota(samples.begin(), samples.end(), range.begin);
-  train::give_place(part, config, learner.net, {.first = range.begin, .samples = samples, .step = step});
-  return part;
+  return test::in_place(test::rows(whole, range, learner.types.storage), config, learner, range.begin, step);
 }
 
 /// One learner that all ranks train together and one that rank 0 trains alone, on the same batches: of 5 images, which

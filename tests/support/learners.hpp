@@ -20,11 +20,12 @@ inline std::unique_ptr<train::Learner> learner_for(const config::RunConfig& conf
   return learner;
 }
 
-/// The batch as the first of its epoch: samples 0, 1, ...
-inline data::Batch in_place(data::Batch batch, const config::RunConfig& config, const train::Learner& learner) {
+/// The batch, or a rank's part of it, where the epoch's first batch is samples 0, 1, ... \param first  of the images
+inline data::Batch in_place(data::Batch batch, const config::RunConfig& config, const train::Learner& learner,
+                            std::int64_t first = 0, std::int64_t step = 0) {
   std::vector<std::int64_t> samples(static_cast<std::size_t>(batch.image_n3hw.size(0)));
-  std::iota(samples.begin(), samples.end(), 0);
-  train::give_place(batch, config, learner.net, {.first = 0, .samples = samples, .step = 0});
+  std::iota(samples.begin(), samples.end(), first);
+  train::give_place(batch, config, learner.net, {.first = first, .samples = samples, .step = step});
   return batch;
 }
 
