@@ -209,6 +209,22 @@ TEST(NormPass, RoundsAsTheCpuDoes) {
   }
 }
 
+// Means over a map, as DeepLab norms them: nearly equal over the images.
+TEST(NormPass, OfOnePixelKeepsTheVarianceOfNearlyEqualImages) {
+  const at::Generator generator = at::detail::createCPUGenerator(11);
+  const at::Tensor x = (1.0 + 1e-4 * at::randn({3, 40, 1, 1}, generator, at::kDouble))
+                           .to(at::kFloat)
+                           .contiguous(at::MemoryFormat::ChannelsLast);
+  const auto [variance, mean] = at::var_mean(x.to(at::kDouble), at::IntArrayRef{0, 2, 3}, 0);
+  const at::Tensor expected = 1.0 / (variance + 1e-5).sqrt();
+  const NormTensors norm = {at::ones({40}, at::kFloat), at::zeros({40}, at::kFloat)};
+  for (const Norm& on : {kCpu, kAsOnCuda}) {
+    const NormStatistics found = on.statistics(x, norm, {});
+    EXPECT_TRUE(at::allclose(found.mean, mean, 1e-14, 0.0));
+    EXPECT_TRUE(at::allclose(found.inverse_deviation, expected, 1e-9, 0.0));
+  }
+}
+
 TEST(NormPass, NanStaysNanAndClosesTheGate) {
   for (const at::ScalarType type : kTypes) {
     Operands operands = exact_operands({1, 4, 4}, 32, type);

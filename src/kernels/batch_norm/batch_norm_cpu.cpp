@@ -24,15 +24,15 @@ namespace {
 constexpr std::int64_t kLanes = 32;
 constexpr std::int64_t kRowBlock = 32;
 
-/// sum[c] += value(r, c), dot[c] += value(r, c) * x(r, c): a block of rows in Real, the blocks in double.
-/// \param value  (index, channel) -> Real
+/// sum[c] += value(r, c), dot[c] += value(r, c) * x(r, c): a block of rows in Real, the blocks in double; or all of it
+/// in double. \param value  (index, channel) -> Real
 template <typename T, typename Value>
-XTASC_INLINE void sum_rows(const T* x, std::int64_t rows, std::int64_t channels, double* sum, double* dot,
-                           const Value& value) {
+XTASC_INLINE void sum_rows(const T* x, std::int64_t rows, std::int64_t channels, bool all_in_double, double* sum,
+                           double* dot, const Value& value) {
+  const std::int64_t in_lanes = all_in_double ? 0 : channels / kLanes * kLanes;
   for (std::int64_t block = 0; block < rows; block += kRowBlock) {
     const std::int64_t end = std::min(rows, block + kRowBlock);
-    std::int64_t first = 0;
-    for (; first + kLanes <= channels; first += kLanes) {
+    for (std::int64_t first = 0; first < in_lanes; first += kLanes) {
       std::array<Real<T>, kLanes> s{};
       std::array<Real<T>, kLanes> d{};
       for (std::int64_t row = block; row < end; ++row) {
@@ -49,7 +49,7 @@ XTASC_INLINE void sum_rows(const T* x, std::int64_t rows, std::int64_t channels,
       }
     }
     for (std::int64_t row = block; row < end; ++row) {
-      for (std::int64_t channel = first; channel < channels; ++channel) {
+      for (std::int64_t channel = in_lanes; channel < channels; ++channel) {
         const std::int64_t at = row * channels + channel;
         const auto v = static_cast<double>(value(at, channel));
         sum[channel] += v;
@@ -60,9 +60,9 @@ XTASC_INLINE void sum_rows(const T* x, std::int64_t rows, std::int64_t channels,
 }
 
 template <typename T, bool kRelu>
-XTASC_INLINE void sums_of_gradient_body(const NormInput<T>& in, std::int64_t rows, std::int64_t channels, double* sum,
-                                        double* dot) {
-  sum_rows(in.x, rows, channels, sum, dot,
+XTASC_INLINE void sums_of_gradient_body(const NormInput<T>& in, std::int64_t rows, std::int64_t channels,
+                                        bool all_in_double, double* sum, double* dot) {
+  sum_rows(in.x, rows, channels, all_in_double, sum, dot,
            [grad_y = in.grad_y, x = in.x, scale = in.scale, shift = in.shift](std::int64_t at, std::int64_t channel)
                XTASC_INLINE_LAMBDA {
                  return gated<kRelu>(load_element(grad_y + at), load_element(x + at), scale[channel], shift[channel]);
@@ -100,26 +100,26 @@ XTASC_INLINE void gradient_of_x_body(const T* __restrict grad_y, const T* __rest
 // ---- one multiversioned function a type: the bodies are inlined into each clone
 // --------------------------------------
 
-#define XTASC_FOR_TYPE(T)                                                                                             \
-  XTASC_MULTIVERSION void sums_of_x_rows(const T* x, std::int64_t rows, std::int64_t channels, double* sum,           \
-                                         double* dot) {                                                               \
-    sum_rows(x, rows, channels, sum, dot,                                                                             \
-             [x](std::int64_t at, std::int64_t) XTASC_INLINE_LAMBDA { return load_element(x + at); });                \
-  }                                                                                                                   \
-  XTASC_MULTIVERSION void scale_shift_rows(const T* x, const Real<T>* scale, const Real<T>* shift, bool relu,         \
-                                           std::int64_t rows, std::int64_t channels, T* y) {                          \
-    relu ? scale_shift_body<T, true>(x, scale, shift, rows, channels, y)                                              \
-         : scale_shift_body<T, false>(x, scale, shift, rows, channels, y);                                            \
-  }                                                                                                                   \
-  XTASC_MULTIVERSION void sums_of_gradient_rows(const NormInput<T>& in, bool relu, std::int64_t rows,                 \
-                                                std::int64_t channels, double* sum, double* dot) {                    \
-    relu ? sums_of_gradient_body<T, true>(in, rows, channels, sum, dot)                                               \
-         : sums_of_gradient_body<T, false>(in, rows, channels, sum, dot);                                             \
-  }                                                                                                                   \
-  XTASC_MULTIVERSION void gradient_of_x_rows(const NormInput<T>& in, bool relu, const Real<T>* a, const Real<T>* b,   \
-                                             const Real<T>* c, std::int64_t rows, std::int64_t channels, T* grad_x) { \
-    relu ? gradient_of_x_body<T, true>(in.grad_y, in.x, in.scale, in.shift, a, b, c, rows, channels, grad_x)          \
-         : gradient_of_x_body<T, false>(in.grad_y, in.x, in.scale, in.shift, a, b, c, rows, channels, grad_x);        \
+#define XTASC_FOR_TYPE(T)                                                                                              \
+  XTASC_MULTIVERSION void sums_of_x_rows(const T* x, std::int64_t rows, std::int64_t channels, bool all_in_double,     \
+                                         double* sum, double* dot) {                                                   \
+    sum_rows(x, rows, channels, all_in_double, sum, dot,                                                               \
+             [x](std::int64_t at, std::int64_t) XTASC_INLINE_LAMBDA { return load_element(x + at); });                 \
+  }                                                                                                                    \
+  XTASC_MULTIVERSION void scale_shift_rows(const T* x, const Real<T>* scale, const Real<T>* shift, bool relu,          \
+                                           std::int64_t rows, std::int64_t channels, T* y) {                           \
+    relu ? scale_shift_body<T, true>(x, scale, shift, rows, channels, y)                                               \
+         : scale_shift_body<T, false>(x, scale, shift, rows, channels, y);                                             \
+  }                                                                                                                    \
+  XTASC_MULTIVERSION void sums_of_gradient_rows(const NormInput<T>& in, bool relu, std::int64_t rows,                  \
+                                                std::int64_t channels, bool all_in_double, double* sum, double* dot) { \
+    relu ? sums_of_gradient_body<T, true>(in, rows, channels, all_in_double, sum, dot)                                 \
+         : sums_of_gradient_body<T, false>(in, rows, channels, all_in_double, sum, dot);                               \
+  }                                                                                                                    \
+  XTASC_MULTIVERSION void gradient_of_x_rows(const NormInput<T>& in, bool relu, const Real<T>* a, const Real<T>* b,    \
+                                             const Real<T>* c, std::int64_t rows, std::int64_t channels, T* grad_x) {  \
+    relu ? gradient_of_x_body<T, true>(in.grad_y, in.x, in.scale, in.shift, a, b, c, rows, channels, grad_x)           \
+         : gradient_of_x_body<T, false>(in.grad_y, in.x, in.scale, in.shift, a, b, c, rows, channels, grad_x);         \
   }
 
 XTASC_FOR_TYPE(float)
@@ -132,10 +132,13 @@ XTASC_FOR_TYPE(Bfloat16Bits)
 
 struct Extent {
   std::int64_t rows, channels;
+  bool one_pixel;  ///< of each image: its mean, as DeepLab norms them, which may be so nearly equal that a float's
+                   ///< squares lose their variance
 };
 
 Extent extent_of(const at::Tensor& x) {
-  return {x.size(0) * x.size(2) * x.size(3), x.size(1)};
+  const std::int64_t pixels = x.size(2) * x.size(3);
+  return {x.size(0) * pixels, x.size(1), pixels == 1};
 }
 
 template <typename T>
@@ -184,10 +187,10 @@ struct Loops {
                                 [&](std::int64_t offset, std::int64_t rows, double* sum, double* dot) {
                                   const NormInput<T> input = input_of<T>(in, offset);
                                   if (of == SumOf::x) {
-                                    sums_of_x_rows(input.x, rows, extent.channels, sum, dot);
+                                    sums_of_x_rows(input.x, rows, extent.channels, extent.one_pixel, sum, dot);
                                   } else {
                                     sums_of_gradient_rows(input, of == SumOf::gated_gradient, rows, extent.channels,
-                                                          sum, dot);
+                                                          extent.one_pixel, sum, dot);
                                   }
                                 }),
                  finish);
