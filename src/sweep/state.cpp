@@ -61,26 +61,23 @@ std::string without_time_of_day(const std::string& line) {
   return has_time ? line.substr(9) : line;
 }
 
-std::int64_t epochs_completed(const fs::path& metrics) {
+/// What metrics.jsonl says of a run.
+struct Progress {
+  std::int64_t epoch = 0;
+  bool has_ended_early = false;  ///< by train.patience
+  std::string fault = {};        ///< why the file cannot be read: nothing above is known then; else empty
+};
+
+Progress progress_in(const fs::path& metrics) {
   std::error_code ignored;
   if (!fs::is_regular_file(metrics, ignored)) {
-    return 0;
+    return {};
   }
   try {
     const auto records = run::read_metrics(metrics);
-    return records.empty() ? 0 : records.back().epoch;
-  } catch (const Error&) {
-    return 0;  // a table would name the broken line; here the run just has no epoch to show
-  }
-}
-
-/// Whether the last epoch says that train.patience ended the run there.
-bool ended_by_patience(const fs::path& metrics) {
-  try {
-    const auto records = run::read_metrics(metrics);
-    return !records.empty() && records.back().is_end_of_patience;
-  } catch (const Error&) {
-    return false;  // a table will name the broken line
+    return records.empty() ? Progress{} : Progress{records.back().epoch, records.back().is_end_of_patience};
+  } catch (const Error& error) {
+    return {.fault = error.what()};
   }
 }
 
@@ -190,8 +187,9 @@ std::string_view name(State state) {
 
 RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queue& queue, Claims claims) {
   const run::RunFolder files = folder.run(run.id);
+  Progress progress = progress_in(files.metrics());
   RunStatus status{.state = State::waiting,
-                   .epoch = epochs_completed(files.metrics()),
+                   .epoch = progress.epoch,
                    .epochs = run.config.train.epochs,
                    .detail = {},
                    .folder = files.root};
@@ -212,12 +210,17 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
     if (const std::string fault = not_this_run({status.folder}, run); !fault.empty()) {
       return is(State::failed, fmt::format("DONE, but {}; move it away to train this run", fault));
     }
-    const std::string other = name_of_other(folder, status.folder);
-    const bool has_ended_early =
-        run.config.train.patience > 0 && ended_by_patience(run::RunFolder{status.folder}.metrics());
-    return is(State::done,
-              fmt::format("{}{}{}", other.empty() ? "" : "in " + other, !other.empty() && has_ended_early ? ", " : "",
-                          has_ended_early ? "ended by train.patience" : ""));
+    std::vector<std::string> details;
+    if (const std::string other = name_of_other(folder, status.folder); !other.empty()) {
+      details.push_back("in " + other);
+    }
+    if (run.config.train.patience > 0 && progress.has_ended_early) {
+      details.emplace_back("ended by train.patience");
+    }
+    if (!progress.fault.empty()) {
+      details.push_back(progress.fault);
+    }
+    return is(State::done, fmt::format("{}", fmt::join(details, ", ")));
   };
   // Code 85: the driver did not live to see the end, or a failure was cleared.
   if (is_done && (!end || end->code == 0 || end->code == static_cast<int>(ExitCode::interrupted))) {
@@ -241,12 +244,13 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
   if (!fs::exists(fs::symlink_status(files.root, ignored))) {
     if (const auto other = finished_in(siblings_of(folder), run.id)) {
       status.folder = other->root;
-      status.epoch = epochs_completed(other->metrics());
+      progress = progress_in(other->metrics());
+      status.epoch = progress.epoch;
       return done();
     }
     if (!run.done_before.empty()) {
       status.folder = run.done_before;
-      status.epoch = epochs_completed(run::RunFolder{run.done_before}.metrics());
+      status.epoch = progress_in(run::RunFolder{run.done_before}.metrics()).epoch;
       return is(State::done, fmt::format("as {}", run.done_before.filename().string()));
     }
   }
@@ -255,7 +259,7 @@ RunStatus status_of(const SweepFolder& folder, const PlannedRun& run, const Queu
     ended_text = job->second.text;
   }
   if (!end) {
-    return was_started(files) ? is(State::interrupted, "") : status;
+    return was_started(files) ? is(State::interrupted, progress.fault) : status;
   }
   if (is_done) {
     return is(State::failed, fmt::format("DONE, but it ended with exit code {}", end->code));

@@ -55,6 +55,18 @@ TEST_F(SweepRuns, StatesFollowTheFolder) {
   EXPECT_EQ(status(run).state, State::done) << "its driver was killed before it saw the end";
 }
 
+TEST_F(SweepRuns, ADamagedMetricsFileIsNamed) {
+  const PlannedRun& run = sweep_.runs[0];
+  write_run(run, 2, false);
+  std::ofstream(files_.run(run.id).metrics(), std::ios::app) << "{\"epoch\": 3\n{}\n";
+  EXPECT_EQ(status(run).state, State::interrupted);
+  EXPECT_THAT(status(run).detail, testing::HasSubstr("metrics.jsonl:3: "));
+  write_run(run, 0, true);
+  EXPECT_EQ(status(run).state, State::done);
+  EXPECT_EQ(status(run).epoch, 0) << "unknown";
+  EXPECT_THAT(status(run).detail, testing::HasSubstr("metrics.jsonl:3: "));
+}
+
 TEST_F(SweepRuns, ARunThatWasGivenUpSaysWhy) {
   const PlannedRun& run = sweep_.runs[0];
   write_run(run, 1, false);
