@@ -232,6 +232,14 @@ class Choices(Case):
             if output != "seg_label":
                 self.assertLess(np.abs(values - inside(images)[output]).max(), TOLERANCE, output)
 
+    def test_a_pack_of_another_size_gives_class_names_alone(self) -> None:
+        pack = programs.scratch / "small.h5"
+        done = programs.run("xtasc-preprocess", "scenes", "--train", "2", "--val", "2", "--size", "32x96", "--output", str(pack))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        metadata = OnnxFile(self.exported(self.run_folder, "of_pack.onnx", "--pack", str(pack))).metadata
+        self.assertEqual((metadata["height"], metadata["width"]), ("64", "64"))
+        self.assertEqual(len(json.loads(metadata["classes"])), 7)
+
     def test_onnxruntime_takes_turns_with_our_net(self) -> None:
         path = programs.scratch / "bench.json"
         done = programs.run("xtasc-bench", "export", *sets([*common.SMALL, "run.precision=fp32"]), "--height", "32", "--width",

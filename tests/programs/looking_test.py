@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import struct
 import subprocess
 import time
@@ -120,6 +121,19 @@ class TensorBoard(OneLine):
         self.assertEqual([picture.encoded_image_string for picture in events.Images("panel")],
                          [picture.encoded_image_string for picture in unbroken.Images("panel")])
         self.assertEqual(run.name, self.run_folder.name, "looking at a run renames it")
+
+    def test_a_file_in_its_place_costs_the_events_alone(self) -> None:
+        arguments = programs.train_arguments("blocked", *LENGTH)
+        code, said = programs.stopped_after_an_epoch(*arguments)
+        self.assertEqual(code, 85, said)
+        run = programs.run_folder("blocked")
+        shutil.rmtree(run / "tensorboard")
+        (run / "tensorboard").write_text("mine\n")
+        done = programs.run("xtasc-train", *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, "warning: run.tensorboard: .*this start writes no event files")
+        self.assertEqual((run / "tensorboard").read_text(), "mine\n")
+        self.assertEqual(metrics(run), metrics(self.run_folder))
 
     @long_tier
     def test_shows_them_in_a_browser(self) -> None:

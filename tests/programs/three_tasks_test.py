@@ -68,6 +68,14 @@ class WholePath(OneLine):
         self.assertTrue((output / "val_00001_normals.png").is_file())
         self.assertTrue((output / "panel.png").is_file())
 
+    def test_a_pack_without_normals_serves_predictions_but_no_evaluation(self) -> None:
+        run = ("--run", str(self.run_folder), "--pack", str(programs.pack))
+        self.one_line(programs.run("xtasc-evaluate", *run), 2, "the pack has no normals, which xtasc predicts here")
+        output = programs.scratch / "without_truth"
+        done = programs.run("xtasc-predict", *run, "--samples", "0", "--output", str(output))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue((output / "val_00000_normals.png").is_file())
+
     def test_the_proposition_is_measured_of_every_ordered_pair(self) -> None:
         path = programs.scratch / "pairs.json"
         done = programs.run("xtasc-inspect", "consistency", "--run", str(self.run_folder), "--json", str(path))

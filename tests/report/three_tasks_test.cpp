@@ -114,6 +114,21 @@ TEST_F(TablesOfThree, NetsStandBesideThoseThatKeptTheSameLabels) {
   }
 }
 
+TEST_F(TablesOfThree, EveryFormHasTheWeightOfTheThirdTask) {
+  write("two", {"model.system=xtasc"});
+  write("three", {"model.system=xtasc", kThree, "loss.lambda_3=0.25"}, 0.05);
+  const Table found = table();
+  const std::string csv = to_csv(tables_of(found));
+  EXPECT_THAT(csv, HasSubstr(",num_parameters,lambda_3,"));
+  EXPECT_THAT(csv, HasSubstr(",21445184,0.25,"));
+  EXPECT_THAT(csv, HasSubstr(",21445184,0,")) << "a net of two has no third";
+  EXPECT_THAT(to_markdown("t", tables_of(found), {}), HasSubstr("lambda_3"));
+  const std::vector<SeedGroup> groups = aggregate(found);
+  const std::vector<Sheet> sheets = {
+      axes_sheet(groups, {axis_column("loss.lambda_3")}, Protocol::paper, Checkpoint::best)};
+  EXPECT_THAT(to_latex(sheets), HasSubstr("$\\lambda_3$"));
+}
+
 TEST_F(TablesOfThree, EveryFormSaysWhichSignItsDeltaMHas) {
   write("seg", {"model.system=base_st_seg"});
   write("depth", {"model.system=base_st_depth"});
