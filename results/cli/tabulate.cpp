@@ -2,6 +2,7 @@
 #include "results/cli/tabulate.hpp"
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <string>
 
 #include "core/cli.hpp"
@@ -101,6 +102,10 @@ void add_options(CLI::App& app, tabulate::Options& options) {
          "On the page and with --figure predictions (4 there): so many samples of the validation split with what "
          "each run predicts of them, beside the truth, by xtasc-predict")
       ->check(CLI::Range(1, 64));
+  app.add_option("--stall-seconds", options.stall_seconds, "End when a run's files do not answer for so long; 0: never")
+      ->type_name("N")
+      ->check(CLI::Range(0, 31536000))
+      ->capture_default_str();
   app.add_flag("--bibtex", options.bibtex,
                "Print the BibTeX entries of the methods, networks, data sets and software that the runs use")
       ->excludes(html)
@@ -124,9 +129,12 @@ void add_options(CLI::App& app, tabulate::Options& options) {
 int main(int argc, char** argv) {
   CLI::App app("Tables and figures of finished runs: metrics, parameters, and Delta_m against the single-task nets",
                "xtasc-tabulate");
+  ProgramWatch watch({.program = "xtasc-tabulate"});
   tabulate::Options options;
+  options.watch = &watch;
   add_options(app, options);
-  return run_program(app, argc, argv, [&options] {
+  return run_program(app, argc, argv, [&options, &watch] {
+    watch.set_limit(std::chrono::seconds(options.stall_seconds), "--stall-seconds");
     if (options.num_panels > 0 && options.html.empty() && options.figure != "predictions") {
       fail_usage("--panels is of --html and of --figure predictions");
     }

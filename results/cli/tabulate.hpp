@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/program_watch.hpp"
 #include "page/page.hpp"
 #include "report/field/field_tables.hpp"
 #include "report/table.hpp"
@@ -34,6 +35,8 @@ struct Options {
   std::string html;
   std::int64_t num_panels = 0;
   bool bibtex = false;
+  std::int64_t stall_seconds = 900;
+  ProgramWatch* watch = nullptr;  ///< the program's
 
   [[nodiscard]] report::DeltaForm delta_form() const { return report::delta_form_of(delta_sign, delta_mean); }
   /// \param usual  where --checkpoint is not given

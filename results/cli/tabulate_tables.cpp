@@ -36,6 +36,16 @@ report::RenderedTables axes_tables(const Options& options, const run::LoadedRuns
   return report::rendered(options.title, sheets, loaded.left_out);
 }
 
+/// What lies below RUNS_DIR, watched: what comes after is as long as it is.
+run::LoadedRuns read_runs(const Options& options) {
+  const std::vector<fs::path> roots(options.roots.begin(), options.roots.end());
+  options.watch->beat("its look for runs");
+  run::LoadedRuns loaded = run::load_runs(
+      roots, [&](const fs::path& run) { options.watch->beat(fmt::format("reading the run {}", run.string())); });
+  options.watch->rest();
+  return loaded;
+}
+
 }  // namespace
 
 std::vector<report::Protocol> Options::shown_protocols(const std::string& usual) const {
@@ -46,8 +56,7 @@ std::vector<report::Protocol> Options::shown_protocols(const std::string& usual)
 }
 
 run::LoadedRuns load_finished_runs(const Options& options) {
-  const std::vector<fs::path> roots(options.roots.begin(), options.roots.end());
-  run::LoadedRuns loaded = run::load_runs(roots);
+  run::LoadedRuns loaded = read_runs(options);
   report::leave_out_runs_without(options.shown_checkpoint(), loaded);
   if (loaded.runs.empty()) {
     std::vector<std::string> details;
@@ -66,8 +75,7 @@ run::LoadedRuns load_finished_runs(const Options& options) {
 run::LoadedRuns load_runs_if_any(const Options& options, report::Checkpoint checkpoint) {
   // Without any run there still is what is published, and what to run.
   const bool has_runs = options.roots != Options{}.roots || fs::exists(options.roots.front());
-  const std::vector<fs::path> roots(options.roots.begin(), options.roots.end());
-  run::LoadedRuns loaded = has_runs ? run::load_runs(roots) : run::LoadedRuns{};
+  run::LoadedRuns loaded = has_runs ? read_runs(options) : run::LoadedRuns{};
   report::leave_out_runs_without(checkpoint, loaded);
   warn_of_packs(loaded);
   return loaded;

@@ -171,13 +171,16 @@ bool are_side_by_side(const RunSummary& a, const RunSummary& b) {
   return folder_of_a == folder_of_b || real_path(folder_of_a) == real_path(folder_of_b);
 }
 
-LoadedRuns load_runs(std::span<const fs::path> roots) {
+LoadedRuns load_runs(std::span<const fs::path> roots, const std::function<void(const fs::path&)>& begin) {
   LoadedRuns result;
   std::set<fs::path> seen;
   for (const fs::path& root : roots) {
     for (const RunFolder& run : find_runs(root)) {
       if (!seen.insert(real_path(run.root)).second) {
         continue;
+      }
+      if (begin) {
+        begin(run.root);
       }
       try {
         result.runs.push_back(load_run(run));

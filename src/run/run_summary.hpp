@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -44,7 +45,9 @@ struct LoadedRuns {
 };
 
 /// Reads every run folder at or below `roots`, each once even where the roots overlap. A broken run ends up in
-/// `left_out` and hides no other. \throws Error when a root is not a folder.
-[[nodiscard]] LoadedRuns load_runs(std::span<const std::filesystem::path> roots);
+/// `left_out` and hides no other. \param begin  called before each run folder is read
+/// \throws Error when a root is not a folder
+[[nodiscard]] LoadedRuns load_runs(std::span<const std::filesystem::path> roots,
+                                   const std::function<void(const std::filesystem::path&)>& begin = {});
 
 }  // namespace xtasc::run

@@ -52,7 +52,8 @@ Command add_logs(CLI::App& program) {
   add_sweep_choice(*app, *choice);
   app->add_option("RUN", *pattern, "The run: its id, or a part of it")->required();
   app->add_flag("--follow", *follow, "Go on until the run ends");
-  return {app, [=] {
+  return {app,
+          [=] {
             const sweep::Sweep sweep = choice->read();
             const auto runs = sweep::select(sweep, {*pattern});
             if (runs.size() > 1) {
@@ -69,7 +70,6 @@ Command add_logs(CLI::App& program) {
             std::error_code ignored;
             check(*follow || std::filesystem::exists(log, ignored), "{} has said nothing yet: there is no {}",
                   runs.front()->id, log.string());
-            install_stop_handlers();
             off_t position = print_from(log, 0);
             while (*follow && stop_signal() == 0 && is_under_way(sweep::status_of(folder, *runs.front()).state)) {
               const timespec time = {.tv_sec = 0, .tv_nsec = 500'000'000};
@@ -78,7 +78,8 @@ Command add_logs(CLI::App& program) {
             }
             print_from(log, position);
             return ExitCode::success;
-          }};
+          },
+          [=] { return *follow; }};
 }
 
 }  // namespace xtasc::sweeps

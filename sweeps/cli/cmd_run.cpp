@@ -33,11 +33,13 @@ Command add_run(CLI::App& program) {
   const auto options = std::make_shared<sweep::LocalOptions>();
   add_sweep_choice(*app, *choice);
   add_local_options(*app, *options);
-  return {app, [=] {
+  return {app,
+          [=] {
             const sweep::Sweep sweep = choice->read();
             options->queue = queue_of(sweep);
             return sweep::run_here(sweep, *options);
-          }};
+          },
+          [] { return true; }};
 }
 
 }  // namespace xtasc::sweeps

@@ -100,11 +100,9 @@ Command add_status(CLI::App& program) {
                   "--watch it is kept up to date and loads itself again")
       ->type_name("FILE");
   app->add_flag("--watch", *watch, fmt::format("Look again every {} seconds until Ctrl-C", kWatchSeconds));
-  return {app, [=] {
+  return {app,
+          [=] {
             const sweep::Sweep sweep = choice->read();
-            if (*watch) {
-              install_stop_handlers();
-            }
             for (const auto& [path, edited] : sweep::edited_packs(sweep)) {
               log_warning("{}", edited);
             }
@@ -126,7 +124,8 @@ Command add_status(CLI::App& program) {
               write_status_page(sweep, state, *html, 0);  // nobody keeps it from here on
             }
             return ExitCode::success;
-          }};
+          },
+          [=] { return *watch; }};
 }
 
 }  // namespace xtasc::sweeps

@@ -23,6 +23,7 @@ inline constexpr std::chrono::seconds kPatience{300};
 struct Command {
   CLI::App* app;
   std::function<ExitCode()> run;
+  std::function<bool()> looks_for_stops = [] { return false; };  ///< a signal ends it by itself, and not at once
 };
 
 /// A file of slurm/: in a bundle beside the program, else in the source.

@@ -7,6 +7,7 @@
 
 #include "core/cli.hpp"
 #include "core/log.hpp"
+#include "core/program_watch.hpp"
 #include "sweep/slurm/submission.hpp"
 #include "sweeps/cli/commands.hpp"
 
@@ -69,6 +70,10 @@ int main(int argc, char** argv) {
   return run_program(app, argc, argv, [&] {
     for (const sweeps::Command& command : commands) {
       if (command.app->parsed()) {
+        ProgramWatch watch({.program = "xtasc-sweep"});
+        if (command.looks_for_stops()) {
+          watch.leave_stops_to_program("");
+        }
         return command.run();
       }
     }

@@ -24,6 +24,13 @@ class Life(OneLine):
         return self.popen(programs().command("xtasc-train", *programs().train_arguments(output, *assignments), ranks=ranks),
                           **environment)
 
+    def finished_run(self) -> pathlib.Path:
+        """The same one for all who ask."""
+        if not (programs().scratch / "finished").exists():
+            done = self.end(self.train("finished", "train.epochs=1"))
+            self.assertEqual(done.returncode, 0, done.stderr)
+        return programs().run_folder("finished")
+
     def hanging_open(self, part: str) -> dict[str, str]:
         return {"LD_PRELOAD": str(programs().preload), "XTASC_HANG_OPEN": part}
 

@@ -53,6 +53,9 @@ class Watched(Life):
         done = self.end(self.popen(programs.command("xtasc-preprocess", "verify", str(programs.pack), "--stall-seconds",
                                                     "2"), **environment))
         self.one_line(done, 1, "nothing got done for 2 s in opening ", "--stall-seconds = 2")
+        done = self.end(self.popen(programs.command("xtasc-tabulate", str(self.finished_run()), "--stall-seconds", "2"),
+                                   **self.hanging_open("metrics.jsonl")))
+        self.one_line(done, 1, "nothing got done for 2 s in reading the run ", "--stall-seconds = 2")
 
     def test_a_raw_file_that_does_not_answer_is_named(self) -> None:
         root = programs.scratch / "raw"
@@ -87,6 +90,18 @@ class Stopped(Life):
             done = self.end(process, 10)
             self.assertEqual(done.returncode, 128 + number, done.stderr)
             self.assertEqual(done.stderr, f"xtasc-inspect: stopped by {number.name} in its start\n")
+
+    def test_programs_that_only_read_runs(self) -> None:
+        sweep = programs.scratch / "read.toml"
+        sweep.write_text(f'base = "{programs.config}"\n[grid]\nrun.seed = [1]\n')
+        for program, words, part in (("xtasc-tabulate", [str(self.finished_run())], "metrics.jsonl"),
+                                     ("xtasc-sweep", ["status", str(sweep)], "read.toml")):
+            process = self.popen(programs.command(program, *words), **self.hanging_open(part))
+            time.sleep(2)
+            process.send_signal(signal.SIGTERM)
+            done = self.end(process, 10)
+            self.assertEqual(done.returncode, 128 + signal.SIGTERM, done.stderr)
+            self.assertRegex(done.stderr, f"^{program}: stopped by SIGTERM in (its start|reading the run .*)\n$")
 
     def test_while_it_starts_on_ranks(self) -> None:
         process = self.train("starting_ranks", ranks=2, **self.hanging_open("scenes.h5"))

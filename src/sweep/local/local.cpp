@@ -393,7 +393,6 @@ class LocalDriver {
 }  // namespace
 
 ExitCode run_here(const Sweep& sweep, const LocalOptions& options) {
-  install_stop_handlers();
   return LocalDriver(sweep, options).run();
 }
 
