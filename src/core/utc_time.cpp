@@ -16,7 +16,7 @@ std::string utc_now() {
   if (const std::string_view text = given == nullptr ? "" : given; !text.empty()) {
     constexpr std::time_t kLast = 253402300799;  // 9999-12-31T23:59:59Z
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), now);
-    if (error != std::errc() || end != text.data() + text.size() || now < 0 || now > kLast) {
+    if (error != std::errc() || end != text.data() + text.size() || text.front() == '-' || now > kLast) {
       fail_usage("SOURCE_DATE_EPOCH is \"{}\", a whole number of seconds since 1970 is needed, 0 to {}", text, kLast);
     }
   }

@@ -24,6 +24,9 @@ bool is_tar(std::string_view bytes) {
 }
 
 TensorFile read_by_content(std::string_view bytes) {
+  check(!io::is_npz(bytes),
+        "found NumPy arrays (.npz): save them anew by torch.save({{k: torch.from_numpy(v) for k, v in "
+        "numpy.load(FILE).items()}}, NEW)");
   if (bytes.starts_with(std::string_view("PK\x03\x04", 4))) {
     return read_torch_zip(bytes);
   }

@@ -30,6 +30,27 @@ std::vector<std::string> prefixes_of_all(const TensorDict& tensors, const std::v
   return prefixes;
 }
 
+/// Takes torch.compile's part out of the middle of names, where parts of the net were compiled: of
+/// "layer1._orig_mod.0.conv1.weight". Names that would become others' stay. \returns of how many names
+std::size_t take_out_compiled(TensorDict& tensors) {
+  constexpr std::string_view kCompiled = "._orig_mod.";
+  TensorDict renamed;
+  std::size_t count = 0;
+  for (const auto& [name, tensor] : tensors) {
+    std::string plain = name;
+    for (std::size_t at = plain.find(kCompiled); at != std::string::npos; at = plain.find(kCompiled, at)) {
+      plain.erase(at, kCompiled.size() - 1);
+    }
+    const bool is_renamed = plain != name && !tensors.contains(plain) && renamed.emplace(plain, tensor).second;
+    if (!is_renamed) {
+      renamed.emplace(name, tensor);
+    }
+    count += is_renamed ? 1 : 0;
+  }
+  tensors = std::move(renamed);
+  return count;
+}
+
 /// Whether all names that stand behind both prefixes have equal tensors.
 bool is_same_net(const TensorDict& tensors, const std::string& one, const std::string& other) {
   return std::ranges::all_of(tensors, [&](const auto& named) {
@@ -85,10 +106,20 @@ std::string common_prefix(const TensorDict& tensors) {
 
 Prefix strip_prefix(TensorFile& file, const std::vector<std::string>& wanted, const std::string& source) {
   TensorDict& tensors = file.tensors;
-  if (tensors.empty() || wanted.empty() || tensors.contains(wanted.front())) {
+  if (tensors.empty() || wanted.empty()) {
     return {};
   }
+  const auto is_there = [&tensors](const std::string& name) { return tensors.contains(name); };
   std::vector<std::string> prefixes = prefixes_of_all(tensors, wanted);
+  if (prefixes.empty() && !std::ranges::all_of(wanted, is_there)) {
+    if (const std::size_t count = take_out_compiled(tensors); count > 0) {
+      log_info("{}: \"_orig_mod.\" left out of {} names", source, count);
+      prefixes = prefixes_of_all(tensors, wanted);
+    }
+  }
+  if (is_there(wanted.front())) {
+    return {};
+  }
   merge_same_nets(tensors, prefixes);
   if (prefixes.size() > 1) {
     fail(

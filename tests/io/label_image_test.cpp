@@ -109,5 +109,22 @@ TEST(Image, PicturesOfOtherFormatsAreNamed) {
   }
 }
 
+TEST(Image, OtherFilesAreNamed) {
+  using namespace std::string_literals;
+  const std::string npy_in_zip = "PK\x03\x04"s + std::string(22, '\0') + "\x05\0\0\0"s + "a.npy" + "\x93NUMPY";
+  const std::pair<std::string, const char*> files[] = {{"\x89HDF\r\n\x1a\n\0"s, "an HDF5 file"},
+                                                       {"\x93NUMPY\x01\0"s, "a NumPy array (.npy)"},
+                                                       {npy_in_zip, "NumPy arrays (.npz)"},
+                                                       {"PK\x03\x04\0"s, "a zip archive"},
+                                                       {"\x1f\x8b\x08"s, "a gzip archive"},
+                                                       {"\0\0\0\x20"
+                                                        "ftypisom\0\0\0\0"s,
+                                                        "a video (MP4)"},
+                                                       {"\x1a\x45\xdf\xa3\x9f"s, "a video (Matroska, WebM)"}};
+  for (const auto& [bytes, name] : files) {
+    EXPECT_EQ(describe_content(bytes), name);
+  }
+}
+
 }  // namespace
 }  // namespace xtasc::io

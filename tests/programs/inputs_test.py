@@ -111,7 +111,7 @@ class Names(Case):
     def test_one_rule_for_the_time(self) -> None:
         pack = ["xtasc-preprocess", "scenes", "--train", "1", "--val", "1", "--output"]
         words = "a whole number of seconds since 1970 is needed, 0 to 253402300799"
-        for value in ("-1", "soon", "99999999999999999999"):
+        for value in ("-1", "-0", "soon", "99999999999999999999"):
             self.one_line(self.run_here(*pack, "a.h5", SOURCE_DATE_EPOCH=value), 2, f'SOURCE_DATE_EPOCH is "{value}"', words)
             self.one_line(self.train("run.output=runs", SOURCE_DATE_EPOCH=value), 2, f'SOURCE_DATE_EPOCH is "{value}"', words)
         self.assertFalse((self.folder / "a.h5").exists())

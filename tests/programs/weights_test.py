@@ -10,11 +10,13 @@ import argparse
 import collections
 import json
 import pathlib
+import re
 import struct
 import subprocess
 import sys
 import tarfile
 import unittest
+import zipfile
 
 import common
 from common import Programs, sets
@@ -174,6 +176,8 @@ class Weights(unittest.TestCase):
                 ("compiled.pth", before("_orig_mod."), ', "_orig_mod." left off the names, fc.*'),
                 ("compiled_parallel.pth", {"state_dict": before("module._orig_mod.")},
                  ', the tensors in "state_dict", "module._orig_mod." left off the names, fc.*'),
+                ("compiled_parts.pth", Tensors((re.sub(r"^(layer\d\.\d)\.", r"\1._orig_mod.", key), value)
+                                               for key, value in tensors.items()), ', fc.*'),
                 ("lightning.ckpt", lightning, ', the tensors in "state_dict", "model." left off the names, fc.*'),
                 ("backbone.pth", {"state_dict": before("backbone.") | head},
                  ', the tensors in "state_dict", "backbone." left off the names, 2 tensors not below it not used, fc.*'),
@@ -281,11 +285,14 @@ class Weights(unittest.TestCase):
         torch.save({"epoch": 1, "net": {"a": torch.zeros(1)}}, self.path("nested.pth"))
         with tarfile.open(self.path("other.pth"), "w") as tar:
             tar.add(self.path("page.pth"), "page")
+        with zipfile.ZipFile(self.path("arrays.npz"), "w") as arrays:
+            arrays.writestr("conv1.weight.npy", b"\x93NUMPY")
         for name, words in (("module.pth", "it holds an object (torch.nn.modules.linear.Linear), not a dictionary of tensors: save those"),
                             ("module_zip.pth", ".state_dict(), NEW)"),
                             ("page.pth", 'found text ("<html>not found</html>")'), ("empty.pth", "an empty file"),
                             ("pointer.pth", "git lfs pull"), ("nested.pth", "(keys: epoch, net): save them alone"),
-                            ("other.pth", "a tar file, as torch.save wrote them before PyTorch 0.1.10"), ("none.pth", "none.pth")):
+                            ("other.pth", "a tar file, as torch.save wrote them before PyTorch 0.1.10"), ("none.pth", "none.pth"),
+                            ("arrays.npz", "found NumPy arrays (.npz): save them anew by torch.save({k: ")):
             with self.subTest(name):
                 lines = self.refused(self.path(name))
                 self.assertEqual(len(lines), 1, lines)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <span>
 #include <utility>
 
 #include "core/error.hpp"
@@ -24,13 +25,13 @@ namespace fs = std::filesystem;
 constexpr std::size_t kHeadBytes = 64 * 1024;
 constexpr std::string_view kWanted = "a PNG or JPEG image";
 
-/// Pictures of other formats by their first bytes, which are `magic` from `at` on. Sources: each format's
+/// Formats of other files by their first bytes, which are `magic` from `at` on. Sources: each format's
 /// specification; ISO/IEC 14496-12, 4.3 (ftyp) for those of HEIF.
-struct PictureFormat {
+struct OtherFormat {
   std::size_t at;
   std::string_view magic, name;
 };
-constexpr PictureFormat kOtherFormats[] = {
+constexpr OtherFormat kOtherPictures[] = {
     {0, {"II*\0", 4}, "TIFF"},
     {0, {"MM\0*", 4}, "TIFF"},
     {0, {"II+\0", 4}, "BigTIFF"},
@@ -53,13 +54,32 @@ constexpr PictureFormat kOtherFormats[] = {
     {0, "Pf\n", "PFM"},
 };
 
+/// Other files that are taken for what is read here.
+constexpr OtherFormat kOtherKinds[] = {
+    {0, "\x89HDF\r\n\x1a\n", "an HDF5 file"},
+    {0, "\x93NUMPY", "a NumPy array (.npy)"},
+    {0, "MATLAB 5.0", "a MATLAB file"},
+    {0, "PK\x03\x04", "a zip archive"},
+    {0, "\x1f\x8b", "a gzip archive"},
+    {0, "%PDF-", "a PDF document"},
+    {4, "ftyp", "a video (MP4)"},
+    {8, "AVI ", "a video (AVI)"},
+    {0, "\x1a\x45\xdf\xa3", "a video (Matroska, WebM)"},
+};
+
+/// The one of these that the bytes begin as; empty where it is none.
+std::string_view name_among(std::span<const OtherFormat> formats, std::string_view bytes) {
+  const auto found = std::ranges::find_if(formats, [bytes](const OtherFormat& format) {
+    return bytes.size() > format.at && bytes.substr(format.at).starts_with(format.magic);
+  });
+  return found == formats.end() ? "" : found->name;
+}
+
 /// The name of the format that the bytes begin as; empty where it is none of those above.
 std::string_view picture_format(std::string_view bytes) {
   const auto begins = [bytes](std::string_view magic) { return bytes.starts_with(magic); };
-  for (const PictureFormat& format : kOtherFormats) {
-    if (bytes.size() > format.at && bytes.substr(format.at).starts_with(format.magic)) {
-      return format.name;
-    }
+  if (const std::string_view name = name_among(kOtherPictures, bytes); !name.empty()) {
+    return name;
   }
   const bool is_netpbm = bytes.size() > 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' &&
                          std::isspace(static_cast<unsigned char>(bytes[2])) != 0;
@@ -181,6 +201,15 @@ std::string remarks_text(std::size_t num_pictures, const std::string& first) {
              : fmt::format("{} pictures are odd in a way that no pixel depends on: {}, ...", num_pictures, first);
 }
 
+bool is_npz(std::string_view bytes) {
+  constexpr std::size_t kNameLength = 26, kName = 30;
+  if (!bytes.starts_with("PK\x03\x04") || bytes.size() < kName) {
+    return false;
+  }
+  const auto byte = [bytes](std::size_t at) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[at])); };
+  return bytes.substr(kName, byte(kNameLength) + 256 * byte(kNameLength + 1)).ends_with(".npy");
+}
+
 std::string describe_content(std::string_view first_bytes) {
   if (first_bytes.empty()) {
     return "an empty file";
@@ -196,6 +225,12 @@ std::string describe_content(std::string_view first_bytes) {
   }
   if (const std::string_view format = picture_format(first_bytes); !format.empty()) {
     return fmt::format("a picture of the format {}", format);
+  }
+  if (is_npz(first_bytes)) {
+    return "NumPy arrays (.npz)";
+  }
+  if (const std::string_view kind = name_among(kOtherKinds, first_bytes); !kind.empty()) {
+    return std::string(kind);
   }
   const auto head = first_bytes.substr(0, 32);
   const bool is_text = std::all_of(head.begin(), head.end(), [](unsigned char c) {

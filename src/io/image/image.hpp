@@ -106,4 +106,7 @@ void write_png(const std::filesystem::path& path, std::span<const std::uint16_t>
 /// The file's content in few words: "a Git LFS pointer, run `git lfs pull`", "a WebP picture", "text", "empty", ...
 [[nodiscard]] std::string describe_content(std::string_view first_bytes);
 
+/// Whether a zip archive begins so whose first member is a .npy. Source: PKWARE's APPNOTE.TXT, 4.3.7.
+[[nodiscard]] bool is_npz(std::string_view first_bytes);
+
 }  // namespace xtasc::io
