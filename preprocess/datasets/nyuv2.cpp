@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "core/error.hpp"
@@ -133,8 +134,10 @@ struct Nyuv2Dataset::Impl {
   [[nodiscard]] Size size() const { return {static_cast<std::int64_t>(height), static_cast<std::int64_t>(width)}; }
   [[nodiscard]] io::ImageRules normals_rules() const { return {.height = size().height, .width = size().width}; }
   /// \param frame  1-based.
+  [[nodiscard]] static std::string normals_name(std::size_t frame) { return fmt::format("{:04}.png", frame - 1); }
+  /// \param frame  1-based.
   [[nodiscard]] NormalsFiles normals_files(std::size_t frame) const {
-    const std::string name = fmt::format("{:04}.png", frame - 1);
+    const std::string name = normals_name(frame);
     return {normals->folder / "normals" / name, normals->folder / "masks" / name};
   }
   [[nodiscard]] std::vector<std::int16_t> make_normals(std::size_t frame, std::span<const float> depth) const;
@@ -283,6 +286,27 @@ const pack::Schema& Nyuv2Dataset::schema() const {
 
 const std::vector<std::string>& Nyuv2Dataset::names(pack::Split split) const {
   return impl_->names[static_cast<std::size_t>(split)];
+}
+
+std::vector<std::string> Nyuv2Dataset::list_faults() const {
+  if (!impl_->normals || impl_->normals->folder.empty()) {
+    return {};
+  }
+  std::set<std::string> known;
+  for (std::size_t frame = 1; frame <= impl_->num_frames; ++frame) {
+    known.insert(Impl::normals_name(frame));
+  }
+  std::vector<std::string> faults;
+  for (const char* name : {"normals", "masks"}) {
+    const fs::path folder = impl_->normals->folder / name;
+    for (const std::string& file : list_entries(folder).files) {
+      if (looks_like_data(file) && !known.contains(file)) {
+        faults.push_back(fmt::format("'{}' belongs to no frame: {} to {} are expected", (folder / file).string(),
+                                     *known.begin(), *known.rbegin()));
+      }
+    }
+  }
+  return faults;
 }
 
 std::vector<std::string> Nyuv2Dataset::check_files(pack::Split split, std::size_t index) const {

@@ -41,6 +41,8 @@ class Nyuv2Dataset final : public RawDataset {
 
   [[nodiscard]] const pack::Schema& schema() const override;
   [[nodiscard]] const std::vector<std::string>& names(pack::Split split) const override;
+  /// Files of normals that belong to no frame.
+  [[nodiscard]] std::vector<std::string> list_faults() const override;
   /// Looks at the files of normals, where there are any.
   [[nodiscard]] std::vector<std::string> check_files(pack::Split split, std::size_t index) const override;
   /// All threads fetch from the file one after another; they inflate, where it is compressed, in parallel.

@@ -93,7 +93,7 @@ void check_judges(const config::RunConfig& config, const data::Dataset& judges, 
   };
   for (const task::Task& task : tasks) {
     if (!judges.has_truth_of(task.key)) {
-      log_warning("{}: no pixel of {} has a {}: {} by {} alone, {} stay unknown", pack, place, task.truth,
+      log_warning("{}: no pixel of {} has {}: {} by {} alone, {} stay unknown", pack, place, task.truth,
                   without_any == kChoosesTheBest ? "the best epoch is chosen" : "its loss is made",
                   joined(judged, &task::Task::name), joined(task.metrics, &task::Metric::header));
     }
@@ -201,7 +201,7 @@ void check_targets(const config::RunConfig& config, const data::Splits& splits, 
           "can be learnt",
           pack, task.name, config.data.label_share, config.data.one_label, system.word);
     check(splits.train.has_truth_of(task.key),
-          "{}: no pixel of /train has a {} ({}), and {} trains a {}{}: nothing can be learnt", pack,
+          "{}: no pixel of /train has {} ({}), and {} trains a {}{}: nothing can be learnt", pack,
           task.kind == task::Kind::unit_vector ? "normal" : task.truth,
           has_classes ? "all are 255, ignored" : "all are 0, invalid", system.word, task.name,
           has_classes ? "" : " prediction");

@@ -115,6 +115,15 @@ TEST_F(Nyuv2NormalsTest, AxesThatTheDepthContradictsAreRefused) {
                                          "way; --normals-axes says what they count"));
 }
 
+TEST_F(Nyuv2NormalsTest, FilesOfNoFrameAreFaults) {
+  publish({1, 1, 1});
+  fs::copy_file(raw / "published/masks/0000.png", raw / "published/masks/9999.png");
+  std::ofstream(raw / "published/normals/notes.txt") << "passed over\n";
+  const std::string error = build(folder());
+  EXPECT_THAT(error, HasSubstr("masks/9999.png' belongs to no frame: 0000.png to 0001.png are expected"));
+  EXPECT_THAT(error, Not(HasSubstr("notes.txt")));
+}
+
 TEST_F(Nyuv2NormalsTest, MissingAndWrongFilesAreFaults) {
   EXPECT_THAT(build(folder()), HasSubstr("there is no folder '" + (raw / "published/normals").string()));
   publish({1, 1, 1});

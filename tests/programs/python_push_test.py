@@ -6,10 +6,11 @@ import importlib.util
 import json
 import os
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import common
 from common import SOURCE, OneLine, Programs
@@ -22,6 +23,7 @@ QUICK = ["model.system=base_mt", "weighting.method=pcgrad", "train.epochs=2", "t
 def setUpModule() -> None:
     global run
     os.environ["PYTHONPATH"] = str(SOURCE / "results/python")
+    sys.path.append(os.environ["PYTHONPATH"])
     done = programs.run("xtasc-train", *programs.train_arguments("runs", *QUICK))
     assert done.returncode == 0, done.stderr
     run = programs.run_folder("runs")
@@ -36,27 +38,6 @@ def lines() -> list[dict]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def wandb_records(path: pathlib.Path) -> Iterator[object]:
-    """An offline run's records. The file is LevelDB's log, github.com/google/leveldb/blob/main/doc/log_format.md, behind a
-    header of 7 bytes: blocks of 32 KiB, in each records of a checksum, a length, a type (whole, first, middle, last)."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    data, place, text = path.read_bytes(), 7, b""
-    while place + 7 <= len(data):
-        left = 32768 - place % 32768
-        if left < 7:
-            place += left
-            continue
-        length, kind = struct.unpack_from("<HB", data, place + 4)
-        text += data[place + 7 : place + 7 + length]
-        place += 7 + length
-        if kind in (1, 4):
-            record = Record()
-            record.ParseFromString(text)
-            text = b""
-            yield record
-
-
 def values(items: Iterable) -> dict:
     """Of a record's items, by flat name."""
     return {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
@@ -69,7 +50,7 @@ class Push(OneLine):
             importlib.import_module(package)
         except ImportError as error:
             self.skipTest(str(error))
-        other = programs.scratch / f"to {target}" / "wandb" / f"offline-run-20260101_000000-a-{run.name}"
+        other = programs.scratch / f"to {target}" / "proof" / "wandb" / f"offline-run-20260101_000000-a-{run.name}"
         if target == "wandb":
             other.mkdir(parents=True)  # a run whose id ends like this one's
         for _ in range(2):
@@ -115,11 +96,17 @@ class Push(OneLine):
         self.assertEqual(found[0].data.tags["system"], "base_mt")
 
     def test_wandb_reads_it(self) -> None:
-        files = list(self.push("wandb", "wandb").glob("wandb/offline-run-*/*.wandb"))
-        self.assertEqual(len(files), 1)
+        folder = self.push("wandb", "wandb")
+        from xtasc.wandb_file import records
+
+        done = xtasc("push", "--to", "wandb", "runs", "--project", "other", "--to-folder", "to wandb")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for project in ("proof", "other"):  # a project takes no other's runs away
+            files = list(folder.glob(f"{project}/wandb/offline-run-*/*.wandb"))
+            self.assertEqual(len(files), 1, project)
         config: dict = {}
         history, summary, tags, name = [], {}, [], ""
-        for record in wandb_records(files[0]):
+        for record in records(files[0]):
             if record.WhichOneof("record_type") == "run":
                 name, tags = record.run.display_name, list(record.run.tags)
                 config |= values(record.run.config.update)
@@ -154,10 +141,60 @@ class Push(OneLine):
         before = sorted(path for path in (programs.scratch / "runs").rglob("*"))
         self.one_line(xtasc("push", "--to", "tensorboard", "runs", "--to-folder", ".", "--project", "runs"), 2,
                       "holds more than event files")
-        for project in ("../beside", "/tmp/beside", "..", ""):
+        for project in ("../beside", "/tmp/beside", "..", "", "a#b", "q'q", "a:b", 101 * "a"):
             self.one_line(xtasc("push", "--to", "tensorboard", "runs", "--to-folder", "to", "--project", project), 2,
                           "--project", "no plain name")
         self.assertEqual(sorted(path for path in (programs.scratch / "runs").rglob("*")), before)
+
+    def test_names_that_training_takes(self) -> None:
+        """A quote and what W&B takes in no id."""
+        folder = programs.scratch / "named" / "it's #1: a"
+        shutil.copytree(run, folder)
+        for target in ("wandb", "mlflow", "tensorboard"):
+            if importlib.util.find_spec(target) is None or importlib.util.find_spec("torch") is None:
+                continue
+            for _ in range(2):
+                done = xtasc("push", "--to", target, "named", "--to-folder", f"named {target}")
+                self.assertEqual(done.returncode, 0, done.stderr)
+        if (wandb := programs.scratch / "named wandb").exists():
+            self.assertEqual(len(list(wandb.glob("xtasc/wandb/offline-run-*-it_s _1_ a"))), 1)
+
+    def test_a_damaged_run_hides_no_other(self) -> None:
+        damaged = programs.scratch / "damaged"
+        shutil.copytree(run, damaged)
+        (damaged / "provenance.json").write_text("[1]")
+        done = xtasc("runs", "runs", "damaged")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(run.name, done.stdout)
+        self.assertIn("left out: damaged/provenance.json: it is no JSON object", done.stderr)
+        self.one_line(xtasc("runs", "damaged"), 1, "no run in damaged can be read")
+
+    def test_output_that_is_lost(self) -> None:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([sys.executable, "-B", "-m", "xtasc", "runs", "runs"], stdout=full, stderr=subprocess.PIPE,
+                                  text=True, check=False, cwd=programs.scratch)
+        self.assertEqual(done.stderr, "xtasc: error: cannot write standard output: No space left on device\n")
+        self.assertEqual(done.returncode, 1)
+
+    def test_a_full_disk_leaves_no_half_run(self) -> None:
+        for target, size in (("wandb", "12k"), ("mlflow", "64k"), ("tensorboard", "8k")):
+            if importlib.util.find_spec(target) is None or importlib.util.find_spec("torch") is None:
+                continue
+            with self.subTest(target=target):
+                disk = programs.scratch / f"disk {target}"
+                disk.mkdir()
+                if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], capture_output=True,
+                                  check=False).returncode != 0:
+                    self.skipTest("no small file system can be mounted here")
+                try:
+                    done = xtasc("push", "--to", target, "runs", "--to-folder", str(disk))
+                    left = [path for path in disk.rglob("*") if run.name in path.name or path.name == "params"]
+                finally:
+                    subprocess.run(["umount", disk], check=True)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertRegex(done.stderr, r"(?m)^xtasc: error: cannot write .*$")
+                self.assertNotIn("Traceback", done.stderr)
+                self.assertEqual(left, [])
 
 
 if __name__ == "__main__":

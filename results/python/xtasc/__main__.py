@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
 import xtasc
-from xtasc.errors import XtascError
-from xtasc.folders import Run, readable_runs
+from xtasc.errors import XtascError, XtascFailure
+from xtasc.folders import Run, find_runs, readable_runs
 from xtasc.push import TARGETS, push, summary_of
 
 USAGE, FAILURE = 2, 1  # the programs' exit codes for a wrong input and for any other failure
@@ -37,9 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     to.add_argument("--project", default="xtasc", help="the name that groups the runs there; default: xtasc")
     to.add_argument("--to-folder", metavar="DIR", help="where to write; default: one called as the tool, here")
     warnings.showwarning = lambda message, *_: print(f"xtasc: warning: {message}", file=sys.stderr)
+    threading.excepthook = lambda _: None  # a writer's: it raises its error again in close()
     try:
         options = parser.parse_args(arguments)
         runs = readable_runs(options.folders)
+        if not runs and any(True for folder in options.folders for _ in find_runs(folder)):
+            raise XtascFailure(f"no run in {', '.join(options.folders)} can be read")
         if not runs:
             raise XtascError(f"no run in {', '.join(options.folders)}: give a run folder, or one that has runs below it")
         if options.command == "runs":
@@ -47,11 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             for line in push(runs, options.to, options.project, options.to_folder):
                 print(line)
+        sys.stdout.flush()
     except XtascError as error:
         print(f"xtasc: error: {error}", file=sys.stderr)
-        return USAGE
+        return FAILURE if isinstance(error, XtascFailure) else USAGE
     except OSError as error:
-        print(f"xtasc: error: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"xtasc: error: cannot write {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
+        if not error.filename:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return FAILURE
     return 0
 

@@ -78,7 +78,7 @@ class Run:
     def provenance(self) -> Record:
         """provenance.json: version, libraries, hosts, devices, pack and its digest, times; {} before the first start."""
         path = self.folder / "provenance.json"
-        return _read(path, json.loads) if path.exists() else {}
+        return _read(path, _object_of) if path.exists() else {}
 
     @cached_property
     def epochs(self) -> list[Record]:
@@ -180,6 +180,8 @@ def readable_runs(folders: Folder | Iterable[Folder]) -> list[Run]:
             found.append(one)
         except XtascError as error:
             _warn(place, f"left out: {error}")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            _warn(place, f"left out: something in its files is not of the kind that it is in runs ({error})")
     return found
 
 
@@ -232,6 +234,13 @@ def is_locked(path: Path) -> bool:
     except (ImportError, OSError):  # no such file; a file system, or a Windows, without such locks
         return False
     return False
+
+
+def _object_of(text: str) -> Record:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("it is no JSON object")
+    return value
 
 
 def _config_of(text: str) -> dict[str, Record]:

@@ -11,12 +11,16 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from xtasc.errors import XtascError
+from xtasc import wandb_file
+from xtasc.errors import XtascError, XtascFailure
 from xtasc.folders import Run, flat
 
 Numbers = dict[str, float]
@@ -37,13 +41,16 @@ def push(runs: Sequence[Run], target: str, project: str = "xtasc", folder: str |
     Raises:
         XtascError: there is no such target, or its package is not installed; two runs have one id; the project is no
             plain name; what lies where a run would go was not pushed there.
+        XtascFailure: a run could not be written, as on a full disk: nothing of it is left, those before it are whole.
     """
     if target not in TARGETS:
         raise XtascError(f"--to {target} is none of {', '.join(TARGETS)}")
-    if twins := sorted({one.id for one in runs if [other.id for other in runs].count(one.id) > 1}):
-        raise XtascError(f"several of the runs are called {twins[0]}: name the folder of one of them")
-    if project in ("", ".", "..") or pathsep_in(project):
-        raise XtascError(f"--project {project!r} is no plain name: without slashes, and neither . nor ..")
+    for name, count in Counter(wandb_id(one) if target == "wandb" else one.id for one in runs).items():
+        if count > 1:
+            raise XtascError(f"several of the runs are called {name}: name the folder of one of them")
+    if project in (".", "..") or not re.fullmatch(r"[\w .-]{1,100}", project):
+        raise XtascError(f"--project {project!r} is no plain name: 1 to 100 letters, digits, blanks and . _ -, "
+                         "and neither . nor ..")
     try:
         return TARGETS[target](runs, project, Path(target if folder is None else folder).absolute())
     except ImportError as error:
@@ -51,8 +58,22 @@ def push(runs: Sequence[Run], target: str, project: str = "xtasc", folder: str |
         raise XtascError(f"--to {target} needs its package: pip install {package} ({error})") from error
 
 
-def pathsep_in(name: str) -> bool:
-    return any(separator in name for separator in ("/", "\\", "\0"))
+@contextmanager
+def whole(what: Path | str, remove: Callable[[], None]) -> Iterator[None]:
+    """Removes what a body has begun to write where it fails.
+
+    Raises:
+        XtascFailure: it did; each tracker's package has errors of its own.
+    """
+    try:
+        yield
+    except Exception as error:
+        with suppress(Exception):
+            remove()
+        if isinstance(error, XtascError):
+            raise
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise XtascFailure(f"cannot write {what}: {getattr(error, 'strerror', None) or first_line}") from error
 
 
 def epochs_of(run: Run) -> Iterator[tuple[int, Numbers]]:
@@ -92,20 +113,34 @@ def tags_of(run: Run) -> dict[str, str]:
 def to_wandb(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
     import wandb
 
+    folder = folder / project  # wandb's own folder names have no project
     folder.mkdir(parents=True, exist_ok=True)
     quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True,
                            x_save_requirements=False)
     for run in runs:
-        own = re.compile(r"offline-run-\d{8}_\d{6}-" + re.escape(run.id))  # not another's whose id ends like this one
-        before = [old for old in (folder / "wandb").glob("offline-run-*") if own.fullmatch(old.name)]
-        with wandb.init(mode="offline", dir=folder, project=project, id=run.id, name=run.id, config=config_of(run),
-                        tags=[tag for tag in tags_of(run).values() if tag], settings=quiet) as written:
-            for step, numbers in epochs_of(run):
-                written.log(numbers, step=step)
-            written.summary.update(summary_of(run))
-        for old in before:
-            shutil.rmtree(old)
+        own = re.compile(r"offline-run-\d{8}_\d{6}-" + re.escape(wandb_id(run)))  # not another's whose id ends like this one
+        found = lambda: {old for old in (folder / "wandb").glob("offline-run-*") if own.fullmatch(old.name)}  # noqa: E731
+        before = found()
+        with whole(folder / "wandb", lambda: remove_all(found() - before)):
+            with wandb.init(mode="offline", dir=folder, project=project, id=wandb_id(run), name=run.id, config=config_of(run),
+                            tags=[tag for tag in tags_of(run).values() if tag], settings=quiet) as written:
+                for step, numbers in epochs_of(run):
+                    written.log(numbers, step=step)
+                written.summary.update(summary_of(run))
+            if not all(map(wandb_file.is_whole, found() - before)):
+                raise XtascFailure(f"cannot write {folder / 'wandb'}: wandb kept a part of {run.id} only; is the disk full?")
+        remove_all(before)
     return [f"wandb sync {shlex.quote(str(folder))}/wandb/offline-run-*"]
+
+
+def wandb_id(run: Run) -> str:
+    """The run's id without the characters that W&B takes in none."""
+    return re.sub(r"[:;,#?/'%]", "_", run.id)
+
+
+def remove_all(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder)
 
 
 def to_mlflow(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
@@ -115,23 +150,31 @@ def to_mlflow(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
     from mlflow.entities import Metric, Param, RunTag
 
     client = MlflowClient(tracking_uri=folder.as_uri())
-    known = client.get_experiment_by_name(project)
-    experiment = known.experiment_id if known else client.create_experiment(project)
+    with whole(folder, lambda: None):
+        known = client.get_experiment_by_name(project)
+        experiment = known.experiment_id if known else client.create_experiment(project)
+        page = client.search_runs([experiment])
+        pushed = list(page)
+        while page.token:
+            page = client.search_runs([experiment], page_token=page.token)
+            pushed += page
     for run in runs:
-        before = client.search_runs([experiment], f"tags.`mlflow.runName` = '{run.id}'")
+        before = [old for old in pushed if old.info.run_name == run.id]
         begin, end = (milliseconds(run.provenance.get(name)) for name in ("started", "finished"))
-        written = client.create_run(experiment, begin, run_name=run.id).info.run_id
-        metrics = [Metric(mlflow_name(key), value, begin or 0, step)
-                   for step, numbers in epochs_of(run) for key, value in numbers.items()]
-        last = metrics[-1].step if metrics else 0
-        metrics += [Metric(key, value, end or begin or 0, last) for key, value in summary_of(run).items()]
-        params = [Param(key, str(value)) for key, value in config_of(run).items()]
-        client.log_batch(written, tags=[RunTag(key, value) for key, value in tags_of(run).items() if value])
-        for first in range(0, len(params), MLFLOW_PARAMS):
-            client.log_batch(written, params=params[first : first + MLFLOW_PARAMS])
-        for first in range(0, len(metrics), MLFLOW_METRICS):
-            client.log_batch(written, metrics=metrics[first : first + MLFLOW_METRICS])
-        client.set_terminated(written, {"done": "FINISHED", "running": "RUNNING"}.get(run.state, "KILLED"), end)
+        with whole(folder, lambda: None):
+            written = client.create_run(experiment, begin, run_name=run.id).info.run_id
+        with whole(f"{folder}, run {run.id}", partial(shutil.rmtree, folder / experiment / written)):
+            metrics = [Metric(mlflow_name(key), value, begin or 0, step)
+                       for step, numbers in epochs_of(run) for key, value in numbers.items()]
+            last = metrics[-1].step if metrics else 0
+            metrics += [Metric(key, value, end or begin or 0, last) for key, value in summary_of(run).items()]
+            params = [Param(key, str(value)) for key, value in config_of(run).items()]
+            client.log_batch(written, tags=[RunTag(key, value) for key, value in tags_of(run).items() if value])
+            for first in range(0, len(params), MLFLOW_PARAMS):
+                client.log_batch(written, params=params[first : first + MLFLOW_PARAMS])
+            for first in range(0, len(metrics), MLFLOW_METRICS):
+                client.log_batch(written, metrics=metrics[first : first + MLFLOW_METRICS])
+            client.set_terminated(written, {"done": "FINISHED", "running": "RUNNING"}.get(run.state, "KILLED"), end)
         for old in before:
             client.delete_run(old.info.run_id)
     return [f"MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {shlex.quote(str(folder))}"]
@@ -144,7 +187,10 @@ def mlflow_name(key: str) -> str:
 
 def milliseconds(time: str | None) -> int | None:
     """Since 1970, of an ISO 8601 text; None of none."""
-    return round(datetime.fromisoformat(time).timestamp() * 1000) if time else None
+    try:
+        return round(datetime.fromisoformat(time).timestamp() * 1000) if time else None
+    except ValueError as error:
+        raise XtascFailure(f"a provenance.json has a time that is none: {error}") from error
 
 
 def to_tensorboard(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
@@ -156,9 +202,9 @@ def to_tensorboard(runs: Sequence[Run], project: str, folder: Path) -> list[str]
     for run in runs:
         place = folder / project / run.id
         refuse_foreign(place)
-        partial = place.with_name(f".{run.id}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        with SummaryWriter(str(partial)) as writer:
+        begun = place.with_name(f".{run.id}.partial")
+        shutil.rmtree(begun, ignore_errors=True)
+        with whole(place, partial(shutil.rmtree, begun)), SummaryWriter(str(begun)) as writer:
             for step, numbers in epochs_of(run):
                 for key, value in numbers.items():
                     writer.add_scalar(group_of(key), value, step)
@@ -171,7 +217,7 @@ def to_tensorboard(runs: Sequence[Run], project: str, folder: Path) -> list[str]
             writer.add_text("config.toml", "```toml\n" + (run.folder / "config.toml").read_text(encoding="utf-8") + "```")
         if place.exists():
             shutil.rmtree(place)
-        partial.rename(place)
+        begun.rename(place)
     return [f"tensorboard --logdir {shlex.quote(str(folder / project))}"]
 
 
