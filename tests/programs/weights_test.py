@@ -285,6 +285,11 @@ class Weights(unittest.TestCase):
         torch.save({"epoch": 1, "net": {"a": torch.zeros(1)}}, self.path("nested.pth"))
         with tarfile.open(self.path("other.pth"), "w") as tar:
             tar.add(self.path("page.pth"), "page")
+        torch.save({"a": torch.zeros(1)}, self.path("large.pth"))
+        large = bytearray(self.path("large.pth").read_bytes())
+        size = large.rfind(b"PK\x01\x02") + 24
+        large[size : size + 4] = b"\xf0\xff\xff\xff"
+        self.path("large.pth").write_bytes(large)
         with zipfile.ZipFile(self.path("arrays.npz"), "w") as arrays:
             arrays.writestr("conv1.weight.npy", b"\x93NUMPY")
         for name, words in (("module.pth", "it holds an object (torch.nn.modules.linear.Linear), not a dictionary of tensors: save those"),
@@ -292,6 +297,7 @@ class Weights(unittest.TestCase):
                             ("page.pth", 'found text ("<html>not found</html>")'), ("empty.pth", "an empty file"),
                             ("pointer.pth", "git lfs pull"), ("nested.pth", "(keys: epoch, net): save them alone"),
                             ("other.pth", "a tar file, as torch.save wrote them before PyTorch 0.1.10"), ("none.pth", "none.pth"),
+                            ("large.pth", "/.data/serialization_id is larger than the file"),
                             ("arrays.npz", "found NumPy arrays (.npz): save them anew by torch.save({k: ")):
             with self.subTest(name):
                 lines = self.refused(self.path(name))
