@@ -184,6 +184,12 @@ void add_runs(Page& page, const run::LoadedRuns& loaded, const std::vector<repor
       }
     }
   }
+  for (const run::RunSummary& run : loaded.runs) {  // a seed that is there twice: one is of its group
+    if (shown.insert(run.folder).second) {
+      const std::size_t index = add(run.folder, run.folder.string(), style);
+      page.groups.push_back({.name = page.runs[index].name, .style = style++, .runs = {index}});
+    }
+  }
   for (const run::LeftOutRun& run : loaded.left_out) {
     try {
       const std::size_t index = add(run.folder, run.folder.filename().string(), style);

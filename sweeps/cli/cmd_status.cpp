@@ -121,6 +121,7 @@ Command add_status(CLI::App& program) {
               }
             } while (*watch && std::ferror(stdout) == 0 && wait_seconds(kWatchSeconds));  // run_program tells an error
             if (!html->empty()) {
+              state = *watch ? state_of(sweep) : state;
               write_status_page(sweep, state, *html, 0);  // nobody keeps it from here on
             }
             return ExitCode::success;

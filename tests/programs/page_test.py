@@ -308,6 +308,18 @@ class Pages(BrowserCase):
                                         str(self.real[0])), 2, "--panels")
         self.assertFalse((self.scratch / "side/other.png").exists())
 
+    def test_a_run_that_is_there_twice(self) -> None:
+        for place in ("one", "other"):
+            shutil.copytree(self.real[0], self.scratch / "twins" / place / self.real[0].name)
+        page = self.scratch / "twins.html"
+        done = self.programs.run("xtasc-tabulate", "--html", str(page), "twins")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.open(page)
+        self.assertEqual(len(self.all("#results tbody .run-link")), 2 * len(self.all("#results table")))
+        shown = self.text_of("#runs")
+        for place in ("one", "other"):
+            self.assertIn(f"twins/{place}/", shown)
+
     def test_a_sweeps_page(self) -> None:
         sweep = self.scratch / "watched.toml"
         sweep.write_text(f'base = "{self.programs.config}"\n[[zip]]\ntrain.learning_rate = [1e-3, 1e-4]\n')
@@ -320,12 +332,15 @@ class Pages(BrowserCase):
         done = self.programs.run("xtasc-sweep", "run", *words, "--only", "learning_rate = 0.001")
         self.assertEqual(done.returncode, 0, done.stderr)
         page.unlink()
+        marker = next((self.scratch / "watched runs").rglob("DONE"))
+        marker.rename(self.scratch / "DONE")
         watch = subprocess.Popen(self.programs.command("xtasc-sweep", "status", *words, "--watch", "--html", str(page)),
                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=self.scratch)
         deadline = time.monotonic() + 60
         while not page.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         self.assertIn('"reload":30', page.read_text())
+        (self.scratch / "DONE").rename(marker)  # what changes at the very end is on the last page
         watch.send_signal(signal.SIGINT)
         _, errors = watch.communicate(timeout=60)
         self.assertEqual(watch.returncode, 0, errors)
