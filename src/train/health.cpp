@@ -33,6 +33,11 @@ void require(bool condition, fmt::format_string<Args...> format, Args&&... args)
   }
 }
 
+/// "a label", "a depth", "normals".
+std::string truth_of_pixel(const task::Task& task) {
+  return fmt::format("{}{}", task.kind == task::Kind::unit_vector ? "" : "a ", task.truth);
+}
+
 /// Sum of the bits of all weights as whole numbers: the same on every device, whatever the order.
 std::int64_t fingerprint_of(const Learner& learner) {
   const at::Tensor& values = learner.net.parameters().flat_values();
@@ -93,7 +98,7 @@ void check_judges(const config::RunConfig& config, const data::Dataset& judges, 
   };
   for (const task::Task& task : tasks) {
     if (!judges.has_truth_of(task.key)) {
-      log_warning("{}: no pixel of {} has {}: {} by {} alone, {} stay unknown", pack, place, task.truth,
+      log_warning("{}: no pixel of {} has {}: {} by {} alone, {} stay unknown", pack, place, truth_of_pixel(task),
                   without_any == kChoosesTheBest ? "the best epoch is chosen" : "its loss is made",
                   joined(judged, &task::Task::name), joined(task.metrics, &task::Metric::header));
     }
@@ -201,8 +206,7 @@ void check_targets(const config::RunConfig& config, const data::Splits& splits, 
           "can be learnt",
           pack, task.name, config.data.label_share, config.data.one_label, system.word);
     check(splits.train.has_truth_of(task.key),
-          "{}: no pixel of /train has {} ({}), and {} trains a {}{}: nothing can be learnt", pack,
-          task.kind == task::Kind::unit_vector ? "normal" : task.truth,
+          "{}: no pixel of /train has {} ({}), and {} trains a {}{}: nothing can be learnt", pack, truth_of_pixel(task),
           has_classes ? "all are 255, ignored" : "all are 0, invalid", system.word, task.name,
           has_classes ? "" : " prediction");
   }
