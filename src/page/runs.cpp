@@ -47,6 +47,7 @@ std::vector<std::string> warnings_of(const run::RunFolder& folder) {
     }
   }
   std::vector<std::string> warnings;
+  warnings.reserve(found.size());
   for (const auto& [text, count] : found) {
     warnings.push_back(count == 1 ? text : fmt::format("{} ({} times)", text, count));
   }
