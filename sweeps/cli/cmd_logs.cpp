@@ -58,6 +58,7 @@ Command add_logs(CLI::App& program) {
             const auto runs = sweep::select(sweep, {*pattern});
             if (runs.size() > 1) {
               std::vector<std::string> names;
+              names.reserve(runs.size());
               for (const sweep::PlannedRun* run : runs) {
                 names.push_back(fmt::format("{}  {}, seed {}", run->id, run->row, run->config.run.seed));
               }

@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
   CLI::App app("Runs every run of a sweep file, here or on Slurm, and says what became of each.", "xtasc-sweep");
   app.require_subcommand(1);
   std::vector<sweeps::Command> commands;
+  commands.reserve(sweeps::kCommands.size());
   for (const auto& add : sweeps::kCommands) {
     commands.push_back(add(app));
   }

@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kHeadBytes = 64 * 1024;
+constexpr std::size_t kHeadBytes = std::size_t{64} * 1024;
 constexpr std::string_view kWanted = "a PNG or JPEG image";
 
 /// Formats of other files by their first bytes, which are `magic` from `at` on. Sources: each format's
