@@ -68,18 +68,15 @@ class Scanner {
     }
   }
 
-  /// Whether a quote here opens a string for certain; within a number or a word the parser reads on over it.
+  /// Whether a quote here opens a string for certain, as where a key or a value begins; within or behind a number or a
+  /// word the parser reads on over it.
   [[nodiscard]] bool begins_string() const {
-    constexpr std::string_view kKeyCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. \t";
-    std::string_view before = text_.substr(0, at_);
-    while (before.ends_with('[') || before.ends_with('{')) {
-      before.remove_suffix(1);
-    }
-    if (before.empty() || std::string_view(" \t\r\n,").find(before.back()) != std::string_view::npos) {
+    const std::string_view before =
+        text_.substr(0, text_.substr(0, at_).find_last_not_of(" \t[{") + 1);  // npos + 1 is 0
+    if (before.empty() || std::string_view("\r\n,").find(before.back()) != std::string_view::npos) {
       return true;
     }
-    const std::string_view line = before.substr(before.rfind('\n') + 1);  // npos + 1 is 0
-    return line.find_first_not_of(kKeyCharacters) == line.size() - 1 && line.back() == '=';
+    return before.back() == '=' && before.find('=', before.find_last_of("\n,[{") + 1) == before.size() - 1;
   }
 
   /// How many characters like quote_ stand here.

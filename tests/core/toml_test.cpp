@@ -42,14 +42,17 @@ TEST(TomlText, WhatTheParserCannotTakeIsRefused) {
     }
     return "";
   };
-  for (const char* good : {"# \u00e9\na = \"\u00e9\"", "a='\u00e9'", "\"\u00e9\" = 1",
-                           "a = [[\"\u00e9\"],\n\"\u00e9\"]", "\xef\xbb\xbf# BOM", "a = \"\\\"\u00e9\"",
-                           "a = '''\u00e9'''", "a = \"\" # \u00e9", "a = {\"\u00e9\" = 1}", "a.'b' = 'c'", ""}) {
+  for (const char* good :
+       {"# \u00e9\na = \"\u00e9\"", "a='\u00e9'", "\"\u00e9\" = 1", "a = [[\"\u00e9\"],\n\"\u00e9\"]",
+        "\xef\xbb\xbf# BOM", "a = \"\\\"\u00e9\"", "a = '''\u00e9'''", "a = \"\" # \u00e9", "a = {\"\u00e9\" = 1}",
+        "a.'b' = 'c'", "", "a = { b = \"\u00e9\", c = [ '\u00e9', '\u00e9' ] }", "\"\u00e9\"\t=\t\"\u00e9\"",
+        "[ \"\u00e9\" ]\n  \"\u00e9\" = { \"\u00e9\" = '\u00e9' }"}) {
     EXPECT_EQ(refusal(good), "") << good;
   }
   for (const char* bad : {"\u00e9 = 1", "a = \u00e9", "a = \"x\" \u00e9", "a = 3'\u00e9'", "a = 3='\u00e9'",
                           "a = 3['\u00e9'", "a = \"\"\"\u00e9\"\"\"", "a = \"\"\"\\\u00e9\"\"\"", "a = \"x\n\u00e9",
-                          "a = \"\\\\\" \u00e9", "''.'.&,'\u00e9", "a.'b' = '\u00e9'", "a = 3{'\u00e9'"}) {
+                          "a = \"\\\\\" \u00e9", "''.'.&,'\u00e9", "a.'b' = '\u00e9'", "a = 3{'\u00e9'",
+                          "a = 3 '\u00e9'", "e=4222-0?-00 0 '''?\u00e9", "a = 1 = '\u00e9'", "a = 'x' '\u00e9'"}) {
     EXPECT_THAT(refusal(bad), testing::HasSubstr("not ASCII")) << bad;
   }
   EXPECT_THAT(refusal("a = 1\nb = \u00e9"), testing::StartsWith("a.toml:2:5: "));
