@@ -38,13 +38,6 @@ Size parse_size(const std::string& text) {
   return {height, width};
 }
 
-void add_stall_option(CLI::App& command, Options& options) {
-  command.add_option("--stall-seconds", options.stall_seconds, "End when a file does not answer for so long; 0: never")
-      ->type_name("N")
-      ->check(CLI::Range(0, 31536000))
-      ->capture_default_str();
-}
-
 void add_pack_options(CLI::App& command, Options& options, bool has_files) {
   command.add_option("--output", options.output, "The pack to write (.h5)")->required()->type_name("PACK");
   command.add_option("--size", options.size, "Height and width of the samples, multiples of 32")->type_name("HxW");
@@ -53,7 +46,7 @@ void add_pack_options(CLI::App& command, Options& options, bool has_files) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   command.add_flag("--force", options.force, "Replace an existing output");
-  add_stall_option(command, options);
+  add_stall_option(command, options.stall_seconds);
   if (has_files) {
     command.add_flag("--skip-bad", options.skip_bad,
                      "Leave out samples with a faulty file, and write into the pack which and why");
@@ -212,7 +205,7 @@ void add_commands(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"val", "train"}))
       ->capture_default_str();
   for (CLI::App* command : {verify, info, show}) {
-    add_stall_option(*command, options);
+    add_stall_option(*command, options.stall_seconds);
   }
 }
 

@@ -11,7 +11,7 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
-#include "io/image/image.hpp"
+#include "io/content.hpp"
 
 namespace xtasc::preprocess {
 

@@ -102,10 +102,7 @@ void add_options(CLI::App& app, tabulate::Options& options) {
          "On the page and with --figure predictions (4 there): so many samples of the validation split with what "
          "each run predicts of them, beside the truth, by xtasc-predict")
       ->check(CLI::Range(1, 64));
-  app.add_option("--stall-seconds", options.stall_seconds, "End when a run's files do not answer for so long; 0: never")
-      ->type_name("N")
-      ->check(CLI::Range(0, 31536000))
-      ->capture_default_str();
+  add_stall_option(app, options.stall_seconds);
   app.add_flag("--bibtex", options.bibtex,
                "Print the BibTeX entries of the methods, networks, data sets and software that the runs use")
       ->excludes(html)

@@ -170,4 +170,11 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCo
   return exit_code;
 }
 
+void add_stall_option(CLI::App& app, std::int64_t& seconds) {
+  app.add_option("--stall-seconds", seconds, "End when a file does not answer for so long; 0: never")
+      ->type_name("N")
+      ->check(CLI::Range(0, 31536000))
+      ->capture_default_str();
+}
+
 }  // namespace xtasc

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <optional>
@@ -31,5 +32,8 @@ struct ErrorHooks {
 /// not take (a full disk); where it was closed beforehand, nobody wanted any. SIGXFSZ is ignored from here on.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCode()>& body,
                 const ErrorHooks& hooks = {});
+
+/// Adds --stall-seconds, of a program whose ProgramWatch has no config to take its limit from.
+void add_stall_option(CLI::App& app, std::int64_t& seconds);
 
 }  // namespace xtasc

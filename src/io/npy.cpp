@@ -14,8 +14,8 @@
 
 #include "core/error.hpp"
 #include "io/atomic_file.hpp"
+#include "io/content.hpp"
 #include "io/file.hpp"
-#include "io/image/image.hpp"
 
 namespace xtasc::io {
 

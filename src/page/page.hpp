@@ -89,9 +89,9 @@ void add_seed_tables(Page& page, const std::vector<report::Table>& tables);
 void add_mean_tables(Page& page, const std::vector<report::Table>& tables,
                      const std::vector<report::LabelColumn>& labels);
 
-/// The runs that were read, also those of a seed that is there twice, and of those left out each that has a history to
-/// show. Names and styles of the seeds of one net are alike, by the tables in the first of their protocols. \param
-/// tables  of make_tables(), of which one protocol is looked at
+/// The runs that were read, those of a seed that is there twice too, and of those left out each that has a history.
+/// Names and styles of the seeds of one net are alike, by the tables in the first of their protocols.
+/// \param tables  of make_tables(), of which one protocol is looked at
 void add_runs(Page& page, const run::LoadedRuns& loaded, const std::vector<report::Table>& tables);
 
 /// The whole file, UTF-8. Long histories are thinned, so that the page stays below 3 MB but for its panels; it says so.

@@ -7,8 +7,8 @@
 
 #include "config/systems.hpp"
 #include "core/error.hpp"
+#include "io/content.hpp"
 #include "io/file.hpp"
-#include "io/image/image.hpp"
 #include "run/provenance.hpp"
 #include "run/run_folder.hpp"
 #include "run/run_id.hpp"

@@ -7,7 +7,7 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
-#include "io/image/image.hpp"
+#include "io/content.hpp"
 #include "tensorfile/formats.hpp"
 #include "tensorfile/printable.hpp"
 

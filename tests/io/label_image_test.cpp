@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "io/content.hpp"
 #include "io/image/image.hpp"
 #include "io/jpeg_file.hpp"
 #include "io/png_file.hpp"

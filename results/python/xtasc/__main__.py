@@ -43,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser.parse_args(arguments)
         runs = readable_runs(options.folders)
-        if not runs and any(True for folder in options.folders for _ in find_runs(folder)):
-            raise XtascFailure(f"no run in {', '.join(options.folders)} can be read")
         if not runs:
+            if any(True for folder in options.folders for _ in find_runs(folder)):
+                raise XtascFailure(f"no run in {', '.join(options.folders)} can be read")
             raise XtascError(f"no run in {', '.join(options.folders)}: give a run folder, or one that has runs below it")
         if options.command == "runs":
             print(text_of(runs, options.checkpoint, options.protocol))

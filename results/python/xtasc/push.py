@@ -118,8 +118,7 @@ def to_wandb(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
     quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True,
                            x_save_requirements=False)
     for run in runs:
-        own = re.compile(r"offline-run-\d{8}_\d{6}-" + re.escape(wandb_id(run)))  # not another's whose id ends like this one
-        found = lambda: {old for old in (folder / "wandb").glob("offline-run-*") if own.fullmatch(old.name)}  # noqa: E731
+        found = partial(offline_runs, folder, wandb_id(run))
         before = found()
         with whole(folder / "wandb", lambda: remove_all(found() - before)):
             with wandb.init(mode="offline", dir=folder, project=project, id=wandb_id(run), name=run.id, config=config_of(run),
@@ -136,6 +135,12 @@ def to_wandb(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
 def wandb_id(run: Run) -> str:
     """The run's id without the characters that W&B takes in none."""
     return re.sub(r"[:;,#?/'%]", "_", run.id)
+
+
+def offline_runs(folder: Path, run_id: str) -> set[Path]:
+    """The folders of a run, not another's whose id ends like this one."""
+    own = re.compile(r"offline-run-\d{8}_\d{6}-" + re.escape(run_id))
+    return {place for place in (folder / "wandb").glob("offline-run-*") if own.fullmatch(place.name)}
 
 
 def remove_all(folders: Iterable[Path]) -> None:

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "io/content.hpp"
 #include "io/file.hpp"
 #include "io/hdf5/hdf5_storage.hpp"
-#include "io/image/image.hpp"
 
 namespace xtasc::io {
 

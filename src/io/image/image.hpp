@@ -103,10 +103,4 @@ void write_png(const std::filesystem::path& path, std::span<const std::uint8_t> 
 void write_png(const std::filesystem::path& path, std::span<const std::uint16_t> pixels, std::int64_t height,
                std::int64_t width, PngEffort effort = PngEffort::quick);
 
-/// The file's content in few words: "a Git LFS pointer, run `git lfs pull`", "a WebP picture", "text", "empty", ...
-[[nodiscard]] std::string describe_content(std::string_view first_bytes);
-
-/// Whether a zip archive begins so whose first member is a .npy. Source: PKWARE's APPNOTE.TXT, 4.3.7.
-[[nodiscard]] bool is_npz(std::string_view first_bytes);
-
 }  // namespace xtasc::io
