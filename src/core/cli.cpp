@@ -38,6 +38,7 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& app) {
     return first_line(error.what());
   }
   std::vector<std::string> names;
+  names.reserve(known.size());
   for (const CLI::App* command : known) {
     names.push_back(command->get_name());
   }
