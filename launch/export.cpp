@@ -205,5 +205,5 @@ int main(int argc, char** argv) {
         export_model(ranks.start(&argc, &argv), options, format, ranks.watch());
         return ExitCode::success;
       },
-      ranks.error_hooks(train::out_of_memory_error));
+      ranks.error_hooks(train::out_of_memory_for_images));
 }

@@ -369,5 +369,5 @@ int main(int argc, char** argv) {
         launch::watch_by_config(options.model, ranks.watch());
         return predict_all(ranks.start(&argc, &argv), options, ranks.watch());
       },
-      ranks.error_hooks(train::out_of_memory_error));
+      ranks.error_hooks(train::out_of_memory_for_images));
 }

@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using json_fields::Json;
 
+constexpr std::string_view kFactsName = "predictions.json";
 constexpr std::string_view kTensorEnding = ".pt";
 
 /// What results follow from, besides the images.
@@ -60,10 +61,11 @@ void Results::begin(const LoadedModel& model, const DataFacts& facts, bool skips
   if (error) {
     fail_usage("--output: cannot create {}: {}", folder_.string(), error.message());
   }
-  const fs::path path = folder_ / "predictions.json";
+  const fs::path path = folder_ / kFactsName;
   const Json recipe = recipe_of(model, facts, form_.at_net_size);
   if (skips_existing && fs::exists(path)) {
     check_same_recipe(recipe, path);
+    begun_ = fs::last_write_time(path);
   } else {
     Json json = {{"made_by", "xtasc-predict " + version_text()},
                  {"weights", model.weights_path.string()},
@@ -71,9 +73,8 @@ void Results::begin(const LoadedModel& model, const DataFacts& facts, bool skips
                  {"class_names", facts.class_names},
                  {"class_colors", facts.class_colors},
                  {"depth_unit", facts.depth_unit}};
-    io::write_file_atomically(path, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    facts_ = json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   }
-  begun_ = fs::last_write_time(path);
 }
 
 bool Results::are_there(const fs::path& name) const {
@@ -92,6 +93,11 @@ bool Results::are_there(const fs::path& name) const {
 
 void Results::write(const std::map<std::string, at::Tensor, std::less<>>& predictions, const fs::path& name,
                     std::int64_t height, std::int64_t width) const {
+  std::call_once(facts_are_written_, [this] {
+    if (!facts_.empty()) {
+      io::write_file_atomically(folder_ / kFactsName, facts_);
+    }
+  });
   const fs::path stem = folder_ / name;
   std::error_code error;
   fs::create_directories(stem.parent_path(), error);

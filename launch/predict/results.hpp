@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <string>
 
 #include "launch/predict/facts.hpp"
@@ -27,9 +28,9 @@ class Results {
   /// \param tasks  of the net, those whose predictions are written
   Results(std::filesystem::path folder, task::Tasks tasks, ResultForm form);
 
-  /// Makes the folder and its predictions.json. With `skips_existing` one that is there stays, and tells which results
-  /// in the folder are these weights': those that are not older.
-  /// \throws Error  (exit code 2) where that is of other weights, or of images that were resized otherwise
+  /// Makes the folder, and prepares its predictions.json. With `skips_existing` one that is there stays, and tells
+  /// which results in the folder are these weights': those that are not older. \throws Error  (exit code 2) where that
+  /// is of other weights, or of images that were resized otherwise
   void begin(const LoadedModel& model, const DataFacts& facts, bool skips_existing);
 
   /// Whether all files of an image are there, and not older than predictions.json was at begin().
@@ -47,7 +48,9 @@ class Results {
   std::filesystem::path folder_;
   task::Tasks tasks_;
   ResultForm form_;
-  std::filesystem::file_time_type begun_{};
+  std::string facts_{};  ///< of predictions.json, to be written with the first result; empty: it is there
+  std::filesystem::file_time_type begun_ = std::filesystem::file_time_type::max();  ///< max: no result is there yet
+  mutable std::once_flag facts_are_written_{};
 };
 
 }  // namespace xtasc::launch

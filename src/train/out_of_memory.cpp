@@ -39,9 +39,7 @@ std::string amounts(const std::string& text) {
                                        : fmt::format("{} were asked for, {} of {} are free", asked, free, total);
 }
 
-}  // namespace
-
-std::optional<Error> out_of_memory_error(const std::exception& error) {
+std::optional<Error> error_with_advice(const std::exception& error, std::string_view advice) {
   const std::string text = error.what();
   const bool is_of_torch = dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr;
   if (!is_of_torch &&
@@ -50,10 +48,22 @@ std::optional<Error> out_of_memory_error(const std::exception& error) {
   }
   const bool is_of_host =
       text.find("CPUAllocator") != std::string::npos || text.find("CUDA host alloc") != std::string::npos;
-  return Error(fmt::format("out of memory on {}: {}; less is needed with a smaller train.batch_size (or "
-                           "evaluate.batch_size), train.activation_checkpointing=true or run.precision=bf16",
-                           is_of_host ? "the host" : "the GPU", amounts(text)),
+  return Error(fmt::format("out of memory on {}: {}; less is needed with {}", is_of_host ? "the host" : "the GPU",
+                           amounts(text), advice),
                ExitCode::out_of_memory);
+}
+
+}  // namespace
+
+std::optional<Error> out_of_memory_error(const std::exception& error) {
+  return error_with_advice(
+      error,
+      "a smaller train.batch_size (or evaluate.batch_size), train.activation_checkpointing=true or "
+      "run.precision=bf16");
+}
+
+std::optional<Error> out_of_memory_for_images(const std::exception& error) {
+  return error_with_advice(error, "a smaller --size, fewer threads (run.threads) or run.precision=bf16");
 }
 
 }  // namespace xtasc::train

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from collections.abc import Sequence
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(SOURCE / "tests/support"))
@@ -87,9 +88,11 @@ class Programs:
             launcher = ["mpirun", "--quiet", "-np", str(ranks), "--oversubscribe", "--bind-to", "none"]
         return [*launcher, str(self.bin / program), *arguments]
 
-    def run(self, program: str, *arguments: str, ranks: int = 0) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(program, *arguments, ranks=ranks), capture_output=True, text=True,
-                              timeout=600, cwd=self.scratch, check=False)
+    def run(self, program: str, *arguments: str, ranks: int = 0,
+            through: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """Runs a program to its end, started by the command `through` where one is given."""
+        return subprocess.run([*through, *self.command(program, *arguments, ranks=ranks)], capture_output=True,
+                              text=True, timeout=600, cwd=self.scratch, check=False)
 
     def stopped_after_an_epoch(self, *arguments: str) -> tuple[int, str]:
         """Trains until the first epoch has ended, then sends the signal that asks for a checkpoint and an end. Gives the

@@ -147,6 +147,13 @@ class Predict(OneLine):
         done = self.good("--images", "video", "--output", "again", "--skip-existing")
         self.assertIn("3 images predicted", done.stdout)
 
+    def test_a_size_beyond_the_memory_is_one_line_and_leaves_no_result(self) -> None:
+        # 2^31 x 3 pixels are 24 GB in float32: more than a machine of tests has to spare, or else than this limit.
+        done = self.programs.run("xtasc-predict", "--run", str(self.run_folder), "--images", "video", "--output", "huge",
+                                 "--size", "32768x65536", through=["prlimit", f"--data={8 << 30}"])
+        self.one_line(done, 3, "out of memory on the host", "a smaller --size")
+        self.assertEqual([path for path in (self.folder / "huge").rglob("*") if path.is_file()], [])
+
     def test_a_split_and_its_images_as_files(self) -> None:
         h5py = h5py_or_skip()
         done = self.good("--split", "val", "--output", "split", "--panel", "2")
