@@ -132,15 +132,6 @@ launch::ModelSource source_of(const Options& options) {
   return source;
 }
 
-/// \throws Error  with exit code 2 where the network takes no images of that size
-deploy::Recording recording_of(const model::Network& net, const deploy::ImageForm& form) {
-  try {
-    return deploy::record(net, form);
-  } catch (const Error& error) {
-    throw Error(error.what(), ExitCode::usage, error.details());
-  }
-}
-
 void export_model(const dist::MpiSession& session, const Options& options, const Format& format, ProgramWatch& watch) {
   check(session.size() == 1, "xtasc-export runs on one rank, mpirun started {}", session.size());
   const launch::LoadedModel model = launch::load_model(source_of(options), session, &watch);
@@ -153,7 +144,7 @@ void export_model(const dist::MpiSession& session, const Options& options, const
   }
   model.learner->network->freeze();
   watch.beat("recording the network");
-  const deploy::Recording recording = recording_of(
+  const deploy::Recording recording = deploy::record(
       model.learner->net, {.input = options.input == "uint8" ? deploy::Input::uint8 : deploy::Input::float32,
                            .height = facts.height,
                            .width = facts.width,

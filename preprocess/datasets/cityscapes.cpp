@@ -66,10 +66,8 @@ std::vector<T> picked(const std::vector<T>& plane, Size from, Size to) {
 }  // namespace
 
 CityscapesDataset::CityscapesDataset(fs::path root) : root_(std::move(root)) {
+  require_folder(root_);
   std::error_code error;
-  if (!fs::is_directory(root_, error)) {
-    fail_usage("there is no folder '{}'", root_.string());
-  }
   std::vector<std::string> missing;
   for (const std::string_view name : {kImages, std::string_view("gtFine"), std::string_view("disparity")}) {
     if (!fs::is_directory(root_ / name, error)) {

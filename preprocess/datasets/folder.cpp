@@ -43,10 +43,7 @@ bool stays_below_root(const std::string& id) {
 
 FolderDataset::FolderDataset(fs::path root, FolderDescription description)
     : root_(std::move(root)), description_(std::move(description)) {
-  std::error_code error;
-  if (!fs::is_directory(root_, error)) {
-    fail_usage("there is no folder '{}'", root_.string());
-  }
+  require_folder(root_);
   const Size size = description_.size.value_or(kDefaultSize);
   schema_.dataset = description_.name;
   schema_.height = size.height;

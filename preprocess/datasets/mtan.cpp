@@ -50,9 +50,7 @@ MtanPart part_of(const std::string& folder) {
 
 MtanDataset::MtanDataset(fs::path root, MtanKind kind, std::optional<int> num_classes, std::optional<AxisSigns> normals)
     : root_(std::move(root)), kind_(kind), normals_(normals) {
-  if (!is_folder(root_)) {
-    fail_usage("there is no folder '{}'", root_.string());
-  }
+  require_folder(root_);
   split_folders_ = {"train", is_folder(root_ / "val") || !is_folder(root_ / "test") ? "val" : "test"};
   if (split_folders_[1] == "val" && is_folder(root_ / "test")) {
     log_info("'{}' is left out: val is there", (root_ / "test").string());

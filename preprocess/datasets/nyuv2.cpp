@@ -154,10 +154,8 @@ struct Nyuv2Dataset::Impl {
 
 Nyuv2Dataset::Impl::Impl(const fs::path& root, std::optional<Nyuv2Normals> the_normals)
     : path(root / kLabeledFile), normals(std::move(the_normals)) {
+  require_folder(root);
   std::error_code error;
-  if (!fs::is_directory(root, error)) {
-    fail_usage("there is no folder '{}'", root.string());
-  }
   check(fs::exists(path, error), "'{}' is missing{}", path.string(), archive_hint(root, "nyu"));
   schema.dataset = "nyuv2";
   schema.height = 288;

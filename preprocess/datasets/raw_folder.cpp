@@ -31,6 +31,13 @@ std::string lower_case(std::string_view text) {
 
 }  // namespace
 
+void require_folder(const fs::path& root) {
+  std::error_code ignored;
+  if (!fs::is_directory(root, ignored)) {
+    fail_usage("there is no folder '{}'", root.string());
+  }
+}
+
 FolderEntries list_entries(const fs::path& folder) {
   FolderEntries entries;
   std::error_code error, ignored;

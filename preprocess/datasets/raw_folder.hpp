@@ -14,6 +14,9 @@ struct FolderEntries {
   std::vector<std::string> files;    ///< everything else: also links that lead nowhere, and folders named like data
 };
 
+/// \param root  of the raw data, as the command line names it \throws Error  (exit code 2) unless it is a folder
+void require_folder(const std::filesystem::path& root);
+
 /// Empty when there is no such folder. \throws Error  when it cannot be listed.
 [[nodiscard]] FolderEntries list_entries(const std::filesystem::path& folder);
 
