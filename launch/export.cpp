@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/cli.hpp"
+#include "core/host_memory.hpp"
 #include "core/error.hpp"
 #include "core/user_path.hpp"
 #include "core/version.hpp"
@@ -135,6 +136,7 @@ launch::ModelSource source_of(const Options& options) {
 void export_model(const dist::MpiSession& session, const Options& options, const Format& format, ProgramWatch& watch) {
   check(session.size() == 1, "xtasc-export runs on one rank, mpirun started {}", session.size());
   const launch::LoadedModel model = launch::load_model(source_of(options), session, &watch);
+  bound_memory();
   launch::DataFacts facts = launch::find_facts(
       {.pack = options.pack, .size = options.size, .orientation = {}, .resize = {}}, options.model, model);
   if (options.size.empty() && !options.model.run.empty()) {  // whatever the size of --pack, which names classes

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "core/cli.hpp"
+#include "core/host_memory.hpp"
 #include "core/log.hpp"
 #include "core/ordered_pool.hpp"
 #include "core/progress.hpp"
@@ -275,6 +276,9 @@ ExitCode predict_all(const dist::MpiSession& session, const Options& options, Pr
     pictures = usable_pictures(options, summary, watch);
   }
   const LoadedModel model = launch::load_model(options.model, session, &watch);
+  if (model.device.is_cpu()) {
+    bound_memory();
+  }
   launch::Results results(options.output, tasks_wanted(options, model),
                           {.at_net_size = options.result_size == "net", .has_tensors = options.tensors});
   watch.beat("opening the pack");

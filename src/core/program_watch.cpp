@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "core/host.hpp"
+#include "core/host_memory.hpp"
 #include "core/log.hpp"
 #include "core/signals.hpp"
 
@@ -68,6 +69,9 @@ std::string ProgramWatch::speaker() const {
 bool ProgramWatch::look() {
   const bool is_resting = is_resting_.load(std::memory_order_relaxed);
   const milliseconds silence = silence_.look(board_.num_beats());
+  if (++num_looks_ % (kSecond / kTick) == 0) {
+    renew_memory_bound();
+  }
   look_for_stop(silence_.since_last_look());
   const milliseconds limit(limit_ms_.load(std::memory_order_relaxed));
   if (is_resting) {

@@ -71,6 +71,7 @@ class ProgramWatch {
   Silence silence_;
   std::chrono::milliseconds since_stop_{0};
   bool was_told_ = false;
+  std::uint64_t num_looks_ = 0;
   std::optional<Lookout> lookout_;  ///< last: its thread uses the others
 };
 

@@ -5,12 +5,14 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/shape_analysis.h>
+#include <torch/csrc/jit/serialization/export.h>
 
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "core/error.hpp"
+#include "tensorfile/zip_bytes.hpp"
 
 namespace xtasc::deploy {
 
@@ -111,9 +113,14 @@ at::Tensor made_images(const ImageForm& form) {
 }  // namespace
 
 std::string torch_script_bytes(const Recording& recording, const Metadata& metadata) {
-  std::ostringstream out;
-  module_of(recording).save(out, {{"metadata.json", nlohmann::json(metadata).dump(2)}});
-  return out.str();
+  const auto module = module_of(recording);
+  const torch::jit::ExtraFilesMap files = {{"metadata.json", nlohmann::json(metadata).dump(2)}};
+  std::size_t num_bytes = std::size_t{1} << 20;
+  for (const model::NamedTensor& weight : recording.weights) {
+    num_bytes += weight.tensor.nbytes();
+  }
+  return tensorfile::zip_bytes(num_bytes,
+                               [&](const tensorfile::ZipSink& sink) { torch::jit::ExportModule(module, sink, files); });
 }
 
 void check_recording(const Recording& recording, const model::Network& net) {

@@ -1,6 +1,7 @@
 #include "io/checksum.hpp"
 
 #include <fmt/format.h>
+#include <libdeflate.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -50,6 +51,10 @@ void Digest::add_text(std::string_view text) {
 
 std::string Digest::hex() const {
   return hex_text(XXH3_128bits_digest(impl_->state));
+}
+
+std::uint32_t crc32(std::string_view bytes) {
+  return libdeflate_crc32(0, bytes.data(), bytes.size());
 }
 
 std::string digest_hex(std::span<const std::byte> bytes) {

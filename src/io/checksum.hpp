@@ -33,6 +33,8 @@ class Digest {
 [[nodiscard]] std::string digest_hex(std::string_view text);
 /// Whether a text is one: 32 lower-case hexadecimal digits.
 [[nodiscard]] bool is_digest(std::string_view text);
+/// As in zip and PNG files (ISO 3309). \param bytes  any number of them
+[[nodiscard]] std::uint32_t crc32(std::string_view bytes);
 /// Of a file's bytes, however large it is. \throws Error as read_file does
 [[nodiscard]] std::string file_digest(const std::filesystem::path& path);
 

@@ -8,7 +8,6 @@
 #include <map>
 
 #include "core/error.hpp"
-#include "core/host_memory.hpp"
 #include "core/log.hpp"
 #include "core/processor.hpp"
 #include "dist/communicator.hpp"
@@ -89,15 +88,6 @@ at::Device choose_gpu(const config::RunSection& run, const dist::MpiSession& ses
   return device;
 }
 
-/// The CPU, of whose memory this rank gets no more than its part: the ranks of a host need the same. Not with GPUs,
-/// whose driver takes addresses in ways that nobody has measured here.
-at::Device cpu_of(const dist::MpiSession& session) {
-  if (const auto available = available_memory()) {
-    refuse_memory_beyond(*available / static_cast<std::uint64_t>(session.local_size()));
-  }
-  return at::kCPU;
-}
-
 }  // namespace
 
 dist::GpuSharing sharing_of(const config::RunSection& run) {
@@ -106,11 +96,11 @@ dist::GpuSharing sharing_of(const config::RunSection& run) {
 
 at::Device choose_device(const config::RunSection& run, const dist::MpiSession& session) {
   if (run.device == config::Device::cpu) {
-    return cpu_of(session);
+    return at::kCPU;
   }
   if (!gpu::versions()) {
     if (run.device == config::Device::automatic) {
-      return cpu_of(session);
+      return at::kCPU;
     }
     fail_usage(
         "run.device = \"cuda\", but this build has no CUDA: use --set run.device=cpu, or build with nvcc and a CUDA "
@@ -127,7 +117,7 @@ at::Device choose_device(const config::RunSection& run, const dist::MpiSession& 
   if (const auto note = gpu::note_on_cpu(presence)) {
     log_info("{}", *note);
   }
-  return cpu_of(session);
+  return at::kCPU;
 }
 
 std::string describe_device(at::Device device) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/host_memory.hpp"
+
 namespace xtasc::train {
 
 namespace {
@@ -48,8 +50,10 @@ std::optional<Error> error_with_advice(const std::exception& error, std::string_
   }
   const bool is_of_host =
       text.find("CPUAllocator") != std::string::npos || text.find("CUDA host alloc") != std::string::npos;
-  return Error(fmt::format("out of memory on {}: {}; less is needed with {}", is_of_host ? "the host" : "the GPU",
-                           amounts(text), advice),
+  const auto free = is_of_host ? memory_bound() : std::nullopt;
+  return Error(fmt::format("out of memory on {}: {}{}; less is needed with {}", is_of_host ? "the host" : "the GPU",
+                           amounts(text),
+                           free ? fmt::format(", {:.1f} GB are free", static_cast<double>(*free) * 1e-9) : "", advice),
                ExitCode::out_of_memory);
 }
 

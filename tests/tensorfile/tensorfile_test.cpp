@@ -128,6 +128,27 @@ TEST_F(TensorFile, DamageIsAnErrorOrTheSameTensorsNeverACrash) {
   }
 }
 
+TEST_F(TensorFile, ABitThatFlippedIsFoundByTheFilesOwnChecksum) {
+  const std::string bytes = tensor_dict_bytes({{"a", at::full({4}, 7.0, at::kFloat)}});
+  const std::string value("\x00\x00\xe0\x40", 4);  // 7.0F, whose sign would be another weight
+  std::string damaged = bytes;
+  damaged[bytes.find(value) + 3] ^= '\x80';
+  io::write_file_atomically(path("damaged.pt"), damaged);
+  try {
+    static_cast<void>(read_tensor_dict(path("damaged.pt")));
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("data/0 is damaged"), std::string::npos) << error.what();
+  }
+  // torch.serialization.set_crc32_options(False) leaves zeros in the directory.
+  std::string without = damaged;
+  for (std::size_t at = without.find("PK\x01\x02"); at != std::string::npos; at = without.find("PK\x01\x02", at + 1)) {
+    without.replace(at + 16, 4, 4, '\0');
+  }
+  io::write_file_atomically(path("without.pt"), without);
+  EXPECT_EQ(read_tensor_dict(path("without.pt")).at("a")[0].item<float>(), -7.0F);
+}
+
 TEST_F(TensorFile, MissingFileIsNamed) {
   try {
     static_cast<void>(read_tensor_dict(path("none.pt")));

@@ -1,7 +1,5 @@
 #include "io/image/png.hpp"
 
-#include <libdeflate.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -10,6 +8,7 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "io/checksum.hpp"
 #include "io/image/exif.hpp"
 #include "io/image/png_filter.hpp"
 #include "io/inflate.hpp"
@@ -28,10 +27,6 @@ std::uint32_t big_endian_32(std::string_view bytes, std::size_t at) {
     value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
   }
   return value;
-}
-
-std::uint32_t crc32(std::string_view bytes) {
-  return libdeflate_crc32(0, bytes.data(), bytes.size());
 }
 
 /// Bytes of a row before its filter byte is counted.
