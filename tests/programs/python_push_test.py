@@ -7,9 +7,11 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 
 import common
@@ -169,6 +171,39 @@ class Push(OneLine):
         self.assertIn("left out: damaged/provenance.json: it is no JSON object", done.stderr)
         self.one_line(xtasc("runs", "damaged"), 1, "no run in damaged can be read")
 
+    def test_no_file_is_waited_for_and_no_time_is_a_number(self) -> None:
+        for name in ("metrics.jsonl", "provenance.json"):
+            odd = programs.scratch / f"odd {name}"
+            shutil.copytree(run, odd)
+            (odd / name).unlink()
+            os.mkfifo(odd / name)
+            done = xtasc("runs", odd.name)
+            self.one_line(done, 1, "can be read")
+            self.assertIn(f"cannot read {odd.name}/{name}: it is no file", done.stderr)
+        (odd / name).unlink()
+        (odd / name).write_text(json.dumps({**json.loads((run / name).read_text()), "started": 5}))
+        if importlib.util.find_spec("mlflow"):
+            self.one_line(xtasc("push", "--to", "mlflow", odd.name), 1, f"{odd.name}/{name}: started is no time")
+
+    def test_a_signal_ends_it_with_a_line(self) -> None:
+        os.mkfifo(programs.scratch / "never")
+        waits = "import runpy, sys, xtasc.folders as f; f._read = lambda *_: open('never'); " \
+                "sys.argv = ['xtasc', 'runs', 'runs']; print('ready', flush=True); runpy.run_module('xtasc', run_name='__main__')"
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process = subprocess.Popen([sys.executable, "-B", "-c", waits], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                       text=True, cwd=programs.scratch)
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(1)
+            process.send_signal(number)
+            _, said = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, said), (128 + number, f"xtasc: stopped by {number.name}\n"))
+
+    def test_a_closed_output_is_not_wanted(self) -> None:
+        done = subprocess.run(["sh", "-c", f"exec {sys.executable} -B -m xtasc runs runs >&-"], stderr=subprocess.PIPE, text=True,
+                              check=False, cwd=programs.scratch)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_output_that_is_lost(self) -> None:
         with open("/dev/full", "w") as full:
             done = subprocess.run([sys.executable, "-B", "-m", "xtasc", "runs", "runs"], stdout=full, stderr=subprocess.PIPE,
@@ -188,7 +223,8 @@ class Push(OneLine):
                     self.skipTest("no small file system can be mounted here")
                 try:
                     done = xtasc("push", "--to", target, "runs", "--to-folder", str(disk))
-                    left = [path for path in disk.rglob("*") if run.name in path.name or path.name == "params"]
+                    left = [path for path in disk.rglob("*") if run.name in path.name or path.name == "params"
+                            or (path.name == "meta.yaml" and path.stat().st_size == 0)]
                 finally:
                     subprocess.run(["umount", disk], check=True)
                 self.assertEqual(done.returncode, 1, done.stderr)

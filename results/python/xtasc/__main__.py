@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+import signal
 import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from types import FrameType
 from typing import NoReturn
 
 import xtasc
@@ -16,6 +19,14 @@ from xtasc.folders import Run, find_runs, readable_runs
 from xtasc.push import TARGETS, push, summary_of
 
 USAGE, FAILURE = 2, 1  # the programs' exit codes for a wrong input and for any other failure
+
+
+class Stopped(BaseException):
+    """By a signal, whose number it holds."""
+
+
+def stop(number: int, _: FrameType | None) -> NoReturn:
+    raise Stopped(number)
 
 
 class Parser(argparse.ArgumentParser):
@@ -39,7 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     to.add_argument("--project", default="xtasc", help="the name that groups the runs there; default: xtasc")
     to.add_argument("--to-folder", metavar="DIR", help="where to write; default: one called as the tool, here")
     warnings.showwarning = lambda message, *_: print(f"xtasc: warning: {message}", file=sys.stderr)
+    logging.raiseExceptions = False  # a tracker's log that cannot be written, as on a full disk, says nothing of itself
     threading.excepthook = lambda _: None  # a writer's: it raises its error again in close()
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # closed: nobody wants it
+    sys.stderr = sys.stderr or sys.stdout
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, stop)
     try:
         options = parser.parse_args(arguments)
         runs = readable_runs(options.folders)
@@ -53,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for line in push(runs, options.to, options.project, options.to_folder):
                 print(line)
         sys.stdout.flush()
+    except Stopped as stopped:
+        print(f"xtasc: stopped by {signal.Signals(stopped.args[0]).name}", file=sys.stderr)
+        return 128 + int(stopped.args[0])
     except XtascError as error:
         print(f"xtasc: error: {error}", file=sys.stderr)
         return FAILURE if isinstance(error, XtascFailure) else USAGE

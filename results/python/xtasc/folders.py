@@ -224,6 +224,8 @@ def as_table(rows: list[Record]) -> Table:
 
 def is_locked(path: Path) -> bool:
     """Does a process hold the lock (flock) that a trainer holds on this file?"""
+    if not path.is_file():
+        return False
     try:
         import fcntl
 
@@ -247,6 +249,8 @@ def _config_of(text: str) -> dict[str, Record]:
     config = tomllib.loads(text)
     if lacking := [name for name in ("data", "model") if not isinstance(config.get(name), dict)]:
         raise ValueError(f"it has no section [{lacking[0]}], as every run's config has")
+    if not isinstance(config["model"].get("system"), str):
+        raise ValueError("it has no model.system, as every run's config has")
     return config
 
 
@@ -260,7 +264,9 @@ def _epochs_of(path: Path, text: str) -> list[Record]:
         try:
             epoch = json.loads(line)
             epoch.pop("digest", None)
-            number_of_epoch, _ = int(epoch["epoch"]), int(epoch["step"])
+            number_of_epoch = epoch["epoch"]
+            if not all(isinstance(epoch[key], int) and 0 <= epoch[key] < 2**63 for key in ("epoch", "step")):
+                raise ValueError("epoch and step are no counts")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"line {number} is not an epoch's ({error})") from error
         while epochs and epochs[-1]["epoch"] >= number_of_epoch:
@@ -274,10 +280,14 @@ def _read(path: Path, parse: Callable[[str], Value]) -> Value:
     Raises:
         XtascError: it cannot be read, or not be parsed.
     """
+    if path.exists() and not path.is_file():
+        raise XtascError(f"cannot read {path}: it is no file, but a folder, a named pipe or a device")
     try:
         return parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise XtascError(f"cannot read {path}: {error.strerror}") from error
+    except RecursionError as error:
+        raise XtascError(f"{path}: its values are nested too deep") from error
     except ValueError as error:
         raise XtascError(f"{path}: {error}") from error
 

@@ -24,6 +24,7 @@ from xtasc.errors import XtascError, XtascFailure
 from xtasc.folders import Run, flat
 
 Numbers = dict[str, float]
+WANDB_TAG = 64  # characters that W&B takes of a tag
 MLFLOW_PARAMS, MLFLOW_METRICS = 100, 1000  # as many as a call takes: mlflow.org/docs/latest/rest-api.html, "Log Batch"
 
 
@@ -52,7 +53,11 @@ def push(runs: Sequence[Run], target: str, project: str = "xtasc", folder: str |
         raise XtascError(f"--project {project!r} is no plain name: 1 to 100 letters, digits, blanks and . _ -, "
                          "and neither . nor ..")
     try:
-        return TARGETS[target](runs, project, Path(target if folder is None else folder).absolute())
+        place = Path(target if folder is None else folder).absolute()
+    except OSError as error:
+        raise XtascFailure("the working folder is gone: start it in another, or give --to-folder a whole path") from error
+    try:
+        return TARGETS[target](runs, project, place)
     except ImportError as error:
         package = "mlflow-skinny" if target == "mlflow" else target
         raise XtascError(f"--to {target} needs its package: pip install {package} ({error})") from error
@@ -60,20 +65,20 @@ def push(runs: Sequence[Run], target: str, project: str = "xtasc", folder: str |
 
 @contextmanager
 def whole(what: Path | str, remove: Callable[[], None]) -> Iterator[None]:
-    """Removes what a body has begun to write where it fails.
+    """Removes what a body has begun to write where it fails, or is stopped.
 
     Raises:
         XtascFailure: it did; each tracker's package has errors of its own.
     """
     try:
         yield
-    except Exception as error:
+    except BaseException as error:
         with suppress(Exception):
             remove()
-        if isinstance(error, XtascError):
+        if isinstance(error, XtascError) or not isinstance(error, Exception):
             raise
-        first_line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise XtascFailure(f"cannot write {what}: {getattr(error, 'strerror', None) or first_line}") from error
+        lines = [line.strip() for line in str(error).splitlines()[:3]] or [type(error).__name__]
+        raise XtascFailure(f"cannot write {what}: {getattr(error, 'strerror', None) or ' '.join(lines)}") from error
 
 
 def epochs_of(run: Run) -> Iterator[tuple[int, Numbers]]:
@@ -105,9 +110,10 @@ def config_of(run: Run) -> dict[str, Any]:
 
 def tags_of(run: Run) -> dict[str, str]:
     """What runs are looked for by."""
-    return {"system": run.config["model"]["system"], "encoder": run.encoder,
+    tags = {"system": run.config["model"]["system"], "encoder": run.encoder,
             "weighting": run.config.get("weighting", {}).get("method", ""), "dataset": run.provenance.get("pack_dataset", ""),
             "state": run.state}
+    return {key: str(value) for key, value in tags.items()}
 
 
 def to_wandb(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
@@ -120,9 +126,9 @@ def to_wandb(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
     for run in runs:
         found = partial(offline_runs, folder, wandb_id(run))
         before = found()
-        with whole(folder / "wandb", lambda: remove_all(found() - before)):
+        with whole(f"{folder / 'wandb'}, run {run.id}", lambda: remove_all(found() - before)):
             with wandb.init(mode="offline", dir=folder, project=project, id=wandb_id(run), name=run.id, config=config_of(run),
-                            tags=[tag for tag in tags_of(run).values() if tag], settings=quiet) as written:
+                            tags=[tag[:WANDB_TAG] for tag in tags_of(run).values() if tag], settings=quiet) as written:
                 for step, numbers in epochs_of(run):
                     written.log(numbers, step=step)
                 written.summary.update(summary_of(run))
@@ -133,14 +139,19 @@ def to_wandb(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
 
 
 def wandb_id(run: Run) -> str:
-    """The run's id without the characters that W&B takes in none."""
-    return re.sub(r"[:;,#?/'%]", "_", run.id)
+    """The run's id without what W&B takes in none: some characters, and blanks around it."""
+    return re.sub(r"[:;,#?/'%]", "_", run.id.strip())
 
 
 def offline_runs(folder: Path, run_id: str) -> set[Path]:
     """The folders of a run, not another's whose id ends like this one."""
-    own = re.compile(r"offline-run-\d{8}_\d{6}-" + re.escape(run_id))
-    return {place for place in (folder / "wandb").glob("offline-run-*") if own.fullmatch(place.name)}
+    own = re.compile(r"offline-run-\d{8}_\d{6}-" + re.escape(run_id) + r"(-\d+)?")  # a number: begun in the same second
+
+    def is_own(place: Path) -> bool:
+        written = [file.name for file in place.glob("*.wandb")] or [f"run-{run_id}.wandb"]
+        return bool(own.fullmatch(place.name)) and written == [f"run-{run_id}.wandb"]
+
+    return set(filter(is_own, (folder / "wandb").glob("offline-run-*")))
 
 
 def remove_all(folders: Iterable[Path]) -> None:
@@ -155,7 +166,7 @@ def to_mlflow(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
     from mlflow.entities import Metric, Param, RunTag
 
     client = MlflowClient(tracking_uri=folder.as_uri())
-    with whole(folder, lambda: None):
+    with whole(folder, partial(remove_half_made, folder, entries(folder))):
         known = client.get_experiment_by_name(project)
         experiment = known.experiment_id if known else client.create_experiment(project)
         page = client.search_runs([experiment])
@@ -165,10 +176,11 @@ def to_mlflow(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
             pushed += page
     for run in runs:
         before = [old for old in pushed if old.info.run_name == run.id]
-        begin, end = (milliseconds(run.provenance.get(name)) for name in ("started", "finished"))
-        with whole(folder, lambda: None):
+        begin, end = (milliseconds(run, name) for name in ("started", "finished"))
+        of_experiment = folder / experiment
+        with whole(folder, partial(remove_half_made, of_experiment, entries(of_experiment))):
             written = client.create_run(experiment, begin, run_name=run.id).info.run_id
-        with whole(f"{folder}, run {run.id}", partial(shutil.rmtree, folder / experiment / written)):
+        with whole(f"{folder}, run {run.id}", partial(shutil.rmtree, of_experiment / written)):
             metrics = [Metric(mlflow_name(key), value, begin or 0, step)
                        for step, numbers in epochs_of(run) for key, value in numbers.items()]
             last = metrics[-1].step if metrics else 0
@@ -190,12 +202,25 @@ def mlflow_name(key: str) -> str:
     return re.sub(r"[^\w\-. :/]", "_", key)
 
 
-def milliseconds(time: str | None) -> int | None:
-    """Since 1970, of an ISO 8601 text; None of none."""
+def entries(folder: Path) -> set[Path]:
+    return set(folder.iterdir()) if folder.is_dir() else set()
+
+
+def remove_half_made(folder: Path, before: set[Path]) -> None:
+    """Experiments or runs of MLflow's file store without what they are known by, which every later look would fail on."""
+    for place in entries(folder) - before:
+        meta = place / "meta.yaml"
+        if place.is_dir() and not (meta.is_file() and meta.stat().st_size):
+            shutil.rmtree(place)
+
+
+def milliseconds(run: Run, name: str) -> int | None:
+    """Since 1970, of an ISO 8601 text of the run's provenance; None of none."""
+    time = run.provenance.get(name)
     try:
         return round(datetime.fromisoformat(time).timestamp() * 1000) if time else None
-    except ValueError as error:
-        raise XtascFailure(f"a provenance.json has a time that is none: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise XtascFailure(f"{run.folder / 'provenance.json'}: {name} is no time: {error}") from error
 
 
 def to_tensorboard(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
