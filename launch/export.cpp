@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "core/cli.hpp"
-#include "core/host_memory.hpp"
 #include "core/error.hpp"
+#include "core/host_memory.hpp"
 #include "core/user_path.hpp"
 #include "core/version.hpp"
 #include "deploy/onnx_model.hpp"
