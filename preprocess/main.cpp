@@ -214,7 +214,7 @@ void add_commands(CLI::App& app, Options& options) {
 
 int main(int argc, char** argv) {
   xtasc::ProgramWatch watch({.program = "xtasc-preprocess",
-                             .stops = xtasc::ProgramWatch::Stops::after_a_second,
+                             .stop_patience = std::chrono::seconds(1),
                              .when_stopped = xtasc::ExitCode::failure,
                              .advice = "nothing is left half written"});
   CLI::App app("Turns raw data into one pack file (.h5) for training, and checks packs.", "xtasc-preprocess");

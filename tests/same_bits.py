@@ -7,7 +7,8 @@
 Each build packs the same generated scenes and trains every system, with every weighting method that it takes, with two
 encoders, in three precisions, on one and on two ranks, and some with nets wide enough for every fast form: two epochs of
 two or three steps, with all their losses, measures and, at the end, weights, buffers and the optimizer's state. Compared are the lines of metrics.jsonl without the clock's, every
-tensor of the last checkpoint, the packs' digests, and the run's id. Bits are a processor's own: both builds run here.
+tensor of the last checkpoint, the packs' digests, and the run's id. What only the new build writes into metrics.jsonl is
+no number that moved: it is named at the end. Bits are a processor's own: both builds run here.
 
 Exit code 1 where a case differs; 0 otherwise. Python with torch.
 """
@@ -119,9 +120,15 @@ def tensors_of(value: object, name: str) -> dict[str, object]:
     return {key: one for inner, part in items for key, one in tensors_of(part, f"{name}: {inner}").items()}
 
 
-def difference(old: dict[str, object], new: dict[str, object]) -> str:
-    """The first, or nothing."""
-    for name in [*old, *(name for name in new if name not in old)]:
+def added(old: dict[str, object], new: dict[str, object]) -> set[str]:
+    """The keys of metrics.jsonl that the new build alone writes."""
+    keys = [{name.partition(", ")[2] for name in found if name.startswith("epoch ")} for found in (old, new)]
+    return keys[1] - keys[0]
+
+
+def difference(old: dict[str, object], new: dict[str, object], beside: set[str]) -> str:
+    """The first, or nothing; not in the keys `beside` of metrics.jsonl."""
+    for name in [*old, *(name for name in new if name not in old and name.partition(", ")[2] not in beside)]:
         if old.get(name) != new.get(name):
             return f"{name}: {old.get(name, 'nothing')}, now {new.get(name, 'nothing')}"
     return ""
@@ -147,10 +154,15 @@ def main() -> int:
         old, new = (build.pack_text() for build in builds)
         faults = ["pack"] if old != new else []
         print(f"other  pack: {old}now {new}" if faults else "same   pack")
+        beside: set[str] = set()
         for name, (ranks, assignments) in chosen.items():
-            fault = difference(*[build.trained(name, ranks, assignments) for build in builds])
+            old, new = (build.trained(name, ranks, assignments) for build in builds)
+            beside |= added(old, new)
+            fault = difference(old, new, added(old, new))
             print(f"{'other' if fault else 'same '}  {name}{': ' if fault else ''}{fault}", flush=True)
             faults += [name] if fault else []
+    if beside:
+        print(f"written by the new build alone, in metrics.jsonl: {', '.join(sorted(beside))}")
     print(f"{len(chosen) + 1 - len(faults)} of {len(chosen) + 1} have the same bits")
     return 1 if faults else 0
 

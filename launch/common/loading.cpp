@@ -1,5 +1,6 @@
 #include "launch/common/loading.hpp"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
@@ -7,6 +8,9 @@
 #include <climits>
 #include <csignal>
 #include <cstring>
+
+#include "core/error.hpp"
+#include "core/standard_streams.hpp"
 
 namespace xtasc::launch {
 
@@ -18,15 +22,35 @@ void say(const char* text) {
   static_cast<void>(!::write(STDERR_FILENO, text, std::strlen(text)));
 }
 
+[[noreturn]] void end(const char* program, const char* error, ExitCode code) {
+  const char* slash = std::strrchr(program, '/');
+  say(slash == nullptr ? program : slash + 1);
+  say(": error: ");
+  say(error);
+  ::_exit(static_cast<int>(code));
+}
+
+/// What libraries take to start, MPI's among them, ends them in ways of their own where it is not there.
+bool has_memory_to_start() {
+  constexpr std::size_t kBytes = std::size_t{256} << 20;
+  void* memory = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory != MAP_FAILED && ::munmap(memory, kBytes) == 0;
+}
+
 /// Only calls of the system: nothing else has been set up. The libraries of numbers end a program without a working
 /// folder, with words of their own.
 void begin_loading(int /*count*/, char** arguments, char** /*environment*/) {
+  open_closed_streams();
   std::array<char, PATH_MAX> folder;
   if (::getcwd(folder.data(), folder.size()) == nullptr && errno == ENOENT) {
-    const char* slash = std::strrchr(arguments[0], '/');
-    say(slash == nullptr ? arguments[0] : slash + 1);
-    say(": error: the folder that this program was started in is not there any more: change to one that is\n");
-    ::_exit(1);
+    end(arguments[0], "the folder that this program was started in is not there any more: change to one that is\n",
+        ExitCode::failure);
+  }
+  if (!has_memory_to_start()) {
+    end(arguments[0],
+        "out of memory on the host: its libraries are loaded, and 256 MiB more, without which nothing starts, are not "
+        "to be had (ulimit -d, ulimit -v, a container's or job's limit)\n",
+        ExitCode::out_of_memory);
   }
   sigset_t stops;
   sigemptyset(&stops);

@@ -15,6 +15,7 @@
 #include "tensorfile/tensor_file.hpp"
 #include "train/agreement.hpp"
 #include "train/checkpoint.hpp"
+#include "train/out_of_memory.hpp"
 #include "train/prefixes.hpp"
 #include "train/weights.hpp"
 
@@ -40,30 +41,7 @@ void take_from_first_rank(tensorfile::TensorDict& tensors, const dist::MpiSessio
   }
 }
 
-}  // namespace
-
-void add_model_options(CLI::App& app, ModelSource& source) {
-  app.add_option("--run", source.run, "A run folder (or a folder that holds one)");
-  app.add_option("--checkpoint", source.checkpoint, "Which of the run's checkpoints")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"best", "last"}));
-  app.add_option("--config", source.config, "Instead of --run: a config (TOML), with --weights");
-  app.add_option("--weights", source.weights, "A file of weights by name, as checkpoints hold and torch.save writes");
-  app.add_option("--set", source.assignments, "Override one key of the config: section.key=value; may be repeated")
-      ->allow_extra_args(false);
-}
-
-void watch_by_config(const ModelSource& source, ProgramWatch& watch) {
-  try {
-    const config::RunConfig config =
-        source.run.empty() ? config::read_run_config(source.config, source.assignments)
-                           : config::read_written_config(run::find_run(source.run).config(), source.assignments);
-    watch.set_limit(std::chrono::seconds(config.run.stall_seconds), "run.stall_seconds");
-  } catch (const Error&) {  // told by load_model()
-  }
-}
-
-LoadedModel load_model(const ModelSource& source, const dist::MpiSession& session, ProgramWatch* watch) {
+LoadedModel load_by(const ModelSource& source, const dist::MpiSession& session, ProgramWatch* watch) {
   const bool by_run = !source.run.empty();
   if (by_run == (!source.config.empty() || !source.weights.empty()) ||
       (!by_run && (source.config.empty() || source.weights.empty()))) {
@@ -112,6 +90,40 @@ LoadedModel load_model(const ModelSource& source, const dist::MpiSession& sessio
   const std::string fault = optim::first_not_finite(model.learner->weights());
   check(fault.empty(), "{}: {} are not finite: the run that it is of diverged", model.weights_path.string(), fault);
   return model;
+}
+
+}  // namespace
+
+void add_model_options(CLI::App& app, ModelSource& source) {
+  app.add_option("--run", source.run, "A run folder (or a folder that holds one)");
+  app.add_option("--checkpoint", source.checkpoint, "Which of the run's checkpoints")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"best", "last"}));
+  app.add_option("--config", source.config, "Instead of --run: a config (TOML), with --weights");
+  app.add_option("--weights", source.weights, "A file of weights by name, as checkpoints hold and torch.save writes");
+  app.add_option("--set", source.assignments, "Override one key of the config: section.key=value; may be repeated")
+      ->allow_extra_args(false);
+}
+
+void watch_by_config(const ModelSource& source, ProgramWatch& watch) {
+  try {
+    const config::RunConfig config =
+        source.run.empty() ? config::read_run_config(source.config, source.assignments)
+                           : config::read_written_config(run::find_run(source.run).config(), source.assignments);
+    watch.set_limit(std::chrono::seconds(config.run.stall_seconds), "run.stall_seconds");
+  } catch (const Error&) {  // told by load_model()
+  }
+}
+
+LoadedModel load_model(const ModelSource& source, const dist::MpiSession& session, ProgramWatch* watch) {
+  try {
+    return load_by(source, session, watch);
+  } catch (const std::exception& error) {
+    if (const auto known = train::out_of_memory_for_weights(error)) {
+      throw *known;
+    }
+    throw;
+  }
 }
 
 void tell_of_other_pack(const LoadedModel& model, const std::string& given_pack, const pack::Reader& pack) {

@@ -31,10 +31,15 @@ PackSamples::Numbers planes(const std::vector<T>& interleaved) {
   return planes;
 }
 
+std::string reading(const fs::path& pack) {
+  return fmt::format("reading the pack {}", pack.string());
+}
+
 }  // namespace
 
-PackSamples::PackSamples(const fs::path& path, const std::string& label_set, std::int64_t wanted)
-    : reader_(path), label_set_(pack::find_label_set(reader_.schema(), label_set)) {
+PackSamples::PackSamples(const fs::path& path, const std::string& label_set, std::int64_t wanted, ProgramWatch& watch)
+    : watch_(watch), reader_(path), label_set_(pack::find_label_set(reader_.schema(), label_set)) {
+  reader_.set_on_part([&watch, now = reading(path)] { watch.beat(now); });
   const std::int64_t size = reader_.size(kSplit);
   const std::int64_t count = std::min(wanted, size);
   check(count > 0, "its validation split has no samples");
@@ -112,7 +117,10 @@ void PackSamples::predict(const page::PageRun& run, const fs::path& folder) cons
                    .log = log,
                    .if_missing = fmt::format("predictions need xtasc-predict beside this program: {} is not there",
                                              program.string())});
-  if (process.wait() != 0) {
+  watch_.rest();  // it has a watch of its own
+  const int exit_code = process.wait();
+  watch_.beat("reading its predictions");
+  if (exit_code != 0) {
     const std::string text = io::read_file(log);
     const std::size_t error = text.rfind(": error: ");
     fail("{}", error == std::string::npos ? "xtasc-predict failed: " + text
@@ -129,10 +137,11 @@ PackSamples::Values PackSamples::predicted(const task::Task& task, std::int64_t 
   return task.kind == task::Kind::depth ? Numbers(values.begin(), values.end()) : planes(values);
 }
 
-PackSamples samples_of(const page::PageRun& run, std::int64_t wanted) {
+PackSamples samples_of(const page::PageRun& run, std::int64_t wanted, ProgramWatch& watch) {
   const fs::path pack = run::last_pack_path(run.provenance);
   check(!pack.empty(), "their provenance names no pack");
-  PackSamples samples(pack, run.config.data.label_set, wanted);
+  watch.beat(reading(pack));
+  PackSamples samples(pack, run.config.data.label_set, wanted, watch);
   check(samples.schema().content_digest == run.provenance.pack_digest, "it holds another pack by now");
   return samples;
 }

@@ -63,8 +63,8 @@ struct FieldView {
 /// The paper's tables that were asked for, and the field's.
 [[nodiscard]] std::vector<report::Sheet> paper_sheets(const Options& options, const run::LoadedRuns& loaded);
 [[nodiscard]] report::Sheet field_sheet(const Options& options, const FieldView& view, const run::LoadedRuns& loaded);
-/// A warning line for each pack that is no longer what runs were trained on.
-void warn_of_packs(const run::LoadedRuns& loaded);
+/// A line for each pack that is no longer what runs were trained on.
+[[nodiscard]] std::vector<std::string> pack_warnings(const Options& options, const run::LoadedRuns& loaded);
 
 /// One line a run, each pack apart; what differs but for the seed in columns: the default table, and --by.
 ExitCode print_tables(const Options& options);
@@ -80,7 +80,7 @@ ExitCode print_bibtex(const Options& options);
 ExitCode write_page(const Options& options);
 /// --panels: some samples of the validation split of each pack, with what its runs predict there. A run or pack that
 /// cannot be shown is a warning on the page. \throws Error where none can
-void add_panels(page::Page& page, std::int64_t num_samples);
+void add_panels(page::Page& page, const Options& options);
 /// --figure predictions: a PNG of some samples with what each run predicts of them. \throws Error
 ExitCode draw_predictions(const Options& options);
 /// --figure: SVG, PNG and the script that draws them.

@@ -9,7 +9,6 @@
 #include "report/axes_sheet.hpp"
 #include "results/cli/tabulate.hpp"
 #include "run/config_values.hpp"
-#include "run/pack_now.hpp"
 
 namespace xtasc::tabulate {
 
@@ -43,9 +42,9 @@ ExitCode write_page(const Options& options) {
   if (page.runs.empty() && !has_published) {
     static_cast<void>(load_finished_runs(options));  // throws: what was found instead
   }
-  page.warnings = run::pack_warnings(loaded.runs);
+  page.warnings = pack_warnings(options, loaded);
   if (options.num_panels > 0) {
-    add_panels(page, options.num_panels);
+    add_panels(page, options);
   }
   const std::string text = page::to_html(page);
   if (constexpr std::size_t kLong = 3'000'000; options.num_panels == 0 && text.size() > kLong) {

@@ -101,14 +101,14 @@ class Maps {
 
 /// The panels of the runs on one pack and label set.
 std::optional<page::PagePanels> panels_of(page::Page& page, const std::vector<std::size_t>& runs,
-                                          std::int64_t num_samples) {
+                                          const Options& options) {
   const page::PageRun& first = page.runs[runs.front()];
   const auto warn = [&page](const std::string& text) {
     log_warning("{}", text);
     page.warnings.push_back(text);
   };
   try {
-    const PackSamples samples = samples_of(first, num_samples);
+    const PackSamples samples = samples_of(first, options.num_panels, *options.watch);
     const pack::Schema& schema = samples.schema();
     const Pictures pictures(schema.height, schema.width);
     std::vector<std::pair<task::Task, Maps>> maps;
@@ -155,17 +155,18 @@ std::optional<page::PagePanels> panels_of(page::Page& page, const std::vector<st
 
 }  // namespace
 
-void add_panels(page::Page& page, std::int64_t num_samples) {
+void add_panels(page::Page& page, const Options& options) {
   std::map<std::pair<std::string, std::string>, std::vector<std::size_t>> by_labels;
   for (std::size_t i = 0; i < page.runs.size(); ++i) {
     const page::PageRun& run = page.runs[i];
     by_labels[{run.provenance.pack_digest, run.config.data.label_set}].push_back(i);
   }
   for (const auto& [labels, runs] : by_labels) {
-    if (auto panels = panels_of(page, runs, num_samples)) {
+    if (auto panels = panels_of(page, runs, options)) {
       page.panels.push_back(std::move(*panels));
     }
   }
+  options.watch->rest();
   check(!page.panels.empty(), "--panels: no run can be shown{}{}", page.warnings.empty() ? "" : "; ",
         page.warnings.empty() ? "" : page.warnings.back());
 }

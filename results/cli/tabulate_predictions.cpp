@@ -101,7 +101,8 @@ ExitCode draw_predictions(const Options& options) {
   const std::vector<page::PageRun> runs = runs_of(options);
   const std::string path = options.output + ".png";
   report::make_folder_of(options.output);
-  const PackSamples samples = samples_of(runs.front(), options.num_panels > 0 ? options.num_panels : kUsualSamples);
+  const PackSamples samples =
+      samples_of(runs.front(), options.num_panels > 0 ? options.num_panels : kUsualSamples, *options.watch);
   const pack::Schema& schema = samples.schema();
   const pack::LabelSet& labels = samples.labels();
   const task::Tasks tasks = tasks_of(runs);
@@ -129,6 +130,7 @@ ExitCode draw_predictions(const Options& options) {
       }
     }
   }
+  options.watch->rest();
   figure::write_panel(path, rows.rows(), panel);
   log_info("drew {}: {} samples, {} runs", path, rows.rows().size(), runs.size());
   return ExitCode::success;

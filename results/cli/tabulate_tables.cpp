@@ -46,6 +46,12 @@ run::LoadedRuns read_runs(const Options& options) {
   return loaded;
 }
 
+void warn_of_packs(const Options& options, const run::LoadedRuns& loaded) {
+  for (const std::string& warning : pack_warnings(options, loaded)) {
+    log_warning("{}", warning);
+  }
+}
+
 }  // namespace
 
 std::vector<report::Protocol> Options::shown_protocols(const std::string& usual) const {
@@ -68,7 +74,7 @@ run::LoadedRuns load_finished_runs(const Options& options) {
                     details.empty() ? "no run folder" : fmt::format("{} that cannot be shown", details.size())),
         ExitCode::failure, details);
   }
-  warn_of_packs(loaded);
+  warn_of_packs(options, loaded);
   return loaded;
 }
 
@@ -77,14 +83,16 @@ run::LoadedRuns load_runs_if_any(const Options& options, report::Checkpoint chec
   const bool has_runs = options.roots != Options{}.roots || fs::exists(options.roots.front());
   run::LoadedRuns loaded = has_runs ? read_runs(options) : run::LoadedRuns{};
   report::leave_out_runs_without(checkpoint, loaded);
-  warn_of_packs(loaded);
+  warn_of_packs(options, loaded);
   return loaded;
 }
 
-void warn_of_packs(const run::LoadedRuns& loaded) {
-  for (const std::string& warning : run::pack_warnings(loaded.runs)) {
-    log_warning("{}", warning);
-  }
+std::vector<std::string> pack_warnings(const Options& options, const run::LoadedRuns& loaded) {
+  std::vector<std::string> warnings = run::pack_warnings(loaded.runs, [&options](const fs::path& pack) {
+    options.watch->beat(fmt::format("reading the pack {}", pack.string()));
+  });
+  options.watch->rest();
+  return warnings;
 }
 
 ExitCode print_tables(const Options& options) {

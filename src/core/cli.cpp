@@ -1,6 +1,5 @@
 #include "core/cli.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "core/signals.hpp"
+#include "core/standard_streams.hpp"
 #include "core/user_path.hpp"
 #include "core/utf8.hpp"
 #include "core/version.hpp"
@@ -101,8 +101,9 @@ std::optional<Error> error_of(const std::function<ExitCode()>& body, const Error
     const bool says_nothing = error.code() == ExitCode::failure && hooks.translate;
     std::optional<Error> known = says_nothing ? hooks.translate(error) : std::nullopt;
     return known ? *known : error;
-  } catch (const std::bad_alloc&) {
-    return Error("out of memory", ExitCode::out_of_memory);
+  } catch (const std::bad_alloc& error) {
+    std::optional<Error> known = hooks.translate ? hooks.translate(error) : std::nullopt;
+    return known ? *known : Error("out of memory", ExitCode::out_of_memory);
   } catch (const std::system_error& error) {
     return error.code() == std::errc::resource_unavailable_try_again
                ? Error("cannot start another thread: this user or container may have no more (ulimit -u, a pids limit)")
@@ -113,12 +114,11 @@ std::optional<Error> error_of(const std::function<ExitCode()>& body, const Error
   }
 }
 
-/// The program's exit code, once what it printed has left. Nothing was wanted of a standard output that was closed.
+/// The program's exit code, once what it printed has left.
 int with_output(const std::string& program, int exit_code) {
   const bool has_failed = std::ferror(stdout) != 0;
   errno = 0;
-  if ((std::fflush(stdout) == 0 && !has_failed) || ::fcntl(STDOUT_FILENO, F_GETFD) < 0 ||
-      exit_code != static_cast<int>(ExitCode::success)) {
+  if ((std::fflush(stdout) == 0 && !has_failed) || exit_code != static_cast<int>(ExitCode::success)) {
     return exit_code;
   }
   const std::string reason = errno == 0 ? "" : ": " + errno_text(errno);
@@ -129,6 +129,7 @@ int with_output(const std::string& program, int exit_code) {
 }  // namespace
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCode()>& body, const ErrorHooks& hooks) {
+  open_closed_streams();
   ignore_file_size_signal();
   const std::string program = app.get_name();
   if (!has_working_folder()) {

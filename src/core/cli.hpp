@@ -29,7 +29,8 @@ struct ErrorHooks {
 /// --help and --version (added here) print and return 0; a wrong command line, to which an option with
 /// an empty text belongs, prints one line and returns 2; an Error prints its line and details and returns its code; a
 /// lack of memory returns 3, and any other exception is a failure and returns 1. So is output that standard output did
-/// not take (a full disk); where it was closed beforehand, nobody wanted any. SIGXFSZ is ignored from here on.
+/// not take (a full disk); where it was closed beforehand, nobody wanted any: see open_closed_streams(). SIGXFSZ is
+/// ignored from here on.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<ExitCode()>& body,
                 const ErrorHooks& hooks = {});
 

@@ -98,7 +98,7 @@ void ProgramWatch::look_for_stop(milliseconds since_last_look) {
     }
     return;
   }
-  if (options_.stops == Stops::after_a_second && since_stop_ < kSecond) {
+  if (since_stop_ < options_.stop_patience) {
     since_stop_ += kTick;
     return;
   }

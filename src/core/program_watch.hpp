@@ -19,16 +19,12 @@ namespace xtasc {
 /// hang. All of its words go straight to the descriptor: the thread that hangs may hold a stream's lock.
 class ProgramWatch {
  public:
-  /// When SIGTERM, SIGINT, SIGUSR2 and SIGHUP (unless it is ignored, as under nohup) end the program with one line,
-  /// wherever it is, until leave_stops_to_program().
-  enum class Stops {
-    at_once,
-    after_a_second,  ///< where it has not ended by itself
-  };
   struct Options {
     std::string program;            ///< as in its errors: "xtasc-train"
     std::chrono::seconds limit{0};  ///< without anything done; 0: for ever
-    Stops stops = Stops::at_once;
+    /// SIGTERM, SIGINT, SIGUSR2 and SIGHUP (unless it is ignored, as under nohup) end the program with one line,
+    /// wherever it is, where it has not ended by itself after so long; until leave_stops_to_program().
+    std::chrono::milliseconds stop_patience{0};
     ExitCode when_it_hangs = ExitCode::failure;
     std::optional<ExitCode> when_stopped = {};  ///< absent: 128 and the signal's number, as a shell has it
     std::string advice = {};                    ///< what its line ends with: "the same command resumes"; empty: nothing

@@ -103,6 +103,17 @@ jit::Module module_of(const Recording& recording) {
   return tree.with_forward(graph);
 }
 
+/// What the interpreter computes. \throws Error with the reason alone, of its whole traceback the last line
+c10::IValue results_of_recorded(const Recording& recording, const at::Tensor& images) {
+  try {
+    return module_of(recording).forward({images});
+  } catch (const std::runtime_error& error) {
+    std::string_view text = error.what();
+    text.remove_suffix(text.size() - (text.find_last_not_of(" \n") + 1));
+    fail("the recorded network: {}", text.substr(text.rfind('\n') + 1));
+  }
+}
+
 /// Two images of no regularity that the network would see.
 at::Tensor made_images(const ImageForm& form) {
   const std::vector<std::int64_t> shape = form.shape(2);
@@ -126,7 +137,7 @@ std::string torch_script_bytes(const Recording& recording, const Metadata& metad
 void check_recording(const Recording& recording, const model::Network& net) {
   const c10::NoGradGuard no_grad;
   const at::Tensor images = made_images(recording.form);
-  const c10::IValue results = module_of(recording).forward({images});
+  const c10::IValue results = results_of_recorded(recording, images);
   std::map<std::string, std::vector<at::Tensor>> expected;
   for (const at::Tensor& image : images.split(1)) {
     for (const auto& [name, tensor] : results_of(net, image, recording.form)) {

@@ -38,8 +38,9 @@ std::string runs_text(std::size_t count) {
 }
 
 /// What is to be said of one pack and the runs that were trained on it; empty: nothing.
-std::string warning_of(const fs::path& path, const std::vector<const Provenance*>& trained) {
-  const PackNow now = pack_now(path, trained);
+std::string warning_of(const fs::path& path, const std::vector<const Provenance*>& trained,
+                       const std::function<void()>& on_part) {
+  const PackNow now = pack_now(path, trained, on_part);
   if (!now.is_there) {
     return {};
   }
@@ -88,7 +89,8 @@ bool is_same_place(const fs::path& a, const fs::path& b) {
   return a == b || (fs::equivalent(a, b, error) && !error);
 }
 
-PackNow pack_now(const fs::path& path, std::span<const Provenance* const> trained) {
+PackNow pack_now(const fs::path& path, std::span<const Provenance* const> trained,
+                 const std::function<void()>& on_part) {
   PackNow now;
   std::error_code ignored;
   now.is_there = fs::exists(path, ignored);
@@ -96,7 +98,10 @@ PackNow pack_now(const fs::path& path, std::span<const Provenance* const> traine
     return now;
   }
   try {
-    const pack::Reader reader(path);
+    pack::Reader reader(path);
+    if (on_part) {
+      reader.set_on_part(on_part);
+    }
     now.digest = reader.schema().content_digest;
     bool is_touched = false;
     for (const Provenance* recorded : trained) {
@@ -120,7 +125,13 @@ std::string edited_text(const fs::path& path, const PackNow& now) {
                      path.string(), now.digest, now.contents);
 }
 
-std::vector<std::string> pack_warnings(std::span<const RunSummary> runs) {
+std::vector<std::string> pack_warnings(std::span<const RunSummary> runs,
+                                       const std::function<void(const fs::path& pack)>& on_part) {
+  const auto begin = [&on_part](const fs::path& pack) {
+    if (on_part) {
+      on_part(pack);
+    }
+  };
   std::vector<std::pair<fs::path, std::vector<const Provenance*>>> packs;
   for (const RunSummary& run : runs) {
     const Provenance& recorded = run.provenance;
@@ -128,6 +139,7 @@ std::vector<std::string> pack_warnings(std::span<const RunSummary> runs) {
     if (path.empty() || recorded.pack_digest.empty()) {
       continue;
     }
+    begin(path);
     auto pack = std::ranges::find_if(packs, [&](const auto& known) { return is_same_place(known.first, path); });
     if (pack == packs.end()) {
       packs.push_back({path, {}});
@@ -137,7 +149,8 @@ std::vector<std::string> pack_warnings(std::span<const RunSummary> runs) {
   }
   std::vector<std::string> warnings;
   for (const auto& [path, trained] : packs) {
-    if (std::string warning = warning_of(path, trained); !warning.empty()) {
+    begin(path);
+    if (std::string warning = warning_of(path, trained, [&, pack = path] { begin(pack); }); !warning.empty()) {
       warnings.push_back(std::move(warning));
     }
   }

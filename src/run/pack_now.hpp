@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,13 +45,16 @@ struct PackNow {
 /// Reads the header; and all samples where runs on this very file and digest recorded another stamp than it has now,
 /// and none recorded the one that it has (who trained on it then has compared contents and digest).
 /// \param trained  what runs recorded whose pack was at this path; each path is to be asked for once
-[[nodiscard]] PackNow pack_now(const std::filesystem::path& path, std::span<const Provenance* const> trained);
+/// \param on_part  called before each part of the work, for a watch
+[[nodiscard]] PackNow pack_now(const std::filesystem::path& path, std::span<const Provenance* const> trained,
+                               const std::function<void()>& on_part = {});
 
 /// "data.pack d.h5 was edited after it was packed: its header says A, its contents are B", for an edited one.
 [[nodiscard]] std::string edited_text(const std::filesystem::path& path, const PackNow& now);
 
 /// A line for each pack that is no longer what runs were trained on: replaced, edited, damaged. Packs that are not
-/// where the runs found them are not looked for.
-[[nodiscard]] std::vector<std::string> pack_warnings(std::span<const RunSummary> runs);
+/// where the runs found them are not looked for. \param on_part  called with the pack before each part of the work
+[[nodiscard]] std::vector<std::string> pack_warnings(
+    std::span<const RunSummary> runs, const std::function<void(const std::filesystem::path& pack)>& on_part = {});
 
 }  // namespace xtasc::run

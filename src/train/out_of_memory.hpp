@@ -12,5 +12,7 @@ namespace xtasc::train {
 [[nodiscard]] std::optional<Error> out_of_memory_error(const std::exception& error);
 /// The same, of a program of images: what asks for less is their size.
 [[nodiscard]] std::optional<Error> out_of_memory_for_images(const std::exception& error);
+/// The same, of a net and its weights: only another net asks for less.
+[[nodiscard]] std::optional<Error> out_of_memory_for_weights(const std::exception& error);
 
 }  // namespace xtasc::train

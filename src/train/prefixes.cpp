@@ -109,15 +109,21 @@ Prefix strip_prefix(TensorFile& file, const std::vector<std::string>& wanted, co
   if (tensors.empty() || wanted.empty()) {
     return {};
   }
-  const auto is_there = [&tensors](const std::string& name) { return tensors.contains(name); };
+  const auto are_all_in = [&wanted](const TensorDict& dict) {
+    return std::ranges::all_of(wanted, [&dict](const std::string& name) { return dict.contains(name); });
+  };
   std::vector<std::string> prefixes = prefixes_of_all(tensors, wanted);
-  if (prefixes.empty() && !std::ranges::all_of(wanted, is_there)) {
-    if (const std::size_t count = take_out_compiled(tensors); count > 0) {
+  if (!are_all_in(tensors)) {
+    TensorDict plain = tensors;
+    const std::size_t count = take_out_compiled(plain);
+    std::vector<std::string> more = prefixes_of_all(plain, wanted);
+    if (count > 0 && (are_all_in(plain) || more.size() > prefixes.size())) {
       log_info("{}: \"_orig_mod.\" left out of {} names", source, count);
-      prefixes = prefixes_of_all(tensors, wanted);
+      tensors = std::move(plain);
+      prefixes = std::move(more);
     }
   }
-  if (is_there(wanted.front())) {
+  if (tensors.contains(wanted.front())) {
     return {};
   }
   merge_same_nets(tensors, prefixes);

@@ -80,7 +80,7 @@ Command add_logs(CLI::App& program) {
             print_from(log, position);
             return ExitCode::success;
           },
-          [=] { return *follow; }};
+          [=] { return *follow ? kLookPatience : std::chrono::seconds(0); }};
 }
 
 }  // namespace xtasc::sweeps

@@ -65,7 +65,8 @@ Command add_retry(CLI::App& program) {
   app->add_flag("--submit", options->submits_now, "Then hand them to Slurm, as the subcommand submit")->excludes(here);
   add_local_options(*app, options->local);
   add_site_options(*app, options->slurm);
-  return {app, [=] { return retry(*choice, *options); }, [=] { return options->runs_now; }};
+  return {app, [=] { return retry(*choice, *options); },
+          [=] { return options->runs_now ? std::nullopt : std::optional(std::chrono::seconds(0)); }};
 }
 
 }  // namespace xtasc::sweeps

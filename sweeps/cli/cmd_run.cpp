@@ -39,7 +39,7 @@ Command add_run(CLI::App& program) {
             options->queue = queue_of(sweep);
             return sweep::run_here(sweep, *options);
           },
-          [] { return true; }};
+          [] { return std::nullopt; }};
 }
 
 }  // namespace xtasc::sweeps

@@ -126,7 +126,7 @@ Command add_status(CLI::App& program) {
             }
             return ExitCode::success;
           },
-          [=] { return *watch; }};
+          [=] { return *watch ? kLookPatience : std::chrono::seconds(0); }};
 }
 
 }  // namespace xtasc::sweeps

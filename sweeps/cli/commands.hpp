@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,13 @@ inline constexpr std::chrono::seconds kPatience{300};
 struct Command {
   CLI::App* app;
   std::function<ExitCode()> run;
-  std::function<bool()> looks_for_stops = [] { return false; };  ///< a signal ends it by itself, and not at once
+  /// How long it may take to end by itself when a signal asks it to: it looks for that. nullopt: as long as it takes.
+  std::function<std::optional<std::chrono::seconds>()> stop_patience = [] { return std::chrono::seconds(0); };
 };
+
+/// Of commands that look again and again until a signal comes: Slurm's answer and a last page take their time, and a
+/// file that does not answer takes for ever.
+inline constexpr std::chrono::seconds kLookPatience{15};
 
 /// A file of slurm/: in a bundle beside the program, else in the source.
 [[nodiscard]] std::string slurm_file(const char* name);

@@ -8,6 +8,7 @@
 #include "core/cli.hpp"
 #include "core/log.hpp"
 #include "core/program_watch.hpp"
+#include "core/signals.hpp"
 #include "sweep/slurm/submission.hpp"
 #include "sweeps/cli/commands.hpp"
 
@@ -71,9 +72,11 @@ int main(int argc, char** argv) {
   return run_program(app, argc, argv, [&] {
     for (const sweeps::Command& command : commands) {
       if (command.app->parsed()) {
-        ProgramWatch watch({.program = "xtasc-sweep"});
-        if (command.looks_for_stops()) {
+        const auto patience = command.stop_patience();
+        ProgramWatch watch({.program = "xtasc-sweep", .stop_patience = patience.value_or(std::chrono::seconds(0))});
+        if (!patience) {  // it runs runs
           watch.leave_stops_to_program("");
+          ignore_broken_pipes();  // a sweep outlives the reader of its log, as a run does
         }
         return command.run();
       }

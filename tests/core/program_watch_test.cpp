@@ -113,7 +113,7 @@ TEST(ProgramWatchTest, WhoLooksForStopsItselfIsLeftAlone) {
 TEST(ProgramWatchTest, AProgramHasASecondToEndByItself) {
   const auto options = [] {
     ProgramWatch::Options patient = trainer(seconds(900));
-    patient.stops = ProgramWatch::Stops::after_a_second;
+    patient.stop_patience = seconds(1);
     patient.when_stopped = std::nullopt;
     return patient;
   };

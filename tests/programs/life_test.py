@@ -56,6 +56,10 @@ class Watched(Life):
         done = self.end(self.popen(programs.command("xtasc-tabulate", str(self.finished_run()), "--stall-seconds", "2"),
                                    **self.hanging_open("metrics.jsonl")))
         self.one_line(done, 1, "nothing got done for 2 s in reading the run ", "--stall-seconds = 2")
+        for more in ([], ["--html", "page.html"]):
+            done = self.end(self.popen(programs.command("xtasc-tabulate", str(self.finished_run()), "--stall-seconds",
+                                                        "2", *more), **environment))
+            self.one_line(done, 1, f"nothing got done for 2 s in reading the pack {programs.pack}")
 
     def test_a_raw_file_that_does_not_answer_is_named(self) -> None:
         root = programs.scratch / "raw"
@@ -157,6 +161,16 @@ class Stopped(Life):
         self.assertIn(b"\r", shown, "no live line: the test does not test")
         os.close(terminal)
         return process.wait(timeout=120)
+
+    def test_a_watch_of_a_sweep_whose_files_do_not_answer(self) -> None:
+        (programs.scratch / "silent.toml").touch()
+        watch = self.popen(programs.command("xtasc-sweep", "status", "--watch", "silent.toml"),
+                           **self.hanging_open("silent.toml"))
+        time.sleep(1)
+        watch.terminate()
+        done = self.end(watch, 30)
+        self.assertEqual(done.returncode, 128 + signal.SIGTERM)
+        self.assertIn("xtasc-sweep: stopped by SIGTERM", done.stderr)
 
     def test_in_a_terminal_that_closes(self) -> None:
         self.assertEqual(self.in_terminal("closed", "train.epochs=200", before=lambda: None), 85)

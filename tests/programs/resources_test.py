@@ -37,6 +37,37 @@ class Resources(Life):
         self.assertEqual(done.returncode, 0)
         self.assertTrue((programs.run_folder("no_reader") / "DONE").exists())
 
+    def test_closed_streams_are_wanted_by_nobody(self) -> None:
+        """And no file that is opened comes in their place, to get what is printed."""
+        packs = [programs.scratch / f"{name}.h5" for name in ("open", "closed")]
+        command = programs.command("xtasc-preprocess", "scenes", "--train", "2", "--val", "1", "--seed", "1", "--size",
+                                   "32x32", "--output")
+        for pack, closed in zip(packs, ("", "exec <&- >&- 2>&-; ")):
+            done = subprocess.run(["bash", "-c", closed + 'exec "$@"', "-", *command, str(pack)], check=False)
+            self.assertEqual(done.returncode, 0)
+            self.assertEqual(programs.run("xtasc-preprocess", "verify", str(pack)).returncode, 0)
+        self.assertEqual(packs[0].stat().st_size, packs[1].stat().st_size)
+        for words in (["xtasc-inspect", "pack", str(programs.pack)], ["xtasc-sweep", "--help"],
+                      ["xtasc-tabulate", "--paper", "--only", "I"], ["xtasc-train", *programs.train_arguments(
+                          "closed_streams", "train.epochs=1", "train.max_steps=1")]):
+            with self.subTest(words=words[:2]):
+                done = subprocess.run(["bash", "-c", 'exec "$@" <&- >&- 2>&-', "-", *programs.command(*words)],
+                                      cwd=programs.scratch, check=False)
+                self.assertEqual(done.returncode, 0)
+        run = programs.run_folder("closed_streams")
+        self.assertEqual(len((run / "metrics.jsonl").read_text().splitlines()), 1)
+
+    def test_too_little_memory_to_start(self) -> None:
+        """MPI and the libraries of numbers would crash."""
+        command = programs.command("xtasc-train", *programs.train_arguments("no_memory"))
+        for megabytes in range(100, 4000, 50):
+            done = subprocess.run(["prlimit", f"--data={megabytes << 20}", *command], capture_output=True, text=True,
+                                  cwd=programs.scratch, check=False)
+            if done.returncode != 127:  # the loader's, of a library that it has no room for
+                break
+        self.one_line(done, 3, "out of memory on the host: its libraries are loaded, and 256 MiB more")
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+
     def test_a_limit_of_file_sizes_is_an_error_like_a_full_disk(self) -> None:
         arguments = programs.train_arguments("limited", "train.epochs=1")
         command = ["bash", "-c", 'ulimit -f 100; exec "$@"', "-", *programs.command("xtasc-train", *arguments)]

@@ -257,6 +257,15 @@ class ManyRuns(SweepCase):
         self.assertEqual(self.states(), ["interrupted"])
         self.assertEqual([self.attempts(run) for run in self.runs()], [1])
 
+    def test_a_reader_that_goes_away_ends_no_sweep(self) -> None:
+        self.write_sweep(seeds=[1, 2], rows=["xtasc"])
+        reader = subprocess.Popen(["true"], stdin=subprocess.PIPE)
+        reader.wait()
+        done = subprocess.run(self.command("run", *self.stand_in()), stdout=reader.stdin, stderr=reader.stdin,
+                              cwd=programs.scratch, env=self.environment(), check=False)
+        reader.stdin.close()
+        self.assertEqual((done.returncode, self.states()), (0, ["done"] * 2))
+
     def test_a_stop_before_the_first_run_says_that_the_same_command_goes_on(self) -> None:
         self.write_sweep(seeds=[1, 2], rows=["xtasc"])
         lock = self.folder / "runs/sweep/.sweep/lock"

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 #include <gmock/gmock.h>
+#include <oneapi/dnnl/dnnl_common.hpp>
 
 #include <CLI/CLI.hpp>
 #include <array>
@@ -61,7 +62,24 @@ TEST(OutOfMemory, OnTheHostAsTorchFindsIt) {
   EXPECT_EQ(end.code, 3);
   EXPECT_THAT(end.text, AllOf(HasSubstr("out of memory on the host: 4503599627370496 bytes were asked for"),
                               HasSubstr("train.batch_size")));
-  EXPECT_EQ(run([] { throw std::bad_alloc(); }).code, 3);
+  const End of_new = run([] { throw std::bad_alloc(); });
+  EXPECT_EQ(of_new.code, 3);
+  EXPECT_THAT(of_new.text, HasSubstr("error: out of memory on the host; less is needed with a smaller train.batch_size"));
+}
+
+TEST(OutOfMemory, OfOneDnn) {
+  const char* words = "could not create a primitive";
+  const End end = run([&] { throw dnnl::error(dnnl_out_of_memory, words); });
+  EXPECT_EQ(end.code, 3);
+  EXPECT_THAT(end.text, HasSubstr("out of memory on the host: could not create a primitive; less is needed with"));
+  EXPECT_EQ(run([&] { throw dnnl::error(dnnl_unimplemented, words); }).code, 1);
+  EXPECT_EQ(run([] { fail("the recorded network: RuntimeError: could not create a primitive"); }).code, 3);
+}
+
+TEST(OutOfMemory, InReadingWeightsNoSettingHelps) {
+  const auto error = train::out_of_memory_for_weights(std::bad_alloc());
+  ASSERT_TRUE(error);
+  EXPECT_STREQ(error->what(), "out of memory on the host; the net and its weights have no room here");
 }
 
 TEST(OutOfMemory, OfOtherLibraries) {
