@@ -136,6 +136,11 @@ int main(int argc, char** argv) {
       fail_usage("--panels is of --html and of --figure predictions");
     }
     require_input("--published", options.published);
+    const bool has_published =
+        options.paper || !options.field.empty() || options.figure == "lambda" || options.figure == "encoders";
+    if (!options.published.empty() && !has_published) {
+      fail_usage("--published is of --paper, --field and --figure lambda and encoders, which show such figures");
+    }
     return options.field == "list"   ? tabulate::print_field_ids(options)
            : options.bibtex          ? tabulate::print_bibtex(options)
            : !options.html.empty()   ? tabulate::write_page(options)

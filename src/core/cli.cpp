@@ -9,6 +9,7 @@
 #include <climits>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <optional>
 #include <string>
@@ -104,6 +105,8 @@ std::optional<Error> error_of(const std::function<ExitCode()>& body, const Error
   } catch (const std::bad_alloc& error) {
     std::optional<Error> known = hooks.translate ? hooks.translate(error) : std::nullopt;
     return known ? *known : Error("out of memory", ExitCode::out_of_memory);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return Error(text_of(error));
   } catch (const std::system_error& error) {
     return error.code() == std::errc::resource_unavailable_try_again
                ? Error("cannot start another thread: this user or container may have no more (ulimit -u, a pids limit)")

@@ -42,6 +42,10 @@ std::string errno_text(int error_number) {
   return std::generic_category().message(error_number);
 }
 
+std::string text_of(const std::filesystem::filesystem_error& error) {
+  return fmt::format("cannot look at '{}': {}", error.path1().string(), error.code().message());
+}
+
 void print_error(const std::string& program, const Error& error) {
   constexpr std::size_t kMaxDetails = 20;
   const auto& details = error.details();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -57,6 +58,9 @@ void check(bool condition, fmt::format_string<Args...> format, Args&&... args) {
 
 /// The error text of an errno value, e.g. "No space left on device".
 [[nodiscard]] std::string errno_text(int error_number);
+
+/// "cannot look at 'PATH': REASON", for what the standard library throws of paths that the system does not follow.
+[[nodiscard]] std::string text_of(const std::filesystem::filesystem_error& error);
 
 /// Prints `error` as the programs do: "PROGRAM: error: what()", then at most 20 details, then how many were left out.
 void print_error(const std::string& program, const Error& error);

@@ -61,6 +61,12 @@ std::string with_escaped_bytes(std::string_view text) {
 
 std::optional<std::string> encoding_fault(std::string_view text) {
   constexpr std::string_view kAdvice = "save it as UTF-8";
+  if (text.starts_with("\x1f\x8b")) {
+    return "it is compressed by gzip: unpack it";
+  }
+  if (text.starts_with(std::string_view("\xff\xfe\0\0", 4)) || text.starts_with(std::string_view("\0\0\xfe\xff", 4))) {
+    return fmt::format("it is UTF-32: {}", kAdvice);
+  }
   if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff") || looks_like_utf16(text)) {
     return fmt::format("it is UTF-16: {}", kAdvice);
   }

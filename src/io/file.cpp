@@ -31,7 +31,10 @@ std::string read_up_to(const Descriptor& fd, std::size_t max_bytes, const fs::pa
     fail_to_read(path, errno);
   }
   // A device may have no end, and a pipe nothing yet.
-  check(S_ISREG(status.st_mode), "cannot read '{}': it is no file with bytes in it", path.string());
+  const std::string_view kind = S_ISDIR(status.st_mode)    ? "a folder"
+                                : S_ISFIFO(status.st_mode) ? "a named pipe"
+                                                           : "no file with bytes in it";
+  check(S_ISREG(status.st_mode), "cannot read '{}': it is {}, a file is expected", path.string(), kind);
   // One more than there should be, to see the end without growing.
   const auto size = static_cast<std::size_t>(std::max<off_t>(status.st_size, 0));
   std::string content(std::min(size + 1, max_bytes), '\0');
@@ -56,17 +59,9 @@ std::string read_up_to(const Descriptor& fd, std::size_t max_bytes, const fs::pa
   return content;
 }
 
-constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
-
-}  // namespace
-
-int Descriptor::close() noexcept {
-  return fd_ < 0 ? 0 : ::close(std::exchange(fd_, -1));
-}
-
-std::string_view other_kind(const fs::path& path) {
-  std::error_code error;
-  switch (fs::status(path, error).type()) {
+/// Empty for a file, and for nothing.
+std::string_view name_of(fs::file_type type) {
+  switch (type) {
     case fs::file_type::directory:
       return "a folder";
     case fs::file_type::fifo:
@@ -81,14 +76,36 @@ std::string_view other_kind(const fs::path& path) {
   }
 }
 
-void check_is_file(const fs::path& path, std::string_view wanted) {
-  const std::string_view kind = other_kind(path);
-  check(kind.empty(), "cannot read '{}': it is {}, {} is expected", path.string(), kind, wanted);
+constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+
+}  // namespace
+
+int Descriptor::close() noexcept {
+  return fd_ < 0 ? 0 : ::close(std::exchange(fd_, -1));
+}
+
+std::string_view other_kind(const fs::path& path) {
   std::error_code error;
-  if (fs::is_symlink(path, error) && fs::status(path, error).type() == fs::file_type::not_found) {
-    fail("cannot read '{}': it is a link that leads nowhere ({})", path.string(),
-         fs::read_symlink(path, error).string());
+  return name_of(fs::status(path, error).type());
+}
+
+std::string fault_of_file(const fs::path& path, std::string_view wanted) {
+  std::error_code error, ignored;
+  const fs::file_type type = fs::status(path, error).type();
+  if (const std::string_view kind = name_of(type); !kind.empty()) {
+    return fmt::format("it is {}, {} is expected", kind, wanted);
   }
+  if (error == std::errc::too_many_symbolic_link_levels) {
+    return "it is one of links that lead in a circle";
+  }
+  return type == fs::file_type::not_found && fs::is_symlink(path, ignored)
+             ? fmt::format("it is a link that leads nowhere ({})", fs::read_symlink(path, ignored).string())
+             : "";
+}
+
+void check_is_file(const fs::path& path, std::string_view wanted) {
+  const std::string fault = fault_of_file(path, wanted);
+  check(fault.empty(), "cannot read '{}': {}", path.string(), fault);
 }
 
 Descriptor open_file(const fs::path& path, std::string_view wanted) {

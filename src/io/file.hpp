@@ -33,9 +33,12 @@ class Descriptor {
 /// pipe", "a socket", "a device"; empty for a file, and where there is nothing.
 [[nodiscard]] std::string_view other_kind(const std::filesystem::path& path);
 
+/// What keeps `path` from being read as a file: "it is a named pipe, a config is expected", also of links that lead
+/// nowhere or in a circle; empty for a file, and where there is nothing. \param wanted  what is expected
+[[nodiscard]] std::string fault_of_file(const std::filesystem::path& path, std::string_view wanted = "a file");
 /// \param wanted  what is expected, e.g. "a PNG or JPEG image"
-/// \throws Error "cannot read 'PATH': it is KIND, WANTED is expected", also for a link that leads nowhere; not where
-/// there is nothing: opening says so.
+/// \throws Error "cannot read 'PATH': it is KIND, WANTED is expected", of each fault_of_file(); not where there is
+/// nothing: opening says so.
 void check_is_file(const std::filesystem::path& path, std::string_view wanted = "a file");
 
 /// Opens a file for reading. What is no file is refused before it is opened: that alone may block, or act on a device.

@@ -11,6 +11,7 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "io/atomic_file.hpp"
+#include "io/file.hpp"
 
 namespace fs = std::filesystem;
 
@@ -54,8 +55,11 @@ class RunSearch {
       return;
     }
     std::error_code error;
-    if (fs::is_regular_file(folder / "config.toml", error)) {
+    const fs::path config = folder / "config.toml";
+    if (fs::is_regular_file(config, error)) {
       runs_.push_back(RunFolder{folder});
+    } else if (const std::string fault = io::fault_of_file(config); !fault.empty()) {
+      log_warning("{} is left out as a run: cannot read '{}': {}", folder.string(), config.string(), fault);
     }
     fs::directory_iterator entry(folder, error);
     for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
@@ -77,7 +81,7 @@ class RunSearch {
       // A hidden link that leads nowhere is no folder of runs: editors' locks are such.
       if (is_folder && name != "checkpoint") {
         links_.push_back(entry.path());
-      } else if (!name.starts_with('.') && fs::status(entry.path(), error).type() == fs::file_type::not_found) {
+      } else if (!name.starts_with('.') && name != "config.toml" && fs::status(entry.path(), error).type() == fs::file_type::not_found) {
         log_warning("{} is left out: it is a link that leads nowhere ({})", entry.path().string(),
                     fs::read_symlink(entry.path(), error).string());
       }
@@ -138,6 +142,7 @@ fs::path set_aside(const fs::path& path) {
 RunFolder find_run(const fs::path& path) {
   const std::vector<RunFolder> runs = find_runs(path);
   if (runs.empty()) {
+    io::check_is_file(path / "config.toml");
     fail_usage("no run in {}: found no config.toml in it or below it; give a run folder", path.string());
   }
   if (runs.front().root == path || runs.size() == 1) {

@@ -187,7 +187,7 @@ LoadedRuns load_runs(std::span<const fs::path> roots, const std::function<void(c
       } catch (const Error& broken) {
         result.left_out.push_back({run.root, broken.what()});
       } catch (const fs::filesystem_error& broken) {
-        result.left_out.push_back({run.root, broken.code().message()});
+        result.left_out.push_back({run.root, text_of(broken)});
       }
     }
   }

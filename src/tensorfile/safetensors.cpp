@@ -122,7 +122,7 @@ TensorFile read_safetensors(std::string_view bytes) {
   check(!entries.empty(), "it holds no tensors");
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
-  TensorFile file{.format = Format::safetensors, .wrapper = {}, .tensors = {}, .unread = {}};
+  TensorFile file{.format = Format::safetensors, .wrapper = {}, .beside = {}, .tensors = {}, .unread = {}};
   std::int64_t position = 0;
   for (const Entry& entry : entries) {  // in the order of the data, without gaps: so within the file and never twice
     check(entry.begin == position, "{} starts at byte {} of the data, {} expected", printable(entry.name), entry.begin,

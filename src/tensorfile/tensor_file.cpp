@@ -75,6 +75,38 @@ std::vector<Wrapped> wrapped_in(const PickleDict& dict, int depth = 3) {
   return found;
 }
 
+/// Whether it holds tensors under names of weights, "conv1.weight": an optimizer's are under others.
+bool holds_weights(const PickleDict& dict) {
+  return std::any_of(dict.begin(), dict.end(), [](const auto& entry) {
+    const auto* name = std::get_if<std::string_view>(&entry.first.data);
+    return name != nullptr && name->ends_with(".weight") && std::holds_alternative<at::Tensor>(entry.second.data);
+  });
+}
+
+/// Dictionaries of weights but for the one that is read, the file's own or a key or two below it.
+std::vector<std::string> weights_beside(const PickleDict& root, const PickleDict* read) {
+  std::vector<std::string> found;
+  const auto for_each = [](const PickleDict& dict, const auto& body) {
+    for (const auto& [key, value] : dict) {
+      const auto* name = std::get_if<std::string_view>(&key.data);
+      auto* const* inner = std::get_if<PickleDict*>(&value.data);
+      if (name != nullptr && inner != nullptr) {
+        body(printable(*name), *inner);
+      }
+    }
+  };
+  const auto note = [&](const std::string& path, const PickleDict* dict) {
+    if (dict != read && holds_weights(*dict)) {
+      found.push_back(path);
+    }
+  };
+  for_each(root, [&](const std::string& name, const PickleDict* dict) {
+    note(name, dict);
+    for_each(*dict, [&](const std::string& inner, const PickleDict* deeper) { note(name + "." + inner, deeper); });
+  });
+  return found;
+}
+
 /// The keys at the top level, and how to save what lies below the first that holds tensors or is a net, for an error
 /// message.
 std::string keys_of(const PickleDict& dict) {
@@ -144,9 +176,12 @@ TensorFile tensors_of(const Pickle& pickle, Format format, std::uint64_t file_by
   if (wrapped.size() > 1) {
     fail("it holds tensors in \"{}\" and in \"{}\": save one of them alone", wrapped[0].path, wrapped[1].path);
   }
-  TensorFile file{
-      .format = format, .wrapper = wrapped.empty() ? "" : wrapped.front().path, .tensors = {}, .unread = {}};
   const PickleDict* dict = wrapped.empty() ? *root : wrapped.front().dict;
+  TensorFile file{.format = format,
+                  .wrapper = wrapped.empty() ? "" : wrapped.front().path,
+                  .beside = weights_beside(**root, dict),
+                  .tensors = {},
+                  .unread = {}};
   // Views may share their storage or repeat it, so all tensors together can be larger than the file, within reason.
   std::uint64_t bytes_left = 16 * file_bytes + (std::uint64_t{64} << 20);
   for (const auto& [key, value] : *dict) {

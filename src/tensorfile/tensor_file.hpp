@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace xtasc::tensorfile {
 
@@ -27,6 +28,8 @@ struct TensorFile {
   /// The key of the dictionary that holds the tensors ("state_dict", "model_state_dict" or "model"), or empty when they
   /// lie at the top level.
   std::string wrapper;
+  /// Other dictionaries of weights beside it, "model_ema" or "ema.module": not read.
+  std::vector<std::string> beside;
   TensorDict tensors;  ///< CPU tensors, contiguous, each with its own memory
   /// The type of each tensor of a safetensors file that is not read, such as "F8_E4M3".
   std::map<std::string, std::string> unread;

@@ -258,6 +258,8 @@ TensorFile read_records(std::string_view bytes) {
 
 TensorFile read_torch_zip(std::string_view bytes) {
   const std::vector<DirectoryEntry> directory = directory_of(bytes);
+  check(!directory.empty(),
+        "cut off: the directory at a zip file's end is not there, as where a download or a copy of it broke off");
   check_record_sizes(directory, bytes.size());
   try {
     TensorFile file = read_records(bytes);

@@ -211,6 +211,9 @@ EncoderWeights read_encoder_weights(const model::ParameterSet& set, const config
   if (!file.wrapper.empty()) {
     weights.note += fmt::format(", the tensors in \"{}\"", file.wrapper);
   }
+  if (!file.beside.empty()) {
+    weights.note += fmt::format(", those in \"{}\" not used", fmt::join(file.beside, "\", \""));
+  }
   const Targets targets = encoder_targets(set);
   std::vector<std::string> wanted;
   std::ranges::transform(targets, std::back_inserter(wanted), &Targets::value_type::first);

@@ -43,6 +43,10 @@ TEST(Utf8, WhatIsWrongWithATextIsSaid) {
         std::string("\xfe\xff\0a\0b", 6), std::string("a\0b\0", 4), std::string("\0a\0b", 4)}) {
     EXPECT_EQ(encoding_fault(text), "it is UTF-16: save it as UTF-8");
   }
+  for (const std::string& text : {std::string("\xff\xfe\0\0a\0\0\0", 8), std::string("\0\0\xfe\xff\0\0\0a", 8)}) {
+    EXPECT_EQ(encoding_fault(text), "it is UTF-32: save it as UTF-8");
+  }
+  EXPECT_EQ(encoding_fault("\x1f\x8b\x08"), "it is compressed by gzip: unpack it");
   EXPECT_EQ(encoding_fault("a\r\nb\r\ncaf\xe9 au lait\r\nd"),
             "its line 3 is not UTF-8 (\"caf\\xe9 au lait\"): save it as UTF-8");
   EXPECT_EQ(encoding_fault("a = 1\rb = \"caf\xe9\"\rc = 2\n"),  // a line of old Macs ends no line here

@@ -75,7 +75,13 @@ TEST(File, WhatIsNoFileIsRefusedByItsKind) {
   fs::create_symlink("/dev/zero", folder / "endless");
   const Descriptor inside(::open(folder.path().c_str(), O_RDONLY | O_DIRECTORY));
   EXPECT_EQ(error_of([&] { std::ignore = read_file_at(inside.get(), "endless", "x/endless"); }),
-            "cannot read 'x/endless': it is no file with bytes in it");
+            "cannot read 'x/endless': it is no file with bytes in it, a file is expected");
+  ASSERT_EQ(::mkfifo((folder / "pipe of a moment").c_str(), 0600), 0);
+  EXPECT_EQ(error_of([&] { std::ignore = read_file_at(inside.get(), "pipe of a moment", "x/pipe"); }),
+            "cannot read 'x/pipe': it is a named pipe, a file is expected");
+  fs::create_symlink("circle", folder / "circle");
+  EXPECT_EQ(error_of([&] { std::ignore = read_file(folder / "circle"); }),
+            fmt::format("cannot read '{}': it is one of links that lead in a circle", (folder / "circle").string()));
 }
 
 TEST(File, AHeadIsNoMoreThanThat) {

@@ -96,6 +96,10 @@ class Push(OneLine):
         self.assertEqual(found[0].data.params["model.encoder"], "resnet18")
         self.assertEqual(found[0].data.params["train.learning_rate"], "0.0001")
         self.assertEqual(found[0].data.tags["system"], "base_mt")
+        (folder / "proof").mkdir()  # of a push for wandb into the same folder
+        done = xtasc("push", "--to", "mlflow", "runs", "--to-folder", str(folder))
+        self.one_line(done, 2, f"{folder} holds proof, and MLflow takes whatever lies beside its runs for its own")
+        (folder / "proof").rmdir()
 
     def test_wandb_reads_it(self) -> None:
         folder = self.push("wandb", "wandb")
@@ -205,11 +209,12 @@ class Push(OneLine):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_output_that_is_lost(self) -> None:
-        with open("/dev/full", "w") as full:
-            done = subprocess.run([sys.executable, "-B", "-m", "xtasc", "runs", "runs"], stdout=full, stderr=subprocess.PIPE,
-                                  text=True, check=False, cwd=programs.scratch)
-        self.assertEqual(done.stderr, "xtasc: error: cannot write standard output: No space left on device\n")
-        self.assertEqual(done.returncode, 1)
+        for words in (["runs", "runs"], ["--help"], ["push", "--help"], ["--version"]):
+            with self.subTest(words=words), open("/dev/full", "w") as full:
+                done = subprocess.run([sys.executable, "-B", "-m", "xtasc", *words], stdout=full, stderr=subprocess.PIPE,
+                                      text=True, check=False, cwd=programs.scratch)
+                self.assertEqual(done.stderr, "xtasc: error: cannot write standard output: No space left on device\n")
+                self.assertEqual(done.returncode, 1)
 
     def test_a_full_disk_leaves_no_half_run(self) -> None:
         for target, size in (("wandb", "12k"), ("mlflow", "64k"), ("tensorboard", "8k")):

@@ -183,6 +183,9 @@ class Tables(unittest.TestCase):
         self.assertIn("[mine] row 2: values has 2 numbers, and 1 are wanted",
                       self.call("--field", "mine", "--published", "broken.toml", code=2).stderr)
 
+        self.assertIn("--published is of --paper, --field and --figure",
+                      self.call("--published", "own.toml", "runs", code=2).stderr)
+
     def test_options_that_do_not_go_together(self) -> None:
         for arguments in (("--paper", "--by", "seed"), ("--paper", "--delta-sign", "field"), ("--metrics", "miou"),
                           ("--field", "nyuv2_mtan_3", "--paper"), ("--field", "nyuv2_mtan_3", "--delta-mean", "tasks"),

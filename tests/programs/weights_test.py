@@ -178,6 +178,9 @@ class Weights(unittest.TestCase):
                  ', the tensors in "state_dict", "module._orig_mod." left off the names, fc.*'),
                 ("compiled_parts.pth", Tensors((re.sub(r"^(layer\d\.\d)\.", r"\1._orig_mod.", key), value)
                                                for key, value in tensors.items()), ', fc.*'),
+                ("ema.pth", {"model": tensors, "model_ema": {"module": Tensors(tensors, **{"fc.weight": torch.ones(3)})},
+                             "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}}},
+                 ', the tensors in "model", those in "model_ema.module" not used, fc.*'),
                 ("lightning.ckpt", lightning, ', the tensors in "state_dict", "model." left off the names, fc.*'),
                 ("backbone.pth", {"state_dict": before("backbone.") | head},
                  ', the tensors in "state_dict", "backbone." left off the names, 2 tensors not below it not used, fc.*'),
@@ -250,6 +253,14 @@ class Weights(unittest.TestCase):
         torch.save(sparse, self.path("sparse.pth"))
         self.assertIn("bn1.bias is made by torch._utils._rebuild_sparse_tensor, which is not known here: save plain tensors",
                       self.refused(self.path("sparse.pth"))[0])
+        torch.save({name: value.numpy() for name, value in self.resnet18.items()}, self.path("numpy.pth"))
+        self.assertIn("where it holds NumPy arrays, save tensors, torch.save({k: torch.as_tensor(v) for k, v in "
+                      "torch.load(FILE, weights_only=False).items()}, NEW)", self.refused(self.path("numpy.pth"))[0])
+        whole = self.path("one.pth").read_bytes()
+        for size in (len(whole) // 2, len(whole) - 30):
+            self.path("part.pth").write_bytes(whole[:size])
+            self.assertIn("part.pth is not a file of tensors: cut off: the directory at a zip file's end is not there",
+                          self.refused(self.path("part.pth"))[0])
         torch.save({"epoch": 1, "net": dict(self.resnet18)}, self.path("net.pth"))
         self.assertIn('(keys: epoch, net): save them alone, torch.save(torch.load(FILE, weights_only=False)["net"], NEW)',
                       self.refused(self.path("net.pth"))[0])

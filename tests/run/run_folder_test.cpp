@@ -170,6 +170,8 @@ TEST(RunFolders, LinksToFoldersAreFollowedAndEachRunIsFoundOnce) {
   fs::create_directory_symlink(root / "z/here", scratch / "sweep/back");   // a link behind a link
   fs::create_symlink("/gone/sweep", root / "dead");
   fs::create_symlink("nowhere", root / ".lock");
+  fs::create_directory(root / "circle");
+  fs::create_symlink("config.toml", root / "circle/config.toml");
   const auto found = [](const fs::path& where) {
     std::vector<fs::path> roots;
     for (const RunFolder& run : find_runs(where)) {
@@ -181,7 +183,10 @@ TEST(RunFolders, LinksToFoldersAreFollowedAndEachRunIsFoundOnce) {
   EXPECT_THAT(found(root), ElementsAre(root / "again", root / "sweep/one", root / "z/here", root / "z/linked"));
   const std::string log = testing::internal::GetCapturedStderr();
   EXPECT_THAT(log, HasSubstr("runs/dead is left out: it is a link that leads nowhere (/gone/sweep)"));
-  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1) << log;
+  EXPECT_THAT(log, HasSubstr("runs/circle is left out as a run: cannot read '"));
+  EXPECT_THAT(log, HasSubstr("runs/circle/config.toml': it is one of links that lead in a circle"));
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 2) << log;
+  EXPECT_THROW(std::ignore = find_run(root / "circle"), Error);
   EXPECT_THAT(found(root / "sweep"), ElementsAre(root / "sweep/back", root / "sweep/one", root / "sweep/two"));
   EXPECT_EQ(find_run(root / "z/linked").root, root / "z/linked");
 }

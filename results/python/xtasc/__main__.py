@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import xtasc
 from xtasc.errors import XtascError, XtascFailure
@@ -30,7 +30,14 @@ def stop(number: int, _: FrameType | None) -> NoReturn:
 
 
 class Parser(argparse.ArgumentParser):
-    """Faults are one line."""
+    """Faults are one line; a text that is not taken is one."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        sys.stdout.flush()
+        super().exit(status, message)
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        (file or sys.stderr).write(message)  # the library's own is silent of a full disk
 
     def error(self, message: str) -> NoReturn:
         raise XtascError(f"{message}; {self.prog} --help")

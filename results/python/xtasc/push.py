@@ -165,6 +165,10 @@ def to_mlflow(runs: Sequence[Run], project: str, folder: Path) -> list[str]:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
 
+    foreign = [place.name for place in entries(folder) if place.name not in (".trash", "models") and not place.name.isdigit()]
+    if foreign:
+        raise XtascError(f"{folder} holds {foreign[0]}, and MLflow takes whatever lies beside its runs for its own: give it a "
+                         "folder of its own (--to-folder)")
     client = MlflowClient(tracking_uri=folder.as_uri())
     with whole(folder, partial(remove_half_made, folder, entries(folder))):
         known = client.get_experiment_by_name(project)
