@@ -81,7 +81,8 @@ class RunSearch {
       // A hidden link that leads nowhere is no folder of runs: editors' locks are such.
       if (is_folder && name != "checkpoint") {
         links_.push_back(entry.path());
-      } else if (!name.starts_with('.') && name != "config.toml" && fs::status(entry.path(), error).type() == fs::file_type::not_found) {
+      } else if (!name.starts_with('.') && name != "config.toml" &&
+                 fs::status(entry.path(), error).type() == fs::file_type::not_found) {
         log_warning("{} is left out: it is a link that leads nowhere ({})", entry.path().string(),
                     fs::read_symlink(entry.path(), error).string());
       }
