@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 
 try:
     import torch
@@ -137,18 +136,21 @@ def main() -> int:
     wrong = 0
     print(f"{'worst deviation':24}{'losses':>12}{'weights':>12}")
     with tempfile.TemporaryDirectory(prefix="xtasc-recipes-") as name:
-        output = Path(name) / "O.pt"
+        for ranks in sorted({every[word].ranks for word in arguments.cases}):
+            command = ["mpirun", "--quiet", "-np", str(ranks), "--oversubscribe", "--bind-to", "none"] if ranks > 1 else []
+            command += [arguments.program]
+            for word in arguments.cases:
+                case = every[word]
+                if case.ranks == ranks:
+                    command += [f"{name}/{word}.pt", str(STEPS), "model.system=toy", f"weighting.method={case.method}",
+                                "run.threads=1", *(f"train.{key}={value}" for key, value in case.train.items()), "--"]
+            result = subprocess.run(command[:-1], capture_output=True, text=True, check=False, env=environment, timeout=900)
+            if result.returncode != 0:
+                print(f"{ranks} rank(s), exit code {result.returncode}: {result.stderr.strip()[-2000:]}")
+                return 1
         for word in arguments.cases:
             case = every[word]
-            command = ["mpirun", "--quiet", "-np", str(case.ranks), "--oversubscribe", "--bind-to", "none"]
-            command = (command if case.ranks > 1 else []) + [arguments.program, str(output), str(STEPS)]
-            command += ["model.system=toy", f"weighting.method={case.method}", "run.threads=1"]
-            command += [f"train.{key}={value}" for key, value in case.train.items()]
-            result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
-            if result.returncode != 0:
-                print(f"{word}: exit code {result.returncode}: {result.stderr.strip()[-2000:]}")
-                return 1
-            found = torch.load(output, weights_only=True)
+            found = torch.load(f"{name}/{word}.pt", weights_only=True)
             totals, weights = run_peer(case, found)
             losses = max(relative(found[f"loss.{i}"], totals[i]) for i in range(STEPS))
             # The trunk's bias has no influence, as batch norm follows: Adam makes steps of its rounding.

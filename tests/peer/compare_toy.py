@@ -289,6 +289,11 @@ def compare(found: dict[str, Tensor], method: str, over_all: bool) -> dict[str, 
     return worst
 
 
+def path_of(folder: str, method: str, over_all: bool, ranks: int) -> Path:
+    """Where a net's steps are written."""
+    return Path(folder) / f"{method}{' all' if over_all else ''} on {ranks}.pt"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True, help="toy_step")
@@ -301,18 +306,21 @@ def main() -> int:
     wrong = 0
     print(f"{'worst deviation':24}{'losses':>12}{'gradient':>12}{'weights':>12}")
     with tempfile.TemporaryDirectory(prefix="xtasc-toy-") as name:
-        output = Path(name) / "O.pt"
         cases = [(m, over_all, int(ranks)) for m in arguments.methods for over_all in (False, True)
                  for ranks in arguments.ranks.split(",") if not over_all or (m in GRAM_METHODS and ranks == "1")]
-        for method, over_all, ranks in cases:
+        for ranks, of_ranks in itertools.groupby(sorted(cases, key=lambda case: case[2]), key=lambda case: case[2]):
             command = ["mpirun", "--quiet", "-np", str(ranks), "--oversubscribe", "--bind-to", "none"] if ranks > 1 else []
-            command += [arguments.program, str(output), str(STEPS), "model.system=toy", f"weighting.method={method}"]
-            command += SETTINGS.get(method, []) + (["weighting.parameters=all"] if over_all else [])
-            result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+            command += [arguments.program]
+            for method, over_all, _ in of_ranks:
+                command += [str(path_of(name, method, over_all, ranks)), str(STEPS), "model.system=toy",
+                            f"weighting.method={method}", *SETTINGS.get(method, []),
+                            *(["weighting.parameters=all"] if over_all else []), "--"]
+            result = subprocess.run(command[:-1], capture_output=True, text=True, check=False, env=environment, timeout=900)
             if result.returncode != 0:
-                print(f"{method}: exit code {result.returncode}: {result.stderr.strip()[-2000:]}")
+                print(f"{ranks} rank(s), exit code {result.returncode}: {result.stderr.strip()[-2000:]}")
                 return 1
-            worst = compare(torch.load(output, weights_only=True), method, over_all)
+        for method, over_all, ranks in cases:
+            worst = compare(torch.load(path_of(name, method, over_all, ranks), weights_only=True), method, over_all)
             broken = any(not value < TOLERANCE for value in worst.values())
             wrong += broken
             print(f"{method + (' all' if over_all else ''):17}{ranks} rank{'s' if ranks > 1 else ' '}"

@@ -1,13 +1,17 @@
 // Some steps of a toy system, for the PyTorch peer (tests/peer/compare_toy.py) and under mpirun:
 //
-//     toy_step OUT.pt NUM_STEPS section.key=value ...
+//     toy_step OUT.pt NUM_STEPS section.key=value ... [-- OUT.pt NUM_STEPS section.key=value ...] ...
 //
-// OUT.pt: weight0.NAME; image, target.TASK; then of every step loss.STEP (terms and total), weights.STEP (tasks),
+// Nets between -- are trained one after the other: a start takes longer than a net's steps. OUT.pt: weight0.NAME; image, target.TASK; then of every step loss.STEP (terms and total), weights.STEP (tasks),
 // grad.STEP.NAME; and at last weight.NAME. Two epochs lie behind, so that every method is at work from the first step;
 // to the learning rate these are the run's first steps, five an epoch.
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/error.hpp"
 #include "dist/communicator.hpp"
@@ -68,15 +72,20 @@ void take_steps(const dist::MpiSession& session, const std::string& output, std:
 
 int main(int argc, char** argv) {
   const xtasc::dist::MpiSession session(&argc, &argv);
-  if (argc < 3) {
-    return 2;
-  }
   xtasc::test::add_toys();
-  try {
-    xtasc::take_steps(session, argv[1], std::stoll(argv[2]), {argv + 3, argv + argc});
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
+  char** const last = argv + argc;
+  for (char** first = argv + 1; first < last;) {
+    char** const end = std::find_if(first, last, [](const char* word) { return std::string_view(word) == "--"; });
+    if (end - first < 2) {
+      return 2;
+    }
+    try {
+      xtasc::take_steps(session, first[0], std::stoll(first[1]), {first + 2, end});
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "%s: %s\n", first[0], error.what());
+      return 1;
+    }
+    first = end == last ? last : end + 1;
   }
-  return 0;
+  return argc > 1 ? 0 : 2;
 }
