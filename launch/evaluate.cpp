@@ -116,6 +116,7 @@ void evaluate(const dist::MpiSession& session, const Options& options, ProgramWa
     json["pack_digest"] = reader.schema().content_digest;
     json["split"] = options.split;
     json["images"] = dataset.size();
+    watch.beat("writing " + options.json);
     io::write_file_atomically(options.json, json.dump(2) + "\n");
   }
 }

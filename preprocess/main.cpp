@@ -179,7 +179,7 @@ ExitCode run(const CLI::App& app, const Options& options, ProgramWatch& watch) {
   }
   require_input("PACK", options.pack);
   if (app.got_subcommand("show")) {
-    watch.beat("reading " + options.pack);
+    watch.beat(fmt::format("showing samples of {} in {}", options.pack, options.output));
     return run_show(options);
   }
   watch.beat("opening " + options.pack);

@@ -319,6 +319,7 @@ BuildResult build_pack(const RawDataset& raw, const BuildOptions& options) {
   if (schema.resize.empty()) {
     schema.resize = options.resize.image_filter == ImageFilter::area ? "area" : "nearest, pixel centres";
   }
+  options.on_sample("beginning " + options.output.string());
   pack::Writer writer(options.output, std::move(schema), options.overwrite);
   Findings findings;
   const std::vector<Item> written = write_samples(raw, options, items, writer, faults, findings);

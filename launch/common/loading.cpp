@@ -1,6 +1,7 @@
 #include "launch/common/loading.hpp"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -37,6 +38,13 @@ bool has_memory_to_start() {
   return memory != MAP_FAILED && ::munmap(memory, kBytes) == 0;
 }
 
+/// Libraries take it for granted, and a stack that ends is a crash without a word.
+bool has_stack_to_run() {
+  constexpr rlim_t kBytes = rlim_t{512} << 10;
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= kBytes;
+}
+
 /// Only calls of the system: nothing else has been set up. The libraries of numbers end a program without a working
 /// folder, with words of their own.
 void begin_loading(int /*count*/, char** arguments, char** /*environment*/) {
@@ -51,6 +59,9 @@ void begin_loading(int /*count*/, char** arguments, char** /*environment*/) {
         "out of memory on the host: its libraries are loaded, and 256 MiB more, without which nothing starts, are not "
         "to be had (ulimit -d, ulimit -v, a container's or job's limit)\n",
         ExitCode::out_of_memory);
+  }
+  if (!has_stack_to_run()) {
+    end(arguments[0], "a stack of less than 512 KiB does not suffice: raise ulimit -s\n", ExitCode::failure);
   }
   sigset_t stops;
   sigemptyset(&stops);

@@ -106,6 +106,8 @@ void add_model_options(CLI::App& app, ModelSource& source) {
 }
 
 void watch_by_config(const ModelSource& source, ProgramWatch& watch) {
+  watch.set_limit_of(source.assignments, "run.stall_seconds");
+  watch.beat("reading the config");
   try {
     const config::RunConfig config =
         source.run.empty() ? config::read_run_config(source.config, source.assignments)

@@ -156,7 +156,7 @@ void predict_images(const Options& options, const LoadedModel& model, const Sour
       num_batches, num_threads, [&](std::size_t index) { return predictor.predict(batch(index), wants_rows); });
   std::int64_t num_done = 0;
   for (std::size_t index = 0; index < num_batches; ++index) {
-    watch.beat("predicting " + source.title(batch(index).front()));
+    watch.beat(fmt::format("predicting {} into {}", source.title(batch(index).front()), options.output));
     for (Outcome& outcome : pool.take()) {
       ++num_done;
       if (!outcome.fault.empty()) {
@@ -288,6 +288,7 @@ ExitCode predict_all(const dist::MpiSession& session, const Options& options, Pr
   const std::unique_ptr<Source> source =
       has_samples ? launch::source_of_samples(samples_wanted(options, model), model, facts, watch)
                   : launch::source_of_files(std::move(pictures), facts);
+  watch.beat("beginning " + options.output);
   results.begin(model, facts, options.skips_existing);
   std::vector<std::size_t> images;
   for (std::size_t i = 0; i < source->size(); ++i) {

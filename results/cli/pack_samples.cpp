@@ -37,9 +37,10 @@ std::string reading(const fs::path& pack) {
 
 }  // namespace
 
-PackSamples::PackSamples(const fs::path& path, const std::string& label_set, std::int64_t wanted, ProgramWatch& watch)
-    : watch_(watch), reader_(path), label_set_(pack::find_label_set(reader_.schema(), label_set)) {
-  reader_.set_on_part([&watch, now = reading(path)] { watch.beat(now); });
+PackSamples::PackSamples(const fs::path& path, const std::string& label_set, std::int64_t wanted,
+                         const Options& options)
+    : options_(options), reader_(path), label_set_(pack::find_label_set(reader_.schema(), label_set)) {
+  reader_.set_on_part([&watch = *options.watch, now = reading(path)] { watch.beat(now); });
   const std::int64_t size = reader_.size(kSplit);
   const std::int64_t count = std::min(wanted, size);
   check(count > 0, "its validation split has no samples");
@@ -111,15 +112,16 @@ PackSamples::Numbers PackSamples::valid_numbers(const task::Task& task) const {
 void PackSamples::predict(const page::PageRun& run, const fs::path& folder) const {
   const fs::path program = fs::read_symlink("/proc/self/exe").parent_path() / "xtasc-predict";
   const fs::path log = folder / "log.txt";
-  Process process({.command = {program.string(), "--run", run.folder.string(), "--pack", reader_.path().string(),
-                               "--split", std::string(pack::split_name(kSplit)), "--samples",
-                               fmt::format("{}", fmt::join(indices_, ",")), "--output", folder.string()},
-                   .log = log,
-                   .if_missing = fmt::format("predictions need xtasc-predict beside this program: {} is not there",
-                                             program.string())});
-  watch_.rest();  // it has a watch of its own
+  Process process(
+      {.command = {program.string(), "--run", run.folder.string(), "--pack", reader_.path().string(), "--split",
+                   std::string(pack::split_name(kSplit)), "--samples", fmt::format("{}", fmt::join(indices_, ",")),
+                   "--output", folder.string(), "--set", fmt::format("run.stall_seconds={}", options_.stall_seconds)},
+       .log = log,
+       .if_missing =
+           fmt::format("predictions need xtasc-predict beside this program: {} is not there", program.string())});
+  options_.watch->rest();  // it has a watch of its own
   const int exit_code = process.wait();
-  watch_.beat("reading its predictions");
+  options_.watch->beat("reading its predictions");
   if (exit_code != 0) {
     const std::string text = io::read_file(log);
     const std::size_t error = text.rfind(": error: ");
@@ -137,11 +139,11 @@ PackSamples::Values PackSamples::predicted(const task::Task& task, std::int64_t 
   return task.kind == task::Kind::depth ? Numbers(values.begin(), values.end()) : planes(values);
 }
 
-PackSamples samples_of(const page::PageRun& run, std::int64_t wanted, ProgramWatch& watch) {
+PackSamples samples_of(const page::PageRun& run, std::int64_t wanted, const Options& options) {
   const fs::path pack = run::last_pack_path(run.provenance);
   check(!pack.empty(), "their provenance names no pack");
-  watch.beat(reading(pack));
-  PackSamples samples(pack, run.config.data.label_set, wanted, watch);
+  options.watch->beat(reading(pack));
+  PackSamples samples(pack, run.config.data.label_set, wanted, options);
   check(samples.schema().content_digest == run.provenance.pack_digest, "it holds another pack by now");
   return samples;
 }

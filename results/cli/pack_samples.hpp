@@ -6,9 +6,9 @@
 #include <variant>
 #include <vector>
 
-#include "core/program_watch.hpp"
 #include "pack/reader.hpp"
 #include "page/page.hpp"
+#include "results/cli/tabulate.hpp"
 #include "task/task.hpp"
 
 namespace xtasc::tabulate {
@@ -21,10 +21,10 @@ class PackSamples {
   /// Labels by pixel; depth by pixel, in the pack's unit, 0 = unknown; or normals, 3 x height x width, 0 0 0 = unknown.
   using Values = std::variant<Bytes, Numbers>;
 
-  /// \param wanted  so many, over the whole split; fewer where it has fewer \param watch  outlives this, and is told of
-  /// each part of the work \throws Error where there are none
+  /// \param wanted  so many, over the whole split; fewer where it has fewer \param options  whose watch outlives this,
+  /// and is told of each part of the work \throws Error where there are none
   PackSamples(const std::filesystem::path& path, const std::string& label_set, std::int64_t wanted,
-              ProgramWatch& watch);
+              const Options& options);
 
   [[nodiscard]] const pack::Schema& schema() const { return reader_.schema(); }
   [[nodiscard]] const pack::LabelSet& labels() const { return reader_.schema().label_sets[label_set_]; }
@@ -48,13 +48,13 @@ class PackSamples {
  private:
   [[nodiscard]] std::size_t num_pixels() const;
 
-  ProgramWatch& watch_;
+  const Options& options_;
   pack::Reader reader_;
   std::size_t label_set_;
   std::vector<std::int64_t> indices_;
 };
 
 /// The pack that a run was trained on, if it is still that. \throws Error
-[[nodiscard]] PackSamples samples_of(const page::PageRun& run, std::int64_t wanted, ProgramWatch& watch);
+[[nodiscard]] PackSamples samples_of(const page::PageRun& run, std::int64_t wanted, const Options& options);
 
 }  // namespace xtasc::tabulate

@@ -65,11 +65,13 @@ ExitCode draw_figure(const Options& options) {
     report::Matrix matrix = report::pairs_matrix(tables.front());
     matrix.title = shown_title(options, matrix.title);
     report::make_folder_of(options.output);
+    options.watch->beat("drawing " + options.output + ".*");
     report::draw(matrix, options.output);
   } else {
     report::Plot plot = plot_over_axis(options, report::aggregate(tables.front()), published);
     plot.title = shown_title(options, plot.title);
     report::make_folder_of(options.output);
+    options.watch->beat("drawing " + options.output + ".*");
     report::draw(plot, options.output);
   }
   log_info("drew {}.svg and {}.png with {}.gp", options.output, options.output, options.output);

@@ -51,6 +51,7 @@ ExitCode write_page(const Options& options) {
     log_warning("a page of {} runs has {:.1f} MB: one of fewer run folders loads faster", page.runs.size(),
                 static_cast<double>(text.size()) / 1e6);
   }
+  options.watch->beat("writing " + options.html);
   io::write_file_atomically(options.html, text);
   log_info("wrote {}: {} run{}, {:.1f} MB", options.html, page.runs.size(), page.runs.size() == 1 ? "" : "s",
            static_cast<double>(text.size()) / 1e6);

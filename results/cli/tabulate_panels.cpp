@@ -108,7 +108,7 @@ std::optional<page::PagePanels> panels_of(page::Page& page, const std::vector<st
     page.warnings.push_back(text);
   };
   try {
-    const PackSamples samples = samples_of(first, options.num_panels, *options.watch);
+    const PackSamples samples = samples_of(first, options.num_panels, options);
     const pack::Schema& schema = samples.schema();
     const Pictures pictures(schema.height, schema.width);
     std::vector<std::pair<task::Task, Maps>> maps;

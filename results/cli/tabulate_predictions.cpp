@@ -102,7 +102,7 @@ ExitCode draw_predictions(const Options& options) {
   const std::string path = options.output + ".png";
   report::make_folder_of(options.output);
   const PackSamples samples =
-      samples_of(runs.front(), options.num_panels > 0 ? options.num_panels : kUsualSamples, *options.watch);
+      samples_of(runs.front(), options.num_panels > 0 ? options.num_panels : kUsualSamples, options);
   const pack::Schema& schema = samples.schema();
   const pack::LabelSet& labels = samples.labels();
   const task::Tasks tasks = tasks_of(runs);
@@ -130,7 +130,7 @@ ExitCode draw_predictions(const Options& options) {
       }
     }
   }
-  options.watch->rest();
+  options.watch->beat("writing " + path);
   figure::write_panel(path, rows.rows(), panel);
   log_info("drew {}: {} samples, {} runs", path, rows.rows().size(), runs.size());
   return ExitCode::success;

@@ -46,6 +46,12 @@ run::LoadedRuns read_runs(const Options& options) {
   return loaded;
 }
 
+/// Watched.
+void publish(const Options& options, const report::RenderedTables& tables, const run::LoadedRuns& loaded) {
+  options.watch->beat(options.output.empty() ? "printing" : "writing " + options.output + ".*");
+  report::publish(tables, options.format, options.output, loaded.left_out);
+}
+
 void warn_of_packs(const Options& options, const run::LoadedRuns& loaded) {
   for (const std::string& warning : pack_warnings(options, loaded)) {
     log_warning("{}", warning);
@@ -104,7 +110,7 @@ ExitCode print_tables(const Options& options) {
   if (!labels.empty() || options.seeds == "mean") {
     const report::RenderedTables tables =
         axes_tables(options, loaded, labels.empty() ? report::model_columns() : labels);
-    report::publish(tables, options.format, options.output, loaded.left_out);
+    publish(options, tables, loaded);
     return ExitCode::success;
   }
   const auto tables = report::make_tables(loaded.runs, options.shown_protocols("both"), options.shown_checkpoint(),
@@ -113,7 +119,7 @@ ExitCode print_tables(const Options& options) {
   std::ranges::transform(tables, std::back_inserter(sheets), report::to_sheet);
   report::RenderedTables all = report::rendered(options.title, sheets, loaded.left_out);
   all.csv = report::to_csv(tables);  // every choice and every metric, more than the printed table has
-  report::publish(all, options.format, options.output, loaded.left_out);
+  publish(options, all, loaded);
   return ExitCode::success;
 }
 
@@ -145,7 +151,7 @@ ExitCode print_paper_tables(const Options& options) {
   const run::LoadedRuns loaded = load_runs_if_any(options, options.shown_checkpoint());
   const std::vector<report::Sheet> sheets = paper_sheets(options, loaded);
   const std::string title = options.title == Options{}.title ? "The paper's tables" : options.title;
-  report::publish(report::rendered(title, sheets, loaded.left_out), options.format, options.output, loaded.left_out);
+  publish(options, report::rendered(title, sheets, loaded.left_out), loaded);
   return ExitCode::success;
 }
 
@@ -194,7 +200,7 @@ ExitCode print_field_table(const Options& options) {
   const run::LoadedRuns loaded = load_runs_if_any(options, view.checkpoint);
   const std::vector<report::Sheet> sheets = {field_sheet(options, view, loaded)};
   const std::string title = options.title == Options{}.title ? "Published results and ours" : options.title;
-  report::publish(report::rendered(title, sheets, loaded.left_out), options.format, options.output, loaded.left_out);
+  publish(options, report::rendered(title, sheets, loaded.left_out), loaded);
   return ExitCode::success;
 }
 

@@ -108,6 +108,9 @@ std::optional<Error> error_of(const std::function<ExitCode()>& body, const Error
   } catch (const std::filesystem::filesystem_error& error) {
     return Error(text_of(error));
   } catch (const std::system_error& error) {
+    if (std::ferror(stdout) != 0) {  // fmt::print's
+      return Error("cannot write to standard output: " + error.code().message());
+    }
     return error.code() == std::errc::resource_unavailable_try_again
                ? Error("cannot start another thread: this user or container may have no more (ulimit -u, a pids limit)")
                : Error(first_line(error.what()));

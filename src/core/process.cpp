@@ -153,8 +153,25 @@ int exit_code_of(int status) {
 
 }  // namespace
 
+void check_can_open(std::size_t needed, std::string_view what_then) {
+  std::vector<int> opened;
+  while (opened.size() < needed) {
+    const int copy = ::dup(STDERR_FILENO);
+    if (copy < 0) {
+      break;
+    }
+    opened.push_back(copy);
+  }
+  const int reason = errno;
+  std::ranges::for_each(opened, ::close);
+  check(opened.size() == needed || reason == EBADF,  // a closed standard error cannot be copied
+        "{}: this process may open {} files more, {} are needed ({}; ulimit -n)", what_then, opened.size(), needed,
+        errno_text(reason));
+}
+
 Pipe::Pipe() {
-  check(::pipe2(ends_.data(), O_CLOEXEC) == 0, "cannot make a pipe: {}", errno_text(errno));
+  const bool is_made = ::pipe2(ends_.data(), O_CLOEXEC) == 0;
+  check(is_made, "cannot make a pipe: {}", errno_text(errno));
   for (int& end : ends_) {
     if (end <= STDERR_FILENO) {  // where this process's own are closed; a child's streams are put there
       const int low = std::exchange(end, ::fcntl(end, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));

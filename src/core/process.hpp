@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -45,6 +46,10 @@ struct ProcessOptions {
   int signal_when_orphaned = 0;       ///< sent to the child when this process dies; 0: none
   std::string if_missing = {};        ///< the error's text where there is no such program; empty: the system's reason
 };
+
+/// Throws Error where this process, or one that it starts, may open fewer than `needed` files beside those that are.
+/// \param what_then  the error's beginning: "MPI cannot start"
+void check_can_open(std::size_t needed, std::string_view what_then);
 
 /// A child process, the only way in which this software starts a program, in a process group of its own: a terminal's
 /// Ctrl-C reaches only its parent, which decides. Whoever destroys this object before the child ended kills the group.

@@ -13,7 +13,8 @@ namespace xtasc {
 TempFolder::TempFolder(const std::filesystem::path& parent, std::string_view name) {
   const auto root = parent.empty() ? std::filesystem::temp_directory_path() : parent;
   std::string pattern = (root / name).string() + "-XXXXXX";
-  check(::mkdtemp(pattern.data()) != nullptr, "cannot make a folder like '{}': {}", pattern, errno_text(errno));
+  const bool is_made = ::mkdtemp(pattern.data()) != nullptr;
+  check(is_made, "cannot make a folder like '{}': {}", pattern, errno_text(errno));
   path_ = pattern;
 }
 

@@ -14,6 +14,7 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "core/process.hpp"
 #include "core/temp_folder.hpp"
 
 namespace xtasc::dist {
@@ -42,24 +43,6 @@ std::string fault_of(const std::filesystem::path& folder) {
   } catch (const Error& error) {
     return error.what();
   }
-}
-
-/// Open MPI crashes without files that it can open. \throws Error when there are few left
-void check_descriptors() {
-  constexpr std::size_t kNeeded = 16;
-  std::vector<int> opened;
-  while (opened.size() < kNeeded) {
-    const int copy = ::dup(STDERR_FILENO);
-    if (copy < 0) {
-      break;
-    }
-    opened.push_back(copy);
-  }
-  const int reason = errno;
-  std::ranges::for_each(opened, ::close);
-  check(opened.size() == kNeeded || reason == EBADF,  // a closed standard error cannot be copied
-        "MPI cannot start: this process may open {} files more, {} are needed ({}; ulimit -n)", opened.size(), kNeeded,
-        errno_text(reason));
 }
 
 /// The folder under which Open MPI puts its own files, without which it cannot start.
@@ -104,7 +87,7 @@ void forget_shell_of_srun() {
 }  // namespace
 
 void prepare_start() {
-  check_descriptors();
+  check_can_open(16, "MPI cannot start");  // it crashes
   if (has_launcher()) {
     const std::string fault = fault_of(session_folder());
     check(fault.empty(), "MPI cannot start: {} (TMPDIR)", fault);

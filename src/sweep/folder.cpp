@@ -10,6 +10,7 @@
 
 #include "core/error.hpp"
 #include "core/host.hpp"
+#include "core/process.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
 
@@ -92,6 +93,7 @@ std::string fault_of_starting(const fs::path& program) {
 void check_may_be_started(const fs::path& program) {
   const std::string fault = fault_of_starting(program);
   check(fault.empty(), "{}", fault);
+  check_can_open(64, "runs cannot be started");  // mpirun hangs below 40
 }
 
 std::vector<fs::path> siblings_of(const SweepFolder& folder) {

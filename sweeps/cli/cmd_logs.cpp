@@ -31,10 +31,11 @@ off_t print_from(const std::filesystem::path& path, off_t position) {
   for (ssize_t got = 0; (got = ::pread(file.get(), buffer.data(), buffer.size(), position)) != 0; position += got) {
     check(got > 0, "cannot read '{}': {}", path.string(), errno_text(errno));
     const auto count = static_cast<std::size_t>(got);
-    check(std::fwrite(buffer.data(), 1, count, stdout) == count, "cannot write to standard output: {}",
-          errno_text(errno));
+    const bool is_printed = std::fwrite(buffer.data(), 1, count, stdout) == count;
+    check(is_printed, "cannot write to standard output: {}", errno_text(errno));
   }
-  std::fflush(stdout);
+  const bool is_printed = std::fflush(stdout) == 0;
+  check(is_printed, "cannot write to standard output: {}", errno_text(errno));
   return position;
 }
 

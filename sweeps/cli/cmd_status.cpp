@@ -13,6 +13,7 @@
 #include "core/terminal.hpp"
 #include "core/text_table.hpp"
 #include "io/atomic_file.hpp"
+#include "report/publish.hpp"
 #include "sweep/inputs.hpp"
 #include "sweep/other_runs.hpp"
 #include "sweep/select.hpp"
@@ -114,12 +115,11 @@ Command add_status(CLI::App& program) {
               state = state_of(sweep);
               const bool clears = *watch && can_redraw(STDOUT_FILENO);
               const std::string text = fmt::format("{}{}", clears ? "\033[H\033[2J" : "", status_text(sweep, state));
-              std::fputs(text.c_str(), stdout);
-              std::fflush(stdout);
+              report::print(text);
               if (*watch && !html->empty()) {
                 write_page_or_warn(sweep, state, *html, kWatchSeconds);
               }
-            } while (*watch && std::ferror(stdout) == 0 && wait_seconds(kWatchSeconds));  // run_program tells an error
+            } while (*watch && wait_seconds(kWatchSeconds));
             if (!html->empty()) {
               state = *watch ? state_of(sweep) : state;
               write_status_page(sweep, state, *html, 0);  // nobody keeps it from here on

@@ -89,6 +89,18 @@ class Noexec(OneLine, SweepCase):
         self.assertIn("submitted all the same, the nodes must be able to", done.stderr)
 
 
+class Descriptors(OneLine, SweepCase):
+    """mpirun hangs without files that it can open."""
+
+    def test_they_are_counted_before_the_first_run(self) -> None:
+        self.write_sweep(seeds=[1], rows=["xtasc"])
+        done = subprocess.run(["bash", "-c", 'ulimit -n 40; exec "$@"', "-", *self.command("run", *self.stand_in())],
+                              capture_output=True, text=True, timeout=600, check=False, cwd=programs.scratch,
+                              env=self.environment())
+        self.one_line(done, 1, "runs cannot be started: this process may open ", "64 are needed (Too many open files")
+        self.assertEqual(self.states(), ["waiting"])
+
+
 class Pipes(SweepCase):
     def test_named_pipes_in_a_run_folder_block_nobody(self) -> None:
         self.write_sweep(seeds=[1], rows=["xtasc"])

@@ -60,6 +60,12 @@ class Watched(Life):
             done = self.end(self.popen(programs.command("xtasc-tabulate", str(self.finished_run()), "--stall-seconds",
                                                         "2", *more), **environment))
             self.one_line(done, 1, f"nothing got done for 2 s in reading the pack {programs.pack}")
+        done = self.end(self.popen(programs.command("xtasc-tabulate", str(self.finished_run()), "--stall-seconds", "2",
+                                                    "--output", "silent"), **self.hanging_open("silent.md")))
+        self.one_line(done, 1, "nothing got done for 2 s in writing silent.*")
+        # The limit of the command line holds before there is a config.
+        done = self.end(self.train("alone", "run.stall_seconds=2", **self.hanging_open(programs.config.name)))
+        self.one_line(done, 85, "nothing got done for 2 s in reading the config", "run.stall_seconds = 2")
 
     def test_a_raw_file_that_does_not_answer_is_named(self) -> None:
         root = programs.scratch / "raw"

@@ -173,6 +173,13 @@ class Resources(Life):
         self.one_line(done, 1, "MPI cannot start: this process may open ", "Too many open files; ulimit -n")
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
 
+    def test_too_small_a_stack(self) -> None:
+        command = programs.command("xtasc-train", *programs.train_arguments("stack"))
+        done = subprocess.run(["bash", "-c", 'ulimit -s 200; exec "$@"', "-", *command], capture_output=True, text=True,
+                              cwd=programs.scratch, check=False)
+        self.assertEqual((done.returncode, done.stderr), (1, "xtasc-train: error: a stack of less than 512 KiB does not "
+                                                             "suffice: raise ulimit -s\n"))
+
     def test_numbers_without_sense_are_refused(self) -> None:
         for assignment in ("run.stall_seconds=9223372036854775807", "run.threads=5000", "train.epochs=2000000000000"):
             with self.subTest(assignment=assignment):

@@ -224,6 +224,24 @@ class Tables(unittest.TestCase):
                 script = (self.scratch / f"figures/{figure}.gp").read_text()
                 self.assertNotIn(str(self.scratch), script, "the script goes to another machine as it is")
 
+    def test_a_figure_on_a_full_disk_leaves_the_one_before(self) -> None:
+        if shutil.which("gnuplot") is None:
+            self.skipTest("gnuplot is not installed")
+        self.call("--figure", "curves", "--output", "figures/whole", "runs")
+        script, disk = (self.scratch / "figures/whole.gp").stat().st_size, self.scratch / "disk"
+        disk.mkdir()
+        # Room for the script, and none for all of a picture.
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={script // 1024 + 24}k", "none", str(disk)], capture_output=True, text=True,
+                                 check=False)
+        if mounted.returncode != 0:
+            self.skipTest(f"cannot mount a file system: {mounted.stderr.strip()}")
+        self.addCleanup(subprocess.run, ["umount", str(disk)], check=True)
+        (disk / "f.svg").write_text("as it was")
+        told = self.call("--figure", "curves", "--output", str(disk / "f"), "runs", code=1).stderr
+        self.assertIn(f"gnuplot wrote no whole {disk}/f.", told)
+        self.assertEqual(sorted(path.name for path in disk.iterdir()), ["f.gp", "f.svg"])
+        self.assertEqual((disk / "f.svg").read_text(), "as it was")
+
     def test_figures_of_kept_labels_and_of_pairs(self) -> None:
         if shutil.which("gnuplot") is None:
             self.skipTest("gnuplot is not installed")
