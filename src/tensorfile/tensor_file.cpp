@@ -47,6 +47,14 @@ bool holds_tensors(const PickleDict& dict) {
                      [](const auto& entry) { return std::holds_alternative<at::Tensor>(entry.second.data); });
 }
 
+/// Whether it holds tensors under names of weights, "conv1.weight": an optimizer's are under others.
+bool holds_weights(const PickleDict& dict) {
+  return std::any_of(dict.begin(), dict.end(), [](const auto& entry) {
+    const auto* name = std::get_if<std::string_view>(&entry.first.data);
+    return name != nullptr && name->ends_with(".weight") && std::holds_alternative<at::Tensor>(entry.second.data);
+  });
+}
+
 /// A dictionary of tensors within others, and its keys on the way there.
 struct Wrapped {
   std::string path;
@@ -64,23 +72,18 @@ std::vector<Wrapped> wrapped_in(const PickleDict& dict, int depth = 3) {
         std::find(kWrappers.begin(), kWrappers.end(), *name) == kWrappers.end()) {
       continue;
     }
-    if (holds_tensors(**inner)) {
+    std::vector<Wrapped> deeper;
+    if (depth > 1 && !holds_weights(**inner)) {
+      deeper = wrapped_in(**inner, depth - 1);
+    }
+    if (deeper.empty() && holds_tensors(**inner)) {  // or a counter stands beside a dictionary of weights
       found.push_back({std::string(*name), *inner});
-    } else if (depth > 1) {
-      for (Wrapped& deeper : wrapped_in(**inner, depth - 1)) {
-        found.push_back({fmt::format("{}.{}", *name, deeper.path), deeper.dict});
-      }
+    }
+    for (Wrapped& one : deeper) {
+      found.push_back({fmt::format("{}.{}", *name, one.path), one.dict});
     }
   }
   return found;
-}
-
-/// Whether it holds tensors under names of weights, "conv1.weight": an optimizer's are under others.
-bool holds_weights(const PickleDict& dict) {
-  return std::any_of(dict.begin(), dict.end(), [](const auto& entry) {
-    const auto* name = std::get_if<std::string_view>(&entry.first.data);
-    return name != nullptr && name->ends_with(".weight") && std::holds_alternative<at::Tensor>(entry.second.data);
-  });
 }
 
 /// Dictionaries of weights but for the one that is read, the file's own or a key or two below it.
@@ -172,7 +175,12 @@ TensorFile tensors_of(const Pickle& pickle, Format format, std::uint64_t file_by
   }
   auto* const* root = std::get_if<PickleDict*>(&pickle.root.data);
   check(root != nullptr, "it does not hold a dictionary");
-  const std::vector<Wrapped> wrapped = wrapped_in(**root);
+  std::vector<Wrapped> wrapped = wrapped_in(**root);
+  if (holds_weights(**root)) {
+    std::erase_if(wrapped, [](const Wrapped& one) { return !holds_weights(*one.dict); });
+    check(wrapped.empty(), "it holds tensors at its top level and in \"{}\": save one of them alone",
+          wrapped.empty() ? "" : wrapped.front().path);
+  }
   if (wrapped.size() > 1) {
     fail("it holds tensors in \"{}\" and in \"{}\": save one of them alone", wrapped[0].path, wrapped[1].path);
   }

@@ -254,9 +254,19 @@ TensorFile read_records(std::string_view bytes) {
   return tensors_of(pickle, Format::torch_zip, bytes.size());
 }
 
+/// Without what follows the record that ends a zip file: torch's reader looks for that near the file's end alone.
+std::string_view without_tail(std::string_view bytes) {
+  constexpr std::size_t kEnd = 22;
+  const std::size_t end = bytes.rfind("PK\x05\x06");
+  return end == std::string_view::npos || bytes.size() - end < kEnd
+             ? bytes
+             : bytes.substr(0, end + kEnd + number_at(bytes, end + 20, 2));
+}
+
 }  // namespace
 
-TensorFile read_torch_zip(std::string_view bytes) {
+TensorFile read_torch_zip(std::string_view whole) {
+  const std::string_view bytes = without_tail(whole);
   const std::vector<DirectoryEntry> directory = directory_of(bytes);
   check(!directory.empty(),
         "cut off: the directory at a zip file's end is not there, as where a download or a copy of it broke off");

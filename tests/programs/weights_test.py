@@ -178,6 +178,9 @@ class Weights(unittest.TestCase):
                  ', the tensors in "state_dict", "module._orig_mod." left off the names, fc.*'),
                 ("compiled_parts.pth", Tensors((re.sub(r"^(layer\d\.\d)\.", r"\1._orig_mod.", key), value)
                                                for key, value in tensors.items()), ', fc.*'),
+                ("counted.pth", {"model": {"epoch": torch.tensor(3), "state_dict": tensors}},
+                 ', the tensors in "model.state_dict", fc.*'),
+                ("beside.pth", Tensors(tensors, model={"steps": torch.zeros(2)}), ', fc.*'),
                 ("ema.pth", {"model": tensors, "model_ema": {"module": Tensors(tensors, **{"fc.weight": torch.ones(3)})},
                              "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}}},
                  ', the tensors in "model", those in "model_ema.module" not used, fc.*'),
@@ -256,7 +259,12 @@ class Weights(unittest.TestCase):
         torch.save({name: value.numpy() for name, value in self.resnet18.items()}, self.path("numpy.pth"))
         self.assertIn("where it holds NumPy arrays, save tensors, torch.save({k: torch.as_tensor(v) for k, v in "
                       "torch.load(FILE, weights_only=False).items()}, NEW)", self.refused(self.path("numpy.pth"))[0])
+        torch.save(Tensors(self.resnet18, model=moco), self.path("both.pth"))
+        self.assertIn('it holds tensors at its top level and in "model": save one of them alone',
+                      self.refused(self.path("both.pth"))[0])
         whole = self.path("one.pth").read_bytes()
+        self.path("tail.pth").write_bytes(whole + bytes(1 << 20))
+        self.assertIn("all 100 tensors fit", self.inspect(self.path("tail.pth"), "resnet18"))
         for size in (len(whole) // 2, len(whole) - 30):
             self.path("part.pth").write_bytes(whole[:size])
             self.assertIn("part.pth is not a file of tensors: cut off: the directory at a zip file's end is not there",

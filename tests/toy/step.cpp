@@ -2,9 +2,10 @@
 //
 //     toy_step OUT.pt NUM_STEPS section.key=value ... [-- OUT.pt NUM_STEPS section.key=value ...] ...
 //
-// Nets between -- are trained one after the other: a start takes longer than a net's steps. OUT.pt: weight0.NAME; image, target.TASK; then of every step loss.STEP (terms and total), weights.STEP (tasks),
-// grad.STEP.NAME; and at last weight.NAME. Two epochs lie behind, so that every method is at work from the first step;
-// to the learning rate these are the run's first steps, five an epoch.
+// Nets between -- are trained one after the other: a start takes longer than a net's steps. OUT.pt: weight0.NAME;
+// image, target.TASK; then of every step loss.STEP (terms and total), weights.STEP (tasks), grad.STEP.NAME; and at last
+// weight.NAME. Two epochs lie behind, so that every method is at work from the first step; to the learning rate these
+// are the run's first steps, five an epoch.
 #include <ATen/ATen.h>
 
 #include <algorithm>

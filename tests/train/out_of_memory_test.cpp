@@ -64,7 +64,8 @@ TEST(OutOfMemory, OnTheHostAsTorchFindsIt) {
                               HasSubstr("train.batch_size")));
   const End of_new = run([] { throw std::bad_alloc(); });
   EXPECT_EQ(of_new.code, 3);
-  EXPECT_THAT(of_new.text, HasSubstr("error: out of memory on the host; less is needed with a smaller train.batch_size"));
+  EXPECT_THAT(of_new.text,
+              HasSubstr("error: out of memory on the host; less is needed with a smaller train.batch_size"));
 }
 
 TEST(OutOfMemory, OfOneDnn) {
