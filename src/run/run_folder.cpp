@@ -131,7 +131,7 @@ void finish_restart(const RunFolder& run) {
 }
 
 fs::path set_aside(const fs::path& path) {
-  const fs::path aside = path.parent_path() / (path.filename().string() + ".damaged");
+  fs::path aside = path.parent_path() / (path.filename().string() + ".damaged");
   std::error_code error;
   fs::remove_all(aside, error);
   check(!error, "cannot remove {}: {}", aside.string(), error.message());

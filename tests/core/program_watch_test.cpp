@@ -144,7 +144,7 @@ TEST(ProgramWatchTest, UnderNohupAClosedTerminalStopsNothing) {
 }
 
 /// A board of two ranks, the second of which is another process that does as it is told.
-class RankBoardTest : public testing::Test {
+class RankBoardTest : public testing::Test {  // NOLINT: gtest destroys it
  protected:
   static LaunchedAs rank(int rank) {
     static const std::string process = std::to_string(::getpid());  // the first one's

@@ -124,7 +124,8 @@ TEST(RunProgram, ArgumentsAreTextWithoutWhatAShellWouldFillIn) {
     app.add_option("--set", settings, "Settings");
     arguments.insert(arguments.begin(), "program");
     testing::internal::CaptureStderr();
-    const int code = run_program(app, static_cast<int>(arguments.size()), const_cast<char**>(arguments.data()),
+    const int code = run_program(app, static_cast<int>(arguments.size()),
+                                 const_cast<char**>(arguments.data()),  // NOLINT: as main has it
                                  [] { return ExitCode::success; });
     return std::to_string(code) + " " + testing::internal::GetCapturedStderr();
   };

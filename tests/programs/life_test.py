@@ -247,7 +247,7 @@ class Stopped(Life):
             done = self.end(process)
             self.assertIn(done.returncode, (0, 85), done.stderr)  # 0: it was over
             told = re.search(r"stopped by (?:the file STOP|SIGUSR2) after (\d+) steps", done.stderr)
-            steps = int(told[1]) if done.returncode == 85 else 3
+            steps = 3 if done.returncode == 0 else int(told[1]) if told else 0  # none: in its start
             if steps == 1:
                 return re.findall(r"after 1 steps, (checkpoint written)", done.stderr)
             early, late = (pause, late) if steps == 0 else (early, pause)

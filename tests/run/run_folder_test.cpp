@@ -22,9 +22,7 @@ namespace fs = std::filesystem;
 using test::TempFolder;
 using test::write_text;
 using ::testing::ElementsAre;
-using ::testing::EndsWith;
 using ::testing::HasSubstr;
-using ::testing::StartsWith;
 
 std::string error_text(const std::function<void()>& body) {
   try {
