@@ -30,16 +30,19 @@ std::vector<std::string> prefixes_of_all(const TensorDict& tensors, const std::v
   return prefixes;
 }
 
-/// Takes torch.compile's part out of the middle of names, where parts of the net were compiled: of
-/// "layer1._orig_mod.0.conv1.weight". Names that would become others' stay. \returns of how many names
-std::size_t take_out_compiled(TensorDict& tensors) {
-  constexpr std::string_view kCompiled = "._orig_mod.";
+/// Takes what torch.compile, activation checkpoints and FSDP put into the middle of names out of them, where parts of
+/// the net were wrapped: of "layer1._orig_mod.0.conv1.weight". Names that would become others' stay. \returns of how
+/// many names
+std::size_t take_out_wrappers(TensorDict& tensors) {
+  constexpr std::string_view kWrappers[] = {"._orig_mod.", "._checkpoint_wrapped_module.", "._fsdp_wrapped_module."};
   TensorDict renamed;
   std::size_t count = 0;
   for (const auto& [name, tensor] : tensors) {
     std::string plain = name;
-    for (std::size_t at = plain.find(kCompiled); at != std::string::npos; at = plain.find(kCompiled, at)) {
-      plain.erase(at, kCompiled.size() - 1);
+    for (const std::string_view wrapper : kWrappers) {
+      for (std::size_t at = plain.find(wrapper); at != std::string::npos; at = plain.find(wrapper, at)) {
+        plain.erase(at, wrapper.size() - 1);
+      }
     }
     const bool is_renamed = plain != name && !tensors.contains(plain) && renamed.emplace(plain, tensor).second;
     if (!is_renamed) {
@@ -115,10 +118,10 @@ Prefix strip_prefix(TensorFile& file, const std::vector<std::string>& wanted, co
   std::vector<std::string> prefixes = prefixes_of_all(tensors, wanted);
   if (!are_all_in(tensors)) {
     TensorDict plain = tensors;
-    const std::size_t count = take_out_compiled(plain);
+    const std::size_t count = take_out_wrappers(plain);
     std::vector<std::string> more = prefixes_of_all(plain, wanted);
     if (count > 0 && (are_all_in(plain) || more.size() > prefixes.size())) {
-      log_info("{}: \"_orig_mod.\" left out of {} names", source, count);
+      log_info("{}: names of wrappers (\"_orig_mod.\" and its like) left out of {} names", source, count);
       tensors = std::move(plain);
       prefixes = std::move(more);
     }

@@ -243,11 +243,12 @@ class Weights(unittest.TestCase):
             self.assertIn('holds 2 nets, before whose names stand "module.encoder_k.", "module.encoder_q.": ', before)
             exec(advice.replace("one.pth", str(self.path("one.pth"))), {"torch": torch})
             self.assertIn("fc.* not used: all 100 tensors fit", self.inspect(self.path("one.pth"), "resnet18"))
-        compiled = Tensors((re.sub(r"^module.encoder_k.(layer\d)\.", r"module.encoder_k.\1._orig_mod.", name), value)
-                           for name, value in moco.items())
-        torch.save(compiled, self.path("parts.pth"))
-        self.assertIn('holds 2 nets, before whose names stand "module.encoder_k.", "module.encoder_q.": ',
-                      "\n".join(self.refused(self.path("parts.pth"))))
+        for wrapper in ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module"):
+            inner = Tensors((re.sub(r"^(module.encoder_k.layer\d)\.", rf"\1.{wrapper}.", name), value)
+                            for name, value in moco.items())
+            torch.save(inner, self.path("parts.pth"))
+            self.assertIn('holds 2 nets, before whose names stand "module.encoder_k.", "module.encoder_q.": ',
+                          "\n".join(self.refused(self.path("parts.pth"))))
         torch.save(Tensors((f"net.{name}", value) for name, value in resnet("resnet34").items()), self.path("net34.pth"))
         self.assertIn('net34.pth ("net." left off the names) does not fit model.encoder = "resnet18" (by its names it is a '
                       "resnet34): 0 missing, 0 of another shape or type, 80 left over", self.refused(self.path("net34.pth"))[0])
