@@ -25,7 +25,7 @@ using namespace xtasc;
 /// the function that is returned, when MPI has started: then one rank speaks for all.
 std::function<const config::RunConfig&()> read_early(const std::string& file,
                                                      const std::vector<std::string>& assignments, ProgramWatch& watch) {
-  watch.set_limit_of(assignments, "run.stall_seconds");
+  launch::take_limit_of(assignments, watch);
   watch.beat("reading the config");
   try {
     const auto config = std::make_shared<config::RunConfig>(config::read_run_config(file, assignments));

@@ -8,6 +8,7 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "core/user_path.hpp"
+#include "launch/common/ranks.hpp"
 #include "optim/finite.hpp"
 #include "run/provenance.hpp"
 #include "run/run_folder.hpp"
@@ -106,7 +107,7 @@ void add_model_options(CLI::App& app, ModelSource& source) {
 }
 
 void watch_by_config(const ModelSource& source, ProgramWatch& watch) {
-  watch.set_limit_of(source.assignments, "run.stall_seconds");
+  take_limit_of(source.assignments, watch);
   watch.beat("reading the config");
   try {
     const config::RunConfig config =

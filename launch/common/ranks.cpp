@@ -1,6 +1,9 @@
 #include "launch/common/ranks.hpp"
 
+#include <charconv>
 #include <chrono>
+#include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -47,6 +50,22 @@ ErrorHooks Ranks::error_hooks(std::function<std::optional<Error>(const std::exce
     static_cast<void>(watch_.board().claim_report());  // this error is what there is to say
   };
   return hooks;
+}
+
+void take_limit_of(const std::vector<std::string>& assignments, ProgramWatch& watch) {
+  constexpr std::string_view kKey = "run.stall_seconds";
+  constexpr std::int64_t kLongest = std::int64_t{1} << 40;  // in milliseconds there still is a number for it
+  for (const std::string_view assignment : assignments) {
+    const std::size_t equals = assignment.find('=');
+    if (assignment.substr(0, equals) == kKey && equals != std::string_view::npos) {
+      const std::string_view value = assignment.substr(equals + 1);
+      std::int64_t seconds = 0;
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
+      if (error == std::errc() && end == value.data() + value.size() && seconds >= 0 && seconds < kLongest) {
+        watch.set_limit(std::chrono::seconds(seconds), kKey.data());
+      }
+    }
+  }
 }
 
 }  // namespace xtasc::launch

@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/cli.hpp"
 #include "core/error.hpp"
@@ -31,5 +32,9 @@ class Ranks {
   ProgramWatch watch_;
   std::optional<dist::MpiSession> session_;  ///< ends before the watch
 };
+
+/// Takes the limit that is among a command line's assignments ("section.key=value") before a config is read for it:
+/// that file may be what does not answer. What is wrong with an assignment is told by who reads it.
+void take_limit_of(const std::vector<std::string>& assignments, ProgramWatch& watch);
 
 }  // namespace xtasc::launch

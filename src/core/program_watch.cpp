@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
@@ -27,7 +26,6 @@ using std::chrono::milliseconds;
 /// Ten times a second: a signal is answered at once, for a person, and nobody notices what that costs.
 constexpr milliseconds kTick{100};
 constexpr milliseconds kSecond{1000};
-constexpr std::int64_t kLongest = std::int64_t{1} << 40;  // in milliseconds there still is a number for it
 
 }  // namespace
 
@@ -57,21 +55,6 @@ void ProgramWatch::rest() noexcept {
 void ProgramWatch::set_limit(std::chrono::seconds limit, const char* key) noexcept {
   limit_key_.store(key, std::memory_order_relaxed);
   limit_ms_.store(milliseconds(limit).count(), std::memory_order_relaxed);
-}
-
-void ProgramWatch::set_limit_of(std::span<const std::string> assignments, const char* key) noexcept {
-  const std::string_view name = key;
-  for (const std::string& assignment : assignments) {
-    const std::string_view text = assignment;
-    if (text.starts_with(name) && text.substr(name.size()).starts_with('=')) {
-      const char* last = text.data() + text.size();
-      std::int64_t seconds = 0;
-      const auto [end, error] = std::from_chars(text.data() + name.size() + 1, last, seconds);
-      if (error == std::errc() && end == last && seconds >= 0 && seconds < kLongest) {
-        set_limit(std::chrono::seconds(seconds), key);
-      }
-    }
-  }
 }
 
 void ProgramWatch::leave_stops_to_program(std::string tell) {
@@ -130,11 +113,7 @@ void ProgramWatch::end_as_it_hangs() {
   const char* key = limit_key_.load();
   const std::string missing = board_.who_is_missing();
   const bool is_alone = launched_.num_ranks == 1;
-  const std::string self = fmt::format("rank {} ", launched_.rank);
-  // Who hangs itself did not arrive either.
-  const std::string why = missing.find(self) != std::string::npos
-                              ? missing + ", as where a file system or a device does not answer"
-                          : !missing.empty() ? missing
+  const std::string why = !missing.empty() ? missing
                           : is_alone || launched_.num_local == launched_.num_ranks
                               ? "a file system or a device does not answer"
                               : "a rank of another host, the network or a file system hangs";

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -41,9 +40,6 @@ class ProgramWatch {
   void rest() noexcept;
   /// \param key  a literal, what sets the limit: "run.stall_seconds"
   void set_limit(std::chrono::seconds limit, const char* key) noexcept;
-  /// Takes the limit that is among a command line's assignments, before a config is read for it: that file may be what
-  /// does not answer. \param assignments  "section.key=value"; what is wrong with one is told by who reads them
-  void set_limit_of(std::span<const std::string> assignments, const char* key) noexcept;
   /// The program looks for stop_signal() itself from now on, and ends when it can. \param tell  what is logged when a
   /// signal comes, so that a person knows that it did: "a checkpoint after this step"
   void leave_stops_to_program(std::string tell);

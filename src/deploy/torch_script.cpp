@@ -105,8 +105,9 @@ jit::Module module_of(const Recording& recording) {
 
 /// What the interpreter computes. \throws Error with the reason alone, of its whole traceback the last line
 c10::IValue results_of_recorded(const Recording& recording, const at::Tensor& images) {
+  jit::Module module = module_of(recording);
   try {
-    return module_of(recording).forward({images});
+    return module.forward({images});
   } catch (const std::runtime_error& error) {
     std::string_view text = error.what();
     text.remove_suffix(text.size() - (text.find_last_not_of(" \n") + 1));

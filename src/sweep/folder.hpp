@@ -60,7 +60,7 @@ void prepare_sweep_folder(const SweepFolder& folder);
 
 /// Whether the system starts this program where it lies. \returns why not, in one line; empty: it does
 [[nodiscard]] std::string fault_of_starting(const std::filesystem::path& program);
-/// \throws Error with it
+/// \throws Error with it, or where too few files may be open for a launcher
 void check_may_be_started(const std::filesystem::path& program);
 
 /// The sweeps beside this one: the other folders in the folder that it lies in, by name.

@@ -40,9 +40,8 @@ class Unpickler {
   std::string_view take(std::size_t count) {
     check(count <= bytes_.size() - position_, "malformed pickle: it ends too early");
     check(position_ + count <= kMaxBytes,
-          "its pickle has more than {} MiB, which tensors by name do not take: where it holds NumPy arrays, save "
-          "tensors, "
-          "torch.save({{k: torch.as_tensor(v) for k, v in torch.load(FILE, weights_only=False).items()}}, NEW)",
+          "its pickle has more than {} MiB, as where it holds NumPy arrays: save tensors, torch.save({{k: "
+          "torch.as_tensor(v) for k, v in torch.load(FILE, weights_only=False).items()}}, NEW)",
           kMaxBytes >> 20);
     const std::string_view piece = bytes_.substr(position_, count);
     position_ += count;

@@ -17,13 +17,14 @@ namespace xtasc::train {
 namespace {
 
 /// How other libraries than torch's allocator say it, which throws a type of its own.
+constexpr std::string_view kOneDnn = "RuntimeError: could not create a primitive";
 constexpr std::array<std::string_view, 10> kWords = {
     "CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED",
     // What ncclGetLastError() says: the call that failed, or what it was for, which comes later.
     "Cuda failure 'out of memory'", "Cuda failure 2 'out of memory'", "Failed to CUDA malloc", "Failed to CUDA calloc",
     "Failed to CUDA host alloc", "DefaultCPUAllocator: can't allocate memory",
     // oneDNN in TorchScript's interpreter, which keeps the words alone of an exception.
-    "RuntimeError: could not create a primitive"};
+    kOneDnn};
 
 /// The first group of a pattern in a text; empty: it is not there.
 std::string found(const std::string& text, const char* pattern) {
@@ -56,7 +57,7 @@ std::optional<Error> error_with_advice(const std::exception& error, std::string_
       std::ranges::none_of(kWords, [&](std::string_view words) { return text.find(words) != std::string::npos; })) {
     return std::nullopt;
   }
-  const bool is_of_host = is_of_dnnl || is_of_new || text.find("RuntimeError: ") != std::string::npos ||
+  const bool is_of_host = is_of_dnnl || is_of_new || text.find(kOneDnn) != std::string::npos ||
                           text.find("CPUAllocator") != std::string::npos ||
                           text.find("CUDA host alloc") != std::string::npos;
   const auto free = is_of_host ? memory_bound() : std::nullopt;

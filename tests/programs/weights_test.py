@@ -258,7 +258,7 @@ class Weights(unittest.TestCase):
         self.assertIn("bn1.bias is made by torch._utils._rebuild_sparse_tensor, which is not known here: save plain tensors",
                       self.refused(self.path("sparse.pth"))[0])
         torch.save({name: value.numpy() for name, value in self.resnet18.items()}, self.path("numpy.pth"))
-        self.assertIn("where it holds NumPy arrays, save tensors, torch.save({k: torch.as_tensor(v) for k, v in "
+        self.assertIn("as where it holds NumPy arrays: save tensors, torch.save({k: torch.as_tensor(v) for k, v in "
                       "torch.load(FILE, weights_only=False).items()}, NEW)", self.refused(self.path("numpy.pth"))[0])
         torch.save(Tensors(self.resnet18, model=moco), self.path("both.pth"))
         self.assertIn('it holds tensors at its top level and in "model": save one of them alone',

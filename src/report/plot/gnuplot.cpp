@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <string>
 #include <string_view>
 
 #include "core/command.hpp"
@@ -60,7 +61,9 @@ void draw_script(const std::string& text, const fs::path& prefix) {
           words.empty() ? "is the disk full?" : words);
   }
   for (const char* extension : kExtensions) {
-    fs::rename(drawn.path() / (name + extension), prefix.string() + extension);
+    std::error_code error;
+    fs::rename(drawn.path() / (name + extension), prefix.string() + extension, error);
+    check(!error, "cannot write {}{}: {}", prefix.string(), extension, error.message());
   }
 }
 
